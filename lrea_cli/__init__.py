@@ -1,0 +1,3 @@
+"""lrea: train, compress and serve long-history CTR models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,98 @@
+"""`lrea compress`: a run and its users' histories to a cache of records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from lrea_cli.serving.cache import CacheInfo
+    from lrea_cli.serving.records import CacheDtype
+    from lrea_cli.training.checkpoint import Run
+
+
+def compress(
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of keys and values.")] = "float32",
+    as_of: Annotated[
+        str | None, typer.Option(help="Behaviors before this time (epoch seconds or ISO); default: the end of the data.")
+    ] = None,
+    users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
+    cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
+    dataset: Dataset = None,
+    run: RunName = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Write every user's record: what serving reads in place of the history.
+
+    Example: lrea compress --dtype float16
+    """
+    from lrea_cli.training.checkpoint import open_run
+
+    session = start(json, threads, device)
+    opened = open_run(session.workspace, run, dataset, session.device)
+    chosen = _read_users(users) if users else None
+    info = compress_run(session, opened, dtype, parse_time(as_of), chosen, cache)
+    session.console.result(vars(info), then="lrea serve-bench")
+
+
+def compress_run(
+    session: Session,
+    run: Run,
+    dtype: CacheDtype,
+    as_of: int | None,
+    users: list[str] | None,
+    name: str | None,
+) -> CacheInfo:
+    """Make a cache and show it."""
+    from lrea_cli.serving.cache import compress as write_cache
+    from lrea_cli.serving.cache import dense_users
+
+    chosen = dense_users(run.dataset.path, users) if users is not None else None
+    name = name or session.workspace.free_name("caches", run.name)
+    instant = run.dataset.end if as_of is None else as_of
+    info = write_cache(session.workspace, run, name, dtype, instant, chosen, session.device, session.console)
+    rows = [
+        ["users", info.users],
+        ["known before", datetime.fromtimestamp(info.as_of, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")],
+        ["rows a record, at most", info.rank],
+        ["dtype", info.dtype],
+        ["bytes a user", f"{info.bytes_per_user:,.0f}"],
+        ["ms a user", f"{info.ms_per_user:.3f}"],
+    ]
+    session.console.table(f"cache {info.cache} of run {info.run}", ["", "value"], rows)
+    return info
+
+
+def parse_time(text: str | None) -> int | None:
+    """Epoch seconds from epoch seconds or ISO 8601 (UTC where no zone is named).
+
+    Raises:
+        UserError: it is neither.
+    """
+    if text is None:
+        return None
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00.") from error
+    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())
+
+
+def _read_users(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise UserError(f"--users {path} cannot be read: {error.strerror}.") from error
+    if not lines:
+        raise UserError(f"--users {path} is empty.", "Write one raw user id a line.")
+    return lines

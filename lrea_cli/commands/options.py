@@ -1,0 +1,48 @@
+"""Options that several commands share, and what they open: one place for their names, help and defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lrea_cli.console import Console
+from lrea_cli.errors import UserError
+from lrea_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    import torch
+
+Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
+RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every command works with."""
+
+    console: Console
+    workspace: Workspace
+    device: torch.device
+    threads: int
+
+
+def start(as_json: bool, threads: int | None, device: str) -> Session:
+    """Set torch's threads and choose the device.
+
+    Raises:
+        UserError: cuda was asked for where there is none.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device that this torch can use.", "Use --device cpu.")
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return Session(Console(as_json), Workspace.from_environment(), torch.device(name), torch.get_num_threads())

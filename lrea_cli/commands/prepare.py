@@ -1,0 +1,87 @@
+"""`lrea prepare SOURCE`: raw events to histories and samples; one subcommand for each source, made of its attributes."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from lrea_cli.commands.options import Json, Threads
+from lrea_cli.console import Console
+from lrea_cli.data.schema import Source
+from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
+
+
+def _shared(
+    raw: Annotated[
+        Path | None, typer.Option(help="Raw file, folder or glob; default: <home>/raw/<source>, then here.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the dataset; default: the source's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 2025,
+    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = 20,
+    negatives_per_positive: Annotated[int, typer.Option(help="Drawn for each positive.")] = 1,
+    train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = 1,
+    memory: Annotated[str, typer.Option(help="DuckDB's memory limit; the rest goes to disk.")] = "4GB",
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Options of every source; those that only drawn samples need are left out for sources with real labels."""
+
+
+def run(source: Source, shared: dict[str, Any]) -> None:
+    """Prepare one source and show what came of it."""
+    from lrea_cli.data.prepare import PrepareOptions, prepare
+
+    console, workspace = Console(shared["json"]), Workspace.from_environment()
+    files = find_files(source, shared["raw"], workspace.home)
+    options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
+    name = shared["dataset"] or source.name
+    found = prepare(source, files, name, workspace, options, lambda step: console.say(f"{step} ..."))
+    show(console, found)
+    console.result(found, then="lrea train")
+
+
+def show(console: Console, found: dict[str, Any]) -> None:
+    """The table of a prepared dataset."""
+    rows = [
+        ["events read", found["events_read"]],
+        *([f"rejected: {reason}", count] for reason, count in found["rejected"].items()),
+        ["events kept", found["events_kept"]],
+        *([name, found[name]] for name in ("users", "items", "categories")),
+        *([f"{split} samples", count] for split, count in found["samples"].items()),
+    ]
+    console.table(f"dataset {found['dataset']}", ["", "count"], rows)
+    for warning in found["warnings"]:
+        console.warn(warning)
+    console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
+
+
+def _register(source_type: type[Source]) -> None:
+    """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
+    own = _parameters(source_type)
+    shared = [p for p in _parameters(_shared) if p.name not in {o.name for o in own}]
+
+    def command(**values: Any) -> None:
+        source = source_type(**{p.name: values[p.name] for p in own})
+        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values})
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    app.command(source_type.name, help=inspect.getdoc(source_type))(command)
+
+
+def _parameters(target: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(target, include_extras=True)
+    found = inspect.signature(target).parameters.values()
+    return [p.replace(annotation=hints[p.name]) for p in found]
+
+
+for _source in SOURCES:
+    _register(_source)

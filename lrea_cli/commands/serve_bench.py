@@ -1,0 +1,131 @@
+"""`lrea serve-bench`: correctness first, then the latency of the cache against full-length attention."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+
+if TYPE_CHECKING:
+    from lrea_cli.serving.bench import Bench
+    from lrea_cli.training.checkpoint import Run
+
+KernelChoice = Literal["all", "naive", "gemm"]
+
+
+def serve_bench(
+    candidates: Annotated[int, typer.Option(min=1, help="Items to score for each request.")] = 1000,
+    kernel: Annotated[KernelChoice, typer.Option(help="naive = three products, LeakyReLU; gemm = chunks of 64 keys.")] = "all",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row, at most.")] = 4.0,
+    cache: Annotated[str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")] = None,
+    dataset: Dataset = None,
+    run: RunName = None,
+    seed: Annotated[int, typer.Option(help="Of candidates and users.")] = 2025,
+    threads: Threads = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Time requests through the cache and by full attention, after a gate against float64 loops.
+
+    Example: lrea serve-bench --candidates 1000
+    """
+    from lrea_cli.training.checkpoint import open_run
+
+    session = start(json, threads, device)
+    opened = open_run(session.workspace, run, dataset, session.device)
+    content = bench_run(session, opened, cache, candidates, kernel, seconds, seed)
+    session.console.result(content, then="lrea eval")
+
+
+def bench_run(
+    session: Session,
+    run: Run,
+    cache: str | None,
+    candidates: int,
+    kernel: KernelChoice,
+    seconds: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Gate and time a run's cache (made first where there is none), show the table, keep the JSON in `bench/`."""
+    from lrea_cli.commands.compress import compress_run
+    from lrea_cli.kernels import SERVING_KERNELS
+    from lrea_cli.serving.bench import serve_bench as time_requests
+    from lrea_cli.serving.cache import find_cache, open_cache
+    from lrea_cli.workspace import write_json
+
+    console = session.console
+    if cache is None and find_cache(session.workspace, run) is None:
+        console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
+        cache = compress_run(session, run, "float32", None, None, None).cache
+    opened = open_cache(session.workspace, run, cache or find_cache(session.workspace, run))
+    kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
+    found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
+    machine = {"cpu": _cpu_name(), "threads": session.threads, "device": _device_name(session)}
+    content = {
+        "run": run.name,
+        "cache": opened.artifact.name,
+        "machine": machine,
+        "gate": {k: v for k, v in vars(found.gate).items()},
+        "lengths": found.lengths,
+        "rows": [row.to_dict() for row in found.rows],
+        "speedup_vs_full": found.speedup_vs_full,
+        "bytes_per_user": opened.bytes_per_user,
+        "compress_ms_per_user": opened.ms_per_user,
+        "pays_after_requests": found.pays_after,
+    }
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
+    write_json(path, content)
+    _show(session, found, content)
+    console.say(f"written to {path}")
+    return content
+
+
+def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
+    console, machine, gate = session.console, content["machine"], found.gate
+    console.say(f"machine: {machine['cpu']}, {machine['threads']} threads, {machine['device']}")
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
+    lengths = found.lengths
+    console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
+    rows = [
+        [
+            row.stage,
+            row.method,
+            row.kernel,
+            str(row.length),
+            "-" if row.rank is None else str(row.rank),
+            row.requests,
+            *(str(p) for p in row.percentiles),
+        ]
+        for row in found.rows
+    ]
+    columns = ["stage", "method", "kernel", "length", "rank", "requests", "p50 ms", "p95 ms", "p99 ms"]
+    console.table(f"{found.rows[0].candidates:,} candidates, one request at a time", columns, rows)
+    real, padded = found.speedup_vs_full["real"], found.speedup_vs_full["padded"]
+    if real is not None and padded is not None:
+        console.say(f"full attention takes {real:.2f}x the cache's time at real lengths, {padded:.2f}x padded")
+    pays = "never: it is not faster" if found.pays_after is None else f"after {found.pays_after:.2f} requests a refresh"
+    console.say(
+        f"a record takes {content['bytes_per_user']:,.0f} bytes and {content['compress_ms_per_user']:.2f} ms to make;"
+        f" it pays {pays}"
+    )
+    if session.device.type != "cuda":
+        console.say("device: cpu; this run says nothing of a GPU")
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _device_name(session: Session) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"

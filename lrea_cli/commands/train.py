@@ -1,0 +1,105 @@
+"""`lrea train`: samples to a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lrea_cli.commands.options import Dataset, Device, Json, Seed, Session, Threads, start
+
+if TYPE_CHECKING:
+    from lrea_cli.recipe import Recipe
+    from lrea_cli.training.loop import Trained
+
+MethodName = Literal["din-short", "mean", "lrea", "din"]
+
+
+def train(
+    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
+    method: Annotated[MethodName | None, typer.Option(help="Long-interest method.  [default: lrea]")] = None,
+    rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA.  [default: 128]")] = None,
+    lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11.  [default: 0.3]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most.  [default: 10]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a batch.  [default: 1024]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate.  [default: 0.01]")] = None,
+    short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence.  [default: 64]")] = None,
+    long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence.  [default: 500]")] = None,
+    dataset: Dataset = None,
+    run: Annotated[str | None, typer.Option(help="Name of the new run; default: <dataset>-<method>-<number>.")] = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Train a model; keep the checkpoint of the best validation AUC.
+
+    Example: lrea train --rank 128 --lam 0.3
+    """
+    from lrea_cli.recipe import load_recipe
+
+    settings = load_recipe(recipe).with_flags(
+        {
+            "data": {"dataset": dataset, "short": short, "long": long},
+            "model": {"method": method, "rank": rank, "lam": lam},
+            "train": {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed},
+        }
+    )
+    session = start(json, threads, device)
+    name, trained = train_run(session, settings, run)
+    best = trained.best
+    session.console.result(
+        {
+            "run": name,
+            "method": settings.model.method,
+            "epochs": len(trained.epochs),
+            "best_epoch": best.epoch,
+            "best_valid_auc": best.valid_auc,
+            "samples_per_second": best.samples_per_second,
+            "seconds": trained.seconds,
+            "penalty": best.penalty,
+            "column_entropy": best.column_entropy,
+        },
+        then="lrea compress" if settings.model.method != "din-short" else "lrea eval",
+    )
+
+
+def train_run(session: Session, recipe: Recipe, name: str | None) -> tuple[str, Trained]:
+    """Train one recipe into a run; the run appears when it is complete."""
+    import platform
+    from dataclasses import replace
+
+    import torch
+
+    import lrea_cli
+    from lrea_cli.training.checkpoint import open_dataset
+    from lrea_cli.training.loop import train as train_model
+    from lrea_cli.workspace import write_manifest
+
+    console, workspace = session.console, session.workspace
+    artifact, info = open_dataset(workspace, recipe.data.dataset)
+    recipe = replace(recipe, data=replace(recipe.data, dataset=artifact.name))
+    method = recipe.model.method
+    name = name or workspace.free_name("runs", f"{artifact.name}-{method}")
+    console.say(f"run {name}: {method} on {artifact.name}, {session.threads} threads, {session.device}")
+    with workspace.create("runs", name) as folder:
+        trained = train_model(recipe, info, folder, session.device, console)
+        content = {
+            "run": name,
+            "method": method,
+            "dataset": artifact.name,
+            "made_from": artifact.sha256,
+            "recipe": recipe.to_dict(),
+            "best_valid_auc": trained.best.valid_auc,
+            "best_epoch": trained.best.epoch,
+            "seconds": trained.seconds,
+            "versions": {
+                "lrea": lrea_cli.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        write_manifest(folder, "runs", content)
+    best = trained.best
+    console.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")
+    return name, trained

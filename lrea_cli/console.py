@@ -1,0 +1,133 @@
+"""What a command shows: lines, tables, progress, and with --json exactly one object on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from lrea_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+PLAIN_SECONDS = 10.0
+"""Between two lines of progress where the output is no terminal."""
+
+PLAIN_WIDTH = 100
+"""Columns where the output is no terminal."""
+
+
+class Console:
+    """A `Reporter` for one command.
+
+    Args:
+        as_json: the result goes to stdout as one JSON object, everything else to stderr.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = sys.stderr if as_json else sys.stdout
+
+    def say(self, line: str) -> None:
+        """One line of text."""
+        self._rich(self._out).print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        """One line that the user should not miss, on stderr."""
+        self._rich(sys.stderr).print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table; numbers are right-aligned, None is shown as n/a."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for position, name in enumerate(columns):
+            numeric = any(isinstance(row[position], (int, float)) for row in rows)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        self._rich(self._out).print(table)
+
+    def result(self, content: Mapping[str, object], then: str | None = None) -> None:
+        """The command's result as JSON, where asked for; and the next command to type."""
+        if then:
+            self.say(f"next: {then}")
+        if self.as_json:
+            print(json.dumps(content, allow_nan=False), file=sys.stdout, flush=True)
+
+    @contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
+        """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
+        if sys.stderr.isatty():
+            with _bar(self._rich(sys.stderr), description, total, unit) as progress:
+                yield progress
+        else:
+            yield _PlainProgress(description, total, unit)
+
+    def _rich(self, stream: TextIO) -> RichConsole:
+        from rich.console import Console as RichConsole
+
+        return RichConsole(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A metric for a table."""
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@contextmanager
+def _bar(console: RichConsole, description: str, total: int, unit: str) -> Iterator[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    started = time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(description, total=total, rate="")
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            rate = done / max(time.monotonic() - started, 1e-9)
+            bar.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s")
+
+        yield advance
+
+
+class _PlainProgress:
+    def __init__(self, description: str, total: int, unit: str) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done, self.started = 0, time.monotonic()
+        self.shown = self.started
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.shown < PLAIN_SECONDS:
+            return
+        self.shown = now
+        rate = self.done / (now - self.started)
+        left = (self.total - self.done) / rate if rate else 0.0
+        print(
+            f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {rate:,.0f}/s, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

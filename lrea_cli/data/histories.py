@@ -1,0 +1,72 @@
+"""The store of histories: memory-mapped columns with an offset per user; a history is stored once, samples point into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.sequence import HistoryIds
+
+
+class Histories:
+    """All histories as columns; user u's behaviors are rows offsets[u] : offsets[u + 1], oldest first.
+
+    Args:
+        offsets: (users + 1,) int64. time: (behaviors,) int64 epoch seconds.
+        columns: for each item field (behaviors,) int32 ids.
+    """
+
+    def __init__(self, offsets: np.ndarray, time: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        self.offsets, self.time, self.columns = offsets, time, dict(columns)
+
+    @classmethod
+    def open(cls, folder: Path, item_fields: Sequence[str]) -> Self:
+        """Map a dataset's `histories/` (see `layout.py`) read-only; reads nothing but the headers."""
+
+        def column(name: str) -> np.ndarray:
+            return np.load(folder / f"{name}.npy", mmap_mode="r")
+
+        return cls(column("offsets"), column("time"), {name: column(name) for name in item_fields})
+
+    @property
+    def users(self) -> int:
+        return len(self.offsets) - 1
+
+    def lengths_before(self, time: int) -> np.ndarray:
+        """(users,) int64: how many behaviors each user has strictly before an instant (epoch seconds)."""
+        before = np.concatenate([[0], np.cumsum(self.time < time)])
+        return before[self.offsets[1:]] - before[self.offsets[:-1]]
+
+    def newest(self, users: np.ndarray, lengths: np.ndarray, skip: int, count: int) -> HistoryIds:
+        """Of each user's first `lengths` behaviors, skip the newest `skip` and take up to `count`, newest first.
+
+        Padded to the longest of the call; at least one column wide, so that no shape is ever empty.
+
+        Args:
+            users: (B,) dense user numbers. lengths: (B,) behaviors known at the request.
+        """
+        kept = np.clip(lengths - skip, 0, count)
+        steps = np.arange(max(1, int(kept.max(initial=0))))
+        mask = steps < kept[:, None]
+        last = self.offsets[users] + lengths - skip - 1
+        index = np.where(mask, last[:, None] - steps, 0)
+        ids = {name: _take(column, index, mask) for name, column in self.columns.items()}
+        return HistoryIds(ids, torch.from_numpy(mask), _take(self.time, index, mask))
+
+
+def open_histories(dataset: DatasetInfo) -> Histories:
+    """The histories of a prepared dataset, with all its item fields."""
+    return Histories.open(dataset.histories, [f.name for f in dataset.of_role("item")])
+
+
+def _take(column: np.ndarray, index: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+    if not len(column):
+        return torch.zeros(index.shape, dtype=torch.from_numpy(np.empty(0, column.dtype)).dtype)
+    values = np.take(column, index)
+    values[~mask] = 0
+    return torch.from_numpy(values)

@@ -1,0 +1,112 @@
+"""How a column of a table becomes a user, an item, a time, a label or a field: checks and SQL expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrea_cli.data.schema import Field, Role
+from lrea_cli.errors import UserError, nearest
+
+UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+RESERVED = frozenset(
+    ("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets", "value")
+)
+INTEGER_TYPES = frozenset(
+    f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+)
+
+
+@dataclass(frozen=True)
+class FieldColumn:
+    """A field, the column that it is read from, and the option that says so."""
+
+    field: Field
+    column: str
+    option: str
+
+
+def field_columns(found: list[FieldColumn], **options: Iterable[str]) -> list[FieldColumn]:
+    """Add the fields of `--<role>-field name=column` (or just `name`) to those found already.
+
+    Raises:
+        UserError: a name is not usable, or used twice.
+    """
+    columns = list(found)
+    roles: tuple[Role, ...] = ("item", "user", "context")
+    reserved = ", ".join(sorted(RESERVED))
+    for role in roles:
+        option = f"--{role}-field"
+        for text in options[role]:
+            name, _, column = text.partition("=")
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
+                raise UserError(
+                    f"{option} {text}: '{name}' is not a usable name of a field.",
+                    f"Write {option} name=column, with letters, digits and '_', and none of: {reserved}.",
+                )
+            if name.lower() in {c.field.name.lower() for c in columns}:
+                raise UserError(
+                    f"{option} {text}: there is a field '{name}' already.", "Give it another name."
+                )
+            columns.append(FieldColumn(Field(name, role), column or name, option))
+    return columns
+
+
+def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]) -> None:
+    """Every wanted column (name -> the option that named it) must exist.
+
+    Raises:
+        UserError: one does not; the message has the nearest name and all names.
+    """
+    names = list(existing)
+    for column, option in wanted.items():
+        if column not in names:
+            raise UserError(
+                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.",
+                f"Name the column with {option}.",
+            )
+
+
+def identifier(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_sql(column: str) -> str:
+    """A value as text; the empty text is a missing value."""
+    return f"nullif(CAST({identifier(column)} AS VARCHAR), '')"
+
+
+def label_sql(column: str) -> str:
+    """0 or 1, or NULL for anything else."""
+    text = f"lower(trim(CAST({identifier(column)} AS VARCHAR)))"
+    return f"CASE WHEN {text} IN ('1', '1.0', 'true') THEN 1 WHEN {text} IN ('0', '0.0', 'false') THEN 0 END"
+
+
+def time_sql(column: str, kind: str, unit: str) -> str:
+    """Epoch seconds, rounded down, or NULL; `kind` is the column's SQL type, `unit` that of a number."""
+    x = identifier(column)
+    per_second = UNITS_PER_SECOND[unit]
+    if kind in INTEGER_TYPES:
+        return _floor_seconds(f"TRY_CAST({x} AS BIGINT)", per_second)
+    if kind.startswith(("TIMESTAMP", "DATE")):
+        return f"CASE WHEN isfinite({x}) THEN CAST(floor(epoch({x})) AS BIGINT) END"
+    if kind != "VARCHAR":
+        return f"TRY_CAST(floor(TRY_CAST({x} AS DOUBLE) / {per_second}) AS BIGINT)"
+    stamp = f"TRY_CAST({x} AS TIMESTAMPTZ)"
+    return (
+        f"CASE WHEN regexp_full_match({x}, '[-+]?[0-9]+') "
+        f"THEN {_floor_seconds(f'TRY_CAST({x} AS BIGINT)', per_second)} "
+        f"WHEN regexp_full_match({x}, '[-+]?[0-9]+[.][0-9]*') "
+        f"THEN TRY_CAST(floor(TRY_CAST({x} AS DOUBLE) / {per_second}) AS BIGINT) "
+        f"WHEN isfinite({stamp}) THEN CAST(floor(epoch({stamp})) AS BIGINT) END"
+    )
+
+
+def _floor_seconds(number: str, per_second: int) -> str:
+    """Integer division that rounds down for times before 1970, too (that of SQL goes towards zero)."""
+    if per_second == 1:
+        return number
+    return f"({number} - ({number} % {per_second} + {per_second}) % {per_second}) // {per_second}"

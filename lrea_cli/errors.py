@@ -1,0 +1,35 @@
+"""The two ways in which a command may end badly: the user's mistake (exit 2), or a failed check (its own code)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LreaError(Exception):
+    """Something that a command reports in a sentence, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UserError(LreaError):
+    """The input or an option is wrong: the message says what was found, the remedy what to type or edit."""
+
+    exit_code = 2
+
+
+class GateFailed(LreaError):
+    """A fast path disagrees with its reference: no speed is reported."""
+
+    exit_code = 3
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""

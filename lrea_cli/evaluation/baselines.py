@@ -1,0 +1,74 @@
+"""Trivial baselines: counters that a model must beat before its numbers mean anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrea_cli.data.batches import Samples
+from lrea_cli.data.histories import Histories
+from lrea_cli.evaluation.metrics import auc
+
+CHUNK_BEHAVIORS = 4_000_000
+"""Behaviors compared at once, so that memory stays bounded for any split."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """AUC of three counters.
+
+    Args:
+        category_count: behaviors in the candidate's category before the request; None without categories.
+        item_count: behaviors on the candidate itself before the request.
+        popularity: behaviors of all users on the candidate before the valid split.
+    """
+
+    category_count: float | None
+    item_count: float | None
+    popularity: float | None
+
+    def best(self) -> tuple[str, float]:
+        """Name and AUC of the strongest."""
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return max(known.items(), key=lambda pair: pair[1], default=("none", 0.5))
+
+
+def trivial_baselines(samples: Samples, histories: Histories, valid_from: int) -> Baselines:
+    """Score a split with each counter.
+
+    Args:
+        samples: the split. histories: of the same dataset.
+        valid_from: epoch seconds; popularity counts nothing from then on.
+    """
+
+    def counter(name: str) -> float | None:
+        return auc(count_in_history(samples, histories, name), samples.label)
+
+    early = np.asarray(histories.columns["item"])[np.asarray(histories.time) < valid_from]
+    item = samples.ids["item"]
+    popularity = np.bincount(early, minlength=int(item.max(initial=0)) + 1)[item]
+    return Baselines(
+        category_count=counter("category") if "category" in samples.ids else None,
+        item_count=counter("item"),
+        popularity=auc(popularity, samples.label),
+    )
+
+
+def count_in_history(samples: Samples, histories: Histories, field: str) -> np.ndarray:
+    """(rows,) how often the candidate's value of a field stands in the user's whole history before the request."""
+    sizes = np.diff(samples.offsets)
+    counts = np.zeros(samples.rows, np.int64)
+    work = np.cumsum(samples.history_length * sizes)
+    chunk = work // CHUNK_BEHAVIORS
+    for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
+        rows = np.arange(samples.offsets[requests[0]], samples.offsets[requests[-1] + 1])
+        request = np.repeat(requests, sizes[requests])
+        length = samples.history_length[request]
+        start = np.asarray(histories.offsets)[samples.user[request]]
+        owner = np.repeat(np.arange(len(rows)), length)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
+        seen = histories.columns[field][start[owner] + within]
+        equal = seen == samples.ids[field][rows][owner]
+        counts[rows] = np.bincount(owner[equal], minlength=len(rows))
+    return counts

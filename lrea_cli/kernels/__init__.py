@@ -1,0 +1,28 @@
+"""Kernels of DIN attention: (candidates, keys, values, weights, linear) -> interest; all compute the same function.
+
+    interest_n = sum_j s(e_n, k_j) v_j,   s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o
+
+Rows past a record's end have zero values, so they add nothing and no mask is needed.
+`naive` is the form that people write; `folded` is differentiable and cheap for few candidates and many keys (training);
+`gemm` is for many candidates and no gradient (serving).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor
+
+from lrea_cli.kernels.folded import folded
+from lrea_cli.kernels.gemm import gemm
+from lrea_cli.kernels.naive import naive
+from lrea_cli.kernels.weights import ScorerWeights, linear_half
+
+KernelName = Literal["naive", "folded", "gemm"]
+Kernel = Callable[[Tensor, Tensor, Tensor, ScorerWeights, Tensor | None], Tensor]
+
+KERNELS: dict[KernelName, Kernel] = {"naive": naive, "folded": folded, "gemm": gemm}
+SERVING_KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
+
+__all__ = ["KERNELS", "SERVING_KERNELS", "Kernel", "KernelName", "ScorerWeights", "linear_half"]

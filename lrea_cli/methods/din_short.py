@@ -1,0 +1,39 @@
+"""DIN without a long sequence (the paper's "DIN (W/o long seq.)"): nothing is kept, the interest is zero."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from lrea_cli.methods.base import LongInterest
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
+
+
+class DINShort(LongInterest):
+    """The control: only the short sequence, which every model has, speaks."""
+
+    name = "din-short"
+    summary_type = Empty
+
+    @classmethod
+    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
+        return cls()
+
+    @property
+    def record(self) -> tuple[RecordField, ...]:
+        return ()
+
+    def summarize(self, behaviors: Behaviors) -> Empty:
+        """Nothing."""
+        return Empty(torch.zeros_like(behaviors.lengths))
+
+    def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
+        """Nothing to round."""
+        return summary
+
+    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+        """(B, N, D) zeros."""
+        return torch.zeros_like(candidates.vectors)

@@ -1,0 +1,139 @@
+"""Low-rank efficient attention (arXiv 2503.02542): two learned matrices compress a history to R pseudo items, Eq. 4 to 11."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from lrea_cli.attention import history_scale, scaled_values
+from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
+
+START_SHARPNESS = 5.0
+"""Logit of a column's own block at the start; 0 elsewhere. Uniform columns stay uniform: LREA is then mean pooling."""
+
+
+class LREA(PseudoItemMethod):
+    """Training form and serving form of one model.
+
+        K = W_comp^T E,  V = c(n) W_decomp E                          what is cached (R x D each)
+        decomposed (Eq. 4, 5):  interest = c(n) sum_l m_l s(e_t, (W_decomp^T K)_l) e_l
+        absorbed (Eq. 9):       interest = sum_j s(e_t, k_j) v_j
+
+    Args:
+        width: D. long: L. rank: R.
+        form: which of the two is trained; the absorbed one is always served.
+        decomp_columns: `unit` = the columns of W_decomp are softmax over the rank axis, so they are non-negative and
+            sum to 1 (the first term of Eq. 10 is then zero); `free` = any matrix, as the paper has it.
+        short_histories: `mix` = every history goes through the matrices; `exact` = one that has at most R behaviors
+            is kept as it is (keys = E, values = c(n) E), in training and serving alike.
+    """
+
+    name = "lrea"
+
+    def __init__(
+        self,
+        width: int,
+        long: int,
+        rank: int,
+        form: str = "decomposed",
+        decomp_columns: str = "unit",
+        short_histories: str = "mix",
+    ) -> None:
+        super().__init__(width)
+        self.rank, self.form = rank, form
+        self.unit = decomp_columns == "unit"
+        self.exact_short = short_histories == "exact"
+        blocks_RL = block(rank, long)
+        self.W_comp = nn.Parameter((blocks_RL / blocks_RL.sum(1, keepdim=True)).T.contiguous())
+        logits_RL = START_SHARPNESS * blocks_RL
+        self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
+
+    @classmethod
+    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
+        return cls(
+            width, long, settings.rank, settings.form, settings.decomp_columns, settings.short_histories
+        )
+
+    @property
+    def W_decomp(self) -> Tensor:
+        """(R, L)."""
+        return self.decomp.softmax(0) if self.unit else self.decomp
+
+    def column_entropy(self) -> float | None:
+        """Mean entropy of the columns of W_decomp over log R: 0 one-hot, 1 uniform (mean pooling); None where free."""
+        if not self.unit or self.rank == 1:
+            return None
+        p = self.W_decomp.detach()
+        return float(-(p * p.clamp(min=1e-30).log()).sum(0).mean() / torch.tensor(float(self.rank)).log())
+
+    def summarize(self, behaviors: Behaviors) -> PseudoItems:
+        """K (B, R, D) and V (B, R, D)."""
+        return self._summarize(behaviors, self._compress(behaviors))
+
+    def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
+        """The trained form, with both terms of Eq. 10."""
+        keys_BRD = self._compress(behaviors)
+        if self.form == "absorbed":
+            vectors = self.attend(self._summarize(behaviors, keys_BRD), candidates)
+        else:
+            vectors = self.attention(candidates.vectors, self._rebuild(behaviors, keys_BRD), scaled_values(behaviors))
+        return Interest(vectors, self._penalty(behaviors, keys_BRD))
+
+    def _compress(self, behaviors: Behaviors) -> Tensor:
+        """K = W_comp^T E, "E_comp^T" (B, R, D)."""
+        E = behaviors.vectors
+        return self.W_comp.to(E.dtype)[: E.shape[1]].T @ E
+
+    def _decomp(self, behaviors: Behaviors) -> Tensor:
+        E = behaviors.vectors
+        return self.W_decomp.to(E.dtype)[:, : E.shape[1]]
+
+    def _rebuild(self, behaviors: Behaviors, keys_BRD: Tensor) -> Tensor:
+        """Ehat = W_decomp^T K (B, L, D), Eq. 4."""
+        rebuilt_BLD = self._decomp(behaviors).T @ keys_BRD
+        if not self.exact_short:
+            return rebuilt_BLD
+        return torch.where(self._is_short(behaviors)[:, None, None], behaviors.vectors, rebuilt_BLD)
+
+    def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor) -> PseudoItems:
+        """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; empty histories have zero rows in use."""
+        n = behaviors.lengths
+        values_BRD = (self._decomp(behaviors) @ behaviors.vectors) * history_scale(n)[:, None, None].to(
+            keys_BRD.dtype
+        )
+        mixed = PseudoItems(keys_BRD, values_BRD, torch.where(n > 0, self.rank, 0))
+        return self._keep_short(behaviors, mixed) if self.exact_short else mixed
+
+    def _keep_short(self, behaviors: Behaviors, mixed: PseudoItems) -> PseudoItems:
+        short_B11 = self._is_short(behaviors)[:, None, None]
+        keys_BRD = self._first_rows(behaviors.vectors)
+        values_BRD = self._first_rows(scaled_values(behaviors))
+        return replace(
+            mixed,
+            keys=torch.where(short_B11, keys_BRD, mixed.keys),
+            values=torch.where(short_B11, values_BRD, mixed.values),
+            rows=behaviors.lengths.clamp(max=self.rank),
+        )
+
+    def _first_rows(self, vectors_BLD: Tensor) -> Tensor:
+        """The first R rows, zeros where there are fewer."""
+        missing = max(0, self.rank - vectors_BLD.shape[1])
+        return nn.functional.pad(vectors_BLD[:, : self.rank], (0, 0, 0, missing))
+
+    def _is_short(self, behaviors: Behaviors) -> Tensor:
+        return behaviors.lengths <= self.rank
+
+    def _penalty(self, behaviors: Behaviors, keys_BRD: Tensor) -> dict[str, Tensor]:
+        """Eq. 10: ||max(0, -W_decomp^T)||^2 once, and ||max(0, -W_comp^T E)||^2 as the mean over the histories."""
+        negative_BRD = keys_BRD.clamp(max=0)
+        if self.exact_short:
+            negative_BRD = negative_BRD * ~self._is_short(behaviors)[:, None, None]
+        return {
+            "decomp": self.W_decomp.clamp(max=0).square().sum(),
+            "comp": negative_BRD.square().sum((1, 2)).mean(),
+        }

@@ -1,0 +1,198 @@
+"""Recipes: TOML into frozen dataclasses, flag over recipe over default; an unknown key is an error with the nearest name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from lrea_cli.errors import UserError, nearest
+
+METHOD_NAMES = ("din-short", "mean", "lrea", "din")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "method": METHOD_NAMES,
+    "form": ("decomposed", "absorbed"),
+    "decomp_columns": ("unit", "free"),
+    "short_histories": ("mix", "exact"),
+}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """[data]: the dataset and how much of a history is read.
+
+    Args:
+        dataset: a prepared dataset; None = the latest.
+        short: S, the newest behaviors. long: L, the behaviors before those.
+        fields: names of the fields that are inputs; empty = all of the dataset's.
+    """
+
+    dataset: str | None = None
+    short: int = 64
+    long: int = 500
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """[model]: the long-interest method and its hyperparameters, named as in the papers.
+
+    Args:
+        method: one of `METHOD_NAMES`.
+        embedding_dim: d of one field.
+        hidden: widths of the MLP.
+        rank, lam: r and lambda of LREA (Table 3).
+        form, decomp_columns, short_histories: see `methods.lrea.LREA`.
+    """
+
+    method: str = "lrea"
+    embedding_dim: int = 16
+    hidden: tuple[int, ...] = (512, 256, 128)
+    rank: int = 128
+    lam: float = 0.3
+    form: str = "decomposed"
+    decomp_columns: str = "unit"
+    short_histories: str = "mix"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """[train]: optimizer and stopping.
+
+    Args:
+        epochs: at most. patience: epochs without a better validation AUC before training stops.
+        batch_size: samples a batch. lr: Adagrad's (the paper tuned .01, .005, .001).
+        seed: of start, shuffling.
+    """
+
+    epochs: int = 10
+    patience: int = 2
+    batch_size: int = 1024
+    lr: float = 0.01
+    seed: int = 2025
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `run.json` keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], origin: str) -> Recipe:
+        """Read sections of plain values.
+
+        Raises:
+            UserError: unknown section or key, wrong type, impossible value; names `origin`.
+        """
+        sections = {f.name: f.default_factory for f in fields(cls)}
+        for name, section in content.items():
+            if name not in sections:
+                raise UserError(
+                    f"{origin}: unknown section [{name}]{nearest(name, sections)}.",
+                    f"Known: {', '.join(sections)}",
+                )
+            if not isinstance(section, Mapping):
+                raise UserError(f"{origin}: '{name}' stands outside a section.", "Put it under [model] or [train].")
+        recipe = cls(
+            **{name: _section(make, content.get(name, {}), f"{origin} [{name}]") for name, make in sections.items()}
+        )
+        _check(recipe, origin)
+        return recipe
+
+    def with_flags(self, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+        """Replace what a flag was given for: `{"model": {"rank": 64, "lam": None}}`; None = not given."""
+        given = {s: {k: v for k, v in values.items() if v is not None} for s, values in flags.items()}
+        changed = replace(self, **{s: replace(getattr(self, s), **values) for s, values in given.items()})
+        _check(changed, "command line")
+        return changed
+
+
+def load_recipe(name: str | None) -> Recipe:
+    """Load a recipe from a path, or by the name of one that comes with lrea; None = all defaults.
+
+    Raises:
+        UserError: no such file, not TOML, or a key that is not known.
+    """
+    if name is None:
+        return Recipe()
+    path = _find(name)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+    return Recipe.from_dict(content, str(path))
+
+
+def shipped_recipes() -> Path:
+    """The folder of recipes that come with lrea: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def _find(name: str) -> Path:
+    for path in (Path(name), shipped_recipes() / f"{name.removesuffix('.toml')}.toml"):
+        if path.is_file():
+            return path
+    known = sorted(str(p.relative_to(shipped_recipes()).with_suffix("")) for p in shipped_recipes().rglob("*.toml"))
+    raise UserError(
+        f"There is no recipe '{name}'{nearest(name, known)}.",
+        f"Give a path, or one of: {', '.join(known)}",
+    )
+
+
+def _section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
+    hints = get_type_hints(make)
+    values = {}
+    for key, value in content.items():
+        if key not in hints:
+            raise UserError(f"{origin}: unknown key '{key}'{nearest(key, hints)}.", f"Known: {', '.join(hints)}")
+        values[key] = _typed(value, hints[key], f"{origin} {key}")
+    return make(**values)
+
+
+def _typed(value: Any, hint: Any, origin: str) -> Any:
+    if get_origin(hint) is tuple:
+        if isinstance(value, (list, tuple)):
+            return tuple(_typed(v, get_args(hint)[0], origin) for v in value)
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):
+        return value
+    expected = hint.__name__ if isinstance(hint, type) else str(hint)
+    raise UserError(f"{origin}: {value!r} is not {expected}.")
+
+
+def _check(recipe: Recipe, origin: str) -> None:
+    """Refuse impossible values before any work starts."""
+    for section in (recipe.data, recipe.model, recipe.train):
+        for key, value in asdict(section).items():
+            if key in CHOICES and value not in CHOICES[key]:
+                raise UserError(
+                    f"{origin}: {key} = '{value}' is not known{nearest(value, CHOICES[key])}.",
+                    f"Known: {', '.join(CHOICES[key])}",
+                )
+            least = {"lam": 0, "long": 0, "seed": 0, "patience": 0}.get(key, 1)
+            if isinstance(value, int) and value < least:
+                raise UserError(f"{origin}: {key} = {value} is too small.", f"Use {least} or more.")
+    if not recipe.model.lam >= 0:
+        raise UserError(f"{origin}: lam = {recipe.model.lam} is negative.", "Use 0 or more.")
+    if not 0 < recipe.train.lr < 100:
+        raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
+    model, data = recipe.model, recipe.data
+    if model.method != "din-short" and data.long < 1:
+        raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
+    if model.method == "lrea" and model.rank > data.long:
+        raise UserError(
+            f"{origin}: rank = {model.rank} is above long = {data.long}: nothing would be compressed.",
+            "Use a smaller --rank, a longer --long, or --method din.",
+        )

@@ -1,0 +1,213 @@
+"""What travels between data, model and store: batches of ids, behaviors, candidates, interests and summaries.
+
+Shape letters: B requests, N candidates, L behaviors, R pseudo items, D width of an item vector, H hidden width.
+A mask never travels apart from its vectors; what a data set lacks is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+
+Ids = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class HistoryIds:
+    """Part of the histories of B users as ids, newest first.
+
+    Args:
+        ids: for each item field (B, L) int32, 0 where masked.
+        mask: (B, L) bool. time: (B, L) int64 epoch seconds, 0 where masked.
+    """
+
+    ids: Ids
+    mask: Tensor
+    time: Tensor
+
+    def to(self, device: torch.device) -> HistoryIds:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class CandidateIds:
+    """The candidates of B requests as ids.
+
+    Args:
+        ids: for each item field (B, N) int32. profile: for each user and context field (B, N) int32.
+        mask: (B, N) bool. time: (B,) int64 epoch seconds of the request.
+    """
+
+    ids: Ids
+    profile: Ids
+    mask: Tensor
+    time: Tensor
+
+    def to(self, device: torch.device) -> CandidateIds:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B requests with up to N candidates each.
+
+    Args:
+        short, long: the newest S behaviors, and the L before those.
+        candidates: ids and mask.
+        history_length: (B,) number of behaviors before the request, read or not.
+        label: (B, N) float, 0 where masked. row: (B, N) index of the sample in its split, -1 where masked.
+        request: (B,) index of the request in its split.
+    """
+
+    short: HistoryIds
+    long: HistoryIds
+    candidates: CandidateIds
+    history_length: Tensor
+    label: Tensor
+    row: Tensor
+    request: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class Behaviors:
+    """Part of the histories of B users, newest first.
+
+    Args:
+        vectors: (B, L, D), zero where masked.
+        mask: (B, L) bool, True at real behaviors.
+        item: (B, L) ids, 0 where masked.
+        category: (B, L) ids, or None.
+        time: (B, L) epoch seconds, or None.
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    item: Tensor
+    category: Tensor | None = None
+    time: Tensor | None = None
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) number of real behaviors."""
+        return self.mask.sum(1)
+
+    def double(self) -> Behaviors:
+        """The same with float64 vectors: summaries are made once, so they are made exactly."""
+        return replace(self, vectors=self.vectors.double())
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The items to score for each request.
+
+    Args:
+        vectors: (B, N, D).
+        mask: (B, N) bool; requests have different N.
+        item: (B, N) ids.
+        category: (B, N) ids, or None.
+        time: (B,) epoch seconds of the request, or None.
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    item: Tensor
+    category: Tensor | None = None
+    time: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Interest:
+    """What a method makes of the long sequence for each candidate.
+
+    Args:
+        vectors: (B, N, D).
+        penalty: named terms that training adds to the loss; empty unless the method has one.
+    """
+
+    vectors: Tensor
+    penalty: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PseudoItems:
+    """The summary of din, lrea, mean and every compressor: a history as R rows that attention reads.
+
+    Args:
+        keys: (B, R, D), zero past `rows`.
+        values: (B, R, D), zero past `rows`; the scale of the history's length is in them.
+        rows: (B,) int64, how many rows are in use.
+        linear: (B, D + 1, D) float32, the linear half of the attention as an affine map of the candidate
+            (see `attention.linear_half`); None until the summary is sealed for serving.
+    """
+
+    keys: Tensor
+    values: Tensor
+    rows: Tensor
+    linear: Tensor | None = None
+
+    def to(self, device: torch.device) -> PseudoItems:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class Empty:
+    """The summary of a method that keeps nothing.
+
+    Args:
+        rows: (B,) int64, all zero.
+    """
+
+    rows: Tensor
+
+    def to(self, device: torch.device) -> Empty:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+Summary = PseudoItems | Empty
+
+
+@dataclass(frozen=True)
+class RecordField:
+    """One tensor of a summary as it lies in a record.
+
+    Args:
+        name: the attribute of the summary.
+        shape: of one row.
+        rows: how many rows: a fixed number, or "rows" = the record's own count.
+        dtype: "cache" = whatever the cache is written in, or "float32".
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    rows: int | Literal["rows"]
+    dtype: Literal["cache", "float32"] = "cache"
+
+
+def block(rows: int, length: int, device: torch.device | None = None) -> Tensor:
+    """(rows, length) with 1 where position l lies in block j, that is j = l * rows // length; one 1 a column."""
+    owner = torch.arange(length, device=device) * rows // length
+    return torch.nn.functional.one_hot(owner, rows).T.float()
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Any of the dataclasses above with every tensor on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {name: _moved(tensor, device) for name, tensor in value.items()}
+    if value is None:
+        return None
+    return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})

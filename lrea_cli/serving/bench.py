@@ -1,0 +1,203 @@
+"""serve-bench: gated latencies of N candidates for one user, through the cache and by full attention."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.kernels import KernelName
+from lrea_cli.progress import Reporter
+from lrea_cli.sequence import CandidateIds
+from lrea_cli.serving.cache import Cache
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.gate import GateResult, run_gate
+from lrea_cli.serving.percentiles import Percentile, percentile, requests_needed
+from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.training.checkpoint import Run
+
+WARM_UP = 5
+LEAST_REQUESTS = 10
+ENOUGH_REQUESTS = requests_needed(99)
+CANDIDATE_SETS = 16
+PERCENTS = (50, 95, 99)
+
+Stage = Literal["interest", "request"]
+STAGES: tuple[Stage, ...] = ("interest", "request")
+Route = Literal["cache", "full", "padded"]
+ROUTES: tuple[Route, ...] = ("cache", "full", "padded")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Latencies of one route.
+
+    Args:
+        route: through the cache, or full attention at real or padded lengths.
+        method: of the run for the cache, `full` for full-length attention with the run's embeddings and scorer.
+        stage: `interest` = fetch and long attention; `request` = those, embeddings, short sequence and MLP.
+        length: `real` lengths of the users, or the number L that each is padded to.
+        rank: most pseudo items of a record; None for full attention.
+        percentiles: p50, p95, p99 in ms.
+    """
+
+    route: Route
+    method: str
+    stage: Stage
+    kernel: KernelName
+    dtype: str
+    candidates: int
+    length: int | Literal["real"]
+    rank: int | None
+    requests: int
+    percentiles: tuple[Percentile, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` has it: a percentile is null where too few requests back it."""
+        content = asdict(self)
+        del content["percentiles"]
+        return {**content, **{f"p{p.percent:g}_ms": p.value for p in self.percentiles}}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One serve-bench.
+
+    Args:
+        lengths: p50, p90, max of the long parts. speedup_vs_full: ratio of the median interest latencies, gemm on both
+            sides, at real lengths and padded; None where a median is missing.
+        pays_after: requests for each refresh of a record after which compressing it has paid for itself.
+    """
+
+    gate: GateResult
+    lengths: dict[str, int]
+    rows: list[Row]
+    speedup_vs_full: dict[str, float | None]
+    pays_after: float | None
+
+
+def serve_bench(
+    run: Run,
+    cache: Cache,
+    candidates: int,
+    kernels: Sequence[KernelName],
+    seconds: float,
+    seed: int,
+    device: torch.device,
+    reporter: Reporter,
+) -> Bench:
+    """Gate, then time each route; each timed request is another user's, the fetch included.
+
+    Args:
+        candidates: N. kernels: to time. seconds: for each row, at most as long as p99 needs.
+
+    Raises:
+        GateFailed: before any time is taken.
+    """
+    histories = open_histories(run.dataset)
+    pool = CandidatePool(histories, read_samples(run.dataset, "test"), seed)
+    lengths = histories.lengths_before(cache.as_of)
+    visitors = [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
+    records = cache.store if device.type == "cpu" else ResidentRecords(cache.store, device)
+    settings = run.recipe.data
+    reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
+    gate = run_gate(run, cache.store.layout, histories, records, visitors, pool, kernels, device)
+    long = np.clip([v.length - settings.short for v in visitors], 0, settings.long)
+    np.random.default_rng(seed).shuffle(visitors)
+    sets = [pool.draw(candidates) for _ in range(CANDIDATE_SETS)]
+    rows: list[Row] = []
+    plan = [(s, k, r) for s in STAGES for k in kernels for r in ROUTES]
+    with reporter.task("serve-bench", len(plan), "rows") as progress, torch.inference_mode():
+        for stage, kernel, route in plan:
+            scorer = RequestScorer(run.model, histories, settings, records, kernel, device)
+            latencies = measure(_requests(scorer, stage, route, visitors, sets), seconds, device)
+            row = Row(
+                route=route,
+                method=run.recipe.model.method if route == "cache" else "full",
+                stage=stage,
+                kernel=kernel,
+                dtype=cache.dtype if route == "cache" else "float32",
+                candidates=candidates,
+                length=settings.long if route == "padded" else "real",
+                rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
+                requests=len(latencies),
+                percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
+            )
+            rows.append(row)
+            progress(1)
+    spread = {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
+    speedup, pays_after = _speedups(rows, cache.ms_per_user)
+    return Bench(gate, spread, rows, speedup, pays_after)
+
+
+def measure(calls: Iterator[Callable[[], object]], seconds: float, device: torch.device) -> list[float]:
+    """Latencies in ms of a closed loop, warm-up left out; ends when p99 is backed, or when the time is up.
+
+    On a GPU each call is timed by events, after synchronizing.
+    """
+    latencies: list[float] = []
+    for _ in range(WARM_UP):
+        next(calls)()
+    end = time.perf_counter() + seconds
+    while len(latencies) < LEAST_REQUESTS or (len(latencies) < ENOUGH_REQUESTS and time.perf_counter() < end):
+        call = next(calls)
+        latencies.append(_timed_on_gpu(call) if device.type == "cuda" else _timed(call))
+    return latencies
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - started) / 1e6
+
+
+def _timed_on_gpu(call: Callable[[], object]) -> float:
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    before.record()
+    call()
+    after.record()
+    torch.cuda.synchronize()
+    return before.elapsed_time(after)
+
+
+def _requests(
+    scorer: RequestScorer, stage: Stage, route: Route, visitors: Sequence[Visitor], sets: Sequence[CandidateIds]
+) -> Iterator[Callable[[], object]]:
+    """One call a request, each for the next user, for ever; candidates are embedded before, except in `request`."""
+    ready = [(ids.to(scorer.device), scorer.model.features.candidates(ids.to(scorer.device))) for ids in sets]
+    number = 0
+    while True:
+        user = visitors[number % len(visitors)]
+        ids, candidates = ready[number % len(ready)]
+        number += 1
+
+        def interest(user=user, candidates=candidates):  # noqa: ANN001, ANN202
+            if route == "cache":
+                return scorer.cached_interest(user, candidates)
+            return scorer.full_interest(user, candidates, padded=route == "padded")
+
+        def request(user=user, ids=ids, interest=interest):  # noqa: ANN001, ANN202
+            candidates = scorer.model.features.candidates(ids)
+            return scorer.logits(user, ids, candidates, interest(user, candidates))
+
+        yield interest if stage == "interest" else request
+
+
+def _speedups(rows: Sequence[Row], compress_ms: float) -> tuple[dict[str, float | None], float | None]:
+    """Ratios of median interest latencies, gemm on both sides (or the only kernel timed)."""
+    kernel = "gemm" if any(r.kernel == "gemm" for r in rows) else rows[0].kernel
+    timed = [r for r in rows if r.stage == "interest" and r.kernel == kernel]
+    median = {r.route: r.percentiles[0].value for r in timed}
+    cached, real, padded = (median[route] for route in ROUTES)
+    if cached is None or real is None or padded is None:
+        return {"real": None, "padded": None}, None
+    pays_after = compress_ms / (real - cached) if real > cached else None
+    return {"real": real / cached, "padded": padded / cached}, pays_after

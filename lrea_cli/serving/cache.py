@@ -1,0 +1,169 @@
+"""Caches: the records of a run's users as known at one instant; made by `compress`, opened by all that serve."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lrea_cli.data.histories import open_histories
+from lrea_cli.errors import LreaError, UserError
+from lrea_cli.features import Features
+from lrea_cli.methods import LongInterest
+from lrea_cli.progress import Reporter
+from lrea_cli.sequence import HistoryIds
+from lrea_cli.serving.records import CacheDtype, RecordFormat
+from lrea_cli.serving.store import INDEX, RecordStore, RecordWriter
+from lrea_cli.training.checkpoint import Run
+from lrea_cli.workspace import Artifact, Workspace, require_intact, require_made_from, write_manifest
+
+COMPRESS_BATCH = 256
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What `compress` made.
+
+    Args:
+        rank: most pseudo items of a record. bytes_per_user: mean. as_of: epoch seconds.
+    """
+
+    run: str
+    cache: str
+    users: int
+    rank: int
+    dtype: CacheDtype
+    as_of: int
+    bytes_per_user: float
+    ms_per_user: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cache:
+    """An opened cache."""
+
+    artifact: Artifact
+    store: RecordStore
+    as_of: int
+    dtype: CacheDtype
+    bytes_per_user: float
+    ms_per_user: float
+
+
+def summarize_into(
+    writer: RecordWriter,
+    method: LongInterest,
+    features: Features,
+    keys: Sequence[int] | np.ndarray,
+    long: HistoryIds,
+    device: torch.device,
+) -> np.ndarray:
+    """Summarize histories in float64, seal them in the writer's dtype, and append them under their keys.
+
+    Returns:
+        (B,) rows in use of each record.
+    """
+    behaviors = features.behaviors(long.to(device))
+    sealed = method.seal(method.summarize(behaviors.double()), writer.layout.torch_dtype)
+    writer.add(keys, sealed)
+    return sealed.rows.cpu().numpy()
+
+
+def compress(
+    workspace: Workspace,
+    run: Run,
+    name: str,
+    dtype: CacheDtype,
+    as_of: int,
+    users: np.ndarray | None,
+    device: torch.device,
+    reporter: Reporter,
+) -> CacheInfo:
+    """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
+
+    Args:
+        users: dense user numbers; None = all. as_of: epoch seconds.
+
+    Raises:
+        UserError: the name is taken. LreaError: a value does not fit `dtype`, or there are no users.
+    """
+    histories = open_histories(run.dataset)
+    wanted = np.arange(histories.users) if users is None else np.unique(users)
+    if not len(wanted):
+        raise LreaError("There are no users to compress.")
+    lengths = histories.lengths_before(as_of)[wanted]
+    order = np.argsort(lengths, kind="stable")
+    layout = RecordFormat(run.model.long.record, dtype)
+    started, rank, size = time.perf_counter(), 0, 0
+    settings = run.recipe.data
+    with workspace.create("caches", name) as folder, torch.inference_mode():
+        with (
+            RecordWriter(folder, layout) as writer,
+            reporter.task(f"compress {run.name}", len(wanted), "users") as progress,
+        ):
+            for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
+                long = histories.newest(wanted[part], lengths[part], settings.short, settings.long)
+                rows = summarize_into(writer, run.model.long, run.model.features, wanted[part], long, device)
+                rank, size = max(rank, int(rows.max())), size + sum(layout.bytes_of(int(r)) for r in rows)
+                progress(len(part))
+        seconds = time.perf_counter() - started
+        info = CacheInfo(
+            run.name,
+            name,
+            len(wanted),
+            rank,
+            dtype,
+            as_of,
+            size / len(wanted),
+            1000 * seconds / len(wanted),
+            seconds,
+        )
+        content = {"made_from": run.artifact.sha256, "layout": layout.to_dict(), "device": str(device)}
+        write_manifest(folder, "caches", {**vars(info), **content})
+    return info
+
+
+def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
+    """The named cache of a run, or its latest.
+
+    Raises:
+        UserError: no such cache, or one of another run or another version of it.
+    """
+    artifact = workspace.open("caches", name, **({} if name else {"run": run.name}))
+    require_made_from(artifact, run.artifact)
+    require_intact(artifact, INDEX)
+    manifest = artifact.manifest
+    layout = RecordFormat.from_dict(manifest["layout"])
+    store = RecordStore(artifact.path, layout, run.model.long.summary_type)
+    return Cache(
+        artifact, store, manifest["as_of"], layout.dtype, manifest["bytes_per_user"], manifest["ms_per_user"]
+    )
+
+
+def find_cache(workspace: Workspace, run: Run) -> str | None:
+    """Name of the latest cache that this version of the run has, or None."""
+    made = [a for a in workspace.all("caches") if a.manifest["made_from"] == run.artifact.sha256]
+    return max(made, key=lambda a: a.manifest["created"]).name if made else None
+
+
+def dense_users(dataset_path: Path, raw: Sequence[str]) -> np.ndarray:
+    """Dense numbers of raw user ids.
+
+    Raises:
+        UserError: an id that the dataset has not.
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(dataset_path / "vocab" / "user.parquet")
+    number = {str(v): u for u, v in zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True)}
+    missing = [v for v in raw if v not in number]
+    if missing:
+        raise UserError(f"{len(missing)} users are not in the dataset, '{missing[0]}' the first of them.")
+    return np.array([number[v] for v in raw], np.int64)
+
+

@@ -1,0 +1,217 @@
+"""The gate of serve-bench: what is served must equal the float64 loops of `reference.py`, or no time is reported."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from lrea_cli import reference
+from lrea_cli.data.histories import Histories
+from lrea_cli.errors import GateFailed
+from lrea_cli.kernels import KernelName
+from lrea_cli.recipe import DataSettings
+from lrea_cli.sequence import CandidateIds
+from lrea_cli.serving.cache import summarize_into
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.records import RecordFormat
+from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
+from lrea_cli.serving.store import RecordStore, RecordWriter
+from lrea_cli.training.checkpoint import Run
+
+TOLERANCE = 1e-5
+GATE_USERS = 64
+GATE_CANDIDATES = 8
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What was compared.
+
+    Args:
+        max_relative_error: the largest of all comparisons; an interest's error is relative to the largest entry of
+            that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit).
+        where: the comparison that had it.
+    """
+
+    passed: bool
+    max_relative_error: float
+    users: int
+    where: str
+
+
+def run_gate(
+    run: Run,
+    layout: RecordFormat,
+    histories: Histories,
+    records: Records,
+    visitors: Sequence[Visitor],
+    pool: CandidatePool,
+    kernels: Sequence[KernelName],
+    device: torch.device,
+) -> GateResult:
+    """Compare records, interests and final logits of 64 users, 8 candidates each, with the float64 loops.
+
+    The loops start from raw history and checkpoint; keys and values are rounded to the cache's dtype. Empty,
+    one-behavior and full histories are among the users: made, summarized and stored where the data lacks them.
+
+    Args:
+        visitors: users of the cache, with the behaviors known when it was made.
+
+    Raises:
+        GateFailed: an error above `TOLERANCE`, or one that is not a number.
+    """
+    chosen = _choose(visitors, run.recipe.data)
+    needed = _lengths_needed(run.recipe.data) - {v.length for v in chosen}
+    errors: list[tuple[float, str]] = []
+    check = _Check(run, layout, pool, kernels, device)
+    errors += check(histories, records, chosen)
+    with tempfile.TemporaryDirectory(prefix="lrea-gate-") as folder, torch.inference_mode():
+        made = _made_histories(histories, sorted(needed))
+        visitors_made = [Visitor(key, length) for key, length in enumerate(sorted(needed))]
+        keys = np.arange(made.users)
+        long = made.newest(keys, np.diff(made.offsets), run.recipe.data.short, run.recipe.data.long)
+        with RecordWriter(Path(folder), layout) as writer:
+            if len(keys):
+                summarize_into(writer, run.model.long, run.model.features, keys, long, device)
+        with RecordStore(Path(folder), layout, run.model.long.summary_type) as store:
+            errors += check(made, store, visitors_made)
+    worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
+    result = GateResult(bool(worst <= TOLERANCE), float(worst), len(chosen) + len(visitors_made), where)
+    if not result.passed:
+        raise GateFailed(
+            f"The gate failed: relative error {worst:.2g} (limit {TOLERANCE:.0e}) in {where}. No time is reported.",
+            "Make the cache anew with: lrea compress. If that does not help, this is a bug of lrea: please report it.",
+        )
+    return result
+
+
+class _Check:
+    """All comparisons of some users."""
+
+    def __init__(
+        self,
+        run: Run,
+        layout: RecordFormat,
+        pool: CandidatePool,
+        kernels: Sequence[KernelName],
+        device: torch.device,
+    ) -> None:
+        self.run, self.layout, self.pool, self.kernels, self.device = run, layout, pool, kernels, device
+        self.reference = reference_model(run)
+
+    def __call__(
+        self, histories: Histories, records: Records, visitors: Sequence[Visitor]
+    ) -> list[tuple[float, str]]:
+        errors = []
+        for user in visitors:
+            ids = self.pool.draw(GATE_CANDIDATES)
+            expected = self._expected(histories, user, ids)
+            for kernel in self.kernels:
+                scorer = RequestScorer(self.run.model, histories, self.run.recipe.data, records, kernel, self.device)
+                for part, (error, scale) in self._compare(scorer, user, ids, expected).items():
+                    errors.append((error / scale, f"{part} of user {user.key} ({user.length} behaviors), {kernel}"))
+        return errors
+
+    def _expected(self, histories: Histories, user: Visitor, ids: CandidateIds) -> dict[str, np.ndarray]:
+        ref, settings = self.reference, self.run.recipe.data
+        read = min(user.length, settings.short + settings.long)
+        rows = [ref.vector(_ids_at(histories, user, back), ref.item_fields) for back in range(read)]
+        newest_first = np.array(rows).reshape(read, self.run.model.features.width)
+        short, long = newest_first[: settings.short], newest_first[settings.short :]
+        keys, values = (r.astype(self.layout.dtype).astype(float) for r in ref.pseudo_items(long))
+        found: dict[str, list[np.ndarray | float]] = {"interest": [], "full attention": [], "logit": []}
+        for position in range(ids.mask.shape[1]):
+            e_t = ref.vector(_row(ids.ids, position), ref.item_fields)
+            interest = reference.attention(e_t, keys, values, ref.scorer("long"))
+            profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
+            found["interest"].append(interest)
+            found["full attention"].append(reference.din(e_t, long, ref.scorer("long")))
+            found["logit"].append(ref.logit(e_t, short, interest, profile, user.length))
+        return {name: np.array(rows) for name, rows in found.items()} | {"keys": keys, "values": values}
+
+    def _compare(
+        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Mapping[str, np.ndarray]
+    ) -> Iterator:
+        with torch.inference_mode():
+            moved = ids.to(self.device)
+            candidates = self.run.model.features.candidates(moved)
+            interest = scorer.cached_interest(user, candidates)
+            found = {
+                "interest": interest[0],
+                "full attention": scorer.full_interest(user, candidates)[0],
+                "logit": scorer.logits(user, moved, candidates, interest),
+            }
+            summary = scorer.records.fetch([user.key])
+        errors = {name: _error(tensor, expected[name], 1.0 if name == "logit" else 0.0) for name, tensor in found.items()}
+        for name in ("keys", "values"):
+            if hasattr(summary, name):
+                rows = getattr(summary, name)[0, : int(summary.rows[0])]
+                errors[name] = _worst_row(rows, expected[name])
+        return errors
+
+
+def reference_model(run: Run) -> reference.ReferenceModel:
+    """The float64 twin of a run, read from its checkpoint."""
+    features, model = run.model.features, run.recipe.model
+    return reference.ReferenceModel(
+        weights={name: array.astype(np.float64) for name, array in load_file(run.checkpoint).items()},
+        item_fields=tuple(f.name for f in features.item_fields),
+        profile_fields=tuple(f.name for f in features.profile_fields),
+        method=model.method,
+        unit=model.decomp_columns == "unit",
+        exact_short=model.short_histories == "exact",
+    )
+
+
+def _lengths_needed(settings: DataSettings) -> set[int]:
+    """Empty, one behavior, one long behavior, and full."""
+    return {0, 1, settings.short + 1, settings.short + settings.long}
+
+
+def _choose(visitors: Sequence[Visitor], settings: DataSettings) -> list[Visitor]:
+    """Up to 64 users spread evenly over the sorted lengths, those with a needed length first."""
+    by_length = sorted(visitors, key=lambda v: v.length)
+    special = list({v.length: v for v in by_length if v.length in _lengths_needed(settings)}.values())
+    rest = [v for v in by_length if v not in special]
+    places = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
+    return special + [rest[place] for place in places]
+
+
+def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
+    """Histories of the wanted lengths, cut from the log's behaviors in their stored order, repeated where it is short."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    index = np.arange(offsets[-1]) % len(histories.time)
+    return Histories(
+        offsets, np.take(histories.time, index), {name: np.take(c, index) for name, c in histories.columns.items()}
+    )
+
+
+def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
+    """Ids of the behavior that is `back` steps before the newest known one."""
+    place = int(histories.offsets[user.key]) + user.length - 1 - back
+    return {name: int(column[place]) for name, column in histories.columns.items()}
+
+
+def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
+    return {name: int(tensor[0, position]) for name, tensor in ids.items()}
+
+
+def _error(found: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
+    """Largest error, and what it is relative to."""
+    difference = np.abs(found.double().cpu().numpy() - expected).max(initial=0.0)
+    scale = max(least, np.abs(expected).max(initial=0.0))
+    return float(difference), float(scale) or 1.0
+
+
+def _worst_row(found: Tensor, expected: np.ndarray) -> tuple[float, float]:
+    if found.shape != expected.shape:
+        return float("inf"), 1.0
+    errors = [_error(row, twin, 0.0) for row, twin in zip(found, expected, strict=True)]
+    return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))

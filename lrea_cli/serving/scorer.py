@@ -1,0 +1,99 @@
+"""The whole request: fetch a summary, attend, short sequence, MLP; and full attention, the thing to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lrea_cli.data.histories import Histories
+from lrea_cli.kernels import KernelName
+from lrea_cli.model import CTRModel
+from lrea_cli.recipe import DataSettings
+from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Summary
+
+
+class Records(Protocol):
+    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of users."""
+        ...
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """One user at one moment: the key of the record, and the behaviors known.
+
+    Args:
+        key: of the record, and the user's number in the history store. length: behaviors known.
+    """
+
+    key: int
+    length: int
+
+
+class RequestScorer:
+    """Scores N candidates for one user; `*_interest` is the part that methods differ in.
+
+    Args:
+        model: in eval mode, on the device. histories: of the run's dataset.
+        settings: S and L. records: of the run's cache, or None where only full attention is asked.
+        kernel: of all attentions. device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: CTRModel,
+        histories: Histories,
+        settings: DataSettings,
+        records: Records,
+        kernel: KernelName,
+        device: torch.device,
+    ) -> None:
+        self.model, self.histories, self.settings = model, histories, settings
+        self.records, self.kernel, self.device = records, kernel, device
+
+    def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
+        """(1, N, D) from the user's record."""
+        self.model.use_kernel(self.kernel)
+        summary = self.records.fetch([user.key])
+        return self.model.long.attend(summary, candidates)
+
+    def full_interest(self, user: Visitor, candidates: Candidates, padded: bool = False) -> Tensor:
+        """(1, N, D) of DIN over the long sequence, with the run's own embeddings and scorer.
+
+        Args:
+            padded: to L, as a system with fixed shapes pays; the result is the same.
+        """
+        self.model.use_kernel(self.kernel)
+        long = self.long_ids(user)
+        if padded:
+            long = _padded(long, self.settings.long)
+        return self.model.full_attention.over(candidates.vectors, self.model.features.behaviors(long.to(self.device)))
+
+    def logits(
+        self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor
+    ) -> Tensor:
+        """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
+        short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
+        length = torch.tensor([user.length], device=self.device)
+        return self.model.score(candidates, long_interest, short, ids, length)
+
+    def long_ids(self, user: Visitor) -> HistoryIds:
+        """Ids (1, n) of the user's long sequence."""
+        return self.histories.newest(*_arrays(user), self.settings.short, self.settings.long)
+
+
+def _arrays(user: Visitor) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([user.key]), np.array([user.length])
+
+
+def _padded(ids: HistoryIds, length: int) -> HistoryIds:
+    missing = (0, length - ids.mask.shape[1])
+    return HistoryIds({k: pad(v, missing) for k, v in ids.ids.items()}, pad(ids.mask, missing), pad(ids.time, missing))

@@ -1,0 +1,154 @@
+"""The training loop: Eq. 11, early stopping on validation AUC, the best checkpoint kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from lrea_cli.data.batches import BatchReader, read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.data.layout import DatasetInfo, Split
+from lrea_cli.errors import LreaError
+from lrea_cli.evaluation.metrics import auc, log_loss
+from lrea_cli.evaluation.scores import score_split
+from lrea_cli.methods.lrea import LREA
+from lrea_cli.model import CTRModel
+from lrea_cli.progress import Reporter
+from lrea_cli.recipe import DataSettings, Recipe
+from lrea_cli.sequence import Batch
+from lrea_cli.training.checkpoint import CHECKPOINT, build_model, save_checkpoint
+from lrea_cli.training.optimizer import Optimizer
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of `metrics.jsonl`.
+
+    Args:
+        loss: mean binary cross-entropy (Eq. 2). penalty: mean of each term of Eq. 10, not multiplied by lambda.
+        column_entropy: of W_decomp, 0 one-hot to 1 uniform; None for other methods.
+    """
+
+    epoch: int
+    loss: float
+    penalty: dict[str, float]
+    valid_auc: float
+    valid_log_loss: float
+    samples_per_second: float
+    column_entropy: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: its epochs; the checkpoint is that of the best one."""
+
+    epochs: list[Epoch]
+    seconds: float
+
+    @property
+    def best(self) -> Epoch:
+        return max(self.epochs, key=lambda e: e.valid_auc)
+
+
+def reader_of(dataset: DatasetInfo, split: Split, settings: DataSettings, batch_size: int) -> BatchReader:
+    """Batches of one split of a prepared dataset."""
+    histories = open_histories(dataset)
+    return BatchReader(read_samples(dataset, split), histories, settings, batch_size)
+
+
+def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.device, reporter: Reporter) -> Trained:
+    """Train one model and leave `checkpoint/` and `metrics.jsonl` in `folder`.
+
+    Raises:
+        LreaError: the loss is no longer finite, or the validation split has one class only.
+    """
+    started = time.perf_counter()
+    model = build_model(recipe, dataset).to(device)
+    optimizer = Optimizer(model, recipe.train.lr)
+    readers = [reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")]
+    epochs: list[Epoch] = []
+    for number in range(1, recipe.train.epochs + 1):
+        epoch = _epoch(number, model, optimizer, *readers, recipe, device, reporter)
+        if all(epoch.valid_auc > e.valid_auc for e in epochs):
+            save_checkpoint(model, folder / CHECKPOINT)
+        epochs.append(epoch)
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+        reporter.say(_line(epoch))
+        best = max(epochs, key=lambda e: e.valid_auc)
+        if number - best.epoch >= recipe.train.patience > 0:
+            break
+    return Trained(epochs, time.perf_counter() - started)
+
+
+def training_steps(
+    model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch], lam: float
+) -> Iterator[tuple[float, dict[str, float], int]]:
+    """One step a batch: L + lambda L_non-neg (Eq. 11).
+
+    Yields:
+        the batch's mean loss, its penalty terms, its samples.
+    """
+    model.train()
+    for batch in batches:
+        logits, penalty = model(batch)
+        loss = binary_cross_entropy_with_logits(logits, batch.label[batch.candidates.mask])
+        total = loss + lam * sum(penalty.values(), start=torch.zeros((), device=loss.device))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        yield _finite(loss), {name: float(term.detach()) for name, term in penalty.items()}, len(logits)
+
+
+def _epoch(
+    number: int,
+    model: CTRModel,
+    optimizer: Optimizer,
+    train_reader: BatchReader,
+    valid_reader: BatchReader,
+    recipe: Recipe,
+    device: torch.device,
+    reporter: Reporter,
+) -> Epoch:
+    started, rows, loss_sum = time.perf_counter(), 0, 0.0
+    penalty_sum: dict[str, float] = {}
+    batches = (b.to(device) for b in train_reader.shuffled([recipe.train.seed, number]))
+    with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
+        for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
+            rows, loss_sum = rows + size, loss_sum + loss * size
+            for name, term in penalty.items():
+                penalty_sum[name] = penalty_sum.get(name, 0.0) + term * size
+            progress(size)
+    seconds = time.perf_counter() - started
+    with reporter.task(f"epoch {number} valid", valid_reader.samples.rows, "samples") as progress:
+        logits = score_split(model, valid_reader, device, progress)
+    labels = valid_reader.samples.label
+    valid_auc = auc(logits, labels)
+    if valid_auc is None:
+        raise LreaError("The validation split has one class only, so no epoch is better than another.")
+    entropy = model.long.column_entropy() if isinstance(model.long, LREA) else None
+    means = {name: total / rows for name, total in penalty_sum.items()}
+    return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
+
+
+def _finite(loss: Tensor) -> float:
+    value = float(loss.detach())
+    if value != value or value in (float("inf"), float("-inf")):
+        raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
+    return value
+
+
+def _line(epoch: Epoch) -> str:
+    terms = "".join(f"  {name} {value:.4g}" for name, value in epoch.penalty.items())
+    entropy = "" if epoch.column_entropy is None else f"  entropy {epoch.column_entropy:.3f}"
+    return (
+        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}{terms}{entropy}  valid AUC {epoch.valid_auc:.4f}"
+        f"  {epoch.samples_per_second:,.0f} samples/s"
+    )

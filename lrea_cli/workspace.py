@@ -1,0 +1,219 @@
+"""Where artifacts lie, how they appear whole or not at all, and the chain of hashes that ties them together.
+
+    <home>/data/<dataset>/data.json      manifest, written last
+    <home>/runs/<run>/run.json
+    <home>/caches/<cache>/cache.json
+    <home>/bench/<time>-<run>.json
+
+A directory without its manifest does not exist. Everything is written to a temporary sibling, fsynced, then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from lrea_cli.errors import UserError, nearest
+
+Kind = Literal["data", "runs", "caches"]
+MANIFESTS: dict[Kind, str] = {"data": "data.json", "runs": "run.json", "caches": "cache.json"}
+MAKERS: dict[Kind, str] = {"data": "lrea prepare", "runs": "lrea train", "caches": "lrea compress"}
+SINGULAR: dict[Kind, str] = {"data": "dataset", "runs": "run", "caches": "cache"}
+PARTIAL = ".partial-"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One finished directory: its manifest has been read, its hash is known."""
+
+    kind: Kind
+    path: Path
+    manifest: dict[str, Any]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """All artifacts under one home directory."""
+
+    home: Path
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """`$LREA_HOME`, else `./lrea_work`."""
+        return cls(Path(os.environ.get("LREA_HOME") or "lrea_work"))
+
+    def path(self, kind: Kind, name: str) -> Path:
+        """Where the artifact of this name lies, or will lie.
+
+        Raises:
+            UserError: the name would leave its folder.
+        """
+        if not name or name.startswith(".") or any(mark in name for mark in ("/", "\\", "\0")):
+            raise UserError(f"'{name}' is not a usable name.", "Use letters, digits, '-', '_' and inner dots.")
+        return self.home / kind / name
+
+    def open(self, kind: Kind, name: str | None = None, **wanted: str) -> Artifact:
+        """Open the named artifact, or the latest whose manifest has the wanted values (`dataset="taobao"`).
+
+        Raises:
+            UserError: there is none; the message names the nearest one and the command that makes it.
+        """
+        if name is not None:
+            path = self.path(kind, name)
+            if (path / MANIFESTS[kind]).is_file():
+                return _read(kind, path)
+            known = [a.name for a in self.all(kind)]
+            raise UserError(
+                f"There is no {SINGULAR[kind]} '{name}' in {self.home}{nearest(name, known)}.",
+                f"Make it with: {MAKERS[kind]}",
+            )
+        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
+        if not found:
+            of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
+            raise UserError(f"There is no {SINGULAR[kind]}{of} in {self.home}.", f"Make one with: {MAKERS[kind]}")
+        return max(found, key=lambda a: a.manifest["created"])
+
+    def all(self, kind: Kind) -> list[Artifact]:
+        """Every finished artifact of a kind, by name."""
+        folder = self.home / kind
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [_read(kind, p) for p in paths if PARTIAL not in p.name and (p / MANIFESTS[kind]).is_file()]
+
+    def free_name(self, kind: Kind, stem: str) -> str:
+        """The first of stem-1, stem-2, ... that is not taken."""
+        number = 1
+        while self.path(kind, f"{stem}-{number}").exists():
+            number += 1
+        return f"{stem}-{number}"
+
+    @contextmanager
+    def create(self, kind: Kind, name: str, *, replace: bool = False) -> Iterator[Path]:
+        """Yield an empty temporary sibling; when the block ends well it becomes the artifact, else it is removed.
+
+        The block writes its manifest with `write_manifest` as its last act.
+
+        Raises:
+            UserError: the name is taken and `replace` is False.
+        """
+        final = self.path(kind, name)
+        if final.exists() and not replace:
+            raise UserError(
+                f"The {SINGULAR[kind]} '{name}' exists already in {final.parent}.",
+                "Choose another name, or remove that folder.",
+            )
+        partial = final.parent / f"{PARTIAL}{name}-{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            if not (partial / MANIFESTS[kind]).is_file():
+                raise RuntimeError(f"{partial} has no {MANIFESTS[kind]}")
+            _fsync_tree(partial)
+            _swap_in(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_manifest(folder: Path, kind: Kind, content: dict[str, Any]) -> None:
+    """Write the manifest of an artifact under creation, with the time and the hash of every file beside it."""
+    files = {
+        str(p.relative_to(folder)): sha256_of(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != MANIFESTS[kind]
+    }
+    created = datetime.now(UTC).isoformat()
+    write_json(folder / MANIFESTS[kind], {**content, "created": created, "files": files})
+
+
+def require_made_from(child: Artifact, parent: Artifact) -> None:
+    """Refuse a child that was made from another version of its parent.
+
+    Raises:
+        UserError: the hash in the child's manifest is not that of the parent's manifest.
+    """
+    if child.manifest["made_from"] != parent.sha256:
+        raise UserError(
+            f"The {SINGULAR[child.kind]} '{child.name}' was made from another version of "
+            f"the {SINGULAR[parent.kind]} '{parent.name}'.",
+            f"Make it anew with: {MAKERS[child.kind]}",
+        )
+
+
+def require_intact(artifact: Artifact, *names: str) -> None:
+    """Check the named files (all, if none is named) against the hashes in the manifest.
+
+    Raises:
+        UserError: a file is missing or changed.
+    """
+    for name in names or artifact.manifest["files"]:
+        path = artifact.path / name
+        if not path.is_file() or sha256_of(path) != artifact.manifest["files"][name]:
+            raise UserError(
+                f"{path} is missing, damaged or was changed after it was written.",
+                f"Make the {SINGULAR[artifact.kind]} anew with: {MAKERS[artifact.kind]}",
+            )
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f"{PARTIAL}{path.name}-{os.getpid()}"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(kind: Kind, path: Path) -> Artifact:
+    file = path / MANIFESTS[kind]
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON: {error}", f"Make it anew with: {MAKERS[kind]}") from error
+    return Artifact(kind, path, manifest, sha256_of(file))
+
+
+def _fsync_tree(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _swap_in(partial: Path, final: Path) -> None:
+    """Rename `partial` to `final`; an old `final` stays until the new one is complete."""
+    if final.exists():
+        old = final.parent / f"{PARTIAL}old-{final.name}-{os.getpid()}"
+        final.rename(old)
+        partial.rename(final)
+        shutil.rmtree(old)
+    else:
+        partial.rename(final)
+    descriptor = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,217 @@
+"""Taobao's raw format: every trap is counted under its reason; nothing is lost; archives are read in place."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lrea_cli.data.schema import Extract
+from lrea_cli.data.sources import taobao
+from lrea_cli.data.sources.sifting import REJECTED_PER_REASON
+from lrea_cli.data.sources.taobao import LAST_DAY, WINDOW_FROM, WINDOW_LAST, Taobao
+from lrea_cli.errors import LreaError, UserError
+from tests.fixtures.taobao_raw import write_taobao
+from tests.reference.prepare_loops import read_taobao
+
+Rows = list[tuple[Any, ...]]
+
+
+def extract(*files: Path, source: Taobao | None = None) -> tuple[Extract, Rows, Rows]:
+    """What a source finds, its events (source_row, user, time, item, category) and its rejected rows."""
+    with duckdb.connect(config={"threads": 2}) as db:
+        found = (source or Taobao()).extract(db, list(files))
+        events = db.execute(
+            "SELECT source_row, user, time, item, category FROM raw_events ORDER BY source_row"
+        ).fetchall()
+        rejected = db.execute("SELECT file, line, reason, text FROM raw_rejected ORDER BY line").fetchall()
+    return found, events, rejected
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", [False, True])
+def test_every_trap_is_counted(tmp_path: Path, newline: str, bom: bool) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=20, newline=newline, bom=bom)
+    found, events, rejected = extract(raw.path)
+    assert found.rejected == raw.rejected
+    assert found.events_read == raw.rows == len(events) + sum(found.rejected.values())
+    assert found.labels == "sampled"
+    assert (found.utc_offset_hours, found.last_day) == (8, LAST_DAY)
+    expected, _ = read_taobao(raw.lines)
+    assert [row[1:] for row in events] == [(e.user, e.time, e.item, e.category) for e in expected]
+    assert {(line, text) for _, line, _, text in rejected} == {
+        (n, text) for n, text in enumerate(raw.lines, 1) if n in {row[1] for row in rejected}
+    }
+    assert len(rejected) == sum(found.rejected.values())
+
+
+def test_window_is_that_of_china_and_its_last_day_is_2017_12_03(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    times = (WINDOW_FROM - 1, WINDOW_FROM, WINDOW_LAST, WINDOW_LAST + 1)
+    path.write_text("".join(f"1,{n},3,pv,{t}\n" for n, t in enumerate(times)))
+    found, events, _ = extract(path)
+    assert [row[2] for row in events] == [WINDOW_FROM, WINDOW_LAST]
+    assert found.rejected == {"outside_window": 2}
+    assert LAST_DAY * 86_400 == 1_512_259_200  # 2017-12-03 as a date
+
+
+def test_behaviors_option(tmp_path: Path) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=20)
+    for option in ("pv,cart", " buy , fav"):
+        wanted = tuple(word.strip() for word in option.split(","))
+        found, events, _ = extract(raw.path, source=Taobao(behaviors=option))
+        expected, rejected = read_taobao(raw.lines, wanted)
+        assert (len(events), found.rejected) == (len(expected), rejected)
+    with pytest.raises(UserError, match=r"--behaviors has 'carts' \(did you mean 'cart'\?\)"):
+        Taobao(behaviors="pv,carts")
+
+
+cells = st.one_of(
+    st.sampled_from(["1", "2", "-0", "+7", "007", " 1", "1.5", "1e3", "0x1", "1_0", "", '"1', "9" * 19, "-" + "9" * 30, "１"]),
+    st.text(st.characters(exclude_characters="\r\n,", exclude_categories=["Cs"]), max_size=4),
+)
+lines = st.one_of(
+    st.builds("{},{},3,{},{}".format, cells, cells, st.sampled_from(["pv", "pv", "buy", "PV"]), st.just(WINDOW_FROM)),
+    st.lists(cells, min_size=1, max_size=7).map(",".join),
+    st.just("5,6,7,pv,1511600000"),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(lines, min_size=1, max_size=12))
+def test_read_is_kept_plus_rejected_for_any_text(tmp_path_factory: Any, rows: list[str]) -> None:
+    path = tmp_path_factory.mktemp("t") / "a.csv"
+    path.write_bytes(("1,1,1,pv,1511600001\n" + "\n".join(rows) + "\n").encode())
+    found, events, rejected = extract(path)
+    expected, reasons = read_taobao(["1,1,1,pv,1511600001", *rows])
+    assert found.events_read == len(rows) + 1 == len(events) + sum(found.rejected.values())
+    assert found.rejected == reasons
+    assert [row[1:] for row in events] == [(e.user, e.time, e.item, e.category) for e in expected]
+    assert sorted([row[0] for row in events] + [row[1] for row in rejected]) == list(range(1, len(rows) + 2))
+
+
+def test_one_more_good_row_is_one_more_kept(tmp_path: Path) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=8)
+    before, _, _ = extract(raw.path)
+    with raw.path.open("a") as file:
+        file.write("987654,1,1,pv,1511600000\n")
+    after, events, _ = extract(raw.path)
+    assert after.rejected == before.rejected
+    assert after.events_read == before.events_read + 1
+    assert len(events) == raw.kept + 1
+
+
+def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
+    """Several megabytes, malformed rows anywhere: a wrong count would shift all lines after it."""
+    rows = [f"{n},2,3,pv,1511600000" if n % 1000 else "short" for n in range(120_000)]
+    rows[70_001] = "x,2,3,pv,1511600000"
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(rows))
+    found, events, rejected = extract(path)
+    assert [line for _, line, reason, _ in rejected if reason == "not_an_integer"] == [70_002]
+    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(range(1, 120_001, 1000))
+    assert all(source_row == user + 1 for source_row, user, *_ in events)
+    assert found.events_read == 120_000
+
+
+def test_rejected_rows_are_capped_and_counted_in_full(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    bad = 2 * REJECTED_PER_REASON
+    path.write_text("1,2,3,pv,1511600000\n" + "1,2,3,pv,1\n" * bad + "1\n" * bad)
+    found, _, rejected = extract(path)
+    assert found.rejected == {"outside_window": bad, "wrong_number_of_columns": bad}
+    assert len(rejected) == 2 * REJECTED_PER_REASON
+
+
+@pytest.mark.parametrize("form", ["gz", "zip"])
+def test_archives_are_read_in_place(tmp_path: Path, form: str) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=8)
+    packed = pack(raw.path, form)
+    found, events, _ = extract(packed)
+    plain, plain_events, _ = extract(raw.path)
+    assert (found.rejected, events) == (plain.rejected, plain_events)
+    assert found.files[0].sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
+    assert [p.name for p in tmp_path.iterdir()] == [raw.path.name, packed.name] or len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("form", ["gz", "zip"])
+@pytest.mark.parametrize("cut", [3, 0.5, -20])
+def test_truncated_archive(tmp_path: Path, form: str, cut: float) -> None:
+    packed = pack(write_taobao(tmp_path / "UserBehavior.csv", users=8).path, form)
+    content = packed.read_bytes()
+    packed.write_bytes(content[: int(cut * len(content)) if isinstance(cut, float) else cut])
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        extract(packed)
+    assert "download it again" in caught.value.remedy
+
+
+def test_damaged_zip(tmp_path: Path) -> None:
+    packed = pack(write_taobao(tmp_path / "UserBehavior.csv", users=8).path, "zip")
+    content = bytearray(packed.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    packed.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read"):
+        extract(packed)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv.zip", b"<!DOCTYPE html>", "is not a zip archive"),
+        ("a.csv.gz", b"1,2,3,pv,1511600000\n", "is not a gzip file"),
+        ("a.csv", b"\xef\xbb\xbf", "has no rows"),
+        ("a.csv", b"user,item,category,behavior,time\n", "No row of .* line 1: not_an_integer: 'user,item"),
+        ("a.csv", b"<html><body>Sign in</body></html>\n", "No row of"),
+        ("a.csv", b"1,2,3,pv,1\xff\xfe\n", "not_an_integer"),
+        ("a.csv", b"\x00" * 100, "No row of"),
+        ("a.csv", b"1" * 3_000_000, "cannot be read|No row of"),
+    ],
+)
+def test_unusable_files_are_the_users_mistake(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        extract(path)
+    assert str(path) in caught.value.message
+    assert caught.value.remedy
+
+
+def test_zip_with_two_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "1")
+        archive.writestr("__MACOSX/._a.csv", "x")
+        archive.writestr("b.csv", "1")
+    with pytest.raises(UserError, match="must hold one file, and it holds a.csv, b.csv"):
+        extract(path)
+
+
+def test_published_counts_are_asserted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=8)
+    monkeypatch.setattr(taobao, "PUBLISHED_SHA256", hashlib.sha256(raw.path.read_bytes()).hexdigest())
+    monkeypatch.setattr(taobao, "PUBLISHED_ROWS", raw.rows)
+    monkeypatch.setattr(taobao, "PUBLISHED_OUTSIDE", raw.rejected["outside_window"])
+    monkeypatch.setattr(taobao, "PUBLISHED_DUPLICATES", raw.rejected["duplicate"])
+    monkeypatch.setattr(taobao, "PUBLISHED_CLICKS", raw.kept)
+    assert extract(pack(raw.path, "zip"))[0].rejected == raw.rejected
+    monkeypatch.setattr(taobao, "PUBLISHED_CLICKS", raw.kept + 1)
+    with pytest.raises(LreaError, match="counts differ"):
+        extract(raw.path)
+
+
+def pack(path: Path, form: str) -> Path:
+    packed = path.with_name(f"{path.name}.{form}")
+    if form == "gz":
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+    else:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(path, "folder/UserBehavior.csv")
+    return packed

@@ -1,0 +1,149 @@
+"""The slow, obvious twin of preparation: loops over rows of Python, straight from the protocol in docs/data.md."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+PRIME = 2**31 - 1
+Raw = int | str
+
+
+class Event(NamedTuple):
+    """A kept row; `label` is None where labels are sampled."""
+
+    user: Raw
+    time: int
+    item: Raw
+    category: Raw | None
+    label: int | None = None
+
+
+class Sample(NamedTuple):
+    """A row of a split, with raw values."""
+
+    split: str
+    user: Raw
+    time: int
+    history_length: int
+    item: Raw
+    category: Raw | None
+    label: int
+
+
+def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tuple[list[Event], dict[str, int]]:
+    """Kept events in the order of the file, and the number of rejected rows a reason."""
+    events, rejected, seen = [], Counter(), set()
+    for line in lines:
+        columns = line.split(",") if line else [""] * 5
+        if len(columns) != 5:
+            rejected["wrong_number_of_columns"] += 1
+            continue
+        user, item, category, time = (_integer(columns[n]) for n in (0, 1, 2, 4))
+        if user is None or item is None or category is None or time is None:
+            rejected["not_an_integer"] += 1
+        elif columns[3] not in ("pv", "cart", "fav", "buy"):
+            rejected["unknown_behavior"] += 1
+        elif not 1_511_539_200 <= time <= 1_512_316_799:
+            rejected["outside_window"] += 1
+        elif (user, item, category, columns[3], time) in seen:
+            rejected["duplicate"] += 1
+        else:
+            seen.add((user, item, category, columns[3], time))
+            if columns[3] in wanted:
+                events.append(Event(user, time, item, category))
+            else:
+                rejected["other_behavior"] += 1
+    return events, dict(rejected)
+
+
+def make_samples(
+    events: list[Event],
+    utc_offset_hours: int,
+    last_day: int | None = None,
+    seed: int = 2025,
+    min_history: int = 20,
+    negatives_per_positive: int = 1,
+    train_days: int = 1,
+) -> tuple[list[Sample], int]:
+    """All samples in no particular order, and the number of dropped pairs."""
+
+    def day_of(time: int) -> int:
+        return (time + utc_offset_hours * 3600) // 86_400
+
+    test_day = max(day_of(e.time) for e in events) if last_day is None else last_day
+    real = any(e.label is not None for e in events)
+    train_day = min(day_of(e.time) for e in events) if real else test_day - 1 - train_days
+    splits = {day: "train" for day in range(train_day, test_day - 1)} | {test_day - 1: "valid", test_day: "test"}
+    behaviors: dict[Raw, list[Event]] = defaultdict(list)
+    for e in events:
+        if e.label != 0:
+            behaviors[e.user].append(e)
+
+    def length(user: Raw, time: int) -> int:
+        return sum(e.time < time for e in behaviors[user])
+
+    if real:
+        shown = [e for e in events if e.label is not None and day_of(e.time) in splits]
+        return [
+            Sample(splits[day_of(e.time)], e.user, e.time, length(e.user, e.time), e.item, e.category, e.label or 0)
+            for e in shown
+        ], 0
+
+    samples, dropped = [], 0
+    for day, split in splits.items():
+        pool = sorted((e for e in events if day_of(e.time) == day), key=_pool_order)
+        for user, own in behaviors.items():
+            of_day = [e for e in own if day_of(e.time) == day]
+            if not of_day:
+                continue
+            target = max(of_day, key=lambda e: (e.time, e.item, e.category is not None, e.category or 0))
+            before = length(user, target.time)
+            if before < min_history:
+                continue
+            touched = {e.item for e in own}
+            negatives = []
+            for number in range(negatives_per_positive):
+                for draw in range(100):
+                    key = (seed, user, target.time, target.item, number * 100 + draw)
+                    drawn = pool[_hash(key) % len(pool)]
+                    if drawn.item not in touched:
+                        negatives.append(drawn)
+                        break
+                else:
+                    dropped += 1
+            for e, label in [(target, 1), *((n, 0) for n in negatives)] if negatives else []:
+                samples.append(Sample(split, user, target.time, before, e.item, e.category, label))
+    return samples, dropped
+
+
+def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Raw | None, int]:
+    """Ids of (value, time) pairs: sorted values seen before `valid_from` from 2 on, then the later ones; None is 1."""
+    first: dict[Raw, int] = {}
+    for value, time in values:
+        if value is not None:
+            first[value] = min(time, first.get(value, time))
+    ordered = sorted(v for v in first if first[v] < valid_from) + sorted(v for v in first if first[v] >= valid_from)
+    return {None: 1} | {value: n + 2 for n, value in enumerate(ordered)}
+
+
+def _pool_order(e: Event) -> tuple:
+    return e.user, e.time, e.item, e.category is None, e.category or 0
+
+
+def _hash(key: Iterable[Raw]) -> int:
+    h = 0
+    for part in key:
+        n = int(hashlib.md5(part.encode()).hexdigest()[:15], 16) if isinstance(part, str) else part
+        h = (h + n % PRIME) * 1_103_515_245 % PRIME
+        h = (h ^ (h >> 15)) * 48_271 % PRIME
+    return h
+
+
+def _integer(text: str) -> int | None:
+    if not re.fullmatch("[-+]?[0-9]+", text) or not -(2**63) <= int(text) < 2**63:
+        return None
+    return int(text)

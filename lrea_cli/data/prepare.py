@@ -80,7 +80,7 @@ def prepare(
     with workspace.create("data", dataset, replace=True) as folder:
         with _database(folder / SCRATCH, options) as db:
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, progress)}
-        progress("finishing: hashes")
+        progress("hashing what was written")
         write_manifest(folder, "data", manifest)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1 << 20 if sys.platform == "darwin" else 1 << 10

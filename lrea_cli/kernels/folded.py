@@ -1,36 +1,91 @@
-"""The same attention with the candidate folded into the weights: for few candidates and many keys, differentiable.
+"""The same attention with the candidate folded into the weights: for few candidates and many keys, with its own gradient.
 
-Nothing of size (B, N, R, D) is formed: for one candidate the scorer is a linear map of the key.
+For one candidate the scorer is an affine map of the key, so with keys [k, 1] and maps [W2 + diag(e) W3; e W1 + b] all
+candidates of a request are one matrix product. Only |x| needs it (phi(x) = a x + g |x|, the a x half is affine in the
+candidate); the gradient computes it again instead of keeping it, chunk by chunk, so that nothing of size (B, N, L, H)
+exists and the element-wise passes stay in the processor's cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
-from lrea_cli.kernels.weights import SLOPE, ScorerWeights
+from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_half
+
+CHUNK_FLOATS = {"cpu": 1 << 19, "cuda": 1 << 27}
+"""Hidden values that one chunk of requests may have."""
 
 
 def folded(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None = None
 ) -> Tensor:
-    """e W1 + k W2 + (e * k) W3 + b = k (W2 + diag(e) W3) + (e W1 + b): one product of the keys for all candidates.
+    """interest_n = e_n A + a0 + sum_j g |k_j (W2 + diag(e_n) W3) + (e_n W1 + b)| w_o v_j.
 
     Args:
         candidates: (B, N, D).
         keys, values: (B, R, D).
         weights: the scorer's.
-        linear: not used.
+        linear: (B, D + 1, D) = [A; a0]; computed here where the summary was not sealed.
 
     Returns:
         (B, N, D).
     """
-    B, N, D = candidates.shape
-    H = weights.w_o.shape[0]
-    maps_BNDH = weights.W2 + candidates[..., None] * weights.W3
-    maps_BDNH = maps_BNDH.transpose(1, 2).reshape(B, D, N * H)
-    offsets_B1NH = (candidates @ weights.W1 + weights.b).reshape(B, 1, N * H)
-    hidden_BRNH = torch.baddbmm(offsets_B1NH, keys, maps_BDNH)
-    scores_BRN = leaky_relu(hidden_BRNH, SLOPE, inplace=True).view(B, -1, N, H) @ weights.w_o
-    return scores_BRN.transpose(1, 2) @ values
+    if linear is None:
+        linear = linear_half(keys, values, weights)
+    maps_BNDH = torch.cat(
+        [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]], 2
+    )
+    maps_BDNH = maps_BNDH.transpose(1, 2).flatten(2)
+    absolute_BND = _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
+    return torch.baddbmm(linear[:, -1:], candidates, linear[:, :-1]) + absolute_BND
+
+
+class _AbsoluteHalf(torch.autograd.Function):
+    """sum_j g |k_j M_n| w_o v_j for keys (B, R, C), maps (B, C, N H), values (B, R, D), w_o (H,); returns (B, N, D)."""
+
+    @staticmethod
+    def forward(ctx: Any, keys: Tensor, maps: Tensor, values: Tensor, w_o: Tensor) -> Tensor:
+        H = len(w_o)
+        g_w_o = (1 - SLOPE) / 2 * w_o
+        N = maps.shape[2] // H
+        scores_BRN = keys.new_empty(*keys.shape[:2], N)
+        for part in _chunks(keys, maps):
+            hidden = torch.bmm(keys[part], maps[part]).abs_()
+            torch.matmul(hidden.view(-1, H), g_w_o, out=scores_BRN[part].view(-1))
+        ctx.save_for_backward(keys, maps, values, w_o, scores_BRN)
+        return scores_BRN.transpose(1, 2) @ values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        """With G = sign(k M) * dscore: dM = (k^T G) g w_o, dk = G (M g w_o)^T, dw_o = g sum (k^T G) * M."""
+        (gradient_BND,) = gradients
+        keys, maps, values, w_o, scores_BRN = ctx.saved_tensors
+        H, g = len(w_o), (1 - SLOPE) / 2
+        N = maps.shape[2] // H
+        d_scores_BRN = values @ gradient_BND.transpose(1, 2)
+        d_values = scores_BRN @ gradient_BND
+        d_keys, products = torch.empty_like(keys), torch.empty_like(maps)
+        scaled_maps = (maps.unflatten(2, (N, H)) * (g * w_o)).flatten(2)
+        for part in _chunks(keys, maps):
+            signs = torch.bmm(keys[part], maps[part]).sign_()
+            signs.unflatten(2, (N, H)).mul_(d_scores_BRN[part][..., None])
+            torch.bmm(keys[part].transpose(1, 2), signs, out=products[part])
+            torch.bmm(signs, scaled_maps[part].transpose(1, 2), out=d_keys[part])
+        by_unit = products.unflatten(2, (N, H))
+        d_maps = (by_unit * (g * w_o)).flatten(2)
+        d_w_o = g * (by_unit * maps.unflatten(2, (N, H))).sum((0, 1, 2))
+        return d_keys, d_maps, d_values, d_w_o
+
+
+def _chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
+    """Slices of the batch whose hidden values fit `CHUNK_FLOATS`."""
+    size = max(1, CHUNK_FLOATS[keys.device.type] // max(1, keys.shape[1] * maps.shape[2]))
+    for start in range(0, len(keys), size):
+        yield slice(start, start + size)

@@ -86,5 +86,5 @@ class PseudoItemMethod(LongInterest):
         """sum_j s(e_t, k_j) v_j."""
         assert isinstance(summary, PseudoItems)
         dtype = candidates.vectors.dtype
-        keys, values = summary.keys.to(dtype), summary.values.to(dtype)
-        return self.attention(candidates.vectors, keys, values, summary.linear)
+        linear = None if summary.linear is None else summary.linear.to(dtype)
+        return self.attention(candidates.vectors, summary.keys.to(dtype), summary.values.to(dtype), linear)

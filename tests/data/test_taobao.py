@@ -1,4 +1,4 @@
-"""Taobao's raw format: every trap is counted under its reason; nothing is lost; archives are read in place."""
+"""Taobao's raw format: every trap is counted by reason; nothing is lost; archives are read in place."""
 
 from __future__ import annotations
 
@@ -74,17 +74,37 @@ def test_behaviors_option(tmp_path: Path) -> None:
 
 
 cells = st.one_of(
-    st.sampled_from(["1", "2", "-0", "+7", "007", " 1", "1.5", "1e3", "0x1", "1_0", "", '"1', "9" * 19, "-" + "9" * 30, "１"]),
+    st.sampled_from(
+        [
+            "1",
+            "2",
+            "-0",
+            "+7",
+            "007",
+            " 1",
+            "1.5",
+            "1e3",
+            "0x1",
+            "1_0",
+            "",
+            '"1',
+            "9" * 19,
+            "-" + "9" * 30,
+            "\uff11",
+        ]
+    ),
     st.text(st.characters(exclude_characters="\r\n,", exclude_categories=["Cs"]), max_size=4),
 )
 lines = st.one_of(
-    st.builds("{},{},3,{},{}".format, cells, cells, st.sampled_from(["pv", "pv", "buy", "PV"]), st.just(WINDOW_FROM)),
+    st.builds(
+        "{},{},3,{},{}".format, cells, cells, st.sampled_from(["pv", "pv", "buy", "PV"]), st.just(WINDOW_FROM)
+    ),
     st.lists(cells, min_size=1, max_size=7).map(",".join),
     st.just("5,6,7,pv,1511600000"),
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(lines, min_size=1, max_size=12))
 def test_read_is_kept_plus_rejected_for_any_text(tmp_path_factory: Any, rows: list[str]) -> None:
     path = tmp_path_factory.mktemp("t") / "a.csv"
@@ -116,7 +136,9 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     found, events, rejected = extract(path)
     assert [line for _, line, reason, _ in rejected if reason == "not_an_integer"] == [70_002]
-    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(range(1, 120_001, 1000))
+    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(
+        range(1, 120_001, 1000)
+    )
     assert all(source_row == user + 1 for source_row, user, *_ in events)
     assert found.events_read == 120_000
 
@@ -138,7 +160,7 @@ def test_archives_are_read_in_place(tmp_path: Path, form: str) -> None:
     plain, plain_events, _ = extract(raw.path)
     assert (found.rejected, events) == (plain.rejected, plain_events)
     assert found.files[0].sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
-    assert [p.name for p in tmp_path.iterdir()] == [raw.path.name, packed.name] or len(list(tmp_path.iterdir())) == 2
+    assert set(tmp_path.iterdir()) == {raw.path, packed}  # nothing was unpacked
 
 
 @pytest.mark.parametrize("form", ["gz", "zip"])
@@ -175,7 +197,9 @@ def test_damaged_zip(tmp_path: Path) -> None:
         ("a.csv", b"1" * 3_000_000, "cannot be read|No row of"),
     ],
 )
-def test_unusable_files_are_the_users_mistake(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_unusable_files_are_the_users_mistake(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
@@ -190,7 +214,7 @@ def test_zip_with_two_files(tmp_path: Path) -> None:
         archive.writestr("a.csv", "1")
         archive.writestr("__MACOSX/._a.csv", "x")
         archive.writestr("b.csv", "1")
-    with pytest.raises(UserError, match="must hold one file, and it holds a.csv, b.csv"):
+    with pytest.raises(UserError, match=r"must hold one file, and it holds a\.csv, b\.csv"):
         extract(path)
 
 

@@ -1,4 +1,4 @@
-"""The slow, obvious twin of preparation: loops over rows of Python, straight from the protocol in docs/data.md."""
+"""The slow, obvious twin of preparation: loops over rows, straight from the protocol in docs/data.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class Sample(NamedTuple):
     label: int
 
 
-def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tuple[list[Event], dict[str, int]]:
+def read_taobao(
+    lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)
+) -> tuple[list[Event], dict[str, int]]:
     """Kept events in the order of the file, and the number of rejected rows a reason."""
     events, rejected, seen = [], Counter(), set()
     for line in lines:
@@ -77,7 +79,8 @@ def make_samples(
     test_day = max(day_of(e.time) for e in events) if last_day is None else last_day
     real = any(e.label is not None for e in events)
     train_day = min(day_of(e.time) for e in events) if real else test_day - 1 - train_days
-    splits = {day: "train" for day in range(train_day, test_day - 1)} | {test_day - 1: "valid", test_day: "test"}
+    splits = dict.fromkeys(range(train_day, test_day - 1), "train")
+    splits |= {test_day - 1: "valid", test_day: "test"}
     behaviors: dict[Raw, list[Event]] = defaultdict(list)
     for e in events:
         if e.label != 0:
@@ -89,7 +92,15 @@ def make_samples(
     if real:
         shown = [e for e in events if e.label is not None and day_of(e.time) in splits]
         return [
-            Sample(splits[day_of(e.time)], e.user, e.time, length(e.user, e.time), e.item, e.category, e.label or 0)
+            Sample(
+                splits[day_of(e.time)],
+                e.user,
+                e.time,
+                length(e.user, e.time),
+                e.item,
+                e.category,
+                e.label or 0,
+            )
             for e in shown
         ], 0
 
@@ -121,12 +132,14 @@ def make_samples(
 
 
 def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Raw | None, int]:
-    """Ids of (value, time) pairs: sorted values seen before `valid_from` from 2 on, then the later ones; None is 1."""
+    """Ids of (value, time) pairs: sorted values seen before `valid_from` from 2, then later ones; None is 1."""
     first: dict[Raw, int] = {}
     for value, time in values:
         if value is not None:
             first[value] = min(time, first.get(value, time))
-    ordered = sorted(v for v in first if first[v] < valid_from) + sorted(v for v in first if first[v] >= valid_from)
+    ordered = sorted(v for v in first if first[v] < valid_from) + sorted(
+        v for v in first if first[v] >= valid_from
+    )
     return {None: 1} | {value: n + 2 for n, value in enumerate(ordered)}
 
 

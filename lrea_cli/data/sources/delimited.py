@@ -60,7 +60,7 @@ class DelimitedFile:
         """Execute a statement that reads `incoming`: the columns as text, and `__line` (BIGINT, from 1).
 
         Raises:
-            UserError: the file is empty, truncated, or not the archive that its name says.
+            UserError: the file is empty, truncated or not what its name says, or a quote swallowed lines.
         """
         with opened(self.path) as raw:
             content = CleanBytes(raw, self.path)
@@ -75,6 +75,7 @@ class DelimitedFile:
                 if content.failure or failures:
                     raise (content.failure or unreadable(self.path, failures[0])) from error
                 raise
+            self._check_lines(content.newlines)
             self.sha256 = content.sha256.hexdigest()
 
     def _reader(self, content: CleanBytes, failures: list[Exception]) -> pa.RecordBatchReader:
@@ -131,6 +132,15 @@ class DelimitedFile:
             failures.append(error)
             raise
         self.rows = good + self.malformed_count
+
+    def _check_lines(self, newlines: int) -> None:
+        """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
+        if self.rows + self.has_header < newlines:
+            raise UserError(
+                f"{self.path} has {newlines:,} lines but only {self.rows + self.has_header:,} rows: "
+                "a quoted value goes on in the next line, or a quote is never closed.",
+                "Export it without line breaks in values, or say --no-quotes where quotes mean nothing.",
+            )
 
     def _note_malformed(self, row: InvalidRow) -> str:
         self._bad_lines.append(row.number)

@@ -47,11 +47,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 class CleanBytes(io.RawIOBase):
-    """A raw file as valid UTF-8 without a byte order mark; hashes what it reads, keeps why it failed."""
+    """A raw file as valid UTF-8 without a byte order mark; hashed, lines counted, its failure kept."""
 
     def __init__(self, raw: IO[bytes], path: Path) -> None:
         self.failure: UserError | None = None
         self.sha256 = hashlib.sha256()
+        self.newlines = 0
         self._raw = raw
         self._path = path
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -76,6 +77,7 @@ class CleanBytes(io.RawIOBase):
                 self.failure = unreadable(self._path, error)
                 raise self.failure from error
             self.sha256.update(raw)
+            self.newlines += raw.count(b"\n")
             data = raw if self._started else raw.removeprefix(codecs.BOM_UTF8)
             self._started = True
             if self._decoder.getstate()[0] or not data.isascii():

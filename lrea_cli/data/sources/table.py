@@ -82,6 +82,7 @@ class Table:
     context_field: Annotated[
         list[str], typer.Option(help="A context feature: name or name=column. Repeatable.")
     ] = field(default_factory=list)
+    quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
     utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
 
     def __post_init__(self) -> None:
@@ -143,7 +144,7 @@ class Table:
             db.execute(self._stage(path, source, types, columns, rows_before))
             return count(db, f"SELECT count(*) FROM read_parquet({literal(str(path))})"), 0
         names, delimiter = read_header(path)
-        file = DelimitedFile(path, names, has_header=True, delimiter=delimiter)
+        file = DelimitedFile(path, names, has_header=True, delimiter=delimiter, quoted=self.quotes)
         file.run(db, self._stage(path, "incoming", dict.fromkeys(names, "VARCHAR"), columns, rows_before))
         keep_malformed(db, file)
         return file.rows, file.malformed_count

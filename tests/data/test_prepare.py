@@ -1,0 +1,217 @@
+"""`prepare` as a whole: what lies on disk is what layout.py says, or nothing; raw files are found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from lrea_cli.data.layout import SPLITS, DatasetInfo
+from lrea_cli.data.prepare import PrepareOptions, prepare
+from lrea_cli.data.schema import FIRST_ID
+from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.data.sources.synthetic import Synthetic
+from lrea_cli.data.sources.table import Table
+from lrea_cli.data.sources.taobao import Taobao
+from lrea_cli.errors import UserError
+from lrea_cli.workspace import Workspace, require_intact
+from tests.fixtures.taobao_raw import write_taobao
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with `taobao`, prepared once."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "raw" / "taobao").mkdir(parents=True)
+    write_taobao(home / "raw" / "taobao" / "UserBehavior.csv")
+    prepare(Taobao(), find_files(Taobao, None, home), "taobao", Workspace(home), PrepareOptions(threads=2))
+    return home
+
+
+def test_files_on_disk_are_those_of_the_layout(home: Path) -> None:
+    artifact = Workspace(home).open("data", "taobao")
+    require_intact(artifact)
+    files = {str(p.relative_to(artifact.path)) for p in artifact.path.rglob("*") if p.is_file()}
+    assert files == {
+        "data.json",
+        *(f"vocab/{name}.parquet" for name in ("user", "item", "category")),
+        "events/part-00000.parquet",
+        *(f"histories/{name}.npy" for name in ("offsets", "time", "item", "category")),
+        *(f"{split}.parquet" for split in SPLITS),
+        "rejected.parquet",
+    }
+    assert [p.name for p in (home / "data").iterdir()] == ["taobao"]  # no database, no temporary sibling
+
+
+def test_types_are_those_of_the_layout(home: Path) -> None:
+    folder = home / "data" / "taobao"
+    for split in SPLITS:
+        types = {field.name: str(field.type) for field in pq.read_schema(folder / f"{split}.parquet")}
+        assert types == {
+            "request_id": "int64",
+            "user": "int32",
+            "time": "int64",
+            "history_length": "int32",
+            "item": "int32",
+            "category": "int32",
+            "label": "int8",
+        }
+    kinds = {p.stem: np.load(p, mmap_mode="r").dtype.name for p in (folder / "histories").iterdir()}
+    assert kinds == {"offsets": "int64", "time": "int64", "item": "int32", "category": "int32"}
+    vocab = {p.stem: [str(f.type) for f in pq.read_schema(p)] for p in (folder / "vocab").iterdir()}
+    assert vocab == {name: ["int32", "string"] for name in ("item", "category", "user")}
+    assert pq.read_schema(folder / "rejected.parquet").names == ["file", "line", "reason", "text"]
+    assert pq.ParquetFile(folder / "test.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_manifest_says_what_was_done(home: Path) -> None:
+    manifest = Workspace(home).open("data", "taobao").manifest
+    assert manifest["source"] == "taobao"
+    assert manifest["source_options"] == {"behaviors": "pv"}
+    assert manifest["options"] == {
+        "seed": 2025,
+        "min_history": 20,
+        "negatives_per_positive": 1,
+        "train_days": 1,
+    }
+    assert manifest["splits"] == {
+        "train_from": 1_512_057_600,
+        "valid_from": 1_512_144_000,
+        "test_from": 1_512_230_400,
+        "end": 1_512_316_800,
+    }
+    assert manifest["events_read"] == manifest["events_kept"] + sum(manifest["rejected"].values())
+    assert manifest["labels"] == "sampled"
+    assert [f["name"] for f in manifest["raw_files"]] == ["UserBehavior.csv"]
+    for split in SPLITS:
+        table = pq.read_table(home / "data" / "taobao" / f"{split}.parquet")
+        assert manifest["samples"][split] == table.num_rows
+    info = DatasetInfo.from_manifest(home / "data" / "taobao", manifest)
+    assert info.has_category
+    assert info.end == 1_512_316_800
+    assert str(home) not in json.dumps(manifest)  # no machine paths
+
+
+def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
+    folder = home / "data" / "taobao"
+    manifest = Workspace(home).open("data", "taobao").manifest
+    events = pq.read_table(folder / "events")
+    assert events.column_names == ["user", "item", "category", "time", "source_row"]
+    keys = list(zip(*(events[name].to_pylist() for name in ("user", "time", "source_row")), strict=True))
+    assert keys == sorted(keys)
+    for field in manifest["fields"]:
+        vocab = pq.read_table(folder / "vocab" / f"{field['name']}.parquet")
+        ids, values = vocab["id"].to_numpy(), [int(v) for v in vocab["value"].to_pylist()]
+        early = field["size"] - FIRST_ID
+        assert ids.tolist() == list(range(FIRST_ID, FIRST_ID + len(values)))
+        assert field["late"] == len(values) - early
+        assert values[:early] == sorted(values[:early])
+        assert values[early:] == sorted(values[early:])
+        back = dict(zip(ids.tolist(), values, strict=True))
+        column = np.load(folder / "histories" / f"{field['name']}.npy")
+        assert [back[i] for i in column.tolist()] == events[field["name"]].to_pylist()
+    users = pq.read_table(folder / "vocab" / "user.parquet")["value"].to_pylist()
+    assert [int(u) for u in users] == sorted(set(events["user"].to_pylist()))
+
+
+def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
+    workspace = Workspace(home)
+    files = find_files(Taobao, None, home)
+    first = workspace.open("data", "taobao").manifest["files"]
+    again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
+    assert workspace.open("data", "again").manifest["files"] == first
+    assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1))  # replaces
+    other = workspace.open("data", "again").manifest["files"]
+    assert other["test.parquet"] != first["test.parquet"]
+    assert other["histories/item.npy"] == first["histories/item.npy"]
+    shutil.rmtree(home / "data" / "again")
+
+
+def test_progress_names_the_steps(tmp_path: Path) -> None:
+    steps: list[str] = []
+    manifest = prepare(
+        Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), steps.append
+    )
+    assert steps == [
+        "reading synthetic",
+        "numbering users and values",
+        "making samples",
+        "sorting and writing histories",
+        "hashing what was written",
+    ]
+    assert manifest["labels"] == "real"
+    assert manifest["source_options"]["users"] == 40
+    assert "bayes_auc" in manifest["facts"]
+
+
+def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    good = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
+    prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2))
+    before = workspace.open("data", "d").sha256
+    good.write_text("1,2,3,pv,1511600000\n")
+    with pytest.raises(UserError):
+        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2))
+    assert workspace.open("data", "d").sha256 == before
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_history": 0}, "--min-history is 0; it must be at least 1"),
+        ({"negatives_per_positive": 0}, "--negatives-per-positive is 0"),
+        ({"train_days": 0}, "--train-days is 0"),
+        ({"threads": 0}, "--threads is 0"),
+        ({"memory": "lots"}, "--memory is 'lots'"),
+    ],
+)
+def test_impossible_options(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        PrepareOptions(**options)
+
+
+def test_too_little_memory_is_said(tmp_path: Path) -> None:
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
+    with pytest.raises(UserError, match="of memory") as caught:
+        prepare(Taobao(), [raw], "d", Workspace(tmp_path), PrepareOptions(threads=2, memory="3MB"))
+    assert "--memory" in caught.value.remedy
+
+
+def test_raw_files_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(UserError) as caught:
+        find_files(Taobao, None, home)
+    assert str(home / "raw" / "taobao") in caught.value.message
+    assert str(here) in caught.value.message
+    assert "tianchi.aliyun.com" in caught.value.remedy
+    assert "lrea prepare synthetic" in caught.value.remedy
+
+    (here / "UserBehavior.csv.zip").write_bytes(b"PK")
+    assert find_files(Taobao, None, home) == [Path("UserBehavior.csv.zip")]
+    folder = home / "raw" / "taobao"
+    folder.mkdir(parents=True)
+    for name in ("UserBehavior.csv.zip", "UserBehavior.csv"):
+        (folder / name).write_bytes(b"PK")
+        assert find_files(Taobao, None, home) == [folder / name]  # one of them, the unpacked one first
+    assert find_files(Taobao, folder / "*.zip", home) == [folder / "UserBehavior.csv.zip"]
+    with pytest.raises(UserError, match="no raw file of 'taobao' at nowhere"):
+        find_files(Taobao, Path("nowhere"), home)
+
+
+def test_table_must_be_told_its_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'table' reads files that you name") as caught:
+        find_files(Table(), None, tmp_path)
+    assert "--raw" in caught.value.remedy
+
+
+def test_synthetic_needs_no_file_and_all_sources_have_their_names(tmp_path: Path) -> None:
+    assert find_files(Synthetic(), None, tmp_path) == []
+    assert [source.name for source in SOURCES] == ["taobao", "table", "synthetic"]

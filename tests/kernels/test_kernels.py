@@ -1,0 +1,87 @@
+"""Every kernel against the float64 loops, in value and in gradient, on odd shapes."""
+
+import numpy as np
+import pytest
+import torch
+
+from lrea_cli import reference
+from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half
+from lrea_cli.kernels.gemm import CHUNK
+
+SHAPES = [(1, 1, 1, 1, 1), (2, 3, 0, 4, 5), (3, 1, 5, 7, 3), (2, 9, CHUNK + 1, 4, 6), (1, 2, 2 * CHUNK, 3, 64)]
+
+
+def draw(B, N, R, D, H, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    weights = ScorerWeights(normal(D, H), normal(D, H), normal(D, H), normal(H), normal(H))
+    return normal(B, N, D), normal(B, R, D), normal(B, R, D), weights
+
+
+def loops(candidates, keys, values, weights):
+    scorer = reference.Scorer(*(w.numpy() for w in (weights.W1, weights.W2, weights.W3, weights.b, weights.w_o)))
+    return np.array(
+        [
+            [reference.attention(e.numpy(), list(k.numpy()), list(v.numpy()), scorer) for e in c]
+            for c, k, v in zip(candidates, keys, values, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equals_the_loops(kernel, shape):
+    candidates, keys, values, weights = draw(*shape)
+    found = KERNELS[kernel](candidates, keys, values, weights, None)
+    np.testing.assert_allclose(found.numpy(), loops(candidates, keys, values, weights), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", ["folded", "gemm"])
+def test_the_linear_half_of_a_record_is_used(kernel):
+    candidates, keys, values, weights = draw(2, 3, 5, 4, 6)
+    linear = linear_half(keys, values, weights)
+    plain = KERNELS[kernel](candidates, keys, values, weights, None)
+    torch.testing.assert_close(KERNELS[kernel](candidates, keys, values, weights, linear), plain)
+    doubled = KERNELS[kernel](candidates, keys, values, weights, 2 * linear)
+    expected = plain + torch.cat([candidates, torch.ones(2, 3, 1, dtype=torch.float64)], 2) @ linear
+    torch.testing.assert_close(doubled, expected)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_rows_with_zero_values_add_nothing(kernel):
+    candidates, keys, values, weights = draw(2, 3, 6, 4, 5)
+    values[:, 4:] = 0
+    cut = KERNELS[kernel](candidates, keys[:, :4], values[:, :4], weights, None)
+    torch.testing.assert_close(KERNELS[kernel](candidates, keys, values, weights, None), cut)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradients_of_folded_are_those_of_naive(shape):
+    inputs, weights = draw(*shape)[:3], draw(*shape)[3]
+    tensors = [*inputs, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    towards = torch.randn(shape[0], shape[1], shape[3], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected, found = (
+        torch.autograd.grad((KERNELS[k](*inputs, weights, None) * towards).sum(), tensors) for k in ("naive", "folded")
+    )
+    for name, a, b in zip(["e", "k", "v", "W1", "W2", "W3", "b", "w_o"], found, expected, strict=True):
+        torch.testing.assert_close(a, b, msg=lambda text, name=name: f"gradient of {name}: {text}")
+
+
+def test_gradient_of_folded_by_finite_differences():
+    candidates, keys, values, weights = draw(2, 2, 3, 2, 3, seed=5)
+    tensors = [candidates, keys, values, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    assert torch.autograd.gradcheck(lambda e, k, v, *w: folded(e, k, v, ScorerWeights(*w), None), tensors)
+
+
+def test_chunks_of_folded_change_nothing(monkeypatch):
+    candidates, keys, values, weights = draw(5, 3, 7, 4, 6)
+    whole = folded(candidates, keys, values, weights)
+    monkeypatch.setitem(__import__("lrea_cli.kernels.folded", fromlist=["x"]).__dict__, "CHUNK_FLOATS", {"cpu": 200})
+    torch.testing.assert_close(folded(candidates, keys, values, weights), whole)

@@ -1,0 +1,153 @@
+"""What the paper claims of LREA, and what its equations need to agree."""
+
+import numpy as np
+import pytest
+import torch
+
+import lrea_cli.kernels.weights
+from lrea_cli import reference
+from lrea_cli.attention import history_scale
+from lrea_cli.kernels import folded, gemm, naive
+from lrea_cli.methods.lrea import LREA
+from lrea_cli.sequence import block
+from tests.methods.test_contract import B, D, L, RANK, behaviors, build, candidates, every_variant
+
+
+def make(**options):
+    torch.manual_seed(0)
+    return LREA(D, L, RANK, **options).double()
+
+
+def set_decomp(method, matrix):
+    with torch.no_grad():
+        method.decomp.copy_(matrix)
+
+
+def forms(method):
+    seen, asked = behaviors(), candidates()
+    return method(seen, asked).vectors, method.attend(method.summarize(seen), asked)
+
+
+def test_one_hot_columns_make_both_forms_equal_for_any_phi():
+    method = make(decomp_columns="free")
+    owner = torch.randint(RANK, (L,), generator=torch.Generator().manual_seed(4))
+    set_decomp(method, torch.nn.functional.one_hot(owner, RANK).T.double())
+    torch.testing.assert_close(*forms(method))
+
+
+def test_a_linear_phi_and_unit_columns_make_both_forms_equal(monkeypatch):
+    """The paper's Eq. 6: phi(x) = k x; the columns must also sum to 1, which the paper does not say."""
+    for module in (lrea_cli.kernels.weights, *(__import__(k.__module__, fromlist=["x"]) for k in (folded, gemm, naive))):
+        monkeypatch.setattr(module, "SLOPE", 1.0)
+    unit = make()
+    set_decomp(unit, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
+    torch.testing.assert_close(*forms(unit))
+    free = make(decomp_columns="free")
+    set_decomp(free, torch.rand(RANK, L, generator=torch.Generator().manual_seed(4)))
+    assert not torch.allclose(*forms(free), rtol=1e-3)
+
+
+def test_soft_columns_leave_a_gap():
+    method = make()
+    set_decomp(method, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
+    assert not torch.allclose(*forms(method), rtol=1e-3)
+
+
+def test_unit_columns_are_non_negative_and_sum_to_one():
+    method = make()
+    set_decomp(method, 3 * torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
+    assert (method.W_decomp >= 0).all()
+    torch.testing.assert_close(method.W_decomp.sum(0), torch.ones(L, dtype=torch.float64))
+    free = make(decomp_columns="free")
+    set_decomp(free, -torch.ones(RANK, L))
+    assert (free.W_decomp == -1).all()
+
+
+@pytest.mark.parametrize("columns", ["unit", "free"])
+def test_the_start_is_blocks_of_neighboring_positions(columns):
+    method = LREA(D, 12, 3, decomp_columns=columns)
+    assert method.W_decomp.argmax(0).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    torch.testing.assert_close(method.W_comp.sum(0), torch.ones(3))
+    assert method.W_comp[:4, 0].tolist() == [0.25] * 4
+    assert not method.W_comp[4:, 0].any()
+
+
+def test_blocks_own_each_position_once():
+    for rows, length in [(1, 1), (3, 7), (5, 5), (4, 10)]:
+        assert block(rows, length).sum(0).tolist() == [1.0] * length
+        assert block(rows, length).any(1).all()
+
+
+def test_column_entropy_says_how_near_to_mean_pooling():
+    method = make()
+    set_decomp(method, torch.zeros(RANK, L))
+    assert method.column_entropy() == pytest.approx(1.0)
+    set_decomp(method, 100 * block(RANK, L))
+    assert method.column_entropy() == pytest.approx(0.0, abs=1e-9)
+    assert make(decomp_columns="free").column_entropy() is None
+
+
+def test_rank_one_unit_columns_are_mean_pooling_of_a_full_history():
+    """Uniform columns stay uniform, so a gap of zero alone certifies nothing."""
+    method = LREA(D, L, 1).double()
+    seen = behaviors((L,))
+    summary = method.summarize(seen)
+    torch.testing.assert_close(summary.keys, seen.vectors.mean(1, keepdim=True))
+    torch.testing.assert_close(summary.values, seen.vectors.sum(1, keepdim=True) / L**0.5)
+
+
+@every_variant
+def test_both_terms_of_equation_10(settings):
+    if settings.method != "lrea":
+        return
+    method, seen = build(settings), behaviors()
+    found = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
+    E_list = [e[m].numpy() for e, m in zip(seen.vectors, seen.mask, strict=True)]
+    if settings.short_histories == "exact":
+        E_list = [E if len(E) > RANK else E[:0] for E in E_list]
+    decomp, comp = reference.non_negativity(
+        E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy()
+    )
+    assert found == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
+    assert comp > 0
+    assert (decomp == 0) == (settings.decomp_columns == "unit")
+
+
+@pytest.mark.parametrize("columns", ["unit", "free"])
+def test_gradient_of_equation_10_by_finite_differences(columns):
+    method, asked = make(decomp_columns=columns), candidates()
+    with torch.no_grad():
+        for parameter in (method.W_comp, method.decomp):
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    seen = behaviors()
+
+    def penalty():
+        return sum(method(seen, asked).penalty.values())
+
+    gradients = torch.autograd.grad(penalty(), [method.W_comp, method.decomp], allow_unused=True)
+    for parameter, gradient in zip([method.W_comp, method.decomp], gradients, strict=True):
+        for place in [(0, 0), (3, 2), (4, 3)]:
+            with torch.no_grad():
+                parameter[place] += 1e-6
+                above = penalty()
+                parameter[place] -= 2e-6
+                below = penalty()
+                parameter[place] += 1e-6
+            assert float(gradient[place]) == pytest.approx(((above - below) / 2e-6).item(), rel=1e-4, abs=1e-7)
+
+
+def test_exact_keeps_short_histories_as_they_are():
+    method = make(short_histories="exact")
+    seen = behaviors((RANK, RANK + 1, 2, 0))
+    summary = method.summarize(seen)
+    assert summary.rows.tolist() == [RANK, RANK, 2, 0]
+    torch.testing.assert_close(summary.keys[0], seen.vectors[0, :RANK])
+    torch.testing.assert_close(summary.values[2, :2], seen.vectors[2, :2] / 2**0.5)
+    mixed = make().summarize(seen)
+    torch.testing.assert_close(summary.keys[1], mixed.keys[1])
+    assert not torch.allclose(summary.keys[0], mixed.keys[0])
+
+
+def test_the_scale_is_one_over_the_root_of_the_length():
+    np.testing.assert_allclose(history_scale(torch.tensor([0, 1, 4, 100])), [1, 1, 0.5, 0.1])
+    assert B == len(behaviors().lengths)

@@ -11,7 +11,7 @@ from lrea_cli.data.schema import PADDING_ID, UNKNOWN_ID, EncodedField
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, Ids
 
-EMBEDDING_STD = 0.1
+EMBEDDING_STD = 0.5
 """Of the start of every embedding (docs/log.md)."""
 
 

@@ -33,7 +33,7 @@ class CTRModel(nn.Module):
         width = self.features.width
         self.short = Attention(width)
         self.long = METHODS[settings.method].build(settings, width, data.long)
-        self.mlp = MLP(5 * width + 2 + self.features.profile_width + 1, settings.hidden)
+        self.mlp = MLP(5 * width + 2 + self.features.profile_width + 1, settings.hidden, settings.dropout)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the real candidates of a batch in the training form.
@@ -93,12 +93,12 @@ def mlp_inputs(
 
 
 class MLP(nn.Sequential):
-    """BatchNorm, then (Linear, LeakyReLU, BatchNorm) for each hidden width, then Linear to one logit."""
+    """BatchNorm, then (Linear, LeakyReLU, BatchNorm, Dropout) for each hidden width, then Linear to one logit."""
 
-    def __init__(self, inputs: int, hidden: Sequence[int]) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], dropout: float) -> None:
         layers: list[nn.Module] = [nn.BatchNorm1d(inputs)]
         for before, after in zip([inputs, *hidden], hidden, strict=False):
-            layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(after)]
+            layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(after), nn.Dropout(dropout)]
         super().__init__(*layers, nn.Linear(hidden[-1], 1))
 
     def forward(self, inputs: Tensor) -> Tensor:

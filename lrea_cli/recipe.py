@@ -42,7 +42,7 @@ class ModelSettings:
     Args:
         method: one of `METHOD_NAMES`.
         embedding_dim: d of one field.
-        hidden: widths of the MLP.
+        hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         rank, lam: r and lambda of LREA (Table 3).
         form, decomp_columns, short_histories: see `methods.lrea.LREA`.
     """
@@ -50,6 +50,7 @@ class ModelSettings:
     method: str = "lrea"
     embedding_dim: int = 16
     hidden: tuple[int, ...] = (512, 256, 128)
+    dropout: float = 0.3
     rank: int = 128
     lam: float = 0.3
     form: str = "decomposed"
@@ -63,14 +64,18 @@ class TrainSettings:
 
     Args:
         epochs: at most. patience: epochs without a better validation AUC before training stops.
-        batch_size: samples a batch. lr: Adagrad's (the paper tuned .01, .005, .001).
+        batch_size: samples a batch.
+        lr: Adagrad's (the paper tuned .01, .005, .001 and names no start of the accumulators).
+        initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
+            little, so a small log is not learnt by heart.
         seed: of start, shuffling.
     """
 
     epochs: int = 10
     patience: int = 2
     batch_size: int = 1024
-    lr: float = 0.01
+    lr: float = 0.1
+    initial_accumulator: float = 0.1
     seed: int = 2025
 
 
@@ -184,11 +189,17 @@ def _check(recipe: Recipe, origin: str) -> None:
             least = {"lam": 0, "long": 0, "seed": 0, "patience": 0}.get(key, 1)
             if isinstance(value, int) and value < least:
                 raise UserError(f"{origin}: {key} = {value} is too small.", f"Use {least} or more.")
-    if not recipe.model.lam >= 0:
-        raise UserError(f"{origin}: lam = {recipe.model.lam} is negative.", "Use 0 or more.")
+    if not 0 <= recipe.model.lam < float("inf"):
+        raise UserError(f"{origin}: lam = {recipe.model.lam} is not a weight.", "Use 0 or more.")
+    if not 0 <= recipe.model.dropout < 1:
+        raise UserError(f"{origin}: dropout = {recipe.model.dropout} is no share.", "Use 0 or more, below 1.")
+    if not 0 <= recipe.train.initial_accumulator < float("inf"):
+        raise UserError(f"{origin}: initial_accumulator = {recipe.train.initial_accumulator} is no start.", "Use 0.1.")
     if not 0 < recipe.train.lr < 100:
         raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
     model, data = recipe.model, recipe.data
+    if min(model.hidden, default=0) < 1:
+        raise UserError(f"{origin}: hidden = {list(model.hidden)} has no usable width.", "Use one or more, such as [128, 64].")
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
     if model.method == "lrea" and model.rank > data.long:

@@ -159,7 +159,7 @@ class ReferenceModel:
         while f"mlp.{layer + 2}.running_mean" in self.weights:
             x = phi(self.weights[f"mlp.{layer}.weight"] @ x + self.weights[f"mlp.{layer}.bias"])
             x = self._batch_norm(x, layer + 2)
-            layer += 3
+            layer += 4
         return float((self.weights[f"mlp.{layer}.weight"] @ x + self.weights[f"mlp.{layer}.bias"])[0])
 
     def _batch_norm(self, x: Array, layer: int) -> Array:

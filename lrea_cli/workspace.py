@@ -169,11 +169,11 @@ def require_intact(artifact: Artifact, *names: str) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file whole or not at all."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f"{PARTIAL}{path.name}-{os.getpid()}"
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -18,11 +18,11 @@ BENCHED = "lrea"
 DATASET = "demo"
 RECIPE = "demo"
 CANDIDATES = 1000
-SECONDS_A_ROW = 2.0
+SECONDS_A_ROW = 1.5
 
 
 def demo(
-    users: Annotated[int, typer.Option(min=50, help="Users of the planted data set.")] = 2500,
+    users: Annotated[int, typer.Option(min=50, help="Users of the planted data set.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the data and of training.")] = 2025,
     threads: Threads = None,
     json: Json = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ import typer
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Bench
+    from lrea_cli.serving.bench import Bench, Row
     from lrea_cli.training.checkpoint import Run
 
 KernelChoice = Literal["all", "naive", "gemm"]
@@ -99,22 +100,36 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
             str(row.length),
             "-" if row.rank is None else str(row.rank),
             row.requests,
-            *(str(p) for p in row.percentiles),
+            *("n/a" if p.value is None else str(p) for p in row.percentiles),
         ]
         for row in found.rows
     ]
     columns = ["stage", "method", "kernel", "length", "rank", "requests", "p50 ms", "p95 ms", "p99 ms"]
     console.table(f"{found.rows[0].candidates:,} candidates, one request at a time", columns, rows)
+    for missing in _missing(found.rows):
+        console.say(missing)
     real, padded = found.speedup_vs_full["real"], found.speedup_vs_full["padded"]
     if real is not None and padded is not None:
         console.say(f"full attention takes {real:.2f}x the cache's time at real lengths, {padded:.2f}x padded")
-    pays = "never: it is not faster" if found.pays_after is None else f"after {found.pays_after:.2f} requests a refresh"
+    pays = "never: it is not faster" if found.pays_after is None else f"after {found.pays_after:.2g} requests a refresh"
     console.say(
         f"a record takes {content['bytes_per_user']:,.0f} bytes and {content['compress_ms_per_user']:.2f} ms to make;"
         f" it pays {pays}"
     )
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
+
+
+def _missing(rows: Sequence[Row]) -> list[str]:
+    """What each missing percentile needs, the row with the fewest requests named."""
+    from lrea_cli.serving.bench import PERCENTS
+
+    lines = []
+    for place, percent in enumerate(PERCENTS):
+        lacking = [r.percentiles[place] for r in rows if r.percentiles[place].value is None]
+        if lacking:
+            lines.append(f"p{percent} {min(lacking, key=lambda p: p.have)} (--seconds gives each row more time)")
+    return lines
 
 
 def _cpu_name() -> str:

@@ -22,7 +22,7 @@ def train(
     lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11.  [default: 0.3]")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.  [default: 10]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a batch.  [default: 1024]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate.  [default: 0.01]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate.  [default: 0.1]")] = None,
     short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence.  [default: 64]")] = None,
     long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence.  [default: 500]")] = None,
     dataset: Dataset = None,

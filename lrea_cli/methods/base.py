@@ -75,10 +75,10 @@ class PseudoItemMethod(LongInterest):
         )
 
     def seal(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
-        """Keys and values rounded to `dtype`; `linear` made of the rounded ones in the summary's own precision."""
+        """Keys and values rounded to float32, then `dtype`; `linear` made of those in the summary's own precision."""
         assert isinstance(summary, PseudoItems)
         exact = summary.keys.dtype
-        keys, values = summary.keys.to(dtype), summary.values.to(dtype)
+        keys, values = summary.keys.float().to(dtype), summary.values.float().to(dtype)
         linear = self.attention.linear_half(keys.to(exact), values.to(exact))
         return replace(summary, keys=keys, values=values, linear=linear.float())
 

@@ -62,7 +62,7 @@ class LREA(PseudoItemMethod):
     @property
     def W_decomp(self) -> Tensor:
         """(R, L)."""
-        return self.decomp.softmax(0) if self.unit else self.decomp
+        return self._columns(self.decomp.dtype)
 
     def column_entropy(self) -> float | None:
         """Mean entropy of the columns of W_decomp over log R: 0 one-hot, 1 uniform (mean pooling); None where free."""
@@ -91,7 +91,12 @@ class LREA(PseudoItemMethod):
 
     def _decomp(self, behaviors: Behaviors) -> Tensor:
         E = behaviors.vectors
-        return self.W_decomp.to(E.dtype)[:, : E.shape[1]]
+        return self._columns(E.dtype)[:, : E.shape[1]]
+
+    def _columns(self, dtype: torch.dtype) -> Tensor:
+        """W_decomp (R, L), its softmax computed in `dtype`: summaries are made in float64."""
+        decomp = self.decomp.to(dtype)
+        return decomp.softmax(0) if self.unit else decomp
 
     def _rebuild(self, behaviors: Behaviors, keys_BRD: Tensor) -> Tensor:
         """Ehat = W_decomp^T K (B, L, D), Eq. 4."""

@@ -125,7 +125,7 @@ class _Check:
         rows = [ref.vector(_ids_at(histories, user, back), ref.item_fields) for back in range(read)]
         newest_first = np.array(rows).reshape(read, self.run.model.features.width)
         short, long = newest_first[: settings.short], newest_first[settings.short :]
-        keys, values = (r.astype(self.layout.dtype).astype(float) for r in ref.pseudo_items(long))
+        keys, values = (self._rounded(r) for r in ref.pseudo_items(long))
         found: dict[str, list[np.ndarray | float]] = {"interest": [], "full attention": [], "logit": []}
         for position in range(ids.mask.shape[1]):
             e_t = ref.vector(_row(ids.ids, position), ref.item_fields)
@@ -135,6 +135,10 @@ class _Check:
             found["full attention"].append(reference.din(e_t, long, ref.scorer("long")))
             found["logit"].append(ref.logit(e_t, short, interest, profile, user.length))
         return {name: np.array(rows) for name, rows in found.items()} | {"keys": keys, "values": values}
+
+    def _rounded(self, rows: np.ndarray) -> np.ndarray:
+        """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
+        return rows.astype(np.float32).astype(self.layout.dtype).astype(float)
 
     def _compare(
         self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Mapping[str, np.ndarray]

@@ -74,10 +74,11 @@ class RecordFormat:
         """
         parts = [HEADER.pack(key, rows, 0)]
         for field, array in zip(self.fields, arrays, strict=True):
-            used = array[: self._rows(field, rows)]
+            with np.errstate(over="ignore"):
+                used = np.ascontiguousarray(array[: self._rows(field, rows)], dtype=self._dtype(field))
             if not np.isfinite(used).all():
                 raise LreaError(f"'{field.name}' of record {key} does not fit {self.dtype}.", "Use --dtype float32.")
-            data = np.ascontiguousarray(used, dtype=self._dtype(field)).tobytes()
+            data = used.tobytes()
             parts += [data, bytes(_aligned(len(data)) - len(data))]
         body = b"".join(parts)
         return body + CHECKSUM.pack(xxhash.xxh3_64_intdigest(body))

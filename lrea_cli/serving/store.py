@@ -78,7 +78,8 @@ class RecordStore:
         self.folder, self.layout, self.summary_type = folder, layout, summary_type
         self.index = np.load(folder / INDEX)
         self.keys = np.ascontiguousarray(self.index["key"])
-        self._files = [os.open(p, os.O_RDONLY) for p in sorted(folder.glob("records-*.bin"))]
+        shards = int(self.index["shard"].max(initial=-1)) + 1
+        self._files = [os.open(folder / _shard_name(number), os.O_RDONLY) for number in range(shards)]
 
     def __enter__(self) -> Self:
         return self

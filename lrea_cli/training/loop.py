@@ -71,7 +71,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     """
     started = time.perf_counter()
     model = build_model(recipe, dataset).to(device)
-    optimizer = Optimizer(model, recipe.train.lr)
+    optimizer = Optimizer(model, recipe.train)
     readers = [reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")]
     epochs: list[Epoch] = []
     for number in range(1, recipe.train.epochs + 1):

@@ -1,4 +1,4 @@
-"""Samples against their slow twin, row for row; nothing from the future; row order and threads do not count."""
+"""Samples against their slow twin, row for row; nothing of the future; row order and threads are moot."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_taobao_agrees_with_the_loops(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [{"negatives_per_positive": 3, "min_history": 5}, {"train_days": 4, "seed": 1}]
 )
-def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, int]) -> None:
+def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, Any]) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=25)
     events, _ = read_taobao(raw.lines)
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(tmp_path), PrepareOptions(threads=1, **options))
@@ -149,14 +149,14 @@ def test_negative_is_dropped_and_counted_when_everything_was_touched(tmp_path: P
 
 
 def test_late_draws_agree_with_the_loops(tmp_path: Path) -> None:
-    """One row in 31 is free to each of six users: most pairs need more than ten draws, some more than a hundred."""
+    """Five rows of 155 are free to each of six users: most pairs need over ten draws, some over 100."""
     events = [
-        Event(f"u{user}", day * DAY + n, f"{user}-{n}" if n < 5 else f"all-{n}", None)
+        Event(f"u{user}", day * DAY + n, f"all-{n}", None)
         for day in range(4)
         for user in range(6)
         for n in range(5, 30)
     ] + [Event("other", day * DAY + 40 + n, f"free-{n}", None) for day in range(4) for n in range(5)]
-    options = {"min_history": 1, "negatives_per_positive": 4}
+    options: dict[str, Any] = {"min_history": 1, "negatives_per_positive": 4}
     manifest = prepare(
         Table(), [write(tmp_path, events)], "d", Workspace(tmp_path), PrepareOptions(threads=2, **options)
     )

@@ -132,7 +132,7 @@ def make_samples(
 
 
 def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Raw | None, int]:
-    """Ids of (value, time) pairs: sorted values seen before `valid_from` from 2, then later ones; None is 1."""
+    """Ids of (value, time) pairs: from 2 the sorted values seen before `valid_from`, then later ones."""
     first: dict[Raw, int] = {}
     for value, time in values:
         if value is not None:

@@ -1,0 +1,156 @@
+"""What all tests share: a small planted dataset with two trained runs, made once, and copies to work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Read when torch is imported: more threads spin where cores are shared.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+from hypothesis import settings
+
+from lrea_cli.console import Console
+from lrea_cli.progress import Progress, ignore
+from lrea_cli.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
+from lrea_cli.workspace import Workspace, write_manifest
+
+if TYPE_CHECKING:
+    from lrea_cli.commands.options import Session
+    from lrea_cli.training.checkpoint import Run
+
+settings.register_profile("lrea", derandomize=True, deadline=None)
+settings.load_profile("lrea")
+
+DATASET = "synthetic"
+TINY = Recipe(
+    DataSettings(dataset=DATASET, short=8, long=40),
+    ModelSettings(rank=6, hidden=(16, 8)),
+    TrainSettings(epochs=1, batch_size=256),
+)
+
+
+class QuietConsole(Console):
+    """A console that shows nothing and keeps the last result."""
+
+    def __init__(self) -> None:
+        super().__init__(as_json=False)
+        self.last: dict[str, object] = {}
+
+    def say(self, line: str) -> None:
+        pass
+
+    def warn(self, line: str) -> None:
+        pass
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        pass
+
+    def result(self, content: Any, then: str | None = None) -> None:
+        self.last = dict(content)
+
+    @contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
+        yield ignore
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the dataset `synthetic` and the runs `tiny-lrea` and `tiny-din`; for reading only."""
+    from lrea_cli.commands.train import train_run
+    from lrea_cli.data.prepare import PrepareOptions, prepare
+    from lrea_cli.data.sources.synthetic import Synthetic
+
+    workspace = Workspace(tmp_path_factory.mktemp("tiny") / "home")
+    prepare(Synthetic(users=150, seed=7), [], DATASET, workspace, PrepareOptions(threads=1))
+    session = _quiet_session(workspace)
+    for method in ("lrea", "din"):
+        train_run(session, replace(TINY, model=replace(TINY.model, method=method)), f"tiny-{method}")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def quiet_session(tiny: Workspace) -> Session:
+    """A session in `tiny` that shows nothing; `replace(quiet_session, workspace=workspace_copy)` to write."""
+    return _quiet_session(tiny)
+
+
+@pytest.fixture(scope="session")
+def lrea_run(tiny: Workspace) -> Run:
+    """`tiny-lrea`, opened; nothing in it may be changed."""
+    return _open(tiny, "tiny-lrea")
+
+
+@pytest.fixture(scope="session")
+def din_run(tiny: Workspace) -> Run:
+    """`tiny-din`, opened; nothing in it may be changed."""
+    return _open(tiny, "tiny-din")
+
+
+@pytest.fixture
+def workspace_copy(tiny: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of `tiny` for tests that write to it or damage it."""
+    shutil.copytree(tiny.home, tmp_path / "copy")
+    return Workspace(tmp_path / "copy")
+
+
+MakeRun = Callable[..., "Run"]
+
+
+@pytest.fixture
+def make_run(tiny: Workspace, tmp_path: Path) -> MakeRun:
+    """`make_run(method=.., form=..)`: an untrained run on `tiny`'s dataset, weights and statistics random.
+
+    Settings that are not given are those of `TINY`, but for fields of 4 dimensions.
+    """
+
+    def make(**model: Any) -> Run:
+        return _untrained(tiny, Workspace(tmp_path / "made"), {"embedding_dim": 4, **model})
+
+    return make
+
+
+def _untrained(tiny: Workspace, workspace: Workspace, model_settings: dict[str, Any]) -> Run:
+    import torch
+
+    from lrea_cli.training.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
+
+    recipe = replace(TINY, model=replace(TINY.model, **model_settings))
+    data, info = open_dataset(tiny, DATASET)
+    model = build_model(recipe, info)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2.0)
+            elif name.startswith("features"):
+                tensor.normal_(std=0.5)[0].zero_()  # interests, and errors in them, are felt in the logits
+            elif tensor.is_floating_point():
+                tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
+    name = workspace.free_name("runs", recipe.model.method)
+    manifest = {"run": name, "method": recipe.model.method, "dataset": DATASET, "made_from": data.sha256}
+    with workspace.create("runs", name) as folder:
+        save_checkpoint(model, folder / CHECKPOINT)
+        write_manifest(folder, "runs", {**manifest, "recipe": recipe.to_dict()})
+    return Run(workspace.open("runs", name), recipe, info, model.eval())
+
+
+def _quiet_session(workspace: Workspace) -> Session:
+    import torch
+
+    from lrea_cli.commands.options import Session
+
+    return Session(QuietConsole(), workspace, torch.device("cpu"), torch.get_num_threads())
+
+
+def _open(workspace: Workspace, name: str) -> Run:
+    import torch
+
+    from lrea_cli.training.checkpoint import open_run
+
+    return open_run(workspace, name, None, torch.device("cpu"))

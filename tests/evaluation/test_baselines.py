@@ -1,0 +1,83 @@
+"""The trivial baselines against loops over raw histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lrea_cli.data.batches import Samples, read_samples
+from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.evaluation import baselines as baselines_module
+from lrea_cli.evaluation.baselines import Baselines, count_in_history, trivial_baselines
+from lrea_cli.evaluation.metrics import auc
+from lrea_cli.training.checkpoint import Run
+
+
+@pytest.fixture(scope="module")
+def histories(lrea_run: Run) -> Histories:
+    return open_histories(lrea_run.dataset)
+
+
+@pytest.fixture(scope="module")
+def samples(lrea_run: Run) -> Samples:
+    return read_samples(lrea_run.dataset, "test")
+
+
+def counted(samples: Samples, histories: Histories, field: str) -> list[int]:
+    """By the clock, not by `history_length`: what a user did strictly before the request."""
+    counts = []
+    for row, request in enumerate(samples.row_request):
+        start, end = histories.offsets[samples.user[request]], histories.offsets[samples.user[request] + 1]
+        wanted, now = samples.ids[field][row], samples.time[request]
+        times, values = histories.time[start:end].tolist(), histories.columns[field][start:end].tolist()
+        counts.append(sum(t < now and v == wanted for t, v in zip(times, values, strict=True)))
+    return counts
+
+
+@pytest.mark.parametrize("field", ["item", "category"])
+def test_counts_are_those_of_a_loop(samples: Samples, histories: Histories, field: str) -> None:
+    expected = counted(samples, histories, field)
+    assert sum(expected) > 0
+    assert count_in_history(samples, histories, field).tolist() == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 3_000])
+def test_chunks_change_no_count(
+    samples: Samples, histories: Histories, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    expected = count_in_history(samples, histories, "category")
+    monkeypatch.setattr(baselines_module, "CHUNK_BEHAVIORS", chunk)
+    np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
+
+
+def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Histories, lrea_run: Run) -> None:
+    valid_from = lrea_run.dataset.valid_from
+    items, times = histories.columns["item"].tolist(), histories.time.tolist()
+    early = [item for item, time in zip(items, times, strict=True) if time < valid_from]
+    assert 0 < len(early) < len(items)
+    counts: dict[int, int] = {}
+    for item in early:
+        counts[item] = counts.get(item, 0) + 1
+    popularity = np.array([counts.get(item, 0) for item in samples.ids["item"].tolist()])
+    assert trivial_baselines(samples, histories, valid_from) == Baselines(
+        category_count=auc(np.array(counted(samples, histories, "category")), samples.label),
+        item_count=auc(np.array(counted(samples, histories, "item")), samples.label),
+        popularity=auc(popularity, samples.label),
+    )
+
+
+def test_without_categories_there_is_no_count_of_them(samples: Samples, histories: Histories) -> None:
+    bare = replace(samples, ids={"item": samples.ids["item"]})
+    columns = {"item": histories.columns["item"]}
+    found = trivial_baselines(bare, Histories(histories.offsets, histories.time, columns), 0)
+    assert found.category_count is None
+    assert found.item_count is not None
+    assert found.popularity == 0.5  # nothing lies before the year 1970
+
+
+def test_the_strongest_is_named() -> None:
+    assert Baselines(None, 0.6, 0.7).best() == ("popularity", 0.7)
+    assert Baselines(0.9, 0.6, 0.7).best() == ("category_count", 0.9)
+    assert Baselines(None, None, None).best() == ("none", 0.5)

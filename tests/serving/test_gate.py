@@ -1,0 +1,423 @@
+"""The gate lets through what is right, in every dtype, method and variant, and nothing that is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lrea_cli.attention
+import lrea_cli.methods.lrea
+from lrea_cli.cli import main
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.errors import GateFailed
+from lrea_cli.features import Features
+from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights
+from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.progress import Silent
+from lrea_cli.sequence import HistoryIds, PseudoItems
+from lrea_cli.serving import gate as gate_module
+from lrea_cli.serving import store as store_module
+from lrea_cli.serving.cache import Cache, compress, open_cache
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.gate import TOLERANCE, GateResult, run_gate
+from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype
+from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.store import INDEX, RecordStore
+from lrea_cli.training.checkpoint import Run, open_run
+from lrea_cli.workspace import Workspace
+
+CPU = torch.device("cpu")
+BOTH: tuple[KernelName, ...] = ("naive", "gemm")
+
+
+@pytest.fixture(autouse=True)
+def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve users of the data and the made histories: enough, and quick."""
+    monkeypatch.setattr(gate_module, "GATE_USERS", 12)
+
+
+def lengths_of(run: Run, as_of: int | None = None) -> np.ndarray:
+    return open_histories(run.dataset).lengths_before(run.dataset.end if as_of is None else as_of)
+
+
+def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
+    lengths = lengths_of(run, cache.as_of)
+    return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
+
+
+def make_cache(
+    run: Run, folder: Path, dtype: CacheDtype = "float32", users: Sequence[int] | None = None
+) -> Cache:
+    workspace = Workspace(folder)
+    chosen = None if users is None else np.array(users)
+    compress(workspace, run, "cache", dtype, run.dataset.end, chosen, CPU, Silent())
+    return open_cache(workspace, run, "cache")
+
+
+def gate(
+    run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resident: bool = False
+) -> GateResult:
+    histories = open_histories(run.dataset)
+    records = ResidentRecords(cache.store, CPU) if resident else cache.store
+    pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
+    return run_gate(run, cache.store.layout, histories, records, visitors_of(run, cache), pool, kernels, CPU)
+
+
+# what is right passes
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("method", ["lrea", "din"])
+def test_a_fresh_cache_of_a_trained_run_passes(
+    lrea_run: Run, din_run: Run, tmp_path: Path, method: str, dtype: CacheDtype
+) -> None:
+    run = lrea_run if method == "lrea" else din_run
+    found = gate(run, make_cache(run, tmp_path, dtype), BOTH)
+    assert found.passed
+    assert 0 < found.max_relative_error <= TOLERANCE
+    assert found.users >= 12
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "lrea", "form": "absorbed"},
+        {"method": "lrea", "decomp_columns": "free"},
+        {"method": "lrea", "short_histories": "exact"},
+        {"method": "lrea", "form": "absorbed", "decomp_columns": "free", "short_histories": "exact"},
+        {"method": "lrea", "rank": 1},
+        {"method": "lrea", "rank": 40},
+        {"method": "din"},
+        {"method": "mean"},
+        {"method": "din-short"},
+        {"method": "lrea", "hidden": (5,)},
+        {"method": "lrea", "hidden": (6, 5, 4)},
+    ],
+    ids=lambda s: "-".join(map(str, s.values())),
+)
+def test_every_variant_passes(
+    make_run, tmp_path: Path, settings: dict[str, object], dtype: CacheDtype
+) -> None:
+    run = make_run(**settings)
+    assert gate(run, make_cache(run, tmp_path, dtype)).passed
+
+
+def test_records_in_memory_pass(lrea_run: Run, tmp_path: Path) -> None:
+    assert gate(lrea_run, make_cache(lrea_run, tmp_path), resident=True).passed
+
+
+# who is compared
+
+
+def lengths_compared(run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the users whose interest is asked for, in order."""
+    seen: list[int] = []
+
+    class Spy(RequestScorer):
+        def cached_interest(self, user, candidates):
+            seen.append(user.length)
+            return super().cached_interest(user, candidates)
+
+    monkeypatch.setattr(gate_module, "RequestScorer", Spy)
+    assert gate(run, cache).users == len(seen)
+    return seen
+
+
+NEEDED = {0, 1, 9, 48}
+"""Empty, one behavior, one long behavior, and full, where short = 8 and long = 40."""
+
+
+def plain_users(run: Run, below: int = 10_000) -> list[int]:
+    """Users of the data whose length is none of those that the gate asks for."""
+    return [u for u, n in enumerate(lengths_of(run).tolist()) if n not in NEEDED and n < below]
+
+
+def test_empty_one_first_long_and_full_are_made_where_the_data_lacks_them(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(lrea_run, tmp_path, users=plain_users(lrea_run))
+    seen = lengths_compared(lrea_run, cache, monkeypatch)
+    assert len(seen) == 12 + 4
+    assert seen[12:] == sorted(NEEDED)
+    assert not NEEDED & set(seen[:12])
+
+
+def test_users_of_the_data_with_such_lengths_are_taken_first(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = NEEDED & set(lengths_of(lrea_run).tolist())
+    assert present
+    seen = lengths_compared(lrea_run, make_cache(lrea_run, tmp_path), monkeypatch)
+    assert set(seen[: len(present)]) == present
+    assert seen[12:] == sorted(NEEDED - present)
+    assert max(lengths_of(lrea_run)) in seen
+
+
+def test_a_cache_of_few_users_is_compared_whole(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = plain_users(lrea_run)[:3]
+    seen = lengths_compared(lrea_run, make_cache(lrea_run, tmp_path, users=users), monkeypatch)
+    assert sorted(seen[:3]) == sorted(lengths_of(lrea_run)[users].tolist())
+
+
+# what is wrong does not
+
+
+def refused(run: Run, cache: Cache, where: str, kernels: Sequence[KernelName] = ("gemm",)) -> None:
+    with pytest.raises(GateFailed, match=rf"relative error .* in (?:{where}).*No time is reported"):
+        gate(run, cache, kernels)
+
+
+def spoil(run: Run, cache: Cache, field: str, factor: float) -> int:
+    """Multiply one row of a compared user's record, its checksum repaired; return the user."""
+    store, layout = cache.store, cache.store.layout
+    position = next(p for p, f in enumerate(layout.fields) if f.name == field)
+    compared = gate_module._choose(visitors_of(run, cache), run.recipe.data)
+    user = next(v.key for v in compared if store.read(v.key).rows > 2)
+    record = store.read(user)
+    arrays = [a.copy() for a in record.arrays]
+    arrays[position][2] *= factor
+    entry = store.index[np.searchsorted(store.keys, user)]
+    shard = store.folder / store_module._shard_name(int(entry["shard"]))
+    blob = bytearray(shard.read_bytes())
+    start, size = int(entry["offset"]), int(entry["size"])
+    blob[start : start + size] = layout.pack(user, record.rows, arrays)
+    shard.write_bytes(blob)
+    return user
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("field", ["keys", "values"])
+def test_one_row_of_one_record_off_by_a_percent(
+    lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype
+) -> None:
+    cache = make_cache(lrea_run, tmp_path, dtype)
+    user = spoil(lrea_run, cache, field, 1.01)
+    refused(lrea_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
+
+
+def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    user = spoil(lrea_run, cache, "linear", 1.01)
+    refused(lrea_run, cache, f"interest of user {user} ")
+
+
+def test_records_of_two_users_exchanged(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    fetch = RecordStore.fetch
+    monkeypatch.setattr(RecordStore, "fetch", lambda self, keys: fetch(self, self.keys[::-1][np.array(keys)]))
+    refused(lrea_run, cache, r"\w+ of user")
+
+
+def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    compress(workspace, din_run, "cache", "float32", din_run.dataset.valid_from, None, CPU, Silent())
+    cache = replace(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
+    refused(din_run, cache, r"(keys|values) of user")
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_a_kernel_scaled_by_a_thousandth(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: KernelName
+) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    right = KERNELS[kernel]
+    monkeypatch.setitem(KERNELS, kernel, lambda *args: 1.001 * right(*args))
+    refused(lrea_run, cache, rf".*, {kernel}", BOTH)
+
+
+def test_a_kernel_that_gives_no_number(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    right = KERNELS["gemm"]
+    monkeypatch.setitem(KERNELS, "gemm", lambda *args: right(*args) * float("nan"))
+    with pytest.raises(GateFailed, match="relative error nan"):
+        gate(lrea_run, cache)
+
+
+def test_a_kernel_that_forgets_the_last_row(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    right = KERNELS["naive"]
+
+    def shorter(candidates, keys, values, weights: ScorerWeights, linear):
+        return right(candidates, keys[:, :-1], values[:, :-1], weights, linear)
+
+    monkeypatch.setitem(KERNELS, "naive", shorter)
+    refused(lrea_run, cache, "interest|full attention|logit", ("naive",))
+
+
+@pytest.mark.parametrize("method", ["lrea", "din"])
+def test_the_scale_of_the_history_lost(
+    lrea_run: Run, din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    for module in (lrea_cli.attention, lrea_cli.methods.lrea):
+        monkeypatch.setattr(module, "history_scale", lambda lengths: torch.ones_like(lengths).double())
+    run = lrea_run if method == "lrea" else din_run
+    refused(run, make_cache(run, tmp_path), r"\w+")
+
+
+@pytest.mark.parametrize("moved", ["short", "long"])
+def test_a_window_shifted_by_one(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    right = Histories.newest
+
+    def shifted(self, users, lengths, skip, count):
+        return right(self, users, lengths, skip + int((skip == 0) == (moved == "short")), count)
+
+    monkeypatch.setattr(Histories, "newest", shifted)
+    refused(lrea_run, make_cache(lrea_run, tmp_path), "logit" if moved == "short" else r"\w+")
+
+
+def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unmasked(self: Features, history: HistoryIds):
+        vectors = self._item_vectors(history.ids)
+        return lrea_cli.methods.base.Behaviors(vectors, torch.ones_like(history.mask), history.ids["item"])
+
+    monkeypatch.setattr(Features, "behaviors", unmasked)
+    refused(din_run, make_cache(din_run, tmp_path), r"\w+")
+
+
+def test_a_seal_in_the_wrong_dtype(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = PseudoItemMethod.seal
+
+    def coarse(self, summary, dtype: torch.dtype):
+        return right(self, right(self, summary, torch.bfloat16), dtype)
+
+    monkeypatch.setattr(PseudoItemMethod, "seal", coarse)
+    refused(lrea_run, make_cache(lrea_run, tmp_path), "keys|values|interest")
+
+
+def test_a_model_in_training_mode(lrea_run: Run, tmp_path: Path) -> None:
+    cache = make_cache(lrea_run, tmp_path)
+    statistics = {name: t.clone() for name, t in lrea_run.model.state_dict().items()}
+    lrea_run.model.train()
+    try:
+        refused(lrea_run, cache, "logit")
+    finally:
+        lrea_run.model.eval()
+        lrea_run.model.load_state_dict(statistics)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["long.W_comp", "long.decomp", "long.attention.W3", "short.w_o", "mlp.1.weight", "mlp.0.running_mean"],
+)
+def test_weights_in_memory_that_are_not_the_checkpoints(make_run, tmp_path: Path, name: str) -> None:
+    run = make_run(method="lrea")
+    with torch.no_grad():
+        run.model.state_dict()[name].mul_(1.1)
+    refused(run, make_cache(run, tmp_path), r"\w+")
+
+
+# what only one of the made histories shows
+
+
+def test_only_the_full_history_reads_the_last_position(make_run, tmp_path: Path) -> None:
+    run = make_run(method="lrea")
+    short = plain_users(run, below=48)[:5]
+    with torch.no_grad():
+        run.model.long.W_comp[-1] *= 1.1
+    refused(run, make_cache(run, tmp_path, users=short), r"\w+ of user 3 \(48 behaviors\)")
+
+
+def test_only_the_empty_history_shows_a_lost_empty_case(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(method="lrea")
+    right = Histories.newest
+
+    def never_empty(self, users, lengths, skip, count):
+        if skip == 0 and not lengths.any():
+            lengths = lengths + 1
+        return right(self, users, lengths, skip, count)
+
+    monkeypatch.setattr(Histories, "newest", never_empty)
+    users = plain_users(run)[:5]
+    refused(run, make_cache(run, tmp_path, users=users), r"logit of user 0 \(0 behaviors\)")
+
+
+def test_only_one_long_behavior_shows_a_lost_first_one(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(method="mean")
+    right = type(run.model.long).summarize
+
+    def at_least_two(self, behaviors) -> PseudoItems:
+        found = right(self, behaviors)
+        return replace(found, keys=found.keys * (behaviors.lengths > 1)[:, None, None])
+
+    monkeypatch.setattr(type(run.model.long), "summarize", at_least_two)
+    users = plain_users(run)[:5]
+    refused(run, make_cache(run, tmp_path, users=users), r"\w+ of user 2 \(9 behaviors\)")
+
+
+def test_a_made_history_is_cut_from_the_log() -> None:
+    log = Histories(np.array([0, 3]), np.array([5, 6, 7]), {"item": np.array([2, 3, 4], np.int32)})
+    made = gate_module._made_histories(log, [0, 1, 5])
+    assert made.offsets.tolist() == [0, 0, 1, 6]
+    assert made.columns["item"].tolist() == [2, 3, 4, 2, 3, 4]
+    assert made.time.tolist() == [5, 6, 7, 5, 6, 7]
+
+
+# through the command line
+
+
+def serve_bench(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run it as typed; return the exit code."""
+    monkeypatch.setenv("LREA_HOME", str(workspace.home))
+    arguments = "--run tiny-lrea --candidates 5 --seconds 0.1 --kernel gemm --threads 1 --device cpu --json"
+    with pytest.raises(SystemExit) as caught:
+        main(["serve-bench", *arguments.split()])
+    return int(caught.value.code or 0)
+
+
+def test_a_failed_gate_ends_the_command_with_3_and_no_result(
+    workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = open_run(workspace_copy, "tiny-lrea", None, CPU)
+    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    assert serve_bench(workspace_copy, monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out)["gate"]["passed"] is True
+    results = sorted((workspace_copy.home / "bench").iterdir())
+    assert len(results) == 1
+    spoil(run, open_cache(workspace_copy, run, "cache"), "keys", 1.01)
+    assert serve_bench(workspace_copy, monkeypatch) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "error: The gate failed" in shown.err
+    assert "lrea compress" in shown.err
+    assert "Traceback" not in shown.err
+    assert sorted((workspace_copy.home / "bench").iterdir()) == results
+
+
+def test_a_damaged_record_ends_the_command_with_1_and_a_damaged_index_with_2(
+    workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = open_run(workspace_copy, "tiny-lrea", None, CPU)
+    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    folder = workspace_copy.home / "caches" / "cache"
+    for name, code in (("records-00000.bin", 1), (INDEX, 2)):
+        blob = bytearray((folder / name).read_bytes())
+        blob[-200] ^= 1
+        (folder / name).write_bytes(blob)
+        assert serve_bench(workspace_copy, monkeypatch) == code
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "lrea compress" in shown.err
+    assert not (workspace_copy.home / "bench").exists()

@@ -1,0 +1,87 @@
+"""Records in a device's memory are those on disk, whichever are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrea_cli.errors import UserError
+from lrea_cli.progress import Silent
+from lrea_cli.sequence import Candidates, Empty, PseudoItems
+from lrea_cli.serving import resident as resident_module
+from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.store import RecordStore
+from lrea_cli.training.checkpoint import Run
+from lrea_cli.workspace import Workspace
+
+CPU = torch.device("cpu")
+USERS = np.arange(0, 150, 3)
+
+Both = tuple[Run, RecordStore, ResidentRecords]
+
+
+@pytest.fixture(scope="module", params=["lrea", "din"])
+def both(
+    request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> Both:
+    """A cache of every third user, on disk and in memory."""
+    run = lrea_run if request.param == "lrea" else din_run
+    workspace = Workspace(tmp_path_factory.mktemp("resident"))
+    compress(workspace, run, "cache", "float16", run.dataset.end, USERS, CPU, Silent())
+    store = open_cache(workspace, run, "cache").store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resident_module, "LOAD_BATCH", 7)
+        return run, store, ResidentRecords(store, CPU)
+
+
+@settings(max_examples=40)
+@given(keys=st.lists(st.sampled_from(USERS.tolist()), min_size=1, max_size=9))
+def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None:
+    run, store, resident = both
+    expected, found = store.fetch(keys), resident.fetch(keys)
+    assert isinstance(expected, PseudoItems)
+    assert isinstance(found, PseudoItems)
+    assert torch.equal(found.rows, expected.rows)
+    for name in ("keys", "values"):
+        rows, twin = getattr(found, name), getattr(expected, name)
+        assert rows.dtype == twin.dtype == torch.float16
+        assert torch.equal(rows[:, : twin.shape[1]], twin)
+        assert not rows[:, twin.shape[1] :].any()
+    assert found.linear is not None
+    assert expected.linear is not None
+    assert torch.equal(found.linear, expected.linear)
+    vectors = torch.randn(len(keys), 3, run.model.features.width, generator=torch.Generator().manual_seed(1))
+    candidates = Candidates(vectors, torch.ones(len(keys), 3, dtype=torch.bool), torch.zeros(len(keys), 3))
+    with torch.inference_mode():
+        interest, twin = (run.model.long.attend(summary, candidates) for summary in (found, expected))
+    torch.testing.assert_close(interest, twin)
+
+
+def test_the_records_of_din_are_ragged(both: Both) -> None:
+    run, store, resident = both
+    rows = {store.read(int(k)).rows for k in USERS}
+    assert 0 in rows
+    assert len(rows) > (3 if run.recipe.model.method == "din" else 1)
+    assert len(resident) == len(USERS)
+
+
+@pytest.mark.parametrize("keys", [[1], [0, 149], [3, -1], [10_000]])
+def test_a_user_without_a_record_is_refused(both: Both, keys: list[int]) -> None:
+    with pytest.raises(UserError, match="no record") as caught:
+        both[2].fetch(keys)
+    assert "lrea compress" in caught.value.remedy
+
+
+def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) -> None:
+    run = make_run(method="din-short")
+    workspace = Workspace(tmp_path)
+    compress(workspace, run, "cache", "float32", run.dataset.end, USERS, CPU, Silent())
+    found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0])
+    assert isinstance(found, Empty)
+    assert found.rows.tolist() == [0, 0]

@@ -1,4 +1,4 @@
-"""The DIN scorer and its weighted sum (Zhou et al. 2018; the LREA paper's Eq. 3 and 5); the one place where kernels plug in."""
+"""The DIN scorer and its weighted sum (Zhou et al. 2018; LREA's Eq. 3 and 5); where kernels plug in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: TOML into frozen dataclasses, flag over recipe over default; an unknown key is an error with the nearest name."""
+"""Recipes: TOML into frozen dataclasses, flag over recipe over default; an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -199,7 +199,10 @@ def _check(recipe: Recipe, origin: str) -> None:
         raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
     model, data = recipe.model, recipe.data
     if min(model.hidden, default=0) < 1:
-        raise UserError(f"{origin}: hidden = {list(model.hidden)} has no usable width.", "Use one or more, such as [128, 64].")
+        raise UserError(
+            f"{origin}: hidden = {list(model.hidden)} has no usable width.",
+            "Use one or more, such as [128, 64].",
+        )
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
     if model.method == "lrea" and model.rank > data.long:

@@ -1,4 +1,4 @@
-"""Loops in float64 that follow the paper's equations, from raw history and checkpoint: the gate and the tests compare with them.
+"""Loops in float64 that follow the paper's equations, from raw history and checkpoint: what gate and tests trust.
 
 Nothing here is fast, and nothing is shared with the code that it checks. Matrices are named as in the paper.
 """
@@ -6,7 +6,7 @@ Nothing here is fast, and nothing is shared with the code that it checks. Matric
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ def history_scale(n: int) -> float:
     return 1 / math.sqrt(n) if n else 1.0
 
 
-def attention(e_t: Array, keys: Sequence[Array], values: Sequence[Array], scorer: Scorer) -> Array:
+def attention(e_t: Array, keys: Iterable[Array], values: Iterable[Array], scorer: Scorer) -> Array:
     """sum_j s(e_t, k_j) v_j, Eq. 3 and 9; (D,)."""
     interest = np.zeros_like(e_t)
     for key, value in zip(keys, values, strict=True):

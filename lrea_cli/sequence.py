@@ -13,7 +13,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-
 Ids = Mapping[str, Tensor]
 
 

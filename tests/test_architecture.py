@@ -67,9 +67,7 @@ def imports_of(path: Path, at_load: bool = False) -> set[str]:
 
 def own_imports(path: Path) -> set[str]:
     """Modules of lrea_cli that a file imports; of `a` and `a.b` only `a.b`, where `a` is an empty package."""
-    names = {n.removeprefix("lrea_cli.") for n in imports_of(path) if n.startswith("lrea_cli.")} & set(
-        MODULES
-    )
+    names = {n.removeprefix("lrea_cli.") for n in imports_of(path) if n.startswith("lrea_cli.")} & set(MODULES)
     return {n for n in names if MODULES[n].stat().st_size > 0}
 
 
@@ -134,9 +132,7 @@ def test_only_data_and_two_commands_prepare() -> None:
         assert used <= set(readers), f"{module} imports {sorted(used - set(readers))}"
 
 
-LIGHT = [
-    m for m in MODULES if m.split(".")[0] in ("cli", "commands", "console", "workspace", "recipe", "progress")
-]
+LIGHT = [m for m in MODULES if m.split(".")[0] in ("cli", "commands", "console", "workspace", "recipe", "progress")]
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def compress(
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of keys and values.")] = "float32",
     as_of: Annotated[
-        str | None, typer.Option(help="Behaviors before this time (epoch seconds or ISO); default: the end of the data.")
+        str | None,
+        typer.Option(help="Behaviors before this time (epoch seconds or ISO); default: the end of the data."),
     ] = None,
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
     cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,

@@ -63,7 +63,8 @@ def demo(
     bench = bench_run(session, run, None, CANDIDATES, "all", SECONDS_A_ROW, seed)
     facts = dataset["facts"]
     rows = [
-        [e.method, number(e.auc), number(e.gauc), number(e.auc_cached), f"{e.absorption_gap.rms_logit:.2g}"] for e in found
+        [e.method, number(e.auc), number(e.gauc), number(e.auc_cached), f"{e.absorption_gap.rms_logit:.2g}"]
+        for e in found
     ]
     rows.append(["best possible", number(facts["bayes_auc"]), number(facts["bayes_gauc"]), "-", "-"])
     columns = ["method", "AUC", "GAUC", "AUC served", "rms change of the logit"]

@@ -18,7 +18,9 @@ Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: 
 RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]
 
 

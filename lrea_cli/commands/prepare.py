@@ -1,4 +1,4 @@
-"""`lrea prepare SOURCE`: raw events to histories and samples; one subcommand for each source, made of its attributes."""
+"""`lrea prepare SOURCE`: raw events to histories and samples; a subcommand for each source, made of its attributes."""
 
 from __future__ import annotations
 

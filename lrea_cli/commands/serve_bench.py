@@ -20,9 +20,13 @@ KernelChoice = Literal["all", "naive", "gemm"]
 
 def serve_bench(
     candidates: Annotated[int, typer.Option(min=1, help="Items to score for each request.")] = 1000,
-    kernel: Annotated[KernelChoice, typer.Option(help="naive = three products, LeakyReLU; gemm = chunks of 64 keys.")] = "all",
+    kernel: Annotated[
+        KernelChoice, typer.Option(help="naive = three products, LeakyReLU; gemm = chunks of 64 keys.")
+    ] = "all",
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row, at most.")] = 4.0,
-    cache: Annotated[str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")] = None,
+    cache: Annotated[
+        str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")
+    ] = None,
     dataset: Dataset = None,
     run: RunName = None,
     seed: Annotated[int, typer.Option(help="Of candidates and users.")] = 2025,
@@ -70,7 +74,7 @@ def bench_run(
         "run": run.name,
         "cache": opened.artifact.name,
         "machine": machine,
-        "gate": {k: v for k, v in vars(found.gate).items()},
+        "gate": dict(vars(found.gate).items()),
         "lengths": found.lengths,
         "rows": [row.to_dict() for row in found.rows],
         "speedup_vs_full": found.speedup_vs_full,

@@ -19,7 +19,9 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
     method: Annotated[MethodName | None, typer.Option(help="Long-interest method.  [default: lrea]")] = None,
     rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA.  [default: 128]")] = None,
-    lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11.  [default: 0.3]")] = None,
+    lam: Annotated[
+        float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11.  [default: 0.3]")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most.  [default: 10]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a batch.  [default: 1024]")] = None,
     lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate.  [default: 0.1]")] = None,

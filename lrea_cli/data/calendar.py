@@ -81,8 +81,6 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, train_days: i
         span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
         raise UserError(
             f"The log spans {span}; {needed} are needed: {split} to train, one to validate, one to test.",
-            "Give a longer log, or lower --train-days."
-            if train_days > 1 and not real
-            else "Give a longer log.",
+            "Give a longer log, or lower --train-days." if train_days > 1 and not real else "Give a longer log.",
         )
     return Calendar(train_day, test_day - 1, test_day, last + 1, extract.utc_offset_hours)

@@ -1,4 +1,4 @@
-"""The store of histories: memory-mapped columns with an offset per user; a history is stored once, samples point into it."""
+"""The store of histories: memory-mapped columns, an offset per user; stored once, samples point into it."""
 
 from __future__ import annotations
 

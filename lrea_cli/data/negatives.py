@@ -43,8 +43,7 @@ def sample_candidates(
     _make_pending(db, seed, negatives_per_positive)
     wanted = count(db, "SELECT count(*) FROM pending")
     db.execute(
-        f"CREATE TABLE negatives AS SELECT w.user, w._day, _number, {names(items)} "
-        "FROM pending AS w, pool LIMIT 0"
+        f"CREATE TABLE negatives AS SELECT w.user, w._day, _number, {names(items)} FROM pending AS w, pool LIMIT 0"
     )
     for first, last in ROUNDS:
         _draw(db, items, first, last)
@@ -128,9 +127,7 @@ def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], first: int, las
         "ANTI JOIN touched USING (user, item) "
         "QUALIFY row_number() OVER (PARTITION BY user, _day, _number ORDER BY _draw) = 1"
     )
-    db.execute(
-        "CREATE OR REPLACE TABLE pending AS FROM pending ANTI JOIN negatives USING (user, _day, _number)"
-    )
+    db.execute("CREATE OR REPLACE TABLE pending AS FROM pending ANTI JOIN negatives USING (user, _day, _number)")
 
 
 def _residue(column: str, kind: str) -> str:

@@ -159,9 +159,7 @@ def _draw_items(
             universe.popular_in(np.where(copies, category, near), draw[3]),
             universe.popular(draw[3]),
         )
-        item = np.where(
-            copies & (draw[4] < habits.repeat + habits.akin), universe.near_item[source, neighbor], item
-        )
+        item = np.where(copies & (draw[4] < habits.repeat + habits.akin), universe.near_item[source, neighbor], item)
         items[step, :n] = np.where(copies & (draw[4] < habits.repeat), source, item)
     by_user = np.empty_like(order)
     by_user[order] = np.arange(users)

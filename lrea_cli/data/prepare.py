@@ -82,9 +82,7 @@ def prepare(
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, progress)}
         progress("hashing what was written")
         write_manifest(folder, "data", manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1 << 20 if sys.platform == "darwin" else 1 << 10
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
 
 
@@ -105,9 +103,7 @@ def _write_dataset(
     write_vocabularies(db, folder, encoded)
     progress("making samples")
     count_histories(db)
-    dropped = make_samples(
-        db, extract, calendar, options.seed, options.min_history, options.negatives_per_positive
-    )
+    dropped = make_samples(db, extract, calendar, options.seed, options.min_history, options.negatives_per_positive)
     samples, warnings = check_samples(db, extract, calendar, options.min_history)
     write_samples(db, folder, encoded)
     progress("sorting and writing histories")

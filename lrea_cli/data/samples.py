@@ -66,9 +66,7 @@ def check_samples(
     Raises:
         UserError: a split has none.
     """
-    found = db.execute(
-        "SELECT _split, count(*), CAST(sum(label) AS BIGINT) FROM samples GROUP BY _split"
-    ).fetchall()
+    found = db.execute("SELECT _split, count(*), CAST(sum(label) AS BIGINT) FROM samples GROUP BY _split").fetchall()
     by_split = {SPLITS[split]: (rows, clicked) for split, rows, clicked in found}
     warnings: list[str] = []
     for split in SPLITS:
@@ -96,9 +94,7 @@ def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history:
     when = first if first == last else f"{first} to {last}"
     zone = f"UTC{calendar.utc_offset_hours:+d}"
     if extract.labels == "real":
-        return UserError(
-            f"The {split} split ({when}, {zone}) has no labelled row.", "Give a log without such gaps."
-        )
+        return UserError(f"The {split} split ({when}, {zone}) has no labelled row.", "Give a log without such gaps.")
     return UserError(
         f"The {split} split ({when}, {zone}) has no sample: no user has a behavior on such a day with "
         f"{min_history} or more strictly before it, and an item of another user to set against it.",

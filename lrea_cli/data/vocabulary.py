@@ -46,9 +46,7 @@ def encoded(rows: str, fields: Sequence[Field], others: Iterable[str], as_prefix
         *(f"r.{name}" for name in others),
         *(f'coalesce(v{n}.id, {UNKNOWN_ID}) AS "{as_prefix}{f.name}"' for n, f in enumerate(fields)),
     ]
-    joins = "".join(
-        f" LEFT JOIN {table(f)} AS v{n} ON r.{quoted(f)} = v{n}.value" for n, f in enumerate(fields)
-    )
+    joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{quoted(f)} = v{n}.value" for n, f in enumerate(fields))
     return f"SELECT {', '.join(columns)} FROM {rows} AS r JOIN users AS u ON r.user = u.user{joins}"
 
 

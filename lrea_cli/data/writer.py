@@ -69,9 +69,7 @@ def _sort_behaviors(db: duckdb.DuckDBPyConnection, items: Sequence[Field]) -> No
     )
 
 
-def _write_raw(
-    db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field], rows: int, users: int
-) -> None:
+def _write_raw(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field], rows: int, users: int) -> None:
     folder.mkdir()
     parts = max(1, -(-rows // EVENTS_PER_FILE))
     for part in range(parts):

@@ -62,7 +62,7 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
     work = np.cumsum(samples.history_length * sizes)
     chunk = work // CHUNK_BEHAVIORS
     for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
-        rows = np.arange(samples.offsets[requests[0]], samples.offsets[requests[-1] + 1])
+        rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
         request = np.repeat(requests, sizes[requests])
         length = samples.history_length[request]
         start = np.asarray(histories.offsets)[samples.user[request]]

@@ -1,4 +1,4 @@
-"""The same attention with the candidate folded into the weights: for few candidates and many keys, with its own gradient.
+"""The same attention with the candidate folded into the weights: for few candidates and many keys, with a gradient.
 
 For one candidate the scorer is an affine map of the key, so with keys [k, 1] and maps [W2 + diag(e) W3; e W1 + b] all
 candidates of a request are one matrix product. Only |x| needs it (phi(x) = a x + g |x|, the a x half is affine in the
@@ -39,7 +39,8 @@ def folded(
     if linear is None:
         linear = linear_half(keys, values, weights)
     maps_BNDH = torch.cat(
-        [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]], 2
+        [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]],
+        2,
     )
     maps_BDNH = maps_BNDH.transpose(1, 2).flatten(2)
     absolute_BND = _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
@@ -63,9 +64,9 @@ class _AbsoluteHalf(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """With G = sign(k M) * dscore: dM = (k^T G) g w_o, dk = G (M g w_o)^T, dw_o = g sum (k^T G) * M."""
-        (gradient_BND,) = gradients
+        (gradient_BND,) = grad_outputs
         keys, maps, values, w_o, scores_BRN = ctx.saved_tensors
         H, g = len(w_o), (1 - SLOPE) / 2
         N = maps.shape[2] // H

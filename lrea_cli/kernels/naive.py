@@ -1,4 +1,4 @@
-"""DIN attention as it is usually written: three products, LeakyReLU, a weighted sum; forms (B, N, R, D) and (B, N, R, H)."""
+"""DIN attention as it is usually written: three products, LeakyReLU, a weighted sum; forms (B, N, R, H)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ def naive(
     """
     products_BNRD = candidates[:, :, None] * keys[:, None]
     hidden_BNRH = (
-        (candidates @ weights.W1)[:, :, None]
-        + (keys @ weights.W2)[:, None]
-        + products_BNRD @ weights.W3
-        + weights.b
+        (candidates @ weights.W1)[:, :, None] + (keys @ weights.W2)[:, None] + products_BNRD @ weights.W3 + weights.b
     )
     scores_BNR = leaky_relu(hidden_BNRH, SLOPE) @ weights.w_o
     return scores_BNR @ values

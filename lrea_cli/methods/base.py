@@ -56,7 +56,7 @@ class LongInterest(nn.Module):
 
 
 class PseudoItemMethod(LongInterest):
-    """A method whose summary is keys and values that DIN's scorer reads: din, lrea and mean share all but `summarize`."""
+    """Keys and values that DIN's scorer reads: din, lrea and mean share all but `summarize`."""
 
     summary_type = PseudoItems
 

@@ -1,4 +1,4 @@
-"""Low-rank efficient attention (arXiv 2503.02542): two learned matrices compress a history to R pseudo items, Eq. 4 to 11."""
+"""Low-rank efficient attention (arXiv 2503.02542): two learned matrices make R pseudo items, Eq. 4 to 11."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ class LREA(PseudoItemMethod):
 
     @classmethod
     def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
-        return cls(
-            width, long, settings.rank, settings.form, settings.decomp_columns, settings.short_histories
-        )
+        return cls(width, long, settings.rank, settings.form, settings.decomp_columns, settings.short_histories)
 
     @property
     def W_decomp(self) -> Tensor:
@@ -108,9 +106,7 @@ class LREA(PseudoItemMethod):
     def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor) -> PseudoItems:
         """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; empty histories have zero rows in use."""
         n = behaviors.lengths
-        values_BRD = (self._decomp(behaviors) @ behaviors.vectors) * history_scale(n)[:, None, None].to(
-            keys_BRD.dtype
-        )
+        values_BRD = (self._decomp(behaviors) @ behaviors.vectors) * history_scale(n)[:, None, None].to(keys_BRD.dtype)
         mixed = PseudoItems(keys_BRD, values_BRD, torch.where(n > 0, self.rank, 0))
         return self._keep_short(behaviors, mixed) if self.exact_short else mixed
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import open_histories
 from lrea_cli.kernels import KernelName
 from lrea_cli.progress import Reporter
-from lrea_cli.sequence import CandidateIds
+from lrea_cli.sequence import CandidateIds, Candidates
 from lrea_cli.serving.cache import Cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import GateResult, run_gate
@@ -113,7 +114,7 @@ def serve_bench(
     np.random.default_rng(seed).shuffle(visitors)
     sets = [pool.draw(candidates) for _ in range(CANDIDATE_SETS)]
     rows: list[Row] = []
-    plan = [(s, k, r) for s in STAGES for k in kernels for r in ROUTES]
+    plan: list[tuple[Stage, KernelName, Route]] = [(s, k, r) for s in STAGES for k in kernels for r in ROUTES]
     with reporter.task("serve-bench", len(plan), "rows") as progress, torch.inference_mode():
         for stage, kernel, route in plan:
             scorer = RequestScorer(run.model, histories, settings, records, kernel, device)
@@ -169,7 +170,11 @@ def _timed_on_gpu(call: Callable[[], object]) -> float:
 
 
 def _requests(
-    scorer: RequestScorer, stage: Stage, route: Route, visitors: Sequence[Visitor], sets: Sequence[CandidateIds]
+    scorer: RequestScorer,
+    stage: Stage,
+    route: Route,
+    visitors: Sequence[Visitor],
+    sets: Sequence[CandidateIds],
 ) -> Iterator[Callable[[], object]]:
     """One call a request, each for the next user, for ever; candidates are embedded before, except in `request`."""
     ready = [(ids.to(scorer.device), scorer.model.features.candidates(ids.to(scorer.device))) for ids in sets]
@@ -179,12 +184,14 @@ def _requests(
         ids, candidates = ready[number % len(ready)]
         number += 1
 
-        def interest(user=user, candidates=candidates):  # noqa: ANN001, ANN202
+        def interest(user: Visitor = user, candidates: Candidates = candidates) -> Tensor:
             if route == "cache":
                 return scorer.cached_interest(user, candidates)
             return scorer.full_interest(user, candidates, padded=route == "padded")
 
-        def request(user=user, ids=ids, interest=interest):  # noqa: ANN001, ANN202
+        def request(
+            user: Visitor = user, ids: CandidateIds = ids, interest: Callable[..., Tensor] = interest
+        ) -> Tensor:
             candidates = scorer.model.features.candidates(ids)
             return scorer.logits(user, ids, candidates, interest(user, candidates))
 

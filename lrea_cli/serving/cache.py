@@ -140,9 +140,7 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     manifest = artifact.manifest
     layout = RecordFormat.from_dict(manifest["layout"])
     store = RecordStore(artifact.path, layout, run.model.long.summary_type)
-    return Cache(
-        artifact, store, manifest["as_of"], layout.dtype, manifest["bytes_per_user"], manifest["ms_per_user"]
-    )
+    return Cache(artifact, store, manifest["as_of"], layout.dtype, manifest["bytes_per_user"], manifest["ms_per_user"])
 
 
 def find_cache(workspace: Workspace, run: Run) -> str | None:
@@ -165,5 +163,3 @@ def dense_users(dataset_path: Path, raw: Sequence[str]) -> np.ndarray:
     if missing:
         raise UserError(f"{len(missing)} users are not in the dataset, '{missing[0]}' the first of them.")
     return np.array([number[v] for v in raw], np.int64)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,9 +106,7 @@ class _Check:
         self.run, self.layout, self.pool, self.kernels, self.device = run, layout, pool, kernels, device
         self.reference = reference_model(run)
 
-    def __call__(
-        self, histories: Histories, records: Records, visitors: Sequence[Visitor]
-    ) -> list[tuple[float, str]]:
+    def __call__(self, histories: Histories, records: Records, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
         errors = []
         for user in visitors:
             ids = self.pool.draw(GATE_CANDIDATES)
@@ -142,7 +140,7 @@ class _Check:
 
     def _compare(
         self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Mapping[str, np.ndarray]
-    ) -> Iterator:
+    ) -> dict[str, tuple[float, float]]:
         with torch.inference_mode():
             moved = ids.to(self.device)
             candidates = self.run.model.features.candidates(moved)
@@ -153,7 +151,9 @@ class _Check:
                 "logit": scorer.logits(user, moved, candidates, interest),
             }
             summary = scorer.records.fetch([user.key])
-        errors = {name: _error(tensor, expected[name], 1.0 if name == "logit" else 0.0) for name, tensor in found.items()}
+        errors = {
+            name: _error(tensor, expected[name], 1.0 if name == "logit" else 0.0) for name, tensor in found.items()
+        }
         for name in ("keys", "values"):
             if hasattr(summary, name):
                 rows = getattr(summary, name)[0, : int(summary.rows[0])]
@@ -189,11 +189,13 @@ def _choose(visitors: Sequence[Visitor], settings: DataSettings) -> list[Visitor
 
 
 def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
-    """Histories of the wanted lengths, cut from the log's behaviors in their stored order, repeated where it is short."""
+    """Histories of the wanted lengths, cut from the log's behaviors as stored, repeated where it is short."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = np.arange(offsets[-1]) % len(histories.time)
     return Histories(
-        offsets, np.take(histories.time, index), {name: np.take(c, index) for name, c in histories.columns.items()}
+        offsets,
+        np.take(histories.time, index),
+        {name: np.take(c, index) for name, c in histories.columns.items()},
     )
 
 

@@ -1,6 +1,6 @@
 """The bytes of one record: key, rows, the tensors of a summary, a checksum.
 
-    int64 key | int32 rows | int32 0 | each field, padded to 8 bytes | uint64 xxh3 of everything before
+int64 key | int32 rows | int32 0 | each field, padded to 8 bytes | uint64 xxh3 of everything before
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ class RequestScorer:
         device: torch.device,
     ) -> None:
         self.model, self.histories, self.settings = model, histories, settings
-        self.records, self.kernel, self.device = records, kernel, device
+        self.records, self.device = records, device
+        self.kernel: KernelName = kernel
 
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
@@ -77,9 +78,7 @@ class RequestScorer:
             long = _padded(long, self.settings.long)
         return self.model.full_attention.over(candidates.vectors, self.model.features.behaviors(long.to(self.device)))
 
-    def logits(
-        self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor
-    ) -> Tensor:
+    def logits(self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor) -> Tensor:
         """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)

@@ -57,7 +57,11 @@ def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact, Data
 
 
 def open_run(
-    workspace: Workspace, name: str | None, dataset: str | None, device: torch.device, method: str | None = None
+    workspace: Workspace,
+    name: str | None,
+    dataset: str | None,
+    device: torch.device,
+    method: str | None = None,
 ) -> Run:
     """Load a run: its dataset must be the one it was trained on, its checkpoint the one it wrote.
 

@@ -72,10 +72,12 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     started = time.perf_counter()
     model = build_model(recipe, dataset).to(device)
     optimizer = Optimizer(model, recipe.train)
-    readers = [reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")]
+    train_reader, valid_reader = (
+        reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")
+    )
     epochs: list[Epoch] = []
     for number in range(1, recipe.train.epochs + 1):
-        epoch = _epoch(number, model, optimizer, *readers, recipe, device, reporter)
+        epoch = _epoch(number, model, optimizer, train_reader, valid_reader, recipe, device, reporter)
         if all(epoch.valid_auc > e.valid_auc for e in epochs):
             save_checkpoint(model, folder / CHECKPOINT)
         epochs.append(epoch)

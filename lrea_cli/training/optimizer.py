@@ -21,7 +21,11 @@ class Optimizer:
         sparse = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
         start = settings.initial_accumulator
         self._steps = [
-            Adagrad([p for p in model.parameters() if id(p) in sparse], settings.lr, initial_accumulator_value=start),
+            Adagrad(
+                [p for p in model.parameters() if id(p) in sparse],
+                settings.lr,
+                initial_accumulator_value=start,
+            ),
             Adagrad([p for p in model.parameters() if id(p) not in sparse], settings.lr, foreach=True),
         ]
 

@@ -47,9 +47,7 @@ def equal_share(users: list[np.ndarray], distance: int) -> float:
 
 def as_histories(data: Planted) -> Histories:
     lengths = np.bincount(data.behaviors.user, minlength=len(data.age_band))
-    return Histories(
-        lengths, np.r_[0, np.cumsum(lengths)], data.behaviors.item - FIRST_RAW_ITEM, data.behaviors.time
-    )
+    return Histories(lengths, np.r_[0, np.cumsum(lengths)], data.behaviors.item - FIRST_RAW_ITEM, data.behaviors.time)
 
 
 def requests(data: Planted) -> tuple[Universe, Histories, np.ndarray, np.ndarray]:
@@ -69,9 +67,7 @@ def test_categories_come_back_as_in_real_logs(lengths: Lengths) -> None:
 
 @pytest.mark.parametrize("lengths", ["long", "week"])
 def test_effective_categories_as_in_real_logs(lengths: Lengths) -> None:
-    counts = [
-        np.unique(s[:, 1], return_counts=True)[1] for s in streams(planted(lengths=lengths), FEWEST[lengths])
-    ]
+    counts = [np.unique(s[:, 1], return_counts=True)[1] for s in streams(planted(lengths=lengths), FEWEST[lengths])]
     effective = [c.sum() ** 2 / (c**2).sum() for c in counts]
     assert np.percentile(effective, [10, 50, 90]) == pytest.approx(REAL_EFFECTIVE[lengths], rel=0.25)
     if lengths == "long":
@@ -192,9 +188,7 @@ def test_field_effect_of_50_decides_alone() -> None:
 
 def test_exchangeable_has_the_same_behaviors_in_an_order_without_signal() -> None:
     drift, shuffled = streams(planted(), 1), streams(planted(preset="exchangeable"), 1)
-    assert all(
-        np.array_equal(np.sort(a[:, 0]), np.sort(b[:, 0])) for a, b in zip(drift, shuffled, strict=True)
-    )
+    assert all(np.array_equal(np.sort(a[:, 0]), np.sort(b[:, 0])) for a, b in zip(drift, shuffled, strict=True))
     long = [s for s in shuffled if len(s) >= 900]
     assert equal_share(long, 1) == pytest.approx(equal_share(long, 256), abs=0.005)
 

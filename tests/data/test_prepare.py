@@ -134,9 +134,7 @@ def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
 
 def test_progress_names_the_steps(tmp_path: Path) -> None:
     steps: list[str] = []
-    manifest = prepare(
-        Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), steps.append
-    )
+    manifest = prepare(Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), steps.append)
     assert steps == [
         "reading synthetic",
         "numbering users and values",

@@ -40,9 +40,7 @@ def test_taobao_agrees_with_the_loops(tmp_path: Path) -> None:
     assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
 
 
-@pytest.mark.parametrize(
-    "options", [{"negatives_per_positive": 3, "min_history": 5}, {"train_days": 4, "seed": 1}]
-)
+@pytest.mark.parametrize("options", [{"negatives_per_positive": 3, "min_history": 5}, {"train_days": 4, "seed": 1}])
 def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, Any]) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=25)
     events, _ = read_taobao(raw.lines)
@@ -55,9 +53,7 @@ def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, Any]) -
 def test_real_labels_agree_with_the_loops(tmp_path: Path) -> None:
     path = tmp_path / "shown.tsv"
     rows = write_exposures(path, users=60)
-    source = Table(
-        "user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8
-    )
+    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8)
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     lines = [line.split("\t") for line in path.read_text().splitlines()[1:]]
     events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5])) for c in lines]
@@ -66,9 +62,7 @@ def test_real_labels_agree_with_the_loops(tmp_path: Path) -> None:
 
 
 # Few users, items and seconds, so that nearly everything ties; five days that always have an event.
-seconds = st.builds(
-    lambda day, second: 17_500 * DAY + day * DAY + second, st.integers(0, 4), st.integers(0, 3)
-)
+seconds = st.builds(lambda day, second: 17_500 * DAY + day * DAY + second, st.integers(0, 4), st.integers(0, 3))
 texts = st.sampled_from(["a", "b", "c", "d", "é", "B"])
 small_events = st.lists(
     st.builds(Event, texts, seconds, texts, st.sampled_from(["x", "y", None]), st.integers(0, 1)),
@@ -120,9 +114,7 @@ def test_history_ends_strictly_before_the_request_and_negatives_were_never_touch
     raw = write_taobao(tmp_path / "UserBehavior.csv")
     prepare(Taobao(), [raw.path], "t", Workspace(tmp_path), PrepareOptions(threads=2))
     folder = tmp_path / "data" / "t"
-    offsets, time, item = (
-        np.load(folder / "histories" / f"{name}.npy") for name in ("offsets", "time", "item")
-    )
+    offsets, time, item = (np.load(folder / "histories" / f"{name}.npy") for name in ("offsets", "time", "item"))
     for split in SPLITS:
         for row in pq.read_table(folder / f"{split}.parquet").to_pylist():
             start, stop = offsets[row["user"]], offsets[row["user"] + 1]
@@ -188,9 +180,7 @@ def test_split_without_samples_is_an_error_and_leaves_nothing(tmp_path: Path) ->
 
 
 def test_one_class_is_a_warning_in_the_manifest(tmp_path: Path) -> None:
-    events = [
-        Event("u", (17_500 + d) * DAY + n, "a", None, int(d < 2 or n)) for d in range(3) for n in range(2)
-    ]
+    events = [Event("u", (17_500 + d) * DAY + n, "a", None, int(d < 2 or n)) for d in range(3) for n in range(2)]
     source = Table(label_column="label")
     manifest = prepare(source, [write(tmp_path, events)], "d", Workspace(tmp_path), PrepareOptions())
     assert manifest["warnings"] == [
@@ -231,9 +221,7 @@ def check_against_loops(folder: Path, source: Table, events: list[Event]) -> Non
     assert_same_rows(folder / "data" / "d", manifest, events, expected)
 
 
-def assert_same_rows(
-    folder: Path, manifest: dict[str, Any], events: list[Event], expected: list[Sample]
-) -> None:
+def assert_same_rows(folder: Path, manifest: dict[str, Any], events: list[Event], expected: list[Sample]) -> None:
     """Splits, histories and offsets on disk equal the twin's, ids and order included."""
     valid_from = manifest["splits"]["valid_from"]
     users = {user: n for n, user in enumerate(sorted({e.user for e in events}))}
@@ -261,9 +249,7 @@ def assert_same_rows(
         found = [table[c].to_pylist() if c in table.column_names else [1] * table.num_rows for c in columns]
         assert list(zip(*found, strict=True)) == rows
     assert has_category == ("category" in pq.read_schema(folder / "test.parquet").names)
-    ordered = sorted(
-        (e for e in events if e.label != 0), key=lambda e: (users[e.user], e.time)
-    )  # stable: row order
+    ordered = sorted((e for e in events if e.label != 0), key=lambda e: (users[e.user], e.time))  # stable: row order
     histories = {f.stem: np.load(f) for f in (folder / "histories").iterdir()}
     assert histories["item"].tolist() == [items[e.item] for e in ordered]
     assert histories["time"].tolist() == [e.time for e in ordered]

@@ -79,8 +79,7 @@ def test_impossible_options_fail_at_once(options: dict[str, object], message: st
 
 def test_importing_the_source_imports_nothing_heavy() -> None:
     program = (
-        "import sys, lrea_cli.data.sources.synthetic; "
-        "print(sorted({'numpy', 'duckdb', 'pyarrow'} & set(sys.modules)))"
+        "import sys, lrea_cli.data.sources.synthetic; print(sorted({'numpy', 'duckdb', 'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -193,9 +193,7 @@ def test_parquet_agrees_with_text(tmp_path: Path) -> None:
         "y": pa.array([True, False, True, False]),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-    text = write(
-        tmp_path / "a.csv", "user,item,time,y", f"1,a,{NOON},1", f",b,{NOON},0", f"3,,{NOON},1", "4,d,,0"
-    )
+    text = write(tmp_path / "a.csv", "user,item,time,y", f"1,a,{NOON},1", f",b,{NOON},0", f"3,,{NOON},1", "4,d,,0")
     one, one_events, one_rejected = extract(Table(label_column="y"), tmp_path / "a.parquet")
     two, two_events, _ = extract(Table(label_column="y"), text)
     assert (one.events_read, one.rejected) == (two.events_read, two.rejected)
@@ -283,8 +281,7 @@ def test_unusable_files(tmp_path: Path) -> None:
 def test_fields_of_all_roles_reach_the_samples(tmp_path: Path) -> None:
     """Names that could clash with ours; a negative has its own item fields and its request's others."""
     rows = [
-        f"{user},{(user * 7 + day + n) % 40},{day * 86_400 + n},"
-        f"s{(user * 7 + day + n) % 40},{user % 2},{n % 3}"
+        f"{user},{(user * 7 + day + n) % 40},{day * 86_400 + n},s{(user * 7 + day + n) % 40},{user % 2},{n % 3}"
         for user in range(12)
         for day in range(4)
         for n in range(6)
@@ -299,10 +296,7 @@ def test_fields_of_all_roles_reach_the_samples(tmp_path: Path) -> None:
         ("day", "context", 5),
     ]
     folder = tmp_path / "data" / "d"
-    values = {
-        name: dict_of(folder / "vocab" / f"{name}.parquet")
-        for name in ("item", "size", "number", "day", "user")
-    }
+    values = {name: dict_of(folder / "vocab" / f"{name}.parquet") for name in ("item", "size", "number", "day", "user")}
     for row in pq.read_table(folder / "test.parquet").to_pylist():
         assert values["size"][row["size"]] == f"s{values['item'][row['item']]}"
         assert int(values["number"][row["number"]]) == int(values["user"][row["user"]]) % 2
@@ -319,9 +313,7 @@ def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     path = KUAIRAND / "kuairand_kcore15.tsv.gz"
     if not path.is_file():
         pytest.skip(f"the KuaiRand excerpt is not in {KUAIRAND}: put shared/ beside the repository")
-    source = Table(
-        "user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8
-    )
+    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8)
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     assert manifest["events_read"] == manifest["events_kept"] == 41_828
     assert (manifest["users"], manifest["categories"]) == (664, None)

@@ -96,9 +96,7 @@ cells = st.one_of(
     st.text(st.characters(exclude_characters="\r\n,", exclude_categories=["Cs"]), max_size=4),
 )
 lines = st.one_of(
-    st.builds(
-        "{},{},3,{},{}".format, cells, cells, st.sampled_from(["pv", "pv", "buy", "PV"]), st.just(WINDOW_FROM)
-    ),
+    st.builds("{},{},3,{},{}".format, cells, cells, st.sampled_from(["pv", "pv", "buy", "PV"]), st.just(WINDOW_FROM)),
     st.lists(cells, min_size=1, max_size=7).map(",".join),
     st.just("5,6,7,pv,1511600000"),
 )
@@ -136,9 +134,7 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     found, events, rejected = extract(path)
     assert [line for _, line, reason, _ in rejected if reason == "not_an_integer"] == [70_002]
-    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(
-        range(1, 120_001, 1000)
-    )
+    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(range(1, 120_001, 1000))
     assert all(source_row == user + 1 for source_row, user, *_ in events)
     assert found.events_read == 120_000
 
@@ -197,9 +193,7 @@ def test_damaged_zip(tmp_path: Path) -> None:
         ("a.csv", b"1" * 3_000_000, "cannot be read|No row of"),
     ],
 )
-def test_unusable_files_are_the_users_mistake(
-    tmp_path: Path, name: str, content: bytes, message: str
-) -> None:
+def test_unusable_files_are_the_users_mistake(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:

@@ -98,9 +98,7 @@ def test_every_request_has_a_record_of_its_own(lrea_run: Run, monkeypatch: pytes
     assert sum(done) == split.samples.rows
 
 
-def test_a_flipped_bit_between_writing_and_reading_is_refused(
-    lrea_run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flipped_bit_between_writing_and_reading_is_refused(lrea_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     class Flipped(RecordStore):
         def __init__(self, folder: Path, *others) -> None:
             shard = folder / "records-00000.bin"

@@ -8,7 +8,13 @@ from lrea_cli import reference
 from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half
 from lrea_cli.kernels.gemm import CHUNK
 
-SHAPES = [(1, 1, 1, 1, 1), (2, 3, 0, 4, 5), (3, 1, 5, 7, 3), (2, 9, CHUNK + 1, 4, 6), (1, 2, 2 * CHUNK, 3, 64)]
+SHAPES = [
+    (1, 1, 1, 1, 1),
+    (2, 3, 0, 4, 5),
+    (3, 1, 5, 7, 3),
+    (2, 9, CHUNK + 1, 4, 6),
+    (1, 2, 2 * CHUNK, 3, 64),
+]
 
 
 def draw(B, N, R, D, H, dtype=torch.float64, seed=0):

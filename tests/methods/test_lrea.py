@@ -10,7 +10,7 @@ from lrea_cli.attention import history_scale
 from lrea_cli.kernels import folded, gemm, naive
 from lrea_cli.methods.lrea import LREA
 from lrea_cli.sequence import block
-from tests.methods.test_contract import B, D, L, RANK, behaviors, build, candidates, every_variant
+from tests.methods.test_contract import RANK, B, D, L, behaviors, build, candidates, every_variant
 
 
 def make(**options):
@@ -37,7 +37,10 @@ def test_one_hot_columns_make_both_forms_equal_for_any_phi():
 
 def test_a_linear_phi_and_unit_columns_make_both_forms_equal(monkeypatch):
     """The paper's Eq. 6: phi(x) = k x; the columns must also sum to 1, which the paper does not say."""
-    for module in (lrea_cli.kernels.weights, *(__import__(k.__module__, fromlist=["x"]) for k in (folded, gemm, naive))):
+    for module in (
+        lrea_cli.kernels.weights,
+        *(__import__(k.__module__, fromlist=["x"]) for k in (folded, gemm, naive)),
+    ):
         monkeypatch.setattr(module, "SLOPE", 1.0)
     unit = make()
     set_decomp(unit, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
@@ -105,9 +108,7 @@ def test_both_terms_of_equation_10(settings):
     E_list = [e[m].numpy() for e, m in zip(seen.vectors, seen.mask, strict=True)]
     if settings.short_histories == "exact":
         E_list = [E if len(E) > RANK else E[:0] for E in E_list]
-    decomp, comp = reference.non_negativity(
-        E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy()
-    )
+    decomp, comp = reference.non_negativity(E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy())
     assert found == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
     assert comp > 0
     assert (decomp == 0) == (settings.decomp_columns == "unit")
@@ -150,4 +151,4 @@ def test_exact_keeps_short_histories_as_they_are():
 
 def test_the_scale_is_one_over_the_root_of_the_length():
     np.testing.assert_allclose(history_scale(torch.tensor([0, 1, 4, 100])), [1, 1, 0.5, 0.1])
-    assert B == len(behaviors().lengths)
+    assert len(behaviors().lengths) == B

@@ -34,9 +34,7 @@ class Sample(NamedTuple):
     label: int
 
 
-def read_taobao(
-    lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)
-) -> tuple[list[Event], dict[str, int]]:
+def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tuple[list[Event], dict[str, int]]:
     """Kept events in the order of the file, and the number of rejected rows a reason."""
     events, rejected, seen = [], Counter(), set()
     for line in lines:
@@ -137,9 +135,7 @@ def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Ra
     for value, time in values:
         if value is not None:
             first[value] = min(time, first.get(value, time))
-    ordered = sorted(v for v in first if first[v] < valid_from) + sorted(
-        v for v in first if first[v] >= valid_from
-    )
+    ordered = sorted(v for v in first if first[v] < valid_from) + sorted(v for v in first if first[v] >= valid_from)
     return {None: 1} | {value: n + 2 for n, value in enumerate(ordered)}
 
 

@@ -100,9 +100,7 @@ def row(route: str, kernel: str, median: float | None, stage: str = "interest") 
     return Row(route, "m", stage, kernel, "float32", 1, "real", None, len(latencies), percentiles)  # pyright: ignore
 
 
-def table(
-    cached: float | None, real: float, padded: float, kernel: str = "gemm", stage: str = "interest"
-) -> list[Row]:
+def table(cached: float | None, real: float, padded: float, kernel: str = "gemm", stage: str = "interest") -> list[Row]:
     routes = {"cache": cached, "full": real, "padded": padded}
     return [row(route, kernel, median, stage) for route, median in routes.items()]
 

@@ -53,18 +53,14 @@ def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
     return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
-def make_cache(
-    run: Run, folder: Path, dtype: CacheDtype = "float32", users: Sequence[int] | None = None
-) -> Cache:
+def make_cache(run: Run, folder: Path, dtype: CacheDtype = "float32", users: Sequence[int] | None = None) -> Cache:
     workspace = Workspace(folder)
     chosen = None if users is None else np.array(users)
     compress(workspace, run, "cache", dtype, run.dataset.end, chosen, CPU, Silent())
     return open_cache(workspace, run, "cache")
 
 
-def gate(
-    run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resident: bool = False
-) -> GateResult:
+def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resident: bool = False) -> GateResult:
     histories = open_histories(run.dataset)
     records = ResidentRecords(cache.store, CPU) if resident else cache.store
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
@@ -104,9 +100,7 @@ def test_a_fresh_cache_of_a_trained_run_passes(
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
-def test_every_variant_passes(
-    make_run, tmp_path: Path, settings: dict[str, object], dtype: CacheDtype
-) -> None:
+def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, object], dtype: CacheDtype) -> None:
     run = make_run(**settings)
     assert gate(run, make_cache(run, tmp_path, dtype)).passed
 
@@ -162,9 +156,7 @@ def test_users_of_the_data_with_such_lengths_are_taken_first(
     assert max(lengths_of(lrea_run)) in seen
 
 
-def test_a_cache_of_few_users_is_compared_whole(
-    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_of_few_users_is_compared_whole(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = plain_users(lrea_run)[:3]
     seen = lengths_compared(lrea_run, make_cache(lrea_run, tmp_path, users=users), monkeypatch)
     assert sorted(seen[:3]) == sorted(lengths_of(lrea_run)[users].tolist())
@@ -198,9 +190,7 @@ def spoil(run: Run, cache: Cache, field: str, factor: float) -> int:
 
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("field", ["keys", "values"])
-def test_one_row_of_one_record_off_by_a_percent(
-    lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype
-) -> None:
+def test_one_row_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype) -> None:
     cache = make_cache(lrea_run, tmp_path, dtype)
     user = spoil(lrea_run, cache, field, 1.01)
     refused(lrea_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
@@ -212,9 +202,7 @@ def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path:
     refused(lrea_run, cache, f"interest of user {user} ")
 
 
-def test_records_of_two_users_exchanged(
-    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make_cache(lrea_run, tmp_path)
     fetch = RecordStore.fetch
     monkeypatch.setattr(RecordStore, "fetch", lambda self, keys: fetch(self, self.keys[::-1][np.array(keys)]))
@@ -238,9 +226,7 @@ def test_a_kernel_scaled_by_a_thousandth(
     refused(lrea_run, cache, rf".*, {kernel}", BOTH)
 
 
-def test_a_kernel_that_gives_no_number(
-    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_gives_no_number(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make_cache(lrea_run, tmp_path)
     right = KERNELS["gemm"]
     monkeypatch.setitem(KERNELS, "gemm", lambda *args: right(*args) * float("nan"))
@@ -248,9 +234,7 @@ def test_a_kernel_that_gives_no_number(
         gate(lrea_run, cache)
 
 
-def test_a_kernel_that_forgets_the_last_row(
-    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_forgets_the_last_row(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make_cache(lrea_run, tmp_path)
     right = KERNELS["naive"]
 
@@ -272,9 +256,7 @@ def test_the_scale_of_the_history_lost(
 
 
 @pytest.mark.parametrize("moved", ["short", "long"])
-def test_a_window_shifted_by_one(
-    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
-) -> None:
+def test_a_window_shifted_by_one(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str) -> None:
     right = Histories.newest
 
     def shifted(self, users, lengths, skip, count):

@@ -52,9 +52,7 @@ def test_the_slowest_request_is_not_thrown_away() -> None:
     assert percentile([*([1.0] * 494), *([900.0] * 6)], 99).value == 900.0
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.012345, "0.0123"), (9.876, "9.88"), (99.94, "99.9"), (123.4, "123")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0.012345, "0.0123"), (9.876, "9.88"), (99.94, "99.9"), (123.4, "123")])
 def test_three_digits_are_shown(value: float, text: str) -> None:
     assert str(Percentile(50, value, 7, 10)) == text
     assert math.isclose(float(text), value, rel_tol=0.01)

@@ -27,9 +27,7 @@ Both = tuple[Run, RecordStore, ResidentRecords]
 
 
 @pytest.fixture(scope="module", params=["lrea", "din"])
-def both(
-    request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_factory: pytest.TempPathFactory
-) -> Both:
+def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Both:
     """A cache of every third user, on disk and in memory."""
     run = lrea_run if request.param == "lrea" else din_run
     workspace = Workspace(tmp_path_factory.mktemp("resident"))

@@ -59,9 +59,7 @@ def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]
         mend = name_it
     else:
         looked = " and ".join(str(place.absolute()) for place in places)
-        what = (
-            f"There is no raw file of '{source.name}': looked for {', '.join(source.file_names)} in {looked}."
-        )
+        what = f"There is no raw file of '{source.name}': looked for {', '.join(source.file_names)} in {looked}."
         mend = f"Get {source.where_to_get}. Put it into {places[0]}, or name it with --raw."
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 

@@ -47,9 +47,7 @@ def field_columns(found: list[FieldColumn], **options: Iterable[str]) -> list[Fi
                     f"Write {option} name=column, with letters, digits and '_', and none of: {reserved}.",
                 )
             if name.lower() in {c.field.name.lower() for c in columns}:
-                raise UserError(
-                    f"{option} {text}: there is a field '{name}' already.", "Give it another name."
-                )
+                raise UserError(f"{option} {text}: there is a field '{name}' already.", "Give it another name.")
             columns.append(FieldColumn(Field(name, role), column or name, option))
     return columns
 

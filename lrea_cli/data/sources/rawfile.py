@@ -111,7 +111,5 @@ def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if len(files) != 1:
         names = ", ".join(m.filename for m in files[:5]) or "nothing"
-        raise UserError(
-            f"{path} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
-        )
+        raise UserError(f"{path} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw.")
     return files[0]

@@ -47,9 +47,7 @@ class Synthetic:
     users: Annotated[int, typer.Option(help="Number of users, each with 6 requests of 8 candidates.")] = 5000
     drift: Annotated[
         float,
-        typer.Option(
-            help="How fast interests move on: 1 = as in real logs, 0 = any past behavior is as near."
-        ),
+        typer.Option(help="How fast interests move on: 1 = as in real logs, 0 = any past behavior is as near."),
     ] = 1.0
     sharpness: Annotated[
         float, typer.Option(help="How close a behavior must be to a candidate to count; higher = closer.")
@@ -113,9 +111,7 @@ def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
 
 def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise UserError(
-            f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}."
-        )
+        raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")
 
 
 def _table(planted: Planted) -> pa.Table:

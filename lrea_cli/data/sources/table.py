@@ -38,9 +38,7 @@ TimeUnit = Literal["s", "ms", "us"]
 PARQUET_MAGIC = b"PAR1"
 EARLIEST = -2_208_988_800  # 1900
 LATEST = 7_258_118_400  # 2200
-REMEDY = (
-    "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
-)
+REMEDY = "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
 
 
 @dataclass(frozen=True)
@@ -53,18 +51,14 @@ class Table:
         *(f"*.{form}{packed}" for form in ("csv", "tsv") for packed in ("", ".gz", ".zip")),
         "*.parquet",
     )
-    where_to_get: ClassVar[str] = (
-        "any CSV, TSV (also .gz, .zip) or Parquet with columns for user, item and time"
-    )
+    where_to_get: ClassVar[str] = "any CSV, TSV (also .gz, .zip) or Parquet with columns for user, item and time"
 
     user_column: Annotated[str, typer.Option(help="Column of the user's id.")] = "user"
     item_column: Annotated[str, typer.Option(help="Column of the item's id.")] = "item"
-    category_column: Annotated[
-        str | None, typer.Option(help="Column of the item's category, if there is one.")
-    ] = None
-    time_column: Annotated[
-        str, typer.Option(help="Column of the time: a number, a timestamp or ISO 8601 text.")
-    ] = "time"
+    category_column: Annotated[str | None, typer.Option(help="Column of the item's category, if there is one.")] = None
+    time_column: Annotated[str, typer.Option(help="Column of the time: a number, a timestamp or ISO 8601 text.")] = (
+        "time"
+    )
     time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970: s, ms or us.")] = "s"
     label_column: Annotated[
         str | None,
@@ -73,15 +67,15 @@ class Table:
             "Without it every row is a behavior, and negatives are drawn."
         ),
     ] = None
-    item_field: Annotated[
-        list[str], typer.Option(help="A further item feature: name or name=column. Repeatable.")
-    ] = field(default_factory=list)
-    user_field: Annotated[
-        list[str], typer.Option(help="A user feature: name or name=column. Repeatable.")
-    ] = field(default_factory=list)
-    context_field: Annotated[
-        list[str], typer.Option(help="A context feature: name or name=column. Repeatable.")
-    ] = field(default_factory=list)
+    item_field: Annotated[list[str], typer.Option(help="A further item feature: name or name=column. Repeatable.")] = (
+        field(default_factory=list)
+    )
+    user_field: Annotated[list[str], typer.Option(help="A user feature: name or name=column. Repeatable.")] = field(
+        default_factory=list
+    )
+    context_field: Annotated[list[str], typer.Option(help="A context feature: name or name=column. Repeatable.")] = (
+        field(default_factory=list)
+    )
     quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
     utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
 
@@ -201,7 +195,5 @@ def _parquet_types(db: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     try:
         found = db.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(path))})").fetchall()
     except duckdb.Error as error:
-        raise UserError(
-            f"{path} cannot be read as Parquet: {error}", "Export or download it again."
-        ) from error
+        raise UserError(f"{path} cannot be read as Parquet: {error}", "Export or download it again.") from error
     return {name: kind for name, kind, *_ in found}

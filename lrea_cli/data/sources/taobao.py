@@ -157,8 +157,7 @@ def _mark_duplicates(db: duckdb.DuckDBPyConnection) -> None:
     columns = ", ".join(COLUMNS)
     valid = "(reason IS NULL OR reason = 'other_behavior')"
     db.execute(
-        f"CREATE TABLE suspects AS SELECT hash({columns}) AS h FROM staged WHERE {valid} "
-        "GROUP BY h HAVING count(*) > 1"
+        f"CREATE TABLE suspects AS SELECT hash({columns}) AS h FROM staged WHERE {valid} GROUP BY h HAVING count(*) > 1"
     )
     db.execute(
         "UPDATE staged SET reason = 'duplicate', text = concat_ws(',', user, item, category, behavior, time) "

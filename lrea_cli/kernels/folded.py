@@ -64,7 +64,7 @@ class _AbsoluteHalf(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """With G = sign(k M) * dscore: dM = (k^T G) g w_o, dk = G (M g w_o)^T, dw_o = g sum (k^T G) * M."""
         (gradient_BND,) = grad_outputs
         keys, maps, values, w_o, scores_BRN = ctx.saved_tensors

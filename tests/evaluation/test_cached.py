@@ -13,11 +13,13 @@ from lrea_cli.data.batches import BatchReader
 from lrea_cli.evaluation import cached as cached_module
 from lrea_cli.evaluation.cached import score_split_cached
 from lrea_cli.evaluation.scores import score_split
-from lrea_cli.progress import ignore
+from lrea_cli.progress import Silent, ignore
+from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.records import CacheDtype, DamagedRecord
 from lrea_cli.serving.store import RecordStore
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.training.loop import reader_of
+from lrea_cli.workspace import Workspace
 
 CPU = torch.device("cpu")
 LIMIT = 1e-5
@@ -125,3 +127,38 @@ def test_what_is_served_comes_from_the_record_alone(din_run: Run, monkeypatch: p
     other = score_split_cached(din_run.model, reader(din_run, 40), "float32", CPU, ignore)
     assert (plain != other).mean() > 0.5
     assert np.abs(plain - other).max() > 1e-2
+
+
+def test_requests_with_unlike_numbers_of_candidates_keep_their_logits(din_run: Run) -> None:
+    whole = reader(din_run, 40)
+    samples, request = whole.samples, whole.samples.row_request
+    within = np.arange(samples.rows) - samples.offsets[request]
+    kept = within <= request % 8
+    few = replace(
+        samples,
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(request[kept]))]),
+        label=samples.label[kept],
+        ids={name: column[kept] for name, column in samples.ids.items()},
+        profile={name: column[kept] for name, column in samples.profile.items()},
+    )
+    expected = score_split(din_run.model, whole, CPU, ignore)[kept]
+    ragged = replace(whole, samples=few)
+    np.testing.assert_allclose(score_split(din_run.model, ragged, CPU, ignore), expected, atol=LIMIT)
+    served = score_split_cached(din_run.model, ragged, "float32", CPU, ignore)
+    np.testing.assert_allclose(served, expected, atol=LIMIT)
+
+
+def test_a_request_is_scored_from_the_record_that_compress_would_have_made_then(din_run: Run, tmp_path: Path) -> None:
+    split = reader(din_run)
+    samples, workspace = split.samples, Workspace(tmp_path)
+    order = np.argsort(samples.history_length)
+    for request in (order[len(order) // 2], order[-1]):
+        user, time = samples.user[request], int(samples.time[request])
+        name = f"cache-{request}"
+        compress(workspace, din_run, name, "float32", time, np.array([user]), CPU, Silent())
+        keys = open_cache(workspace, din_run, name).store.read(int(user)).arrays[0]
+        batch = split.batch(np.array([request]))
+        with torch.inference_mode():
+            behaviors = din_run.model.features.behaviors(batch.long)
+        assert keys.tobytes() == behaviors.vectors[0].numpy().tobytes()
+        assert len(keys) > 10

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.evaluation.baselines import trivial_baselines
+from lrea_cli.evaluation.cached import score_split_cached
 from lrea_cli.evaluation.evaluate import Evaluation, evaluate
 from lrea_cli.evaluation.metrics import auc, gauc, log_loss
 from lrea_cli.evaluation.scores import score_split
@@ -53,13 +56,29 @@ def test_the_gap_is_served_minus_trained(found: Evaluation) -> None:
     assert found.auc is not None
     assert found.auc_cached is not None
     assert found.absorption_gap.auc == found.auc_cached - found.auc
-    assert found.absorption_gap.rms_logit > 0
+
+
+def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea_run: Run) -> None:
+    reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, lrea_run.recipe.train.batch_size)
+    plain = score_split(lrea_run.model, reader, CPU, ignore)
+    served = score_split_cached(lrea_run.model, reader, "float32", CPU, ignore)
+    mean_square = sum(float(s - p) ** 2 for s, p in zip(served, plain, strict=True)) / len(plain)
+    assert found.absorption_gap.rms_logit == pytest.approx(mean_square**0.5, rel=1e-6)
+    assert found.absorption_gap.rms_logit > 1e-6
+
+
+def test_baselines_count_popularity_before_the_valid_split(found: Evaluation, lrea_run: Run) -> None:
+    dataset = lrea_run.dataset
+    samples, histories = read_samples(dataset, "test"), open_histories(dataset)
+    assert found.baselines == trivial_baselines(samples, histories, dataset.valid_from)
+    assert found.baselines != trivial_baselines(samples, histories, dataset.end)
 
 
 def test_din_has_no_gap(din_run: Run) -> None:
     gap = evaluate(din_run, "valid", "user", "float32", CPU, Silent()).absorption_gap
     assert gap.auc == pytest.approx(0, abs=1e-4)
-    assert gap.rms_logit < 1e-5
+    half = evaluate(din_run, "valid", "user", "float16", CPU, Silent()).absorption_gap
+    assert gap.rms_logit < 1e-5 < half.rms_logit < 1e-2
 
 
 def test_groups_may_be_requests(found: Evaluation, lrea_run: Run) -> None:

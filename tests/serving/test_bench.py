@@ -14,6 +14,7 @@ import torch
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import GateFailed
+from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
 from lrea_cli.kernels import KernelName
 from lrea_cli.progress import Silent
 from lrea_cli.sequence import CandidateIds, HistoryIds
@@ -30,6 +31,8 @@ from lrea_cli.workspace import Workspace
 CPU = torch.device("cpu")
 KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
 USERS = np.arange(0, 150, 2)
+
+Draw = Callable[[int], CandidateIds]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def draw(lrea_run: Run, histories: Histories) -> Callable[[int], CandidateIds]:
+def draw(lrea_run: Run, histories: Histories) -> Draw:
     return CandidatePool(histories, read_samples(lrea_run.dataset, "test"), 5).draw
 
 
@@ -190,6 +193,58 @@ def test_each_request_is_another_users(
                 found = next(calls)()
                 assert isinstance(found, torch.Tensor)
                 torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", bench_module.STAGES)
+def test_only_the_padded_route_is_padded(
+    lrea_run: Run, histories: Histories, cache: Cache, draw: Draw, stage: bench_module.Stage
+) -> None:
+    for route in bench_module.ROUTES:
+        scorer, padded = scorer_of(lrea_run, histories, cache), []
+
+        def spy(user, candidates, padded, right=scorer.full_interest, seen=padded):
+            seen.append(padded)
+            return right(user, candidates, padded)
+
+        scorer.full_interest = spy
+        next(bench_module._requests(scorer, stage, route, [Visitor(0, 30)], [draw(4)]))()
+        assert padded == {"cache": [], "full": [False], "padded": [True]}[route]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_kernel_asked_for_computes_both_interests(
+    lrea_run: Run, histories: Histories, cache: Cache, draw: Draw, kernel: KernelName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    for name, right in KERNEL_FUNCTIONS.items():
+        monkeypatch.setitem(KERNEL_FUNCTIONS, name, lambda *a, n=name, right=right: (used.append(n), right(*a))[1])
+    scorer, candidates = scorer_of(lrea_run, histories, cache, kernel), lrea_run.model.features.candidates(draw(3))
+    for interest in (scorer.cached_interest, scorer.full_interest):
+        lrea_run.model.use_kernel("folded")
+        interest(Visitor(0, 30), candidates)
+    assert used == [kernel, kernel]
+
+
+def test_the_order_of_users_and_the_candidates_follow_the_seed(
+    lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], list[int]]] = []
+
+    def requests(scorer, stage, route, visitors, sets):
+        seen.append(([v.key for v in visitors], [i for ids in sets for i in ids.ids["item"][0].tolist()]))
+        return itertools.repeat(lambda: None)
+
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
+    monkeypatch.setattr(bench_module, "_requests", requests)
+    monkeypatch.setattr(bench_module, "STAGES", ("interest",))
+    for seed in (1, 1, 2):
+        serve_bench(lrea_run, cache, 7, ("gemm",), 0.0, seed, CPU, Silent())
+    first, same, other = seen[0], seen[3], seen[6]
+    assert seen[:3] == [first] * 3
+    assert first == same
+    assert first[0] != other[0]
+    assert first[1] != other[1]
+    assert sorted(first[0]) == USERS.tolist()
 
 
 def counted() -> Iterator[Callable[[], int]]:

@@ -12,7 +12,7 @@ import torch
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
-from lrea_cli.sequence import PseudoItems
+from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving.cache import CacheInfo, compress, dense_users, find_cache, open_cache
 from lrea_cli.serving.gate import reference_model
 from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord
@@ -43,6 +43,15 @@ def known_long(run: Run, histories: Histories, user: int, as_of: int) -> np.ndar
     places = places[settings.short : settings.short + settings.long]
     rows = [ref.vector({f: int(c[p]) for f, c in histories.columns.items()}, ref.item_fields) for p in places]
     return np.array(rows).reshape(len(rows), run.model.features.width)
+
+
+def moment(histories: Histories, length: int) -> tuple[int, int]:
+    """A user, and the first instant at which exactly so many behaviors of that user are known."""
+    for user in range(histories.users):
+        times = histories.time[histories.offsets[user] : histories.offsets[user + 1]]
+        if len(times) > length and times[length] > times[length - 1]:
+            return user, int(times[length - 1]) + 1
+    pytest.fail(f"no user with {length} behaviors")
 
 
 def rewritten(workspace: Workspace, run: Run, seed: int) -> Run:
@@ -86,6 +95,37 @@ def test_records_are_those_of_a_loop_over_raw_histories(
             assert found[0].shape == keys.shape
             np.testing.assert_allclose(found[0], keys.astype("float32").astype(dtype), rtol=1e-6, atol=1e-7)
             np.testing.assert_allclose(found[1], values.astype("float32").astype(dtype), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("known", [5, 6, 7])
+def test_a_history_as_long_as_the_rank_is_kept_and_a_longer_one_mixed(make_run, tmp_path: Path, known: int) -> None:
+    """`short_histories="exact"` on both sides of its limit, rank = 6."""
+    run = make_run(method="lrea", short_histories="exact")
+    histories = open_histories(run.dataset)
+    user, as_of = moment(histories, 8 + known)
+    make(Workspace(tmp_path), run, as_of=as_of, users=np.array([user]))
+    E = known_long(run, histories, user, as_of)
+    assert len(E) == known
+    keys, values = reference_model(run).pseudo_items(E)
+    found = open_cache(Workspace(tmp_path), run, "cache").store.read(user).arrays
+    assert found[0].shape == keys.shape == (min(known, 6), 8)
+    assert (found[0].tobytes() == E.astype(np.float32).tobytes()) == (known <= 6)
+    np.testing.assert_allclose(found[0], keys, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found[1], values, rtol=1e-6, atol=1e-7)
+
+
+def test_what_stands_at_masked_positions_reaches_no_record(make_run) -> None:
+    mask = torch.tensor([[True, True, False, False], [False] * 4])
+    for method in ("lrea", "din", "mean"):
+        model = make_run(method=method).model
+        found = []
+        for garbage in (0, 9):
+            ids = {f.name: torch.where(mask, 5, garbage) for f in model.features.item_fields}
+            found.append(model.long.summarize(model.features.behaviors(HistoryIds(ids, mask, torch.zeros(2, 4)))))
+        for name in ("keys", "values", "rows"):
+            assert torch.equal(getattr(found[0], name), getattr(found[1], name))
+        assert not found[0].keys[1].any()
+        assert not found[0].values[1].any()
 
 
 def test_what_happens_at_as_of_is_not_known_yet(din_run: Run, tmp_path: Path) -> None:
@@ -169,6 +209,24 @@ def test_a_cache_of_an_older_run_is_refused_and_not_found(own_run: Run, workspac
     make(workspace_copy, anew, "new")
     assert find_cache(workspace_copy, anew) == "new"
     assert open_cache(workspace_copy, anew, None).artifact.name == "new"
+
+
+def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refused(
+    own_run: Run, workspace_copy: Workspace
+) -> None:
+    manifest = own_run.dataset.path / "data.json"
+    before = manifest.read_text()
+    manifest.write_text(before.replace("\n}", " \n}"))
+    with pytest.raises(UserError, match="another version of the dataset 'synthetic'") as caught:
+        open_run(workspace_copy, "tiny-lrea", None, CPU)
+    assert "lrea train" in caught.value.remedy
+    manifest.write_text(before)
+    open_run(workspace_copy, "tiny-lrea", None, CPU)
+    blob = bytearray(own_run.checkpoint.read_bytes())
+    blob[-1] ^= 1
+    own_run.checkpoint.write_bytes(blob)
+    with pytest.raises(UserError, match=r"model\.safetensors is missing, damaged or was changed"):
+        open_run(workspace_copy, "tiny-lrea", None, CPU)
 
 
 def test_the_latest_cache_is_found(own_run: Run, workspace_copy: Workspace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -78,9 +78,13 @@ def _register(source_type: type[Source]) -> None:
 
 
 def _parameters(target: Any) -> list[inspect.Parameter]:
+    """Parameters of a function, or of a dataclass with what its default factories make as defaults."""
     hints = get_type_hints(target, include_extras=True)
+    made = {}
+    if hasattr(target, "__dataclass_fields__"):
+        made = {f.name: f.default_factory() for f in fields(target) if f.default_factory is not MISSING}
     found = inspect.signature(target).parameters.values()
-    return [p.replace(annotation=hints[p.name]) for p in found]
+    return [p.replace(annotation=hints[p.name], default=made.get(p.name, p.default)) for p in found]
 
 
 for _source in SOURCES:

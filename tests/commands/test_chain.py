@@ -1,4 +1,4 @@
-"""Every command as a user types it: the whole chain on raw Taobao, on exposures with real labels, and each error path."""
+"""Every command as a user types it: the chain on raw Taobao and on real labels, and each error path."""
 
 import csv
 import gzip

@@ -80,7 +80,7 @@ def test_decomposed_lrea_is_served_in_another_form_than_it_was_trained(make_run)
 def test_float16_differs_but_little(din_run: Run, make_run) -> None:
     for run in (din_run, make_run(method="lrea", form="absorbed")):
         change = np.abs(difference(run, "float16", requests=80)).max()
-        assert 2e-6 < change < 1e-3
+        assert 2e-6 < change < 5e-3
 
 
 def test_every_request_has_a_record_of_its_own(lrea_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,3 +162,17 @@ def test_a_request_is_scored_from_the_record_that_compress_would_have_made_then(
             behaviors = din_run.model.features.behaviors(batch.long)
         assert keys.tobytes() == behaviors.vectors[0].numpy().tobytes()
         assert len(keys) > 10
+
+
+def test_the_short_part_of_a_request_is_the_newest_known_behaviors(din_run: Run) -> None:
+    split = reader(din_run, 40)
+    samples, log = split.samples, split.histories
+    batch = split.batch(np.arange(40))
+    for position in range(40):
+        start, end = log.offsets[samples.user[position]], log.offsets[samples.user[position] + 1]
+        known = [p for p in range(start, end) if log.time[p] < samples.time[position]]
+        expected = [int(log.columns["item"][p]) for p in known[::-1][:8]]
+        mask = batch.short.mask[position]
+        assert batch.short.ids["item"][position][mask].tolist() == expected
+        assert batch.history_length[position] == len(known)
+        assert mask[: len(expected)].all()

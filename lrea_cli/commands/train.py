@@ -17,16 +17,16 @@ MethodName = Literal["din-short", "mean", "lrea", "din"]
 
 def train(
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    method: Annotated[MethodName | None, typer.Option(help="Long-interest method.  [default: lrea]")] = None,
-    rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA.  [default: 128]")] = None,
+    method: Annotated[MethodName | None, typer.Option(help="Long-interest method. Default: lrea.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA. Default: 128.")] = None,
     lam: Annotated[
-        float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11.  [default: 0.3]")
+        float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11. Default: 0.3.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most.  [default: 10]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a batch.  [default: 1024]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate.  [default: 0.1]")] = None,
-    short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence.  [default: 64]")] = None,
-    long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence.  [default: 500]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most. Default: 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a batch. Default: 1024.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate. Default: 0.1.")] = None,
+    short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence. Default: 64.")] = None,
+    long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence. Default: 500.")] = None,
     dataset: Dataset = None,
     run: Annotated[str | None, typer.Option(help="Name of the new run; default: <dataset>-<method>-<number>.")] = None,
     seed: Seed = None,

@@ -51,6 +51,7 @@ def check_bench(found, method):
     assert all(r["p50_ms"] > 0 and r["requests"] >= 10 for r in found["rows"])
 
 
+@pytest.mark.slow
 def test_the_users_lines_on_raw_taobao(home, capsys):
     raw = write_taobao(home.parent / "UserBehavior.csv")
     prepared = result(capsys, "prepare", "taobao")

@@ -19,9 +19,7 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
     method: Annotated[MethodName | None, typer.Option(help="Long-interest method. Default: lrea.")] = None,
     rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA. Default: 128.")] = None,
-    lam: Annotated[
-        float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11. Default: 0.3.")
-    ] = None,
+    lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11. Default: 0.3.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most. Default: 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a batch. Default: 1024.")] = None,
     lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate. Default: 0.1.")] = None,

@@ -1,0 +1,31 @@
+"""Time to the first help, and what it imports: `lrea --help` must stay under 0.3 s and load no torch, duckdb, pyarrow."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+HEAVY = ("torch", "duckdb", "pyarrow")
+RUNS = 7
+
+
+def main() -> None:
+    seconds = []
+    for _ in range(RUNS + 1):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "lrea_cli", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    code = f"import sys, lrea_cli.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    median = statistics.median(seconds[1:])
+    print(f"lrea --help: {median:.3f} s (median of {RUNS}), heavy modules loaded: {loaded}")
+    print(
+        json.dumps(
+            {"help_seconds": median, "limit_seconds": 0.3, "loaded": loaded, "ok": median < 0.3 and loaded == "[]"}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,7 @@
 """Batches: every request once, in an order that seed and epoch decide, with nearly no padding."""
 
+from itertools import chain
+
 import numpy as np
 
 from lrea_cli.training.checkpoint import open_dataset
@@ -23,7 +25,7 @@ def test_the_seed_and_the_epoch_decide_the_order(tiny):
 
 def test_every_request_comes_once_in_batches_of_about_the_size(tiny):
     reader, (batches,) = orders(tiny, [5, 1])
-    assert sorted(sum(batches, [])) == list(range(reader.samples.requests))
+    assert sorted(chain.from_iterable(batches)) == list(range(reader.samples.requests))
     rows = [sum(np.diff(reader.samples.offsets)[b]) for b in batches]
     assert max(rows) <= 64 + 8
     assert min(rows) >= 64 - 16

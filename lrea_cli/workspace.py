@@ -90,7 +90,7 @@ class Workspace:
         """Every finished artifact of a kind, by name."""
         folder = self.home / kind
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
-        return [_read(kind, p) for p in paths if PARTIAL not in p.name and (p / MANIFESTS[kind]).is_file()]
+        return [_read(kind, p) for p in paths if not p.name.startswith(".") and (p / MANIFESTS[kind]).is_file()]
 
     def free_name(self, kind: Kind, stem: str) -> str:
         """The first of stem-1, stem-2, ... that is not taken."""

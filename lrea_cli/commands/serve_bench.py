@@ -108,7 +108,7 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
         ]
         for row in found.rows
     ]
-    columns = ["stage", "method", "kernel", "length", "rank", "requests", "p50 ms", "p95 ms", "p99 ms"]
+    columns = ["stage", "method", "kernel", "length", "rank", "runs", "p50 ms", "p95 ms", "p99 ms"]
     console.table(f"{found.rows[0].candidates:,} candidates, one request at a time", columns, rows)
     for missing in _missing(found.rows):
         console.say(missing)

@@ -16,7 +16,7 @@ from lrea_cli import reference
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
-from lrea_cli.recipe import DataSettings
+from lrea_cli.recipe import Recipe
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.cache import summarize_into
 from lrea_cli.serving.candidates import CandidatePool
@@ -67,14 +67,15 @@ def run_gate(
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number.
     """
-    chosen = _choose(visitors, run.recipe.data)
-    needed = _lengths_needed(run.recipe.data) - {v.length for v in chosen}
+    wanted = _lengths_needed(run.recipe)
+    chosen = _choose(visitors, wanted)
+    needed = sorted(wanted - {v.length for v in chosen})
     errors: list[tuple[float, str]] = []
     check = _Check(run, layout, pool, kernels, device)
     errors += check(histories, records, chosen)
     with tempfile.TemporaryDirectory(prefix="lrea-gate-") as folder, torch.inference_mode():
-        made = _made_histories(histories, sorted(needed))
-        visitors_made = [Visitor(key, length) for key, length in enumerate(sorted(needed))]
+        made = _made_histories(histories, needed)
+        visitors_made = [Visitor(key, length) for key, length in enumerate(needed)]
         keys = np.arange(made.users)
         long = made.newest(keys, np.diff(made.offsets), run.recipe.data.short, run.recipe.data.long)
         with RecordWriter(Path(folder), layout) as writer:
@@ -174,15 +175,16 @@ def reference_model(run: Run) -> reference.ReferenceModel:
     )
 
 
-def _lengths_needed(settings: DataSettings) -> set[int]:
-    """Empty, one behavior, one long behavior, and full."""
-    return {0, 1, settings.short + 1, settings.short + settings.long}
+def _lengths_needed(recipe: Recipe) -> set[int]:
+    """Empty, one behavior, one long behavior, as many long ones as the rank and one more, and full."""
+    short, full = recipe.data.short, recipe.data.short + recipe.data.long
+    return {0, 1, short + 1, min(short + recipe.model.rank, full), min(short + recipe.model.rank + 1, full), full}
 
 
-def _choose(visitors: Sequence[Visitor], settings: DataSettings) -> list[Visitor]:
-    """Up to 64 users spread evenly over the sorted lengths, those with a needed length first."""
+def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
+    """Up to 64 users spread evenly over the sorted lengths, one of each wanted length first."""
     by_length = sorted(visitors, key=lambda v: v.length)
-    special = list({v.length: v for v in by_length if v.length in _lengths_needed(settings)}.values())
+    special = list({v.length: v for v in by_length if v.length in wanted}.values())
     rest = [v for v in by_length if v not in special]
     places = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
     return special + [rest[place] for place in places]

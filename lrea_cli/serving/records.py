@@ -115,7 +115,8 @@ class RecordFormat:
         tensors = {}
         for position, field in enumerate(self.fields):
             arrays = [r.arrays[position] for r in records]
-            stacked = np.zeros((len(arrays), max(1, *(len(a) for a in arrays), 1), *field.shape), arrays[0].dtype)
+            most = max(1, *(len(a) for a in arrays)) if arrays else 1
+            stacked = np.zeros((len(arrays), most, *field.shape), self._dtype(field))
             for target, array in zip(stacked, arrays, strict=True):
                 target[: len(array)] = array
             tensors[field.name] = torch.from_numpy(stacked)

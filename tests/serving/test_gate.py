@@ -129,8 +129,8 @@ def lengths_compared(run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) ->
     return seen
 
 
-NEEDED = {0, 1, 9, 48}
-"""Empty, one behavior, one long behavior, and full, where short = 8 and long = 40."""
+NEEDED = {0, 1, 9, 14, 15, 48}
+"""Empty, one behavior, one long behavior, as many as the rank and one more, full; short = 8, long = 40, rank = 6."""
 
 
 def plain_users(run: Run, below: int = 10_000) -> list[int]:
@@ -143,7 +143,7 @@ def test_empty_one_first_long_and_full_are_made_where_the_data_lacks_them(
 ) -> None:
     cache = make_cache(lrea_run, tmp_path, users=plain_users(lrea_run))
     seen = lengths_compared(lrea_run, cache, monkeypatch)
-    assert len(seen) == GATED + 4
+    assert len(seen) == GATED + len(NEEDED)
     assert seen[GATED:] == sorted(NEEDED)
     assert not NEEDED & set(seen[:GATED])
 
@@ -177,7 +177,7 @@ def spoil(run: Run, cache: Cache, field: str, factor: float) -> int:
     """Multiply one row of a compared user's record, its checksum repaired; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
-    compared = gate_module._choose(visitors_of(run, cache), run.recipe.data)
+    compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run.recipe))
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
     arrays = [a.copy() for a in record.arrays]
@@ -346,7 +346,7 @@ def test_only_the_full_history_reads_the_last_position(make_run, tmp_path: Path)
     short = plain_users(run, below=48)[:5]
     with torch.no_grad():
         run.model.long.W_comp[-1] *= 1.1
-    refused(run, make_cache(run, tmp_path, users=short), r"\w+ of user 3 \(48 behaviors\)")
+    refused(run, make_cache(run, tmp_path, users=short), r"\w+ of user 5 \(48 behaviors\)")
 
 
 def test_only_the_empty_history_shows_a_lost_empty_case(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0
 """Between two lines of progress where the output is no terminal."""
 
+BAR_SECONDS = 0.1
+"""Between two drawings of a bar on a terminal."""
+
 PLAIN_WIDTH = 100
 """Columns where the output is no terminal."""
 
@@ -80,6 +83,10 @@ def number(value: float | None, digits: int = 4) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "n/a"
@@ -99,15 +106,20 @@ def _bar(console: RichConsole, description: str, total: int, unit: str) -> Itera
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with RichProgress(*columns, console=console, transient=True) as bar:
+    # No refreshing thread: it would run beside what serve-bench times.
+    with RichProgress(*columns, console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task(description, total=total, rate="")
-        done = 0
+        bar.refresh()
+        done, shown = 0, started
 
         def advance(count: int) -> None:
-            nonlocal done
+            nonlocal done, shown
             done += count
-            rate = done / max(time.monotonic() - started, 1e-9)
-            bar.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s")
+            now = time.monotonic()
+            rate = done / max(now - started, 1e-9)
+            due = now - shown >= BAR_SECONDS
+            shown = now if due else shown
+            bar.update(task, advance=count, rate=f"{_rate(rate)} {unit}/s", refresh=due)
 
         yield advance
 
@@ -127,7 +139,7 @@ class _PlainProgress:
         rate = self.done / (now - self.started)
         left = (self.total - self.done) / rate if rate else 0.0
         print(
-            f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {rate:,.0f}/s, {left:.0f} s left",
+            f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {_rate(rate)}/s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -10,12 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Silent
 from lrea_cli.sequence import Candidates, Empty, PseudoItems
 from lrea_cli.serving import resident as resident_module
 from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.gate import run_gate
 from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Workspace
@@ -83,3 +88,23 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
     found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0])
     assert isinstance(found, Empty)
     assert found.rows.tolist() == [0, 0]
+
+
+def test_the_gate_and_the_timed_routes_run_on_resident_records(both: Both) -> None:
+    """What a GPU runs, on the CPU: the same fetch, gate and calls."""
+    run, store, resident = both
+    histories, known = open_histories(run.dataset), open_histories(run.dataset).lengths_before(run.dataset.end)
+    visitors = [Visitor(int(user), int(known[user])) for user in USERS]
+    pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
+    found = run_gate(run, store.layout, histories, resident, visitors, pool, ("naive", "gemm"), CPU)
+    assert found.passed
+    ids = pool.draw(6)
+    with torch.inference_mode():
+        candidates = run.model.features.candidates(ids)
+        for user in visitors[:5]:
+            on_disk, in_memory = (
+                RequestScorer(run.model, histories, run.recipe.data, records, "gemm", CPU)
+                for records in (store, resident)
+            )
+            expected = on_disk.cached_interest(user, candidates)
+            torch.testing.assert_close(in_memory.cached_interest(user, candidates), expected)

@@ -74,8 +74,8 @@ class TrainSettings:
     epochs: int = 10
     patience: int = 2
     batch_size: int = 1024
-    lr: float = 0.1
-    initial_accumulator: float = 0.1
+    lr: float = 0.01
+    initial_accumulator: float = 0.01
     seed: int = 2025
 
 
@@ -194,7 +194,7 @@ def _check(recipe: Recipe, origin: str) -> None:
     if not 0 <= recipe.model.dropout < 1:
         raise UserError(f"{origin}: dropout = {recipe.model.dropout} is no share.", "Use 0 or more, below 1.")
     if not 0 <= recipe.train.initial_accumulator < float("inf"):
-        raise UserError(f"{origin}: initial_accumulator = {recipe.train.initial_accumulator} is no start.", "Use 0.1.")
+        raise UserError(f"{origin}: initial_accumulator = {recipe.train.initial_accumulator} is no start.", "Use 0.01.")
     if not 0 < recipe.train.lr < 100:
         raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
     model, data = recipe.model, recipe.data

@@ -22,7 +22,7 @@ def train(
     lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11. Default: 0.3.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most. Default: 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a batch. Default: 1024.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate. Default: 0.1.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate. Default: 0.01.")] = None,
     short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence. Default: 64.")] = None,
     long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence. Default: 500.")] = None,
     dataset: Dataset = None,

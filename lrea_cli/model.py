@@ -73,9 +73,7 @@ class CTRModel(nn.Module):
 
     def use_kernel(self, kernel: KernelName) -> None:
         """Choose the kernel of every attention; the function computed stays the same."""
-        for module in self.modules():
-            if isinstance(module, Attention):
-                module.kernel = kernel
+        self.short.kernel = self.full_attention.kernel = kernel
 
 
 def mlp_inputs(candidate: Tensor, short: Tensor, long: Tensor, profile: Tensor, history_length: Tensor) -> Tensor:

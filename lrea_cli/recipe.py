@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
 
-METHOD_NAMES = ("din-short", "mean", "lrea", "din")
+MethodName = Literal["din-short", "mean", "lrea", "din"]
+METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": METHOD_NAMES,
     "form": ("decomposed", "absorbed"),

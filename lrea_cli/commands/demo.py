@@ -34,10 +34,10 @@ def demo(
     import shutil
     from dataclasses import replace
 
-    from lrea_cli.commands.prepare import show as show_dataset
+    from lrea_cli.commands.prepare import prepare_source
     from lrea_cli.commands.serve_bench import bench_run
     from lrea_cli.commands.train import train_run
-    from lrea_cli.data.prepare import PrepareOptions, prepare
+    from lrea_cli.data.options import PrepareOptions
     from lrea_cli.data.sources.synthetic import Synthetic
     from lrea_cli.evaluation.evaluate import evaluate
     from lrea_cli.recipe import load_recipe
@@ -52,15 +52,13 @@ def demo(
         shutil.rmtree(workspace.home / kind, ignore_errors=True)
     source = Synthetic(users=users, seed=seed)
     options = PrepareOptions(seed=seed, threads=threads)
-    dataset = prepare(source, [], DATASET, workspace, options, lambda step: console.say(f"{step} ..."))
-    show_dataset(console, dataset)
-    found = []
+    dataset = prepare_source(console, workspace, source, [], DATASET, options)
+    runs, found = {}, []
     for method in METHODS:
         train_run(session, _recipe(load_recipe(RECIPE), method, seed), f"demo-{method}")
-        run = open_run(workspace, f"demo-{method}", None, session.device)
-        found.append(evaluate(run, "test", "user", "float32", session.device, console))
-    run = open_run(workspace, f"demo-{BENCHED}", None, session.device)
-    bench = bench_run(session, run, None, CANDIDATES, "all", SECONDS_A_ROW, seed)
+        runs[method] = open_run(workspace, f"demo-{method}", None, session.device)
+        found.append(evaluate(runs[method], "test", "user", "float32", session.device, console))
+    bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "all", SECONDS_A_ROW, seed)
     facts = dataset["facts"]
     rows = [
         [e.method, number(e.auc), number(e.gauc), number(e.auc_cached), f"{e.absorption_gap.rms_logit:.2g}"]

@@ -11,6 +11,7 @@ import typer
 
 from lrea_cli.commands.options import Json, Threads
 from lrea_cli.console import Console
+from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.workspace import Workspace
@@ -23,11 +24,15 @@ def _shared(
         Path | None, typer.Option(help="Raw file, folder or glob; default: <home>/raw/<source>, then here.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset; default: the source's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 2025,
-    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = 20,
-    negatives_per_positive: Annotated[int, typer.Option(help="Drawn for each positive.")] = 1,
-    train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = 1,
-    memory: Annotated[str, typer.Option(help="DuckDB's memory limit; the rest goes to disk.")] = "4GB",
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed,
+    min_history: Annotated[
+        int, typer.Option(help="Earlier behaviors that a drawn positive needs.")
+    ] = PrepareOptions.min_history,
+    negatives_per_positive: Annotated[
+        int, typer.Option(help="Drawn for each positive.")
+    ] = PrepareOptions.negatives_per_positive,
+    train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = PrepareOptions.train_days,
+    memory: Annotated[str, typer.Option(help="DuckDB's memory limit; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -36,19 +41,20 @@ def _shared(
 
 def run(source: Source, shared: dict[str, Any]) -> None:
     """Prepare one source and show what came of it."""
-    from lrea_cli.data.prepare import PrepareOptions, prepare
-
     console, workspace = Console(shared["json"]), Workspace.from_environment()
     files = find_files(source, shared["raw"], workspace.home)
     options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
-    name = shared["dataset"] or source.name
-    found = prepare(source, files, name, workspace, options, lambda step: console.say(f"{step} ..."))
-    show(console, found)
+    found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
     console.result(found, then="lrea train")
 
 
-def show(console: Console, found: dict[str, Any]) -> None:
-    """The table of a prepared dataset."""
+def prepare_source(
+    console: Console, workspace: Workspace, source: Source, files: list[Path], name: str, options: PrepareOptions
+) -> dict[str, Any]:
+    """Make a dataset, saying each step, and show its table."""
+    from lrea_cli.data.prepare import prepare
+
+    found = prepare(source, files, name, workspace, options, lambda step: console.say(f"{step} ..."))
     rows = [
         ["events read", found["events_read"]],
         *([f"rejected: {reason}", count] for reason, count in found["rejected"].items()),
@@ -60,6 +66,7 @@ def show(console: Console, found: dict[str, Any]) -> None:
     for warning in found["warnings"]:
         console.warn(warning)
     console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
+    return found
 
 
 def _register(source_type: type[Source]) -> None:

@@ -63,10 +63,11 @@ def bench_run(
     from lrea_cli.workspace import write_json
 
     console = session.console
-    if cache is None and find_cache(session.workspace, run) is None:
+    cache = cache or find_cache(session.workspace, run)
+    if cache is None:
         console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
         cache = compress_run(session, run, "float32", None, None, None).cache
-    opened = open_cache(session.workspace, run, cache or find_cache(session.workspace, run))
+    opened = open_cache(session.workspace, run, cache)
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
     machine = {"cpu": _cpu_name(), "threads": session.threads, "device": _device_name(session)}
@@ -74,7 +75,7 @@ def bench_run(
         "run": run.name,
         "cache": opened.artifact.name,
         "machine": machine,
-        "gate": dict(vars(found.gate).items()),
+        "gate": vars(found.gate),
         "lengths": found.lengths,
         "rows": [row.to_dict() for row in found.rows],
         "speedup_vs_full": found.speedup_vs_full,

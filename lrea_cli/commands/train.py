@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrea_cli.commands.options import Dataset, Device, Json, Seed, Session, Threads, start
+from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, Recipe, TrainSettings, load_recipe
 
 if TYPE_CHECKING:
-    from lrea_cli.recipe import Recipe
     from lrea_cli.training.loop import Trained
-
-MethodName = Literal["din-short", "mean", "lrea", "din"]
 
 
 def train(
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    method: Annotated[MethodName | None, typer.Option(help="Long-interest method. Default: lrea.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Pseudo items of LREA. Default: 128.")] = None,
-    lam: Annotated[float | None, typer.Option(help="Weight of the non-negativity loss, Eq. 11. Default: 0.3.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most. Default: 10.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a batch. Default: 1024.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adagrad's learning rate. Default: 0.01.")] = None,
-    short: Annotated[int | None, typer.Option(help="Behaviors of the short sequence. Default: 64.")] = None,
-    long: Annotated[int | None, typer.Option(help="Behaviors of the long sequence. Default: 500.")] = None,
+    method: Annotated[
+        MethodName | None, typer.Option(help=f"Long-interest method. Default: {ModelSettings.method}.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help=f"Pseudo items of LREA. Default: {ModelSettings.rank}.")] = None,
+    lam: Annotated[
+        float | None, typer.Option(help=f"Weight of the non-negativity loss, Eq. 11. Default: {ModelSettings.lam}.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help=f"At most. Default: {TrainSettings.epochs}.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=f"Samples a batch. Default: {TrainSettings.batch_size}.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Adagrad's learning rate. Default: {TrainSettings.lr}.")] = None,
+    short: Annotated[
+        int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
+    ] = None,
+    long: Annotated[
+        int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")
+    ] = None,
     dataset: Dataset = None,
     run: Annotated[str | None, typer.Option(help="Name of the new run; default: <dataset>-<method>-<number>.")] = None,
     seed: Seed = None,
@@ -36,8 +44,6 @@ def train(
 
     Example: lrea train --rank 128 --lam 0.3
     """
-    from lrea_cli.recipe import load_recipe
-
     settings = load_recipe(recipe).with_flags(
         {
             "data": {"dataset": dataset, "short": short, "long": long},

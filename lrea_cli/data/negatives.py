@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.calendar import Calendar
 from lrea_cli.data.schema import Field
-from lrea_cli.data.sources.sifting import count
+from lrea_cli.data.sql import count
 from lrea_cli.data.vocabulary import names, quoted
 
 if TYPE_CHECKING:

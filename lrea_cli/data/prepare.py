@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.data.calendar import Calendar, find_calendar
+from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.samples import check_samples, count_histories, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
 from lrea_cli.data.vocabulary import number_users, number_values
@@ -25,39 +25,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What a preparation depends on beside its source; `threads` and `memory` never change a row.
-
-    Args:
-        seed: of the negatives.
-        min_history: behaviors that a sampled positive must have strictly before it.
-        negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
-        train_days: days before the valid day that give training samples, when labels are sampled.
-        threads: None = all cores. memory: DuckDB's limit; what does not fit goes to disk.
-    """
-
-    seed: int = 2025
-    min_history: int = 20
-    negatives_per_positive: int = 1
-    train_days: int = 1
-    threads: int | None = None
-    memory: str = "4GB"
-
-    def __post_init__(self) -> None:
-        for option, least in (
-            ("seed", 0),
-            ("min_history", 1),
-            ("negatives_per_positive", 1),
-            ("train_days", 1),
-        ):
-            _check_least(option, getattr(self, option), least)
-        if self.threads is not None:
-            _check_least("threads", self.threads, 1)
-        if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", self.memory, re.IGNORECASE):
-            raise UserError(f"--memory is '{self.memory}'.", "Use a number and a unit, such as 4GB or 500MB.")
 
 
 def prepare(
@@ -160,8 +127,3 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
         ) from error
     finally:
         shutil.rmtree(folder)
-
-
-def _check_least(option: str, value: int, least: int) -> None:
-    if value < least:
-        raise UserError(f"--{option.replace('_', '-')} is {value}; it must be at least {least}.")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import FIRST_ID, UNKNOWN_ID, EncodedField, Field
-from lrea_cli.data.sources.sifting import count
+from lrea_cli.data.sql import count, identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,7 +57,7 @@ def table(field: Field) -> str:
 
 def quoted(field: Field) -> str:
     """A field's name as a SQL identifier."""
-    return f'"{field.name}"'
+    return identifier(field.name)
 
 
 def names(fields: Iterable[Field], prefix: str = "") -> str:

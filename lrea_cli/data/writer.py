@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.layout import SPLITS
 from lrea_cli.data.schema import Field
-from lrea_cli.data.sources.sifting import count, literal
+from lrea_cli.data.sql import count, literal
 from lrea_cli.data.vocabulary import encoded, names, quoted, table
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_half
+from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK_FLOATS = {"cpu": 1 << 19, "cuda": 1 << 27}
 """Hidden values that one chunk of requests may have."""
@@ -36,15 +36,13 @@ def folded(
     Returns:
         (B, N, D).
     """
-    if linear is None:
-        linear = linear_half(keys, values, weights)
     maps_BNDH = torch.cat(
         [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]],
         2,
     )
     maps_BDNH = maps_BNDH.transpose(1, 2).flatten(2)
     absolute_BND = _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
-    return torch.baddbmm(linear[:, -1:], candidates, linear[:, :-1]) + absolute_BND
+    return linear_interest(candidates, keys, values, weights, linear) + absolute_BND
 
 
 class _AbsoluteHalf(torch.autograd.Function):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_half
+from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK = 64
 """Keys in one product: large enough for the matrix product, small enough that its result stays in the cache."""
@@ -29,9 +29,7 @@ def gemm(
     Returns:
         (B, N, D).
     """
-    if linear is None:
-        linear = linear_half(keys, values, weights)
-    interest_BND = torch.baddbmm(linear[:, -1:], candidates, linear[:, :-1])
+    interest_BND = linear_interest(candidates, keys, values, weights, linear)
     B, N, D = candidates.shape
     H = weights.w_o.shape[0]
     g_w_o = (1 - SLOPE) / 2 * weights.w_o

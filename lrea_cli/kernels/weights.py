@@ -32,6 +32,15 @@ class ScorerWeights:
         return ScorerWeights(*(w.to(dtype) for w in (self.W1, self.W2, self.W3, self.b, self.w_o)))
 
 
+def linear_interest(
+    candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None
+) -> Tensor:
+    """e_n A + a0 (B, N, D), from a sealed summary's `linear` or, where that is None, from its rows."""
+    if linear is None:
+        linear = linear_half(keys, values, weights)
+    return torch.baddbmm(linear[:, -1:], candidates, linear[:, :-1])
+
+
 def linear_half(keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
     """The linear half of the attention over any rows, as an affine map of the candidate.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -13,7 +14,7 @@ from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 
-class LongInterest(nn.Module):
+class LongInterest(nn.Module, ABC):
     """A method that makes of a long sequence one interest vector for each candidate.
 
     `attend` is all that a request pays, and it never sees behaviors: what it needs is in the summary.
@@ -23,6 +24,7 @@ class LongInterest(nn.Module):
     summary_type: ClassVar[type[Summary]]
 
     @classmethod
+    @abstractmethod
     def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
         """Make the method from a recipe.
 
@@ -31,24 +33,23 @@ class LongInterest(nn.Module):
             width: D of an item vector.
             long: L, the most behaviors of a long sequence.
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def record(self) -> tuple[RecordField, ...]:
         """What a record holds; store, bytes per user and export read only this."""
-        raise NotImplementedError
 
+    @abstractmethod
     def summarize(self, behaviors: Behaviors) -> Summary:
         """What is kept of each history: computed offline, once a user, in the dtype of the vectors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
         """Round a summary to the cache's dtype, and add what is derived from the rounded rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """(B, N, D): the interest of each candidate, from the summary alone."""
-        raise NotImplementedError
 
     def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
         """The training form; `attend(summarize(..))` unless a method says otherwise."""

@@ -71,42 +71,39 @@ class LREA(PseudoItemMethod):
 
     def summarize(self, behaviors: Behaviors) -> PseudoItems:
         """K (B, R, D) and V (B, R, D)."""
-        return self._summarize(behaviors, self._compress(behaviors))
+        return self._summarize(behaviors, self._compress(behaviors), self._columns(behaviors.vectors.dtype))
 
     def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
         """The trained form, with both terms of Eq. 10."""
-        keys_BRD = self._compress(behaviors)
+        keys_BRD, decomp_RL = self._compress(behaviors), self._columns(behaviors.vectors.dtype)
         if self.form == "absorbed":
-            vectors = self.attend(self._summarize(behaviors, keys_BRD), candidates)
+            vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates)
         else:
-            vectors = self.attention(candidates.vectors, self._rebuild(behaviors, keys_BRD), scaled_values(behaviors))
-        return Interest(vectors, self._penalty(behaviors, keys_BRD))
+            rebuilt_BLD = self._rebuild(behaviors, keys_BRD, decomp_RL)
+            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors))
+        return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
 
     def _compress(self, behaviors: Behaviors) -> Tensor:
         """K = W_comp^T E, "E_comp^T" (B, R, D)."""
         E = behaviors.vectors
         return self.W_comp.to(E.dtype)[: E.shape[1]].T @ E
 
-    def _decomp(self, behaviors: Behaviors) -> Tensor:
-        E = behaviors.vectors
-        return self._columns(E.dtype)[:, : E.shape[1]]
-
     def _columns(self, dtype: torch.dtype) -> Tensor:
         """W_decomp (R, L), its softmax computed in `dtype`: summaries are made in float64."""
         decomp = self.decomp.to(dtype)
         return decomp.softmax(0) if self.unit else decomp
 
-    def _rebuild(self, behaviors: Behaviors, keys_BRD: Tensor) -> Tensor:
+    def _rebuild(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> Tensor:
         """Ehat = W_decomp^T K (B, L, D), Eq. 4."""
-        rebuilt_BLD = self._decomp(behaviors).T @ keys_BRD
+        rebuilt_BLD = decomp_RL[:, : behaviors.vectors.shape[1]].T @ keys_BRD
         if not self.exact_short:
             return rebuilt_BLD
         return torch.where(self._is_short(behaviors)[:, None, None], behaviors.vectors, rebuilt_BLD)
 
-    def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor) -> PseudoItems:
+    def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> PseudoItems:
         """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; empty histories have zero rows in use."""
-        n = behaviors.lengths
-        values_BRD = (self._decomp(behaviors) @ behaviors.vectors) * history_scale(n)[:, None, None].to(keys_BRD.dtype)
+        n, E = behaviors.lengths, behaviors.vectors
+        values_BRD = (decomp_RL[:, : E.shape[1]] @ E) * history_scale(n)[:, None, None].to(E.dtype)
         mixed = PseudoItems(keys_BRD, values_BRD, torch.where(n > 0, self.rank, 0))
         return self._keep_short(behaviors, mixed) if self.exact_short else mixed
 
@@ -129,12 +126,12 @@ class LREA(PseudoItemMethod):
     def _is_short(self, behaviors: Behaviors) -> Tensor:
         return behaviors.lengths <= self.rank
 
-    def _penalty(self, behaviors: Behaviors, keys_BRD: Tensor) -> dict[str, Tensor]:
+    def _penalty(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> dict[str, Tensor]:
         """Eq. 10: ||max(0, -W_decomp^T)||^2 once, and ||max(0, -W_comp^T E)||^2 as the mean over the histories."""
         negative_BRD = keys_BRD.clamp(max=0)
         if self.exact_short:
             negative_BRD = negative_BRD * ~self._is_short(behaviors)[:, None, None]
         return {
-            "decomp": self.W_decomp.clamp(max=0).square().sum(),
+            "decomp": decomp_RL.clamp(max=0).square().sum(),
             "comp": negative_BRD.square().sum((1, 2)).mean(),
         }

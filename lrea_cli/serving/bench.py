@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +22,7 @@ from lrea_cli.serving.cache import Cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import GateResult, run_gate
 from lrea_cli.serving.percentiles import Percentile, percentile, requests_needed
-from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.training.checkpoint import Run
 
@@ -106,7 +108,7 @@ def serve_bench(
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), seed)
     lengths = histories.lengths_before(cache.as_of)
     visitors = [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
-    records = cache.store if device.type == "cpu" else ResidentRecords(cache.store, device)
+    records = records_on(cache.store, device)
     settings = run.recipe.data
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(run, cache.store.layout, histories, records, visitors, pool, kernels, device)
@@ -177,25 +179,23 @@ def _requests(
     sets: Sequence[CandidateIds],
 ) -> Iterator[Callable[[], object]]:
     """One call a request, each for the next user, for ever; candidates are embedded before, except in `request`."""
-    ready = [(ids.to(scorer.device), scorer.model.features.candidates(ids.to(scorer.device))) for ids in sets]
-    number = 0
-    while True:
-        user = visitors[number % len(visitors)]
-        ids, candidates = ready[number % len(ready)]
-        number += 1
+    features = scorer.model.features
 
-        def interest(user: Visitor = user, candidates: Candidates = candidates) -> Tensor:
-            if route == "cache":
-                return scorer.cached_interest(user, candidates)
-            return scorer.full_interest(user, candidates, padded=route == "padded")
+    def interest(user: Visitor, candidates: Candidates) -> Tensor:
+        if route == "cache":
+            return scorer.cached_interest(user, candidates)
+        return scorer.full_interest(user, candidates, padded=route == "padded")
 
-        def request(
-            user: Visitor = user, ids: CandidateIds = ids, interest: Callable[..., Tensor] = interest
-        ) -> Tensor:
-            candidates = scorer.model.features.candidates(ids)
-            return scorer.logits(user, ids, candidates, interest(user, candidates))
+    def request(user: Visitor, ids: CandidateIds) -> Tensor:
+        candidates = features.candidates(ids)
+        return scorer.logits(user, ids, candidates, interest(user, candidates))
 
-        yield interest if stage == "interest" else request
+    moved = [ids.to(scorer.device) for ids in sets]
+    if stage == "request":
+        yield from (partial(request, *pair) for pair in zip(cycle(visitors), cycle(moved), strict=True))
+    else:
+        ready = [features.candidates(ids) for ids in moved]
+        yield from (partial(interest, *pair) for pair in zip(cycle(visitors), cycle(ready), strict=True))
 
 
 def _speedups(rows: Sequence[Row], compress_ms: float) -> tuple[dict[str, float | None], float | None]:

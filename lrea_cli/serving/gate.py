@@ -21,6 +21,7 @@ from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.cache import summarize_into
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.records import RecordFormat
+from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore, RecordWriter
 from lrea_cli.training.checkpoint import Run
@@ -82,7 +83,7 @@ def run_gate(
             if len(keys):
                 summarize_into(writer, run.model.long, run.model.features, keys, long, device)
         with RecordStore(Path(folder), layout, run.model.long.summary_type) as store:
-            errors += check(made, store, visitors_made)
+            errors += check(made, records_on(store, device), visitors_made)
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
     result = GateResult(bool(worst <= TOLERANCE), float(worst), len(chosen) + len(visitors_made), where)
     if not result.passed:

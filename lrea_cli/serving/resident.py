@@ -9,9 +9,15 @@ import torch
 
 from lrea_cli.errors import UserError
 from lrea_cli.sequence import Summary
+from lrea_cli.serving.scorer import Records
 from lrea_cli.serving.store import RecordStore
 
 LOAD_BATCH = 4096
+
+
+def records_on(store: RecordStore, device: torch.device) -> Records:
+    """Where a device serves from: the store itself on a CPU, the memory of a GPU."""
+    return store if device.type == "cpu" else ResidentRecords(store, device)
 
 
 class ResidentRecords:

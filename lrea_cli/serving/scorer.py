@@ -43,8 +43,8 @@ class RequestScorer:
 
     Args:
         model: in eval mode, on the device. histories: of the run's dataset.
-        settings: S and L. records: of the run's cache, or None where only full attention is asked.
-        kernel: of all attentions. device: where the model is.
+        settings: S and L. records: of the run's cache. device: where the model is.
+        kernel: of all attentions, whatever other scorers of the same model choose.
     """
 
     def __init__(

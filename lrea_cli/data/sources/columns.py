@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
+from lrea_cli.data.sql import identifier
 from lrea_cli.errors import UserError, nearest
 
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
@@ -65,11 +66,6 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
                 f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.",
                 f"Name the column with {option}.",
             )
-
-
-def identifier(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text_sql(column: str) -> str:

@@ -7,15 +7,17 @@ lines, CRLF, and what `rawfile.py` does. Every column is text; sources cast it i
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.schema import REJECTED_CAP
+from lrea_cli.data.schema import REJECTED_CAP, SourceFile
 from lrea_cli.data.sources.rawfile import CleanBytes, opened, unreadable
 from lrea_cli.errors import UserError
+from lrea_cli.workspace import sha256_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,7 +41,8 @@ class DelimitedFile:
     Attributes after `run`:
         rows: lines that are data, good or bad. malformed_count: of those, with a wrong number of columns.
         malformed: line number and text of the first `REJECTED_CAP` of them.
-        sha256: of the text as it would lie unpacked.
+        sha256: of the text as it would lie unpacked. source: the file as it lies, which is not read again for its hash
+            where it lies unpacked.
     """
 
     path: Path
@@ -50,11 +53,18 @@ class DelimitedFile:
     rows: int = 0
     malformed: list[tuple[int, str]] = field(default_factory=list)
     sha256: str = ""
+    _packed: bool = False
     _bad_lines: array[int] = field(default_factory=lambda: array("q"))
 
     @property
     def malformed_count(self) -> int:
         return len(self._bad_lines)
+
+    @property
+    def source(self) -> SourceFile:
+        return SourceFile(
+            self.path.name, self.path.stat().st_size, sha256_of(self.path) if self._packed else self.sha256
+        )
 
     def run(self, db: duckdb.DuckDBPyConnection, sql: str) -> None:
         """Execute a statement that reads `incoming`: the columns as text, and `__line` (BIGINT, from 1).
@@ -63,6 +73,7 @@ class DelimitedFile:
             UserError: the file is empty, truncated or not what its name says, or a quote swallowed lines.
         """
         with opened(self.path) as raw:
+            self._packed = not isinstance(raw, io.BufferedReader)
             content = CleanBytes(raw, self.path)
             failures: list[Exception] = []
             try:

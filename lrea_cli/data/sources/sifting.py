@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import REJECTED_CAP
+from lrea_cli.data.sql import count
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,16 +56,6 @@ def sift(db: duckdb.DuckDBPyConnection, kept: Sequence[str], files: Sequence[Pat
     if not count(db, "SELECT count(*) FROM raw_events"):
         raise _nothing_usable(db, files, remedy)
     return counts
-
-
-def count(db: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """The single number that a query returns."""
-    return db.execute(sql).fetchall()[0][0]  # fetchone would leave the result open, and the connection busy
-
-
-def literal(text: str) -> str:
-    """A string as SQL text."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _nothing_usable(db: duckdb.DuckDBPyConnection, files: Sequence[Path], remedy: str) -> UserError:

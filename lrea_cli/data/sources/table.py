@@ -14,7 +14,6 @@ from lrea_cli.data.sources.columns import (
     FieldColumn,
     check_columns,
     field_columns,
-    identifier,
     label_sql,
     text_sql,
     time_sql,
@@ -22,12 +21,11 @@ from lrea_cli.data.sources.columns import (
 from lrea_cli.data.sources.delimited import LINE, DelimitedFile, read_header
 from lrea_cli.data.sources.sifting import (
     WRONG_COLUMNS,
-    count,
     create_staged,
     keep_malformed,
-    literal,
     sift,
 )
+from lrea_cli.data.sql import count, identifier, literal
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import sha256_of
 
@@ -104,8 +102,10 @@ class Table:
             },
         )
         events_read = malformed = 0
+        read: list[SourceFile] = []
         for path in files:
-            rows, bad = self._read(db, path, columns, events_read)
+            source, rows, bad = self._read(db, path, columns, events_read)
+            read.append(source)
             events_read += rows
             malformed += bad
         is_behavior = "label = 1" if self.label_column else "true"
@@ -116,7 +116,7 @@ class Table:
             events_read=events_read,
             rejected=rejected | ({WRONG_COLUMNS: malformed} if malformed else {}),
             labels="real" if self.label_column else "sampled",
-            files=tuple(SourceFile(p.name, p.stat().st_size, sha256_of(p)) for p in files),
+            files=tuple(read),
             utc_offset_hours=self.utc_offset,
         )
 
@@ -129,19 +129,20 @@ class Table:
 
     def _read(
         self, db: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[FieldColumn], rows_before: int
-    ) -> tuple[int, int]:
-        """Stage one file; return its rows and how many of them were malformed."""
+    ) -> tuple[SourceFile, int, int]:
+        """Stage one file; return what it is, its rows and how many of them were malformed."""
         if _is_parquet(path):
             types = _parquet_types(db, path)
             numbered = f"read_parquet({literal(str(path))}, file_row_number = true)"
             source = f"(SELECT *, file_row_number + 1 AS {LINE} FROM {numbered})"
             db.execute(self._stage(path, source, types, columns, rows_before))
-            return count(db, f"SELECT count(*) FROM read_parquet({literal(str(path))})"), 0
+            rows = count(db, f"SELECT count(*) FROM read_parquet({literal(str(path))})")
+            return SourceFile(path.name, path.stat().st_size, sha256_of(path)), rows, 0
         names, delimiter = read_header(path)
         file = DelimitedFile(path, names, has_header=True, delimiter=delimiter, quoted=self.quotes)
         file.run(db, self._stage(path, "incoming", dict.fromkeys(names, "VARCHAR"), columns, rows_before))
         keep_malformed(db, file)
-        return file.rows, file.malformed_count
+        return file.source, file.rows, file.malformed_count
 
     def _stage(
         self,

@@ -10,9 +10,9 @@ import typer
 
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, SourceFile
 from lrea_cli.data.sources.delimited import LINE, DelimitedFile
-from lrea_cli.data.sources.sifting import WRONG_COLUMNS, create_staged, keep_malformed, literal, sift
+from lrea_cli.data.sources.sifting import WRONG_COLUMNS, create_staged, keep_malformed, sift
+from lrea_cli.data.sql import literal
 from lrea_cli.errors import LreaError, UserError, nearest
-from lrea_cli.workspace import sha256_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,7 +77,7 @@ class Taobao:
             events_read += file.rows
             malformed += file.malformed_count
             published |= file.sha256 == PUBLISHED_SHA256
-            read.append(SourceFile(path.name, path.stat().st_size, sha256_of(path)))
+            read.append(file.source)
         _mark_duplicates(db)
         kept = (
             "source_row",

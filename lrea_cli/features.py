@@ -11,7 +11,7 @@ from lrea_cli.data.schema import PADDING_ID, UNKNOWN_ID, EncodedField
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, Ids
 
-EMBEDDING_STD = 0.5
+EMBEDDING_STD = 0.15
 """Of the start of every embedding (docs/log.md)."""
 
 
@@ -28,6 +28,22 @@ def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tu
     if names and "item" not in names:
         raise UserError("The fields of a recipe must include 'item'.", f"Use: {['item', *names]}")
     return tuple(f for f in available if not names or f.name in names)
+
+
+def select_counters(available: Sequence[EncodedField], names: Sequence[str]) -> tuple[str, ...]:
+    """The named item fields, without `category` where there is none.
+
+    Raises:
+        UserError: a name that is no item field of the dataset.
+    """
+    items = [f.name for f in available if f.role == "item"]
+    for name in names:
+        if name not in items and name != "category":
+            raise UserError(
+                f"match_counters: the dataset has no item field '{name}'{nearest(name, items)}.",
+                f"It has: {', '.join(items)}",
+            )
+    return tuple(name for name in names if name in items)
 
 
 class Features(nn.Module):
@@ -48,13 +64,13 @@ class Features(nn.Module):
 
     def behaviors(self, history: HistoryIds) -> Behaviors:
         """Item vectors (B, L, D) of behaviors; exactly zero where masked, whatever stands there."""
-        vectors = self._item_vectors(history.ids).masked_fill(~history.mask[..., None], 0.0)
+        vectors = self.item_vectors(history.ids).masked_fill(~history.mask[..., None], 0.0)
         return Behaviors(vectors, history.mask, history.ids["item"], history.ids.get("category"), history.time)
 
     def candidates(self, candidates: CandidateIds) -> Candidates:
         """Item vectors (B, N, D) of candidates."""
         ids = candidates.ids
-        vectors = self._item_vectors(ids)
+        vectors = self.item_vectors(ids)
         return Candidates(vectors, candidates.mask, ids["item"], ids.get("category"), candidates.time)
 
     def profile(self, candidates: CandidateIds) -> Tensor:
@@ -63,7 +79,8 @@ class Features(nn.Module):
             return torch.zeros(*candidates.mask.shape, 0, device=candidates.mask.device)
         return torch.cat([self._embed(f.name, candidates.profile[f.name]) for f in self.profile_fields], -1)
 
-    def _item_vectors(self, ids: Ids) -> Tensor:
+    def item_vectors(self, ids: Ids) -> Tensor:
+        """(..., D): the embeddings of all item fields side by side."""
         return torch.cat([self._embed(f.name, ids[f.name]) for f in self.item_fields], -1)
 
     def _embed(self, name: str, ids: Tensor) -> Tensor:

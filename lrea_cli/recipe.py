@@ -10,13 +10,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
 
+SWEEP_FILE = "sweep.toml"
+"""Lies among the recipes of a folder and is none: see `sweep.settings`."""
+
 MethodName = Literal["din-short", "mean", "lrea", "din"]
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+CompressorName = Literal["recent", "mean", "random", "clusters"]
+COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": METHOD_NAMES,
     "form": ("decomposed", "absorbed"),
     "decomp_columns": ("unit", "free"),
     "short_histories": ("mix", "exact"),
+    "penalty": ("mean", "sum"),
 }
 
 
@@ -28,12 +34,16 @@ class DataSettings:
         dataset: a prepared dataset; None = the latest.
         short: S, the newest behaviors. long: L, the behaviors before those.
         fields: names of the fields that are inputs; empty = all of the dataset's.
+        match_counters: item fields of which log(1 + behaviors with the candidate's value) is an input, too; `category`
+            is left out where the dataset has none. `item` betrays the label where negatives were drawn: a user never
+            clicked them.
     """
 
     dataset: str | None = None
     short: int = 64
     long: int = 500
     fields: tuple[str, ...] = ()
+    match_counters: tuple[str, ...] = ("category",)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class ModelSettings:
         embedding_dim: d of one field.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         rank, lam: r and lambda of LREA (Table 3).
-        form, decomp_columns, short_histories: see `methods.lrea.LREA`.
+        form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
     """
 
     method: str = "lrea"
@@ -57,6 +67,7 @@ class ModelSettings:
     form: str = "decomposed"
     decomp_columns: str = "unit"
     short_histories: str = "mix"
+    penalty: str = "mean"
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,19 @@ class TrainSettings:
     batch_size: int = 1024
     lr: float = 0.01
     initial_accumulator: float = 0.01
+    seed: int = 2025
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How the records of a din run are made smaller, after training.
+
+    Args:
+        compressor: one of `COMPRESSOR_NAMES`. rank: most rows of a record. seed: of what is drawn.
+    """
+
+    compressor: CompressorName
+    rank: int
     seed: int = 2025
 
 
@@ -109,7 +133,7 @@ class Recipe:
             if not isinstance(section, Mapping):
                 raise UserError(f"{origin}: '{name}' stands outside a section.", "Put it under [model] or [train].")
         recipe = cls(
-            **{name: _section(make, content.get(name, {}), f"{origin} [{name}]") for name, make in sections.items()}
+            **{name: read_section(make, content.get(name, {}), f"{origin} [{name}]") for name, make in sections.items()}
         )
         _check(recipe, origin)
         return recipe
@@ -131,11 +155,19 @@ def load_recipe(name: str | None) -> Recipe:
     if name is None:
         return Recipe()
     path = _find(name)
+    return Recipe.from_dict(read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        UserError: it is not TOML.
+    """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
-    return Recipe.from_dict(content, str(path))
 
 
 def shipped_recipes() -> Path:
@@ -149,27 +181,47 @@ def _find(name: str) -> Path:
     for path in (Path(name), shipped_recipes() / f"{name.removesuffix('.toml')}.toml"):
         if path.is_file():
             return path
-    known = sorted(str(p.relative_to(shipped_recipes()).with_suffix("")) for p in shipped_recipes().rglob("*.toml"))
+    files = (p for p in shipped_recipes().rglob("*.toml") if p.name != SWEEP_FILE)
+    known = sorted(str(p.relative_to(shipped_recipes()).with_suffix("")) for p in files)
     raise UserError(
         f"There is no recipe '{name}'{nearest(name, known)}.",
         f"Give a path, or one of: {', '.join(known)}",
     )
 
 
-def _section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
-    hints = get_type_hints(make)
+def read_section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
+    """A frozen dataclass from plain values.
+
+    Raises:
+        UserError: a key that is no attribute of `make`, or a value of another type; names `origin`.
+    """
+    types = get_type_hints(make)
+    hints = {f.name: types[f.name] for f in fields(make)}
     values = {}
     for key, value in content.items():
         if key not in hints:
             raise UserError(f"{origin}: unknown key '{key}'{nearest(key, hints)}.", f"Known: {', '.join(hints)}")
-        values[key] = _typed(value, hints[key], f"{origin} {key}")
+        values[key] = read_value(value, hints[key], f"{origin} {key}")
     return make(**values)
 
 
-def _typed(value: Any, hint: Any, origin: str) -> Any:
-    if get_origin(hint) is tuple:
+def read_value(value: Any, hint: Any, origin: str) -> Any:
+    """The value as its type hint wants it (whole numbers are floats, lists are tuples).
+
+    Raises:
+        UserError: it is of another type.
+    """
+    kind = get_origin(hint)
+    if kind in (tuple, list):
         if isinstance(value, (list, tuple)):
-            return tuple(_typed(v, get_args(hint)[0], origin) for v in value)
+            return kind(read_value(v, get_args(hint)[0], origin) for v in value)
+    elif kind is Literal:
+        known = get_args(hint)
+        if value not in known:
+            raise UserError(
+                f"{origin}: '{value}' is not known{nearest(str(value), known)}.", f"Known: {', '.join(known)}"
+            )
+        return value
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     elif isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):

@@ -41,12 +41,14 @@ class CandidateIds:
     Args:
         ids: for each item field (B, N) int32. profile: for each user and context field (B, N) int32.
         mask: (B, N) bool. time: (B,) int64 epoch seconds of the request.
+        matches: for each counted item field (B, N) int64: behaviors before the request with the candidate's value.
     """
 
     ids: Ids
     profile: Ids
     mask: Tensor
     time: Tensor
+    matches: Ids = field(default_factory=dict)
 
     def to(self, device: torch.device) -> CandidateIds:
         """The same on a device."""

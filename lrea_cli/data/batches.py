@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from lrea_cli.data.histories import Histories
 from lrea_cli.data.layout import DatasetInfo, Split
+from lrea_cli.data.matches import count_in_history
 from lrea_cli.recipe import DataSettings
 from lrea_cli.sequence import Batch, CandidateIds
 
@@ -47,6 +49,21 @@ class Samples:
         """(rows,) the request of each row."""
         return np.repeat(np.arange(self.requests), np.diff(self.offsets))
 
+    def of_requests(self, requests: np.ndarray) -> Samples:
+        """Only these requests, in this order."""
+        sizes = np.diff(self.offsets)[requests]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        rows = np.repeat(self.offsets[requests] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return Samples(
+            offsets,
+            self.user[requests],
+            self.time[requests],
+            self.history_length[requests],
+            self.label[rows],
+            {name: column[rows] for name, column in self.ids.items()},
+            {name: column[rows] for name, column in self.profile.items()},
+        )
+
 
 def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
     """Read a split; a request's rows are neighbors on disk."""
@@ -80,6 +97,12 @@ class BatchReader:
     settings: DataSettings
     batch_size: int
 
+    @cached_property
+    def matches(self) -> dict[str, np.ndarray]:
+        """For each counted field (rows,): matches in the whole history before the request."""
+        counted = [name for name in self.settings.match_counters if name in self.samples.ids]
+        return {name: count_in_history(self.samples, self.histories, name) for name in counted}
+
     def __len__(self) -> int:
         return sum(len(plan) for plan in self._plan(None))
 
@@ -106,6 +129,7 @@ class BatchReader:
             profile={name: _rows(column, row, mask) for name, column in samples.profile.items()},
             mask=torch.from_numpy(mask),
             time=torch.from_numpy(samples.time[requests]),
+            matches={name: _rows(column, row, mask) for name, column in self.matches.items()},
         )
         return Batch(
             short=self.histories.newest(user, length, 0, settings.short),

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
+from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
@@ -51,36 +53,82 @@ class LongInterest(nn.Module, ABC):
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """(B, N, D): the interest of each candidate, from the summary alone."""
 
+    @abstractmethod
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """What one user with n long behaviors costs, in whole numbers; see `cost`.
+
+        Raises:
+            ValueError: n is not a number of long behaviors.
+        """
+
+    def cost(self, lengths: np.ndarray, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """What users cost offline, per request and per new behavior: the mean of `cost_of` over them.
+
+        Args:
+            lengths: (users,) long behaviors of each, at most L.
+            candidates: N of a request.
+            dtype_bytes: of the cache's dtype: 4 for float32, 2 for float16.
+        """
+        return mean_cost(lengths, lambda n: self.cost_of(n, candidates, dtype_bytes))
+
+    def position_matrices(self) -> tuple[nn.Parameter, ...]:
+        """Weights with an entry for each position of the history: the optimizer steps them slowly."""
+        return ()
+
     def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
         """The training form; `attend(summarize(..))` unless a method says otherwise."""
         return Interest(self.attend(self.summarize(behaviors), candidates))
 
 
 class PseudoItemMethod(LongInterest):
-    """Keys and values that DIN's scorer reads: din, lrea and mean share all but `summarize`."""
+    """Keys and values that DIN's scorer reads: din, lrea and mean share all but `summarize` and its cost.
+
+    Args:
+        width: D. long: L.
+    """
 
     summary_type = PseudoItems
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, long: int) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.long = width, long
         self.attention = Attention(width)
 
     @property
     def record(self) -> tuple[RecordField, ...]:
-        row = (self.width,)
-        return (
-            RecordField("keys", row, "rows"),
-            RecordField("values", row, "rows"),
-            RecordField("linear", (self.width,), self.width + 1, "float32"),
+        return pseudo_item_fields(self.width)
+
+    @abstractmethod
+    def rows_of(self, n: int) -> int:
+        """Rows in use of the record of n behaviors."""
+
+    @abstractmethod
+    def offline_work(self, n: int, dtype_bytes: int) -> Work:
+        """`summarize` and `seal` of n behaviors; of none only the bytes."""
+
+    @abstractmethod
+    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+        """One more behavior after n."""
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """Offline and per behavior as the method has it; a request as R pseudo items have it."""
+        if not 0 <= n <= self.long:
+            raise ValueError(f"{n} long behaviors: expected 0 to {self.long}.")
+        hidden = len(self.attention.w_o)
+        return Cost(
+            self.offline_work(n, dtype_bytes),
+            pseudo_item_request(self.rows_of(n), self.width, hidden, candidates, dtype_bytes),
+            self.behavior_work(n, dtype_bytes),
         )
 
     def seal(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
-        """Keys and values rounded to float32, then `dtype`; `linear` made of those in the summary's own precision."""
+        """Keys and values rounded by way of float32; `linear` of the rounded rows, or as a compressor made it."""
         assert isinstance(summary, PseudoItems)
         exact = summary.keys.dtype
         keys, values = summary.keys.float().to(dtype), summary.values.float().to(dtype)
-        linear = self.attention.linear_half(keys.to(exact), values.to(exact))
+        linear = summary.linear
+        if linear is None:
+            linear = self.attention.linear_half(keys.to(exact), values.to(exact))
         return replace(summary, keys=keys, values=values, linear=linear.float())
 
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Self
 
 from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, PseudoItems
 
@@ -17,8 +18,20 @@ class DIN(PseudoItemMethod):
 
     @classmethod
     def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
-        return cls(width)
+        return cls(width, long)
 
     def summarize(self, behaviors: Behaviors) -> PseudoItems:
         """keys (B, L, D) = E, values = c(n) E."""
         return PseudoItems(behaviors.vectors, scaled_values(behaviors), behaviors.lengths)
+
+    def rows_of(self, n: int) -> int:
+        """One a behavior: a request is O(N n D H), the paper's O(B L d)."""
+        return n
+
+    def offline_work(self, n: int, dtype_bytes: int) -> Work:
+        """O(n D^2): K^T V of the linear half; keys and values are copied."""
+        return kept_rows_offline(n, self.width, dtype_bytes)
+
+    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+        """One row, and a term of rank one in `linear`."""
+        return kept_rows_behavior(n, self.long, self.width, dtype_bytes)

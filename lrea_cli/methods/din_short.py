@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.cost import Cost, Work, record_bytes
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
@@ -37,3 +38,7 @@ class DINShort(LongInterest):
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """(B, N, D) zeros."""
         return torch.zeros_like(candidates.vectors)
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """Nothing but the header and checksum of an empty record."""
+        return Cost(Work(bytes=record_bytes(self.record, 0, dtype_bytes)), Work(), Work())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Self
 
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import history_scale, scaled_values
 from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
 
-START_SHARPNESS = 5.0
-"""Logit of a column's own block at the start; 0 elsewhere. Uniform columns stay uniform: LREA is then mean pooling."""
+OWN_SHARE = 0.98
+"""Of a column of W_decomp in its own block at the start. Uniform columns stay uniform: LREA is then mean pooling."""
 
 
 class LREA(PseudoItemMethod):
@@ -31,6 +33,8 @@ class LREA(PseudoItemMethod):
             sum to 1 (the first term of Eq. 10 is then zero); `free` = any matrix, as the paper has it.
         short_histories: `mix` = every history goes through the matrices; `exact` = one that has at most R behaviors
             is kept as it is (keys = E, values = c(n) E), in training and serving alike.
+        penalty: `sum` = the squared norms of Eq. 10; `mean` = each divided by its matrix's entries, so that one lambda
+            fits every rank: as a sum over R x D, lambda .3 weighs more than the loss itself (docs/log.md).
     """
 
     name = "lrea"
@@ -43,24 +47,31 @@ class LREA(PseudoItemMethod):
         form: str = "decomposed",
         decomp_columns: str = "unit",
         short_histories: str = "mix",
+        penalty: str = "mean",
     ) -> None:
-        super().__init__(width)
+        super().__init__(width, long)
         self.rank, self.form = rank, form
         self.unit = decomp_columns == "unit"
         self.exact_short = short_histories == "exact"
+        self.mean_penalty = penalty == "mean"
         blocks_RL = block(rank, long)
         self.W_comp = nn.Parameter((blocks_RL / blocks_RL.sum(1, keepdim=True)).T.contiguous())
-        logits_RL = START_SHARPNESS * blocks_RL
+        logits_RL = math.log(OWN_SHARE / (1 - OWN_SHARE) * max(1, rank - 1)) * blocks_RL
         self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
 
     @classmethod
     def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
-        return cls(width, long, settings.rank, settings.form, settings.decomp_columns, settings.short_histories)
+        s = settings
+        return cls(width, long, s.rank, s.form, s.decomp_columns, s.short_histories, s.penalty)
 
     @property
     def W_decomp(self) -> Tensor:
         """(R, L)."""
         return self._columns(self.decomp.dtype)
+
+    def position_matrices(self) -> tuple[nn.Parameter, ...]:
+        """Both matrices."""
+        return self.W_comp, self.decomp
 
     def column_entropy(self) -> float | None:
         """Mean entropy of the columns of W_decomp over log R: 0 one-hot, 1 uniform (mean pooling); None where free."""
@@ -82,6 +93,34 @@ class LREA(PseudoItemMethod):
             rebuilt_BLD = self._rebuild(behaviors, keys_BRD, decomp_RL)
             vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors))
         return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
+
+    def rows_of(self, n: int) -> int:
+        """R, or n where a short history is kept: a request is O(N R D H), the paper's O(B r d)."""
+        return n if self._keeps(n) else self.rank
+
+    def offline_work(self, n: int, dtype_bytes: int) -> Work:
+        """O(R n D): K = W_comp^T E and W_decomp E, 2 R n D FLOPs each, c(n) on V, and the linear half of R rows."""
+        if self._keeps(n):
+            return kept_rows_offline(n, self.width, dtype_bytes)
+        mixed = Work(0, 4 * self.rank * n * self.width, self.rank * self.width)
+        return mixed + sealed_work(self.rank, self.width, dtype_bytes)
+
+    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+        """The whole record again: O(R n D).
+
+        Matrices are indexed by position, so one behavior moves all others by one: k_j = sum_l W_lj e_l meets every
+        e_l with another weight, and no row (keys or values) follows from the record before. All R rows are counted as
+        changed, as they are unless a row of a matrix is zero over all n + 1 positions. A kept short history changes by
+        one row; the behavior after the R-th one turns it into R mixed rows.
+        """
+        after = min(n + 1, self.long)
+        if self._keeps(after):
+            return kept_rows_behavior(n, self.long, self.width, dtype_bytes)
+        return self.offline_work(after, dtype_bytes)
+
+    def _keeps(self, n: int) -> bool:
+        """Whether the record of n behaviors is those behaviors; of none, no row."""
+        return n == 0 or (self.exact_short and n <= self.rank)
 
     def _compress(self, behaviors: Behaviors) -> Tensor:
         """K = W_comp^T E, "E_comp^T" (B, R, D)."""
@@ -131,7 +170,10 @@ class LREA(PseudoItemMethod):
         negative_BRD = keys_BRD.clamp(max=0)
         if self.exact_short:
             negative_BRD = negative_BRD * ~self._is_short(behaviors)[:, None, None]
-        return {
+        terms = {
             "decomp": decomp_RL.clamp(max=0).square().sum(),
             "comp": negative_BRD.square().sum((1, 2)).mean(),
         }
+        if not self.mean_penalty:
+            return terms
+        return {"decomp": terms["decomp"] / decomp_RL.numel(), "comp": terms["comp"] / keys_BRD[0].numel()}

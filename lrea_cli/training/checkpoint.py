@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.errors import UserError
-from lrea_cli.features import select_fields
+from lrea_cli.features import select_counters, select_fields
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe import Recipe
 from lrea_cli.workspace import Artifact, Workspace, require_intact, require_made_from
@@ -37,9 +37,15 @@ class Run:
 
 
 def build_model(recipe: Recipe, dataset: DatasetInfo) -> CTRModel:
-    """An untrained model; its start depends on the recipe's seed alone."""
+    """An untrained model; its start depends on the recipe's seed alone.
+
+    Raises:
+        UserError: the recipe names a field that the dataset has not.
+    """
+    counted = select_counters(dataset.fields, recipe.data.match_counters)
     torch.manual_seed(recipe.train.seed)
-    return CTRModel(select_fields(dataset.fields, recipe.data.fields), recipe.model, recipe.data)
+    data = replace(recipe.data, match_counters=counted)
+    return CTRModel(select_fields(dataset.fields, recipe.data.fields), recipe.model, data)
 
 
 def save_checkpoint(model: CTRModel, path: Path) -> None:

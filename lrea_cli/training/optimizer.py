@@ -9,24 +9,31 @@ from torch.sparse import check_sparse_tensor_invariants
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe import TrainSettings
 
+MATRIX_LR = 0.01
+"""Of the learning rate, for matrices over the positions of a history (LREA's W_comp and W_decomp).
+
+Adagrad's first steps are as large as the rate whatever the gradient. A pseudo item sums L positions, so steps of the
+full rate bury a block's mean under 500 small random weights: rank 128 was then no better than mean pooling
+(docs/log.md).
+"""
+
 
 class Optimizer:
-    """One learning rate; sparse and dense parameters apart, so that the dense ones are stepped together.
+    """Embeddings, position matrices and all else apart: sparse steps, slow steps, and steps taken together.
 
     Args:
         model: whose parameters are stepped. settings: the recipe's [train].
     """
 
     def __init__(self, model: CTRModel, settings: TrainSettings) -> None:
-        sparse = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-        start = settings.initial_accumulator
+        sparse = [p for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()]
+        slow = list(model.long.position_matrices())
+        apart = {id(p) for p in (*sparse, *slow)}
+        rest = [p for p in model.parameters() if id(p) not in apart]
+        groups = [{"params": rest}, {"params": slow, "lr": MATRIX_LR * settings.lr}]
         self._steps = [
-            Adagrad(
-                [p for p in model.parameters() if id(p) in sparse],
-                settings.lr,
-                initial_accumulator_value=start,
-            ),
-            Adagrad([p for p in model.parameters() if id(p) not in sparse], settings.lr, foreach=True),
+            Adagrad(sparse, settings.lr, initial_accumulator_value=settings.initial_accumulator),
+            Adagrad([g for g in groups if g["params"]], settings.lr, foreach=True),
         ]
 
     def zero_grad(self) -> None:

@@ -1,5 +1,7 @@
 """What the paper claims of LREA, and what its equations need to agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -100,15 +102,18 @@ def test_rank_one_unit_columns_are_mean_pooling_of_a_full_history():
 
 
 @every_variant
-def test_both_terms_of_equation_10(settings):
+@pytest.mark.parametrize("penalty", ["sum", "mean"])
+def test_both_terms_of_equation_10(settings, penalty):
     if settings.method != "lrea":
         return
-    method, seen = build(settings), behaviors()
+    method, seen = build(replace(settings, penalty=penalty)), behaviors()
     found = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
     E_list = [e[m].numpy() for e, m in zip(seen.vectors, seen.mask, strict=True)]
     if settings.short_histories == "exact":
         E_list = [E if len(E) > RANK else E[:0] for E in E_list]
     decomp, comp = reference.non_negativity(E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy())
+    if penalty == "mean":  # of the entries of each matrix
+        decomp, comp = decomp / (RANK * L), comp / (RANK * D)
     assert found == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
     assert comp > 0
     assert (decomp == 0) == (settings.decomp_columns == "unit")

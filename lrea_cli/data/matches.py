@@ -1,0 +1,44 @@
+"""Match counters: how often a candidate's value of a field stands in the user's whole history before the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrea_cli.data.histories import Histories
+
+if TYPE_CHECKING:
+    from lrea_cli.data.batches import Samples
+
+CHUNK_BEHAVIORS = 4_000_000
+"""Behaviors compared at once, so that memory stays bounded for any split."""
+
+
+def count_in_history(samples: Samples, histories: Histories, field: str) -> np.ndarray:
+    """(rows,) how often the candidate's value of a field stands in the user's whole history before the request."""
+    sizes = np.diff(samples.offsets)
+    counts = np.zeros(samples.rows, np.int64)
+    work = np.cumsum(samples.history_length * sizes)
+    chunk = work // CHUNK_BEHAVIORS
+    for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
+        rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
+        request = np.repeat(requests, sizes[requests])
+        length = samples.history_length[request]
+        start = np.asarray(histories.offsets)[samples.user[request]]
+        owner = np.repeat(np.arange(len(rows)), length)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
+        seen = histories.columns[field][start[owner] + within]
+        equal = seen == samples.ids[field][rows][owner]
+        counts[rows] = np.bincount(owner[equal], minlength=len(rows))
+    return counts
+
+
+def count_matches(histories: Histories, user: int, length: int, field: str, candidates: np.ndarray) -> np.ndarray:
+    """The same for one user of whom `length` behaviors are known, and candidate values (N,); (N,) int64."""
+    start = int(histories.offsets[user])
+    values, counts = np.unique(histories.columns[field][start : start + length], return_counts=True)
+    if not len(values):
+        return np.zeros(len(candidates), np.int64)
+    place = np.searchsorted(values, candidates).clip(max=len(values) - 1)
+    return np.where(values[place] == candidates, counts[place], 0)

@@ -1,0 +1,95 @@
+"""Match counters against loops over raw histories, in samples, in batches and for one live user."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lrea_cli.data import matches as matches_module
+from lrea_cli.data.batches import Samples, read_samples
+from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.matches import count_in_history, count_matches
+from lrea_cli.errors import UserError
+from lrea_cli.training.checkpoint import Run
+from lrea_cli.training.loop import reader_of
+
+
+@pytest.fixture(scope="module")
+def histories(lrea_run: Run) -> Histories:
+    return open_histories(lrea_run.dataset)
+
+
+@pytest.fixture(scope="module")
+def samples(lrea_run: Run) -> Samples:
+    return read_samples(lrea_run.dataset, "test")
+
+
+def counted(samples: Samples, histories: Histories, field: str) -> list[int]:
+    """By the clock, not by `history_length`: what a user did strictly before the request."""
+    counts = []
+    for row, request in enumerate(samples.row_request):
+        start, end = histories.offsets[samples.user[request]], histories.offsets[samples.user[request] + 1]
+        wanted, now = samples.ids[field][row], samples.time[request]
+        times, values = histories.time[start:end].tolist(), histories.columns[field][start:end].tolist()
+        counts.append(sum(t < now and v == wanted for t, v in zip(times, values, strict=True)))
+    return counts
+
+
+@pytest.mark.parametrize("field", ["item", "category"])
+def test_counts_are_those_of_a_loop(samples: Samples, histories: Histories, field: str) -> None:
+    expected = counted(samples, histories, field)
+    assert sum(expected) > 0
+    assert count_in_history(samples, histories, field).tolist() == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 3_000])
+def test_chunks_change_no_count(
+    samples: Samples, histories: Histories, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    expected = count_in_history(samples, histories, "category")
+    monkeypatch.setattr(matches_module, "CHUNK_BEHAVIORS", chunk)
+    np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
+
+
+def test_one_live_user_is_counted_like_the_sample(samples: Samples, histories: Histories) -> None:
+    expected = count_in_history(samples, histories, "category")
+    for request in range(0, samples.requests, 7):
+        rows = slice(samples.offsets[request], samples.offsets[request + 1])
+        user, length = int(samples.user[request]), int(samples.history_length[request])
+        found = count_matches(histories, user, length, "category", samples.ids["category"][rows])
+        assert found.tolist() == expected[rows].tolist()
+    assert count_matches(histories, 0, 0, "item", np.array([2, 3])).tolist() == [0, 0]
+
+
+def test_batches_bring_the_counters_of_the_recipe(make_run) -> None:
+    run = make_run(method="mean", match_counters=("category", "item"))
+    reader = reader_of(run.dataset, "test", run.recipe.data, 64)
+    batch = reader.batch(np.array([5, 2, 9]))
+    assert list(batch.candidates.matches) == ["category", "item"]
+    for name, found in batch.candidates.matches.items():
+        expected = count_in_history(reader.samples, reader.histories, name)
+        mask = batch.candidates.mask
+        assert found[mask].tolist() == expected[batch.row[mask].numpy()].tolist()
+        assert not found[~mask].any()
+    plain = reader_of(run.dataset, "test", make_run(method="mean").recipe.data, 64)
+    assert not plain.batch(np.array([5])).candidates.matches
+
+
+def test_a_counter_reaches_the_score_as_the_log_of_one_plus_it(make_run) -> None:
+    run = make_run(method="mean", match_counters=("category",))
+    seen: list[torch.Tensor] = []
+    run.model.mlp.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    batch = reader_of(run.dataset, "test", run.recipe.data, 64).batch(np.arange(6))
+    with torch.inference_mode():
+        run.model(batch)
+    counts = batch.candidates.matches["category"][batch.candidates.mask]
+    assert counts.any()
+    torch.testing.assert_close(seen[0][:, -2], torch.log1p(counts.float()))
+
+
+def test_a_counter_of_a_field_that_is_not_there_is_refused(make_run) -> None:
+    with pytest.raises(UserError, match=r"match_counters: the dataset has no item field 'categori'.*mean 'category'"):
+        make_run(match_counters=("categori",))
+    with pytest.raises(UserError, match="no item field 'age_band'"):
+        make_run(match_counters=("age_band",))

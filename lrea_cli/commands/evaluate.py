@@ -1,4 +1,4 @@
-"""`lrea eval`: AUC, GAUC and log loss in the trained and in the served form, beside trivial baselines."""
+"""`lrea eval`: a split as trained and as served, with intervals, calibration, slices and trivial baselines."""
 
 from __future__ import annotations
 
@@ -6,57 +6,154 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Threads, start
+from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 from lrea_cli.console import number
 
 if TYPE_CHECKING:
     from lrea_cli.console import Console
-    from lrea_cli.evaluation.evaluate import Evaluation
+    from lrea_cli.evaluation.evaluate import Evaluation, ServedFrom
+    from lrea_cli.serving.records import CacheDtype
+    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.workspace import Artifact
 
 
 def evaluate(
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Which samples.")] = "test",
     group: Annotated[Literal["user", "request"], typer.Option(help="Groups of GAUC, weighted by samples.")] = "user",
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of the records it is served from.")] = "float32",
+    cache: Annotated[
+        str | None,
+        typer.Option(help="Serve as from this cache: its compressor, rank and dtype; default: the run's own way."),
+    ] = None,
+    cache_age: Annotated[
+        str | None, typer.Option(help="Also score from records built earlier, such as 0,90m,1d,3d before each request.")
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"] | None,
+        typer.Option(help="Of the records it is served from; default: the cache's, else float32."),
+    ] = None,
     dataset: Dataset = None,
     run: RunName = None,
     threads: Threads = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Score a split as trained and as it would be served.
+    """Score a split as trained and as it would be served; keep the scores for `lrea compare`.
 
-    Example: lrea eval --split test --dtype float16
+    Example: lrea eval --cache-age 0,1d,3d
     """
-    from lrea_cli.evaluation.evaluate import evaluate as evaluate_run
+    from lrea_cli.evaluation.cache_life import parse_ages
+    from lrea_cli.evaluation.evaluate import measure, score
+    from lrea_cli.evaluation.kept import write_scores
     from lrea_cli.training.checkpoint import open_run
     from lrea_cli.workspace import write_json
 
+    ages = parse_ages(cache_age) if cache_age else ()
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
-    found = evaluate_run(opened, split, group, dtype, session.device, session.console)
-    write_json(opened.artifact.path / f"eval-{split}.json", found.to_dict())
+    way, artifact = _served_from(session, opened, cache, dtype)
+    scored = score(opened, split, way, session.device, session.console, ages)
+    found = measure(opened, scored, group)
+    write_scores(artifact.path, scored.scores)
+    write_json(artifact.path / f"eval-{split}.json", found.to_dict())
     show(session.console, found)
-    session.console.result(found.to_dict(), then="lrea train --method din   (full attention, to compare)")
+    session.console.result(found.to_dict(), then="lrea train --method din   (full attention), then lrea compare")
+
+
+def _served_from(
+    session: Session, run: Run, cache: str | None, dtype: CacheDtype | None
+) -> tuple[ServedFrom, Artifact]:
+    """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
+    from lrea_cli.evaluation.evaluate import ServedFrom
+    from lrea_cli.serving.cache import compression_of
+    from lrea_cli.workspace import require_made_from
+
+    if cache is None:
+        return ServedFrom(dtype or "float32"), run.artifact
+    artifact = session.workspace.open("caches", cache)
+    require_made_from(artifact, run.artifact)
+    return ServedFrom(dtype or artifact.manifest["dtype"], compression_of(artifact), cache), artifact
 
 
 def show(console: Console, found: Evaluation) -> None:
-    """The table of one evaluation, and a warning where a counter beats the model."""
+    """Tables of one evaluation, and a warning where a counter beats the model."""
+    title = f"{found.run} ({found.method}) on {found.split}: {found.rows:,} samples, {found.requests:,} requests"
+    served = f"through {found.dtype} records" if found.cache is None else f"as from {found.cache}"
+    console.table(title, ["", "as trained", served], _both_forms(found))
+    console.table("what serving from records changes, and what counters reach", ["", "value"], _beside(found))
+    columns = ["slice", "rows", "AUC", "95%", "served", "GAUC", "NE"]
+    console.table("slices (NE: normalized entropy)", columns, _slices(found))
+    if found.cache_age:
+        columns = ["records built", "AUC", "difference", "95%, paired", "", "missing", "requests"]
+        console.table("older records: behaviors missing a request, and requests that miss any", columns, _aged(found))
+    if found.new_behavior is not None:
+        work = found.new_behavior
+        console.say(f"one new behavior, the mean over the requests: {work.rows:,.1f} rows of a record change,")
+        console.say(f"  {work.flops:,.0f} FLOPs, {work.bytes:,.0f} bytes to write")
+    name, best = found.baselines.best()
+    if found.auc is not None and best >= found.auc:
+        console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({found.auc:.4f}).")
+
+
+def interval(ci: tuple[float, float] | None, form: str = ".4f") -> str:
+    """`0.7012 to 0.7234`."""
+    return "n/a" if ci is None else f"{ci[0]:{form}} to {ci[1]:{form}}"
+
+
+def _both_forms(found: Evaluation) -> list[list[str]]:
+    served = found.calibration_cached
+    return [
+        ["AUC", number(found.auc), number(found.auc_cached)],
+        ["  95% interval", interval(found.auc_ci), ""],
+        [f"GAUC by {found.group}", number(found.gauc), number(found.gauc_cached)],
+        ["  95% interval", interval(found.gauc_ci), ""],
+        ["  groups / left out (one class)", f"{found.groups:,} / {found.single_class_groups:,}", ""],
+        ["log loss", number(found.log_loss), ""],
+        ["normalized entropy", number(found.normalized_entropy), number(served.normalized_entropy)],
+        ["predicted / observed clicks", number(found.calibration_ratio), number(served.calibration_ratio)],
+        ["calibration error, 10 bins", number(found.ece), number(served.ece)],
+    ]
+
+
+def _beside(found: Evaluation) -> list[list[str]]:
     gap, base = found.absorption_gap, found.baselines
-    rows = [
-        ["AUC, as trained", number(found.auc)],
-        [f"AUC, through {found.dtype} records", number(found.auc_cached)],
+    share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its standard deviation)"
+    return [
         ["absorption gap (AUC)", "n/a" if gap.auc is None else f"{gap.auc:+.5f}"],
-        ["absorption gap (rms of the logit)", f"{gap.rms_logit:.2g}"],
-        [f"GAUC by {found.group}", number(found.gauc)],
-        ["  groups / left out (one class)", f"{found.groups:,} / {found.single_class_groups:,}"],
-        ["log loss", number(found.log_loss)],
+        ["  95% interval, paired", interval(gap.ci, "+.5f")],
+        ["absorption gap (rms of the logit)", f"{gap.rms_logit:.2g}{share}"],
         ["baseline: clicks of its category", number(base.category_count)],
         ["baseline: clicks of the item", number(base.item_count)],
         ["baseline: popularity", number(base.popularity)],
     ]
-    title = f"{found.run} ({found.method}) on {found.split}: {found.rows:,} samples, {found.requests:,} requests"
-    console.table(title, ["", "value"], rows)
-    name, best = base.best()
-    if found.auc is not None and best >= found.auc:
-        console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({found.auc:.4f}).")
+
+
+def _aged(found: Evaluation) -> list[list[object]]:
+    return [
+        [
+            f"{row.age} earlier" if row.age != "0" else "at the request",
+            number(row.auc),
+            "n/a" if row.difference is None else f"{row.difference:+.5f}",
+            interval(row.ci, "+.5f"),
+            "~" if row.ci is None or row.ci[0] <= 0 <= row.ci[1] else "",
+            f"{row.missing:.1f}",
+            f"{row.requests_missing:.0%}",
+        ]
+        for row in found.cache_age
+    ]
+
+
+def _slices(found: Evaluation) -> list[list[object]]:
+    """Slices with rows."""
+    return [
+        [
+            name,
+            part.rows,
+            number(part.auc),
+            "n/a" if part.auc_ci is None else "{:.3f}-{:.3f}".format(*part.auc_ci),
+            number(part.auc_cached),
+            number(part.gauc),
+            number(part.normalized_entropy, 3),
+        ]
+        for name, part in found.slices.items()
+        if part.rows
+    ]

@@ -8,10 +8,8 @@ import numpy as np
 
 from lrea_cli.data.batches import Samples
 from lrea_cli.data.histories import Histories
+from lrea_cli.data.matches import count_in_history
 from lrea_cli.evaluation.metrics import auc
-
-CHUNK_BEHAVIORS = 4_000_000
-"""Behaviors compared at once, so that memory stays bounded for any split."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +51,3 @@ def trivial_baselines(samples: Samples, histories: Histories, valid_from: int) -
         item_count=counter("item"),
         popularity=auc(popularity, samples.label),
     )
-
-
-def count_in_history(samples: Samples, histories: Histories, field: str) -> np.ndarray:
-    """(rows,) how often the candidate's value of a field stands in the user's whole history before the request."""
-    sizes = np.diff(samples.offsets)
-    counts = np.zeros(samples.rows, np.int64)
-    work = np.cumsum(samples.history_length * sizes)
-    chunk = work // CHUNK_BEHAVIORS
-    for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
-        rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
-        request = np.repeat(requests, sizes[requests])
-        length = samples.history_length[request]
-        start = np.asarray(histories.offsets)[samples.user[request]]
-        owner = np.repeat(np.arange(len(rows)), length)
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
-        seen = histories.columns[field][start[owner] + within]
-        equal = seen == samples.ids[field][rows][owner]
-        counts[rows] = np.bincount(owner[equal], minlength=len(rows))
-    return counts

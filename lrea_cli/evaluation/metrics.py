@@ -36,23 +36,39 @@ def gauc(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> GAUC:
     Args:
         scores, labels: (rows,). groups: (rows,) user or request of each row.
     """
+    sizes, each = group_aucs(scores, labels, groups)
+    both = np.isfinite(each)
+    value = float(np.average(each[both], weights=sizes[both])) if both.any() else None
+    return GAUC(value, int(both.sum()), int((~both).sum()))
+
+
+def group_aucs(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and AUC of each group, in the order of the sorted groups.
+
+    Args:
+        scores, labels, groups: (rows,).
+
+    Returns:
+        (groups,) sizes, and (groups,) AUC, NaN where a group has one class.
+
+    Raises:
+        ValueError: a score is not finite.
+    """
     if not len(scores):
-        return GAUC(None, 0, 0)
+        return np.zeros(0, np.int64), np.zeros(0)
     if not np.isfinite(scores).all():
         raise ValueError("scores are not finite")
     order = np.lexsort((scores, groups))
     scores, groups, positive = scores[order], groups[order], labels[order] > 0.5
     starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
     sizes = np.diff(np.append(starts, len(groups)))
-    rank = _midranks(scores, groups) - np.repeat(starts, sizes)
+    rank = midranks(scores, groups) - np.repeat(starts, sizes)
     positives = np.add.reduceat(positive.astype(np.float64), starts)
     rank_sum = np.add.reduceat(np.where(positive, rank, 0.0), starts)
     pairs = positives * (sizes - positives)
-    both = pairs > 0
-    if not both.any():
-        return GAUC(None, 0, len(starts))
-    each = (rank_sum - positives * (positives + 1) / 2)[both] / pairs[both]
-    return GAUC(float(np.average(each, weights=sizes[both])), int(both.sum()), int((~both).sum()))
+    each = np.full(len(starts), np.nan)
+    np.divide(rank_sum - positives * (positives + 1) / 2, pairs, out=each, where=pairs > 0)
+    return sizes, each
 
 
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -61,10 +77,23 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
 
 
-def _midranks(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def midranks(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """1-based ranks of rows sorted by (group, score); equal scores of one group share the mean of their ranks."""
     new = np.ones(len(scores), bool)
     new[1:] = (scores[1:] != scores[:-1]) | (groups[1:] != groups[:-1])
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(scores))
     return np.repeat((starts + ends + 1) / 2, ends - starts)
+
+
+def deviation(full: np.ndarray, other: np.ndarray) -> float | None:
+    """Root mean square of the change of the logit over the standard deviation of the full one.
+
+    Args:
+        full, other: (rows,) logits.
+
+    Returns:
+        None where there is no row, or the full logits are constant.
+    """
+    spread = float(np.std(full)) if len(full) else 0.0
+    return float(np.sqrt(np.mean((other - full) ** 2))) / spread if spread else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import cycle
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import open_histories
+from lrea_cli.evaluation.intervals import median_interval
 from lrea_cli.kernels import KernelName
 from lrea_cli.progress import Reporter
 from lrea_cli.sequence import CandidateIds, Candidates
@@ -44,11 +45,12 @@ class Row:
 
     Args:
         route: through the cache, or full attention at real or padded lengths.
-        method: of the run for the cache, `full` for full-length attention with the run's embeddings and scorer.
+        method: of the run, or its compressor, for the cache; `full` for full-length attention with the run's
+            embeddings and scorer.
         stage: `interest` = fetch and long attention; `request` = those, embeddings, short sequence and MLP.
         length: `real` lengths of the users, or the number L that each is padded to.
         rank: most pseudo items of a record; None for full attention.
-        percentiles: p50, p95, p99 in ms.
+        percentiles: p50, p95, p99 in ms. latencies_ms: of every request timed, in their order.
     """
 
     route: Route
@@ -61,12 +63,20 @@ class Row:
     rank: int | None
     requests: int
     percentiles: tuple[Percentile, ...]
+    latencies_ms: tuple[float, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` has it: a percentile is null where too few requests back it."""
-        content = asdict(self)
-        del content["percentiles"]
-        return {**content, **{f"p{p.percent:g}_ms": p.value for p in self.percentiles}}
+    def to_dict(self, latencies: bool = False) -> dict[str, Any]:
+        """As `--json` has it: a percentile is null where too few requests back it.
+
+        Args:
+            latencies: with each of them, to the microsecond, as the file in `bench/` has it for `lrea compare`.
+        """
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        del content["percentiles"], content["latencies_ms"]
+        content.update({f"p{p.percent:g}_ms": p.value for p in self.percentiles})
+        ci = median_interval(self.latencies_ms)
+        content["p50_ci_ms"] = None if ci is None else list(ci)
+        return {**content, "latencies_ms": [round(ms, 3) for ms in self.latencies_ms]} if latencies else content
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,8 @@ def serve_bench(
     records = records_on(cache.store, device)
     settings = run.recipe.data
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
-    gate = run_gate(run, cache.store.layout, histories, records, visitors, pool, kernels, device)
+    layout = cache.store.layout
+    gate = run_gate(run, layout, histories, records, visitors, pool, kernels, device, cache.compression)
     long = np.clip([v.length - settings.short for v in visitors], 0, settings.long)
     np.random.default_rng(seed).shuffle(visitors)
     sets = [pool.draw(candidates) for _ in range(CANDIDATE_SETS)]
@@ -123,7 +134,7 @@ def serve_bench(
             latencies = measure(_requests(scorer, stage, route, visitors, sets), seconds, device)
             row = Row(
                 route=route,
-                method=run.recipe.model.method if route == "cache" else "full",
+                method=cache.made_by(run) if route == "cache" else "full",
                 stage=stage,
                 kernel=kernel,
                 dtype=cache.dtype if route == "cache" else "float32",
@@ -132,6 +143,7 @@ def serve_bench(
                 rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
                 requests=len(latencies),
                 percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
+                latencies_ms=tuple(latencies),
             )
             rows.append(row)
             progress(1)

@@ -9,10 +9,10 @@ import pytest
 
 from lrea_cli.data.batches import Samples, read_samples
 from lrea_cli.data.histories import Histories, open_histories
-from lrea_cli.evaluation import baselines as baselines_module
-from lrea_cli.evaluation.baselines import Baselines, count_in_history, trivial_baselines
+from lrea_cli.evaluation.baselines import Baselines, trivial_baselines
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.training.checkpoint import Run
+from tests.data.test_matches import counted
 
 
 @pytest.fixture(scope="module")
@@ -23,33 +23,6 @@ def histories(lrea_run: Run) -> Histories:
 @pytest.fixture(scope="module")
 def samples(lrea_run: Run) -> Samples:
     return read_samples(lrea_run.dataset, "test")
-
-
-def counted(samples: Samples, histories: Histories, field: str) -> list[int]:
-    """By the clock, not by `history_length`: what a user did strictly before the request."""
-    counts = []
-    for row, request in enumerate(samples.row_request):
-        start, end = histories.offsets[samples.user[request]], histories.offsets[samples.user[request] + 1]
-        wanted, now = samples.ids[field][row], samples.time[request]
-        times, values = histories.time[start:end].tolist(), histories.columns[field][start:end].tolist()
-        counts.append(sum(t < now and v == wanted for t, v in zip(times, values, strict=True)))
-    return counts
-
-
-@pytest.mark.parametrize("field", ["item", "category"])
-def test_counts_are_those_of_a_loop(samples: Samples, histories: Histories, field: str) -> None:
-    expected = counted(samples, histories, field)
-    assert sum(expected) > 0
-    assert count_in_history(samples, histories, field).tolist() == expected
-
-
-@pytest.mark.parametrize("chunk", [1, 3_000])
-def test_chunks_change_no_count(
-    samples: Samples, histories: Histories, monkeypatch: pytest.MonkeyPatch, chunk: int
-) -> None:
-    expected = count_in_history(samples, histories, "category")
-    monkeypatch.setattr(baselines_module, "CHUNK_BEHAVIORS", chunk)
-    np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
 
 
 def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Histories, lrea_run: Run) -> None:

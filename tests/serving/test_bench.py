@@ -87,8 +87,24 @@ def test_rows_say_what_they_are(bench: Bench) -> None:
         assert [(p.percent, p.have) for p in row.percentiles] == [(p, row.requests) for p in (50, 95, 99)]
         content = row.to_dict()
         assert {"p50_ms", "p95_ms", "p99_ms", "stage", "requests", "rank"} <= set(content)
-        assert "percentiles" not in content
+        assert not {"percentiles", "latencies_ms"} & set(content)
         assert content["p50_ms"] == row.percentiles[0].value
+        low, high = content["p50_ci_ms"]
+        assert low <= content["p50_ms"] <= high
+
+
+def test_the_file_keeps_latencies_to_the_microsecond(bench: Bench) -> None:
+    for row in bench.rows:
+        kept = row.to_dict(latencies=True)
+        times = kept.pop("latencies_ms")
+        assert kept == row.to_dict()
+        assert len(times) == row.requests == len(row.latencies_ms)
+        assert times == [round(ms, 3) for ms in row.latencies_ms]
+        assert max(times) > 0
+
+
+def test_too_few_requests_have_no_interval() -> None:
+    assert row("cache", "gemm", None).to_dict()["p50_ci_ms"] is None
 
 
 def test_lengths_are_those_of_the_long_parts(bench: Bench, visitors: list[Visitor]) -> None:
@@ -100,7 +116,7 @@ def test_lengths_are_those_of_the_long_parts(bench: Bench, visitors: list[Visito
 def row(route: str, kernel: str, median: float | None, stage: str = "interest") -> Row:
     latencies = [] if median is None else [median] * 20
     percentiles = tuple(percentile(latencies, p) for p in (50, 95, 99))
-    return Row(route, "m", stage, kernel, "float32", 1, "real", None, len(latencies), percentiles)  # pyright: ignore
+    return Row(route, "m", stage, kernel, "float32", 1, "real", None, len(latencies), percentiles, ())  # pyright: ignore
 
 
 def table(cached: float | None, real: float, padded: float, kernel: str = "gemm", stage: str = "interest") -> list[Row]:

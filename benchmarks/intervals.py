@@ -1,0 +1,71 @@
+"""Bootstrap of 5,000 users with 24 rows each, 1,000 draws, gated by counted pairs; the limit is 3 s for one AUC."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from lrea_cli.evaluation.delong import delong
+from lrea_cli.evaluation.statistics import DRAWS, Estimate, auc_difference, auc_estimate, gauc_estimate, user_counts
+
+USERS, ROWS, RUNS, LIMIT_SECONDS = 5_000, 24, 3, 3.0
+Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def scores(users: int, rows: int) -> Scores:
+    """Two scores, labels and users; labels depend on the user, scores are rounded so that some are equal."""
+    rng = np.random.default_rng(0)
+    owner = rng.permutation(np.repeat(np.arange(users), rows))
+    labels = (rng.random(len(owner)) < rng.uniform(0, 0.4, users)[owner]).astype(np.float32)
+    a = np.round(rng.normal(size=len(owner)) + labels, 2)
+    return a, a + 0.5 * rng.normal(size=len(owner)), labels, owner
+
+
+def gate() -> float:
+    """Largest distance of the interval's ends from those of counted pairs over the same draws."""
+    a, _, labels, owner = scores(30, 8)
+    clicked = labels > 0.5
+    worth = np.sign(a[clicked][:, None] - a[~clicked]) / 2 + 0.5
+    drawn = []
+    for counts in np.concatenate(list(user_counts(30, len(a), 0, 200))):
+        weight = counts[owner[clicked]][:, None] * counts[owner[~clicked]]
+        drawn.append((weight * worth).sum() / weight.sum())
+    found, expected = auc_estimate(a, labels, owner, 0, 200).ci, np.quantile(drawn, [0.025, 0.975], method="weibull")
+    assert found is not None
+    return float(np.abs(np.array(found) - expected).max())
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """The fastest of a few runs: others work on this machine."""
+    times = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def main() -> None:
+    distance = gate()
+    assert distance < 1e-12, distance
+    a, b, labels, owner = scores(USERS, ROWS)
+    took = {
+        "auc": seconds(lambda: auc_estimate(a, labels, owner)),
+        "auc_difference": seconds(lambda: auc_difference(a, b, labels, owner)),
+        "gauc": seconds(lambda: gauc_estimate(a, labels, owner, owner)),
+        "delong": seconds(lambda: delong([a, b], labels, owner)),
+    }
+    boot: Estimate = auc_estimate(a, labels, owner)
+    ratio = (boot.standard_error or 0.0) / float(delong([a], labels, owner)[1][0, 0]) ** 0.5
+    print(f"{platform.processor() or platform.machine()}; {USERS:,} users x {ROWS} rows, {DRAWS:,} draws")
+    for name, value in took.items():
+        print(f"{name}: {1000 * value:.0f} ms (fastest of {RUNS})")
+    print(f"standard error of the bootstrap over DeLong's: {ratio:.3f}; gate {distance:.1e}")
+    result = {"seconds": took, "limit_seconds": LIMIT_SECONDS, "gate_distance": distance, "error_ratio": ratio}
+    print(json.dumps({**result, "ok": took["auc"] < LIMIT_SECONDS}))
+
+
+if __name__ == "__main__":
+    main()

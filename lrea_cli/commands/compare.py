@@ -1,0 +1,154 @@
+"""`lrea compare`: which differences between runs, or between two serve-bench results, are more than noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lrea_cli.commands.evaluate import interval
+from lrea_cli.commands.options import Json
+from lrea_cli.console import Console, number
+from lrea_cli.errors import UserError, nearest
+from lrea_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lrea_cli.evaluation.compare import Compared, Subject
+    from lrea_cli.serving.compare import ComparedLatency
+
+Names = Annotated[list[str], typer.Argument(help="Runs or caches, the first is the base; or two serve-bench results.")]
+
+
+def compare(
+    names: Names,
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Which kept scores.")] = "test",
+    form: Annotated[
+        Literal["served", "trained"], typer.Option(help="Scores through the cache, or of the trained form.")
+    ] = "served",
+    json: Json = False,
+) -> None:
+    """Compare runs by their kept scores, or two serve-bench results by their latencies; ~ = no difference is shown.
+
+    Example: lrea compare taobao-din-1 taobao-lrea-1
+    """
+    if len(names) < 2:
+        raise UserError(f"There is nothing to compare '{names[0]}' with.", "Name a second run, or a second result.")
+    console, workspace = Console(json), Workspace.from_environment()
+    files = [name.endswith(".json") for name in names]
+    if not any(files):
+        content = _compare_scores(console, workspace, names, split, form)
+    elif all(files) and len(names) == 2:
+        content = _compare_benches(console, workspace, names)
+    elif all(files):
+        raise UserError(f"{len(names)} serve-bench results were named.", "Compare two of them.")
+    else:
+        raise UserError("Runs and serve-bench results were mixed.", "Name runs or caches only, or two .json files.")
+    console.result(content)
+
+
+def _compare_scores(
+    console: Console,
+    workspace: Workspace,
+    names: list[str],
+    split: Literal["train", "valid", "test"],
+    form: Literal["served", "trained"],
+) -> dict[str, Any]:
+    from lrea_cli.evaluation.compare import compare_scores
+
+    subjects = [_subject(workspace, name, split) for name in names]
+    found = compare_scores(subjects, form)
+    samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
+    _show_scores(console, found, f"{split}, {form} form: {samples:,} samples of {users:,} users")
+    facts = {"split": split, "form": form, "samples": samples, "users": users}
+    return {**facts, "rows": [row.to_dict() for row in found]}
+
+
+def _subject(workspace: Workspace, name: str, split: Literal["train", "valid", "test"]) -> Subject:
+    """The scores that lie in the run or the cache of this name."""
+    from lrea_cli.evaluation.compare import Subject
+    from lrea_cli.evaluation.kept import read_scores
+
+    runs, caches = ([a.name for a in workspace.all(kind)] for kind in ("runs", "caches"))
+    if name in runs and name in caches:
+        raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
+    if name in caches:
+        artifact = workspace.open("caches", name)
+        remedy = f"lrea eval --run {artifact.manifest['run']} --cache {name} --split {split}"
+        return Subject(name, read_scores(artifact.path, split, remedy), remedy)
+    if name not in runs:
+        hint = nearest(name, [*runs, *caches])
+        raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
+    artifact = workspace.open("runs", name)
+    remedy = f"lrea eval --run {name} --split {split}"
+    return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
+
+
+def _show_scores(console: Console, found: list[Compared], title: str) -> None:
+    rows = [
+        [
+            row.run,
+            row.method,
+            number(row.auc),
+            "" if row.difference is None else f"{row.difference:+.5f}",
+            "" if row.difference is None else interval(row.ci, "+.5f"),
+            "" if row.difference is None or row.resolved else "~",
+        ]
+        for row in found
+    ]
+    console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
+    limits = [row.resolvable for row in found if row.resolvable]
+    if limits:
+        low, high = min(limits), max(limits)
+        text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
+        console.say(f"smallest difference that this test set can resolve (4 times in 5, at 95%): {text}")
+
+
+def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
+    from lrea_cli.serving.compare import compare_benches, read_bench
+
+    first, second = (read_bench(_bench_path(workspace, name)) for name in names)
+    found = compare_benches(first, second)
+    if first.get("machine") != second.get("machine"):
+        console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
+    _show_benches(console, found, names)
+    console.say("intervals are of these requests; what changed on the machine between the two is in the ratio")
+    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(found)
+    if alone:
+        console.say(f"{alone} rows have no partner in the other result and were left out")
+    return {"files": names, "rows": [row.to_dict() for row in found], "unmatched_rows": alone}
+
+
+def _bench_path(workspace: Workspace, name: str) -> Path:
+    """A file as it is named, or of this name in `bench/`."""
+    folder = workspace.home / "bench"
+    for path in (Path(name), folder / name):
+        if path.is_file():
+            return path
+    hint = nearest(name, [p.name for p in folder.glob("*.json")])
+    raise UserError(f"There is no result '{name}' in {folder}{hint}.", "Make one with: lrea serve-bench")
+
+
+def _show_benches(console: Console, found: list[ComparedLatency], names: list[str]) -> None:
+    for place, name in enumerate(names):
+        console.say(f"{'AB'[place]}: {name}")
+    rows = [
+        [
+            row.stage,
+            row.route if row.length == "real" else f"{row.route} {row.length}",
+            row.kernel,
+            *(_median(row, place) for place in (0, 1)),
+            number(row.ratio, 3),
+            interval(row.ci, ".3f"),
+            "" if row.resolved else "~",
+        ]
+        for row in found
+    ]
+    columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
+    console.table(f"medians of {found[0].candidates:,} candidates, one request at a time", columns, rows)
+
+
+def _median(row: ComparedLatency, place: int) -> str:
+    """`1.23 ±2%`: half the width of the interval, over the median."""
+    value, ci = row.p50_ms[place], row.p50_ci_ms[place]
+    return f"{value:.3g}" if ci is None else f"{value:.3g} ±{50 * (ci[1] - ci[0]) / value:.1f}%"

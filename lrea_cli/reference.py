@@ -35,7 +35,12 @@ def phi(x: Array) -> Array:
 
 def score(e_t: Array, e: Array, scorer: Scorer) -> float:
     """s(e_t, e) = phi(e_t W1 + e W2 + (e_t * e) W3 + b) w_o, the joint form of Eq. 5; e_t and e (D,)."""
-    return float(phi(e_t @ scorer.W1 + e @ scorer.W2 + (e_t * e) @ scorer.W3 + scorer.b) @ scorer.w_o)
+    return float(phi(hidden(e_t, e, scorer)) @ scorer.w_o)
+
+
+def hidden(e_t: Array, e: Array, scorer: Scorer) -> Array:
+    """e_t W1 + e W2 + (e_t * e) W3 + b; (H,)."""
+    return e_t @ scorer.W1 + e @ scorer.W2 + (e_t * e) @ scorer.W3 + scorer.b
 
 
 def history_scale(n: int) -> float:
@@ -104,6 +109,22 @@ def non_negativity(E_list: Sequence[Array], W_comp: Array, W_decomp: Array) -> t
     return first, sum(second) / len(second)
 
 
+def linear_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
+    """sum_l a x_l w_o v_l with x_l the hidden layer before phi and a = (1 + slope) / 2; (D,)."""
+    interest = np.zeros_like(e_t)
+    for key, value in zip(keys, values, strict=True):
+        interest += (1 + SLOPE) / 2 * float(hidden(e_t, key, scorer) @ scorer.w_o) * value
+    return interest
+
+
+def absolute_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
+    """sum_j g |x_j| w_o v_j with g = (1 - slope) / 2; (D,)."""
+    interest = np.zeros_like(e_t)
+    for key, value in zip(keys, values, strict=True):
+        interest += (1 - SLOPE) / 2 * float(np.abs(hidden(e_t, key, scorer)) @ scorer.w_o) * value
+    return interest
+
+
 @dataclass(frozen=True)
 class ReferenceModel:
     """A checkpoint's model, one candidate at a time.
@@ -149,11 +170,13 @@ class ReferenceModel:
         W_decomp = columns_of(self.weights["long.decomp"], self.unit)
         return lrea_keys(E, W_comp), lrea_values(E, W_decomp)
 
-    def logit(self, e_t: Array, short: Array, long_interest: Array, profile: Array, n: int) -> float:
-        """MLP([e_t, u_S, u_L, e_t * u_S, e_t * u_L, <e_t, u_S>, <e_t, u_L>, profile, log(1 + n)])."""
+    def logit(
+        self, e_t: Array, short: Array, long_interest: Array, profile: Array, matches: Sequence[int], n: int
+    ) -> float:
+        """MLP([e_t, u_S, u_L, e_t * u_S, e_t * u_L, <e_t, u_S>, <e_t, u_L>, profile, log(1 + m), log(1 + n)])."""
         u_S, u_L = din(e_t, short, self.scorer("short")), long_interest
         dots = [e_t @ u_S, e_t @ u_L]
-        x = np.concatenate([e_t, u_S, u_L, e_t * u_S, e_t * u_L, dots, profile, [math.log1p(n)]])
+        x = np.concatenate([e_t, u_S, u_L, e_t * u_S, e_t * u_L, dots, profile, [math.log1p(m) for m in (*matches, n)]])
         x = self._batch_norm(x, 0)
         layer = 1
         while f"mlp.{layer + 2}.running_mean" in self.weights:

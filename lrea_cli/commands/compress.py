@@ -10,8 +10,10 @@ import typer
 
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 from lrea_cli.errors import UserError
+from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
+    from lrea_cli.evaluation.target import CurvePoint
     from lrea_cli.serving.cache import CacheInfo
     from lrea_cli.serving.records import CacheDtype
     from lrea_cli.training.checkpoint import Run
@@ -23,6 +25,18 @@ def compress(
         str | None,
         typer.Option(help="Behaviors before this time (epoch seconds or ISO); default: the end of the data."),
     ] = None,
+    compressor: Annotated[
+        CompressorName | None,
+        typer.Option(help="Make the records of a din run smaller, without training; clusters = k-means, then fitted."),
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Most rows of a compressed record.")] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="In place of --rank: the smallest whose logits deviate by at most this share of their sd."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of what a compressor draws.")] = Compression.seed,
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
     cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
     dataset: Dataset = None,
@@ -33,15 +47,23 @@ def compress(
 ) -> None:
     """Write every user's record: what serving reads in place of the history.
 
-    Example: lrea compress --dtype float16
+    Example: lrea compress --compressor clusters --target 0.03
     """
     from lrea_cli.training.checkpoint import open_run
 
+    _check(compressor, rank, target)
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
     chosen = _read_users(users) if users else None
-    info = compress_run(session, opened, dtype, parse_time(as_of), chosen, cache)
-    session.console.result(vars(info), then="lrea serve-bench")
+    instant = parse_time(as_of)
+    compression, curve = None, []
+    if compressor is not None:
+        compression = Compression(compressor, rank or 1, seed)
+        if target is not None:
+            compression, curve = _find_rank(session, opened, compression, target)
+    info = compress_run(session, opened, dtype, instant, chosen, cache, compression)
+    found = {**vars(info), "curve": [vars(point) for point in curve]}
+    session.console.result(found, then=f"lrea serve-bench; lrea eval --cache {info.cache}")
 
 
 def compress_run(
@@ -51,6 +73,7 @@ def compress_run(
     as_of: int | None,
     users: list[str] | None,
     name: str | None,
+    compression: Compression | None = None,
 ) -> CacheInfo:
     """Make a cache and show it."""
     from lrea_cli.serving.cache import compress as write_cache
@@ -59,8 +82,11 @@ def compress_run(
     chosen = dense_users(run.dataset.path, users) if users is not None else None
     name = name or session.workspace.free_name("caches", run.name)
     instant = run.dataset.end if as_of is None else as_of
-    info = write_cache(session.workspace, run, name, dtype, instant, chosen, session.device, session.console)
+    info = write_cache(
+        session.workspace, run, name, dtype, instant, chosen, session.device, session.console, compression
+    )
     rows = [
+        ["made by", info.compressor or run.recipe.model.method],
         ["users", info.users],
         ["known before", datetime.fromtimestamp(info.as_of, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")],
         ["rows a record, at most", info.rank],
@@ -70,6 +96,39 @@ def compress_run(
     ]
     session.console.table(f"cache {info.cache} of run {info.run}", ["", "value"], rows)
     return info
+
+
+def _check(compressor: str | None, rank: int | None, target: float | None) -> None:
+    """Refuse what does not go together before anything is opened.
+
+    Raises:
+        UserError: a rank or target without a compressor, a compressor without either, or both.
+    """
+    if compressor is None:
+        if rank is not None or target is not None:
+            raise UserError(
+                "--rank and --target are for a compressor; the rank of an lrea run was chosen when it was trained.",
+                f"Add --compressor, one of: {', '.join(COMPRESSOR_NAMES)}.",
+            )
+    elif (rank is None) == (target is None) and compressor != "mean":
+        given = "neither" if rank is None else "both"
+        raise UserError(f"--compressor {compressor} needs --rank or --target; {given} is given.", "Try: --target 0.03")
+
+
+def _find_rank(
+    session: Session, run: Run, compression: Compression, target: float
+) -> tuple[Compression, list[CurvePoint]]:
+    """The smallest rank within the target, and its curve as a table."""
+    from lrea_cli.evaluation.target import smallest_rank
+
+    compression, curve = smallest_rank(run, compression, target, session.device, session.console)
+    rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]
+    session.console.table(
+        f"{compression.compressor}: deviation of the logit over its sd, on validation requests (target {target:g})",
+        ["rank", "deviation", ""],
+        rows,
+    )
+    return compression, curve
 
 
 def parse_time(text: str | None) -> int | None:

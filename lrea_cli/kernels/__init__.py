@@ -14,7 +14,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from lrea_cli.kernels.folded import folded
+from lrea_cli.kernels.folded import absolute_half, folded
 from lrea_cli.kernels.gemm import gemm
 from lrea_cli.kernels.naive import naive
 from lrea_cli.kernels.weights import ScorerWeights, linear_half
@@ -25,4 +25,4 @@ Kernel = Callable[[Tensor, Tensor, Tensor, ScorerWeights, Tensor | None], Tensor
 KERNELS: dict[KernelName, Kernel] = {"naive": naive, "folded": folded, "gemm": gemm}
 SERVING_KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
 
-__all__ = ["KERNELS", "SERVING_KERNELS", "Kernel", "KernelName", "ScorerWeights", "linear_half"]
+__all__ = ["KERNELS", "SERVING_KERNELS", "Kernel", "KernelName", "ScorerWeights", "absolute_half", "linear_half"]

@@ -36,13 +36,25 @@ def folded(
     Returns:
         (B, N, D).
     """
+    linear_BND = linear_interest(candidates, keys, values, weights, linear)
+    return linear_BND + absolute_half(candidates, keys, values, weights)
+
+
+def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
+    """sum_j g |e_n W1 + k_j W2 + (e_n * k_j) W3 + b| w_o v_j: what is left without the linear half.
+
+    Args:
+        candidates: (B, N, D). keys: (B, R, D). values: (B, R, M) for any M. weights: the scorer's.
+
+    Returns:
+        (B, N, M).
+    """
     maps_BNDH = torch.cat(
         [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]],
         2,
     )
     maps_BDNH = maps_BNDH.transpose(1, 2).flatten(2)
-    absolute_BND = _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
-    return linear_interest(candidates, keys, values, weights, linear) + absolute_BND
+    return _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
 
 
 class _AbsoluteHalf(torch.autograd.Function):

@@ -1,23 +1,24 @@
-"""DIN attention as it is usually written: three products, LeakyReLU, a weighted sum; forms (B, N, R, H)."""
+"""DIN attention as it is usually written: three products, an activation, a weighted sum; forms (B, N, R, H)."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from lrea_cli.kernels.weights import SLOPE, ScorerWeights
+from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 
 def naive(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None = None
 ) -> Tensor:
-    """interest_n = sum_j phi(e_n W1 + k_j W2 + (e_n * k_j) W3 + b) w_o v_j.
+    """interest_n = sum_j phi(e_n W1 + k_j W2 + (e_n * k_j) W3 + b) w_o v_j; with `linear`, its half replaces phi's.
 
     Args:
         candidates: (B, N, D).
         keys, values: (B, R, D).
         weights: the scorer's.
-        linear: not used.
+        linear: (B, D + 1, D) = [A; a0] of a sealed summary: interest_n = e_n A + a0 + sum_j g |x_nj| w_o v_j. It is
+            that of the rows themselves, or, where a compressor made them, of the whole history.
 
     Returns:
         (B, N, D).
@@ -26,5 +27,7 @@ def naive(
     hidden_BNRH = (
         (candidates @ weights.W1)[:, :, None] + (keys @ weights.W2)[:, None] + products_BNRD @ weights.W3 + weights.b
     )
-    scores_BNR = leaky_relu(hidden_BNRH, SLOPE) @ weights.w_o
-    return scores_BNR @ values
+    if linear is None:
+        return leaky_relu(hidden_BNRH, SLOPE) @ weights.w_o @ values
+    absolute_BNR = hidden_BNRH.abs() @ ((1 - SLOPE) / 2 * weights.w_o)
+    return linear_interest(candidates, keys, values, weights, linear) + absolute_BNR @ values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import torch
 
 from lrea_cli.data.histories import open_histories
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.features import Features
-from lrea_cli.methods import LongInterest
+from lrea_cli.model import CTRModel
 from lrea_cli.progress import Reporter
+from lrea_cli.recipe import Compression, CompressorName
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.serving.records import CacheDtype, RecordFormat
 from lrea_cli.serving.store import INDEX, RecordStore, RecordWriter
+from lrea_cli.serving.summarizer import Summarizer, summarizer_of
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Artifact, Workspace, require_intact, require_made_from, write_manifest
 
@@ -29,11 +30,13 @@ class CacheInfo:
     """What `compress` made.
 
     Args:
+        compressor: of a din run; None where the method itself makes the records.
         rank: most pseudo items of a record. bytes_per_user: mean. as_of: epoch seconds.
     """
 
     run: str
     cache: str
+    compressor: CompressorName | None
     users: int
     rank: int
     dtype: CacheDtype
@@ -45,31 +48,40 @@ class CacheInfo:
 
 @dataclass(frozen=True)
 class Cache:
-    """An opened cache."""
+    """An opened cache; `compression` is None where the run's method made the records."""
 
     artifact: Artifact
     store: RecordStore
     as_of: int
     dtype: CacheDtype
+    compression: Compression | None
     bytes_per_user: float
     ms_per_user: float
+
+    def made_by(self, run: Run) -> str:
+        """The compressor, or the run's method."""
+        return self.compression.compressor if self.compression else run.recipe.model.method
 
 
 def summarize_into(
     writer: RecordWriter,
-    method: LongInterest,
-    features: Features,
+    model: CTRModel,
+    summarize: Summarizer,
     keys: Sequence[int] | np.ndarray,
+    users: np.ndarray,
     long: HistoryIds,
     device: torch.device,
 ) -> np.ndarray:
     """Summarize histories in float64, seal them in the writer's dtype, and append them under their keys.
 
+    Args:
+        keys: (B,) of the records. users: (B,) whose histories they are.
+
     Returns:
         (B,) rows in use of each record.
     """
-    behaviors = features.behaviors(long.to(device))
-    sealed = method.seal(method.summarize(behaviors.double()), writer.layout.torch_dtype)
+    summary = summarize(model.features.behaviors(long.to(device)), users)
+    sealed = model.long.seal(summary, writer.layout.torch_dtype)
     writer.add(keys, sealed)
     return sealed.rows.cpu().numpy()
 
@@ -83,15 +95,19 @@ def compress(
     users: np.ndarray | None,
     device: torch.device,
     reporter: Reporter,
+    compression: Compression | None = None,
 ) -> CacheInfo:
     """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
 
     Args:
         users: dense user numbers; None = all. as_of: epoch seconds.
+        compression: of a din run; None = the method's own records.
 
     Raises:
-        UserError: the name is taken. LreaError: a value does not fit `dtype`, or there are no users.
+        UserError: the name is taken, or a compressor was asked for and the run is not a din.
+        LreaError: a value does not fit `dtype`, or there are no users.
     """
+    summarize = summarizer_of(run, compression)
     histories = open_histories(run.dataset)
     wanted = np.arange(histories.users) if users is None else np.unique(users)
     if not len(wanted):
@@ -108,13 +124,14 @@ def compress(
         ):
             for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
                 long = histories.newest(wanted[part], lengths[part], settings.short, settings.long)
-                rows = summarize_into(writer, run.model.long, run.model.features, wanted[part], long, device)
+                rows = summarize_into(writer, run.model, summarize, wanted[part], wanted[part], long, device)
                 rank, size = max(rank, int(rows.max())), size + sum(layout.bytes_of(int(r)) for r in rows)
                 progress(len(part))
         seconds = time.perf_counter() - started
         info = CacheInfo(
             run.name,
             name,
+            compression.compressor if compression else None,
             len(wanted),
             rank,
             dtype,
@@ -123,7 +140,12 @@ def compress(
             1000 * seconds / len(wanted),
             seconds,
         )
-        content = {"made_from": run.artifact.sha256, "layout": layout.to_dict(), "device": str(device)}
+        content = {
+            "made_from": run.artifact.sha256,
+            "layout": layout.to_dict(),
+            "compression": asdict(compression) if compression else None,
+            "device": str(device),
+        }
         write_manifest(folder, "caches", {**vars(info), **content})
     return info
 
@@ -139,8 +161,21 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     require_intact(artifact, INDEX)
     manifest = artifact.manifest
     layout = RecordFormat.from_dict(manifest["layout"])
-    store = RecordStore(artifact.path, layout, run.model.long.summary_type)
-    return Cache(artifact, store, manifest["as_of"], layout.dtype, manifest["bytes_per_user"], manifest["ms_per_user"])
+    return Cache(
+        artifact,
+        RecordStore(artifact.path, layout, run.model.long.summary_type),
+        manifest["as_of"],
+        layout.dtype,
+        compression_of(artifact),
+        manifest["bytes_per_user"],
+        manifest["ms_per_user"],
+    )
+
+
+def compression_of(artifact: Artifact) -> Compression | None:
+    """How a cache was compressed; None where the run's method made its records."""
+    made = artifact.manifest["compression"]
+    return Compression(**made) if made else None
 
 
 def find_cache(workspace: Workspace, run: Run) -> str | None:

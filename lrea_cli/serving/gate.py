@@ -12,11 +12,11 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lrea_cli import reference
+from lrea_cli import reference, reference_compressors
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
-from lrea_cli.recipe import Recipe
+from lrea_cli.recipe import Compression, Recipe
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.cache import summarize_into
 from lrea_cli.serving.candidates import CandidatePool
@@ -24,6 +24,7 @@ from lrea_cli.serving.records import RecordFormat
 from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore, RecordWriter
+from lrea_cli.serving.summarizer import SHARED_PROBES, probe_ids, summarizer_of
 from lrea_cli.training.checkpoint import Run
 
 TOLERANCE = 1e-5
@@ -56,6 +57,7 @@ def run_gate(
     pool: CandidatePool,
     kernels: Sequence[KernelName],
     device: torch.device,
+    compression: Compression | None = None,
 ) -> GateResult:
     """Compare records, interests and final logits of 64 users, 8 candidates each, with the float64 loops.
 
@@ -64,6 +66,7 @@ def run_gate(
 
     Args:
         visitors: users of the cache, with the behaviors known when it was made.
+        compression: how the cache was made from a din run; None where its method makes the records.
 
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number.
@@ -72,7 +75,7 @@ def run_gate(
     chosen = _choose(visitors, wanted)
     needed = sorted(wanted - {v.length for v in chosen})
     errors: list[tuple[float, str]] = []
-    check = _Check(run, layout, pool, kernels, device)
+    check = _Check(run, layout, pool, kernels, device, compression)
     errors += check(histories, records, chosen)
     with tempfile.TemporaryDirectory(prefix="lrea-gate-") as folder, torch.inference_mode():
         made = _made_histories(histories, needed)
@@ -81,7 +84,7 @@ def run_gate(
         long = made.newest(keys, np.diff(made.offsets), run.recipe.data.short, run.recipe.data.long)
         with RecordWriter(Path(folder), layout) as writer:
             if len(keys):
-                summarize_into(writer, run.model.long, run.model.features, keys, long, device)
+                summarize_into(writer, run.model, summarizer_of(run, compression), keys, keys, long, device)
         with RecordStore(Path(folder), layout, run.model.long.summary_type) as store:
             errors += check(made, records_on(store, device), visitors_made)
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
@@ -104,9 +107,11 @@ class _Check:
         pool: CandidatePool,
         kernels: Sequence[KernelName],
         device: torch.device,
+        compression: Compression | None,
     ) -> None:
         self.run, self.layout, self.pool, self.kernels, self.device = run, layout, pool, kernels, device
         self.reference = reference_model(run)
+        self.twin = None if compression is None else CompressorTwin.of(run, self.reference, compression)
 
     def __call__(self, histories: Histories, records: Records, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
         errors = []
@@ -121,19 +126,30 @@ class _Check:
 
     def _expected(self, histories: Histories, user: Visitor, ids: CandidateIds) -> dict[str, np.ndarray]:
         ref, settings = self.reference, self.run.recipe.data
+        counted = self.run.model.match_counters
         read = min(user.length, settings.short + settings.long)
         rows = [ref.vector(_ids_at(histories, user, back), ref.item_fields) for back in range(read)]
         newest_first = np.array(rows).reshape(read, self.run.model.features.width)
         short, long = newest_first[: settings.short], newest_first[settings.short :]
-        keys, values = (self._rounded(r) for r in ref.pseudo_items(long))
+        correction = None
+        if self.twin is None:
+            keys, values = (self._rounded(r) for r in ref.pseudo_items(long))
+        else:
+            made = self.twin.rows(long, user.key)
+            keys, values, correction = self._rounded(made.keys), self._rounded(made.values), made.correction
         found: dict[str, list[np.ndarray | float]] = {"interest": [], "full attention": [], "logit": []}
         for position in range(ids.mask.shape[1]):
             e_t = ref.vector(_row(ids.ids, position), ref.item_fields)
-            interest = reference.attention(e_t, keys, values, ref.scorer("long"))
+            if self.twin is None:
+                interest = reference.attention(e_t, keys, values, ref.scorer("long"))
+            else:
+                rows = reference_compressors.Rows(keys, values, correction)
+                interest = reference_compressors.interest(e_t, long, rows, ref.scorer("long"))
             profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
             found["interest"].append(interest)
             found["full attention"].append(reference.din(e_t, long, ref.scorer("long")))
-            found["logit"].append(ref.logit(e_t, short, interest, profile, user.length))
+            matches = [_matches(histories, user, name, int(ids.ids[name][0, position])) for name in counted]
+            found["logit"].append(ref.logit(e_t, short, interest, profile, matches, user.length))
         return {name: np.array(rows) for name, rows in found.items()} | {"keys": keys, "values": values}
 
     def _rounded(self, rows: np.ndarray) -> np.ndarray:
@@ -176,6 +192,29 @@ def reference_model(run: Run) -> reference.ReferenceModel:
     )
 
 
+@dataclass(frozen=True)
+class CompressorTwin:
+    """The slow twin of a compressor, with the probes as the reference sees them."""
+
+    compression: Compression
+    probes: np.ndarray
+    scorer: reference.Scorer
+
+    @classmethod
+    def of(cls, run: Run, ref: reference.ReferenceModel, compression: Compression) -> CompressorTwin:
+        """Embed the probes with the reference's own tables."""
+        columns = probe_ids(run.dataset, compression.seed)
+        ids = [{name: int(column[t]) for name, column in columns.items()} for t in range(SHARED_PROBES)]
+        return cls(compression, np.array([ref.vector(i, ref.item_fields) for i in ids]), ref.scorer("long"))
+
+    def rows(self, long: np.ndarray, user: int) -> reference_compressors.Rows:
+        """What the record of a user with the real long behaviors (n, D) must hold."""
+        made = self.compression
+        return reference_compressors.compress(
+            made.compressor, long, made.rank, made.seed, user, self.probes, self.scorer
+        )
+
+
 def _lengths_needed(recipe: Recipe) -> set[int]:
     """Empty, one behavior, one long behavior, as many long ones as the rank and one more, and full."""
     short, full = recipe.data.short, recipe.data.short + recipe.data.long
@@ -206,6 +245,11 @@ def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
     """Ids of the behavior that is `back` steps before the newest known one."""
     place = int(histories.offsets[user.key]) + user.length - 1 - back
     return {name: int(column[place]) for name, column in histories.columns.items()}
+
+
+def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
+    """Known behaviors of the user with the value."""
+    return sum(_ids_at(histories, user, back)[field] == value for back in range(user.length))
 
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:

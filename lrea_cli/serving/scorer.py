@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lrea_cli.data.histories import Histories
+from lrea_cli.data.matches import count_matches
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe import DataSettings
@@ -82,7 +83,17 @@ class RequestScorer:
         """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)
-        return self.model.score(candidates, long_interest, short, ids, length)
+        counted = replace(ids, matches=self._matches(user, ids)) if self.model.match_counters else ids
+        return self.model.score(candidates, long_interest, short, counted, length)
+
+    def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:
+        """Live match counters (1, N) of each counted field."""
+        found = {}
+        for name in self.model.match_counters:
+            values = ids.ids[name][0].cpu().numpy()
+            counts = count_matches(self.histories, user.key, user.length, name, values)
+            found[name] = torch.from_numpy(counts)[None].to(self.device)
+        return found
 
     def long_ids(self, user: Visitor) -> HistoryIds:
         """Ids (1, n) of the user's long sequence."""

@@ -22,8 +22,10 @@ from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.progress import Silent
+from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
 from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving import gate as gate_module
+from lrea_cli.serving import scorer as scorer_module
 from lrea_cli.serving import store as store_module
 from lrea_cli.serving.cache import Cache, compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
@@ -55,10 +57,16 @@ def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
     return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
-def make_cache(run: Run, folder: Path, dtype: CacheDtype = "float32", users: Sequence[int] | None = None) -> Cache:
+def make_cache(
+    run: Run,
+    folder: Path,
+    dtype: CacheDtype = "float32",
+    users: Sequence[int] | None = None,
+    compression: Compression | None = None,
+) -> Cache:
     workspace = Workspace(folder)
     chosen = None if users is None else np.array(users)
-    compress(workspace, run, "cache", dtype, run.dataset.end, chosen, CPU, Silent())
+    compress(workspace, run, "cache", dtype, run.dataset.end, chosen, CPU, Silent(), compression)
     return open_cache(workspace, run, "cache")
 
 
@@ -66,7 +74,8 @@ def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resi
     histories = open_histories(run.dataset)
     records = ResidentRecords(cache.store, CPU) if resident else cache.store
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
-    return run_gate(run, cache.store.layout, histories, records, visitors_of(run, cache), pool, kernels, CPU)
+    visitors = visitors_of(run, cache)
+    return run_gate(run, cache.store.layout, histories, records, visitors, pool, kernels, CPU, cache.compression)
 
 
 # what is right passes
@@ -100,12 +109,20 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "din-short"},
         {"method": "lrea", "hidden": (5,)},
         {"method": "lrea", "hidden": (6, 5, 4)},
+        {"method": "mean", "match_counters": ("item", "category")},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
 def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, object], dtype: CacheDtype) -> None:
     run = make_run(**settings)
     assert gate(run, make_cache(run, tmp_path, dtype)).passed
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("name", COMPRESSOR_NAMES)
+def test_every_compressor_passes(din_run: Run, tmp_path: Path, name: CompressorName, dtype: CacheDtype) -> None:
+    cache = make_cache(din_run, tmp_path, dtype, compression=Compression(name, 5))
+    assert gate(din_run, cache, BOTH).passed
 
 
 def test_records_in_memory_pass(lrea_run: Run, tmp_path: Path) -> None:
@@ -197,6 +214,20 @@ def test_one_row_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path, f
     cache = make_cache(lrea_run, tmp_path, dtype)
     user = spoil(lrea_run, cache, field, 1.01)
     refused(lrea_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
+
+
+@pytest.mark.parametrize("field", ["keys", "values", "linear"])
+def test_one_row_of_one_compressed_record_off_by_a_percent(din_run: Run, tmp_path: Path, field: str) -> None:
+    cache = make_cache(din_run, tmp_path, compression=Compression("clusters", 5))
+    user = spoil(din_run, cache, field, 1.01)
+    refused(din_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
+
+
+@pytest.mark.parametrize("changed", [{"rank": 4}, {"seed": 1}, {"compressor": "random"}])
+def test_records_made_by_another_compression(din_run: Run, tmp_path: Path, changed: dict) -> None:
+    made = Compression("clusters", 5)
+    cache = replace(make_cache(din_run, tmp_path, compression=made), compression=replace(made, **changed))
+    refused(din_run, cache, r"\w+")
 
 
 def test_keys_that_hardly_change_the_interest(lrea_run: Run, tmp_path: Path) -> None:
@@ -297,9 +328,17 @@ def test_a_window_shifted_by_one(lrea_run: Run, tmp_path: Path, monkeypatch: pyt
     refused(lrea_run, make_cache(lrea_run, tmp_path), "logit" if moved == "short" else r"\w+")
 
 
+def test_a_counter_off_by_one(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(method="mean", match_counters=("category",))
+    cache = make_cache(run, tmp_path)
+    right = scorer_module.count_matches
+    monkeypatch.setattr(scorer_module, "count_matches", lambda *args: right(*args) + 1)
+    refused(run, cache, "logit")
+
+
 def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unmasked(self: Features, history: HistoryIds):
-        vectors = self._item_vectors(history.ids)
+        vectors = self.item_vectors(history.ids)
         return lrea_cli.methods.base.Behaviors(vectors, torch.ones_like(history.mask), history.ids["item"])
 
     monkeypatch.setattr(Features, "behaviors", unmasked)

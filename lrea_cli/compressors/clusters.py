@@ -1,0 +1,165 @@
+"""Content-adaptive absorption: pseudo items are clusters of a user's behaviors, fitted to what full attention gives.
+
+One-hot columns per user are LREA whose values lose nothing (both forms then agree for any phi); here the columns come
+from the content in place of the position. Everything is made from a trained din, offline, with no training of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.compressors.base import Compressor, uniforms
+from lrea_cli.compressors.kmeans import kmeans, membership
+from lrea_cli.kernels import ScorerWeights, absolute_half
+from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.sequence import Behaviors, PseudoItems
+
+G = (1 - SLOPE) / 2
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What clusters are made of; each choice is shown to pay by a row of docs/results.md.
+
+    Args:
+        metric: of k-means: `scorer` = how much the scores react, `plain` = Euclidean.
+        correction: keep in `linear` what members differ by where a hidden unit has one sign.
+        fit: fit the values on probes. ridge: pull toward the members' sums, as a share of the mean squared score.
+        own_probes: behaviors of the user among the probes; the shared ones come from outside.
+    """
+
+    metric: Literal["scorer", "plain"] = "scorer"
+    correction: bool = True
+    fit: bool = True
+    ridge: float = 0.1
+    own_probes: int = 24
+
+
+VARIANTS = {
+    "plain metric": Choices(metric="plain"),
+    "no correction": Choices(correction=False),
+    "values not fitted": Choices(fit=False),
+    "neither": Choices(correction=False, fit=False),
+    "ridge .01": Choices(ridge=0.01),
+    "ridge 1": Choices(ridge=1.0),
+    "no own probes": Choices(own_probes=0),
+}
+"""One choice changed at a time: what a sweep sets against the default."""
+
+
+class Clusters(Compressor):
+    """k-means of a history in the scorer's metric; keys = centroids, values = sums of members, then two corrections.
+
+    1. Where a hidden unit has one sign over a cluster, |x| is affine in the behavior, so what its members differ by
+       can be kept exactly in `linear`: with omega_jh = g w_oh mean_t sign(x_h(t, k_j)) over the probes t,
+
+           A += sum_l diag(W3 omega_j(l)) (e_l - k_j(l))^T v_l,   a0 += sum_l ((e_l - k_j(l)) . W2 omega_j(l)) v_l
+
+    2. The values are fitted to what full attention gives on the probes T, by least squares with a ridge:
+
+           V = argmin || s_abs(T, E) c E - correction(T) - s_abs(T, K) V ||^2 + mu || V - member sums ||^2
+
+    With as many rows as distinct behaviors both corrections vanish, and the interest is that of full attention.
+    """
+
+    name = "clusters"
+
+    def __init__(
+        self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, choices: Choices | None = None
+    ) -> None:
+        super().__init__(attention, rank, seed, probes_TD)
+        self.choices = choices or Choices()
+
+    def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
+        """(B, R, D); clusters without a member are dropped."""
+        weights = self.attention.weights.to(torch.float64)
+        E, V = behaviors.vectors, scaled_values(behaviors)
+        draws = torch.from_numpy(uniforms(self.seed, users, self.rank + self.choices.own_probes)).to(E.device)
+        points = E @ scorer_metric(weights, self.probes_TD) if self.choices.metric == "scorer" else E
+        owner = kmeans(points, behaviors.mask, draws[:, : self.rank])
+        members_BLR = membership(owner, behaviors.mask, self.rank)
+        size_BR = members_BLR.sum(1)
+        keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
+        values = members_BLR.transpose(1, 2) @ V
+        probes = self._probes(behaviors, draws[:, self.rank :])
+        correction = None
+        if self.choices.correction:
+            correction = sign_correction(probes, behaviors, keys, members_BLR, weights)
+        if self.choices.fit:
+            ridge = self.choices.ridge
+            values = fitted_values(probes, behaviors, keys, values, size_BR > 0, correction, weights, ridge)
+        return _without_empty(keys, values, size_BR > 0, correction)
+
+    def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
+        """(B, T, D): the shared candidates, and behaviors of the user's own, drawn with replacement."""
+        own = (draws * behaviors.lengths[:, None]).long().clamp(max=behaviors.mask.shape[1] - 1)
+        index = own[..., None].expand(-1, -1, behaviors.vectors.shape[2])
+        shared = self.probes_TD.to(behaviors.vectors).expand(len(own), -1, -1)
+        return torch.cat([shared, behaviors.vectors.gather(1, index)], 1)
+
+
+def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
+    """(D, D): a map M of behaviors after which distances are differences of the scorer's weighted pre-activations.
+
+    |(k - k') M|^2 = mean_t sum_h w_oh^2 ((k - k') (W2 + diag(t) W3))_h^2 over the probes t.
+    """
+    maps_TDH = (weights.W2 + probes_TD.to(weights.W2)[..., None] * weights.W3) * weights.w_o
+    squared = torch.einsum("tdh,teh->de", maps_TDH, maps_TDH) / len(maps_TDH)
+    values, vectors = torch.linalg.eigh(squared)
+    return vectors * values.clamp(min=0).sqrt()
+
+
+def sign_correction(
+    probes: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
+) -> Tensor:
+    """(B, D + 1, D): what members differ by from their key, where each hidden unit keeps its mean sign."""
+    omega_BRH = mean_signs(probes, keys, weights) * (G * weights.w_o)
+    slopes_BLD = members_BLR @ (omega_BRH @ weights.W3.T)
+    offsets_BLD = members_BLR @ (omega_BRH @ weights.W2.T)
+    apart = (behaviors.vectors - members_BLR @ keys) * behaviors.mask[..., None]
+    both = torch.cat([apart * slopes_BLD, (apart * offsets_BLD).sum(2, keepdim=True)], 2)
+    return both.transpose(1, 2) @ scaled_values(behaviors)
+
+
+def mean_signs(probes: Tensor, keys: Tensor, weights: ScorerWeights) -> Tensor:
+    """(B, R, H): mean over the probes of the sign of each hidden unit at each key."""
+    signs = keys.new_zeros(*keys.shape[:2], len(weights.w_o))
+    for probe in probes.unbind(1):
+        maps_BDH = weights.W2 + probe[..., None] * weights.W3
+        signs += torch.baddbmm((probe @ weights.W1 + weights.b)[:, None], keys, maps_BDH).sign_()
+    return signs / probes.shape[1]
+
+
+def fitted_values(
+    probes: Tensor,
+    behaviors: Behaviors,
+    keys: Tensor,
+    sums: Tensor,
+    used_BR: Tensor,
+    correction: Tensor | None,
+    weights: ScorerWeights,
+    ridge: float,
+) -> Tensor:
+    """(B, R, D) values by ridge regression on the probes; the ridge is a share of the mean squared score of a key."""
+    identity = torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
+    scores_BTR = absolute_half(probes, keys, identity * used_BR[:, None].to(keys.dtype), weights)
+    wanted_BTD = absolute_half(probes, behaviors.vectors, scaled_values(behaviors), weights)
+    if correction is not None:
+        wanted_BTD = wanted_BTD - torch.baddbmm(correction[:, -1:], probes, correction[:, :-1])
+    gram = scores_BTR.transpose(1, 2) @ scores_BTR
+    pull = ridge * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
+    change = scores_BTR.transpose(1, 2) @ (wanted_BTD - scores_BTR @ sums)
+    return sums + torch.linalg.solve(gram + pull * identity, change)
+
+
+def _without_empty(keys: Tensor, values: Tensor, used_BR: Tensor, correction: Tensor | None) -> PseudoItems:
+    """Clusters with members first, in their order; the rest zero."""
+    order = (~used_BR).long().argsort(dim=1, stable=True)[..., None].expand_as(keys)
+    kept = used_BR[..., None].to(keys.dtype)
+    return PseudoItems((keys * kept).gather(1, order), (values * kept).gather(1, order), used_BR.sum(1), correction)

@@ -1,0 +1,53 @@
+"""k-means of many histories at once: a seeded k-means++ start (Arthur and Vassilvitskii 2007), then Lloyd's steps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STEPS = 8
+"""Of Lloyd's; most histories have settled by then."""
+
+
+def kmeans(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
+    """Assign the real points of each history to one of R clusters.
+
+    Args:
+        points: (B, L, C) float64. mask: (B, L) bool. uniforms: (B, R) in [0, 1), one for each centroid to draw.
+
+    Returns:
+        (B, L) cluster numbers in 0 .. R - 1; meaningless where masked. R distinct points or fewer: one cluster each.
+    """
+    centroids = _plus_plus(points, mask, uniforms)
+    for _ in range(STEPS):
+        members = membership(nearest(points, centroids), mask, uniforms.shape[1])
+        size = members.sum(1)[..., None]
+        moved = members.transpose(1, 2) @ points / size.clamp(min=1)
+        centroids = torch.where(size > 0, moved, centroids)
+    return nearest(points, centroids)
+
+
+def membership(owner: Tensor, mask: Tensor, rank: int) -> Tensor:
+    """(B, L, R) float64 with 1 where a real point belongs to a cluster."""
+    return torch.nn.functional.one_hot(owner, rank).double() * mask[..., None]
+
+
+def nearest(points: Tensor, centroids: Tensor) -> Tensor:
+    """(B, L): the nearest centroid of each point, the first of equally near ones."""
+    scores = torch.baddbmm(centroids.square().sum(-1)[:, None], points, centroids.transpose(1, 2), alpha=-2)
+    return scores.argmin(-1)
+
+
+def _plus_plus(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
+    """(B, R, C): the first centroid uniformly among real points, each next by its squared distance to the others."""
+    weight = mask.double()
+    chosen = []
+    distance = torch.full_like(weight, torch.inf)
+    for draw in uniforms.unbind(1):
+        total = weight.cumsum(1)
+        place = torch.searchsorted(total, (draw * total[:, -1])[:, None], right=True).clamp(max=mask.shape[1] - 1)
+        centroid = points.gather(1, place[..., None].expand(-1, -1, points.shape[2]))
+        chosen.append(centroid)
+        distance = torch.minimum(distance, (points - centroid).square().sum(-1))
+        weight = distance * mask
+    return torch.cat(chosen, 1)

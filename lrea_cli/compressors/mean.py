@@ -1,0 +1,19 @@
+"""One row whatever the rank: the control that says whether more than one row pays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrea_cli.compressors.base import Compressor
+from lrea_cli.methods.mean import pooled
+from lrea_cli.sequence import Behaviors, PseudoItems
+
+
+class Mean(Compressor):
+    """key = mean of E, value = c(n) times its sum, as in the method `mean`."""
+
+    name = "mean"
+
+    def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
+        """(B, 1, D)."""
+        return pooled(behaviors)

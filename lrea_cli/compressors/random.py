@@ -1,0 +1,29 @@
+"""R behaviors drawn at random: the control that says whether choosing them pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lrea_cli.attention import scaled_values
+from lrea_cli.compressors.base import Compressor, uniforms
+from lrea_cli.sequence import Behaviors, PseudoItems
+
+
+class Random(Compressor):
+    """keys = R of E without replacement, values = c(n) times the same; of the others only the linear half is left."""
+
+    name = "random"
+
+    def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
+        """The R real behaviors with the smallest draws, in the order of the history."""
+        length = behaviors.mask.shape[1]
+        draws_BL = torch.from_numpy(uniforms(self.seed, users, length)).to(behaviors.mask.device)
+        draws_BL = draws_BL.masked_fill(~behaviors.mask, 2.0)
+        chosen_BR = draws_BL.topk(min(self.rank, length), largest=False).indices.sort(1).values
+        index_BRD = chosen_BR[..., None].expand(-1, -1, behaviors.vectors.shape[2])
+        return PseudoItems(
+            behaviors.vectors.gather(1, index_BRD),
+            scaled_values(behaviors).gather(1, index_BRD),
+            behaviors.lengths.clamp(max=self.rank),
+        )

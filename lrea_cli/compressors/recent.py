@@ -1,0 +1,20 @@
+"""The newest R behaviors as they are: the control that says whether older ones matter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrea_cli.attention import scaled_values
+from lrea_cli.compressors.base import Compressor
+from lrea_cli.sequence import Behaviors, PseudoItems
+
+
+class Recent(Compressor):
+    """keys = E[:R], values = c(n) E[:R]; of older behaviors only the linear half is left."""
+
+    name = "recent"
+
+    def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
+        """The first R rows: histories are newest first."""
+        rows = behaviors.lengths.clamp(max=self.rank)
+        return PseudoItems(behaviors.vectors[:, : self.rank], scaled_values(behaviors)[:, : self.rank], rows)

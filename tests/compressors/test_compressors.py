@@ -1,0 +1,220 @@
+"""One contract for all compressors, against the slow twins; and what clusters promise beyond it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lrea_cli import reference, reference_compressors
+from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.compressors import COMPRESSORS, Compressor
+from lrea_cli.compressors.base import uniforms
+from lrea_cli.compressors.clusters import Choices, Clusters
+from lrea_cli.kernels import KERNELS, weights
+from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.sequence import Behaviors, PseudoItems
+
+D, L, T, SEED = 6, 30, 10, 3
+LENGTHS = (0, 1, 5, 12, L, 25)
+DISTINCT = 12
+USERS = np.array([5, 9, 0, 3, 77, 2])
+
+every_compressor = pytest.mark.parametrize("name", COMPRESSORS)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.inference_mode():
+        yield
+
+
+def attention() -> Attention:
+    torch.manual_seed(1)
+    made = Attention(D)
+    made.b.copy_(0.3 * torch.randn(len(made.b)))
+    return made
+
+
+def histories() -> Behaviors:
+    """Histories of few distinct behaviors, but the full one, whose behaviors all differ."""
+    generator = torch.Generator().manual_seed(2)
+    mask = torch.arange(L) < torch.tensor(LENGTHS)[:, None]
+    item = torch.randint(0, DISTINCT, mask.shape, generator=generator)
+    vectors = (0.7 * torch.randn(DISTINCT, D, generator=generator))[item]
+    vectors[4] = 0.7 * torch.randn(L, D, generator=generator)
+    return Behaviors(vectors * mask[..., None], mask, item)
+
+
+PROBES = 0.7 * torch.randn(T, D, generator=torch.Generator().manual_seed(4))
+
+
+def make(name: str, rank: int, choices: Choices | None = None) -> Compressor:
+    if choices is not None:
+        return Clusters(attention(), rank, SEED, PROBES, choices)
+    return COMPRESSORS[name](attention(), rank, SEED, PROBES)
+
+
+def candidates(count: int = 7) -> Tensor:
+    return torch.randn(len(LENGTHS), count, D, generator=torch.Generator().manual_seed(5)).double()
+
+
+def served(pseudo: PseudoItems, asked: Tensor) -> Tensor:
+    """What serving computes of a float64 record."""
+    return KERNELS["gemm"](asked, pseudo.keys, pseudo.values, attention().weights.to(torch.float64), pseudo.linear)
+
+
+def full(asked: Tensor, seen: Behaviors) -> Tensor:
+    exact = seen.double()
+    scorer = attention().weights.to(torch.float64)
+    return KERNELS["naive"](asked, exact.vectors, scaled_values(exact), scorer, None)
+
+
+def scorer() -> reference.Scorer:
+    return reference.Scorer(*(w.numpy().astype(float) for w in vars(attention().weights).values()))
+
+
+def test_the_command_line_knows_every_compressor() -> None:
+    assert tuple(COMPRESSORS) == COMPRESSOR_NAMES
+
+
+@every_compressor
+@pytest.mark.parametrize("rank", [1, 4, 9, 16])
+def test_rows_are_those_of_the_slow_twin(name: str, rank: int) -> None:
+    seen, asked = histories(), candidates()
+    found = make(name, rank)(seen, USERS)
+    interests = served(found, asked)
+    for b, user in enumerate(USERS.tolist()):
+        E = seen.vectors[b][seen.mask[b]].numpy().astype(float)
+        rows = reference_compressors.compress(name, E, rank, SEED, user, PROBES.numpy().astype(float), scorer())
+        assert int(found.rows[b]) == len(rows.keys) <= max(rank, 1)
+        np.testing.assert_allclose(found.keys[b, : len(rows.keys)], rows.keys, atol=1e-10)
+        np.testing.assert_allclose(found.values[b, : len(rows.keys)], rows.values, atol=1e-9)
+        for n, e_t in enumerate(asked[b].numpy()):
+            expected = reference_compressors.interest(e_t, E, rows, scorer())
+            np.testing.assert_allclose(interests[b, n], expected, atol=1e-9)
+
+
+@every_compressor
+def test_rows_past_the_end_are_zero(name: str) -> None:
+    found = make(name, 9)(histories(), USERS)
+    unused = torch.arange(found.keys.shape[1]) >= found.rows[:, None]
+    assert not found.values[unused].any()
+    assert int(found.rows[0]) == 0
+    assert found.linear is not None
+    assert not found.linear[0].any()
+
+
+@every_compressor
+def test_padding_and_what_stands_in_it_change_nothing(name: str) -> None:
+    seen = histories()
+    found = make(name, 4)(seen, USERS)
+    wider = Behaviors(
+        torch.nn.functional.pad(seen.vectors, (0, 0, 0, 7)),
+        torch.nn.functional.pad(seen.mask, (0, 7)),
+        torch.nn.functional.pad(seen.item, (0, 7)),
+    )
+    again = make(name, 4)(wider, USERS)
+    torch.testing.assert_close(served(again, candidates()), served(found, candidates()), rtol=1e-10, atol=1e-11)
+
+
+@every_compressor
+def test_a_user_is_compressed_alike_in_any_batch(name: str) -> None:
+    seen = histories()
+    whole = make(name, 4)(seen, USERS)
+    order = np.array([4, 2])
+    part = Behaviors(seen.vectors[order], seen.mask[order], seen.item[order])
+    found = make(name, 4)(part, USERS[order])
+    torch.testing.assert_close(found.keys, whole.keys[order], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.values, whole.values[order], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["random", "clusters"])
+def test_seed_and_user_decide_what_is_drawn(name: str) -> None:
+    seen = histories()
+    base = make(name, 4)(seen, USERS).keys[4]
+    assert torch.equal(make(name, 4)(seen, USERS).keys[4], base)
+    assert not torch.equal(make(name, 4)(seen, USERS + 1).keys[4], base)
+    other = COMPRESSORS[name](attention(), 4, SEED + 1, PROBES)(seen, USERS).keys[4]
+    assert not torch.equal(other, base)
+
+
+@every_compressor
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.25, 1.0])
+def test_the_linear_half_is_exact_at_any_rank(name: str, slope: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against loops in float64, for keys and values of any kind; at slope 1 nothing else is left."""
+    monkeypatch.setattr(weights, "SLOPE", slope)
+    monkeypatch.setattr(reference, "SLOPE", slope)
+    generator = torch.Generator().manual_seed(6)
+    keys, values = (torch.randn(2, 9, D, generator=generator, dtype=torch.float64) for _ in range(2))
+    linear = weights.linear_half(keys, values, attention().weights.to(torch.float64))
+    asked = candidates()
+    for b in range(2):
+        for e_t in asked[b].numpy():
+            expected = reference.linear_half(e_t, keys[b].numpy(), values[b].numpy(), scorer())
+            np.testing.assert_allclose(e_t @ linear[b, :-1].numpy() + linear[b, -1].numpy(), expected, atol=1e-10)
+    if slope == 1:
+        seen = histories()
+        for module in ("folded", "gemm", "naive"):
+            monkeypatch.setattr(sys.modules[f"lrea_cli.kernels.{module}"], "SLOPE", 1.0)
+        monkeypatch.setattr("lrea_cli.compressors.clusters.G", 0.0)
+        found = served(make(name, 2)(seen, USERS), asked)
+        torch.testing.assert_close(found, full(asked, seen), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("choices", [Choices(), Choices(fit=False), Choices(correction=False), Choices(metric="plain")])
+def test_clusters_are_exact_with_as_many_rows_as_distinct_behaviors(choices: Choices) -> None:
+    seen, asked = histories(), candidates()
+    torch.testing.assert_close(
+        served(make("clusters", L, choices)(seen, USERS), asked), full(asked, seen), rtol=1e-9, atol=1e-10
+    )
+    found = make("clusters", DISTINCT, choices)(seen, USERS)
+    few = [b for b in range(len(LENGTHS)) if b != 4]
+    torch.testing.assert_close(served(found, asked)[few], full(asked, seen)[few], rtol=1e-9, atol=1e-10)
+    distinct = [len(seen.vectors[b][seen.mask[b]].unique(dim=0)) for b in few]
+    assert found.rows[few].tolist() == distinct
+
+
+def errors(name: str, ranks: tuple[int, ...], choices: Choices | None = None) -> list[float]:
+    """Root mean square error of the interest over that of the interest, histories of many distinct behaviors."""
+    generator = torch.Generator().manual_seed(7)
+    vectors = 0.7 * torch.randn(40, 60, D, generator=generator)
+    seen = Behaviors(vectors, torch.ones(40, 60, dtype=torch.bool), torch.zeros(40, 60, dtype=torch.int64))
+    asked = 0.7 * torch.randn(40, 20, D, generator=generator).double()
+    exact = full(asked, seen)
+    found = [served(make(name, rank, choices)(seen, np.arange(40)), asked) for rank in ranks]
+    return [float(((f - exact).square().mean() / exact.square().mean()).sqrt()) for f in found]
+
+
+@pytest.mark.parametrize("name", ["recent", "random", "clusters"])
+def test_the_error_falls_with_the_rank(name: str) -> None:
+    found = errors(name, (1, 4, 16, 48))
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < found[0] / 2
+
+
+def test_clusters_beat_what_chooses_blindly() -> None:
+    ours = errors("clusters", (8,))[0]
+    for name in ("recent", "random", "mean"):
+        assert ours < 0.8 * errors(name, (8,))[0], name
+
+
+@pytest.mark.parametrize("worse", [{"fit": False}, {"correction": False}])
+def test_both_corrections_pay_on_histories_without_structure(worse: dict[str, bool]) -> None:
+    assert errors("clusters", (8,))[0] < errors("clusters", (8,), replace(Choices(), **worse))[0]
+
+
+def test_uniforms_are_uniform_and_depend_on_seed_user_and_place() -> None:
+    found = uniforms(1, np.arange(400), 500)
+    assert ((found >= 0) & (found < 1)).all()
+    assert abs(found.mean() - 0.5) < 0.002
+    assert abs(found.var() - 1 / 12) < 0.001
+    assert abs(np.corrcoef(found[:-1].ravel(), found[1:].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(found[:, :-1].ravel(), found[:, 1:].ravel())[0, 1]) < 0.01
+    assert not (found == uniforms(2, np.arange(400), 500)).any()
+    np.testing.assert_array_equal(uniforms(1, np.array([7]), 3)[0], found[7, :3])
+    assert found[7, :3].tolist() == reference_compressors.uniforms(1, 7, 3)

@@ -37,7 +37,7 @@ class Console:
 
     def say(self, line: str) -> None:
         """One line of text."""
-        self._rich(self._out).print(line, markup=False, highlight=False, soft_wrap=True)
+        print(line, file=self._above_a_bar(), flush=True)
 
     def warn(self, line: str) -> None:
         """One line that the user should not miss, on stderr."""
@@ -71,6 +71,11 @@ class Console:
                 yield progress
         else:
             yield _PlainProgress(description, total, unit)
+
+    def _above_a_bar(self) -> TextIO:
+        """On a terminal the stream of now: while a bar is drawn, rich puts above it what is printed there."""
+        now = sys.stderr if self.as_json else sys.stdout
+        return now if self._out.isatty() else self._out
 
     def _rich(self, stream: TextIO) -> RichConsole:
         from rich.console import Console as RichConsole

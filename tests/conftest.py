@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from lrea_cli.console import Console
-from lrea_cli.progress import Progress, ignore
+from lrea_cli.progress import Progress, Silent, ignore
 from lrea_cli.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
 from lrea_cli.workspace import Workspace, write_manifest
 
@@ -63,15 +63,17 @@ class QuietConsole(Console):
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the dataset `synthetic` and the runs `tiny-lrea` and `tiny-din`; for reading only."""
-    from lrea_cli.commands.train import train_run
+    import torch
+
     from lrea_cli.data.prepare import PrepareOptions, prepare
     from lrea_cli.data.sources.synthetic import Synthetic
+    from lrea_cli.training.runs import train_run
 
     workspace = Workspace(tmp_path_factory.mktemp("tiny") / "home")
     prepare(Synthetic(users=150, seed=7), [], DATASET, workspace, PrepareOptions(threads=1))
-    session = _quiet_session(workspace)
     for method in ("lrea", "din"):
-        train_run(session, replace(TINY, model=replace(TINY.model, method=method)), f"tiny-{method}")
+        recipe = replace(TINY, model=replace(TINY.model, method=method))
+        train_run(workspace, recipe, f"tiny-{method}", torch.device("cpu"), torch.get_num_threads(), Silent())
     return workspace
 
 
@@ -110,18 +112,21 @@ def make_run(tiny: Workspace, tmp_path: Path) -> MakeRun:
     Settings that are not given are those of `TINY`, but for fields of 4 dimensions.
     """
 
-    def make(**model: Any) -> Run:
-        return _untrained(tiny, Workspace(tmp_path / "made"), {"embedding_dim": 4, **model})
+    def make(match_counters: tuple[str, ...] = (), **model: Any) -> Run:
+        return _untrained(tiny, Workspace(tmp_path / "made"), match_counters, {"embedding_dim": 4, **model})
 
     return make
 
 
-def _untrained(tiny: Workspace, workspace: Workspace, model_settings: dict[str, Any]) -> Run:
+def _untrained(
+    tiny: Workspace, workspace: Workspace, match_counters: tuple[str, ...], model_settings: dict[str, Any]
+) -> Run:
     import torch
 
     from lrea_cli.training.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
 
-    recipe = replace(TINY, model=replace(TINY.model, **model_settings))
+    data = replace(TINY.data, match_counters=match_counters)
+    recipe = replace(TINY, data=data, model=replace(TINY.model, **model_settings))
     data, info = open_dataset(tiny, DATASET)
     model = build_model(recipe, info)
     with torch.no_grad():

@@ -15,12 +15,14 @@ PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
-    ("data.schema", "data.layout", "data.histories", "data.batches", "kernels"),
+    ("reference_compressors",),
+    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
     ("attention",),
     ("methods", "features"),
-    ("model",),
+    ("model", "compressors"),
     ("training", "evaluation", "serving"),
-    ("data",),  # prepare, sources and what they are made of; only commands use it
+    ("data",),  # prepare, sources and what they are made of; commands and a sweep use it
+    ("sweep", "reporting"),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -120,9 +122,9 @@ def test_there_is_no_cycle() -> None:
         walk(module, ())
 
 
-def test_only_data_and_two_commands_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.histories", "data.batches")
-    may = ("commands.prepare", "commands.demo")
+def test_only_data_two_commands_and_sweeps_prepare() -> None:
+    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches")
+    may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):
             continue
@@ -145,6 +147,10 @@ def python(program: str) -> str:
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def test_workers_set_their_threads_before_torch_is_loaded() -> None:
+    assert python("import sys, lrea_cli.sweep.workers; print('torch' in sys.modules)") == "False"
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:

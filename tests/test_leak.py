@@ -39,7 +39,8 @@ def logits(folder: Path, events):
     prepare(source, [folder / "log.csv"], "log", workspace, PrepareOptions(threads=1))
     _, dataset = open_dataset(workspace, "log")
     recipe = Recipe().with_flags({"data": {"short": 3, "long": 5}, "model": {"method": "lrea", "rank": 2}})
-    recipe = replace(recipe, model=replace(recipe.model, hidden=(8,)))
+    counted = replace(recipe.data, match_counters=("item", "category"))
+    recipe = replace(recipe, data=counted, model=replace(recipe.model, hidden=(8,)))
     model = build_model(recipe, dataset).eval()
     reader = reader_of(dataset, "test", recipe.data, 1024)
     samples = reader.samples

@@ -11,10 +11,12 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe import METHOD_NAMES, ModelSettings, Recipe, load_recipe, shipped_recipes
+from lrea_cli.recipe import METHOD_NAMES, SWEEP_FILE, ModelSettings, Recipe, load_recipe, shipped_recipes
 
 FOLDER = shipped_recipes()
-SHIPPED = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml"))
+SHIPPED = sorted(
+    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml") if path.name != SWEEP_FILE
+)
 
 
 def write(tmp_path: Path, text: str) -> str:

@@ -36,12 +36,12 @@ def demo(
 
     from lrea_cli.commands.prepare import prepare_source
     from lrea_cli.commands.serve_bench import bench_run
-    from lrea_cli.commands.train import train_run
     from lrea_cli.data.options import PrepareOptions
     from lrea_cli.data.sources.synthetic import Synthetic
-    from lrea_cli.evaluation.evaluate import evaluate
+    from lrea_cli.evaluation.evaluate import ServedFrom, evaluate
     from lrea_cli.recipe import load_recipe
     from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.training.runs import train_run
     from lrea_cli.workspace import Workspace
 
     session = start(json, threads, "auto")
@@ -55,9 +55,10 @@ def demo(
     dataset = prepare_source(console, workspace, source, [], DATASET, options)
     runs, found = {}, []
     for method in METHODS:
-        train_run(session, _recipe(load_recipe(RECIPE), method, seed), f"demo-{method}")
+        recipe = _recipe(load_recipe(RECIPE), method, seed)
+        train_run(workspace, recipe, f"demo-{method}", session.device, session.threads, console)
         runs[method] = open_run(workspace, f"demo-{method}", None, session.device)
-        found.append(evaluate(runs[method], "test", "user", "float32", session.device, console))
+        found.append(evaluate(runs[method], "test", "user", ServedFrom(), session.device, console))
     bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "all", SECONDS_A_ROW, seed)
     facts = dataset["facts"]
     rows = [

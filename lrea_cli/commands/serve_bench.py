@@ -70,7 +70,7 @@ def bench_run(
     opened = open_cache(session.workspace, run, cache)
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
-    machine = {"cpu": _cpu_name(), "threads": session.threads, "device": _device_name(session)}
+    machine = {"cpu": cpu_name(), "threads": session.threads, "device": _device_name(session)}
     content = {
         "run": run.name,
         "cache": opened.artifact.name,
@@ -85,7 +85,7 @@ def bench_run(
     }
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
-    write_json(path, content)
+    write_json(path, {**content, "rows": [row.to_dict(latencies=True) for row in found.rows]})
     _show(session, found, content)
     console.say(f"written to {path}")
     return content
@@ -137,7 +137,9 @@ def _missing(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name, as well as it can be known."""
+    """The processor, as the system names it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

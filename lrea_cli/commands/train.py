@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lrea_cli.commands.options import Dataset, Device, Json, Seed, Session, Threads, start
-from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, Recipe, TrainSettings, load_recipe
-
-if TYPE_CHECKING:
-    from lrea_cli.training.loop import Trained
+from lrea_cli.commands.options import Dataset, Device, Json, Seed, Threads, start
+from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, TrainSettings, load_recipe
 
 
 def train(
@@ -44,6 +41,8 @@ def train(
 
     Example: lrea train --rank 128 --lam 0.3
     """
+    from lrea_cli.training.runs import train_run
+
     settings = load_recipe(recipe).with_flags(
         {
             "data": {"dataset": dataset, "short": short, "long": long},
@@ -52,7 +51,7 @@ def train(
         }
     )
     session = start(json, threads, device)
-    name, trained = train_run(session, settings, run)
+    name, trained = train_run(session.workspace, settings, run, session.device, session.threads, session.console)
     best = trained.best
     session.console.result(
         {
@@ -68,44 +67,3 @@ def train(
         },
         then="lrea compress" if settings.model.method != "din-short" else "lrea eval",
     )
-
-
-def train_run(session: Session, recipe: Recipe, name: str | None) -> tuple[str, Trained]:
-    """Train one recipe into a run; the run appears when it is complete."""
-    import platform
-    from dataclasses import replace
-
-    import torch
-
-    import lrea_cli
-    from lrea_cli.training.checkpoint import open_dataset
-    from lrea_cli.training.loop import train as train_model
-    from lrea_cli.workspace import write_manifest
-
-    console, workspace = session.console, session.workspace
-    artifact, info = open_dataset(workspace, recipe.data.dataset)
-    recipe = replace(recipe, data=replace(recipe.data, dataset=artifact.name))
-    method = recipe.model.method
-    name = name or workspace.free_name("runs", f"{artifact.name}-{method}")
-    console.say(f"run {name}: {method} on {artifact.name}, {session.threads} threads, {session.device}")
-    with workspace.create("runs", name) as folder:
-        trained = train_model(recipe, info, folder, session.device, console)
-        content = {
-            "run": name,
-            "method": method,
-            "dataset": artifact.name,
-            "made_from": artifact.sha256,
-            "recipe": recipe.to_dict(),
-            "best_valid_auc": trained.best.valid_auc,
-            "best_epoch": trained.best.epoch,
-            "seconds": trained.seconds,
-            "versions": {
-                "lrea": lrea_cli.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        }
-        write_manifest(folder, "runs", content)
-    best = trained.best
-    console.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")
-    return name, trained

@@ -42,6 +42,20 @@ class Histories:
         before = np.concatenate([[0], np.cumsum(self.time < time)])
         return before[self.offsets[1:]] - before[self.offsets[:-1]]
 
+    def known_at(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """(B,) int64: how many behaviors each user of a batch has strictly before an instant of its own.
+
+        Args:
+            users: (B,) dense user numbers. times: (B,) epoch seconds.
+        """
+        first = np.asarray(self.offsets[users])
+        low, high = first, np.asarray(self.offsets[users + 1])
+        while (low < high).any():
+            middle = (low + high) // 2
+            earlier = (low < high) & (np.take(self.time, middle, mode="clip") < times)
+            low, high = np.where(earlier, middle + 1, low), np.where(earlier, high, middle)
+        return low - first
+
     def newest(self, users: np.ndarray, lengths: np.ndarray, skip: int, count: int) -> HistoryIds:
         """Of each user's first `lengths` behaviors, skip the newest `skip` and take up to `count`, newest first.
 

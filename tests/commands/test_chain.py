@@ -69,7 +69,7 @@ def test_the_users_lines_on_raw_taobao(home, capsys):
     evaluated = result(capsys, "eval")
     assert evaluated["run"] == trained["run"]
     assert set(evaluated["baselines"]) == {"category_count", "item_count", "popularity"}
-    assert set(evaluated["absorption_gap"]) == {"auc", "rms_logit"}
+    assert set(evaluated["absorption_gap"]) == {"auc", "ci", "rms_logit", "rms_over_sd"}
     assert {"method", "split", "auc", "gauc", "log_loss", "auc_cached"} <= set(evaluated)
     compressed = result(capsys, "compress", "--dtype", "float16", "--cache", "half")
     assert {"run", "cache", "users", "rank", "dtype", "bytes_per_user", "ms_per_user"} <= set(compressed)

@@ -1,0 +1,112 @@
+"""The datasets of a sweep: prepared in its own workspace where they are missing, or linked into it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.prepare import prepare
+from lrea_cli.data.schema import Source
+from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.errors import UserError, nearest
+from lrea_cli.progress import Reporter
+from lrea_cli.recipe import read_section
+from lrea_cli.sweep.settings import SEEDS, DatasetPlan, Sweep
+from lrea_cli.workspace import MANIFESTS, Artifact, Workspace
+
+
+def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
+    """A sweep that has datasets: the named one of `main`, else its own, else the one that its recipes name.
+
+    Raises:
+        UserError: no such dataset, or the recipes name different ones.
+    """
+    if name is None and sweep.datasets:
+        return sweep
+    if name is None:
+        named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset}
+        if len(named) > 1:
+            raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
+        name = next(iter(named), None)
+    artifact = main.open("data", name)
+    return replace(sweep, datasets=(DatasetPlan(name=artifact.name, seeds=SEEDS),))
+
+
+def check_sources(sweep: Sweep) -> None:
+    """Refuse unknown sources and options before any work starts.
+
+    Raises:
+        UserError: naming the dataset.
+    """
+    for plan in sweep.datasets:
+        if plan.source:
+            _source(plan)
+            _options(plan)
+
+
+def make_ready(sweep: Sweep, workspace: Workspace, main: Workspace, reporter: Reporter) -> dict[str, Artifact]:
+    """Prepare or link what is missing in `workspace`, and what was made by other options.
+
+    Args:
+        main: where prepared datasets and raw files are.
+
+    Returns:
+        each dataset by its name.
+
+    Raises:
+        UserError: a dataset or raw file is not there.
+    """
+    for plan in sweep.datasets:
+        if plan.source:
+            _prepare(plan, workspace, main, reporter)
+        else:
+            _link(plan.name, workspace, main)
+    return {plan.name: workspace.open("data", plan.name) for plan in sweep.datasets}
+
+
+def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter: Reporter) -> None:
+    source, options = _source(plan), _options(plan)
+    folder = workspace.path("data", plan.name)
+    if folder.is_symlink():
+        folder.unlink()
+    if (folder / MANIFESTS["data"]).is_file() and _same(source, options, workspace.open("data", plan.name)):
+        return
+    reporter.say(f"dataset {plan.name}: preparing {source.name}")
+    found = prepare(source, find_files(source, None, main.home), plan.name, workspace, options)
+    reporter.say(f"dataset {plan.name}: {found['users']:,} users, samples {found['samples']}, {found['seconds']:.0f} s")
+
+
+def _same(source: Source, options: PrepareOptions, artifact: Artifact) -> bool:
+    """The dataset was made from this source with these options (`threads` and `memory` never change a row)."""
+    made, wanted = artifact.manifest, asdict(options)
+    own = {name: getattr(source, name) for name in made["source_options"]}
+    asked = json.loads(json.dumps([source.name, own, {name: wanted[name] for name in made["options"]}]))
+    return [made["source"], made["source_options"], made["options"]] == asked
+
+
+def _link(name: str, workspace: Workspace, main: Workspace) -> None:
+    """Make `name` of `main` readable in `workspace`, without a copy."""
+    target = main.open("data", name).path.resolve()
+    link = workspace.path("data", name)
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise UserError(f"{link} is in the way of the dataset '{name}'.", "Remove that folder.")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(os.path.relpath(target, link.parent.resolve()))
+
+
+def _source(plan: DatasetPlan) -> Source:
+    sources = {source.name: source for source in SOURCES}
+    if plan.source not in sources:
+        raise UserError(
+            f"[[dataset]] {plan.name}: unknown source '{plan.source}'{nearest(plan.source, sources)}.",
+            f"Known: {', '.join(sources)}",
+        )
+    return read_section(sources[plan.source], plan.options, f"[[dataset]] {plan.name} options")
+
+
+def _options(plan: DatasetPlan) -> PrepareOptions:
+    return read_section(PrepareOptions, plan.prepare, f"[[dataset]] {plan.name} prepare")

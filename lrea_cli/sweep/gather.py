@@ -1,0 +1,170 @@
+"""From what a sweep left in its workspace to `Results`: means over seeds, and paired differences from kept scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lrea_cli.evaluation.estimates import Difference
+from lrea_cli.evaluation.kept import Form, KeptScores, read_scores
+from lrea_cli.evaluation.statistics import auc_difference
+from lrea_cli.progress import Reporter
+from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.jobs import EVALUATION, EvaluateJob, TrainJob, read_made, run_manifest
+from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
+from lrea_cli.sweep.run import Cell, Finished
+from lrea_cli.sweep.settings import DatasetPlan, Sweep
+from lrea_cli.workspace import Artifact
+
+
+@dataclass(frozen=True)
+class About:
+    """What the results say of how they came about: see `Results`."""
+
+    command: str
+    date: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One finished and evaluated run of a cell."""
+
+    home: Path
+    name: str
+    seed: int
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return _there(run_manifest(self.home, self.name))
+
+    @cached_property
+    def test(self) -> dict[str, Any]:
+        return _there(read_made(self.home, self.name, EVALUATION))
+
+    def scores(self) -> KeptScores:
+        return read_scores(self.home / "runs" / self.name, "test", "lrea sweep", self.manifest["made_from"])
+
+
+def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -> Results:
+    """Read every result."""
+    runs = {(cell.plan.name, cell.recipe): _seed_runs(cell) for cell in finished.cells}
+    scored = []
+    with reporter.task("differences", len(finished.cells), "recipes") as progress:
+        for cell in finished.cells:
+            base = runs.get((cell.plan.name, sweep.base or ""), [])
+            own = runs[cell.plan.name, cell.recipe]
+            if own:
+                scored.append(_scored(cell, own, [] if cell.recipe == sweep.base else base))
+            progress(1)
+    return Results(
+        sweep=sweep.name,
+        title=sweep.title,
+        **vars(about),
+        base=sweep.base,
+        recipes={name: _plain(recipe.to_dict()) for name, recipe in sweep.recipes.items()},
+        search=tuple(dict(point) for point in sweep.search),
+        datasets=tuple(_prepared(plan, finished.datasets[plan.name]) for plan in sweep.datasets),
+        tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, cell)),
+        scored=tuple(scored),
+        compressed=tuple(_compressed(finished)),
+        failed={failure.job: failure.message for failure in finished.failures},
+    )
+
+
+def _seed_runs(cell: Cell) -> list[SeedRun]:
+    jobs = (job for job in cell.finished() if EvaluateJob(job.home, job.name).done())
+    return [SeedRun(job.home, job.name, job.recipe.train.seed) for job in jobs]
+
+
+def _scored(cell: Cell, runs: list[SeedRun], base: list[SeedRun]) -> Scored:
+    tests = [run.test for run in runs]
+    found = [test["evaluation"] for test in tests]
+    gaps = [each["absorption_gap"] for each in found]
+    return Scored(
+        dataset=cell.plan.name,
+        recipe=cell.recipe,
+        seeds=tuple(run.seed for run in runs),
+        point=dict(cell.chosen or {}),
+        auc=over_seeds([e["auc"] for e in found], [e["auc_ci"] for e in found]),
+        gauc=over_seeds([e["gauc"] for e in found], [e["gauc_ci"] for e in found]),
+        difference=_differences(runs, base, "trained"),
+        auc_served=over_seeds([t["served"]["value"] for t in tests], [t["served"]["ci"] for t in tests]),
+        difference_served=_differences(runs, base, "served"),
+        gap=over_seeds([gap["auc"] for gap in gaps], [gap["ci"] for gap in gaps]),
+        rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
+        column_entropy=over_seeds(run.manifest["column_entropy"] for run in runs),
+        bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
+        seconds=over_seeds(run.manifest["seconds"] for run in runs),
+    )
+
+
+def _differences(runs: list[SeedRun], base: list[SeedRun], form: Form) -> OverSeeds | None:
+    """Each run minus the base's run of the same seed, on the same rows."""
+    of_seed = {run.seed: run for run in base}
+    found = [_difference(of_seed[run.seed], run, form) for run in runs if run.seed in of_seed]
+    return over_seeds([d.value for d in found], [d.ci for d in found]) if found else None
+
+
+def _difference(base: SeedRun, run: SeedRun, form: Form) -> Difference:
+    a, b = base.scores(), run.scores()
+    return auc_difference(a.form(form), b.form(form), a.label, a.user)
+
+
+def _tried(sweep: Sweep, cell: Cell) -> Iterator[Tried]:
+    """Every training of a cell, the search first."""
+    searched = list(zip(cell.searched, sweep.search, strict=True))
+    names = {job.name for job in cell.searched}
+    later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
+    for job, point in [*searched, *later]:
+        yield _training(cell, job, dict(point), point == cell.chosen)
+
+
+def _training(cell: Cell, job: TrainJob, point: dict[str, float], chosen: bool) -> Tried:
+    made = (run_manifest(job.home, job.name) or {}) if job.done() else {}
+    values = (made.get(key) for key in ("best_valid_auc", "best_epoch", "epochs", "seconds"))
+    return Tried(cell.plan.name, cell.recipe, job.name, job.recipe.train.seed, point, chosen, *values)
+
+
+def _compressed(finished: Finished) -> Iterator[Compressed]:
+    owner = {job.name: cell for cell in finished.cells for job in cell.trained}
+
+    def key(job: CompressJob) -> tuple[str, str, str, int]:
+        cell = owner[job.run]
+        return cell.plan.name, cell.recipe, job.label, job.rank
+
+    for place, group in groupby(sorted(finished.compressed, key=key), key):
+        jobs = list(group)
+        found = [_there(read_made(job.home, job.run, job.file)) for job in jobs]
+        yield Compressed(
+            *place,
+            seeds=tuple(job.seed for job in jobs),
+            deviation=over_seeds(f["deviation"] for f in found),
+            deviation_long=over_seeds(f["deviation_long"] for f in found),
+            difference=over_seeds([f["difference"]["value"] for f in found], [f["difference"]["ci"] for f in found]),
+            bytes_per_record=over_seeds(f["bytes_per_record"] for f in found),
+        )
+
+
+def _prepared(plan: DatasetPlan, artifact: Artifact) -> Prepared:
+    made = artifact.manifest
+    best = {name: value for name, value in made["facts"].items() if name.startswith("bayes_")}
+    counts = {name: made[name] for name in ("users", "items", "samples")}
+    return Prepared(plan.name, made["source"], made["source_options"], plan.seeds, best=best, **counts)
+
+
+def _plain(content: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(content))
+
+
+def _there(found: dict[str, Any] | None) -> dict[str, Any]:
+    if found is None:
+        raise RuntimeError("a result vanished while it was read")
+    return found

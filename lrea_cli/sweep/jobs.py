@@ -1,0 +1,109 @@
+"""Two kinds of work on a run: training it, and evaluating it on the test split; each leaves its file and is done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
+from lrea_cli.evaluation.kept import scores_path, write_scores
+from lrea_cli.evaluation.statistics import auc_estimate
+from lrea_cli.progress import Silent
+from lrea_cli.recipe import Recipe
+from lrea_cli.serving.records import RecordFormat
+from lrea_cli.training.checkpoint import Run, open_run
+from lrea_cli.training.runs import train_run
+from lrea_cli.workspace import MANIFESTS, Workspace, sha256_of, write_json
+
+EVALUATION = "sweep-test.json"
+CHUNK = 256
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train a recipe into a run of this name.
+
+    Args:
+        home: of the sweep's workspace. dataset_hash: of the manifest of the dataset that the recipe names.
+    """
+
+    home: Path
+    name: str
+    recipe: Recipe
+    dataset_hash: str
+
+    def done(self) -> bool:
+        """There is a run of this very recipe on this very dataset."""
+        manifest = run_manifest(self.home, self.name)
+        wanted = json.loads(json.dumps(self.recipe.to_dict()))
+        return bool(manifest) and manifest["recipe"] == wanted and manifest["made_from"] == self.dataset_hash
+
+    def __call__(self) -> str:
+        """Train, and put the run in place of what was there."""
+        _, trained = train_run(Workspace(self.home), self.recipe, self.name, CPU, 1, Silent(), replace=True)
+        best = trained.best
+        return f"{self.name}: valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.0f} s"
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Evaluate a run on the test split, as `lrea eval` does, and keep its scores."""
+
+    home: Path
+    name: str
+
+    def done(self) -> bool:
+        """There is an evaluation of this version of the run, and there are its scores."""
+        scores = scores_path(self.home / "runs" / self.name, "test")
+        return read_made(self.home, self.name, EVALUATION) is not None and scores.is_file()
+
+    def __call__(self) -> str:
+        """Score, measure, and write it all; the file that says it is done comes last."""
+        run = open_run(Workspace(self.home), self.name, None, CPU)
+        scored = score(run, "test", ServedFrom(), CPU, Silent())
+        found, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
+        write_scores(folder, kept)
+        write_json(folder / "eval-test.json", found.to_dict())
+        content = {
+            "made_from": run.artifact.sha256,
+            "evaluation": found.to_dict(),
+            "served": asdict(auc_estimate(kept.served, kept.label, kept.user)),
+            "bytes_per_record": mean_bytes(run),
+        }
+        write_json(folder / EVALUATION, content)
+        return f"{self.name}: test AUC {found.auc or float('nan'):.4f}, {found.auc_cached or float('nan'):.4f} served"
+
+
+def run_manifest(home: Path, name: str) -> dict[str, Any] | None:
+    """The manifest of a run; None where there is no such run."""
+    path = home / "runs" / name / MANIFESTS["runs"]
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
+    """A JSON file in a run's folder; None where it is not there, or was made from another version of the run."""
+    folder = home / "runs" / name
+    if not (folder / file).is_file() or not (folder / MANIFESTS["runs"]).is_file():
+        return None
+    found = json.loads((folder / file).read_text(encoding="utf-8"))
+    return found if found["made_from"] == sha256_of(folder / MANIFESTS["runs"]) else None
+
+
+def mean_bytes(run: Run) -> float:
+    """Bytes of a float32 record, mean over the requests of the test split."""
+    samples, histories = read_samples(run.dataset, "test"), open_histories(run.dataset)
+    layout, settings, total = RecordFormat(run.model.long.record, "float32"), run.recipe.data, 0
+    with torch.inference_mode():
+        for start in range(0, samples.requests, CHUNK):
+            user, length = (column[start : start + CHUNK] for column in (samples.user, samples.history_length))
+            long = histories.newest(user, length, settings.short, settings.long)
+            rows = run.model.long.summarize(run.model.features.behaviors(long)).rows
+            total += sum(layout.bytes_of(int(count)) for count in rows)
+    return total / samples.requests

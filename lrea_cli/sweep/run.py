@@ -1,0 +1,165 @@
+"""The steps of a sweep: datasets, search, the other seeds, evaluation, compression; each does only what is missing."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lrea_cli.errors import UserError
+from lrea_cli.progress import Reporter
+from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.datasets import make_ready
+from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, run_manifest
+from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
+from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
+from lrea_cli.workspace import PARTIAL, Artifact, Workspace
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recipe on one dataset.
+
+    Args:
+        searched: a training for each point, on the first seed. chosen: the point, once the search is done.
+        trained: a training for each seed with that point.
+    """
+
+    plan: DatasetPlan
+    recipe: str
+    searched: tuple[TrainJob, ...]
+    chosen: Point | None = None
+    trained: tuple[TrainJob, ...] = ()
+
+    def finished(self) -> tuple[TrainJob, ...]:
+        """Trainings with the chosen point that are done."""
+        return tuple(job for job in self.trained if job.done())
+
+
+@dataclass
+class Progressing:
+    """A sweep under way: what runs its jobs, and what failed so far."""
+
+    pool: ProcessPoolExecutor
+    reporter: Reporter
+    failures: list[Failure] = field(default_factory=list)
+
+    def work(self, title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
+        """Run the jobs that are not done."""
+        left = [job for job in jobs if not job.done()]
+        self.reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
+        self.failures += run_jobs(self.pool, title, left, unit, self.reporter)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a sweep has done; every number lies in the workspace."""
+
+    cells: tuple[Cell, ...]
+    compressed: tuple[CompressJob, ...]
+    datasets: dict[str, Artifact]
+    failures: tuple[Failure, ...]
+
+
+def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int, reporter: Reporter) -> Finished:
+    """Do what is missing; a sweep that was cut off goes on.
+
+    Args:
+        workspace: the sweep's own. main: where datasets that are prepared already, and raw files, are.
+        workers: jobs at a time; no result depends on it.
+
+    Raises:
+        UserError: a dataset is not there, or another sweep works in this workspace.
+        LreaError: a worker process was killed.
+    """
+    with _alone(workspace.home):
+        datasets = make_ready(sweep, workspace, main, reporter)
+        with worker_pool(workers) as pool:
+            at = Progressing(pool, reporter)
+            cells = [_cell(sweep, plan, name, workspace.home, datasets) for plan, name in _pairs(sweep)]
+            at.work("search", [job for cell in cells for job in cell.searched], "runs")
+            cells = [_choose(sweep, cell, datasets) for cell in cells]
+            at.work("seeds", _slowest_first(cells), "runs")
+            finished = [job for cell in cells for job in cell.finished()]
+            at.work("test", [EvaluateJob(job.home, job.name) for job in finished], "evaluations")
+            compressed = [job for cell in cells for job in _compressions(sweep, cell)]
+            at.work("compress", compressed, "compressions")
+    done = tuple(job for job in compressed if job.done())
+    return Finished(tuple(cells), done, datasets, tuple(at.failures))
+
+
+def _pairs(sweep: Sweep) -> Iterator[tuple[DatasetPlan, str]]:
+    for plan in sweep.datasets:
+        for name in sweep.names_of(plan.recipes):
+            yield plan, name
+
+
+def _cell(sweep: Sweep, plan: DatasetPlan, name: str, home: Path, datasets: dict[str, Artifact]) -> Cell:
+    jobs = (_training(sweep, plan, name, point, plan.seeds[0], home, datasets) for point in sweep.search)
+    return Cell(plan, name, tuple(jobs))
+
+
+def _choose(sweep: Sweep, cell: Cell, datasets: dict[str, Artifact]) -> Cell:
+    """The point of the best validation AUC, the first of equals; no point where none was trained."""
+    tried = [
+        ((run_manifest(job.home, job.name) or {})["best_valid_auc"], -position)
+        for position, job in enumerate(cell.searched)
+        if job.done()
+    ]
+    if not tried:
+        return cell
+    point = sweep.search[-max(tried)[1]]
+    home = cell.searched[0].home
+    jobs = (_training(sweep, cell.plan, cell.recipe, point, seed, home, datasets) for seed in cell.plan.seeds)
+    return Cell(cell.plan, cell.recipe, cell.searched, point, tuple(jobs))
+
+
+def _training(
+    sweep: Sweep, plan: DatasetPlan, name: str, point: Point, seed: int, home: Path, datasets: dict[str, Artifact]
+) -> TrainJob:
+    recipe = point_recipe(sweep.recipes[name], plan.name, seed, point)
+    run = f"{plan.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
+    return TrainJob(home, run, recipe, datasets[plan.name].sha256)
+
+
+def _slowest_first(cells: Iterable[Cell]) -> list[TrainJob]:
+    """Trainings of all seeds, those first that took longest in the search: none of them is left alone at the end."""
+
+    def seconds(cell: Cell) -> float:
+        return max(((run_manifest(job.home, job.name) or {}).get("seconds", 0.0) for job in cell.searched), default=0.0)
+
+    return [job for cell in sorted(cells, key=seconds, reverse=True) for job in cell.trained]
+
+
+def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
+    """Of runs that have been evaluated."""
+    compress = cell.plan.compress
+    if compress is None or cell.recipe not in sweep.names_of(compress.recipes):
+        return
+    for job in cell.finished():
+        seed = job.recipe.train.seed
+        if seed in (compress.seeds or cell.plan.seeds) and EvaluateJob(job.home, job.name).done():
+            for name in compress.compressors:
+                for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
+                    yield CompressJob(job.home, job.name, name, rank, seed)
+            for variant in compress.variants:
+                yield CompressJob(job.home, job.name, "clusters", compress.variant_rank, seed, variant)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the workspace, and clear what a sweep that was killed left half-written."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another sweep works in {home}.", "Wait for it, or stop it.") from error
+        for folder in (home / "runs", home / "data"):
+            for left in folder.glob(f"{PARTIAL}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield

@@ -1,0 +1,115 @@
+"""Jobs in worker processes with one thread each, so that no number depends on how many run at a time.
+
+Knows nothing of what a job does: a job has a name, and is called in a worker; what it returns is said when it is done.
+Loads nothing heavy itself: a worker sets its threads before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from typing import Protocol
+
+from lrea_cli.errors import LreaError
+from lrea_cli.progress import Reporter
+
+
+class Job(Protocol):
+    """Something to do in a worker; it is pickled on its way there."""
+
+    @property
+    def name(self) -> str:
+        """What to call it when it fails."""
+        ...
+
+    def __call__(self) -> str:
+        """Do it; returns a line to say."""
+        ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that ended badly."""
+
+    job: str
+    message: str
+    error: BaseException
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that end with the block: at once where it ends badly, and where this process is killed."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def run_jobs(
+    pool: ProcessPoolExecutor, title: str, jobs: Sequence[Job], unit: str, reporter: Reporter
+) -> list[Failure]:
+    """Run all jobs; one that fails does not keep the others from running.
+
+    Args:
+        title: of the progress. unit: what is counted.
+
+    Raises:
+        LreaError: a worker process was killed.
+    """
+    failures: list[Failure] = []
+    if not jobs:
+        return failures
+    with reporter.task(title, len(jobs), unit) as progress:
+        waiting: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                failures += _ended(future, waiting.pop(future), reporter)
+                progress(1)
+    return failures
+
+
+def _ended(future: Future[str], job: Job, reporter: Reporter) -> list[Failure]:
+    """Say what came of a job; returns its failure, if it is one."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise LreaError(
+            "A worker process was killed, for want of memory as it seems.",
+            "What is finished is kept: give the same command again, with fewer --jobs.",
+        ) from error
+    if error is None:
+        reporter.say(future.result())
+        return []
+    message = error.message if isinstance(error, LreaError) else f"{type(error).__name__}: {error}"
+    reporter.say(f"{job.name}: FAILED: {message}")
+    return [Failure(job.name, message, error)]
+
+
+def _start_worker() -> None:
+    """One thread; Ctrl-C is the parent's to handle; no worker outlives its parent, however that ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _end_with(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)

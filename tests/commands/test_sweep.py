@@ -1,0 +1,109 @@
+"""`lrea sweep` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lrea_cli.reporting.results import page
+from lrea_cli.sweep import run
+from lrea_cli.sweep.results import Results
+from tests.commands.test_chain import home, lrea, result
+from tests.sweep.conftest import Inline
+
+__all__ = ["home"]
+
+RECIPE = "[data]\nshort = 5\nlong = 20\n[model]\nmethod = '{}'\nhidden = [8]\n[train]\nepochs = 1\nbatch_size = 64\n"
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Inline:
+    """Jobs run in this process."""
+    made = Inline()
+
+    @contextmanager
+    def worker_pool(workers: int) -> Iterator[Inline]:
+        yield made
+
+    monkeypatch.setattr(run, "worker_pool", worker_pool)
+    return made
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    """Two recipes, no sweep.toml."""
+    made = home.parent / "two"
+    made.mkdir()
+    for method in ("mean", "din"):
+        (made / f"{method}.toml").write_text(RECIPE.format(method))
+    return made
+
+
+def test_a_plain_folder_on_a_prepared_dataset(home, folder, pool, capsys):
+    lrea(capsys, "prepare", "synthetic", "--users", 60)
+    where = home.parent / "docs" / "found.md"
+    arguments = ["sweep", folder, "--dataset", "synthetic", "--seeds", 2]
+    found = result(capsys, *arguments, "--page", where)
+    assert len(pool.names) == 8
+    assert {s["recipe"]: s["seeds"] for s in found["scored"]} == {"din": [1, 2], "mean": [1, 2]}
+    assert (home / "sweeps" / "two-synthetic" / "data" / "synthetic").is_symlink()
+    written = json.loads((where.parent / "found" / "two.json").read_text())
+    assert written == found
+    assert where.read_text() == page(Results.from_dict(written), "found/two.json")
+    assert f"lrea sweep {folder} --dataset synthetic --seeds 2 --page" in where.read_text()
+    shown = lrea(capsys, *arguments).out
+    assert len(pool.names) == 8
+    assert re.search(r"mean +0\.\d{4} +0\.\d{4} .*~? ?[+-]0\.\d{4}", shown)
+
+
+def test_a_failed_job_ends_with_1_after_the_table(home, folder, pool, capsys):
+    lrea(capsys, "prepare", "synthetic", "--users", 60)
+
+    def fail(name: str) -> None:
+        if "mean" in name:
+            raise KeyError("x")
+
+    pool.before = fail
+    shown = lrea(capsys, "sweep", folder, "--seeds", 1, code=1)
+    assert "1 job failed, first synthetic-mean-lr0.01-seed1: KeyError: 'x'" in shown.err
+    assert f"Try them again with: lrea sweep {folder} --seeds 1" in shown.err
+    assert re.search(r"din +0\.\d{4}", shown.out)
+    assert list((home / "sweeps" / "two" / "runs").glob("synthetic-din-*"))
+
+
+def test_ctrl_c_says_how_to_go_on(home, folder, pool, capsys):
+    lrea(capsys, "prepare", "synthetic", "--users", 60)
+
+    def stop(name: str) -> None:
+        raise KeyboardInterrupt
+
+    pool.before = stop
+    shown = lrea(capsys, "sweep", folder, code=130)
+    assert f"Go on with: lrea sweep {folder}" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnak"], "did you mean 'rank'"),
+        (["rank", "--dataset", "none"], "There is no dataset"),
+        (["rank", "--seeds", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_mistakes_end_with_2(home, capsys, arguments, words):
+    assert words in lrea(capsys, "sweep", *arguments, code=2).err
+
+
+@pytest.mark.slow
+def test_the_shipped_sweep_runs_quickly(home, capsys):
+    found = result(capsys, "sweep", "rank", "--quick", "--page", home.parent / "results.md")
+    assert found["failed"] == {}
+    assert {d["name"] for d in found["datasets"]} == {"drift", "exchangeable", "exact-item"}
+    assert {c["compressor"] for c in found["compressed"]} == {"recent", "mean", "random", "clusters"}
+    assert all(t["valid_auc"] is not None for t in found["tried"])
+    assert (home / "sweeps" / "rank-quick" / "results.json").is_file()

@@ -1,0 +1,89 @@
+"""Compressions of a finished din run: against its own kept scores, once for each version of the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from lrea_cli.compressors import VARIANTS
+from lrea_cli.compressors.clusters import Choices
+from lrea_cli.evaluation.metrics import deviation
+from lrea_cli.progress import Silent
+from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.reporting.results import page
+from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.gather import About, gather
+from lrea_cli.sweep.jobs import EvaluateJob
+from lrea_cli.sweep.settings import VariantName
+from lrea_cli.workspace import Workspace
+from tests.sweep.conftest import Inline, inline_sweep, make_sweep
+
+
+@pytest.fixture
+def evaluated(workspace_copy: Workspace) -> Path:
+    """Home with the evaluated run `tiny-din`."""
+    job = EvaluateJob(workspace_copy.home, "tiny-din")
+    assert not job.done()
+    job()
+    assert job.done()
+    return workspace_copy.home
+
+
+def test_all_rows_are_full_attention_and_fewer_deviate_and_weigh_less(evaluated: Path) -> None:
+    found = {}
+    for rank in (40, 2):
+        job = CompressJob(evaluated, "tiny-din", "recent", rank, 1)
+        assert not job.done()
+        job()
+        assert job.done()
+        found[rank] = json.loads((evaluated / "runs" / "tiny-din" / job.file).read_text())
+    assert found[40]["deviation"] < 1e-5
+    assert abs(found[40]["difference"]["value"]) < 1e-4
+    assert found[2]["deviation"] > 10 * found[40]["deviation"]
+    assert found[2]["bytes_per_record"] < found[40]["bytes_per_record"]
+    assert found[2]["deviation_long"] is None  # no long sequence of this run has 64 behaviors
+
+
+def test_another_version_of_the_run_is_compressed_anew(evaluated: Path) -> None:
+    job = CompressJob(evaluated, "tiny-din", "mean", 2, 1)
+    job()
+    manifest = evaluated / "runs" / "tiny-din" / "run.json"
+    manifest.write_text(manifest.read_text() + " ")
+    assert not job.done()
+
+
+def test_a_sweep_compresses_what_it_trained(swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compress = {"compressors": list(COMPRESSOR_NAMES), "ranks": [2]}
+    plan = {"name": "tiny", "source": "synthetic", "options": {"users": 80, "seed": 7}, "seeds": [3]}
+    sweep = make_sweep(
+        {"din": {"model": {"method": "din"}}}, base="din", search={}, dataset=[{**plan, "compress": compress}]
+    )
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "data").symlink_to(swept / "data")
+    pool = Inline()
+    finished = inline_sweep(sweep, tmp_path / "home", pool, monkeypatch)
+    assert not finished.failures
+    assert pool.names == ["tiny-din-lr0.01-seed3"] * 2 + [
+        f"tiny-din-lr0.01-seed3 by {name} to 2" for name in COMPRESSOR_NAMES
+    ]
+    found = gather(sweep, finished, About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {}), Silent())
+    assert {c.compressor for c in found.compressed} == set(COMPRESSOR_NAMES)
+    assert all(c.deviation.mean is not None and c.seeds == (3,) for c in found.compressed)
+    assert all(f"| din | {name} | 2 |" in page(found, "x.json") for name in COMPRESSOR_NAMES)
+
+
+def test_deviation_is_over_the_spread_of_full_attention() -> None:
+    full = np.array([0.0, 2.0, 4.0])
+    assert deviation(full, full + 1) == pytest.approx(1 / np.std(full))
+    assert deviation(full, full) == 0.0
+    assert deviation(np.ones(3), np.zeros(3)) is None
+    assert deviation(np.zeros(0), np.zeros(0)) is None
+
+
+def test_the_variants_of_a_sweep_are_those_of_the_compressor() -> None:
+    assert get_args(VariantName) == tuple(VARIANTS)
+    assert all(choices != Choices() for choices in VARIANTS.values())

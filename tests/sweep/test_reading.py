@@ -1,0 +1,152 @@
+"""A folder of recipes and its sweep.toml: what is misspelled or cannot be done is refused before any work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrea_cli.errors import UserError
+from lrea_cli.recipe import SWEEP_FILE, Recipe, shipped_recipes
+from lrea_cli.sweep.datasets import check_sources, with_dataset
+from lrea_cli.sweep.quick import quick
+from lrea_cli.sweep.reading import load_sweep, read_sweep
+from lrea_cli.sweep.settings import SEEDS, Compress, DatasetPlan, Sweep, point_recipe
+from lrea_cli.workspace import Workspace
+
+NAMES = ("din", "lrea-8", "lrea-32", "mean")
+RECIPES = {name: Recipe.from_dict({"model": {"method": name.partition("-")[0], "rank": 8}}, name) for name in NAMES}
+SYNTHETIC = {"name": "a", "source": "synthetic"}
+
+
+def read(**content: Any) -> Sweep:
+    return read_sweep("folder", RECIPES, content, "sweep.toml")
+
+
+def test_everything_is_read() -> None:
+    compress = {"compressors": ["recent"], "ranks": [4, 16], "seeds": [1]}
+    plan = {**SYNTHETIC, "options": {"users": 70}, "seeds": [1, 5], "recipes": ["din", "lrea-*"], "compress": compress}
+    found = read(title="T", base="mean", search={"lr": [0.1, 1], "batch_size": [64, 32]}, dataset=[plan])
+    assert (found.name, found.title, found.base) == ("folder", "T", "mean")
+    assert found.search == ({"lr": 0.1, "batch_size": 64}, {"lr": 1.0, "batch_size": 32})
+    kept = Compress(("din",), ("recent",), (4, 16), (1,))
+    recipes = ("din", "lrea-*")
+    assert found.datasets == (DatasetPlan("a", "synthetic", {"users": 70}, {}, (1, 5), recipes, kept),)
+    assert found.names_of(recipes) == ("din", "lrea-8", "lrea-32")
+    check_sources(found)
+
+
+def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
+    found = read()
+    assert (found.title, found.base, found.search, found.datasets) == ("folder", "din", ({},), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"serch": {}}, r"unknown key 'serch' \(did you mean 'search'\?\)"),
+        ({"base": "dinn"}, r"'dinn' is not known \(did you mean 'din'\?\)"),
+        ({"title": 3}, "title: 3 is not str"),
+        ({"search": {"lrr": [0.1]}}, r"\[search\]: unknown key 'lrr' \(did you mean 'lr'\?\)"),
+        ({"search": {"seed": [1]}}, "unknown key 'seed'"),
+        ({"search": {"lr": 0.1}}, r"lr: 0\.1 is not"),
+        ({"search": {"lr": ["x"]}}, "lr: 'x' is not float"),
+        ({"search": {"lr": []}}, r"\[search\]: the lists have"),
+        ({"search": {"lr": [0.1, 0.2], "epochs": [1]}}, "the lists have"),
+        ({"search": {"lr": [0.1, 0.1]}}, "two points have the same lr"),
+        ({"search": {"epochs": [1, 2]}}, "two points have the same lr"),
+        ({"search": {"lr": [-1]}}, r"recipe din: lr = -1\.0 is not a learning rate"),
+        ({"search": 3}, r"\[search\] is no section"),
+        ({"dataset": {"name": "a"}}, r"\[dataset\] stands alone"),
+        ({"dataset": [3]}, "3 is no table"),
+        ({"dataset": [{}]}, "has no name"),
+        ({"dataset": [SYNTHETIC, SYNTHETIC]}, "2 runs would be named 'a-din'"),
+        ({"dataset": [{**SYNTHETIC, "sedes": [1]}]}, r"unknown key 'sedes' \(did you mean 'seeds'\?\)"),
+        ({"dataset": [{**SYNTHETIC, "seeds": []}]}, "seeds = "),
+        ({"dataset": [{**SYNTHETIC, "seeds": [1, 1]}]}, "seeds = "),
+        ({"dataset": [{**SYNTHETIC, "recipes": ["lera-8"]}]}, r"matches 'lera-8' \(did you mean 'lrea-8'\?\)"),
+        ({"dataset": [{**SYNTHETIC, "compress": {"rank": [4]}}]}, r"unknown key 'rank' \(did you mean 'ranks'\?\)"),
+        ({"dataset": [{**SYNTHETIC, "compress": 4}]}, "compress = 4 is no table"),
+        ({"dataset": [{**SYNTHETIC, "compress": {"compressors": ["recnt"]}}]}, "did you mean 'recent'"),
+        ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [0]}}]}, "ranks = "),
+        ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "recipes": ["mean"]}}]}, "'mean' is no din"),
+        ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "seeds": [9]}}]}, "'9' is not known"),
+    ],
+)
+def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read(**content)
+    assert "sweep.toml" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"name": "a", "source": "syntetic"}, r"unknown source 'syntetic' \(did you mean 'synthetic'\?\)"),
+        ({**SYNTHETIC, "options": {"user": 3}}, r"unknown key 'user' \(did you mean 'users'\?\)"),
+        ({**SYNTHETIC, "options": {"users": "3"}}, "users: '3' is not int"),
+        ({**SYNTHETIC, "options": {"preset": "drft"}}, r"'drft' is not known \(did you mean 'drift'\?\)"),
+        ({**SYNTHETIC, "options": {"users": 0}}, "--users is 0"),
+        ({**SYNTHETIC, "prepare": {"train_day": 3}}, r"unknown key 'train_day' \(did you mean 'train_days'\?\)"),
+        ({"name": "a", "source": "table", "options": {"item_field": [3]}}, "item_field: 3 is not str"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_sources(read(dataset=[plan]))
+
+
+def test_a_folder_is_read_in_the_order_of_numbers(tmp_path: Path) -> None:
+    for name in ("lrea-8", "lrea-32", "lrea-128", "din"):
+        (tmp_path / f"{name}.toml").write_text("[model]\nmethod = 'mean'\n")
+    (tmp_path / SWEEP_FILE).write_text("title = 'T'\n")
+    found = load_sweep(str(tmp_path))
+    assert list(found.recipes) == ["din", "lrea-8", "lrea-32", "lrea-128"]
+    assert (found.name, found.title) == (tmp_path.name, "T")
+
+
+def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder 'rnak' \(did you mean 'rank'\?\)"):
+        load_sweep("rnak")
+    with pytest.raises(UserError, match="There is no recipe in"):
+        load_sweep(str(tmp_path))
+
+
+@pytest.mark.parametrize("path", sorted(shipped_recipes().glob(f"*/{SWEEP_FILE}")), ids=lambda path: path.parent.name)
+def test_every_shipped_sweep_loads_and_shrinks(path: Path) -> None:
+    found = load_sweep(path.parent.name)
+    assert found.datasets
+    for sweep in (found, quick(found)):
+        check_sources(sweep)
+        for recipe in sweep.recipes.values():
+            for point in sweep.search:
+                point_recipe(recipe, "any", 1, point)
+
+
+def test_quick_is_small_and_keeps_ranks_apart() -> None:
+    found = quick(load_sweep("rank"))
+    assert all(plan.options["users"] <= 150 and len(plan.seeds) <= 2 for plan in found.datasets)
+    assert all(recipe.train.epochs == 1 for recipe in found.recipes.values())
+    assert len({recipe.model.rank for name, recipe in found.recipes.items() if name.startswith("lrea")}) == 3
+
+
+def test_seeds_from_the_command_line_count_from_one() -> None:
+    plan = {**SYNTHETIC, "seeds": [7, 2], "compress": {"compressors": ["mean"], "ranks": [4], "seeds": [7, 2]}}
+    found = read(dataset=[plan]).with_seeds(3).datasets[0]
+    assert found.seeds == (1, 2, 3)
+    assert found.compress is not None
+    assert found.compress.seeds == (2,)
+
+
+def test_the_dataset_is_the_named_one_or_that_of_the_recipes_or_the_latest(tiny: Workspace) -> None:
+    expected = (DatasetPlan(name="synthetic", seeds=SEEDS),)
+    assert with_dataset(read(dataset=[SYNTHETIC]), None, tiny).datasets[0].name == "a"
+    assert with_dataset(read(dataset=[SYNTHETIC]), "synthetic", tiny).datasets == expected
+    assert with_dataset(read(), None, tiny).datasets == expected
+    named = Recipe.from_dict({"data": {"dataset": "taobao"}}, "x")
+    with pytest.raises(UserError, match="no dataset 'taobao'"):
+        with_dataset(read_sweep("x", {"x": named}, {}, "x"), None, tiny)
+    other = Recipe.from_dict({"data": {"dataset": "synthetic"}}, "y")
+    with pytest.raises(UserError, match="name different datasets: synthetic, taobao"):
+        with_dataset(read_sweep("x", {"x": named, "y": other}, {}, "x"), None, tiny)

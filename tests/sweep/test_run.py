@@ -1,0 +1,227 @@
+"""A sweep does what is missing and nothing else, whatever stopped it before, and with any number of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrea_cli.errors import LreaError, UserError
+from lrea_cli.progress import Silent
+from lrea_cli.sweep import run
+from lrea_cli.sweep.gather import About, gather
+from lrea_cli.sweep.results import Results
+from lrea_cli.workspace import Workspace, sha256_of
+from tests.sweep.conftest import RECIPES, Inline, inline_sweep, make_sweep
+
+Again = Callable[..., list[str]]
+ABOUT = About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {})
+
+
+def runs(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "runs").iterdir())
+
+
+def edit(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def chosen(home: Path) -> dict[str, float]:
+    """lr of each recipe, from the names of the runs of the second seed."""
+    names = [name.removesuffix("-seed2") for name in runs(home) if name.endswith("-seed2")]
+    return {name.removeprefix("tiny-").rsplit("-lr", 1)[0]: float(name.rsplit("-lr", 1)[1]) for name in names}
+
+
+def test_each_point_on_the_first_seed_and_the_chosen_one_on_the_others(swept: Path) -> None:
+    assert len(runs(swept)) == 2 * 2 + 2
+    assert all(f"tiny-{name}-lr{lr}-seed1" in runs(swept) for name in RECIPES for lr in (0.05, 0.1))
+    for name, lr in chosen(swept).items():
+        valid = {
+            point: json.loads((swept / "runs" / f"tiny-{name}-lr{point:g}-seed1" / "run.json").read_text())
+            for point in (0.05, 0.1)
+        }
+        assert valid[lr]["best_valid_auc"] == max(found["best_valid_auc"] for found in valid.values())
+
+
+def test_the_second_call_does_nothing(again: Again) -> None:
+    assert again() == []
+
+
+def test_a_removed_run_is_trained_and_evaluated_again_and_no_other(home: Path, again: Again) -> None:
+    name = f"tiny-mean-lr{chosen(home)['mean']:g}-seed2"
+    before = sha256_of(home / "runs" / name / "checkpoint" / "model.safetensors")
+    shutil.rmtree(home / "runs" / name)
+    assert again() == [name, name]
+    assert sha256_of(home / "runs" / name / "checkpoint" / "model.safetensors") == before
+
+
+def test_a_changed_recipe_trains_its_own_runs_and_no_other(again: Again) -> None:
+    changed = {**RECIPES, "lrea-4": {"model": {"method": "lrea", "rank": 5}}}
+    names = again(make_sweep(changed))
+    assert all(name.startswith("tiny-lrea-4-") for name in names)
+    assert len(set(names)) == 3
+
+
+def test_another_dataset_of_the_same_name_trains_all(home: Path, again: Again) -> None:
+    plan = {"name": "tiny", "source": "synthetic", "options": {"users": 81, "seed": 7}, "seeds": [1]}
+    names = again(make_sweep(dataset=[plan]))
+    assert len(set(names)) == 4
+    assert json.loads((home / "data" / "tiny" / "data.json").read_text())["users"] == 81
+
+
+def test_a_seed_more_trains_that_seed(home: Path, again: Again) -> None:
+    expected = {f"tiny-{name}-lr{lr:g}-seed3" for name, lr in chosen(home).items()}
+    assert set(again(make_sweep().with_seeds(3))) == expected
+
+
+def test_the_search_chooses_by_validation_and_not_by_test(home: Path, again: Again) -> None:
+    lr = chosen(home)["mean"]
+    other = 0.15 - lr
+    evaluation = home / "runs" / f"tiny-mean-lr{lr:g}-seed1" / "sweep-test.json"
+    found = json.loads(evaluation.read_text())
+    edit(evaluation, evaluation={**found["evaluation"], "auc": 0.0})
+    assert again() == []
+    edit(home / "runs" / f"tiny-mean-lr{other:g}-seed1" / "run.json", best_valid_auc=0.999)
+    assert set(again()) == {f"tiny-mean-lr{other:g}-seed1", f"tiny-mean-lr{other:g}-seed2"}
+
+
+def test_a_job_that_fails_leaves_the_others_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: Path
+) -> None:
+    shutil.copytree(swept / "data", tmp_path / "home" / "data")
+
+    def fail(name: str) -> None:
+        if name == "tiny-mean-lr0.1-seed1":
+            raise LreaError("The loss became nan.")
+
+    finished = inline_sweep(make_sweep(), tmp_path / "home", Inline(fail), monkeypatch)
+    assert {f.job: f.message for f in finished.failures} == {"tiny-mean-lr0.1-seed1": "The loss became nan."}
+    assert chosen(tmp_path / "home")["mean"] == 0.05
+    found = gather(make_sweep(), finished, ABOUT, Silent())
+    assert [t.run for t in found.tried if t.valid_auc is None] == ["tiny-mean-lr0.1-seed1"]
+    assert len(found.scored) == 2
+    again = Inline()
+    assert not inline_sweep(make_sweep(), tmp_path / "home", again, monkeypatch).failures
+    assert again.names[0] == "tiny-mean-lr0.1-seed1"
+    assert all(name.startswith("tiny-mean") for name in again.names)
+
+
+def test_two_sweeps_at_a_time_in_one_workspace_are_refused(home: Path, again: Again) -> None:
+    with run._alone(home), pytest.raises(UserError, match="Another sweep works in"):
+        again()
+
+
+def test_what_a_killed_sweep_left_is_cleared(home: Path, again: Again) -> None:
+    left = home / "runs" / ".partial-tiny-mean-7"
+    left.mkdir()
+    (left / "metrics.jsonl").write_text("half")
+    assert again() == []
+    assert not left.exists()
+
+
+def numbers(found: Results) -> dict[str, Any]:
+    """Without what a clock says."""
+    content = found.to_dict()
+    for row in [*content["scored"], *content["tried"]]:
+        del row["seconds"]
+    return content
+
+
+@pytest.mark.slow
+def test_no_number_depends_on_the_number_of_workers(
+    tmp_path: Path, swept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(swept / "data", tmp_path / "home" / "data")
+    home = Workspace(tmp_path / "home")
+    finished = run.run_sweep(make_sweep(), home, Workspace(tmp_path), 2, Silent())
+    assert not finished.failures
+    alone = inline_sweep(make_sweep(), swept, Inline(), monkeypatch)
+    found, expected = (numbers(gather(make_sweep(), f, ABOUT, Silent())) for f in (finished, alone))
+    assert found == expected
+
+
+def test_results_hold_means_paired_differences_and_every_training(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = gather(make_sweep(), inline_sweep(make_sweep(), swept, Inline(), monkeypatch), ABOUT, Silent())
+    assert Results.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    mean, lrea = found.scored
+    assert (mean.recipe, lrea.recipe) == ("mean", "lrea-4")
+    assert mean.difference is None
+    assert lrea.difference is not None
+    assert lrea.difference.mean is not None
+    assert lrea.auc.mean is not None
+    assert mean.auc.mean is not None
+    assert lrea.difference.mean == pytest.approx(lrea.auc.mean - mean.auc.mean, abs=1e-12)
+    assert lrea.seeds == (1, 2)
+    assert lrea.column_entropy.mean is not None
+    assert mean.column_entropy.mean is None
+    assert lrea.bytes_per_record.mean > mean.bytes_per_record.mean > 0  # type: ignore[operator]
+    assert len(found.tried) == 6
+    assert sum(t.chosen for t in found.tried) == 4
+    assert found.datasets[0].users == 80
+    assert 0.5 < found.datasets[0].best["bayes_auc"] <= 1
+
+
+FOLDER = """
+[data]
+short = 8
+long = 40
+[model]
+method = "{method}"
+hidden = [8]
+embedding_dim = 4
+[train]
+epochs = 2
+batch_size = 64
+"""
+DATASETS = '[[dataset]]\nname = "tiny"\nsource = "synthetic"\noptions = { users = 80, seed = 7 }\nseeds = [1, 2]\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, swept: Path, how: signal.Signals) -> None:
+    folder, home = tmp_path / "cut", tmp_path / "home"
+    folder.mkdir()
+    for method in ("mean", "din-short", "lrea"):
+        text = FOLDER.format(method=method).replace("embedding_dim", "rank = 4\nembedding_dim")
+        (folder / f"{method}.toml").write_text(text)
+    (folder / "sweep.toml").write_text(DATASETS)
+    shutil.copytree(swept / "data", home / "sweeps" / "cut" / "data")
+    command = [sys.executable, "-m", "lrea_cli", "sweep", str(folder), "--jobs", "2"]
+    first = subprocess.Popen(
+        command, env={**os.environ, "LREA_HOME": str(home)}, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    made = home / "sweeps" / "cut" / "runs"
+    while not list(made.glob("tiny-*/run.json")) and first.poll() is None:
+        time.sleep(0.02)
+    os.kill(first.pid, how)
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == (130 if how is signal.SIGINT else -9)
+    assert "Traceback" not in errors
+    if how is signal.SIGINT:
+        assert f"Go on with: lrea sweep {folder}" in errors
+    while _alive(first.pid):
+        time.sleep(0.02)
+    kept = {path: sha256_of(path) for path in made.glob("tiny-*/run.json")}
+    assert 0 < len(kept) < 6
+    done = subprocess.run(command, env={**os.environ, "LREA_HOME": str(home)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list(made.glob("tiny-*/run.json"))) == 6
+    assert {path: sha256_of(path) for path in kept} == kept
+
+
+def _alive(session: int) -> bool:
+    """A process of the session of the stopped sweep is still there."""
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -11,9 +11,6 @@ from lrea_cli.data.schema import PADDING_ID, UNKNOWN_ID, EncodedField
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, Ids
 
-EMBEDDING_STD = 0.15
-"""Of the start of every embedding (docs/log.md)."""
-
 
 def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tuple[EncodedField, ...]:
     """The named fields in the dataset's order; all where no name is given.
@@ -50,15 +47,15 @@ class Features(nn.Module):
     """Embedding tables: item fields are concatenated to the item vector, user and context fields to the profile.
 
     Args:
-        fields: what the dataset declares. dim: d of one field.
+        fields: what the dataset declares. dim: d of one field. std: of the start, N(0, std).
     """
 
-    def __init__(self, fields: Sequence[EncodedField], dim: int) -> None:
+    def __init__(self, fields: Sequence[EncodedField], dim: int, std: float) -> None:
         super().__init__()
         self.item_fields = tuple(f for f in fields if f.role == "item")
         self.profile_fields = tuple(f for f in fields if f.role != "item")
         self.sizes = {f.name: f.size for f in fields}
-        self.tables = nn.ModuleDict({f.name: _table(f.size, dim) for f in fields})
+        self.tables = nn.ModuleDict({f.name: _table(f.size, dim, std) for f in fields})
         self.width = dim * len(self.item_fields)
         self.profile_width = dim * len(self.profile_fields)
 
@@ -88,9 +85,9 @@ class Features(nn.Module):
         return self.tables[name](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
 
 
-def _table(size: int, dim: int) -> nn.Embedding:
+def _table(size: int, dim: int, std: float) -> nn.Embedding:
     table = nn.Embedding(size, dim, padding_idx=PADDING_ID, sparse=True)
-    nn.init.normal_(table.weight, std=EMBEDDING_STD)
+    nn.init.normal_(table.weight, std=std)
     with torch.no_grad():
         table.weight[PADDING_ID].zero_()
     return table

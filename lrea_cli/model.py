@@ -30,7 +30,7 @@ class CTRModel(nn.Module):
 
     def __init__(self, fields: Sequence[EncodedField], settings: ModelSettings, data: DataSettings) -> None:
         super().__init__()
-        self.features = Features(fields, settings.embedding_dim)
+        self.features = Features(fields, settings.embedding_dim, settings.embedding_std)
         width = self.features.width
         self.short = Attention(width)
         self.long = METHODS[settings.method].build(settings, width, data.long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -52,7 +53,7 @@ class ModelSettings:
 
     Args:
         method: one of `METHOD_NAMES`.
-        embedding_dim: d of one field.
+        embedding_dim: d of one field. embedding_std: of their start.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         rank, lam: r and lambda of LREA (Table 3).
         form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
@@ -60,6 +61,7 @@ class ModelSettings:
 
     method: str = "lrea"
     embedding_dim: int = 16
+    embedding_std: float = 0.15
     hidden: tuple[int, ...] = (512, 256, 128)
     dropout: float = 0.3
     rank: int = 128
@@ -80,6 +82,7 @@ class TrainSettings:
         lr: Adagrad's (the paper tuned .01, .005, .001 and names no start of the accumulators).
         initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
             little, so a small log is not learnt by heart.
+        weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).
         seed: of start, shuffling.
     """
 
@@ -88,6 +91,7 @@ class TrainSettings:
     batch_size: int = 1024
     lr: float = 0.01
     initial_accumulator: float = 0.01
+    weight_decay: float = 0.0
     seed: int = 2025
 
 
@@ -242,12 +246,15 @@ def _check(recipe: Recipe, origin: str) -> None:
             least = {"lam": 0, "long": 0, "seed": 0, "patience": 0}.get(key, 1)
             if isinstance(value, int) and value < least:
                 raise UserError(f"{origin}: {key} = {value} is too small.", f"Use {least} or more.")
-    if not 0 <= recipe.model.lam < float("inf"):
-        raise UserError(f"{origin}: lam = {recipe.model.lam} is not a weight.", "Use 0 or more.")
-    if not 0 <= recipe.model.dropout < 1:
-        raise UserError(f"{origin}: dropout = {recipe.model.dropout} is no share.", "Use 0 or more, below 1.")
-    if not 0 <= recipe.train.initial_accumulator < float("inf"):
-        raise UserError(f"{origin}: initial_accumulator = {recipe.train.initial_accumulator} is no start.", "Use 0.01.")
+    for section, key, high, remedy in (
+        (recipe.model, "lam", math.inf, "Use 0 or more."),
+        (recipe.model, "dropout", 1.0, "Use 0 or more, below 1."),
+        (recipe.model, "embedding_std", math.inf, "Use 0 or more, such as 0.15."),
+        (recipe.train, "initial_accumulator", math.inf, "Use 0 or more, such as 0.01."),
+        (recipe.train, "weight_decay", 1.0, "Use 0 or more, below 1."),
+    ):
+        if not 0 <= getattr(section, key) < high:
+            raise UserError(f"{origin}: {key} = {getattr(section, key)} is out of range.", remedy)
     if not 0 < recipe.train.lr < 100:
         raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
     model, data = recipe.model, recipe.data

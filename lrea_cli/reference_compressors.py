@@ -9,9 +9,9 @@ import numpy as np
 
 from lrea_cli.reference import Array, Scorer, absolute_half, hidden, history_scale, linear_half
 
-LLOYD_STEPS = 8
+LLOYD_STEPS = 5
 RIDGE = 0.1
-OWN_PROBES = 24
+FIT_PROBES = OWN_PROBES = 4
 G = 0.495
 """(1 - slope) / 2."""
 
@@ -57,10 +57,10 @@ def clusters(E: Array, rank: int, draws: Sequence[float], probes: Array, scorer:
     keys = np.array([np.mean([e for e, o in zip(E, owner, strict=True) if o == j], axis=0) for j in used])
     sums = np.array([np.sum([v for v, o in zip(scaled, owner, strict=True) if o == j], axis=0) for j in used])
     own = [E[int(draw * len(E))] for draw in draws[rank:]]
-    T = [*probes, *own]
+    T = [*probes[:FIT_PROBES], *own]
     correction = np.zeros((E.shape[1] + 1, E.shape[1]))
     for j, key in zip(used, keys, strict=True):
-        omega = G * scorer.w_o * np.mean([np.sign(hidden(t, key, scorer)) for t in T], axis=0)
+        omega = G * scorer.w_o * np.mean([np.sign(hidden(t, key, scorer)) for t in probes], axis=0)
         for e, v in ((e, v) for e, v, o in zip(E, scaled, owner, strict=True) if o == j):
             correction[:-1] += np.outer((e - key) * (scorer.W3 @ omega), v)
             correction[-1] += (e - key) @ (scorer.W2 @ omega) * v

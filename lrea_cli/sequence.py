@@ -103,6 +103,12 @@ class Behaviors:
         """(B,) number of real behaviors."""
         return self.mask.sum(1)
 
+    def of(self, part: slice) -> Behaviors:
+        """Those of some users."""
+        category = None if self.category is None else self.category[part]
+        time = None if self.time is None else self.time[part]
+        return Behaviors(self.vectors[part], self.mask[part], self.item[part], category, time)
+
     def double(self) -> Behaviors:
         """The same with float64 vectors: summaries are made once, so they are made exactly."""
         return replace(self, vectors=self.vectors.double())

@@ -111,8 +111,8 @@ def _check(compressor: str | None, rank: int | None, target: float | None) -> No
                 f"Add --compressor, one of: {', '.join(COMPRESSOR_NAMES)}.",
             )
     elif (rank is None) == (target is None) and compressor != "mean":
-        given = "neither" if rank is None else "both"
-        raise UserError(f"--compressor {compressor} needs --rank or --target; {given} is given.", "Try: --target 0.03")
+        given = "neither is" if rank is None else "both are"
+        raise UserError(f"--compressor {compressor} needs --rank or --target; {given} given.", "Try: --target 0.03")
 
 
 def _find_rank(

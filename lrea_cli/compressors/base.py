@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.sequence import Behaviors, PseudoItems
+
+GROUP = 32
 
 
 class Compressor(ABC):
@@ -46,10 +49,24 @@ class Compressor(ABC):
         Returns:
             keys and values (B, R, D) in float64, zero past `rows`; `linear` (B, D + 1, D).
         """
+        groups = [self._group(behaviors.of(part), users[part]) for part in _groups(len(users))]
+        return PseudoItems(
+            torch.cat([g.keys for g in groups]),
+            torch.cat([g.values for g in groups]),
+            torch.cat([g.rows for g in groups]),
+            torch.cat([g.linear for g in groups if g.linear is not None]),
+        )
+
+    def _group(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         behaviors = behaviors.double()
         found = self.compress(behaviors, users)
         linear = self.attention.linear_half(behaviors.vectors, scaled_values(behaviors))
         return replace(found, linear=linear if found.linear is None else linear + found.linear)
+
+
+def _groups(users: int) -> list[slice]:
+    """Few users at a time, so that what is computed stays in the processor's cache; one group at least."""
+    return [slice(start, start + GROUP) for start in range(0, max(users, 1), GROUP)]
 
 
 def uniforms(seed: int, users: np.ndarray, count: int) -> np.ndarray:

@@ -31,14 +31,15 @@ class Choices:
         metric: of k-means: `scorer` = how much the scores react, `plain` = Euclidean.
         correction: keep in `linear` what members differ by where a hidden unit has one sign.
         fit: fit the values on probes. ridge: pull toward the members' sums, as a share of the mean squared score.
-        own_probes: behaviors of the user among the probes; the shared ones come from outside.
+        fit_probes, own_probes: shared probes, and behaviors of the user, that values are fitted on.
     """
 
     metric: Literal["scorer", "plain"] = "scorer"
     correction: bool = True
     fit: bool = True
     ridge: float = 0.1
-    own_probes: int = 24
+    fit_probes: int = 4
+    own_probes: int = 4
 
 
 VARIANTS = {
@@ -48,7 +49,8 @@ VARIANTS = {
     "neither": Choices(correction=False, fit=False),
     "ridge .01": Choices(ridge=0.01),
     "ridge 1": Choices(ridge=1.0),
-    "no own probes": Choices(own_probes=0),
+    "24 + 24 probes": Choices(fit_probes=24, own_probes=24),
+    "8 shared probes": Choices(fit_probes=8, own_probes=0),
 }
 """One choice changed at a time: what a sweep sets against the default."""
 
@@ -87,20 +89,19 @@ class Clusters(Compressor):
         size_BR = members_BLR.sum(1)
         keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
         values = members_BLR.transpose(1, 2) @ V
-        probes = self._probes(behaviors, draws[:, self.rank :])
         correction = None
         if self.choices.correction:
-            correction = sign_correction(probes, behaviors, keys, members_BLR, weights)
+            correction = sign_correction(self.probes_TD.double(), behaviors, keys, members_BLR, weights)
         if self.choices.fit:
-            ridge = self.choices.ridge
+            probes, ridge = self._probes(behaviors, draws[:, self.rank :]), self.choices.ridge
             values = fitted_values(probes, behaviors, keys, values, size_BR > 0, correction, weights, ridge)
         return _without_empty(keys, values, size_BR > 0, correction)
 
     def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
-        """(B, T, D): the shared candidates, and behaviors of the user's own, drawn with replacement."""
+        """(B, T, D): some of the shared candidates, and behaviors of the user's own, drawn with replacement."""
         own = (draws * behaviors.lengths[:, None]).long().clamp(max=behaviors.mask.shape[1] - 1)
         index = own[..., None].expand(-1, -1, behaviors.vectors.shape[2])
-        shared = self.probes_TD.to(behaviors.vectors).expand(len(own), -1, -1)
+        shared = self.probes_TD[: self.choices.fit_probes].to(behaviors.vectors).expand(len(own), -1, -1)
         return torch.cat([shared, behaviors.vectors.gather(1, index)], 1)
 
 
@@ -116,10 +117,10 @@ def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
 
 
 def sign_correction(
-    probes: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
+    probes_TD: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
 ) -> Tensor:
     """(B, D + 1, D): what members differ by from their key, where each hidden unit keeps its mean sign."""
-    omega_BRH = mean_signs(probes, keys, weights) * (G * weights.w_o)
+    omega_BRH = mean_signs(probes_TD, keys, weights) * (G * weights.w_o)
     slopes_BLD = members_BLR @ (omega_BRH @ weights.W3.T)
     offsets_BLD = members_BLR @ (omega_BRH @ weights.W2.T)
     apart = (behaviors.vectors - members_BLR @ keys) * behaviors.mask[..., None]
@@ -127,13 +128,11 @@ def sign_correction(
     return both.transpose(1, 2) @ scaled_values(behaviors)
 
 
-def mean_signs(probes: Tensor, keys: Tensor, weights: ScorerWeights) -> Tensor:
+def mean_signs(probes_TD: Tensor, keys: Tensor, weights: ScorerWeights) -> Tensor:
     """(B, R, H): mean over the probes of the sign of each hidden unit at each key."""
-    signs = keys.new_zeros(*keys.shape[:2], len(weights.w_o))
-    for probe in probes.unbind(1):
-        maps_BDH = weights.W2 + probe[..., None] * weights.W3
-        signs += torch.baddbmm((probe @ weights.W1 + weights.b)[:, None], keys, maps_BDH).sign_()
-    return signs / probes.shape[1]
+    maps_DTH = (weights.W2 + probes_TD[..., None] * weights.W3).transpose(0, 1)
+    hidden = keys @ maps_DTH.flatten(1) + (probes_TD @ weights.W1 + weights.b).flatten()
+    return hidden.sign_().unflatten(2, (len(probes_TD), -1)).mean(2)
 
 
 def fitted_values(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEPS = 8
-"""Of Lloyd's; most histories have settled by then."""
+STEPS = 5
+"""Of Lloyd's; more change the interest's error by less than one part in a hundred."""
 
 
 def kmeans(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
@@ -29,7 +29,8 @@ def kmeans(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
 
 def membership(owner: Tensor, mask: Tensor, rank: int) -> Tensor:
     """(B, L, R) float64 with 1 where a real point belongs to a cluster."""
-    return torch.nn.functional.one_hot(owner, rank).double() * mask[..., None]
+    numbers = torch.arange(rank, device=owner.device)
+    return (owner.masked_fill(~mask, -1)[..., None] == numbers).double()
 
 
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:

@@ -67,8 +67,9 @@ class _AbsoluteHalf(torch.autograd.Function):
         N = maps.shape[2] // H
         scores_BRN = keys.new_empty(*keys.shape[:2], N)
         for part in _chunks(keys, maps):
-            hidden = torch.bmm(keys[part], maps[part]).abs_()
-            torch.matmul(hidden.view(-1, H), g_w_o, out=scores_BRN[part].view(-1))
+            for rows in _row_chunks(keys, maps):
+                hidden = torch.bmm(keys[part, rows], maps[part]).abs_()
+                scores_BRN[part, rows] = (hidden.view(-1, H) @ g_w_o).view(*hidden.shape[:2], N)
         ctx.save_for_backward(keys, maps, values, w_o, scores_BRN)
         return scores_BRN.transpose(1, 2) @ values
 
@@ -99,4 +100,11 @@ def _chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
     """Slices of the batch whose hidden values fit `CHUNK_FLOATS`."""
     size = max(1, CHUNK_FLOATS[keys.device.type] // max(1, keys.shape[1] * maps.shape[2]))
     for start in range(0, len(keys), size):
+        yield slice(start, start + size)
+
+
+def _row_chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
+    """Slices of the rows of one request whose hidden values fit `CHUNK_FLOATS`; all rows where they do."""
+    size = max(1, CHUNK_FLOATS[keys.device.type] // maps.shape[2])
+    for start in range(0, keys.shape[1], size):
         yield slice(start, start + size)

@@ -11,6 +11,7 @@ import torch
 
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import open_histories
+from lrea_cli.errors import UserError
 from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
 from lrea_cli.evaluation.kept import scores_path, write_scores
 from lrea_cli.evaluation.statistics import auc_estimate
@@ -42,8 +43,12 @@ class TrainJob:
     def done(self) -> bool:
         """There is a run of this very recipe on this very dataset."""
         manifest = run_manifest(self.home, self.name)
-        wanted = json.loads(json.dumps(self.recipe.to_dict()))
-        return bool(manifest) and manifest["recipe"] == wanted and manifest["made_from"] == self.dataset_hash
+        if not manifest or manifest["made_from"] != self.dataset_hash:
+            return False
+        try:  # a setting that is younger than the run had its default
+            return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
+        except UserError:
+            return False
 
     def __call__(self) -> str:
         """Train, and put the run in place of what was there."""

@@ -11,7 +11,14 @@ from lrea_cli.recipe import CompressorName, Recipe
 
 SEEDS = (1, 2, 3)
 VariantName = Literal[
-    "plain metric", "no correction", "values not fitted", "neither", "ridge .01", "ridge 1", "no own probes"
+    "plain metric",
+    "no correction",
+    "values not fitted",
+    "neither",
+    "ridge .01",
+    "ridge 1",
+    "24 + 24 probes",
+    "8 shared probes",
 ]
 """Names of `compressors.VARIANTS`, without loading torch."""
 Point = Mapping[str, Any]
@@ -24,7 +31,7 @@ class Compress:
 
     Args:
         recipes: globs. compressors: names. seeds: of the runs; empty = all that the dataset has.
-        variants: of clusters, by name, tried at `variant_rank` only.
+        variants: of clusters, by name, tried at `variant_rank` on the first seed only.
     """
 
     recipes: tuple[str, ...] = ("din",)

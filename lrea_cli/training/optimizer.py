@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 from torch.optim import Adagrad
 from torch.sparse import check_sparse_tensor_invariants
@@ -31,6 +32,7 @@ class Optimizer:
         apart = {id(p) for p in (*sparse, *slow)}
         rest = [p for p in model.parameters() if id(p) not in apart]
         groups = [{"params": rest}, {"params": slow, "lr": MATRIX_LR * settings.lr}]
+        self._embeddings, self._decay = sparse, settings.weight_decay
         self._steps = [
             Adagrad(sparse, settings.lr, initial_accumulator_value=settings.initial_accumulator),
             Adagrad([g for g in groups if g["params"]], settings.lr, foreach=True),
@@ -46,3 +48,13 @@ class Optimizer:
         with check_sparse_tensor_invariants(enable=False):  # torch warns where the choice is not made
             for optimizer in self._steps:
                 optimizer.step()
+            if self._decay:
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Decoupled weight decay (Loshchilov and Hutter 2019) of the rows that the batch read."""
+        with torch.no_grad():
+            for table in self._embeddings:
+                if table.grad is not None:
+                    read = table.grad.coalesce().indices()[0]
+                    table[read] *= 1 - self._decay

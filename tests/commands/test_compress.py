@@ -1,0 +1,95 @@
+"""`lrea compress` with a compressor, and what follows it: the gate, the numbers of what would be shipped, comparing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lrea_cli.cli import main
+from lrea_cli.evaluation import target as target_module
+from lrea_cli.workspace import Workspace
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def lrea(workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command line in a copy of `tiny`; its JSON, or with `code` its standard error."""
+    monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
+
+    def run(*arguments: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([*map(str, arguments), "--json"])
+        found = capsys.readouterr()
+        assert (stop.value.code or 0) == code, found.err
+        return found.err if code else json.loads(found.out)
+
+    return run
+
+
+def test_a_compressed_cache_is_gated_timed_evaluated_and_compared(lrea: Call, workspace_copy: Workspace) -> None:
+    made = lrea("compress", "--run", "tiny-din", "--compressor", "clusters", "--rank", 4, "--cache", "small")
+    assert (made["compressor"], made["rank"], made["curve"]) == ("clusters", 4, [])
+    full = lrea("compress", "--run", "tiny-din", "--cache", "whole")
+    assert full["compressor"] is None
+    assert made["bytes_per_user"] < full["bytes_per_user"] / 2
+    bench = lrea("serve-bench", "--run", "tiny-din", "--cache", "small", "--candidates", 5, "--seconds", 0.1)
+    assert bench["gate"]["passed"]
+    assert {row["method"] for row in bench["rows"]} == {"clusters", "full"}
+    plain = lrea("eval", "--run", "tiny-din")
+    small = lrea("eval", "--run", "tiny-din", "--cache", "small", "--cache-age", "0,30d")
+    assert (plain["cache"], small["cache"]) == (None, "small")
+    assert (small["compressor"], small["dtype"]) == ("clusters", "float32")
+    assert small["auc"] == plain["auc"]
+    assert small["absorption_gap"]["rms_over_sd"] > 10 * plain["absorption_gap"]["rms_over_sd"]
+    assert [age["age"] for age in small["cache_age"]] == ["0", "30d"]
+    assert set(small["cache_age"][0]) == {"age", "auc", "difference", "ci", "missing", "requests_missing"}
+    assert (workspace_copy.home / "caches" / "small" / "eval-test.json").is_file()
+    rows = lrea("compare", "tiny-din", "small")["rows"]
+    assert rows[1]["run"] == "small"
+    assert rows[1]["difference"] == pytest.approx(small["auc_cached"] - plain["auc_cached"])
+
+
+def test_a_target_chooses_the_rank_and_shows_its_curve(lrea: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_module, "MOST_REQUESTS", 40)
+    made = lrea("compress", "--run", "tiny-din", "--compressor", "clusters", "--target", 0.001)
+    ranks = {point["rank"]: point["deviation"] for point in made["curve"]}
+    assert len(ranks) > 2
+    assert min(rank for rank, deviation in ranks.items() if deviation <= 0.001) == max(1, made["rank"])
+
+
+def test_mean_needs_no_rank(lrea: Call) -> None:
+    assert lrea("compress", "--run", "tiny-din", "--compressor", "mean")["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compress", "--run", "tiny-din", "--rank", "4"], ["are for a compressor", "--compressor"]),
+        (["compress", "--run", "tiny-din", "--compressor", "clusters"], ["neither is given", "--target 0.03"]),
+        (
+            ["compress", "--run", "tiny-din", "--compressor", "random", "--rank", "4", "--target", "0.1"],
+            ["both are given", "--target 0.03"],
+        ),
+        (
+            ["compress", "--run", "tiny-lrea", "--compressor", "clusters", "--rank", "4"],
+            ["'tiny-lrea' is a 'lrea'", "lrea train --method din"],
+        ),
+        (["eval", "--run", "tiny-lrea", "--cache", "none"], ["no cache 'none'", "lrea compress"]),
+        (["eval", "--run", "tiny-lrea", "--cache-age", "1"], ["'1' is no age", "0,90m,1d"]),
+    ],
+    ids=lambda value: " ".join(value[3:]) if isinstance(value, list) else None,
+)
+def test_mistakes_end_with_2_and_a_remedy(lrea: Call, arguments: list[str], words: list[str]) -> None:
+    shown = lrea(*arguments, code=2)
+    for word in words:
+        assert word in shown.replace("\n", " ")
+
+
+def test_a_cache_of_another_run_is_refused(lrea: Call) -> None:
+    lrea("compress", "--run", "tiny-din", "--cache", "of-din")
+    assert "was made from another version of the run" in lrea("eval", "--run", "tiny-lrea", "--cache", "of-din", code=2)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Json, Threads, start
+from lrea_cli.commands.evaluate import interval
+from lrea_cli.commands.options import Json, Session, Threads, start
 from lrea_cli.console import number
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.evaluate import Evaluation
+    from lrea_cli.evaluation.estimates import Difference
+    from lrea_cli.evaluation.evaluate import Evaluation, ServedFrom
+    from lrea_cli.evaluation.kept import KeptScores
     from lrea_cli.recipe import Recipe
+    from lrea_cli.training.checkpoint import Run
 
 METHODS = ("din-short", "mean", "lrea", "din")
 BENCHED = "lrea"
@@ -19,6 +24,7 @@ DATASET = "demo"
 RECIPE = "demo"
 CANDIDATES = 1000
 SECONDS_A_ROW = 1.5
+CLUSTERS_RANK = 16
 
 
 def demo(
@@ -38,8 +44,8 @@ def demo(
     from lrea_cli.commands.serve_bench import bench_run
     from lrea_cli.data.options import PrepareOptions
     from lrea_cli.data.sources.synthetic import Synthetic
-    from lrea_cli.evaluation.evaluate import ServedFrom, evaluate
-    from lrea_cli.recipe import load_recipe
+    from lrea_cli.evaluation.evaluate import ServedFrom
+    from lrea_cli.recipe import Compression, load_recipe
     from lrea_cli.training.checkpoint import open_run
     from lrea_cli.training.runs import train_run
     from lrea_cli.workspace import Workspace
@@ -58,16 +64,17 @@ def demo(
         recipe = _recipe(load_recipe(RECIPE), method, seed)
         train_run(workspace, recipe, f"demo-{method}", session.device, session.threads, console)
         runs[method] = open_run(workspace, f"demo-{method}", None, session.device)
-        found.append(evaluate(runs[method], "test", "user", ServedFrom(), session.device, console))
+        found.append(_served(session, runs[method], ServedFrom()))
+    clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
+    found.append(_served(session, runs["din"], clusters))
     bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "all", SECONDS_A_ROW, seed)
     facts = dataset["facts"]
-    rows = [
-        [e.method, number(e.auc), number(e.gauc), number(e.auc_cached), f"{e.absorption_gap.rms_logit:.2g}"]
-        for e in found
-    ]
-    rows.append(["best possible", number(facts["bayes_auc"]), number(facts["bayes_gauc"]), "-", "-"])
-    columns = ["method", "AUC", "GAUC", "AUC served", "rms change of the logit"]
-    console.table("planted data: what each method reaches, in the order of the runs", columns, rows)
+    columns = ["method", "AUC", "served", "95%", "to din-short", "", "change"]
+    rows = [_row(served, found[0]) for served in found]
+    rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
+    console.table(
+        "planted data: AUC as trained and as served; ~ = no difference; rms change of the logit", columns, rows
+    )
     speedup = bench["speedup_vs_full"]
     console.say(
         f"{BENCHED} through its cache against full attention, the same kernel on both sides: "
@@ -77,7 +84,7 @@ def demo(
         {
             "bayes_auc": facts["bayes_auc"],
             "bayes_gauc": facts["bayes_gauc"],
-            "results": [_result(e) for e in found],
+            "results": [_result(served, found[0]) for served in found],
             "serve": bench["rows"],
             "speedup_vs_full": speedup,
             "gate": bench["gate"],
@@ -91,12 +98,56 @@ def _recipe(base: Recipe, method: str, seed: int) -> Recipe:
     return base.with_flags(flags)
 
 
-def _result(found: Evaluation) -> dict[str, object]:
-    gap = found.absorption_gap
+@dataclass(frozen=True)
+class Served:
+    """One way to serve a run: its numbers, and the scores that pair it with others."""
+
+    name: str
+    numbers: Evaluation
+    scores: KeptScores
+
+    def difference(self, base: Served) -> Difference:
+        """AUC as served minus that of the base, paired."""
+        from lrea_cli.evaluation.statistics import auc_difference
+
+        return auc_difference(base.scores.served, self.scores.served, base.scores.label, base.scores.user)
+
+
+def _served(session: Session, run: Run, way: ServedFrom) -> Served:
+    from lrea_cli.evaluation.evaluate import measure, score
+
+    scored = score(run, "test", way, session.device, session.console)
+    made = way.compression
+    name = f"{run.recipe.model.method}, {made.compressor} {made.rank}" if made else run.recipe.model.method
+    return Served(name, measure(run, scored, "user"), scored.scores)
+
+
+def _row(served: Served, base: Served) -> list[str]:
+    found, difference = served.numbers, served.difference(base)
+    value = "" if difference.value is None or served is base else f"{difference.value:+.4f}"
+    unclear = "~" if value and not difference.resolved else ""
+    gap = f"{found.absorption_gap.rms_logit:.1g}"
+    return [
+        served.name,
+        number(found.auc),
+        number(found.auc_cached),
+        interval(found.auc_ci, ".3f"),
+        value,
+        unclear,
+        gap,
+    ]
+
+
+def _result(served: Served, base: Served) -> dict[str, object]:
+    found, difference = served.numbers, served.difference(base)
     return {
+        "name": served.name,
         "method": found.method,
+        "compressor": found.compressor,
         "auc": found.auc,
+        "auc_ci": found.auc_ci,
         "gauc": found.gauc,
         "auc_cached": found.auc_cached,
-        "absorption_gap": vars(gap),
+        "difference": {"value": difference.value, "ci": difference.ci, "resolved": difference.resolved},
+        "absorption_gap": vars(found.absorption_gap),
     }

@@ -188,7 +188,9 @@ def test_compress_of_some_users_and_of_a_time(home, capsys):
 @pytest.mark.slow
 def test_demo(home, capsys):
     found = result(capsys, "demo", "--users", 120)
-    assert [r["method"] for r in found["results"]] == ["din-short", "mean", "lrea", "din"]
+    assert [r["name"] for r in found["results"]] == ["din-short", "mean", "lrea", "din", "din, clusters 16"]
+    assert found["results"][0]["difference"] == {"value": 0, "ci": [0, 0], "resolved": False}
+    assert all(r["difference"]["ci"][0] <= r["difference"]["value"] for r in found["results"])
     assert all(r["auc"] is not None and abs(r["auc"] - r["auc_cached"]) < 0.05 for r in found["results"])
     assert found["bayes_auc"] > 0.7
     check_bench(

@@ -133,7 +133,8 @@ def test_din_has_no_gap(din_run: Run) -> None:
     gap = evaluate(din_run, "valid", "user", ServedFrom(), CPU, Silent()).absorption_gap
     assert gap.auc == pytest.approx(0, abs=1e-4)
     half = evaluate(din_run, "valid", "user", ServedFrom("float16"), CPU, Silent()).absorption_gap
-    assert gap.rms_logit < 1e-5 < half.rms_logit < 1e-2
+    assert 5 * gap.rms_logit < half.rms_logit < 1e-2
+    assert gap.rms_logit < 1e-5
 
 
 def test_groups_may_be_requests(found: Evaluation, lrea_run: Run) -> None:

@@ -48,13 +48,15 @@ class Console:
         from rich import box
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for position, name in enumerate(columns):
             numeric = any(isinstance(row[position], (int, float)) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
-        self._rich(self._out).print(table)
+        rich = self._rich(self._out)
+        rich.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        rich.print(table)
 
     def result(self, content: Mapping[str, object], then: str | None = None) -> None:
         """The command's result as JSON, where asked for; and the next command to type."""

@@ -83,8 +83,8 @@ def show(console: Console, found: Evaluation) -> None:
     columns = ["slice", "rows", "AUC", "95%", "served", "GAUC", "NE"]
     console.table("slices (NE: normalized entropy)", columns, _slices(found))
     if found.cache_age:
-        columns = ["records built", "AUC", "difference", "95%, paired", "", "missing", "requests"]
-        console.table("older records: behaviors missing a request, and requests that miss any", columns, _aged(found))
+        columns = ["age", "AUC", "difference", "95%, paired", "", "missing", "requests"]
+        console.table("older records: behaviors missing a request, requests that miss any", columns, _aged(found))
     if found.new_behavior is not None:
         work = found.new_behavior
         console.say(f"one new behavior, the mean over the requests: {work.rows:,.1f} rows of a record change,")
@@ -130,7 +130,7 @@ def _beside(found: Evaluation) -> list[list[str]]:
 def _aged(found: Evaluation) -> list[list[object]]:
     return [
         [
-            f"{row.age} earlier" if row.age != "0" else "at the request",
+            row.age,
             number(row.auc),
             "n/a" if row.difference is None else f"{row.difference:+.5f}",
             interval(row.ci, "+.5f"),

@@ -75,13 +75,17 @@ How to read it:
   of served minus trained, over the standard deviation of the trained logit.
 - Differences{f" to `{results.base}`" if results.base else ""} are paired: same seed, same rows, same users drawn.
   `~`: no difference is shown (zero lies inside the interval, or the seeds disagree in sign).
-- Column entropy: of W_decomp, 0 = one position each, 1 = uniform. Bytes: of a record, mean over test requests."""
+- NE: normalized entropy, log loss over that of the click rate alone. Column entropy: of W_decomp, 0 = one position
+  each, 1 = uniform. Bytes: of a record. Rows and FLOPs: what one new behavior changes in a record, and costs. Both are
+  means over test requests."""
 
 
 def _of_dataset(results: Results, dataset: Prepared) -> Iterator[str]:
     scored = [s for s in results.scored if s.dataset == dataset.name]
     yield f"## {dataset.name}\n\n{_about(dataset)}"
     if scored:
+        counter = max((s.best_counter.mean for s in scored if s.best_counter.mean is not None), default=None)
+        yield f"The best trivial counter of the history has AUC {number(counter)} on the test split."
         yield f"As trained:\n\n{_table_of(_TRAINED, scored)}"
         yield f"As served:\n\n{_table_of(_SERVED, scored)}"
     if compressed := [c for c in results.compressed if c.dataset == dataset.name]:
@@ -108,6 +112,7 @@ _TRAINED: dict[str, Callable[[Scored], str]] = {
     "GAUC": lambda s: number(s.gauc.mean),
     "difference": lambda s: difference(s.difference),
     "95% of it": lambda s: interval(s.difference.ci if s.difference else None, "+.4f"),
+    "NE": lambda s: number(s.normalized_entropy.mean, ".3f"),
     "column entropy": lambda s: number(s.column_entropy.mean, ".3f"),
     "training, s": lambda s: number(s.seconds.mean, ".0f"),
 }
@@ -121,6 +126,8 @@ _SERVED: dict[str, Callable[[Scored], str]] = {
     "difference": lambda s: difference(s.difference_served),
     "95% of it": lambda s: interval(s.difference_served.ci if s.difference_served else None, "+.4f"),
     "bytes": lambda s: number(s.bytes_per_record.mean, ",.0f"),
+    "rows": lambda s: number(s.rows_changed.mean, ",.1f"),
+    "FLOPs": lambda s: number(s.flops_changed.mean, ",.0f"),
 }
 
 _COMPRESSED_TITLE = (

@@ -101,6 +101,10 @@ def _scored(cell: Cell, runs: list[SeedRun], base: list[SeedRun]) -> Scored:
         rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
         column_entropy=over_seeds(run.manifest["column_entropy"] for run in runs),
         bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
+        rows_changed=over_seeds(e["new_behavior"]["rows"] for e in found),
+        flops_changed=over_seeds(e["new_behavior"]["products"] + e["new_behavior"]["elementwise"] for e in found),
+        normalized_entropy=over_seeds(e["normalized_entropy"] for e in found),
+        best_counter=over_seeds(max(v for v in e["baselines"].values() if v is not None) for e in found),
         seconds=over_seeds(run.manifest["seconds"] for run in runs),
     )
 

@@ -108,6 +108,10 @@ class Scored:
     rms_over_sd: OverSeeds
     column_entropy: OverSeeds
     bytes_per_record: OverSeeds
+    rows_changed: OverSeeds
+    flops_changed: OverSeeds
+    normalized_entropy: OverSeeds
+    best_counter: OverSeeds
     seconds: OverSeeds
 
 

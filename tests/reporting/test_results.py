@@ -30,6 +30,10 @@ def scored(recipe: str, auc: float, against: OverSeeds | None, entropy: OverSeed
         rms_over_sd=over_seeds([0.123, 0.123]),
         column_entropy=entropy,
         bytes_per_record=over_seeds([12345.0, 12345.0]),
+        rows_changed=over_seeds([8.0, 8.0]),
+        flops_changed=over_seeds([531_000.0, 532_000.0]),
+        normalized_entropy=over_seeds([0.912, 0.914]),
+        best_counter=over_seeds([0.6543, 0.6543]),
         seconds=over_seeds([61.0, 63.0]),
     )
 

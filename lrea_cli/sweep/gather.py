@@ -66,6 +66,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
     return Results(
         sweep=sweep.name,
         title=sweep.title,
+        findings=sweep.findings,
         **vars(about),
         base=sweep.base,
         recipes={name: _plain(recipe.to_dict()) for name, recipe in sweep.recipes.items()},

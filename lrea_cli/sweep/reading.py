@@ -1,6 +1,7 @@
 """A folder of recipes, and its `sweep.toml` where there is one, to a `Sweep`.
 
 title = "..."
+findings = "..."                        # what came out, in words: it opens the page
 base = "din"                            # the recipe that all others are compared with
 [search]                                # values of [train], side by side: the first of each list, the second, ..
 lr = [0.02, 0.05]
@@ -36,7 +37,7 @@ from lrea_cli.recipe import (
 )
 from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Sweep, point_recipe
 
-KEYS = ("title", "base", "search", "dataset")
+KEYS = ("title", "findings", "base", "search", "dataset")
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -70,6 +71,7 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
     sweep = Sweep(
         name=name,
         title=read_value(content.get("title", name), str, f"{origin} title"),
+        findings=read_value(content.get("findings", ""), str, f"{origin} findings").strip(),
         recipes=recipes,
         search=_points(content.get("search", {}), f"{origin} [search]"),
         base=base,

@@ -141,6 +141,7 @@ class Results:
 
     sweep: str
     title: str
+    findings: str
     command: str
     date: str
     machine: dict[str, Any]

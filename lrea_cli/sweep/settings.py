@@ -67,13 +67,14 @@ class Sweep:
     """Everything that decides a sweep.
 
     Args:
-        name: of the folder. recipes: by name. search: one point at least.
+        name: of the folder. findings: what came out, in words. recipes: by name. search: one point at least.
         base: the recipe that all others are compared with; None = none.
         datasets: empty = the one that the recipes name, else the latest.
     """
 
     name: str
     title: str
+    findings: str
     recipes: dict[str, Recipe]
     search: tuple[Point, ...]
     base: str | None

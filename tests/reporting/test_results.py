@@ -45,6 +45,7 @@ def tried(recipe: str, lr: float, auc: float | None, chosen: bool, seed: int = 1
 RESULTS = Results(
     sweep="rank",
     title="does the rank count",
+    findings="It does.",
     command="lrea sweep recipes/rank --page docs/results.md",
     date="2026-01-02 03:04 UTC",
     machine={"cpu": "A CPU", "cores": 2, "jobs": 2},

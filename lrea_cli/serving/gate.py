@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 from torch import Tensor
 
-from lrea_cli import reference, reference_compressors
+from lrea_cli import reference
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
@@ -24,7 +23,8 @@ from lrea_cli.serving.records import RecordFormat
 from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore, RecordWriter
-from lrea_cli.serving.summarizer import SHARED_PROBES, probe_ids, summarizer_of
+from lrea_cli.serving.summarizer import summarizer_of
+from lrea_cli.serving.twins import reference_model, twin_of
 from lrea_cli.training.checkpoint import Run
 
 TOLERANCE = 1e-5
@@ -111,7 +111,7 @@ class _Check:
     ) -> None:
         self.run, self.layout, self.pool, self.kernels, self.device = run, layout, pool, kernels, device
         self.reference = reference_model(run)
-        self.twin = None if compression is None else CompressorTwin.of(run, self.reference, compression)
+        self.twin = twin_of(run, self.reference, compression)
 
     def __call__(self, histories: Histories, records: Records, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
         errors = []
@@ -131,26 +131,18 @@ class _Check:
         rows = [ref.vector(_ids_at(histories, user, back), ref.item_fields) for back in range(read)]
         newest_first = np.array(rows).reshape(read, self.run.model.features.width)
         short, long = newest_first[: settings.short], newest_first[settings.short :]
-        correction = None
-        if self.twin is None:
-            keys, values = (self._rounded(r) for r in ref.pseudo_items(long))
-        else:
-            made = self.twin.rows(long, user.key)
-            keys, values, correction = self._rounded(made.keys), self._rounded(made.values), made.correction
+        made = self.twin.rows(long, user.key)
+        record = replace(made, keys=self._rounded(made.keys), values=self._rounded(made.values))
         found: dict[str, list[np.ndarray | float]] = {"interest": [], "full attention": [], "logit": []}
         for position in range(ids.mask.shape[1]):
             e_t = ref.vector(_row(ids.ids, position), ref.item_fields)
-            if self.twin is None:
-                interest = reference.attention(e_t, keys, values, ref.scorer("long"))
-            else:
-                rows = reference_compressors.Rows(keys, values, correction)
-                interest = reference_compressors.interest(e_t, long, rows, ref.scorer("long"))
+            interest = self.twin.interest(e_t, long, record)
             profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
             found["interest"].append(interest)
             found["full attention"].append(reference.din(e_t, long, ref.scorer("long")))
             matches = [_matches(histories, user, name, int(ids.ids[name][0, position])) for name in counted]
             found["logit"].append(ref.logit(e_t, short, interest, profile, matches, user.length))
-        return {name: np.array(rows) for name, rows in found.items()} | {"keys": keys, "values": values}
+        return {name: np.array(rows) for name, rows in found.items()} | {"keys": record.keys, "values": record.values}
 
     def _rounded(self, rows: np.ndarray) -> np.ndarray:
         """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
@@ -177,42 +169,6 @@ class _Check:
                 rows = getattr(summary, name)[0, : int(summary.rows[0])]
                 errors[name] = _worst_row(rows, expected[name])
         return errors
-
-
-def reference_model(run: Run) -> reference.ReferenceModel:
-    """The float64 twin of a run, read from its checkpoint."""
-    features, model = run.model.features, run.recipe.model
-    return reference.ReferenceModel(
-        weights={name: array.astype(np.float64) for name, array in load_file(run.checkpoint).items()},
-        item_fields=tuple(f.name for f in features.item_fields),
-        profile_fields=tuple(f.name for f in features.profile_fields),
-        method=model.method,
-        unit=model.decomp_columns == "unit",
-        exact_short=model.short_histories == "exact",
-    )
-
-
-@dataclass(frozen=True)
-class CompressorTwin:
-    """The slow twin of a compressor, with the probes as the reference sees them."""
-
-    compression: Compression
-    probes: np.ndarray
-    scorer: reference.Scorer
-
-    @classmethod
-    def of(cls, run: Run, ref: reference.ReferenceModel, compression: Compression) -> CompressorTwin:
-        """Embed the probes with the reference's own tables."""
-        columns = probe_ids(run.dataset, compression.seed)
-        ids = [{name: int(column[t]) for name, column in columns.items()} for t in range(SHARED_PROBES)]
-        return cls(compression, np.array([ref.vector(i, ref.item_fields) for i in ids]), ref.scorer("long"))
-
-    def rows(self, long: np.ndarray, user: int) -> reference_compressors.Rows:
-        """What the record of a user with the real long behaviors (n, D) must hold."""
-        made = self.compression
-        return reference_compressors.compress(
-            made.compressor, long, made.rank, made.seed, user, self.probes, self.scorer
-        )
 
 
 def _lengths_needed(recipe: Recipe) -> set[int]:

@@ -14,9 +14,9 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
 from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving.cache import CacheInfo, compress, dense_users, find_cache, open_cache
-from lrea_cli.serving.gate import reference_model
 from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord
 from lrea_cli.serving.store import INDEX
+from lrea_cli.serving.twins import reference_model
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
 

@@ -104,6 +104,7 @@ def test_the_shipped_sweep_runs_quickly(home, capsys):
     found = result(capsys, "sweep", "rank", "--quick", "--page", home.parent / "results.md")
     assert found["failed"] == {}
     assert {d["name"] for d in found["datasets"]} == {"drift", "exchangeable", "exact-item"}
-    assert {c["compressor"] for c in found["compressed"]} == {"recent", "mean", "random", "clusters"}
+    made = {c["compressor"].partition(",")[0] for c in found["compressed"]}
+    assert made == {"recent", "mean", "random", "clusters"}
     assert all(t["valid_auc"] is not None for t in found["tried"])
     assert (home / "sweeps" / "rank-quick" / "results.json").is_file()

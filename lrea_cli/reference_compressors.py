@@ -9,7 +9,7 @@ import numpy as np
 
 from lrea_cli.reference import Array, Scorer, absolute_half, hidden, history_scale, linear_half
 
-LLOYD_STEPS = 5
+LLOYD_STEPS = 3
 RIDGE = 0.1
 FIT_PROBES = OWN_PROBES = 4
 G = 0.495

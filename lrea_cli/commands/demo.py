@@ -33,7 +33,7 @@ def demo(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """See all of it on planted data, in under three minutes.
+    """See all of it on planted data, in three to four minutes.
 
     Example: lrea demo
     """

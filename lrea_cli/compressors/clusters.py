@@ -123,7 +123,7 @@ def sign_correction(
     omega_BRH = mean_signs(probes_TD, keys, weights) * (G * weights.w_o)
     slopes_BLD = members_BLR @ (omega_BRH @ weights.W3.T)
     offsets_BLD = members_BLR @ (omega_BRH @ weights.W2.T)
-    apart = (behaviors.vectors - members_BLR @ keys) * behaviors.mask[..., None]
+    apart = behaviors.vectors - members_BLR @ keys  # zero where masked: such rows are zero and belong to no cluster
     both = torch.cat([apart * slopes_BLD, (apart * offsets_BLD).sum(2, keepdim=True)], 2)
     return both.transpose(1, 2) @ scaled_values(behaviors)
 

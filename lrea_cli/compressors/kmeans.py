@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEPS = 5
-"""Of Lloyd's; more change the interest's error by less than one part in a hundred."""
+STEPS = 3
+"""Of Lloyd's; five more lower the error of the interest by 0 to 2%, and take a third longer."""
+
+SAME = 1e-12
+"""Squared distance over the sum of the squared norms below which two points are one: what is left is rounding."""
 
 
 def kmeans(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
@@ -41,6 +44,7 @@ def nearest(points: Tensor, centroids: Tensor) -> Tensor:
 
 def _plus_plus(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
     """(B, R, C): the first centroid uniformly among real points, each next by its squared distance to the others."""
+    norms = points.square().sum(-1)
     weight = mask.double()
     chosen = []
     distance = torch.full_like(weight, torch.inf)
@@ -49,6 +53,8 @@ def _plus_plus(points: Tensor, mask: Tensor, uniforms: Tensor) -> Tensor:
         place = torch.searchsorted(total, (draw * total[:, -1])[:, None], right=True).clamp(max=mask.shape[1] - 1)
         centroid = points.gather(1, place[..., None].expand(-1, -1, points.shape[2]))
         chosen.append(centroid)
-        distance = torch.minimum(distance, (points - centroid).square().sum(-1))
+        both = norms + norms.gather(1, place)
+        apart = torch.baddbmm(both[..., None], points, centroid.transpose(1, 2), alpha=-2)[..., 0]
+        distance = torch.minimum(distance, apart.masked_fill_(apart < SAME * both, 0.0))
         weight = distance * mask
     return torch.cat(chosen, 1)

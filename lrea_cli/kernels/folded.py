@@ -18,8 +18,8 @@ from torch.nn.functional import pad
 
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
-CHUNK_FLOATS = {"cpu": 1 << 19, "cuda": 1 << 27}
-"""Hidden values that one chunk of requests may have."""
+CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
+"""Of the hidden values that one chunk of requests may have."""
 
 
 def folded(
@@ -97,14 +97,18 @@ class _AbsoluteHalf(torch.autograd.Function):
 
 
 def _chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
-    """Slices of the batch whose hidden values fit `CHUNK_FLOATS`."""
-    size = max(1, CHUNK_FLOATS[keys.device.type] // max(1, keys.shape[1] * maps.shape[2]))
+    """Slices of the batch whose hidden values fit `CHUNK_BYTES`."""
+    size = max(1, _chunk_values(keys) // max(1, keys.shape[1] * maps.shape[2]))
     for start in range(0, len(keys), size):
         yield slice(start, start + size)
 
 
 def _row_chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
-    """Slices of the rows of one request whose hidden values fit `CHUNK_FLOATS`; all rows where they do."""
-    size = max(1, CHUNK_FLOATS[keys.device.type] // maps.shape[2])
+    """Slices of the rows of one request whose hidden values fit `CHUNK_BYTES`; all rows where they do."""
+    size = max(1, _chunk_values(keys) // maps.shape[2])
     for start in range(0, keys.shape[1], size):
         yield slice(start, start + size)
+
+
+def _chunk_values(keys: Tensor) -> int:
+    return CHUNK_BYTES[keys.device.type] // keys.element_size()

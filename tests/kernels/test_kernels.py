@@ -89,5 +89,5 @@ def test_gradient_of_folded_by_finite_differences():
 def test_chunks_of_folded_change_nothing(monkeypatch):
     candidates, keys, values, weights = draw(5, 3, 7, 4, 6)
     whole = folded(candidates, keys, values, weights)
-    monkeypatch.setitem(__import__("lrea_cli.kernels.folded", fromlist=["x"]).__dict__, "CHUNK_FLOATS", {"cpu": 200})
+    monkeypatch.setitem(__import__("lrea_cli.kernels.folded", fromlist=["x"]).__dict__, "CHUNK_BYTES", {"cpu": 800})
     torch.testing.assert_close(folded(candidates, keys, values, weights), whole)

@@ -52,10 +52,17 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
+        _kill_children()
         raise
     pool.shutdown()
+
+
+def _kill_children() -> None:
+    """All that are there, and those that a job just submitted was still starting."""
+    while children := multiprocessing.active_children():
+        for child in children:
+            child.kill()
+            child.join()
 
 
 def run_jobs(

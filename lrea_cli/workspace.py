@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from lrea_cli.errors import UserError, nearest
 
@@ -171,9 +171,16 @@ def write_json(path: Path, content: object) -> None:
     """Write a JSON file whole or not at all."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` to write to; when the block ends well it is fsynced and takes the place of `path`."""
     partial = path.parent / f"{PARTIAL}{path.name}-{os.getpid()}"
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with partial.open("wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -15,9 +15,8 @@ from lrea_cli.evaluation.estimates import Interval
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.evaluation.statistics import auc_difference
 from lrea_cli.progress import Reporter
-from lrea_cli.recipe import Compression
 from lrea_cli.serving.records import CacheDtype
-from lrea_cli.serving.summarizer import summarizer_of
+from lrea_cli.serving.summarizer import Summarizer
 from lrea_cli.training.checkpoint import Run
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -69,7 +68,7 @@ def cache_life(
     reader: BatchReader,
     fresh: np.ndarray,
     ages: Sequence[Age],
-    compression: Compression | None,
+    summarize: Summarizer,
     dtype: CacheDtype,
     device: torch.device,
     reporter: Reporter,
@@ -77,7 +76,7 @@ def cache_life(
     """Score a split at each age.
 
     Args:
-        fresh: (rows,) logits from records that were built at the request.
+        fresh: (rows,) logits from records that were built at the request. summarize: what makes the summaries.
     """
     samples = reader.samples
     users = samples.user[samples.row_request]
@@ -86,7 +85,6 @@ def cache_life(
         built = samples.time - age.seconds
         logits = fresh
         if age.seconds:
-            summarize = summarizer_of(run, compression)
             with reporter.task(f"records of age {age.text}", samples.rows, "samples") as progress:
                 logits = score_split_cached(run.model, reader, summarize, dtype, device, progress, built)
         difference = auc_difference(fresh, logits, samples.label, users)

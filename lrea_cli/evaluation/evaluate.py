@@ -164,7 +164,7 @@ def score(
         trained = score_split(run.model, reader, device, progress)
     with reporter.task(f"score {split} through records", samples.rows, "samples") as progress:
         served = score_split_cached(run.model, reader, summarize, way.dtype, device, progress)
-    aged = cache_life(run, reader, served, ages, way.compression, way.dtype, device, reporter)
+    aged = cache_life(run, reader, served, ages, summarize, way.dtype, device, reporter)
     scores = KeptScores(
         made_from=run.artifact.manifest["made_from"],
         run=run.name,

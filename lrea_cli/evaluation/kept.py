@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ import numpy as np
 
 from lrea_cli.data.layout import Split
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import PARTIAL
+from lrea_cli.workspace import replacing
 
 Form = Literal["served", "trained"]
 TYPES = {
@@ -77,12 +76,8 @@ def write_scores(folder: Path, scores: KeptScores) -> Path:
     facts = {**scores.facts, "sha256": _digest(scores.facts, scores.columns)}
     table = pa.table(scores.columns, metadata={METADATA: json.dumps(facts).encode()})
     path = scores_path(folder, scores.split)
-    partial = folder / f"{PARTIAL}{path.name}-{os.getpid()}"
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         pq.write_table(table, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
     return path
 
 

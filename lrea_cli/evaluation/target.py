@@ -12,7 +12,7 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.evaluation.cached import score_split_cached
 from lrea_cli.evaluation.metrics import deviation
 from lrea_cli.evaluation.scores import score_split
-from lrea_cli.progress import Reporter
+from lrea_cli.progress import Reporter, ignore
 from lrea_cli.recipe import Compression
 from lrea_cli.serving.summarizer import summarizer_of
 from lrea_cli.training.checkpoint import Run
@@ -46,7 +46,7 @@ def smallest_rank(
         LreaError: no validation request has a long part, or all logits are equal.
     """
     reader = _readable(reader_of(run.dataset, "valid", run.recipe.data, run.recipe.train.batch_size))
-    full = score_split(run.model, reader, device, lambda done: None)
+    full = score_split(run.model, reader, device, ignore)
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:

@@ -11,6 +11,7 @@ from lrea_cli.evaluation.cache_life import Age, cache_life, parse_ages
 from lrea_cli.evaluation.evaluate import ServedFrom, evaluate, measure, score
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.progress import Silent
+from lrea_cli.serving.summarizer import summarizer_of
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.training.loop import reader_of
 
@@ -44,7 +45,9 @@ def test_each_age_is_set_against_fresh_records(lrea_run: Run) -> None:
 def test_a_record_older_than_the_history_misses_all_of_the_long_part(lrea_run: Run) -> None:
     reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, 256)
     rows = np.zeros(reader.samples.rows)
-    (found,) = cache_life(lrea_run, reader, rows, parse_ages("10000d"), None, "float32", CPU, Silent())
+    (found,) = cache_life(
+        lrea_run, reader, rows, parse_ages("10000d"), summarizer_of(lrea_run, None), "float32", CPU, Silent()
+    )
     long = np.clip(reader.samples.history_length - lrea_run.recipe.data.short, 0, lrea_run.recipe.data.long)
     assert found.missing == pytest.approx(long.mean())
     assert found.requests_missing == pytest.approx((long > 0).mean())

@@ -167,6 +167,11 @@ def require_intact(artifact: Artifact, *names: str) -> None:
             )
 
 
+def as_json(content: Any) -> Any:
+    """The same as JSON gives it back: tuples as lists, every key a string."""
+    return json.loads(json.dumps(content))
+
+
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file whole or not at all."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"

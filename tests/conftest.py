@@ -23,6 +23,8 @@ from lrea_cli.workspace import Workspace, write_manifest
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
+    from lrea_cli.data.batches import Samples
+    from lrea_cli.data.histories import Histories
     from lrea_cli.training.checkpoint import Run
 
 settings.register_profile("lrea", derandomize=True, deadline=None)
@@ -93,6 +95,22 @@ def lrea_run(tiny: Workspace) -> Run:
 def din_run(tiny: Workspace) -> Run:
     """`tiny-din`, opened; nothing in it may be changed."""
     return _open(tiny, "tiny-din")
+
+
+@pytest.fixture(scope="session")
+def histories(lrea_run: Run) -> Histories:
+    """Of the dataset of `tiny`."""
+    from lrea_cli.data.histories import open_histories
+
+    return open_histories(lrea_run.dataset)
+
+
+@pytest.fixture(scope="session")
+def samples(lrea_run: Run) -> Samples:
+    """The test split of `tiny`."""
+    from lrea_cli.data.batches import read_samples
+
+    return read_samples(lrea_run.dataset, "test")
 
 
 @pytest.fixture

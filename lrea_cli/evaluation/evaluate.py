@@ -29,6 +29,7 @@ from lrea_cli.serving.records import CacheDtype
 from lrea_cli.serving.summarizer import summarizer_of
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.training.loop import reader_of
+from lrea_cli.workspace import as_json
 
 Group = Literal["user", "request"]
 DTYPE_BYTES: dict[CacheDtype, int] = {"float32": 4, "float16": 2}
@@ -103,7 +104,7 @@ class Evaluation(Numbers):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json` and `eval.json`."""
-        return _plain(asdict(self))
+        return as_json(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -243,10 +244,3 @@ def _gap(trained: np.ndarray, served: np.ndarray, labels: np.ndarray, users: np.
     paired = auc_difference(trained, served, labels, users)
     rms = float(np.sqrt(np.mean((served - trained) ** 2)))
     return AbsorptionGap(paired.value, paired.ci, rms, deviation(trained, served))
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as JSON would give them back."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value

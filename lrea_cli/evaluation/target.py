@@ -14,7 +14,7 @@ from lrea_cli.evaluation.metrics import deviation
 from lrea_cli.evaluation.scores import score_split
 from lrea_cli.progress import Reporter, ignore
 from lrea_cli.recipe import Compression
-from lrea_cli.serving.summarizer import summarizer_of
+from lrea_cli.serving.summarizer import shared_probes, summarizer_of
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.training.loop import reader_of
 
@@ -47,10 +47,11 @@ def smallest_rank(
     """
     reader = _readable(reader_of(run.dataset, "valid", run.recipe.data, run.recipe.train.batch_size))
     full = score_split(run.model, reader, device, ignore)
+    probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
-        summarize = summarizer_of(run, replace(compression, rank=rank))
+        summarize = summarizer_of(run, replace(compression, rank=rank), probes_TD)
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
             logits = score_split_cached(run.model, reader, summarize, "float32", device, progress)
         found = deviation(full, logits)

@@ -24,8 +24,11 @@ SHARED_PROBES = 24
 """Training candidates on which compressors try their rows."""
 
 
-def summarizer_of(run: Run, compression: Compression | None) -> Summarizer:
+def summarizer_of(run: Run, compression: Compression | None, probes_TD: Tensor | None = None) -> Summarizer:
     """The run's method, or a compressor over its attention.
+
+    Args:
+        probes_TD: `shared_probes` of the compression's seed, where they are at hand: the train split is read for them.
 
     Raises:
         UserError: a compressor was asked for, and the run is not a `din`.
@@ -38,7 +41,8 @@ def summarizer_of(run: Run, compression: Compression | None) -> Summarizer:
             f"The run '{run.name}' is a '{method}'; compressors work on full attention.",
             "Train one with: lrea train --method din",
         )
-    probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
+    if probes_TD is None:
+        probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     make = COMPRESSORS[compression.compressor]
     return make(run.model.full_attention, compression.rank, compression.seed, probes_TD)
 

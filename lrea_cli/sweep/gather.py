@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from lrea_cli.sweep.jobs import EVALUATION, EvaluateJob, TrainJob, read_made, ru
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
-from lrea_cli.workspace import Artifact
+from lrea_cli.workspace import Artifact, as_json
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         findings=sweep.findings,
         **vars(about),
         base=sweep.base,
-        recipes={name: _plain(recipe.to_dict()) for name, recipe in sweep.recipes.items()},
+        recipes={name: as_json(recipe.to_dict()) for name, recipe in sweep.recipes.items()},
         search=tuple(dict(point) for point in sweep.search),
         datasets=tuple(_prepared(plan, finished.datasets[plan.name]) for plan in sweep.datasets),
         tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, cell)),
@@ -162,11 +161,6 @@ def _prepared(plan: DatasetPlan, artifact: Artifact) -> Prepared:
     best = {name: value for name, value in made["facts"].items() if name.startswith("bayes_")}
     counts = {name: made[name] for name in ("users", "items", "samples")}
     return Prepared(plan.name, made["source"], made["source_options"], plan.seeds, best=best, **counts)
-
-
-def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    """As JSON gives it back."""
-    return json.loads(json.dumps(content))
 
 
 def _there(found: dict[str, Any] | None) -> dict[str, Any]:

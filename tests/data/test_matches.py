@@ -7,22 +7,11 @@ import pytest
 import torch
 
 from lrea_cli.data import matches as matches_module
-from lrea_cli.data.batches import Samples, read_samples
-from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.batches import Samples
+from lrea_cli.data.histories import Histories
 from lrea_cli.data.matches import count_in_history, count_matches
 from lrea_cli.errors import UserError
-from lrea_cli.training.checkpoint import Run
 from lrea_cli.training.loop import reader_of
-
-
-@pytest.fixture(scope="module")
-def histories(lrea_run: Run) -> Histories:
-    return open_histories(lrea_run.dataset)
-
-
-@pytest.fixture(scope="module")
-def samples(lrea_run: Run) -> Samples:
-    return read_samples(lrea_run.dataset, "test")
 
 
 def counted(samples: Samples, histories: Histories, field: str) -> list[int]:

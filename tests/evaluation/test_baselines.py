@@ -5,24 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from lrea_cli.data.batches import Samples, read_samples
-from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.batches import Samples
+from lrea_cli.data.histories import Histories
 from lrea_cli.evaluation.baselines import Baselines, trivial_baselines
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.training.checkpoint import Run
 from tests.data.test_matches import counted
-
-
-@pytest.fixture(scope="module")
-def histories(lrea_run: Run) -> Histories:
-    return open_histories(lrea_run.dataset)
-
-
-@pytest.fixture(scope="module")
-def samples(lrea_run: Run) -> Samples:
-    return read_samples(lrea_run.dataset, "test")
 
 
 def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Histories, lrea_run: Run) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lrea_cli.data.batches import Samples, read_samples
-from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.batches import Samples
+from lrea_cli.data.histories import Histories
 from lrea_cli.evaluation.metrics import auc, gauc, log_loss
 from lrea_cli.evaluation.slices import Family, SliceMetrics, measure_slice, slice_masks
 from lrea_cli.evaluation.statistics import auc_estimate
@@ -31,16 +31,6 @@ def one_row(length: int, item: int) -> Samples:
         ids={"item": np.array([item], np.int32)},
         profile={},
     )
-
-
-@pytest.fixture(scope="module")
-def samples(lrea_run: Run) -> Samples:
-    return read_samples(lrea_run.dataset, "test")
-
-
-@pytest.fixture(scope="module")
-def histories(lrea_run: Run) -> Histories:
-    return open_histories(lrea_run.dataset)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
 from lrea_cli.kernels import KernelName
@@ -40,11 +40,6 @@ def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     workspace = Workspace(tmp_path_factory.mktemp("bench"))
     compress(workspace, lrea_run, "cache", "float32", lrea_run.dataset.end, USERS, CPU, Silent())
     return open_cache(workspace, lrea_run, "cache")
-
-
-@pytest.fixture(scope="module")
-def histories(lrea_run: Run) -> Histories:
-    return open_histories(lrea_run.dataset)
 
 
 @pytest.fixture(scope="module")

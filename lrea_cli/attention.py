@@ -1,10 +1,11 @@
-"""The DIN scorer and its weighted sum (Zhou et al. 2018; LREA's Eq. 3 and 5); where kernels plug in."""
+"""Target attention: DIN's scorer and its weighted sum, where kernels plug in, and multi-head attention with softmax."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from lrea_cli.errors import UserError
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, linear_half
 from lrea_cli.sequence import Behaviors
 
@@ -51,6 +52,20 @@ class Attention(nn.Module):
         """
         return KERNELS[self.kernel](candidates, keys, values, self.weights, linear)
 
+    def selected(self, candidates: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend where each candidate has keys of its own, always by `folded`: other kernels live on shared keys.
+
+        Args:
+            candidates: (B, N, D). keys, values: (B, N, K, D); rows not in use have zero values.
+
+        Returns:
+            (B, N, D).
+        """
+        alone = KERNELS["folded"](
+            candidates.flatten(0, 1)[:, None], keys.flatten(0, 1), values.flatten(0, 1), self.weights, None
+        )
+        return alone.view_as(candidates)
+
     def over(self, candidates: Tensor, behaviors: Behaviors) -> Tensor:
         """DIN: interest = c(n) sum_l s(e, e_l) e_l over the real behaviors; (B, N, D)."""
         return self(candidates, behaviors.vectors, scaled_values(behaviors))
@@ -58,6 +73,74 @@ class Attention(nn.Module):
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
         """(B, D + 1, D): see `kernels.linear_half`."""
         return linear_half(keys, values, self.weights.to(keys.dtype))
+
+
+class MultiHeadAttention(nn.Module):
+    """Target attention with softmax, as SIM, ETA and TWIN have it (Vaswani et al. 2017, one query a candidate).
+
+        head_h = sum_l softmax_l( (e_t W_Q)_h . (e_l W_K)_h / sqrt(d_h) ) (e_l W_V)_h,   interest = [head_1, ..] W_O
+
+    Args:
+        width: D of an item vector. heads: they share D: d_h = D / heads.
+
+    Raises:
+        UserError: the heads do not divide D.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise UserError(
+                f"heads = {heads} does not divide D = {width}, the width of an item vector.",
+                "Set heads in the recipe's [model] to a divisor.",
+            )
+        self.heads, self.scale = heads, (width // heads) ** -0.5
+        self.W_Q, self.W_K, self.W_V, self.W_O = (nn.Parameter(torch.empty(width, width)) for _ in range(4))
+        for weight in (self.W_Q, self.W_K, self.W_V, self.W_O):
+            nn.init.xavier_uniform_(weight)
+
+    def queries(self, candidates: Tensor) -> Tensor:
+        """e_t W_Q, all heads side by side; (..., D)."""
+        return candidates @ self.W_Q.to(candidates.dtype)
+
+    def keys(self, behaviors: Tensor) -> Tensor:
+        """e_l W_K, all heads side by side; (..., D)."""
+        return behaviors @ self.W_K.to(behaviors.dtype)
+
+    def values(self, behaviors: Tensor) -> Tensor:
+        """e_l W_V, all heads side by side; (..., D)."""
+        return behaviors @ self.W_V.to(behaviors.dtype)
+
+    def by_head(self, rows: Tensor) -> Tensor:
+        """(B, heads, X, d_h) of (B, X, D)."""
+        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Attend where each candidate has keys of its own, the same for all heads.
+
+        Args:
+            queries: (B, N, D). keys, values: (B, N, K, D), projected. mask: (B, N, K) bool.
+
+        Returns:
+            (B, N, D), zero where nothing is there to attend to.
+        """
+        keys_BNKHd, values_BNKHd = (rows.unflatten(-1, (self.heads, -1)) for rows in (keys, values))
+        products_BNKHd = queries.unflatten(-1, (self.heads, -1))[:, :, None] * keys_BNKHd
+        scores_BNHK = products_BNKHd.sum(-1).transpose(2, 3) * self.scale
+        return softmax_mix(scores_BNHK, values_BNKHd.transpose(2, 3), mask[:, :, None]).flatten(2) @ self.W_O
+
+
+def softmax_mix(scores: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """sum_k softmax_k(scores) values_k over what is not masked; zero where all is.
+
+    Args:
+        scores: (..., K). values: (..., K, d), zero where masked. mask: (..., K) bool, broadcast.
+
+    Returns:
+        (..., d).
+    """
+    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+    return (weights[..., None, :] @ values)[..., 0, :]
 
 
 def scaled_values(behaviors: Behaviors) -> Tensor:

@@ -12,7 +12,7 @@ from lrea_cli.data.schema import EncodedField
 from lrea_cli.features import Features
 from lrea_cli.kernels import KernelName
 from lrea_cli.kernels.weights import SLOPE
-from lrea_cli.methods import METHODS
+from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe import DataSettings, ModelSettings
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
 
@@ -33,7 +33,8 @@ class CTRModel(nn.Module):
         self.features = Features(fields, settings.embedding_dim, settings.embedding_std)
         width = self.features.width
         self.short = Attention(width)
-        self.long = METHODS[settings.method].build(settings, width, data.long)
+        shape = HistoryShape(width, data.long, any(f.name == "category" for f in self.features.item_fields))
+        self.long = METHODS[settings.method].build(settings, shape)
         self.match_counters = data.match_counters
         inputs = 5 * width + 2 + self.features.profile_width + len(data.match_counters) + 1
         self.mlp = MLP(inputs, settings.hidden, settings.dropout)

@@ -14,7 +14,7 @@ from lrea_cli.errors import UserError, nearest
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none: see `sweep.settings`."""
 
-MethodName = Literal["din-short", "mean", "lrea", "din"]
+MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
@@ -24,6 +24,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "decomp_columns": ("unit", "free"),
     "short_histories": ("mix", "exact"),
     "penalty": ("mean", "sum"),
+    "search": ("hard", "soft"),
+    "target_attention": ("multi-head", "din"),
 }
 
 
@@ -57,6 +59,9 @@ class ModelSettings:
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         rank, lam: r and lambda of LREA (Table 3).
         form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
+        k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
+            product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
+        m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
     """
 
     method: str = "lrea"
@@ -70,6 +75,12 @@ class ModelSettings:
     decomp_columns: str = "unit"
     short_histories: str = "mix"
     penalty: str = "mean"
+    k: int = 64
+    search: str = "hard"
+    heads: int = 4
+    target_attention: str = "multi-head"
+    m: int = 48
+    tau: int = 3
 
 
 @dataclass(frozen=True)
@@ -265,6 +276,11 @@ def _check(recipe: Recipe, origin: str) -> None:
         )
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
+    if model.method == "sdim" and model.m % model.tau:
+        raise UserError(
+            f"{origin}: m = {model.m} hashes are no whole number of groups of tau = {model.tau}.",
+            f"Use m = {model.m // model.tau * model.tau or model.tau}.",
+        )
     if model.method == "lrea" and model.rank > data.long:
         raise UserError(
             f"{origin}: rank = {model.rank} is above long = {data.long}: nothing would be compressed.",

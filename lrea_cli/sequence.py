@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -169,6 +170,75 @@ class PseudoItems:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """The summary of sim and eta: the behaviors themselves, newest first, with what the search reads.
+
+    Args:
+        vectors: (B, L, D), zero past `rows`.
+        rows: (B,) int64, how many behaviors there are.
+        category: (B, L) int32 of hard search, or None.
+        codes: (B, L, W) uint8, m bits of SimHash packed into W bytes, or None.
+    """
+
+    vectors: Tensor
+    rows: Tensor
+    category: Tensor | None = None
+    codes: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, L) bool, True at real behaviors."""
+        return in_use(self.rows, self.vectors.shape[1])
+
+    def to(self, device: torch.device) -> Searched:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The summary of sdim: sums of the behaviors that fall into each bucket of each hash; no sequence is left.
+
+    Args:
+        sums: (B, G 2^tau, D), the buckets of the first group first; float32 in every cache, as sums outgrow float16.
+        rows: (B,) int64: G 2^tau, or 0 of an empty history.
+    """
+
+    sums: Tensor
+    rows: Tensor
+
+    def to(self, device: torch.device) -> Buckets:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
+class Projected:
+    """The summary of twin: the behaviors as its heads read them, newest first, with what cross features are made of.
+
+    Args:
+        keys, values: (B, L, D), the projections of all heads side by side, zero past `rows`.
+        rows: (B,) int64, how many behaviors there are.
+        time: (B, L) int64 epoch seconds. category: (B, L) int32, or None.
+    """
+
+    keys: Tensor
+    values: Tensor
+    rows: Tensor
+    time: Tensor
+    category: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, L) bool, True at real behaviors."""
+        return in_use(self.rows, self.keys.shape[1])
+
+    def to(self, device: torch.device) -> Projected:
+        """The same on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
 class Empty:
     """The summary of a method that keeps nothing.
 
@@ -183,7 +253,8 @@ class Empty:
         return _moved(self, device)
 
 
-Summary = PseudoItems | Empty
+Summary = PseudoItems | Searched | Buckets | Projected | Empty
+FieldDtype = Literal["cache", "float32", "int32", "int64", "uint8"]
 
 
 @dataclass(frozen=True)
@@ -194,13 +265,22 @@ class RecordField:
         name: the attribute of the summary.
         shape: of one row.
         rows: how many rows: a fixed number, or "rows" = the record's own count.
-        dtype: "cache" = whatever the cache is written in, or "float32".
+        dtype: "cache" = whatever the cache is written in, or a fixed one.
     """
 
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: Literal["cache", "float32"] = "cache"
+    dtype: FieldDtype = "cache"
+
+    def itemsize(self, cache_bytes: int) -> int:
+        """Bytes of a number, given those of the cache's dtype."""
+        return cache_bytes if self.dtype == "cache" else np.dtype(self.dtype).itemsize
+
+
+def in_use(rows: Tensor, length: int) -> Tensor:
+    """(B, length) bool: the first `rows` places of each."""
+    return torch.arange(length, device=rows.device) < rows[:, None]
 
 
 def block(rows: int, length: int, device: torch.device | None = None) -> Tensor:

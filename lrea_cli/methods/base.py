@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,6 +14,19 @@ from lrea_cli.attention import Attention
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
+
+
+@dataclass(frozen=True)
+class HistoryShape:
+    """What a method must know of the long sequences.
+
+    Args:
+        width: D of an item vector. long: L, the most behaviors. categories: whether behaviors have one.
+    """
+
+    width: int
+    long: int
+    categories: bool = True
 
 
 class LongInterest(nn.Module, ABC):
@@ -27,13 +40,14 @@ class LongInterest(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
         """Make the method from a recipe.
 
         Args:
-            settings: the recipe's [model] section.
-            width: D of an item vector.
-            long: L, the most behaviors of a long sequence.
+            settings: the recipe's [model] section. shape: of the histories that it will see.
+
+        Raises:
+            UserError: it cannot work on such histories.
         """
 
     @property
@@ -45,9 +59,14 @@ class LongInterest(nn.Module, ABC):
     def summarize(self, behaviors: Behaviors) -> Summary:
         """What is kept of each history: computed offline, once a user, in the dtype of the vectors."""
 
-    @abstractmethod
     def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
-        """Round a summary to the cache's dtype, and add what is derived from the rounded rows."""
+        """Round a summary to the dtypes of the record, the cache's by way of float32, as a checkpoint's weights are."""
+        rounded = {}
+        for field in self.record:
+            tensor = getattr(summary, field.name)
+            if tensor.is_floating_point():
+                rounded[field.name] = tensor.float().to(dtype if field.dtype == "cache" else torch.float32)
+        return replace(summary, **rounded)
 
     @abstractmethod
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:

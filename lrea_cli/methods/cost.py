@@ -103,7 +103,7 @@ def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype_bytes: int = 
 
     def size(field: RecordField) -> int:
         count = rows if field.rows == "rows" else field.rows
-        return count * prod(field.shape) * (dtype_bytes if field.dtype == "cache" else 4)
+        return count * prod(field.shape) * field.itemsize(dtype_bytes)
 
     return HEADER_BYTES + sum(-(-size(f) // ALIGNMENT) * ALIGNMENT for f in fields) + CHECKSUM_BYTES
 

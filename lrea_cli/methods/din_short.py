@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work, record_bytes
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
@@ -20,7 +20,7 @@ class DINShort(LongInterest):
     summary_type = Empty
 
     @classmethod
-    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
         return cls()
 
     @property
@@ -30,10 +30,6 @@ class DINShort(LongInterest):
     def summarize(self, behaviors: Behaviors) -> Empty:
         """Nothing."""
         return Empty(torch.zeros_like(behaviors.lengths))
-
-    def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
-        """Nothing to round."""
-        return summary
 
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """(B, N, D) zeros."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import history_scale, scaled_values
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
@@ -60,9 +60,9 @@ class LREA(PseudoItemMethod):
         self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
 
     @classmethod
-    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
         s = settings
-        return cls(width, long, s.rank, s.form, s.decomp_columns, s.short_histories, s.penalty)
+        return cls(shape.width, shape.long, s.rank, s.form, s.decomp_columns, s.short_histories, s.penalty)
 
     @property
     def W_decomp(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from lrea_cli.attention import scaled_values
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, sealed_work
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, PseudoItems
@@ -17,8 +17,8 @@ class Mean(PseudoItemMethod):
     name = "mean"
 
     @classmethod
-    def build(cls, settings: ModelSettings, width: int, long: int) -> Self:
-        return cls(width, long)
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
+        return cls(shape.width, shape.long)
 
     def summarize(self, behaviors: Behaviors) -> PseudoItems:
         """See `pooled`."""

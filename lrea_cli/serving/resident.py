@@ -36,7 +36,7 @@ class ResidentRecords:
                 users,
                 max(1, most) if f.rows == "rows" else f.rows,
                 *f.shape,
-                dtype=layout.torch_dtype if f.dtype == "cache" else torch.float32,
+                dtype=layout.torch_dtype if f.dtype == "cache" else getattr(torch, f.dtype),
                 device=device,
             )
             for f in layout.fields

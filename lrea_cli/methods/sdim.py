@@ -1,0 +1,72 @@
+"""Sampling is all you need (Cao et al., CIKM 2022, arXiv 2205.10249): sums of what shares the candidate's hash."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+from lrea_cli.methods.base import HistoryShape, LongInterest
+from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
+
+
+class SDIM(LongInterest):
+    """m hashes, tau at a time: a group's tau bits name the bucket of a vector.
+
+        S_gb = sum_l [bucket_g(e_l) = b] e_l                                   what is cached: G 2^tau rows, G = m / tau
+        interest = (1 / G) sum_g S_g,bucket_g(e_t) / ||S_g,bucket_g(e_t)||_2   zero where the bucket is empty
+
+    Args:
+        settings: `m` hashes, `tau` of them a group. width: D. long: L.
+    """
+
+    name = "sdim"
+    summary_type = Buckets
+    planes: torch.Tensor
+
+    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
+        super().__init__()
+        self.width, self.long, self.tau = width, long, settings.tau
+        self.groups = settings.m // settings.tau
+        self.register_buffer("planes", random_planes(width, settings.m))
+
+    @classmethod
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
+        return cls(settings, shape.width, shape.long)
+
+    @property
+    def record(self) -> tuple[RecordField, ...]:
+        return (RecordField("sums", (self.width,), "rows"),)
+
+    def summarize(self, behaviors: Behaviors) -> Buckets:
+        """S (B, G 2^tau, D)."""
+        bucket_BLG = self._buckets(behaviors.vectors)
+        E = behaviors.vectors  # zero where masked: padding adds nothing to any bucket
+        sums = [one_hot(bucket_BL, self.size).to(E.dtype).transpose(1, 2) @ E for bucket_BL in bucket_BLG.unbind(-1)]
+        return Buckets(torch.cat(sums, 1), (behaviors.lengths > 0) * (self.groups * self.size))
+
+    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+        """One row of each group, whatever L was."""
+        assert isinstance(summary, Buckets)
+        dtype = candidates.vectors.dtype
+        sums_BRD = summary.sums.to(dtype)
+        if sums_BRD.shape[1] < self.groups * self.size:  # a batch of empty histories has no rows
+            return torch.zeros_like(candidates.vectors)
+        directions_BRD = normalize(sums_BRD, dim=-1)
+        first_G = torch.arange(self.groups, device=sums_BRD.device) * self.size
+        row_BNG = self._buckets(candidates.vectors) + first_G
+        index = row_BNG.flatten(1)[..., None].expand(-1, -1, self.width)
+        return directions_BRD.gather(1, index).unflatten(1, row_BNG.shape[1:]).mean(2)
+
+    @property
+    def size(self) -> int:
+        """Buckets of a group."""
+        return 2**self.tau
+
+    def _buckets(self, vectors: Tensor) -> Tensor:
+        """(B, L, G) int64."""
+        return buckets(sign_bits(vectors, self.planes), self.tau)

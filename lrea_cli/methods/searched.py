@@ -1,0 +1,50 @@
+"""What sim and eta share: search the whole history for k behaviors, then attend to those alone."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
+from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.search import Found, gather
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Candidates, Searched, Summary
+
+
+class SearchedMethod(LongInterest):
+    """Search, then target attention over what was found.
+
+    Args:
+        width: D. long: L.
+        settings: `k` = behaviors that the search keeps; `target_attention` of the second stage: `multi-head`, as the
+            papers have it, with `heads`; or `din`, the scorer of all other methods: c(k') sum s(e_t, e_l) e_l over the
+            k' behaviors found, which is `din` itself where k >= L.
+    """
+
+    summary_type = Searched
+
+    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
+        super().__init__()
+        self.width, self.long, self.k, self.heads = width, long, settings.k, settings.heads
+        self.is_din = settings.target_attention == "din"
+        self.attention = Attention(width) if self.is_din else MultiHeadAttention(width, settings.heads)
+
+    @abstractmethod
+    def search(self, summary: Searched, candidates: Candidates) -> Found:
+        """The behaviors for each candidate: index and mask (B, N, K)."""
+
+    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+        """Only the K behaviors found are gathered: nothing of size (B, N, L, D) is made."""
+        assert isinstance(summary, Searched)
+        found = self.search(summary, candidates)
+        vectors = summary.vectors.to(candidates.vectors.dtype)
+        if isinstance(self.attention, Attention):
+            keys_BNKD = gather(vectors, found)
+            scale_BN = history_scale(found.mask.sum(-1)).to(keys_BNKD.dtype)
+            return self.attention.selected(candidates.vectors, keys_BNKD, keys_BNKD * scale_BN[..., None, None])
+        attention = self.attention
+        keys_BNKD = gather(attention.keys(vectors), found)
+        values_BNKD = gather(attention.values(vectors), found)
+        return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, found.mask)

@@ -1,0 +1,57 @@
+"""Search-based interest model (Pi et al., CIKM 2020): search by category or by inner product, then attend."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from lrea_cli.errors import UserError
+from lrea_cli.methods.base import HistoryShape
+from lrea_cli.methods.search import Found, best, newest
+from lrea_cli.methods.searched import SearchedMethod
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
+
+
+class SIM(SearchedMethod):
+    """General search unit, then exact search unit.
+
+        hard (Eq. 1):  behaviors of the candidate's category, the newest k
+        soft (Eq. 1):  the k largest inner products e_t . e_l, padding masked with -inf
+
+    Args:
+        settings: `search` = `hard` | `soft`, and see `SearchedMethod`.
+    """
+
+    name = "sim"
+
+    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
+        super().__init__(settings, width, long)
+        self.hard = settings.search == "hard"
+
+    @classmethod
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
+        """Raises `UserError` where hard search has no categories to search by."""
+        if settings.search == "hard" and not shape.categories:
+            raise UserError(
+                "sim searches by category (search = 'hard'), and these histories have none.",
+                'Search by inner product: search = "soft" in the recipe, or --search soft.',
+            )
+        return cls(settings, shape.width, shape.long)
+
+    @property
+    def record(self) -> tuple[RecordField, ...]:
+        vectors = RecordField("vectors", (self.width,), "rows")
+        return (vectors, RecordField("category", (), "rows", "int32")) if self.hard else (vectors,)
+
+    def summarize(self, behaviors: Behaviors) -> Searched:
+        """The behaviors as they are."""
+        return Searched(behaviors.vectors, behaviors.lengths, behaviors.category if self.hard else None)
+
+    def search(self, summary: Searched, candidates: Candidates) -> Found:
+        there_B1L = summary.mask[:, None]
+        if self.hard:
+            assert summary.category is not None
+            assert candidates.category is not None
+            return newest((candidates.category[..., None] == summary.category[:, None]) & there_B1L, self.k)
+        vectors_BLD = summary.vectors.detach().to(candidates.vectors.dtype)
+        return best(candidates.vectors.detach() @ vectors_BLD.transpose(1, 2), there_B1L, self.k)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, demo, evaluate, prepare, serve_bench, sweep, train
+from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train
 from lrea_cli.errors import LreaError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("compress")(compress.compress)
 app.command("serve-bench")(serve_bench.serve_bench)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("cost")(cost.cost)
 app.command("sweep")(sweep.sweep)
 app.command("demo")(demo.demo)
 

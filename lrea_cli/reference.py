@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrea_cli.recipe import ModelSettings
+
 SLOPE = 0.01
 BATCH_NORM_EPSILON = 1e-5
 
@@ -132,15 +134,13 @@ class ReferenceModel:
     Args:
         weights: the checkpoint's tensors by name, float64.
         item_fields, profile_fields: names, in the order of the embeddings' concatenation.
-        method, unit, exact_short: as in the recipe.
+        settings: the recipe's [model].
     """
 
     weights: Mapping[str, Array]
     item_fields: tuple[str, ...]
     profile_fields: tuple[str, ...]
-    method: str
-    unit: bool = True
-    exact_short: bool = False
+    settings: ModelSettings
 
     def vector(self, ids: Mapping[str, int], names: Sequence[str]) -> Array:
         """Concatenated embeddings of the named fields; ids past the table are unknown (1)."""
@@ -157,17 +157,17 @@ class ReferenceModel:
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
         """Keys and values (rows, D) that the method keeps of the real long behaviors E (n, D), newest first."""
-        D = E.shape[1]
-        if len(E) == 0 or self.method == "din-short":
+        D, settings = E.shape[1], self.settings
+        if len(E) == 0 or settings.method == "din-short":
             return np.zeros((0, D)), np.zeros((0, D))
-        if self.method == "din":
+        if settings.method == "din":
             return E, history_scale(len(E)) * E
-        if self.method == "mean":
+        if settings.method == "mean":
             return E.mean(0, keepdims=True), history_scale(len(E)) * E.sum(0, keepdims=True)
         W_comp = self.weights["long.W_comp"]
-        if self.exact_short and len(E) <= W_comp.shape[1]:
+        if settings.short_histories == "exact" and len(E) <= W_comp.shape[1]:
             return E, history_scale(len(E)) * E
-        W_decomp = columns_of(self.weights["long.decomp"], self.unit)
+        W_decomp = columns_of(self.weights["long.decomp"], settings.decomp_columns == "unit")
         return lrea_keys(E, W_comp), lrea_values(E, W_decomp)
 
     def logit(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.sources.table import Table
+from lrea_cli.methods import METHODS
 from lrea_cli.recipe import Recipe
 from lrea_cli.training.checkpoint import build_model, open_dataset
 from lrea_cli.training.loop import reader_of
@@ -30,7 +31,7 @@ event = st.tuples(
 
 
 def logits(folder: Path, events):
-    """Logits of user 0's candidates at `REQUEST`, by item, with an untrained model."""
+    """For each method: logits of user 0's candidates at `REQUEST`, by item, with an untrained model."""
     folder.mkdir()
     lines = [f"u{user},i{item:02d},c{item % 3},{time},{label}" for user, item, time, label in events]
     (folder / "log.csv").write_text("user,item,category,time,label\n" + "\n".join(lines) + "\n")
@@ -38,16 +39,18 @@ def logits(folder: Path, events):
     source = Table(category_column="category", label_column="label")
     prepare(source, [folder / "log.csv"], "log", workspace, PrepareOptions(threads=1))
     _, dataset = open_dataset(workspace, "log")
-    recipe = Recipe().with_flags({"data": {"short": 3, "long": 5}, "model": {"method": "lrea", "rank": 2}})
+    recipe = Recipe().with_flags({"data": {"short": 3, "long": 5}, "model": {"rank": 2, "k": 2}})
     counted = replace(recipe.data, match_counters=("item", "category"))
     recipe = replace(recipe, data=counted, model=replace(recipe.model, hidden=(8,)))
-    model = build_model(recipe, dataset).eval()
     reader = reader_of(dataset, "test", recipe.data, 1024)
     samples = reader.samples
-    request = np.flatnonzero((samples.user == 0) & (samples.time == REQUEST))
-    with torch.inference_mode():
-        found, _ = model(reader.batch(request))
-    return [float(x).hex() for x in found]
+    batch = reader.batch(np.flatnonzero((samples.user == 0) & (samples.time == REQUEST)))
+    found = {}
+    for method in METHODS:
+        model = build_model(replace(recipe, model=replace(recipe.model, method=method)), dataset).eval()
+        with torch.inference_mode():
+            found[method] = [float(x).hex() for x in model(batch)[0]]
+    return found
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -73,14 +76,17 @@ def test_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
     changed = [*known, *other_days, *past, *garbage, *extra, *before, *flipped]
     assert logits(folder / "future", changed) == expected
 
-    assert logits(folder / "past", [*known, *other_days, *drawn, (0, 8, REQUEST - 1, 1), *asked]) != expected
+    other = logits(folder / "past", [*known, *other_days, *drawn, (0, 8, REQUEST - 1, 1), *asked])
+    assert all(other[method] != expected[method] for method in METHODS)
 
 
+@pytest.mark.parametrize("search", ["hard", "soft"])
 @pytest.mark.parametrize("poison", [float("nan"), 1e30])
-def test_a_poisoned_padding_row_changes_nothing(tiny, poison):
+def test_a_poisoned_padding_row_changes_nothing(tiny, poison, search):
     _, dataset = open_dataset(tiny, "synthetic")
-    for method in ("din", "lrea", "mean"):
-        recipe = Recipe().with_flags({"data": {"short": 8, "long": 40}, "model": {"method": method, "rank": 4}})
+    for method in METHODS:
+        settings = {"method": method, "rank": 4, "k": 6, "search": search}
+        recipe = Recipe().with_flags({"data": {"short": 8, "long": 40}, "model": settings})
         model = build_model(recipe, dataset).eval()
         reader = reader_of(dataset, "test", recipe.data, 64)
         batch = next(iter(reader.in_order()))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.commands.trade_off import trade_off
+from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Bench, Row
+    from lrea_cli.serving.bench import Bench
     from lrea_cli.training.checkpoint import Run
 
 KernelChoice = Literal["all", "naive", "gemm"]
@@ -27,6 +28,10 @@ def serve_bench(
     cache: Annotated[
         str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")
     ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Methods side by side, each by its latest run on the dataset: all, or names with commas."),
+    ] = None,
     dataset: Dataset = None,
     run: RunName = None,
     seed: Annotated[int, typer.Option(help="Of candidates and users.")] = 2025,
@@ -37,10 +42,20 @@ def serve_bench(
     """Time requests through the cache and by full attention, after a gate against float64 loops.
 
     Example: lrea serve-bench --candidates 1000
+
+    With --methods all: AUC against time for every method and compressor, a table and a picture.
     """
     from lrea_cli.training.checkpoint import open_run
 
     session = start(json, threads, device)
+    if methods is not None:
+        if run or cache or kernel != "all":
+            raise UserError(
+                "--methods takes the latest run of each method, whole caches and the kernel that serves them.",
+                "Leave out --run, --cache and --kernel, or --methods.",
+            )
+        trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
+        return
     opened = open_run(session.workspace, run, dataset, session.device)
     content = bench_run(session, opened, cache, candidates, kernel, seconds, seed)
     session.console.result(content, then="lrea eval")
@@ -70,11 +85,10 @@ def bench_run(
     opened = open_cache(session.workspace, run, cache)
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
-    machine = {"cpu": cpu_name(), "threads": session.threads, "device": _device_name(session)}
     content = {
         "run": run.name,
         "cache": opened.artifact.name,
-        "machine": machine,
+        "machine": _machine(session),
         "gate": vars(found.gate),
         "lengths": found.lengths,
         "rows": [row.to_dict() for row in found.rows],
@@ -92,9 +106,13 @@ def bench_run(
 
 
 def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
+    from lrea_cli.serving.percentiles import shortfalls
+
     console, machine, gate = session.console, content["machine"], found.gate
     console.say(f"machine: {machine['cpu']}, {machine['threads']} threads, {machine['device']}")
     console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
+    if gate.skipped:
+        console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")
     lengths = found.lengths
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
     rows = [
@@ -111,7 +129,7 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
     ]
     columns = ["stage", "method", "kernel", "length", "rank", "runs", "p50 ms", "p95 ms", "p99 ms"]
     console.table(f"{found.rows[0].candidates:,} candidates, one request at a time", columns, rows)
-    for missing in _missing(found.rows):
+    for missing in shortfalls([row.percentiles for row in found.rows]):
         console.say(missing)
     real, padded = found.speedup_vs_full["real"], found.speedup_vs_full["padded"]
     if real is not None and padded is not None:
@@ -125,20 +143,7 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
         console.say("device: cpu; this run says nothing of a GPU")
 
 
-def _missing(rows: Sequence[Row]) -> list[str]:
-    """What each missing percentile needs, the row with the fewest requests named."""
-    from lrea_cli.serving.bench import PERCENTS
-
-    lines = []
-    for place, percent in enumerate(PERCENTS):
-        lacking = [r.percentiles[place] for r in rows if r.percentiles[place].value is None]
-        if lacking:
-            lines.append(f"p{percent} {min(lacking, key=lambda p: p.have)} (--seconds gives each row more time)")
-    return lines
-
-
 def cpu_name() -> str:
-    """The processor's name, as well as it can be known."""
     """The processor, as the system names it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -147,7 +152,8 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def _device_name(session: Session) -> str:
+def _machine(session: Session) -> dict[str, Any]:
     import torch
 
-    return torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
+    device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
+    return {"cpu": cpu_name(), "threads": session.threads, "device": device}

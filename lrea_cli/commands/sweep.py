@@ -89,17 +89,19 @@ def write_page(path: Path, results: Results) -> None:
 
 def show(console: Console, results: Results) -> None:
     """One table of recipes and one of compressions for each dataset."""
-    columns = ["recipe", "AUC", "sd", "GAUC", "difference", "served", "gap", "bytes"]
     for dataset in results.datasets:
+        published = results.paper.get(dataset.name)
+        paper = [] if published is None else ["paper"]
+        columns = ["recipe", "AUC", *paper, "sd", "GAUC", "difference", "gap", "bytes"]
         seeds = ", ".join(map(str, dataset.seeds))
         rows = [
             [
                 s.recipe,
                 number(s.auc.mean),
+                *([] if published is None else [number(published.auc.get(s.recipe))]),
                 number(s.auc.sd),
                 number(s.gauc.mean),
                 _difference(s.difference),
-                number(s.auc_served.mean),
                 number(s.gap.mean),
                 number(s.bytes_per_record.mean, 0),
             ]
@@ -108,6 +110,8 @@ def show(console: Console, results: Results) -> None:
         ]
         against = f"; differences to {results.base}, ~ = none is shown" if results.base else ""
         console.table(f"{dataset.name}, test split, mean of seeds {seeds}{against}", columns, rows)
+        if published is not None:
+            console.say(f"paper: {published.table}; it names neither split nor negatives: compare orders, not digits")
         _show_compressed(console, results, dataset.name)
 
 

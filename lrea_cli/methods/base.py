@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
-from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request
+from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
@@ -131,8 +131,7 @@ class PseudoItemMethod(LongInterest):
 
     def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
         """Offline and per behavior as the method has it; a request as R pseudo items have it."""
-        if not 0 <= n <= self.long:
-            raise ValueError(f"{n} long behaviors: expected 0 to {self.long}.")
+        require_length(n, self.long)
         hidden = len(self.attention.w_o)
         return Cost(
             self.offline_work(n, dtype_bytes),

@@ -15,8 +15,9 @@ import numpy as np
 
 from lrea_cli.sequence import RecordField
 
-HEADER_BYTES, CHECKSUM_BYTES, ALIGNMENT = 16, 8, 8
-"""Of a record as the store writes it; a test holds `record_bytes` to the store."""
+ENVELOPE_BYTES, ALIGNMENT = 16 + 8, 8
+"""Header and checksum of a record, and what its fields are padded to, as the store writes it; a test holds
+`record_bytes` to the store."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ class Cost:
     behavior: Work
 
 
+def require_length(n: int, long: int) -> None:
+    """Refuse what is no number of long behaviors.
+
+    Raises:
+        ValueError: n is not in 0 .. L.
+    """
+    if not 0 <= n <= long:
+        raise ValueError(f"{n} long behaviors: expected 0 to {long}.")
+
+
 def mean_cost(lengths: np.ndarray, cost_of: Callable[[int], Cost]) -> Cost:
     """The mean of `cost_of(n)` over users, each length computed once.
 
@@ -105,7 +116,7 @@ def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype_bytes: int = 
         count = rows if field.rows == "rows" else field.rows
         return count * prod(field.shape) * field.itemsize(dtype_bytes)
 
-    return HEADER_BYTES + sum(-(-size(f) // ALIGNMENT) * ALIGNMENT for f in fields) + CHECKSUM_BYTES
+    return ENVELOPE_BYTES + sum(-(-size(f) // ALIGNMENT) * ALIGNMENT for f in fields)
 
 
 def pseudo_item_request(rows: int, width: int, hidden: int, candidates: int, dtype_bytes: int = 4) -> Work:
@@ -171,7 +182,7 @@ def kept_rows_behavior(n: int, long: int, width: int, dtype_bytes: int) -> Work:
     D = width
     linear = (D + 1) * D
     term = linear_half_work(1, D)
-    new = Work(1, 0, D, HEADER_BYTES + CHECKSUM_BYTES + 2 * D * dtype_bytes + 4 * linear) + term
+    new = Work(1, 0, D, ENVELOPE_BYTES + 2 * D * dtype_bytes + 4 * linear) + term
     if n == 0:
         return new
     added = Work(elementwise=linear)

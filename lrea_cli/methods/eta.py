@@ -7,6 +7,7 @@ from typing import Self
 import torch
 
 from lrea_cli.methods.base import HistoryShape
+from lrea_cli.methods.cost import Work
 from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, sign_bits, unpacked
 from lrea_cli.methods.search import Found, best_then_newest
 from lrea_cli.methods.searched import SearchedMethod
@@ -51,3 +52,18 @@ class ETA(SearchedMethod):
         assert summary.codes is not None
         equal_BNL = agreements(sign_bits(candidates.vectors, self.planes), unpacked(summary.codes)[..., : self.m])
         return best_then_newest(equal_BNL, summary.mask[:, None], self.k)
+
+    def row_work(self) -> int:
+        """2 D m: the code of one behavior."""
+        return 2 * self.width * self.m
+
+    def search_work(self, n: int, candidates: int) -> Work:
+        """O(N n m), the paper's O(B L m), as `agreements` and `best_then_newest` do it.
+
+        products     2 N D m  +  2 N n m
+                     e_t H       equal - different bits
+        elementwise  2 m (N + n)     +  2 N n
+                     bits as +1, -1     of equal ones the newest
+        """
+        N, m = candidates, self.m
+        return Work(0, N * self.row_work() + 2 * N * n * m, 2 * m * (N + n) + 2 * N * n)

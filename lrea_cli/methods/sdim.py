@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from lrea_cli.methods.base import HistoryShape, LongInterest
+from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, require_length
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
@@ -40,7 +41,7 @@ class SDIM(LongInterest):
 
     @property
     def record(self) -> tuple[RecordField, ...]:
-        return (RecordField("sums", (self.width,), "rows"),)
+        return (RecordField("sums", (self.width,), "rows", "float32"),)
 
     def summarize(self, behaviors: Behaviors) -> Buckets:
         """S (B, G 2^tau, D)."""
@@ -61,6 +62,32 @@ class SDIM(LongInterest):
         row_BNG = self._buckets(candidates.vectors) + first_G
         index = row_BNG.flatten(1)[..., None].expand(-1, -1, self.width)
         return directions_BRD.gather(1, index).unflatten(1, row_BNG.shape[1:]).mean(2)
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """Offline O(n m D), a request O(N m D) whatever n is: one row a group and candidate. R = G 2^tau rows.
+
+            offline   products     2 n D m      +  2 n R D
+                                   e_l H           sums, as products with one-hot rows: n G D additions would do
+            request   products     2 N D m
+                                   e_t H
+                      elementwise  3 R D        +  N G D + N D
+                                   norm, divide    mean over groups
+
+        A new behavior costs 2 D m and one row in each group; the first one writes all R, as an empty history has none.
+        At n = L the oldest leaves another row of each group (at most: the two can share one) by the same work, and a
+        server must still know that behavior's vector, or its ids: the record has no sequence.
+        """
+        require_length(n, self.long)
+        D, N, G, rows = self.width, candidates, self.groups, self.groups * self.size
+        code = 2 * D * G * self.tau
+        size = record_bytes(self.record, rows, dtype_bytes)
+        moved = 2 if n == self.long else 1
+        changed = moved * G if n else rows
+        return Cost(
+            Work(rows, n * code + 2 * n * rows * D, 0, size) if n else Work(bytes=ENVELOPE_BYTES),
+            Work(rows, N * code, 3 * rows * D + N * G * D + N * D, size) if n else Work(),
+            Work(changed, moved * code, moved * G * D, ENVELOPE_BYTES + 4 * changed * D),
+        )
 
     @property
     def size(self) -> int:

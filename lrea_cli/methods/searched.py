@@ -8,7 +8,9 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
 from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, gather
+from lrea_cli.methods.search_cost import behaviors_cost, din_work, multi_head_work
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 
@@ -48,3 +50,21 @@ class SearchedMethod(LongInterest):
         keys_BNKD = gather(attention.keys(vectors), found)
         values_BNKD = gather(attention.values(vectors), found)
         return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, found.mask)
+
+    @abstractmethod
+    def row_work(self) -> int:
+        """FLOPs (products) that make one row of the record."""
+
+    @abstractmethod
+    def search_work(self, n: int, candidates: int) -> Work:
+        """The FLOPs of `search` among n behaviors."""
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """Search over n, then attention over K = min(k, n): the paper's O(B k d) once a candidate has found them."""
+        found = min(self.k, n)
+        if isinstance(self.attention, Attention):
+            attention = din_work(found, self.width, len(self.attention.w_o), candidates)
+        else:
+            attention = multi_head_work(n, found, self.width, self.heads, candidates)
+        request = self.search_work(n, candidates) + attention
+        return behaviors_cost(self.record, n, self.long, self.row_work(), request, dtype_bytes)

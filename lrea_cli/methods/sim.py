@@ -6,6 +6,7 @@ from typing import Self
 
 from lrea_cli.errors import UserError
 from lrea_cli.methods.base import HistoryShape
+from lrea_cli.methods.cost import Work
 from lrea_cli.methods.search import Found, best, newest
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.recipe import ModelSettings
@@ -55,3 +56,11 @@ class SIM(SearchedMethod):
             return newest((candidates.category[..., None] == summary.category[:, None]) & there_B1L, self.k)
         vectors_BLD = summary.vectors.detach().to(candidates.vectors.dtype)
         return best(candidates.vectors.detach() @ vectors_BLD.transpose(1, 2), there_B1L, self.k)
+
+    def row_work(self) -> int:
+        """0: a behavior is copied."""
+        return 0
+
+    def search_work(self, n: int, candidates: int) -> Work:
+        """hard: none, it compares whole numbers; soft: 2 N n D of e_t . e_l."""
+        return Work() if self.hard else Work(products=2 * candidates * n * self.width)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import MultiHeadAttention, softmax_mix
 from lrea_cli.methods.base import HistoryShape, LongInterest
+from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, best, gather
+from lrea_cli.methods.search_cost import behaviors_cost
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary
 
@@ -75,6 +77,21 @@ class TWIN(LongInterest):
         values_BHNKd = gather(values_BHLd.flatten(0, 1), per_head).unflatten(0, found.index.shape[:2])
         mixed_BHNd = softmax_mix(scores_BHNL.gather(3, found.index), values_BHNKd, found.mask)
         return mixed_BHNd.transpose(1, 2).flatten(2) @ attention.W_O
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """A row is 4 D^2, its W_K and W_V. A request scores all n behaviors, then mixes K = min(k, n) values a head.
+
+        products     2 N D^2  +  2 N n D  +  2 N K D  +  2 N D^2
+                     e_t W_Q     q . k       mix         W_O
+        elementwise  h n          +  2 N n h           +  N K D  +  3 N K h
+                     age + place     scale, add the bias  gather    softmax
+        and with categories 2 N n h: their term of the bias, and its addition
+        """
+        K, D, N, h = min(self.k, n), self.width, candidates, self.heads
+        steps = 2 if self.same_category is None else 4
+        products = 4 * N * D * D + 2 * N * n * D + 2 * N * K * D
+        request = Work(0, products, h * n + steps * N * n * h + N * K * D + 3 * N * K * h)
+        return behaviors_cost(self.record, n, self.long, 4 * D * D, request, dtype_bytes)
 
     def _bias(self, summary: Projected, candidates: Candidates) -> Tensor:
         """(B, heads, 1 or N, L): what the cross features add to a score."""

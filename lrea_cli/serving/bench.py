@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import cycle
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
+from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.evaluation.intervals import median_interval
 from lrea_cli.kernels import KernelName
 from lrea_cli.progress import Reporter
@@ -22,14 +21,12 @@ from lrea_cli.sequence import CandidateIds, Candidates
 from lrea_cli.serving.cache import Cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import GateResult, run_gate
-from lrea_cli.serving.percentiles import Percentile, percentile, requests_needed
+from lrea_cli.serving.percentiles import Percentile, percentile
 from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.timing import Calls, measure
 from lrea_cli.training.checkpoint import Run
 
-WARM_UP = 5
-LEAST_REQUESTS = 10
-ENOUGH_REQUESTS = requests_needed(99)
 CANDIDATE_SETS = 16
 PERCENTS = (50, 95, 99)
 
@@ -116,8 +113,7 @@ def serve_bench(
     """
     histories = open_histories(run.dataset)
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), seed)
-    lengths = histories.lengths_before(cache.as_of)
-    visitors = [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
+    visitors = visitors_of(cache, histories)
     records = records_on(cache.store, device)
     settings = run.recipe.data
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
@@ -131,65 +127,52 @@ def serve_bench(
     with reporter.task("serve-bench", len(plan), "rows") as progress, torch.inference_mode():
         for stage, kernel, route in plan:
             scorer = RequestScorer(run.model, histories, settings, records, kernel, device)
-            latencies = measure(_requests(scorer, stage, route, visitors, sets), seconds, device)
-            row = Row(
-                route=route,
-                method=cache.made_by(run) if route == "cache" else "full",
-                stage=stage,
-                kernel=kernel,
-                dtype=cache.dtype if route == "cache" else "float32",
-                candidates=candidates,
-                length=settings.long if route == "padded" else "real",
-                rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
-                requests=len(latencies),
-                percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
-                latencies_ms=tuple(latencies),
-            )
-            rows.append(row)
+            latencies = measure(requests(scorer, stage, route, visitors, sets), seconds, device)
+            rows.append(row_of(run, cache, route, stage, kernel, candidates, latencies))
             progress(1)
     spread = {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
     speedup, pays_after = _speedups(rows, cache.ms_per_user)
     return Bench(gate, spread, rows, speedup, pays_after)
 
 
-def measure(calls: Iterator[Callable[[], object]], seconds: float, device: torch.device) -> list[float]:
-    """Latencies in ms of a closed loop, warm-up left out; ends when p99 is backed, or when the time is up.
-
-    On a GPU each call is timed by events, after synchronizing.
-    """
-    latencies: list[float] = []
-    for _ in range(WARM_UP):
-        next(calls)()
-    end = time.perf_counter() + seconds
-    while len(latencies) < LEAST_REQUESTS or (len(latencies) < ENOUGH_REQUESTS and time.perf_counter() < end):
-        call = next(calls)
-        latencies.append(_timed_on_gpu(call) if device.type == "cuda" else _timed(call))
-    return latencies
+def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
+    """The users of a cache, with the behaviors known when it was made."""
+    lengths = histories.lengths_before(cache.as_of)
+    return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
-def _timed(call: Callable[[], object]) -> float:
-    started = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - started) / 1e6
+def row_of(
+    run: Run,
+    cache: Cache,
+    route: Route,
+    stage: Stage,
+    kernel: KernelName,
+    candidates: int,
+    latencies: Sequence[float],
+) -> Row:
+    """The row of latencies in ms, which say the rest."""
+    return Row(
+        route=route,
+        method=cache.made_by(run) if route == "cache" else "full",
+        stage=stage,
+        kernel=kernel,
+        dtype=cache.dtype if route == "cache" else "float32",
+        candidates=candidates,
+        length=run.recipe.data.long if route == "padded" else "real",
+        rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
+        requests=len(latencies),
+        percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
+        latencies_ms=tuple(latencies),
+    )
 
 
-def _timed_on_gpu(call: Callable[[], object]) -> float:
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    before.record()
-    call()
-    after.record()
-    torch.cuda.synchronize()
-    return before.elapsed_time(after)
-
-
-def _requests(
+def requests(
     scorer: RequestScorer,
     stage: Stage,
     route: Route,
     visitors: Sequence[Visitor],
     sets: Sequence[CandidateIds],
-) -> Iterator[Callable[[], object]]:
+) -> Calls:
     """One call a request, each for the next user, for ever; candidates are embedded before, except in `request`."""
     features = scorer.model.features
 

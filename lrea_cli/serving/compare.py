@@ -49,7 +49,7 @@ def read_bench(path: Path) -> dict[str, Any]:
     """A result that serve-bench has written.
 
     Raises:
-        UserError: it is no such file, or one without latencies.
+        UserError: it is no such file, one that compares methods, or one without latencies.
     """
     remedy = "Measure anew with: lrea serve-bench"
     try:
@@ -58,6 +58,11 @@ def read_bench(path: Path) -> dict[str, Any]:
         whole = rows and all(key in row for row in rows for key in NEEDED) and all(row["latencies_ms"] for row in rows)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no result of serve-bench: {error!r}.", remedy) from error
+    if "without_run" in content:
+        raise UserError(
+            f"{path} compares methods within itself (--methods); two results are compared row by row.",
+            "Measure one run twice: lrea serve-bench --run NAME. AUCs are compared with: lrea compare RUN RUN",
+        )
     if not whole:
         raise UserError(f"{path} has no latencies to compare: it was not written by this version.", remedy)
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli import reference
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
@@ -19,17 +18,19 @@ from lrea_cli.recipe import Compression, Recipe
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.cache import summarize_into
 from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.expected import Expected, Loops
 from lrea_cli.serving.records import RecordFormat
 from lrea_cli.serving.resident import records_on
 from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore, RecordWriter
 from lrea_cli.serving.summarizer import summarizer_of
-from lrea_cli.serving.twins import reference_model, twin_of
 from lrea_cli.training.checkpoint import Run
 
 TOLERANCE = 1e-5
 GATE_USERS = 64
 GATE_CANDIDATES = 8
+MOST_SKIPPED = 0.1
+"""Of all candidates: where more searches are too close to call, too little was compared."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,19 @@ class GateResult:
 
     Args:
         max_relative_error: the largest of all comparisons; an interest's error is relative to the largest entry of
-            that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit).
+            that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
+            a whole number that is another one is off by infinity.
         where: the comparison that had it.
+        skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
+            search finds and the next one match so equally well that float32 may find the other.
     """
 
     passed: bool
     max_relative_error: float
     users: int
     where: str
+    candidates: int
+    skipped: int
 
 
 def run_gate(
@@ -61,7 +67,7 @@ def run_gate(
 ) -> GateResult:
     """Compare records, interests and final logits of 64 users, 8 candidates each, with the float64 loops.
 
-    The loops start from raw history and checkpoint; keys and values are rounded to the cache's dtype. Empty,
+    The loops start from raw history and checkpoint; what follows the cache's dtype in a record is rounded to it. Empty,
     one-behavior and full histories are among the users: made, summarized and stored where the data lacks them.
 
     Args:
@@ -69,7 +75,7 @@ def run_gate(
         compression: how the cache was made from a din run; None where its method makes the records.
 
     Raises:
-        GateFailed: an error above `TOLERANCE`, or one that is not a number.
+        GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
     wanted = _lengths_needed(run.recipe)
     chosen = _choose(visitors, wanted)
@@ -88,17 +94,25 @@ def run_gate(
         with RecordStore(Path(folder), layout, run.model.long.summary_type) as store:
             errors += check(made, records_on(store, device), visitors_made)
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
-    result = GateResult(bool(worst <= TOLERANCE), float(worst), len(chosen) + len(visitors_made), where)
+    users = len(chosen) + len(visitors_made)
+    candidates = users * GATE_CANDIDATES
+    result = GateResult(bool(worst <= TOLERANCE), float(worst), users, where, candidates, check.skipped)
     if not result.passed:
         raise GateFailed(
             f"The gate failed: relative error {worst:.2g} (limit {TOLERANCE:.0e}) in {where}. No time is reported.",
             "Make the cache anew with: lrea compress. If that does not help, this is a bug of lrea: please report it.",
         )
+    if check.skipped > MOST_SKIPPED * candidates:
+        raise GateFailed(
+            f"The gate compared too little: for {check.skipped} of {candidates} candidates the search is too close to"
+            f" call, limit {MOST_SKIPPED:.0%}. No time is reported.",
+            "Embeddings that barely differ do this: train the run longer, or with another k in the recipe's [model].",
+        )
     return result
 
 
 class _Check:
-    """All comparisons of some users."""
+    """All comparisons of some users; `skipped` counts the candidates that a search is too close to call for."""
 
     def __init__(
         self,
@@ -109,72 +123,48 @@ class _Check:
         device: torch.device,
         compression: Compression | None,
     ) -> None:
-        self.run, self.layout, self.pool, self.kernels, self.device = run, layout, pool, kernels, device
-        self.reference = reference_model(run)
-        self.twin = twin_of(run, self.reference, compression)
+        self.run, self.pool, self.kernels, self.device = run, pool, kernels, device
+        self.loops = Loops(run, layout, compression)
+        self.skipped = 0
 
     def __call__(self, histories: Histories, records: Records, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
         errors = []
         for user in visitors:
-            ids = self.pool.draw(GATE_CANDIDATES)
-            expected = self._expected(histories, user, ids)
+            ids = _asked_after(histories, user, self.pool.draw(GATE_CANDIDATES))
+            expected = self.loops(histories, user, ids)
+            self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
                 scorer = RequestScorer(self.run.model, histories, self.run.recipe.data, records, kernel, self.device)
                 for part, (error, scale) in self._compare(scorer, user, ids, expected).items():
                     errors.append((error / scale, f"{part} of user {user.key} ({user.length} behaviors), {kernel}"))
         return errors
 
-    def _expected(self, histories: Histories, user: Visitor, ids: CandidateIds) -> dict[str, np.ndarray]:
-        ref, settings = self.reference, self.run.recipe.data
-        counted = self.run.model.match_counters
-        read = min(user.length, settings.short + settings.long)
-        rows = [ref.vector(_ids_at(histories, user, back), ref.item_fields) for back in range(read)]
-        newest_first = np.array(rows).reshape(read, self.run.model.features.width)
-        short, long = newest_first[: settings.short], newest_first[settings.short :]
-        made = self.twin.rows(long, user.key)
-        record = replace(made, keys=self._rounded(made.keys), values=self._rounded(made.values))
-        found: dict[str, list[np.ndarray | float]] = {"interest": [], "full attention": [], "logit": []}
-        for position in range(ids.mask.shape[1]):
-            e_t = ref.vector(_row(ids.ids, position), ref.item_fields)
-            interest = self.twin.interest(e_t, long, record)
-            profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
-            found["interest"].append(interest)
-            found["full attention"].append(reference.din(e_t, long, ref.scorer("long")))
-            matches = [_matches(histories, user, name, int(ids.ids[name][0, position])) for name in counted]
-            found["logit"].append(ref.logit(e_t, short, interest, profile, matches, user.length))
-        return {name: np.array(rows) for name, rows in found.items()} | {"keys": record.keys, "values": record.values}
-
-    def _rounded(self, rows: np.ndarray) -> np.ndarray:
-        """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
-        return rows.astype(np.float32).astype(self.layout.dtype).astype(float)
-
     def _compare(
-        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Mapping[str, np.ndarray]
+        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
     ) -> dict[str, tuple[float, float]]:
         with torch.inference_mode():
             moved = ids.to(self.device)
             candidates = self.run.model.features.candidates(moved)
             interest = scorer.cached_interest(user, candidates)
-            found = {
-                "interest": interest[0],
-                "full attention": scorer.full_interest(user, candidates)[0],
-                "logit": scorer.logits(user, moved, candidates, interest),
-            }
+            full = scorer.full_interest(user, candidates)
+            logit = scorer.logits(user, moved, candidates, interest)
             summary = scorer.records.fetch([user.key])
         errors = {
-            name: _error(tensor, expected[name], 1.0 if name == "logit" else 0.0) for name, tensor in found.items()
+            "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),
+            "full attention": _error(full[0].cpu(), expected.full, 0.0),
+            "logit": _error(logit.cpu()[expected.compared], expected.logit, 1.0),
         }
-        for name in ("keys", "values"):
-            if hasattr(summary, name):
-                rows = getattr(summary, name)[0, : int(summary.rows[0])]
-                errors[name] = _worst_row(rows, expected[name])
+        for name, twin in expected.record.items():
+            rows = getattr(summary, name)[0, : int(summary.rows[0])]
+            errors[name] = _worst_row(rows.cpu(), twin)
         return errors
 
 
 def _lengths_needed(recipe: Recipe) -> set[int]:
-    """Empty, one behavior, one long behavior, as many long ones as the rank and one more, and full."""
-    short, full = recipe.data.short, recipe.data.short + recipe.data.long
-    return {0, 1, short + 1, min(short + recipe.model.rank, full), min(short + recipe.model.rank + 1, full), full}
+    """Empty, one behavior, one long behavior, as many long ones as are found or kept and one more, and full."""
+    short, full, model = recipe.data.short, recipe.data.short + recipe.data.long, recipe.model
+    most = model.k if model.method in ("sim", "eta", "twin") else model.rank
+    return {0, 1, short + 1, min(short + most, full), min(short + most + 1, full), full}
 
 
 def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
@@ -197,24 +187,18 @@ def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
     )
 
 
-def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
-    """Ids of the behavior that is `back` steps before the newest known one."""
-    place = int(histories.offsets[user.key]) + user.length - 1 - back
-    return {name: int(column[place]) for name, column in histories.columns.items()}
-
-
-def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
-    """Known behaviors of the user with the value."""
-    return sum(_ids_at(histories, user, back)[field] == value for back in range(user.length))
-
-
-def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
-    return {name: int(tensor[0, position]) for name, tensor in ids.items()}
+def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:
+    """The candidates at a time that is later than all that the user is known to have done: no age is below 0."""
+    start = int(histories.offsets[user.key])
+    latest = int(histories.time[start : start + user.length].max(initial=0))
+    return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
 def _error(found: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
-    """Largest error, and what it is relative to."""
-    difference = np.abs(found.double().cpu().numpy() - expected).max(initial=0.0)
+    """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
+    if not found.is_floating_point():
+        return (0.0 if (found.numpy() == expected).all() else float("inf")), 1.0
+    difference = np.abs(found.double().numpy() - expected).max(initial=0.0)
     scale = max(least, np.abs(expected).max(initial=0.0))
     return float(difference), float(scale) or 1.0
 

@@ -41,3 +41,18 @@ def percentile(latencies_ms: Sequence[float], percent: float) -> Percentile:
         return Percentile(percent, None, needs, have)
     rank = math.ceil(percent / 100 * have)
     return Percentile(percent, sorted(latencies_ms)[rank - 1], needs, have)
+
+
+def shortfalls(rows: Sequence[Sequence[Percentile]]) -> list[str]:
+    """What each missing percentile needs, the row with the fewest requests named.
+
+    Args:
+        rows: each with the same percentiles.
+    """
+    lines = []
+    for column in zip(*rows, strict=True):
+        lacking = [p for p in column if p.value is None]
+        if lacking:
+            fewest = min(lacking, key=lambda p: p.have)
+            lines.append(f"p{fewest.percent:g} {fewest} (--seconds gives each row more time)")
+    return lines

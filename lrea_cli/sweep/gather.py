@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -15,9 +15,9 @@ from lrea_cli.evaluation.statistics import auc_difference
 from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.jobs import EVALUATION, EvaluateJob, TrainJob, read_made, run_manifest
-from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
+from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, best_of, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
-from lrea_cli.sweep.settings import DatasetPlan, Sweep
+from lrea_cli.sweep.settings import DatasetPlan, Published, Sweep
 from lrea_cli.workspace import Artifact, as_json
 
 
@@ -62,6 +62,11 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
             if own:
                 scored.append(_scored(cell, own, [] if cell.recipe == sweep.base else base))
             progress(1)
+    with reporter.task("differences to the best", len(scored), "recipes") as progress:
+        beside = []
+        for one in scored:
+            beside.append(_beside_best(one, [s for s in scored if s.dataset == one.dataset], runs, sweep.base))
+            progress(1)
     return Results(
         sweep=sweep.name,
         title=sweep.title,
@@ -72,9 +77,11 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         search=tuple(dict(point) for point in sweep.search),
         datasets=tuple(_prepared(plan, finished.datasets[plan.name]) for plan in sweep.datasets),
         tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, cell)),
-        scored=tuple(scored),
+        scored=tuple(beside),
         compressed=tuple(_compressed(finished)),
         failed={failure.job: failure.message for failure in finished.failures},
+        left_out=finished.left_out,
+        paper=dict(_paper(sweep, finished.datasets)),
     )
 
 
@@ -106,6 +113,24 @@ def _scored(cell: Cell, runs: list[SeedRun], base: list[SeedRun]) -> Scored:
         normalized_entropy=over_seeds(e["normalized_entropy"] for e in found),
         best_counter=over_seeds(max(v for v in e["baselines"].values() if v is not None) for e in found),
         seconds=over_seeds(run.manifest["seconds"] for run in runs),
+    )
+
+
+def _beside_best(
+    one: Scored, scored: Sequence[Scored], runs: Mapping[tuple[str, str], list[SeedRun]], base: str | None
+) -> Scored:
+    """With its differences to the best of its dataset; those to the base are there already."""
+    trained, served = best_of(scored, lambda s: s.auc).recipe, best_of(scored, lambda s: s.auc_served).recipe
+
+    def to(best: str, form: Form, to_base: OverSeeds | None) -> OverSeeds | None:
+        if best == one.recipe:
+            return None
+        return to_base if best == base else _differences(runs[one.dataset, one.recipe], runs[one.dataset, best], form)
+
+    return replace(
+        one,
+        to_best=to(trained, "trained", one.difference),
+        to_best_served=to(served, "served", one.difference_served),
     )
 
 
@@ -154,6 +179,14 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
             difference=over_seeds([f["difference"]["value"] for f in found], [f["difference"]["ci"] for f in found]),
             bytes_per_record=over_seeds(f["bytes_per_record"] for f in found),
         )
+
+
+def _paper(sweep: Sweep, datasets: Mapping[str, Artifact]) -> Iterator[tuple[str, Published]]:
+    """Published numbers, where a dataset is the paper's: of the same source, and whole."""
+    for name, artifact in datasets.items():
+        published = sweep.paper.get(artifact.manifest["source"])
+        if published is not None and artifact.manifest["users"] >= published.least_users:
+            yield name, published
 
 
 def _prepared(plan: DatasetPlan, artifact: Artifact) -> Prepared:

@@ -11,6 +11,7 @@ import torch
 
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import open_histories
+from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
 from lrea_cli.evaluation.kept import scores_path, write_scores
@@ -18,7 +19,7 @@ from lrea_cli.evaluation.statistics import auc_estimate
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Recipe
 from lrea_cli.serving.records import RecordFormat
-from lrea_cli.training.checkpoint import Run, open_run
+from lrea_cli.training.checkpoint import Run, build_model, open_run
 from lrea_cli.training.runs import train_run
 from lrea_cli.workspace import MANIFESTS, Workspace, sha256_of, write_json
 
@@ -84,6 +85,16 @@ class EvaluateJob:
         }
         write_json(folder / EVALUATION, content)
         return f"{self.name}: test AUC {found.auc or float('nan'):.4f}, {found.auc_cached or float('nan'):.4f} served"
+
+
+def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
+    """Why no model of this recipe can be made for the dataset; None where it can."""
+    try:
+        with torch.device("meta"):  # shapes alone: no table of embeddings is filled
+            build_model(recipe, dataset)
+    except UserError as error:
+        return error.message
+    return None
 
 
 def run_manifest(home: Path, name: str) -> dict[str, Any] | None:

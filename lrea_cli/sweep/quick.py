@@ -29,7 +29,7 @@ def _small(recipe: Recipe) -> Recipe:
         rank = min(rank, long)
     return Recipe(
         replace(recipe.data, short=min(recipe.data.short, SHORT), long=long),
-        replace(recipe.model, rank=rank, embedding_dim=4, hidden=(16, 8)),
+        replace(recipe.model, rank=rank, k=max(1, recipe.model.k // RANK_DIVISOR), embedding_dim=4, hidden=(16, 8)),
         replace(recipe.train, epochs=1, batch_size=min(recipe.train.batch_size, 256)),
     )
 

@@ -13,6 +13,10 @@ options = {preset = "drift"}            # of the source; `prepare = {..}`: those
 seeds = [1, 2, 3]
 recipes = ["*"]                         # globs over the recipes' names
 compress = {recipes = ["din"], compressors = ["recent", "clusters"], ranks = [4, 16], variants = ["values not fitted"]}
+[paper.taobao]                          # published numbers for datasets of this source
+table = "Table 2 of .."                 # where they stand
+least_users = 900_000                   # a dataset with fewer users is not the whole log
+auc = {din = 0.8903}                    # by recipe
 """
 
 from __future__ import annotations
@@ -35,9 +39,9 @@ from lrea_cli.recipe import (
     read_value,
     shipped_recipes,
 )
-from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Sweep, point_recipe
+from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Published, Sweep, point_recipe
 
-KEYS = ("title", "findings", "base", "search", "dataset")
+KEYS = ("title", "findings", "base", "search", "dataset", "paper")
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -68,6 +72,9 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
     tables = content.get("dataset", [])
     if not isinstance(tables, list):
         raise UserError(f"{origin}: [dataset] stands alone.", "Write [[dataset]]: there may be several.")
+    paper = content.get("paper", {})
+    if not isinstance(paper, Mapping):
+        raise UserError(f"{origin}: paper = {paper!r} is no section.", "Write [paper.SOURCE].")
     sweep = Sweep(
         name=name,
         title=read_value(content.get("title", name), str, f"{origin} title"),
@@ -76,6 +83,7 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
         search=_points(content.get("search", {}), f"{origin} [search]"),
         base=base,
         datasets=tuple(_plan(table, f"{origin} [[dataset]]") for table in tables),
+        paper={source: _published(table, f"{origin} [paper.{source}]") for source, table in paper.items()},
     )
     _check(sweep, origin)
     return sweep
@@ -124,10 +132,19 @@ def _plan(table: Any, origin: str) -> DatasetPlan:
     return replace(plan, compress=read_section(Compress, compress, f"{origin} compress"))
 
 
+def _published(table: Any, origin: str) -> Published:
+    if not isinstance(table, Mapping):
+        raise UserError(f"{origin}: {table!r} is no section.", "Write [paper.SOURCE], and under it auc = {din = 0.8}.")
+    found = read_section(Published, table, origin)
+    return replace(found, auc={name: read_value(auc, float, f"{origin} auc {name}") for name, auc in found.auc.items()})
+
+
 def _check(sweep: Sweep, origin: str) -> None:
     """Refuse what cannot be done before any work starts."""
     if sweep.base is not None:
         _known([sweep.base], sweep.recipes, f"{origin} base")
+    for source, published in sweep.paper.items():
+        _known(published.auc, sweep.recipes, f"{origin} [paper.{source}] auc")
     if any(not plan.name for plan in sweep.datasets):
         raise UserError(f"{origin}: a [[dataset]] has no name.", 'Write name = "..".')
     runs = Counter(f"{plan.name}-{name}" for plan in sweep.datasets for name in sweep.names_of(plan.recipes))

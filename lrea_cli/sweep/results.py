@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from lrea_cli.sweep.settings import Published
 
 Interval = tuple[float, float]
 
@@ -92,7 +95,8 @@ class Scored:
     Args:
         gap: auc_served - auc. rms_over_sd: of the logit's change from the trained to the served form, over the sd of
             the trained one's. difference, difference_served: AUC minus that of the base of the same seed, in either
-            form, paired by user; None for the base itself and where there is none.
+            form, paired by user; None for the base itself and where there is none. to_best, to_best_served: the same
+            with the recipe of the highest mean in place of the base; None in results from before they were kept, too.
     """
 
     dataset: str
@@ -113,6 +117,22 @@ class Scored:
     normalized_entropy: OverSeeds
     best_counter: OverSeeds
     seconds: OverSeeds
+    to_best: OverSeeds | None = None
+    to_best_served: OverSeeds | None = None
+
+
+def best_of(scored: Sequence[Scored], auc: Callable[[Scored], OverSeeds]) -> Scored:
+    """The recipe of the highest mean AUC, the first of equals.
+
+    Args:
+        scored: of one dataset. auc: as trained, or as served.
+    """
+
+    def mean(one: Scored) -> float:
+        found = auc(one).mean
+        return -math.inf if found is None else found
+
+    return max(scored, key=mean)
 
 
 @dataclass(frozen=True)
@@ -131,12 +151,22 @@ class Compressed:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A recipe of which no model can be made for a dataset."""
+
+    dataset: str
+    recipe: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Results:
     """A sweep.
 
     Args:
         command: that made it. date: UTC. machine: cpu, cores, jobs at a time. recipes: as they are in the folder.
         search: the points. failed: message of each job that failed, by its name.
+        paper: published numbers, by the name of the dataset; only for datasets that are the paper's.
     """
 
     sweep: str
@@ -154,6 +184,8 @@ class Results:
     scored: tuple[Scored, ...]
     compressed: tuple[Compressed, ...]
     failed: dict[str, str]
+    left_out: tuple[LeftOut, ...] = ()
+    paper: dict[str, Published] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back."""
@@ -161,10 +193,18 @@ class Results:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Results:
-        """Back from `results.json`."""
-        lists = {"datasets": Prepared, "tried": Tried, "scored": Scored, "compressed": Compressed}
-        made = {name: tuple(kind(**_read(row)) for row in content[name]) for name, kind in lists.items()}
-        return cls(**{**content, "search": tuple(content["search"]), **made})
+        """Back from `results.json`, of a version without `left_out` and `paper`, too."""
+        content = {"left_out": (), "paper": {}, **content}
+        kinds = {
+            "datasets": Prepared,
+            "tried": Tried,
+            "scored": Scored,
+            "compressed": Compressed,
+            "left_out": LeftOut,
+        }
+        made = {name: tuple(kind(**_read(row)) for row in content[name]) for name, kind in kinds.items()}
+        paper = {dataset: Published(**table) for dataset, table in content["paper"].items()}
+        return cls(**{**content, "search": tuple(content["search"]), "paper": paper, **made})
 
 
 def _read(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.datasets import make_ready
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, run_manifest
+from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against, run_manifest
+from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
 from lrea_cli.workspace import PARTIAL, Artifact, Workspace
@@ -63,6 +65,7 @@ class Finished:
     compressed: tuple[CompressJob, ...]
     datasets: dict[str, Artifact]
     failures: tuple[Failure, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int, reporter: Reporter) -> Finished:
@@ -73,14 +76,19 @@ def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int,
         workers: jobs at a time; no result depends on it.
 
     Raises:
-        UserError: a dataset is not there, or another sweep works in this workspace.
+        UserError: a dataset is not there, no recipe suits its dataset, or another sweep works in this workspace.
         LreaError: a worker process was killed.
     """
     with _alone(workspace.home):
         datasets = make_ready(sweep, workspace, main, reporter)
+        left_out = _left_out(sweep, datasets, reporter)
         with worker_pool(workers) as pool:
             at = Progressing(pool, reporter)
-            cells = [_cell(sweep, plan, name, workspace.home, datasets) for plan, name in _pairs(sweep)]
+            cells = [
+                _cell(sweep, plan, name, workspace.home, datasets)
+                for plan, name in _pairs(sweep)
+                if not any((one.dataset, one.recipe) == (plan.name, name) for one in left_out)
+            ]
             at.work("search", [job for cell in cells for job in cell.searched], "runs")
             cells = [_choose(sweep, cell, datasets) for cell in cells]
             at.work("seeds", _slowest_first(cells), "runs")
@@ -89,13 +97,26 @@ def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int,
             compressed = [job for cell in cells for job in _compressions(sweep, cell)]
             at.work("compress", compressed, "compressions")
     done = tuple(job for job in compressed if job.done())
-    return Finished(tuple(cells), done, datasets, tuple(at.failures))
+    return Finished(tuple(cells), done, datasets, tuple(at.failures), left_out)
 
 
 def _pairs(sweep: Sweep) -> Iterator[tuple[DatasetPlan, str]]:
     for plan in sweep.datasets:
         for name in sweep.names_of(plan.recipes):
             yield plan, name
+
+
+def _left_out(sweep: Sweep, datasets: dict[str, Artifact], reporter: Reporter) -> tuple[LeftOut, ...]:
+    """Find and say, before any work, which recipes cannot run: one line each, and no failure for each training."""
+    info = {name: DatasetInfo.from_manifest(artifact.path, artifact.manifest) for name, artifact in datasets.items()}
+    pairs = list(_pairs(sweep))
+    reasons = ((plan.name, name, reason_against(sweep.recipes[name], info[plan.name])) for plan, name in pairs)
+    found = tuple(LeftOut(dataset, name, reason) for dataset, name, reason in reasons if reason)
+    if found and len(found) == len(pairs):
+        raise UserError(f"No recipe can run: {found[0].recipe} on {found[0].dataset}: {found[0].reason}")
+    for one in found:
+        reporter.say(f"{one.recipe} is left out on {one.dataset}: {one.reason}")
+    return found
 
 
 def _cell(sweep: Sweep, plan: DatasetPlan, name: str, home: Path, datasets: dict[str, Artifact]) -> Cell:

@@ -63,6 +63,20 @@ class DatasetPlan:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a paper reports for a dataset that is public.
+
+    Args:
+        table: where it stands. auc: by recipe.
+        least_users: of the whole dataset; with fewer it is a sample, or made, and no number is put beside the paper's.
+    """
+
+    table: str = ""
+    least_users: int = 0
+    auc: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Sweep:
     """Everything that decides a sweep.
 
@@ -70,6 +84,7 @@ class Sweep:
         name: of the folder. findings: what came out, in words. recipes: by name. search: one point at least.
         base: the recipe that all others are compared with; None = none.
         datasets: empty = the one that the recipes name, else the latest.
+        paper: published numbers, by the source of the dataset.
     """
 
     name: str
@@ -79,6 +94,7 @@ class Sweep:
     search: tuple[Point, ...]
     base: str | None
     datasets: tuple[DatasetPlan, ...]
+    paper: dict[str, Published] = field(default_factory=dict)
 
     def names_of(self, globs: Iterable[str]) -> tuple[str, ...]:
         """Recipes that match, in the order of the globs."""

@@ -14,6 +14,8 @@ from lrea_cli.reporting.results import page
 from lrea_cli.sweep import run
 from lrea_cli.sweep.results import Results
 from tests.commands.test_chain import home, lrea, result
+from tests.fixtures.exposures_raw import write_exposures
+from tests.fixtures.taobao_raw import write_taobao
 from tests.sweep.conftest import Inline
 
 __all__ = ["home"]
@@ -61,6 +63,38 @@ def test_a_plain_folder_on_a_prepared_dataset(home, folder, pool, capsys):
     assert re.search(r"mean +0\.\d{4} +0\.\d{4} .*~? ?[+-]0\.\d{4}", shown)
 
 
+PAPER = "[paper.taobao]\ntable = 'Table 2'\nleast_users = {}\nauc = {{ din = 0.8903 }}\n"
+
+
+def test_the_papers_column_is_shown_for_the_papers_dataset_alone(home, folder, pool, capsys):
+    write_taobao(home.parent / "UserBehavior.csv")
+    users = result(capsys, "prepare", "taobao")["users"]
+    lrea(capsys, "prepare", "synthetic", "--users", 60)
+    for dataset, least, shown in (("taobao", users, True), ("taobao", users + 1, False), ("synthetic", 1, False)):
+        (folder / "sweep.toml").write_text(PAPER.format(least))
+        where = home.parent / "found.md"
+        out = lrea(capsys, "sweep", folder, "--dataset", dataset, "--seeds", 1, "--page", where).out
+        told = "paper: Table 2; it names neither split nor negatives: compare orders, not digits"
+        assert [told in out, "0.8903" in out, "0.8903" in where.read_text()] == [shown] * 3
+        assert bool(re.search(r"din +0\.\d{4} +0\.8903 ", out)) == shown
+
+
+def test_a_recipe_that_a_dataset_does_not_suit_is_one_line_and_ends_with_0(home, folder, pool, capsys):
+    write_exposures(home.parent / "exposures.tsv", users=60)
+    columns = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
+    lrea(capsys, "prepare", "table", "--raw", home.parent / "exposures.tsv", *columns, "--label-column", "is_click")
+    (folder / "sim.toml").write_text(RECIPE.format("sim"))
+    (folder / "sweep.toml").write_text("search = {lr = [0.1, 0.2]}\n")
+    shown = lrea(capsys, "sweep", folder, "--seeds", 2)
+    assert shown.out.count("sim is left out on table: sim searches by category") == 1
+    assert "FAILED" not in shown.out
+    assert not any("sim" in name for name in pool.names)
+    assert re.search(r"mean +0\.\d{4}", shown.out)
+    for method in ("mean", "din"):
+        (folder / f"{method}.toml").unlink()
+    assert "No recipe can run: sim on table: sim searches" in lrea(capsys, "sweep", folder, code=2).err
+
+
 def test_a_failed_job_ends_with_1_after_the_table(home, folder, pool, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 60)
 
@@ -97,6 +131,27 @@ def test_ctrl_c_says_how_to_go_on(home, folder, pool, capsys):
 )
 def test_mistakes_end_with_2(home, capsys, arguments, words):
     assert words in lrea(capsys, "sweep", *arguments, code=2).err
+
+
+@pytest.mark.parametrize(("folder", "recipes", "trainings"), [("table2", 11, 22), ("table3", 14, 14)])
+def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, folder, recipes, trainings):
+    write_taobao(home.parent / "UserBehavior.csv")
+    lrea(capsys, "prepare", "taobao")
+    arguments = ["sweep", folder, "--dataset", "taobao", "--seeds", 1, "--quick"]
+
+    def stop(name: str) -> None:
+        if len(pool.names) == 5:
+            raise KeyboardInterrupt
+
+    pool.before = stop
+    lrea(capsys, *arguments, code=130)
+    pool.before, pool.names = lambda name: None, []
+    found = result(capsys, *arguments)
+    assert len(pool.names) == trainings - 4 + recipes
+    assert len(found["scored"]) == recipes
+    assert len(found["tried"]) == trainings
+    assert all(t["valid_auc"] is not None and t["point"] and t["seed"] == 1 for t in found["tried"])
+    assert (found["failed"], found["left_out"], found["paper"]) == ({}, [], {})
 
 
 @pytest.mark.slow

@@ -1,18 +1,34 @@
-"""One contract for all methods: a new method only adds itself to `METHODS`."""
+"""One contract for all methods: a new method only adds itself to `METHODS` and its variants to `VARIANTS`."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pad
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lrea_cli import reference
-from lrea_cli.methods import METHODS
+from lrea_cli import reference, reference_searches
+from lrea_cli.attention import Attention
+from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import Long, Target
 from lrea_cli.sequence import Behaviors, Candidates
 from lrea_cli.serving.records import RecordFormat
+from lrea_cli.serving.twins import method_twin
 
-B, N, L, D, RANK = 4, 3, 9, 4, 5
+B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)
+NOW, HOUR = 1_700_000_000, 3600
 
+SEARCHES = [
+    ModelSettings(method="sim", k=K, heads=2),
+    ModelSettings(method="sim", k=K, heads=2, search="soft"),
+    ModelSettings(method="sim", k=K, search="soft", target_attention="din"),
+    ModelSettings(method="eta", k=K, heads=2, m=12),
+    ModelSettings(method="eta", k=K, m=12, target_attention="din"),
+    ModelSettings(method="twin", k=K, heads=2),
+]
 VARIANTS = [
     ModelSettings(method="din-short", rank=RANK),
     ModelSettings(method="mean", rank=RANK),
@@ -23,21 +39,31 @@ VARIANTS = [
         for columns in ("unit", "free")
         for short in ("mix", "exact")
     ),
+    *SEARCHES,
+    ModelSettings(method="sdim", m=6, tau=2),
 ]
+NEWEST = [s for s in SEARCHES if s.method == "eta" or (s.method, s.search) == ("sim", "hard")]
+"""Those that take the newest of what matches equally well."""
 
 
 def name_of(settings):
-    parts = [settings.method, settings.form, settings.decomp_columns, settings.short_histories]
-    return "-".join(parts if settings.method == "lrea" else parts[:1])
+    own = {
+        "lrea": (settings.form, settings.decomp_columns, settings.short_histories),
+        "sim": (settings.search, settings.target_attention),
+        "eta": (settings.target_attention,),
+    }
+    return "-".join([settings.method, *own.get(settings.method, ())])
 
 
 every_variant = pytest.mark.parametrize("settings", VARIANTS, ids=name_of)
+every_search = pytest.mark.parametrize("settings", SEARCHES, ids=name_of)
+every_newest = pytest.mark.parametrize("settings", NEWEST, ids=name_of)
 
 
 def build(settings):
     """A method in float64 whose parameters are all away from their start."""
     torch.manual_seed(3)
-    method = METHODS[settings.method].build(settings, D, L).double()
+    method = METHODS[settings.method].build(settings, HistoryShape(D, L)).double()
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -45,55 +71,170 @@ def build(settings):
 
 
 def behaviors(lengths=LENGTHS, width=L, seed=0):
+    """Categories 2 and 3; ages of minutes to months; all zero where masked."""
     generator = torch.Generator().manual_seed(seed)
+    requests = len(lengths)
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]
-    vectors = torch.randn(len(lengths), L, D, generator=generator, dtype=torch.float64)
-    vectors = torch.nn.functional.pad(vectors, (0, 0, 0, max(0, width - L)))[:, :width]
-    item = torch.randint(2, 9, (len(lengths), width), generator=generator) * mask
-    return Behaviors(vectors.masked_fill(~mask[..., None], 0.0), mask, item)
+    vectors = torch.randn(requests, L, D, generator=generator, dtype=torch.float64)
+    item = torch.randint(2, 9, (requests, L), generator=generator)
+    category = torch.randint(2, 4, (requests, L), generator=generator, dtype=torch.int32)
+    steps = 2 ** (20 * torch.rand(requests, L, generator=generator, dtype=torch.float64))
+    time = NOW - 60 - steps.cumsum(1).long()
+    more = max(0, width - L)
+    item, category, time = (pad(ids, (0, more))[:, :width] * mask for ids in (item, category, time))
+    vectors = pad(vectors, (0, 0, 0, more))[:, :width].masked_fill(~mask[..., None], 0.0)
+    return Behaviors(vectors, mask, item, category, time)
 
 
 def candidates(count=N, requests=B, seed=1):
+    """Categories 2, 3, and 4, which no behavior has."""
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.randn(requests, count, D, generator=generator, dtype=torch.float64)
-    return Candidates(vectors, torch.ones(requests, count, dtype=torch.bool), torch.full((requests, count), 2))
+    mask, item = torch.ones(requests, count, dtype=torch.bool), torch.full((requests, count), 2)
+    category = (torch.arange(count, dtype=torch.int32) % 3 + 2).expand(requests, count)
+    return Candidates(vectors, mask, item, category, torch.full((requests,), NOW))
 
 
-def twin(method, settings, seen, asked, served):
-    """The loops of `reference.py`: (B, N, D) of the training form, or of the served one."""
+def all_the_same(seen):
+    """The histories with one category throughout and vectors that differ in length alone: equal codes."""
+    lengths = torch.arange(1, L + 1, dtype=torch.float64)[:, None]
+    vectors = (seen.vectors[:, :1] * lengths).masked_fill(~seen.mask[..., None], 0.0)
+    return replace(seen, vectors=vectors, category=torch.full_like(seen.category, 2) * seen.mask)
+
+
+def reference_of(method, settings):
     weights = {f"long.{k}": v.detach().numpy() for k, v in method.state_dict().items()}
-    exact = settings.short_histories == "exact"
-    model = reference.ReferenceModel(weights, (), (), settings.method, settings.decomp_columns == "unit", exact)
-    found = np.zeros(asked.vectors.shape)
+    return reference.ReferenceModel(weights, (), (), settings)
+
+
+def long_of(seen, b):
+    """The real behaviors of one user, as the loops read them."""
+    real = seen.mask[b]
+    return Long(seen.vectors[b][real].numpy(), seen.time[b][real].numpy(), seen.category[b][real].numpy())
+
+
+def target_of(asked, b, n):
+    return Target(asked.vectors[b, n].numpy(), int(asked.time[b]), int(asked.category[b, n]))
+
+
+def loops(method, settings, seen, asked, served):
+    """What the slow twins give: (B, N, D) of the training form, or of the served one."""
+    model, found = reference_of(method, settings), np.zeros(asked.vectors.shape)
+    slow = method_twin(model)
     for b in range(len(found)):
-        E = seen.vectors[b][seen.mask[b]].numpy()
-        for n, e_t in enumerate(asked.vectors[b].numpy()):
+        long = long_of(seen, b)
+        record = slow.record(long, b)
+        for n in range(asked.vectors.shape[1]):
+            target = target_of(asked, b, n)
             if settings.method == "din-short":
                 continue
-            scorer = model.scorer("long")
             if settings.method == "lrea" and settings.form == "decomposed" and not served:
-                if exact and len(E) <= RANK:
-                    found[b, n] = reference.din(e_t, E, scorer)
-                else:
-                    W_decomp = reference.columns_of(weights["long.decomp"], model.unit)
-                    found[b, n] = reference.lrea_decomposed(e_t, E, weights["long.W_comp"], W_decomp, scorer)
+                found[b, n] = decomposed(model, target.vector, long.vectors)
             else:
-                found[b, n] = reference.attention(e_t, *model.pseudo_items(E), scorer)
+                found[b, n] = slow.interest(target, long, record)
     return found
+
+
+def decomposed(model, e_t, E):
+    scorer, settings = model.scorer("long"), model.settings
+    if settings.short_histories == "exact" and len(E) <= RANK:
+        return reference.din(e_t, E, scorer)
+    W_decomp = reference.columns_of(model.weights["long.decomp"], settings.decomp_columns == "unit")
+    return reference.lrea_decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
+
+
+def read_by(method, settings, seen, asked):
+    """(B, L) bool: the behaviors that reach any interest: all, or those that a search finds for any candidate."""
+    model, read = reference_of(method, settings), torch.zeros_like(seen.mask)
+    slow = method_twin(model)
+    for b in range(len(read)):
+        long = long_of(seen, b)
+        record = slow.record(long, b)
+        for n in range(asked.vectors.shape[1]):
+            for place in places_read(model, target_of(asked, b, n), long, record):
+                read[b, place] = True
+    return read
+
+
+def places_read(model, target, long, record):
+    settings, E = model.settings, long.vectors
+    if settings.method in ("sim", "eta"):
+        return reference_searches.search(model, target, record)
+    if settings.method == "twin":
+        heads = enumerate(reference_searches.heads(model, D))
+        alphas = [(reference_searches.alphas(model, number, target, record), head) for number, head in heads]
+        return {p for a, head in alphas for p in reference_searches.largest(a, record["values"][:, head], settings.k)}
+    if settings.method == "sdim":
+        rows = [reference_searches.bucket_rows(e, model.weights["long.planes"], settings.tau) for e in E]
+        asked = reference_searches.bucket_rows(target.vector, model.weights["long.planes"], settings.tau)
+        return [place for place, own in enumerate(rows) if set(own) & set(asked)]
+    return range(len(E))
+
+
+def assert_trained_equals_the_loops(settings, seen, asked):
+    method = build(settings)
+    found = method(seen, asked).vectors.detach().numpy()
+    np.testing.assert_allclose(found, loops(method, settings, seen, asked, served=False), rtol=1e-9, atol=1e-10)
+
+
+def assert_served_equals_the_loops(settings, seen, asked):
+    method = build(settings)
+    found = method.attend(method.summarize(seen), asked).detach().numpy()
+    np.testing.assert_allclose(found, loops(method, settings, seen, asked, served=True), rtol=1e-9, atol=1e-10)
+
+
+def assert_equals_the_loops(settings, seen, asked):
+    assert_trained_equals_the_loops(settings, seen, asked)
+    assert_served_equals_the_loops(settings, seen, asked)
 
 
 @every_variant
 def test_training_form_equals_the_loops(settings):
-    method, seen, asked = build(settings), behaviors(), candidates()
-    found = method(seen, asked).vectors.detach().numpy()
-    np.testing.assert_allclose(found, twin(method, settings, seen, asked, served=False), rtol=1e-9, atol=1e-10)
+    assert_trained_equals_the_loops(settings, behaviors(), candidates())
 
 
 @every_variant
 def test_served_form_equals_the_loops(settings):
-    method, seen, asked = build(settings), behaviors(), candidates()
-    found = method.attend(method.summarize(seen), asked).detach().numpy()
-    np.testing.assert_allclose(found, twin(method, settings, seen, asked, served=True), rtol=1e-9, atol=1e-10)
+    assert_served_equals_the_loops(settings, behaviors(), candidates())
+
+
+@every_variant
+def test_all_behaviors_the_same_equal_the_loops(settings):
+    same = behaviors((L, K + 1, K, 2))
+    same = replace(same, vectors=same.vectors[:, :1] * same.mask[..., None])
+    assert_equals_the_loops(settings, same, candidates())
+
+
+@every_search
+@pytest.mark.parametrize("k", [1, L - 1, L, L + 5])
+def test_any_k_equals_the_loops(settings, k):
+    assert_equals_the_loops(replace(settings, k=k), behaviors((L, k - 1 if k < L else 4, min(k, L), 1)), candidates())
+
+
+@every_search
+def test_a_search_reads_less_than_all(settings):
+    """Or the tests of what is found would show nothing."""
+    seen = behaviors()
+    read = read_by(build(settings), settings, seen, candidates(1)).sum(1)
+    assert read[0] < L
+    assert (read <= seen.lengths).all()
+
+
+@every_newest
+def test_of_equal_matches_the_newest_are_found(settings):
+    method, asked = build(settings), candidates(1)
+    same = all_the_same(behaviors((L, K + 1, K, 1)))
+    newest = Behaviors(*(t[:, :K] for t in (same.vectors, same.mask, same.item, same.category, same.time)))
+    torch.testing.assert_close(method(same, asked).vectors, method(newest, asked).vectors)
+
+
+@every_newest
+def test_the_order_of_a_history_decides_what_is_found(settings):
+    method, asked = build(settings), candidates(1)
+    same = all_the_same(behaviors((L,) * B))
+    oldest_first = replace(same, vectors=same.vectors.flip(1), category=same.category.flip(1), time=same.time.flip(1))
+    changed = (method(same, asked).vectors - method(oldest_first, asked).vectors).abs().sum((1, 2))
+    assert (changed > 1e-3).all()
 
 
 @every_variant
@@ -117,6 +258,21 @@ def test_padding_changes_nothing(settings):
 
 
 @every_variant
+@pytest.mark.parametrize(("category", "time"), [(2, NOW), (3, NOW - HOUR), (-1, -(2**40)), (2**31 - 1, 2**40)])
+def test_ids_and_times_in_padding_change_nothing(settings, category, time):
+    method, asked, seen = build(settings), candidates(), behaviors((4, 0, 1, 6))
+    ids = torch.full_like(seen.category, category)
+    poisoned = replace(
+        seen,
+        item=torch.where(seen.mask, seen.item, 7),
+        category=torch.where(seen.mask, seen.category, ids),
+        time=torch.where(seen.mask, seen.time, time),
+    )
+    assert torch.equal(method(poisoned, asked).vectors, method(seen, asked).vectors)
+    assert torch.equal(method.attend(method.summarize(poisoned), asked), method.attend(method.summarize(seen), asked))
+
+
+@every_variant
 def test_an_empty_history_has_no_interest(settings):
     method, seen, asked = build(settings), behaviors((0, 0)), candidates(requests=2)
     assert not method(seen, asked).vectors.any()
@@ -130,25 +286,26 @@ def test_requests_and_candidates_are_scored_apart(settings):
     method, seen, asked = build(settings), behaviors(), candidates()
     whole = method(seen, asked).vectors
     order = torch.tensor([2, 0, 1])
-    permuted = Candidates(asked.vectors[:, order], asked.mask, asked.item)
+    permuted = replace(asked, vectors=asked.vectors[:, order], category=asked.category[:, order])
     torch.testing.assert_close(method(seen, permuted).vectors, whole[:, order])
-    alone = Behaviors(seen.vectors[3:], seen.mask[3:], seen.item[3:])
-    one = Candidates(asked.vectors[3:, :1], asked.mask[3:, :1], asked.item[3:, :1])
-    torch.testing.assert_close(method(alone, one).vectors, whole[3:, :1])
+    one = Candidates(*(t[3:, :1] for t in (asked.vectors, asked.mask, asked.item, asked.category)), asked.time[3:])
+    torch.testing.assert_close(method(seen.of(slice(3, None)), one).vectors, whole[3:, :1])
 
 
 @every_variant
-def test_gradients_reach_the_vectors_and_every_parameter(settings):
-    method, asked = build(settings), candidates()
-    seen = behaviors()
+def test_gradients_reach_what_is_read_and_every_parameter(settings):
+    method, seen, asked = build(settings), behaviors(), candidates()
     vectors = seen.vectors.clone().requires_grad_()
-    interest = method(Behaviors(vectors, seen.mask, seen.item), asked)
+    interest = method(replace(seen, vectors=vectors), asked)
     if settings.method == "din-short":
         assert not interest.vectors.requires_grad
         return
-    (interest.vectors.square().sum() + sum(interest.penalty.values())).backward()
+    weights = torch.randn(interest.vectors.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    ((interest.vectors * weights).sum() + sum(interest.penalty.values())).backward()
     assert vectors.grad is not None
-    assert (vectors.grad[seen.mask].abs().sum(1) > 0).all()
+    reached = vectors.grad.abs().sum(-1) > 0
+    read = read_by(method, settings, seen, asked)
+    assert torch.equal(reached & seen.mask, read)
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -164,7 +321,50 @@ def test_a_record_round_trip_serves_the_sealed_summary(settings, dtype):
     blobs = [layout.pack(k, rows[k], [a[k] for a in arrays]) for k in range(B)]
     assert [layout.bytes_of(r) for r in rows] == [len(b) for b in blobs]
     read = layout.summary_of([layout.unpack(b, k, "test") for k, b in enumerate(blobs)], method.summary_type)
+    for field in method.record:
+        stored = getattr(read, field.name)
+        assert stored.dtype == (layout.torch_dtype if field.dtype == "cache" else getattr(torch, field.dtype))
+        for b, used in enumerate(rows if field.rows == "rows" else [field.rows] * B):
+            assert torch.equal(stored[b, :used], getattr(sealed, field.name)[b, :used]), field.name
+            assert not stored[b, used:].any()
     torch.testing.assert_close(method.attend(read, asked), method.attend(sealed, asked), rtol=1e-6, atol=1e-6)
     exact = method.attend(method.summarize(seen), asked)
     tolerance = 1e-5 if dtype == "float32" else 2e-2
     torch.testing.assert_close(method.attend(read, asked), exact, rtol=tolerance, atol=tolerance)
+
+
+class Largest(TorchDispatchMode):
+    """Keeps the most numbers that a tensor made by any operation has, and which operation it was."""
+
+    def __init__(self):
+        super().__init__()
+        self.numel, self.where = 0, ""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        for tensor in found if isinstance(found, (tuple, list)) else [found]:
+            if isinstance(tensor, torch.Tensor):
+                self.numel, self.where = max((self.numel, self.where), (tensor.numel(), str(func)))
+        return found
+
+
+@every_variant
+def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates(settings):
+    """At most a score for each head, candidate and behavior: an eighth of B x N x L x D here."""
+    requests, count, long, width, heads = 2, 64, 4000, 32, 4
+    torch.manual_seed(0)
+    settings = replace(settings, k=64, rank=64, heads=heads, m=48, tau=3)
+    method = METHODS[settings.method].build(settings, HistoryShape(width, long))
+    for module in method.children():
+        if isinstance(module, Attention):
+            module.kernel = "gemm"  # what serves; a search attends by its own
+    mask, ids = torch.ones(requests, long, dtype=torch.bool), torch.randint(2, 9, (requests, long), dtype=torch.int32)
+    seen = Behaviors(torch.randn(requests, long, width), mask, ids, ids, NOW - torch.randint(9**7, ids.shape))
+    asked = Candidates(
+        torch.randn(requests, count, width), mask[:, :count], ids[:, :count], ids[:, :count], torch.full((2,), NOW)
+    )
+    with torch.inference_mode():
+        summary = method.seal(method.summarize(seen), torch.float32)
+        with Largest() as largest:
+            method.attend(summary, asked)
+    assert largest.numel <= requests * count * long * heads, largest.where

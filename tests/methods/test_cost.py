@@ -7,68 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from lrea_cli.attention import HIDDEN, history_scale
-from lrea_cli.methods import METHODS
 from lrea_cli.methods.cost import Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
 from lrea_cli.recipe import ModelSettings
-from lrea_cli.sequence import Behaviors, Candidates, PseudoItems
+from lrea_cli.sequence import Candidates, PseudoItems
 from lrea_cli.serving.records import RecordFormat
+from tests.methods.counting import PSEUDO, SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import RANK, D, L, behaviors, build, name_of
 
-VARIANTS = [
-    *(ModelSettings(method=name, rank=RANK) for name in ("din-short", "mean", "din")),
-    *(
-        ModelSettings(method="lrea", rank=RANK, decomp_columns=columns, short_histories=short)
-        for columns in ("unit", "free")
-        for short in ("mix", "exact")
-    ),
-]
-every_variant = pytest.mark.parametrize("settings", VARIANTS, ids=name_of)
+every_variant = pytest.mark.parametrize("settings", PSEUDO, ids=name_of)
+every_method = pytest.mark.parametrize("settings", PSEUDO + SEARCHED, ids=name_of)
 sizes = st.integers(1, 200)
-
-
-class ElementwiseFlops(TorchDispatchMode):
-    """Counts floats of sums, products, quotients and absolute values; what a product starts from is not apart."""
-
-    COUNTED = ("aten.add", "aten.sub", "aten.mul", "aten.div", "aten.abs", "aten.sum")
-
-    def __init__(self):
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        name = str(func).rpartition(".")[0].rstrip("_")
-        if name in self.COUNTED and args[0].is_floating_point():
-            self.total += (args[0] if name == "aten.sum" else found).numel()
-        return found
-
-
-def matrix_by_vector(matrix, vector, *args, out_shape=None, **kwargs):
-    return 2 * matrix[0] * matrix[1]
-
-
-def counted(work, *arguments):
-    """(products, element-wise) of one more user: what depends on the weights alone drops out of the difference."""
-    totals = []
-    for users in (2, 1):
-        products = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: matrix_by_vector})
-        elementwise = ElementwiseFlops()
-        with torch.no_grad(), products, elementwise:
-            work(*(one.repeat(users, 1, 1) for one in arguments))
-        totals.append(np.array([products.get_total_flops(), elementwise.total]))
-    return tuple(totals[0] - totals[1])
-
-
-def make(settings, width, long):
-    torch.manual_seed(0)
-    method = METHODS[settings.method].build(settings, width, long)
-    for module in method.children():
-        module.kernel = "gemm"
-    return method
 
 
 @every_variant
@@ -77,17 +27,16 @@ def test_offline_flops_are_those_of_summarize_and_seal(settings, n, width, rank)
     method = make(replace(settings, rank=rank), width, 131)
 
     def offline(vectors):
-        mask = torch.ones(vectors.shape[:2], dtype=torch.bool)
-        method.seal(method.summarize(Behaviors(vectors, mask, mask.long())), torch.float32)
+        method.seal(method.summarize(full(vectors)), torch.float32)
 
     work = method.cost_of(n, 1).offline
     found = counted(offline, torch.randn(1, n, width))
     if settings.short_histories == "mix":
-        assert (work.products, work.elementwise) == found
+        assert counts_of(work) == tuple(found)
     else:  # a batch has both kinds of rows made for every user, and throws one away
         mixed = make(replace(settings, rank=rank, short_histories="mix"), width, 131).cost_of(n, 1).offline
-        assert (mixed.products, mixed.elementwise + n * width) == found
-        assert work.flops < sum(found)
+        assert (mixed.products, mixed.elementwise + n * width) == tuple(found)
+        assert work.flops < found.sum()
 
 
 @pytest.mark.parametrize(("rows", "width", "candidates"), [(1, 1, 1), (3, 5, 2), (64, 3, 7), (65, 4, 1), (131, 7, 9)])
@@ -101,17 +50,17 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]
     found = counted(attend, *(torch.randn(1, *shape) for shape in shapes))
     work = pseudo_item_request(rows, width, HIDDEN, candidates)
-    assert (work.products, work.elementwise) == found
+    assert counts_of(work) == tuple(found)
     assert method.cost_of(rows, candidates).request == work
 
 
-@every_variant
+@every_method
 @pytest.mark.parametrize(("dtype", "dtype_bytes"), [("float32", 4), ("float16", 2)])
 def test_bytes_and_rows_are_those_of_the_record(settings, dtype, dtype_bytes):
-    method = build(settings)
+    method = make(settings, D, L)
     layout = RecordFormat(method.record, dtype)
     for n in range(L + 1):
-        rows = int(method.summarize(behaviors((n,))).rows)
+        rows = int(method.summarize(full(torch.randn(1, n, D))).rows)
         cost = method.cost_of(n, 3, dtype_bytes)
         assert (cost.offline.rows, cost.offline.bytes) == (rows, layout.bytes_of(rows))
         assert (cost.request.rows, cost.request.bytes) == (rows, layout.bytes_of(rows) if rows else 0)
@@ -148,8 +97,7 @@ def test_rows_changed_by_a_new_behavior_are_those_of_the_summaries(settings):
 
 def rows_of(method, E):
     """Rows in use as a list of (key, value)."""
-    mask = torch.ones(1, len(E), dtype=torch.bool)
-    summary = method.summarize(Behaviors(E[None], mask, mask.long()))
+    summary = method.summarize(full(E[None]))
     rows = int(summary.rows)
     return [(summary.keys[0, j].detach(), summary.values[0, j].detach()) for j in range(rows)]
 
@@ -159,11 +107,6 @@ def common_rows(before, now):
     pairs = [(v0, v1) for k1, v1 in now for k0, v0 in before if torch.allclose(k0, k1)]
     factors = [float(v0 @ v1 / (v0 @ v0)) for v0, v1 in pairs]
     return max((sum(torch.allclose(f * v0, v1) for v0, v1 in pairs) for f in factors), default=0)
-
-
-def cost_of_update(method, n):
-    work = method.cost_of(n, 1).behavior
-    return work.products, work.elementwise
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, L])
@@ -190,7 +133,7 @@ def test_kept_rows_are_updated_by_terms_of_rank_one(n):
     torch.testing.assert_close(values, c_after * rebuilt)
     torch.testing.assert_close(linear, half(rebuilt, c_after * rebuilt))
     assert torch.linalg.matrix_rank(half(before[0], before[0])[0]) == 1
-    assert counted(update, *before) == cost_of_update(method, n)
+    assert tuple(counted(update, *before)) == counts_of(method.cost_of(n, 1).behavior)
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, L])
@@ -210,11 +153,11 @@ def test_the_mean_is_updated_from_its_own_row(n):
     ((rebuilt_key, rebuilt_value),) = rows_of(method, stream[0, :after])
     torch.testing.assert_close(key[0, 0], rebuilt_key)
     torch.testing.assert_close(value[0, 0], rebuilt_value)
-    assert counted(update, *before) == cost_of_update(method, n)
+    assert tuple(counted(update, *before)) == counts_of(method.cost_of(n, 1).behavior)
 
 
 def test_bytes_rewritten_by_a_new_behavior():
-    din, lrea, mean, short = (build(s) for s in (VARIANTS[2], VARIANTS[3], VARIANTS[1], VARIANTS[0]))
+    din, lrea, mean, short = (build(PSEUDO[k]) for k in (2, 3, 1, 0))
     row, linear, envelope = 4 * D, 4 * D * (D + 1), 24
     assert din.cost_of(6, 1).behavior.bytes == envelope + row + 7 * row + linear  # c(n) is in all values
     assert din.cost_of(L, 1).behavior.bytes == envelope + row + row + linear
@@ -226,14 +169,14 @@ def test_bytes_rewritten_by_a_new_behavior():
 
 def test_lrea_pays_as_full_attention_over_rank_behaviors():
     """The paper's O(B r d) against O(B L d): the same kernel, so the same count at the same number of rows."""
-    din, lrea = build(VARIANTS[2]), build(VARIANTS[3])
+    din, lrea = build(PSEUDO[2]), build(PSEUDO[3])
     assert {lrea.cost_of(n, 7).request for n in range(1, L + 1)} == {din.cost_of(RANK, 7).request}
-    kept = build(replace(VARIANTS[3], short_histories="exact"))
+    kept = build(replace(PSEUDO[3], short_histories="exact"))
     for n in range(RANK + 1):
         assert kept.cost_of(n, 7).request == din.cost_of(n, 7).request
 
 
-@every_variant
+@every_method
 @given(lengths=st.lists(st.integers(0, L), min_size=1, max_size=20), candidates=st.integers(1, 50))
 def test_the_cost_of_users_is_their_mean(settings, lengths, candidates):
     method = make(settings, D, L)
@@ -244,15 +187,16 @@ def test_the_cost_of_users_is_their_mean(settings, lengths, candidates):
         np.testing.assert_allclose(astuple(getattr(found, part)), expected)
 
 
-@every_variant
+@every_method
 def test_an_empty_history_costs_a_request_nothing(settings):
-    cost = build(settings).cost(np.zeros(3, dtype=np.int64), 1000)
+    cost = make(settings, D, L).cost(np.zeros(3, dtype=np.int64), 1000)
     assert cost.request == Work()
     assert cost.offline.flops == 0
 
 
-def test_lengths_that_cannot_be_are_refused():
-    method = build(VARIANTS[2])
+@pytest.mark.parametrize("settings", PSEUDO[1:] + SEARCHED, ids=name_of)
+def test_lengths_that_cannot_be_are_refused(settings):
+    method = make(settings, D, L)
     for n in (-1, L + 1):
         with pytest.raises(ValueError, match=f"{n} long behaviors: expected 0 to {L}"):
             method.cost(np.array([1, n]), 5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,11 +19,12 @@ from lrea_cli.progress import Silent
 from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving import bench as bench_module
 from lrea_cli.serving import gate as gate_module
-from lrea_cli.serving.bench import ENOUGH_REQUESTS, LEAST_REQUESTS, WARM_UP, Bench, Row, measure, serve_bench
+from lrea_cli.serving.bench import Bench, Row, serve_bench
 from lrea_cli.serving.cache import Cache, compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.percentiles import percentile
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.timing import LEAST_REQUESTS
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Workspace
 
@@ -190,7 +190,7 @@ def test_each_request_is_another_users(
     scorer = scorer_of(lrea_run, histories, cache)
     sets = [draw(4), draw(4)]
     for stage, route in itertools.product(bench_module.STAGES, bench_module.ROUTES):
-        calls = bench_module._requests(scorer, stage, route, visitors[:3], sets)
+        calls = bench_module.requests(scorer, stage, route, visitors[:3], sets)
         with torch.inference_mode():
             for number in range(5):
                 user, ids = visitors[number % 3], sets[number % 2]
@@ -218,7 +218,7 @@ def test_only_the_padded_route_is_padded(
             return right(user, candidates, padded)
 
         scorer.full_interest = spy
-        next(bench_module._requests(scorer, stage, route, [Visitor(0, 30)], [draw(4)]))()
+        next(bench_module.requests(scorer, stage, route, [Visitor(0, 30)], [draw(4)]))()
         assert padded == {"cache": [], "full": [False], "padded": [True]}[route]
 
 
@@ -246,7 +246,7 @@ def test_the_order_of_users_and_the_candidates_follow_the_seed(
         return itertools.repeat(lambda: None)
 
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
-    monkeypatch.setattr(bench_module, "_requests", requests)
+    monkeypatch.setattr(bench_module, "requests", requests)
     monkeypatch.setattr(bench_module, "STAGES", ("interest",))
     for seed in (1, 1, 2):
         serve_bench(lrea_run, cache, 7, ("gemm",), 0.0, seed, CPU, Silent())
@@ -256,37 +256,6 @@ def test_the_order_of_users_and_the_candidates_follow_the_seed(
     assert first[0] != other[0]
     assert first[1] != other[1]
     assert sorted(first[0]) == USERS.tolist()
-
-
-def counted() -> Iterator[Callable[[], int]]:
-    """Calls that return their own number, from 0 on."""
-    for number in itertools.count():
-        yield lambda number=number: number
-
-
-def test_warm_up_is_left_out_and_the_loop_ends_where_p99_is_backed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_module, "_timed", lambda call: call())
-    calls = counted()
-    assert measure(calls, 1e6, CPU) == list(range(WARM_UP, WARM_UP + ENOUGH_REQUESTS))
-    assert next(calls)() == WARM_UP + ENOUGH_REQUESTS
-    assert ENOUGH_REQUESTS == 459
-
-
-def test_a_few_requests_are_made_though_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_module, "_timed", lambda call: call())
-    assert measure(counted(), 0.0, CPU) == list(range(WARM_UP, WARM_UP + LEAST_REQUESTS))
-
-
-def test_the_loop_ends_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves 250 ms a call: latencies are in ms, and warm-up takes nothing of the time."""
-    now = [0]
-
-    def call() -> None:
-        now[0] += 250_000_000
-
-    clock = SimpleNamespace(perf_counter=lambda: now[0] / 1e9, perf_counter_ns=lambda: now[0])
-    monkeypatch.setattr(bench_module, "time", clock)
-    assert measure(itertools.repeat(call), 5.0, CPU) == [250.0] * 20
 
 
 def test_no_time_is_taken_where_the_gate_fails(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import torch
 
 import lrea_cli.attention
 import lrea_cli.methods.lrea
+import lrea_cli.methods.sim
+from lrea_cli import reference_searches
 from lrea_cli.cli import main
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import Histories, open_histories
@@ -21,9 +23,11 @@ from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights
 from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.search import newest
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
-from lrea_cli.sequence import HistoryIds, PseudoItems
+from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, PseudoItems
+from lrea_cli.serving import bench as bench_module
 from lrea_cli.serving import gate as gate_module
 from lrea_cli.serving import scorer as scorer_module
 from lrea_cli.serving import store as store_module
@@ -110,12 +114,26 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "lrea", "hidden": (5,)},
         {"method": "lrea", "hidden": (6, 5, 4)},
         {"method": "mean", "match_counters": ("item", "category")},
+        {"method": "sim", "k": 6},
+        {"method": "sim", "k": 6, "search": "soft"},
+        {"method": "sim", "k": 6, "search": "soft", "target_attention": "din"},
+        {"method": "sim", "k": 6, "target_attention": "din", "match_counters": ("item", "category")},
+        {"method": "eta", "k": 6},
+        {"method": "eta", "k": 6, "target_attention": "din", "m": 13},
+        {"method": "eta", "k": 64},
+        {"method": "sdim"},
+        {"method": "sdim", "m": 12, "tau": 1},
+        {"method": "twin", "k": 6},
+        {"method": "twin", "k": 1, "heads": 1},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
 def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, object], dtype: CacheDtype) -> None:
     run = make_run(**settings)
-    assert gate(run, make_cache(run, tmp_path, dtype)).passed
+    found = gate(run, make_cache(run, tmp_path, dtype), BOTH)
+    assert found.passed
+    assert found.candidates == found.users * gate_module.GATE_CANDIDATES
+    assert found.skipped <= (2 if settings.get("search") == "soft" or settings["method"] == "twin" else 0)
 
 
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
@@ -182,6 +200,59 @@ def test_a_cache_of_few_users_is_compared_whole(lrea_run: Run, tmp_path: Path, m
     assert sorted(seen[:3]) == sorted(lengths_of(lrea_run)[users].tolist())
 
 
+@pytest.mark.parametrize("method", ["sim", "eta", "twin"])
+def test_searches_are_compared_at_k_and_one_more(make_run, method: str) -> None:
+    recipe = make_run(method=method, k=5, rank=9).recipe
+    assert gate_module._lengths_needed(recipe) == {0, 1, 9, 13, 14, 48}
+    larger = replace(recipe, model=replace(recipe.model, k=64))
+    assert gate_module._lengths_needed(larger) == {0, 1, 9, 48}
+
+
+def test_candidates_are_asked_after_all_that_is_known(lrea_run: Run, histories: Histories) -> None:
+    pool = CandidatePool(histories, read_samples(lrea_run.dataset, "test"), 1)
+    for user in range(20):
+        length = int(lengths_of(lrea_run)[user])
+        start = int(histories.offsets[user])
+        times = histories.time[start : start + length]
+        ids = pool.draw(2)
+        asked = gate_module._asked_after(histories, Visitor(user, length), ids)
+        assert int(asked.time) == max([int(ids.time), *(times + 1).tolist()])
+        assert asked.ids is ids.ids
+
+
+# searches that are too close to call
+
+
+@pytest.mark.parametrize(("close", "passes"), [(0.0, True), (1e-5, True), (0.003, True), (0.5, False)])
+def test_few_searches_too_close_to_call_are_counted_and_many_refused(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, close: float, passes: bool
+) -> None:
+    """As if float32 were off by .003 of the largest score, which some gaps are closer than, and then by half of it."""
+    run = make_run(method="sim", search="soft", k=6)
+    cache = make_cache(run, tmp_path)
+    monkeypatch.setattr(reference_searches, "CLOSE", close)
+    if passes:
+        found = gate(run, cache)
+        assert found.passed
+        assert (found.skipped > 0) == (close == 0.003)
+        assert found.skipped <= 0.1 * found.candidates
+    else:
+        with pytest.raises(GateFailed, match=r"compared too little: for \d+ of 80 candidates") as caught:
+            gate(run, cache)
+        assert "another k" in caught.value.remedy
+
+
+def test_what_is_compared_is_still_refused_where_some_are_skipped(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(method="sim", search="soft", k=6)
+    cache = make_cache(run, tmp_path)
+    monkeypatch.setattr(reference_searches, "CLOSE", 0.003)
+    right = RequestScorer.cached_interest
+    monkeypatch.setattr(RequestScorer, "cached_interest", lambda self, *args: 1.0001 * right(self, *args))
+    refused(run, cache, "interest of user")
+
+
 # what is wrong does not
 
 
@@ -190,15 +261,19 @@ def refused(run: Run, cache: Cache, where: str, kernels: Sequence[KernelName] = 
         gate(run, cache, kernels)
 
 
-def spoil(run: Run, cache: Cache, field: str, factor: float) -> int:
-    """Multiply one row of a compared user's record, its checksum repaired; return the user."""
+def scaled(factor: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda row: row * factor
+
+
+def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.ndarray]) -> int:
+    """Change one row of a compared user's record, its checksum repaired; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
     compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run.recipe))
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
     arrays = [a.copy() for a in record.arrays]
-    arrays[position][2] *= factor
+    arrays[position][2] = change(arrays[position][2])
     entry = store.index[np.searchsorted(store.keys, user)]
     shard = store.folder / store_module._shard_name(int(entry["shard"]))
     blob = bytearray(shard.read_bytes())
@@ -212,14 +287,14 @@ def spoil(run: Run, cache: Cache, field: str, factor: float) -> int:
 @pytest.mark.parametrize("field", ["keys", "values"])
 def test_one_row_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype) -> None:
     cache = make_cache(lrea_run, tmp_path, dtype)
-    user = spoil(lrea_run, cache, field, 1.01)
+    user = spoil(lrea_run, cache, field, scaled(1.01))
     refused(lrea_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
 
 
 @pytest.mark.parametrize("field", ["keys", "values", "linear"])
 def test_one_row_of_one_compressed_record_off_by_a_percent(din_run: Run, tmp_path: Path, field: str) -> None:
     cache = make_cache(din_run, tmp_path, compression=Compression("clusters", 5))
-    user = spoil(din_run, cache, field, 1.01)
+    user = spoil(din_run, cache, field, scaled(1.01))
     refused(din_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
 
 
@@ -232,14 +307,75 @@ def test_records_made_by_another_compression(din_run: Run, tmp_path: Path, chang
 
 def test_keys_that_hardly_change_the_interest(lrea_run: Run, tmp_path: Path) -> None:
     cache = make_cache(lrea_run, tmp_path)
-    user = spoil(lrea_run, cache, "keys", 1.00005)
+    user = spoil(lrea_run, cache, "keys", scaled(1.00005))
     refused(lrea_run, cache, f"keys of user {user} ")
 
 
 def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path) -> None:
     cache = make_cache(lrea_run, tmp_path)
-    user = spoil(lrea_run, cache, "linear", 1.01)
+    user = spoil(lrea_run, cache, "linear", scaled(1.01))
     refused(lrea_run, cache, f"(interest|logit) of user {user} ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "change"),
+    [
+        ({"method": "sim", "k": 6}, "category", lambda c: c + 1),
+        ({"method": "sim", "k": 6}, "vectors", scaled(1.01)),
+        ({"method": "sim", "k": 6, "search": "soft"}, "vectors", scaled(1.01)),
+        ({"method": "eta", "k": 6}, "codes", lambda codes: ~codes),
+        ({"method": "eta", "k": 6}, "codes", lambda codes: codes ^ np.array([1, 0, 0, 0, 0, 0], np.uint8)),
+        ({"method": "sdim"}, "sums", scaled(1.01)),
+        ({"method": "twin", "k": 6}, "time", lambda time: time - 86_400),
+        ({"method": "twin", "k": 6}, "time", lambda time: time + 1),
+        ({"method": "twin", "k": 6}, "category", lambda c: c + 1),
+        ({"method": "twin", "k": 6}, "keys", scaled(1.01)),
+        ({"method": "twin", "k": 6}, "values", scaled(1.01)),
+    ],
+)
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_one_row_of_any_field_of_a_search_that_is_another(
+    make_run, tmp_path: Path, settings: dict, field: str, change: Callable, dtype: CacheDtype
+) -> None:
+    """Found in the field itself, whether or not a candidate's interest shows it."""
+    run = make_run(**settings)
+    cache = make_cache(run, tmp_path, dtype)
+    user = spoil(run, cache, field, change)
+    refused(run, cache, rf"(interest|logit|{field}) of user {user} ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"method": "sim"}, 5),
+        ({"method": "sim", "search": "soft"}, 7),
+        ({"method": "eta"}, 7),
+        ({"method": "twin"}, 5),
+    ],
+)
+def test_one_behavior_more_or_less_than_k(make_run, tmp_path: Path, settings: dict, found: int) -> None:
+    run = make_run(k=6, **settings)
+    run.model.long.k = found
+    refused(run, make_cache(run, tmp_path), "(interest|logit) of user")
+
+
+@pytest.mark.parametrize("seconds", [86_400, -86_400])
+def test_a_request_of_another_day(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """The record is right, and the ages that are made of it are not."""
+    run = make_run(method="twin", k=6)
+    right = Features.candidates
+
+    def moved(self: Features, ids: CandidateIds):
+        return right(self, replace(ids, time=ids.time + seconds))
+
+    monkeypatch.setattr(Features, "candidates", moved)
+    refused(run, make_cache(run, tmp_path), "(interest|logit) of user")
+
+
+def test_the_oldest_of_a_category(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(method="sim", k=2)
+    monkeypatch.setattr(lrea_cli.methods.sim, "newest", lambda allowed, k: newest(allowed.flip(-1), k))
+    refused(run, make_cache(run, tmp_path), "(interest|logit) of user")
 
 
 def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +475,7 @@ def test_a_counter_off_by_one(make_run, tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unmasked(self: Features, history: HistoryIds):
         vectors = self.item_vectors(history.ids)
-        return lrea_cli.methods.base.Behaviors(vectors, torch.ones_like(history.mask), history.ids["item"])
+        return Behaviors(vectors, torch.ones_like(history.mask), history.ids["item"])
 
     monkeypatch.setattr(Features, "behaviors", unmasked)
     refused(din_run, make_cache(din_run, tmp_path), r"\w+")
@@ -375,6 +511,23 @@ def test_weights_in_memory_that_are_not_the_checkpoints(make_run, tmp_path: Path
     with torch.no_grad():
         run.model.state_dict()[name].mul_(1.1)
     refused(run, make_cache(run, tmp_path), r"\w+")
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        *(("sim", f"attention.{name}") for name in ("W_Q", "W_K", "W_V", "W_O")),
+        ("eta", "planes"),
+        ("sdim", "planes"),
+        *(("twin", name) for name in ("attention.W_Q", "attention.W_K", "attention.W_V", "attention.W_O")),
+        *(("twin", name) for name in ("age", "place", "same_category")),
+    ],
+)
+def test_weights_of_a_search_that_are_not_the_checkpoints(make_run, tmp_path: Path, method: str, name: str) -> None:
+    run = make_run(method=method, k=6)
+    weight = run.model.long.state_dict()[name]
+    weight.copy_(weight.flip(-1))
+    refused(run, make_cache(run, tmp_path), r"\w+ of user")
 
 
 # what only one of the made histories shows
@@ -430,10 +583,10 @@ def test_a_made_history_is_cut_from_the_log() -> None:
 # through the command line
 
 
-def serve_bench(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> int:
+def serve_bench(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, more: str = "--json") -> int:
     """Run it as typed; return the exit code."""
     monkeypatch.setenv("LREA_HOME", str(workspace.home))
-    arguments = "--run tiny-lrea --candidates 5 --seconds 0.1 --kernel gemm --threads 1 --device cpu --json"
+    arguments = f"--run tiny-lrea --candidates 5 --seconds 0.1 --kernel gemm --threads 1 --device cpu {more}"
     with pytest.raises(SystemExit) as caught:
         main(["serve-bench", *arguments.split()])
     return int(caught.value.code or 0)
@@ -448,7 +601,7 @@ def test_a_failed_gate_ends_the_command_with_3_and_no_result(
     assert json.loads(capsys.readouterr().out)["gate"]["passed"] is True
     results = sorted((workspace_copy.home / "bench").iterdir())
     assert len(results) == 1
-    spoil(run, open_cache(workspace_copy, run, "cache"), "keys", 1.01)
+    spoil(run, open_cache(workspace_copy, run, "cache"), "keys", scaled(1.01))
     assert serve_bench(workspace_copy, monkeypatch) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -473,3 +626,14 @@ def test_a_damaged_record_ends_the_command_with_1_and_a_damaged_index_with_2(
         assert shown.out == ""
         assert "lrea compress" in shown.err
     assert not (workspace_copy.home / "bench").exists()
+
+
+@pytest.mark.parametrize("skipped", [0, 3])
+def test_the_command_says_how_many_searches_were_not_compared(
+    workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], skipped: int
+) -> None:
+    passed = GateResult(True, 1e-7, 10, "logit of user 0", 80, skipped)
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: passed)
+    assert serve_bench(workspace_copy, monkeypatch, more="") == 0
+    shown = capsys.readouterr()
+    assert ("3 of 80 searches are too close to call" in " ".join((shown.out + shown.err).split())) == (skipped > 0)

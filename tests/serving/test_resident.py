@@ -19,6 +19,7 @@ from lrea_cli.serving import resident as resident_module
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import run_gate
+from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype
 from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.store import RecordStore
@@ -59,10 +60,10 @@ def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None
     assert found.linear is not None
     assert expected.linear is not None
     assert torch.equal(found.linear, expected.linear)
-    vectors = torch.randn(len(keys), 3, run.model.features.width, generator=torch.Generator().manual_seed(1))
-    candidates = Candidates(vectors, torch.ones(len(keys), 3, dtype=torch.bool), torch.zeros(len(keys), 3))
     with torch.inference_mode():
-        interest, twin = (run.model.long.attend(summary, candidates) for summary in (found, expected))
+        interest, twin = (
+            run.model.long.attend(summary, some_candidates(run, len(keys))) for summary in (found, expected)
+        )
     torch.testing.assert_close(interest, twin)
 
 
@@ -90,9 +91,53 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
     assert found.rows.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "sim", "k": 6},
+        {"method": "sim", "k": 6, "search": "soft"},
+        {"method": "eta", "k": 6},
+        {"method": "sdim"},
+        {"method": "twin", "k": 6},
+    ],
+    ids=lambda s: "-".join(map(str, s.values())),
+)
+def test_records_of_searches_are_those_on_disk(make_run, tmp_path: Path, settings: dict, dtype: CacheDtype) -> None:
+    """Every field in its own dtype; and what is past a record's rows is no behavior."""
+    run = make_run(**settings)
+    workspace = Workspace(tmp_path)
+    compress(workspace, run, "cache", dtype, run.dataset.end, USERS, CPU, Silent())
+    store = open_cache(workspace, run, "cache").store
+    resident = ResidentRecords(store, CPU)
+    for keys in (USERS[:9].tolist(), USERS[[5, 5, 1]].tolist(), [int(USERS[-1])]):
+        expected, found = store.fetch(keys), resident.fetch(keys)
+        assert torch.equal(found.rows, expected.rows)
+        for field in store.layout.fields:
+            rows, twin = getattr(found, field.name), getattr(expected, field.name)
+            assert rows.dtype == twin.dtype
+            assert torch.equal(rows[:, : twin.shape[1]], twin)
+            assert not rows[:, twin.shape[1] :].any()
+        asked = some_candidates(run, len(keys))
+        with torch.inference_mode():
+            interest, twin = (run.model.long.attend(summary, asked) for summary in (found, expected))
+        torch.testing.assert_close(interest, twin)
+    assert_gate_and_routes(run, store, resident)
+
+
 def test_the_gate_and_the_timed_routes_run_on_resident_records(both: Both) -> None:
     """What a GPU runs, on the CPU: the same fetch, gate and calls."""
-    run, store, resident = both
+    assert_gate_and_routes(*both)
+
+
+def some_candidates(run: Run, requests: int) -> Candidates:
+    """Three for each request, with the categories and at the time of real ones."""
+    vectors = torch.randn(requests, 3, run.model.features.width, generator=torch.Generator().manual_seed(1))
+    mask, ids = torch.ones(requests, 3, dtype=torch.bool), torch.arange(3, dtype=torch.int32).expand(requests, 3)
+    return Candidates(vectors, mask, ids, ids + 2, torch.full((requests,), run.dataset.end))
+
+
+def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecords) -> None:
     histories, known = open_histories(run.dataset), open_histories(run.dataset).lengths_before(run.dataset.end)
     visitors = [Visitor(int(user), int(known[user])) for user in USERS]
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.progress import Silent
+from lrea_cli.progress import Reporter, Silent
 from lrea_cli.recipe import Recipe
 from lrea_cli.sweep import run
 from lrea_cli.sweep.reading import read_sweep
@@ -62,7 +62,9 @@ class Inline:
         return future
 
 
-def inline_sweep(sweep: Sweep, home: Path, pool: Inline, patch: pytest.MonkeyPatch) -> run.Finished:
+def inline_sweep(
+    sweep: Sweep, home: Path, pool: Inline, patch: pytest.MonkeyPatch, reporter: Reporter | None = None
+) -> run.Finished:
     """Run a sweep in this process."""
 
     @contextmanager
@@ -70,7 +72,7 @@ def inline_sweep(sweep: Sweep, home: Path, pool: Inline, patch: pytest.MonkeyPat
         yield pool
 
     patch.setattr(run, "worker_pool", worker_pool)
-    return run.run_sweep(sweep, Workspace(home), Workspace(home.parent / "main"), 1, Silent())
+    return run.run_sweep(sweep, Workspace(home), Workspace(home.parent / "main"), 1, reporter or Silent())
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe import SWEEP_FILE, Recipe, shipped_recipes
+from lrea_cli.recipe import (
+    METHOD_NAMES,
+    SWEEP_FILE,
+    DataSettings,
+    ModelSettings,
+    Recipe,
+    TrainSettings,
+    shipped_recipes,
+)
 from lrea_cli.sweep.datasets import check_sources, with_dataset
 from lrea_cli.sweep.quick import quick
 from lrea_cli.sweep.reading import load_sweep, read_sweep
-from lrea_cli.sweep.settings import SEEDS, Compress, DatasetPlan, Sweep, point_recipe
+from lrea_cli.sweep.settings import SEEDS, Compress, DatasetPlan, Published, Sweep, point_recipe
 from lrea_cli.workspace import Workspace
 
 NAMES = ("din", "lrea-8", "lrea-32", "mean")
@@ -35,6 +44,12 @@ def test_everything_is_read() -> None:
     assert found.datasets == (DatasetPlan("a", "synthetic", {"users": 70}, {}, (1, 5), recipes, kept),)
     assert found.names_of(recipes) == ("din", "lrea-8", "lrea-32")
     check_sources(found)
+
+
+def test_published_numbers_are_read_by_source_and_recipe() -> None:
+    paper = {"taobao": {"table": "Table 2", "least_users": 9, "auc": {"din": 0.8903, "mean": 1}}}
+    assert read(paper=paper).paper == {"taobao": Published("Table 2", 9, {"din": 0.8903, "mean": 1.0})}
+    assert read().paper == {}
 
 
 def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
@@ -72,6 +87,11 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [0]}}]}, "ranks = "),
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "recipes": ["mean"]}}]}, "'mean' is no din"),
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "seeds": [9]}}]}, "'9' is not known"),
+        ({"paper": 3}, "paper = 3 is no section"),
+        ({"paper": {"taobao": 3}}, r"\[paper\.taobao\]: 3 is no section"),
+        ({"paper": {"taobao": {"acu": {}}}}, r"unknown key 'acu' \(did you mean 'auc'\?\)"),
+        ({"paper": {"taobao": {"auc": {"din": "x"}}}}, "auc din: 'x' is not float"),
+        ({"paper": {"taobao": {"auc": {"dinn": 0.8}}}}, r"'dinn' is not known \(did you mean 'din'\?\)"),
     ],
 )
 def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], message: str) -> None:
@@ -116,7 +136,7 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(shipped_recipes().glob(f"*/{SWEEP_FILE}")), ids=lambda path: path.parent.name)
 def test_every_shipped_sweep_loads_and_shrinks(path: Path) -> None:
     found = load_sweep(path.parent.name)
-    assert found.datasets
+    assert found.base in found.recipes
     for sweep in (found, quick(found)):
         check_sources(sweep)
         for recipe in sweep.recipes.values():
@@ -124,11 +144,62 @@ def test_every_shipped_sweep_loads_and_shrinks(path: Path) -> None:
                 point_recipe(recipe, "any", 1, point)
 
 
+def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_of_all() -> None:
+    found = load_sweep("table2")
+    assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
+    assert (found.datasets, found.base, len(found.search)) == ((), "din", 3)
+    assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search)
+    own = {"method", "search", "target_attention"}
+    for name, recipe in found.recipes.items():
+        assert name.startswith(recipe.model.method)
+        changed = {key for key, value in recipe.to_dict()["model"].items() if value != asdict(ModelSettings())[key]}
+        assert (recipe.data, recipe.train) == (DataSettings(), TrainSettings())
+        assert changed <= own
+    assert found.recipes["sim"].model.search == "hard"
+    assert found.recipes["sim-soft"].model.search == "soft"
+    assert all(found.recipes[f"{name}-din"].model.target_attention == "din" for name in ("sim", "eta"))
+
+
+def test_the_numbers_of_the_paper_are_those_of_its_table() -> None:
+    """Table 2: Amazon, Taobao."""
+    table = """
+        din       0.8101 0.8903
+        din-short 0.7833 0.8535
+        sim       0.7919 0.8667
+        eta       0.7984 0.8651
+        sdim      0.8013 0.8734
+        twin      0.8015 0.8838
+        lrea      0.8098 0.8904
+    """
+    rows = [line.split() for line in table.strip().splitlines()]
+    paper = load_sweep("table2").paper
+    assert set(paper) == {"amazon-books", "taobao"}
+    assert paper["amazon-books"].auc == {name: float(amazon) for name, amazon, _ in rows}
+    assert paper["taobao"].auc == {name: float(taobao) for name, _, taobao in rows}
+    assert all(published.table and published.least_users >= 50_000 for published in paper.values())
+
+
+def test_table_3_has_the_ranks_and_the_lambdas_of_the_paper_for_both_kinds_of_columns() -> None:
+    """Its numbers are of the paper's industrial log, so none is published for a dataset that anyone has."""
+    found = load_sweep("table3")
+    points = {(32, 0.3), (64, 0.3), (128, 0.05), (128, 0.1), (128, 0.3), (128, 0.5), (128, 0.8)}
+    for columns, penalty in (("unit", "mean"), ("free", "sum")):
+        models = [r.model for name, r in found.recipes.items() if name.startswith(columns)]
+        assert {(m.method, m.decomp_columns, m.penalty) for m in models} == {("lrea", columns, penalty)}
+        assert len(models) == len(points)
+        assert {(m.rank, m.lam) for m in models} == points
+    for name, recipe in found.recipes.items():
+        lam = "" if recipe.model.lam == 0.3 else f"-lam-{100 * recipe.model.lam:03.0f}"
+        assert name == f"{recipe.model.decomp_columns}-{recipe.model.rank}{lam}"
+    assert found.paper == {}
+
+
 def test_quick_is_small_and_keeps_ranks_apart() -> None:
     found = quick(load_sweep("rank"))
     assert all(plan.options["users"] <= 150 and len(plan.seeds) <= 2 for plan in found.datasets)
     assert all(recipe.train.epochs == 1 for recipe in found.recipes.values())
     assert len({recipe.model.rank for name, recipe in found.recipes.items() if name.startswith("lrea")}) == 3
+    assert all(recipe.model.k < recipe.data.long for recipe in quick(load_sweep("table2")).recipes.values())
 
 
 def test_seeds_from_the_command_line_count_from_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,8 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import About, gather
-from lrea_cli.sweep.results import Results
+from lrea_cli.sweep.results import LeftOut, Results
+from lrea_cli.sweep.settings import Published
 from lrea_cli.workspace import Workspace, sha256_of
 from tests.sweep.conftest import RECIPES, Inline, inline_sweep, make_sweep
 
@@ -115,6 +117,63 @@ def test_a_job_that_fails_leaves_the_others_and_is_tried_again(
     assert all(name.startswith("tiny-mean") for name in again.names)
 
 
+NO_SUCH_FIELD = {"data": {"short": 8, "long": 40, "match_counters": ["brand"]}, "model": {"method": "mean"}}
+REASON = "match_counters: the dataset has no item field 'brand'."
+
+
+class Lines(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_a_recipe_that_cannot_run_on_a_dataset_is_said_once_and_the_others_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, pool, lines = make_sweep({**RECIPES, "brand": NO_SUCH_FIELD}), Inline(), Lines()
+    finished = inline_sweep(sweep, home, pool, monkeypatch, lines)
+    assert (pool.names, finished.failures) == ([], ())
+    assert [line for line in lines.said if "brand" in line] == [f"brand is left out on tiny: {REASON}"]
+    found = gather(sweep, finished, ABOUT, Silent())
+    assert found.left_out == (LeftOut("tiny", "brand", REASON),)
+    assert {s.recipe for s in found.scored} == {t.recipe for t in found.tried} == set(RECIPES)
+
+
+def test_a_sweep_of_which_no_recipe_can_run_is_refused(home: Path, again: Again) -> None:
+    with pytest.raises(UserError, match=re.escape(f"No recipe can run: brand on tiny: {REASON}")):
+        again(make_sweep({"brand": NO_SUCH_FIELD}, base="brand"))
+
+
+def with_paper(source: str, least_users: int) -> dict[str, Any]:
+    return {"paper": {source: {"table": "T", "least_users": least_users, "auc": {"mean": 0.9}}}}
+
+
+@pytest.mark.parametrize(("source", "least", "shown"), [("synthetic", 80, 1), ("synthetic", 81, 0), ("taobao", 80, 0)])
+def test_published_numbers_stand_beside_the_whole_dataset_of_that_source_alone(
+    swept: Path, monkeypatch: pytest.MonkeyPatch, source: str, least: int, shown: bool
+) -> None:
+    sweep = make_sweep(**with_paper(source, least))
+    found = gather(sweep, inline_sweep(sweep, swept, Inline(), monkeypatch), ABOUT, Silent())
+    assert found.paper == ({"tiny": Published("T", least, {"mean": 0.9})} if shown else {})
+    assert Results.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_differences_to_the_best_are_paired_whatever_the_base(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In either form; the best is the base of one of the two sweeps."""
+    for base in RECIPES:
+        sweep = make_sweep(base=base)
+        one, other = gather(sweep, inline_sweep(sweep, swept, Inline(), monkeypatch), ABOUT, Silent()).scored
+        for auc, to_best in (("auc", "to_best"), ("auc_served", "to_best_served")):
+            best, below = sorted((one, other), key=lambda s, auc=auc: getattr(s, auc).mean, reverse=True)
+            expected = [b - a for a, b in zip(getattr(best, auc).values, getattr(below, auc).values, strict=True)]
+            assert getattr(best, to_best) is None
+            assert getattr(below, to_best).values == pytest.approx(expected, abs=1e-12)
+
+
 def test_two_sweeps_at_a_time_in_one_workspace_are_refused(home: Path, again: Again) -> None:
     with run._alone(home), pytest.raises(UserError, match="Another sweep works in"):
         again()
@@ -164,6 +223,10 @@ def test_results_hold_means_paired_differences_and_every_training(swept: Path, m
     assert lrea.column_entropy.mean is not None
     assert mean.column_entropy.mean is None
     assert lrea.bytes_per_record.mean > mean.bytes_per_record.mean > 0  # type: ignore[operator]
+    better, worse = sorted((mean, lrea), key=lambda one: one.auc.mean or 0, reverse=True)
+    assert better.to_best is None
+    assert worse.to_best is not None
+    assert worse.to_best.mean == pytest.approx(worse.auc.mean - better.auc.mean, abs=1e-12)  # type: ignore[operator]
     assert len(found.tried) == 6
     assert sum(t.chosen for t in found.tried) == 4
     assert found.datasets[0].users == 80

@@ -1,0 +1,104 @@
+"""What every method costs users of given lengths, and what the paper's Table 1 says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lrea_cli.attention import HIDDEN
+from lrea_cli.methods import METHODS, HistoryShape
+from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
+from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.recipe import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.sequence import RecordField
+
+TABLE_1 = {
+    "din": ("DIN", "O(BLd)", "O(BLd)"),
+    "sim": ("SIM", "O(Blog(M) + Bkd)", "O(Blog(M) + Bkd)"),
+    "eta": ("ETA", "O(Lmlog(d) + BLm + Bkd)", "O(BLm + Bkd)"),
+    "sdim": ("SDIM", "O(Lmlog(d) + Bmlog(d))", "O(Bmlog(d))"),
+    "lrea": ("LREA", "O(BLrd)", "O(Brd)"),
+}
+"""The paper's Table 1, letter by letter: its name of a method, training, online serving. It has no row for TWIN."""
+
+ROW_A_BEHAVIOR = ("sim", "eta", "twin")
+"""Methods whose record could hold ids in place of vectors."""
+
+
+@dataclass(frozen=True)
+class Users:
+    """Whom a bill is for.
+
+    Args:
+        lengths: (users,) long behaviors of each. candidates: N of a request.
+        item_fields: ids that a behavior has. dtype_bytes: of the cache's dtype.
+    """
+
+    lengths: np.ndarray
+    candidates: int
+    item_fields: int
+    dtype_bytes: int
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What one method costs, the mean over users.
+
+    Args:
+        name: as shown. method: as in `METHODS`. compressor: of a din run's records, or None.
+        offline, request, behavior: as in `cost.Cost`; None = not counted.
+        record_bytes: of a record. record_bytes_as_ids: if it held ids in place of vectors; None = it could not.
+    """
+
+    name: str
+    method: str
+    compressor: str | None
+    offline: Work | None
+    request: Work
+    behavior: Work | None
+    record_bytes: float
+    record_bytes_as_ids: float | None
+
+
+def bills(settings: ModelSettings, shape: HistoryShape, users: Users) -> list[Bill]:
+    """One for each method, and one for each compressor of a din run at the recipe's rank.
+
+    Where histories have no categories SIM searches by inner product; its name says how it does.
+
+    Args:
+        settings: the recipe's [model]; its method does not matter. shape: of the histories.
+    """
+    return [
+        *(_method(name, settings, shape, users) for name in METHODS),
+        *(_compressor(name, settings.rank, shape.width, users) for name in COMPRESSOR_NAMES),
+    ]
+
+
+def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: Users) -> Bill:
+    shown = name
+    if name == "sim":
+        settings = settings if shape.categories else replace(settings, search="soft")
+        shown = f"sim ({settings.search})"
+    method = METHODS[name].build(settings, shape)
+    cost = method.cost(users.lengths, users.candidates, users.dtype_bytes)
+    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if name in ROW_A_BEHAVIOR else None
+    return Bill(shown, name, None, cost.offline, cost.request, cost.behavior, cost.offline.bytes, ids)
+
+
+def _compressor(name: str, rank: int, width: int, users: Users) -> Bill:
+    """A request as that many pseudo items have it; `clusters` has fewer where behaviors are equal."""
+    kept = replace(users, lengths=np.minimum(users.lengths, 1 if name == "mean" else rank))
+
+    def cost_of(rows: int) -> Cost:
+        return Cost(Work(), pseudo_item_request(rows, width, HIDDEN, users.candidates, users.dtype_bytes), Work())
+
+    request = mean_cost(kept.lengths, cost_of).request
+    return Bill(f"+ {name}", "din", name, None, request, None, _mean_bytes(pseudo_item_fields(width), kept), None)
+
+
+def _mean_bytes(record: tuple[RecordField, ...], users: Users) -> float:
+    """Of records with as many rows as the users have behaviors."""
+    rows, counts = np.unique(users.lengths, return_counts=True)
+    sizes = np.array([record_bytes(record, int(r), users.dtype_bytes) for r in rows])
+    return float(counts @ sizes / len(users.lengths))

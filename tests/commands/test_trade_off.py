@@ -1,0 +1,233 @@
+"""`lrea serve-bench --methods` as a user types it: tables, JSON and picture, what is reused or missing, a failure."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrea_cli.cli import main
+from lrea_cli.errors import GateFailed
+from lrea_cli.evaluation import served as served_module
+from lrea_cli.evaluation.kept import read_scores
+from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.serving import gate as gate_module
+from lrea_cli.serving import trade_off as trade_off_module
+from lrea_cli.serving.gate import GateResult
+from lrea_cli.workspace import Workspace
+
+NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]
+OPTIONS = ("--candidates", "5", "--seconds", "0.1", "--threads", "1")
+KEYS = {
+    *("name", "method", "run", "cache", "compressor", "rank", "auc", "auc_ci", "p50_ms", "p50_ci_ms", "p99_ms"),
+    *("interest_p50_ms", "interest_p50_ci_ms", "interest_p99_ms", "bytes_per_user", "compress_ms_per_user"),
+    *("rows_changed", "flops_changed", "gate"),
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command line left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+def lrea(home: Path, *arguments: str) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("LREA_HOME", str(home))
+        patch.setattr(gate_module, "GATE_USERS", 2)
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+    return Done(int(stop.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def first(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A home, and what the command left in it; nothing in it may be changed."""
+    home = tmp_path_factory.mktemp("all") / "home"
+    shutil.copytree(tiny.home, home)
+    return home, lrea(home, "serve-bench", "--methods", "all", *OPTIONS, "--json")
+
+
+@pytest.fixture
+def home(first: tuple[Path, Done], tmp_path: Path) -> Path:
+    """A copy of that home to work on."""
+    shutil.copytree(first[0], tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Gates that pass everything but the caches named, and loops that take no time."""
+    failing: list[str] = []
+
+    def gate(run, layout, histories, records, *_: object) -> GateResult:
+        if records.folder.name in failing:
+            raise GateFailed("The gate failed: off by 2.", "Make the cache anew with: lrea compress.")
+        return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9)
+
+    monkeypatch.setattr(trade_off_module, "run_gate", gate)
+    monkeypatch.setattr(
+        trade_off_module, "measure_in_turns", lambda loops, *_: [[1.0 + n] * 20 for n in range(len(loops))]
+    )
+    yield failing.append
+
+
+def caches(home: Path) -> set[str]:
+    return {path.name for path in (home / "caches").iterdir()}
+
+
+def written(home: Path, suffix: str) -> list[Path]:
+    return sorted((home / "bench").glob(f"*{suffix}"))
+
+
+def test_one_object_says_all(first: tuple[Path, Done]) -> None:
+    home, done = first
+    assert done.code == 0, done.err
+    found = done.json
+    assert set(found) == {"dataset", "machine", "candidates", "rows", "picture", "without_run"}
+    assert (found["dataset"], found["candidates"]) == ("synthetic", 5)
+    assert set(found["machine"]) == {"cpu", "threads", "device"}
+    assert [row["name"] for row in found["rows"]] == NAMES
+    assert all(set(row) == KEYS for row in found["rows"])
+    for row in found["rows"]:
+        assert row["gate"]["passed"] is True
+        assert row["auc_ci"][0] < row["auc"] < row["auc_ci"][1]
+        assert 0 < row["interest_p50_ms"] <= row["p50_ci_ms"][1]
+        assert (row["cache"] is None) == (row["method"] == "full")
+    assert json.loads(written(home, ".json")[0].read_text()) == found
+
+
+def test_the_picture_lies_beside_the_numbers(first: tuple[Path, Done]) -> None:
+    home, done = first
+    (numbers,), (picture,) = written(home, ".json"), written(home, ".png")
+    assert picture.stem == numbers.stem
+    assert picture.stem.endswith("-synthetic")
+    assert done.json["picture"] == str(picture)
+    content = picture.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert 20_000 < len(content) < 300_000
+
+
+def test_methods_without_a_run_are_named_with_what_trains_them(first: tuple[Path, Done]) -> None:
+    missing = [name for name in METHOD_NAMES if name not in ("lrea", "din")]
+    command = "lrea train --method {} --dataset synthetic"
+    assert first[1].json["without_run"] == [{"method": name, "command": command.format(name)} for name in missing]
+    for name in missing:
+        assert f"no run of {name} yet: {command.format(name)}" in first[1].err
+
+
+def test_what_is_made_is_said_and_kept_as_the_commands_keep_it(first: tuple[Path, Done]) -> None:
+    home, done = first
+    assert caches(home) == {"tiny-lrea-1", *(f"tiny-din-{n}" for n in range(1, 6))}
+    assert "run tiny-din has no whole cache by clusters yet: making one first" in done.err
+    rows = {row["name"]: row for row in done.json["rows"]}
+    for name in ("din, recent 16", "din, clusters 16"):
+        manifest = json.loads((home / "caches" / rows[name]["cache"] / "cache.json").read_text())
+        assert manifest["compression"] == {"compressor": name[5:-3], "rank": 16, "seed": 2025}
+        assert read_scores(home / "caches" / rows[name]["cache"], "test", "").run == "tiny-din"
+    compared = lrea(home, "compare", "tiny-lrea", "tiny-din", rows["din, clusters 16"]["cache"], "--json").json["rows"]
+    assert [row["auc"] for row in compared] == [rows[n]["auc"] for n in ("lrea", "din", "din, clusters 16")]
+    assert f"next: lrea compare tiny-lrea tiny-din {rows['din, recent 16']['cache']}" in done.err
+
+
+def test_caches_and_scores_are_reused(
+    home: Path, first: tuple[Path, Done], quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = caches(home)
+    monkeypatch.setattr(served_module, "score", lambda *_: pytest.fail("the split was scored again"))
+    again = lrea(home, "serve-bench", "--methods", "all", *OPTIONS, "--json")
+    assert again.code == 0, again.err
+    assert "making one first" not in again.err
+    assert caches(home) == before
+    kept = ("cache", "auc", "auc_ci", "bytes_per_user", "rows_changed", "flops_changed")
+    assert [[row[k] for k in kept] for row in again.json["rows"]] == [
+        [row[k] for k in kept] for row in first[1].json["rows"]
+    ]
+
+
+def test_named_methods_alone(home: Path, quick: Callable[[str], None]) -> None:
+    found = lrea(home, "serve-bench", "--methods", "twin,lrea", "--dataset", "synthetic", *OPTIONS, "--json").json
+    assert [row["name"] for row in found["rows"]] == ["lrea"]
+    assert [missing["method"] for missing in found["without_run"]] == ["twin"]
+
+
+def test_tables_of_80_columns(home: Path, quick: Callable[[str], None]) -> None:
+    shown = lrea(home, "serve-bench", "--methods", "all", *OPTIONS)
+    assert shown.code == 0, shown.err
+    lines = [line.rstrip() for line in shown.out.splitlines()]
+    table = [line for line in lines if any(line.strip().startswith(name) for name in ("method", *NAMES))]
+    assert len(table) == 2 * (1 + len(NAMES))
+    assert all(len(line) <= 80 for line in lines if not line.startswith(("written to", "next:")))
+    clusters = next(line for line in table if line.strip().startswith("din, clusters 16"))
+    assert clusters.split()[-4:] == ["11", "n/a", "12", "n/a"]
+    assert "p99 n/a: needs 459, have 20" in shown.out
+    assert "p95" not in shown.out
+    assert "9 of 560 searches" in shown.out
+    assert sum("made anew" in line for line in table) == 4
+
+
+def test_a_failed_gate_ends_with_3_and_shows_no_time_of_that_method(home: Path, quick: Callable[[str], None]) -> None:
+    quick("tiny-lrea-1")
+    done = lrea(home, "serve-bench", "--methods", "all", *OPTIONS, "--json")
+    assert done.code == 3
+    assert "error: lrea: The gate failed: off by 2." in done.err
+    assert "lrea compress" in done.err
+    failed, din, *_ = done.json["rows"]
+    assert failed["gate"] == {"passed": False, "failure": "The gate failed: off by 2."}
+    assert {failed[name] for name in ("p50_ms", "p99_ms", "interest_p50_ms", "p50_ci_ms")} == {None}
+    assert din["p50_ms"] == 2
+    (line,) = (line for line in done.err.splitlines() if line.strip().startswith("lrea ") and "failed" in line)
+    assert line.split()[-4:] == ["failed"] * 4
+    assert json.loads(written(home, ".json")[-1].read_text()) == done.json
+    assert len(written(home, ".png")) == 2
+
+
+def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[str], None]) -> None:
+    quick("tiny-lrea-1")
+    done = lrea(home, "serve-bench", "--methods", "lrea", *OPTIONS, "--json")
+    assert done.code == 3
+    assert done.json["picture"] is None
+    assert len(written(home, ".png")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["all", "--run", "tiny-din"], ["--methods takes the latest run", "--run"]),
+        (["all", "--cache", "tiny-din-1"], ["--methods takes the latest run"]),
+        (["all", "--kernel", "naive"], ["--methods takes the latest run"]),
+        (["lrea,dim"], ["no method 'dim'", "did you mean 'din'?", "twin"]),
+        (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
+        (["all", "--dataset", "other"], ["no dataset 'other'"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_mistakes_end_with_2_and_a_remedy(first: tuple[Path, Done], arguments: list[str], words: list[str]) -> None:
+    found = lrea(first[0], "serve-bench", "--methods", *arguments)
+    assert (found.code, found.out) == (2, "")
+    for word in words:
+        assert word in found.err
+
+
+def test_compare_takes_no_such_result(first: tuple[Path, Done]) -> None:
+    name = written(first[0], ".json")[0].name
+    found = lrea(first[0], "compare", name, name)
+    assert (found.code, found.out) == (2, "")
+    assert "compares methods within itself" in found.err
+    assert "lrea serve-bench --run NAME" in found.err

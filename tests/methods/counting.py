@@ -1,0 +1,105 @@
+"""Counts the FLOPs of what code does, to hold against what `cost_of` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from lrea_cli.methods import METHODS, HistoryShape, LongInterest
+from lrea_cli.methods.cost import Work
+from lrea_cli.recipe import ModelSettings
+from lrea_cli.sequence import Behaviors
+from tests.methods.test_contract import RANK
+
+PSEUDO = [
+    *(ModelSettings(method=name, rank=RANK) for name in ("din-short", "mean", "din")),
+    *(
+        ModelSettings(method="lrea", rank=RANK, decomp_columns=columns, short_histories=short)
+        for columns in ("unit", "free")
+        for short in ("mix", "exact")
+    ),
+]
+"""Methods that keep pseudo items, or nothing."""
+
+SEARCHED = [
+    *(
+        ModelSettings(method="sim", k=3, heads=2, search=search, target_attention=attention)
+        for search in ("hard", "soft")
+        for attention in ("multi-head", "din")
+    ),
+    *(ModelSettings(method="eta", k=3, heads=2, m=11, target_attention=a) for a in ("multi-head", "din")),
+    ModelSettings(method="sdim", m=12, tau=3),
+    ModelSettings(method="twin", k=3, heads=2),
+]
+"""Methods that keep behaviors to search, or sums of what shares a hash."""
+
+
+class ElementwiseFlops(TorchDispatchMode):
+    """Counts floats of sums, products, quotients and absolute values; what a product starts from is not apart.
+
+    A softmax is a difference, a sum and a quotient for each of its numbers, a norm a product and a sum.
+    """
+
+    RESULTS = ("aten.add", "aten.sub", "aten.mul", "aten.div", "aten.abs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        name = str(func).rpartition(".")[0].rstrip("_")
+        given = args[0] if args else None
+        if isinstance(given, Tensor) and given.is_floating_point():
+            if name in self.RESULTS:
+                self.total += found.numel()
+            else:
+                self.total += {
+                    "aten.sum": given.numel(),
+                    "aten.mean": given.numel() + found.numel() if isinstance(found, Tensor) else 0,
+                    "aten.linalg_vector_norm": 2 * given.numel(),
+                    "aten._softmax": 3 * given.numel(),
+                }.get(name, 0)
+        return found
+
+
+def matrix_by_vector(matrix, vector, *args, out_shape=None, **kwargs):
+    return 2 * matrix[0] * matrix[1]
+
+
+def counted(work: Callable[..., object], *arguments: Tensor) -> np.ndarray:
+    """(products, element-wise) of one more user: what depends on the weights alone drops out of the difference."""
+    totals = []
+    for users in (2, 1):
+        products = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: matrix_by_vector})
+        elementwise = ElementwiseFlops()
+        with torch.no_grad(), products, elementwise:
+            work(*(one.repeat(users, *[1] * (one.dim() - 1)) for one in arguments))
+        totals.append(np.array([products.get_total_flops(), elementwise.total]))
+    return totals[0] - totals[1]
+
+
+def counts_of(work: Work) -> tuple[float, float]:
+    """As `counted` has them."""
+    return work.products, work.elementwise
+
+
+def make(settings: ModelSettings, width: int, long: int, categories: bool = True) -> LongInterest:
+    """A method at its start, with the kernel of serving."""
+    torch.manual_seed(0)
+    method = METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
+    for module in method.children():
+        module.kernel = "gemm"
+    return method
+
+
+def full(vectors: Tensor) -> Behaviors:
+    """Behaviors (B, L, D) without padding: categories alternate, each is an hour older than the one before."""
+    mask = torch.ones(vectors.shape[:2], dtype=torch.bool)
+    place = torch.arange(vectors.shape[1]).expand(mask.shape)
+    return Behaviors(vectors, mask, mask.long(), (2 + place % 2).int(), 10**6 - 3600 * place)

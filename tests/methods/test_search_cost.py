@@ -1,0 +1,160 @@
+"""What sim, eta, sdim and twin say that they cost, against what their code does."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lrea_cli.methods.cost import Work, record_bytes
+from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.sequence import Behaviors, Candidates
+from lrea_cli.serving.records import RecordFormat
+from tests.methods.counting import SEARCHED, counted, counts_of, full, make
+from tests.methods.test_contract import name_of
+
+D, L, N = 4, 9, 3
+every_searched = pytest.mark.parametrize("settings", SEARCHED, ids=name_of)
+row_a_behavior = pytest.mark.parametrize("settings", [s for s in SEARCHED if s.method != "sdim"], ids=name_of)
+every_shape = pytest.mark.parametrize(
+    ("n", "k", "width", "heads", "candidates", "m", "tau"),
+    [
+        (1, 1, 1, 1, 1, 1, 1),
+        (5, 7, 3, 3, 2, 9, 3),
+        (7, 3, 6, 2, 4, 8, 4),
+        (65, 64, 4, 4, 1, 10, 2),
+        (131, 20, 7, 1, 9, 17, 1),
+    ],
+)
+by_method = {s.method: s for s in SEARCHED}
+
+
+def asked(vectors):
+    """Candidates (B, N, D) of two categories, at a time after all behaviors."""
+    category = (2 + torch.arange(vectors.shape[1]) % 2).expand(vectors.shape[:2]).int()
+    return Candidates(vectors, category > 0, category, category, torch.full((len(vectors),), 2 * 10**6))
+
+
+@pytest.mark.parametrize(
+    ("settings", "categories"),
+    [*((settings, True) for settings in SEARCHED), (by_method["twin"], False)],
+    ids=lambda value: value if isinstance(value, bool) else name_of(value),
+)
+@every_shape
+def test_flops_are_those_of_summarize_seal_and_attend(settings, n, k, width, heads, candidates, m, tau, categories):
+    method = make(replace(settings, k=k, heads=heads, m=m, tau=tau), width, 131, categories)
+
+    def offline(vectors):
+        return method.seal(method.summarize(full(vectors)), torch.float32)
+
+    def whole(vectors, asked_vectors):
+        method.attend(offline(vectors), asked(asked_vectors))
+
+    vectors, cost = torch.randn(1, n, width), method.cost_of(n, candidates)
+    made = counted(offline, vectors)
+    assert counts_of(cost.offline) == tuple(made)
+    assert counts_of(cost.request) == tuple(counted(whole, vectors, torch.randn(1, candidates, width)) - made)
+
+
+@row_a_behavior
+def test_a_new_behavior_costs_what_one_row_costs(settings):
+    method = make(settings, D, L)
+    for n in range(L + 1):
+        assert counts_of(method.cost_of(n, N).behavior) == counts_of(method.cost_of(1, N).offline)
+
+
+@row_a_behavior
+@pytest.mark.parametrize(("dtype", "dtype_bytes"), [("float32", 4), ("float16", 2)])
+def test_a_new_behavior_changes_one_row_of_a_record_of_behaviors(settings, dtype, dtype_bytes):
+    method, stream = make(settings, D, L).double(), full(torch.randn(1, L + 1, D, dtype=torch.float64))
+    layout = RecordFormat(method.record, dtype)
+    eight_rows = layout.bytes_of(16) - layout.bytes_of(8)  # no padding between fields of 8 rows
+    for n in range(L + 1):
+        before, now = (rows_of(method, stream, part) for part in (slice(1, n + 1), slice(0, min(n + 1, L))))
+        work = method.cost_of(n, N, dtype_bytes).behavior
+        assert work.rows == len(now) - sum(row in before for row in now) == 1
+        assert work.bytes == 24 + eight_rows / 8
+
+
+def rows_of(method, stream, part):
+    """The rows of the record of some of the behaviors of a stream, newest first."""
+    of_behaviors = (stream.vectors, stream.mask, stream.item, stream.category, stream.time)
+    with torch.no_grad():
+        summary = method.summarize(Behaviors(*(tensor[:, part] for tensor in of_behaviors)))
+    tensors = (getattr(summary, f.name)[0].double() for f in method.record)
+    fields = [tensor if tensor.dim() == 2 else tensor[:, None] for tensor in tensors]
+    return [tuple(row) for row in torch.cat(fields, 1).round(decimals=9).tolist()]
+
+
+def test_a_new_behavior_of_sdim_changes_a_row_in_each_group_and_at_L_two():
+    method, generator = make(by_method["sdim"], D, L).double(), torch.Generator().manual_seed(5)
+    stream = torch.randn(1, L + 1, D, generator=generator, dtype=torch.float64)
+    for n in range(L + 1):
+        sums = [method.summarize(full(stream[:, part])).sums[0] for part in (slice(1, n + 1), slice(0, min(n + 1, L)))]
+        changed = (sums[0] - sums[1]).abs().amax(1) > 1e-9
+        work = method.cost_of(n, N, dtype_bytes=2).behavior  # sums are float32 in every cache
+        assert work.bytes == 24 + 4 * D * work.rows
+        if n == 0:
+            assert work.rows == len(changed)
+            assert work.bytes == record_bytes(method.record, len(changed), dtype_bytes=2)
+        else:
+            new, old = (method._buckets(stream[:, k : k + 1])[0, 0] for k in (0, L))
+            shared = int((new == old).sum()) if n == L else 0
+            assert work.rows == int(changed.sum()) + shared
+            assert work.rows == method.groups * (2 if n == L else 1)
+
+
+@pytest.mark.parametrize("n", [1, 4, L])
+def test_sdim_is_updated_without_its_history(n):
+    """What `cost_of` counts for a new behavior gives what a rebuild gives; the oldest leaves by its own vector."""
+    method, stream = make(by_method["sdim"], D, L).double(), torch.randn(1, L + 1, D, dtype=torch.float64)
+    first = torch.arange(method.groups) * method.size
+
+    def update(sums, new, oldest):
+        users = torch.arange(len(sums))[:, None]
+        for vector, sign in ((new, 1), (oldest, -1)) if n == L else ((new, 1),):
+            at = method._buckets(vector)[:, 0] + first
+            rows = sums[users, at]
+            sums[users, at] = rows + vector if sign > 0 else rows - vector
+        return sums
+
+    before = method.summarize(full(stream[:, 1 : n + 1])).sums
+    arguments = (stream[:, :1], stream[:, n : n + 1])
+    after = method.summarize(full(stream[:, : min(n + 1, L)])).sums
+    torch.testing.assert_close(update(before.clone(), *arguments), after)
+    assert tuple(counted(lambda sums, *rest: update(sums.clone(), *rest), before, *arguments)) == counts_of(
+        method.cost_of(n, 1).behavior
+    )
+
+
+@every_searched
+def test_a_request_grows_by_the_candidate(settings):
+    """Two requests cost what one with the candidates of both costs, and what is made once a request once more."""
+    method = make(settings, D, L)
+    for n in range(1, L + 1):
+        one, two, three = (method.cost_of(n, candidates).request.flops for candidates in (1, 2, 3))
+        assert three - two == two - one > 0
+
+
+def test_search_reads_no_more_than_k():
+    """Past k behaviors only the search and the projections grow, not what follows."""
+    for settings in (by_method["sim"], by_method["eta"]):
+        method = make(replace(settings, target_attention="din"), D, L)
+        found, more = (method.cost_of(n, N).request for n in (settings.k, L))
+        searched = method.search_work(L, N).flops - method.search_work(settings.k, N).flops
+        assert more.flops - found.flops == searched
+
+
+def test_sdim_pays_the_same_request_at_any_length():
+    method = make(by_method["sdim"], D, L)
+    assert len({method.cost_of(n, N).request for n in range(1, L + 1)}) == 1
+    assert method.cost_of(0, N).request == Work()
+
+
+def test_a_record_as_ids():
+    """Vectors become the ids of the item fields; codes and times stay, the category is one of the fields."""
+    sizes = {}
+    for method, settings in by_method.items():
+        if method != "sdim":
+            record = make(replace(settings, search="hard", m=48), D, L).record
+            sizes[method] = record_bytes(as_ids(record, 2), 10)
+    assert sizes == {"sim": 24 + 80, "eta": 24 + 80 + 64, "twin": 24 + 80 + 80}

@@ -1,0 +1,110 @@
+"""The picture of a trade-off: a whole PNG that shows every point, its interval, its name and its bytes."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lrea_cli.reporting import trade_off as trade_off_module
+from lrea_cli.reporting.trade_off import Mark, draw, size
+
+MARKS = [
+    Mark("din-short", "method", 2.9, 0.7192, (0.712, 0.727), 24),
+    Mark("lrea", "method", 6.9, 0.7474, (0.740, 0.755), 20_664),
+    Mark("din, clusters 16", "compressor", 4.05, 0.7474, None, 8_344),
+    Mark("full attention", "full", 25.0, 0.748, (0.741, 0.755), None),
+]
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn."""
+    made: list[Figure] = []
+
+    def figure(*arguments: object, **options: object) -> Figure:
+        made.append(Figure(*arguments, **options))  # pyright: ignore
+        return made[-1]
+
+    monkeypatch.setattr(trade_off_module, "Figure", figure)
+    return made
+
+
+def drawn(figures: list[Figure], path: Path, marks: list[Mark]) -> Axes:
+    draw(path, marks, "taobao, 1,000 candidates a request", "some CPU, 2 threads, cpu")
+    return figures[-1].axes[0]
+
+
+def test_it_is_a_png_of_sensible_size(tmp_path: Path) -> None:
+    path = tmp_path / "bench" / "x.png"
+    draw(path, MARKS, "title", "machine")
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", content[16:24]) == (1200, 810)
+    assert 20_000 < len(content) < 300_000
+    assert [p.name for p in path.parent.iterdir()] == ["x.png"]
+
+
+def test_every_point_stands_at_its_p50_and_auc_with_its_interval(figures: list[Figure], tmp_path: Path) -> None:
+    axes = drawn(figures, tmp_path / "x.png", MARKS)
+    points, bars = set(), set()
+    for container in axes.containers:
+        line, _, (segments,) = container.lines  # pyright: ignore
+        points |= set(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        bars |= {tuple(round(float(v), 6) for v in segment.ravel()) for segment in segments.get_segments()}
+    assert points == {(m.p50_ms, m.auc) for m in MARKS}
+    ends = [m.ci or (m.auc, m.auc) for m in MARKS]
+    assert bars == {(m.p50_ms, low, m.p50_ms, high) for m, (low, high) in zip(MARKS, ends, strict=True)}
+    assert axes.get_xscale() == "log"
+    assert axes.get_yscale() == "linear"
+    low, high = axes.get_xlim()
+    assert low < 2.9
+    assert high > 25
+
+
+def test_it_says_what_it_shows(figures: list[Figure], tmp_path: Path) -> None:
+    axes = drawn(figures, tmp_path / "x.png", MARKS)
+    labels = [text.get_text() for text in axes.texts if text.get_text()]
+    assert labels == ["din-short, 24 B", "lrea, 20.7 kB", "din, clusters 16, 8.34 kB", "full attention"]
+    assert axes.get_title(loc="left") == "taobao, 1,000 candidates a request"
+    assert "ms" in axes.get_xlabel()
+    assert "p50" in axes.get_xlabel()
+    assert "AUC" in axes.get_ylabel()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [  # pyright: ignore
+        meaning for _, _, meaning in trade_off_module.STYLES.values()
+    ]
+    caption = figures[-1].texts[0].get_text()
+    assert "95%" in caption
+    assert "some CPU, 2 threads, cpu" in caption
+
+
+@pytest.mark.parametrize("times", [(4.0, 4.0), (4.0, 4.1), (4.0, 15.0), (4.0, 17.0), (0.8, 90.0), (30.0, 700.0)])
+def test_the_time_axis_has_numbers_whatever_its_range(
+    figures: list[Figure], tmp_path: Path, times: tuple[float, float]
+) -> None:
+    axes = drawn(figures, tmp_path / "x.png", [Mark("m", "method", ms, 0.7, (0.6, 0.8), 1) for ms in times])
+    low, high = axes.get_xlim()
+    shown = [t.get_text() for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert 3 <= len(shown) <= 12
+    assert all(float(text) for text in shown)
+
+
+def test_bytes_are_written_short() -> None:
+    assert [size(n) for n in (24, 999.6, 4_400, 20_664, 1_204_000)] == ["24 B", "1000 B", "4.4 kB", "20.7 kB", "1.2 MB"]
+
+
+def test_the_global_state_of_pyplot_is_not_used(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from lrea_cli.reporting.trade_off import Mark, draw\n"
+        f"draw(Path({str(tmp_path / 'x.png')!r}), [Mark('m', 'method', 1.0, .7, None, 1)], 't', 'm')\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "False"

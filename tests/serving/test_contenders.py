@@ -1,0 +1,128 @@
+"""Who takes part in a trade-off: the latest run of each method, whole caches made in the right way, clear mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lrea_cli.errors import UserError
+from lrea_cli.progress import Silent
+from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.serving.contenders import (
+    Contender,
+    chosen_methods,
+    compressions,
+    find_whole_cache,
+    latest_runs,
+    training,
+)
+from lrea_cli.serving.records import CacheDtype
+from lrea_cli.training.checkpoint import Run, open_run
+from lrea_cli.workspace import Workspace
+
+CPU = torch.device("cpu")
+CLUSTERS = Compression("clusters", 16)
+
+
+def test_all_and_named_methods() -> None:
+    assert chosen_methods("all") == METHOD_NAMES
+    assert chosen_methods("din, lrea,din-short") == ("din-short", "lrea", "din")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("lrea,tvin", "no method 'tvin' (did you mean 'twin'?)"), ("all,din", "'all'"), ("", "''")]
+)
+def test_an_unknown_method_is_the_users_mistake(text: str, words: str) -> None:
+    with pytest.raises(UserError) as error:
+        chosen_methods(text)
+    assert words in error.value.message
+    assert all(name in error.value.remedy for name in METHOD_NAMES)
+
+
+def test_only_din_is_compressed() -> None:
+    assert [list(compressions(m)) for m in METHOD_NAMES if m != "din"] == [[None]] * (len(METHOD_NAMES) - 1)
+    own, *made = compressions("din")
+    assert own is None
+    assert tuple(c.compressor for c in made if c) == COMPRESSOR_NAMES
+    assert [c.rank for c in made if c] == [1 if c.compressor == "mean" else 16 for c in made if c]
+
+
+def again(workspace: Workspace, name: str, copy: str, **changed: str) -> None:
+    """A copy of a run with another manifest."""
+    folder = workspace.home / "runs" / copy
+    shutil.copytree(workspace.home / "runs" / name, folder)
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**manifest, **changed}))
+
+
+def test_each_method_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
+    again(workspace_copy, "tiny-din", "a-later", created="2999")
+    again(workspace_copy, "tiny-din", "z-earlier", created="1999")
+    again(workspace_copy, "tiny-lrea", "z-other", created="3000", made_from="another version")
+    again(workspace_copy, "tiny-lrea", "z-twin", method="twin", made_from="another version")
+    found = latest_runs(workspace_copy, workspace_copy.open("data"), ("lrea", "twin", "din"))
+    assert found == {"lrea": "tiny-lrea", "din": "a-later"}
+    assert list(latest_runs(workspace_copy, workspace_copy.open("data"), ("din",))) == ["din"]
+
+
+def test_without_any_run_the_command_that_trains_one_is_named(tiny: Workspace) -> None:
+    with pytest.raises(UserError, match=r"'synthetic' has no run of sim, twin") as error:
+        latest_runs(tiny, tiny.open("data"), ("sim", "twin"))
+    assert training("twin", "synthetic") == "lrea train --method twin --dataset synthetic"
+    assert training("twin", "synthetic") in error.value.remedy
+
+
+def make(
+    workspace: Workspace,
+    run: Run,
+    name: str,
+    compression: Compression | None = None,
+    dtype: CacheDtype = "float32",
+    users: np.ndarray | None = None,
+    age: int = 0,
+) -> None:
+    compress(workspace, run, name, dtype, run.dataset.end - age, users, CPU, Silent(), compression)
+
+
+def test_only_a_whole_cache_made_in_this_way_is_found(din_run: Run, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make(workspace, din_run, "some", users=np.arange(149))
+    make(workspace, din_run, "old", age=1)
+    make(workspace, din_run, "half", dtype="float16")
+    make(workspace, din_run, "rank", Compression("clusters", 15))
+    make(workspace, din_run, "seed", Compression("clusters", 16, 7))
+    make(workspace, din_run, "recent", Compression("recent", 16))
+    assert find_whole_cache(workspace, din_run, None) is None
+    assert find_whole_cache(workspace, din_run, CLUSTERS) is None
+    for name in ("z", "a"):
+        make(workspace, din_run, name)
+        make(workspace, din_run, f"{name}-clusters", CLUSTERS)
+        assert find_whole_cache(workspace, din_run, None) == name
+        assert find_whole_cache(workspace, din_run, CLUSTERS) == f"{name}-clusters"
+    assert find_whole_cache(workspace, din_run, Compression("recent", 16)) == "recent"
+
+
+def test_a_cache_of_another_version_of_the_run_is_not_found(workspace_copy: Workspace) -> None:
+    run = open_run(workspace_copy, "tiny-lrea", None, CPU)
+    make(workspace_copy, run, "cache")
+    assert find_whole_cache(workspace_copy, run, None) == "cache"
+    manifest = workspace_copy.home / "runs" / "tiny-lrea" / "run.json"
+    manifest.write_text(manifest.read_text() + " ")
+    assert find_whole_cache(workspace_copy, open_run(workspace_copy, "tiny-lrea", None, CPU), None) is None
+
+
+def test_contenders_have_names_and_a_place_for_scores(din_run: Run, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make(workspace, din_run, "own")
+    make(workspace, din_run, "clusters", CLUSTERS)
+    make(workspace, din_run, "mean", Compression("mean", 1))
+    own, clusters, mean = (open_cache(workspace, din_run, name) for name in ("own", "clusters", "mean"))
+    found = [Contender(din_run, c) for c in (own, clusters, mean)] + [Contender(din_run, own, "full")]
+    assert [c.name for c in found] == ["din", "din, clusters 16", "din, mean", "full attention"]
+    assert [c.scores.name for c in found] == ["tiny-din", "clusters", "mean", "tiny-din"]

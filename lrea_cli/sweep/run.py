@@ -167,7 +167,7 @@ def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
             for name in compress.compressors:
                 for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
                     yield CompressJob(job.home, job.name, name, rank, seed)
-            for variant in compress.variants if seed == cell.plan.seeds[0] else ():
+            for variant in compress.variants:
                 yield CompressJob(job.home, job.name, "clusters", compress.variant_rank, seed, variant)
 
 

@@ -31,7 +31,7 @@ class Compress:
 
     Args:
         recipes: globs. compressors: names. seeds: of the runs; empty = all that the dataset has.
-        variants: of clusters, by name, tried at `variant_rank` on the first seed only.
+        variants: of clusters, by name, tried at `variant_rank`.
     """
 
     recipes: tuple[str, ...] = ("din",)

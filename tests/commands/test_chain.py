@@ -135,7 +135,7 @@ def test_a_user_field_that_decides_the_label_is_learnt_by_recipe_alone(home, cap
         lrea(capsys, "train", "--recipe", recipe, "--run", name)
         auc[name] = result(capsys, "eval", "--run", name)["auc"]
     assert auc["with"] > 0.95
-    assert auc["without"] < 0.92  # not chance: a user's labels repeat, and the history says whose they are
+    assert auc["without"] < auc["with"] - 0.04  # not chance: a user's labels repeat
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_failed_job_ends_with_1_after_the_table(home, folder, pool, capsys):
 
     pool.before = fail
     shown = lrea(capsys, "sweep", folder, "--seeds", 1, code=1)
-    assert "1 job failed, first synthetic-mean-lr0.01-seed1: KeyError: 'x'" in shown.err
+    assert "1 job failed, first synthetic-mean-lr0.05-seed1: KeyError: 'x'" in shown.err
     assert f"Try them again with: lrea sweep {folder} --seeds 1" in shown.err
     assert re.search(r"din +0\.\d{4}", shown.out)
     assert list((home / "sweeps" / "two" / "runs").glob("synthetic-din-*"))

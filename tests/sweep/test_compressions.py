@@ -67,8 +67,8 @@ def test_a_sweep_compresses_what_it_trained(swept: Path, tmp_path: Path, monkeyp
     pool = Inline()
     finished = inline_sweep(sweep, tmp_path / "home", pool, monkeypatch)
     assert not finished.failures
-    assert pool.names == ["tiny-din-lr0.01-seed3"] * 2 + [
-        f"tiny-din-lr0.01-seed3 by {name} to 2" for name in COMPRESSOR_NAMES
+    assert pool.names == ["tiny-din-lr0.05-seed3"] * 2 + [
+        f"tiny-din-lr0.05-seed3 by {name} to 2" for name in COMPRESSOR_NAMES
     ]
     found = gather(sweep, finished, About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {}), Silent())
     assert {c.compressor for c in found.compressed} == set(COMPRESSOR_NAMES)

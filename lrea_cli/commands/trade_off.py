@@ -14,6 +14,7 @@ from lrea_cli.errors import GateFailed
 if TYPE_CHECKING:
     from lrea_cli.serving.bench import Row
     from lrea_cli.serving.contenders import Contender
+    from lrea_cli.serving.percentiles import Percentile
     from lrea_cli.serving.trade_off import Line
 
 SHOWN = (50, 99)
@@ -111,18 +112,14 @@ def _show(session: Session, lines: Sequence[Line], content: Mapping[str, Any]) -
 
     console = session.console
     console.say(f"machine: {_machine(content['machine'])}")
-    rows = [
-        [
-            line.contender.name,
-            number(line.auc.value),
-            "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci),
-            *(_time(stage, percent) for stage in (line.interest, line.request) for percent in SHOWN),
-        ]
-        for line in lines
-    ]
-    columns = ["method", "AUC", "95% interval", "interest\np50 ms", "p99", "request\np50 ms", "p99"]
+    for line in lines:
+        gate = line.gate
+        if not isinstance(gate, GateFailed) and gate.skipped:
+            counts = f"{gate.skipped} of {gate.candidates} searches"
+            console.say(f"gate of {line.contender.name}: {counts} too close to call, not compared")
     title = f"{content['dataset']}: AUC as served, and one request of {content['candidates']:,} candidates"
-    console.table(title, columns, rows)
+    columns = ["method", "AUC", "95% interval", "interest\np50 ms", "p99", "request\np50 ms", "p99"]
+    console.table(title, columns, [_request(line) for line in lines])
     timed = [stage for line in lines for stage in (line.interest, line.request) if stage]
     for text in shortfalls([[p for p in stage.percentiles if p.percent in SHOWN] for stage in timed]):
         console.say(text)
@@ -132,6 +129,12 @@ def _show(session: Session, lines: Sequence[Line], content: Mapping[str, Any]) -
         console.say(f"no run of {missing['method']} yet: {missing['command']}")
     if session.device.type != "cuda":
         console.say("device: cpu; this says nothing of a GPU")
+
+
+def _request(line: Line) -> list[str]:
+    ci = "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci)
+    times = [_time(stage, percent) for stage in (line.interest, line.request) for percent in SHOWN]
+    return [line.contender.name, number(line.auc.value), ci, *times]
 
 
 def _record(line: Line) -> list[str]:
@@ -154,7 +157,7 @@ def _time(stage: Row | None, percent: float) -> str:
     return "n/a" if found.value is None else str(found)
 
 
-def _percentile(stage: Row | None, percent: float):
+def _percentile(stage: Row | None, percent: float) -> Percentile | None:
     return next((p for p in stage.percentiles if p.percent == percent), None) if stage else None
 
 

@@ -88,7 +88,7 @@ def test_at_the_right_edge_it_stands_left() -> None:
 
 
 def test_a_label_that_is_far_has_a_line_to_its_own_point() -> None:
-    axes, spots = axes_of(), spots_of([(0.4, 0.5), (0.41, 0.52), (0.43, 0.5), (0.45, 0.51), (0.47, 0.5)])
+    axes, spots = axes_of(), spots_of([(0.5, 0.5), (0.505, 0.53), (0.51, 0.47), (0.3, 0.5)], 0.06)
     boxes = place_labels(axes, spots)
     labels, lines = texts(axes)
     assert 0 < len(lines) < len(labels)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from lrea_cli.errors import GateFailed
-from lrea_cli.evaluation.kept import read_scores
-from lrea_cli.evaluation.metrics import auc
+from lrea_cli.evaluation.kept import read_scores, write_scores
 from lrea_cli.evaluation.statistics import auc_estimate
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Compression
@@ -22,6 +22,7 @@ from lrea_cli.serving.bench import STAGES
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.contenders import Contender
 from lrea_cli.serving.gate import GateResult
+from lrea_cli.serving.scorer import RequestScorer
 from lrea_cli.serving.timing import LEAST_REQUESTS, Calls
 from lrea_cli.serving.trade_off import Line, trade_off
 from lrea_cli.training.checkpoint import open_run
@@ -91,12 +92,23 @@ def test_auc_is_that_of_what_is_served(lines: list[Line]) -> None:
     for line in lines[:3]:
         scores = read_scores(line.contender.scores.path, "test", "")
         assert line.auc == auc_estimate(scores.served, scores.label, scores.user)
-        assert line.auc.value != auc(scores.trained, scores.label)
         assert line.auc.ci
         assert line.auc.value
         assert line.auc.ci[0] < line.auc.value < line.auc.ci[1]
-    din = read_scores(lines[1].contender.scores.path, "test", "")
-    assert lines[3].auc == auc_estimate(din.trained, din.label, din.user)
+    assert lines[2].auc != lines[1].auc
+
+
+def test_full_attention_serves_the_form_that_was_trained(
+    contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = contenders[1].scores.path
+    right = read_scores(place, "test", "")
+    write_scores(place, replace(right, served=-right.served))
+    passing(monkeypatch)
+    found = measured(contenders)
+    write_scores(place, right)
+    assert found[1].auc == auc_estimate(-right.served, right.label, right.user)
+    assert found[3].auc == lines[3].auc == auc_estimate(right.trained, right.label, right.user)
 
 
 def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(lines: list[Line]) -> None:
@@ -166,6 +178,33 @@ def test_all_loops_take_turns_over_the_same_users_and_candidates(
     assert other[0][1] != first[0][1]
     assert len(set(first[0][0])) == 20
     assert len(set(first[0][1])) > 10
+
+
+def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
+    contenders: list[Contender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    right = RequestScorer.full_interest, RequestScorer.cached_interest
+
+    def full(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
+        read.append("history")
+        return right[0](scorer, *arguments)
+
+    def cached(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
+        read.append(scorer.records.folder.name)  # pyright: ignore
+        return right[1](scorer, *arguments)
+
+    def once(loops: list[Calls], *_: object) -> list[list[float]]:
+        for loop in loops:
+            next(loop)()
+        return [[1.0]] * len(loops)
+
+    passing(monkeypatch)
+    monkeypatch.setattr(RequestScorer, "full_interest", full)
+    monkeypatch.setattr(RequestScorer, "cached_interest", cached)
+    monkeypatch.setattr(trade_off_module, "measure_in_turns", once)
+    measured(contenders)
+    assert read == ["lrea", "lrea", "din", "din", "few", "few", "history", "history"]
 
 
 def test_a_cache_is_gated_once_and_with_the_kernel_that_serves(

@@ -92,6 +92,7 @@ def _free_place(
 ) -> Box:
     """The nearest box that overlaps nothing, if there is one with a line that crosses only what is thin."""
     frame = axes.get_window_extent()
+    strange = [other for other in solid if not other.overlaps(Box(*center, *center))]
 
     def is_free(box: Box) -> bool:
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
@@ -99,7 +100,7 @@ def _free_place(
 
     def is_reached(box: Box) -> bool:
         line = _line(_nearest(box, center), center, scale)
-        return not any(part.overlaps(other) for other in solid for part in line)
+        return not any(part.overlaps(other) for other in strange for part in line)
 
     free: list[Box] = []
     for box in _places(center, size, scale):
@@ -143,9 +144,7 @@ def _nearest(box: Box, point: Pixels) -> Pixels:
 
 
 def _line(start: Pixels, end: Pixels, scale: float) -> list[Box]:
-    """What a line covers until it is so near its end that the end's own marker covers it."""
+    """What a line covers."""
     across, up = end[0] - start[0], end[1] - start[1]
-    length = hypot(across, up)
-    parts = int((length - 1.5 * MARKER * scale) / (PART * scale))
-    shares = [n * PART * scale / length for n in range(parts + 1)]
-    return [_around(start[0] + share * across, start[1] + share * up, scale, scale) for share in shares]
+    parts = max(1, round(hypot(across, up) / (PART * scale)))
+    return [_around(start[0] + n / parts * across, start[1] + n / parts * up, scale, scale) for n in range(parts + 1)]

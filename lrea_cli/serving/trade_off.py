@@ -33,6 +33,8 @@ from lrea_cli.serving.timing import measure_in_turns
 KERNEL: KernelName = "gemm"
 """Serves pseudo items, and the short sequence of every method; what reads other records attends in a way of its own."""
 
+GOLDEN = (5**0.5 - 1) / 2
+
 
 @dataclass(frozen=True)
 class Line:
@@ -105,13 +107,24 @@ def trade_off(
     passed = [c for c, gate in zip(contenders, gates, strict=True) if isinstance(gate, GateResult)]
     pool = CandidatePool(histories, samples, seed)
     sets = [pool.draw(candidates) for _ in range(CANDIDATE_SETS)]
-    shuffled = [visitors[n] for n in np.random.default_rng(seed).permutation(len(visitors))]
-    times = iter(time_in_turns(passed, histories, shuffled, sets, seconds, device, reporter))
+    times = iter(time_in_turns(passed, histories, spread_out(visitors, seed), sets, seconds, device, reporter))
     lines = []
     for contender, gate, auc in zip(contenders, gates, aucs, strict=True):
         interest, request = next(times) if isinstance(gate, GateResult) else (None, None)
         lines.append(Line(contender, gate, auc, _new_behavior(contender, visitors), interest, request))
     return lines
+
+
+def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
+    """All users, those with short and long histories in their shares from the start.
+
+    Loops end after different numbers of requests, and so each has met as long histories as the others. The k-th user
+    has the place by length that frac(u + k (sqrt(5) - 1) / 2) has among all these numbers: they fill [0, 1) evenly.
+    """
+    by_length = np.argsort([user.length for user in visitors], kind="stable")
+    numbers = (np.random.default_rng(seed).random() + np.arange(len(visitors)) * GOLDEN) % 1
+    place = np.argsort(np.argsort(numbers))
+    return [visitors[n] for n in by_length[place]]
 
 
 def time_in_turns(

@@ -87,8 +87,17 @@ def test_at_the_right_edge_it_stands_left() -> None:
     assert box.x1 < axes.transData.transform((0.99, 0.5))[0]
 
 
-def test_a_label_that_is_far_has_a_line_to_its_own_point() -> None:
-    axes, spots = axes_of(), spots_of([(0.5, 0.5), (0.505, 0.53), (0.51, 0.47), (0.3, 0.5)], 0.06)
+CROWDS = [
+    [(0.5, 0.5), (0.505, 0.53), (0.51, 0.47), (0.3, 0.5)],
+    [(0.39, 0.49), (0.29, 0.54), (0.44, 0.53), (0.39, 0.53), (0.49, 0.53), (0.36, 0.56), (0.36, 0.43)],
+    [(0.51, 0.51), (0.32, 0.57), (0.38, 0.55), (0.29, 0.45), (0.51, 0.55), (0.29, 0.5), (0.38, 0.46)],
+]
+"""In the last two the nearest free place lies behind another label, and a later label would lie on a line."""
+
+
+@pytest.mark.parametrize("points", CROWDS)
+def test_a_label_that_is_far_has_a_line_to_its_own_point(points: list[tuple[float, float]]) -> None:
+    axes, spots = axes_of(), spots_of(points, 0.02)
     boxes = place_labels(axes, spots)
     labels, lines = texts(axes)
     assert 0 < len(lines) < len(labels)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.serving.percentiles import CONFIDENCE, Percentile, percentile, requests_needed
+from lrea_cli.serving.percentiles import CONFIDENCE, Percentile, percentile, requests_needed, shortfalls
 
 
 def test_percentiles_need_what_mlperf_asks() -> None:
@@ -56,3 +56,11 @@ def test_the_slowest_request_is_not_thrown_away() -> None:
 def test_three_digits_are_shown(value: float, text: str) -> None:
     assert str(Percentile(50, value, 7, 10)) == text
     assert math.isclose(float(text), value, rel_tol=0.01)
+
+
+def test_what_is_missing_names_the_row_with_the_fewest_requests() -> None:
+    rows = [[percentile([1.0] * count, percent) for percent in (50, 95, 99)] for count in (500, 30, 200)]
+    hint = "(--seconds gives each row more time)"
+    assert shortfalls(rows) == [f"p95 n/a: needs 90, have 30 {hint}", f"p99 n/a: needs 459, have 30 {hint}"]
+    assert shortfalls(rows[:1]) == []
+    assert shortfalls([]) == []

@@ -22,9 +22,9 @@ from lrea_cli.serving.bench import STAGES
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.contenders import Contender
 from lrea_cli.serving.gate import GateResult
-from lrea_cli.serving.scorer import RequestScorer
+from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.timing import LEAST_REQUESTS, Calls
-from lrea_cli.serving.trade_off import Line, trade_off
+from lrea_cli.serving.trade_off import Line, spread_out, trade_off
 from lrea_cli.training.checkpoint import open_run
 from lrea_cli.workspace import Workspace
 
@@ -180,15 +180,28 @@ def test_all_loops_take_turns_over_the_same_users_and_candidates(
     assert len(set(first[0][1])) > 10
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_beginning_of_the_users_has_short_and_long_histories_in_their_shares(seed: int) -> None:
+    visitors = [Visitor(key, min(length, 300)) for key, length in enumerate(np.random.default_rng(0).permutation(500))]
+    found = spread_out(visitors, seed)
+    assert sorted(v.key for v in found) == list(range(500))
+    assert found == spread_out(visitors, seed)
+    assert found[:10] != spread_out(visitors, seed + 1)[:10]
+    for requests in (10, 50, 87, 160, 459):
+        lengths = np.sort([v.length for v in found[:requests]])
+        shares = np.searchsorted(lengths, (50, 100, 200, 300)) / requests
+        assert shares == pytest.approx([0.1, 0.2, 0.4, 0.6], abs=1.5 / requests)
+
+
 def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
     contenders: list[Contender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     right = RequestScorer.full_interest, RequestScorer.cached_interest
 
-    def full(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
+    def full(scorer: RequestScorer, *arguments: Any, padded: bool) -> torch.Tensor:
         read.append("history")
-        return right[0](scorer, *arguments)
+        return right[0](scorer, *arguments, padded=padded)
 
     def cached(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
         read.append(scorer.records.folder.name)  # pyright: ignore

@@ -268,7 +268,7 @@ def _check(recipe: Recipe, origin: str) -> None:
         if not 0 <= getattr(section, key) < high:
             raise UserError(f"{origin}: {key} = {getattr(section, key)} is out of range.", remedy)
     if not 0 < recipe.train.lr < 100:
-        raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", "The paper tuned .01, .005, .001.")
+        raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", f"Try: {TrainSettings.lr}")
     model, data = recipe.model, recipe.data
     if min(model.hidden, default=0) < 1:
         raise UserError(

@@ -65,7 +65,7 @@ def smallest_rank(
     while not close_enough(high):
         if high >= longest or (compression.compressor == "mean"):
             raise UserError(
-                f"'{compression.compressor}' is not within {target} at rank {high}: {tried[high]:.3f}.",
+                f"'{compression.compressor}' is not within {target} at rank {high}: {tried[high]:.2g}.",
                 "Raise --target, or serve full attention: lrea compress without --compressor.",
             )
         low, high = high, min(2 * high, longest)

@@ -128,14 +128,14 @@ def test_a_user_field_that_decides_the_label_is_learnt_by_recipe_alone(home, cap
     lrea(capsys, "prepare", "synthetic", "--users", 150, "--field-effect", 50)
     recipe = home.parent / "fields.toml"
     text = '[data]\nshort = 5\nlong = 10\nfields = [{}]\n[model]\nmethod = "mean"\nhidden = [16]\n'
-    text += "[train]\nepochs = 4\nbatch_size = 256\n"
+    text += "[train]\nepochs = 4\nbatch_size = 256\nlr = 0.01\ninitial_accumulator = 0.01\n"
     auc = {}
     for name, fields in {"without": '"item", "category"', "with": '"item", "category", "age_band"'}.items():
         recipe.write_text(text.format(fields))
         lrea(capsys, "train", "--recipe", recipe, "--run", name)
         auc[name] = result(capsys, "eval", "--run", name)["auc"]
     assert auc["with"] > 0.95
-    assert auc["without"] < auc["with"] - 0.04  # not chance: a user's labels repeat
+    assert auc["without"] < 0.92  # not chance: a user's labels repeat, and the history says whose they are
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea
     plain = score_split(lrea_run.model, reader, CPU, ignore)
     served = score_split_cached(lrea_run.model, reader, summarizer_of(lrea_run, None), "float32", CPU, ignore)
     mean_square = sum(float(s - p) ** 2 for s, p in zip(served, plain, strict=True)) / len(plain)
-    assert found.absorption_gap.rms_logit == pytest.approx(mean_square**0.5, rel=1e-4)  # of float32 logits
+    assert found.absorption_gap.rms_logit == pytest.approx(mean_square**0.5, rel=1e-6)
     assert found.absorption_gap.rms_logit > 1e-6
 
 

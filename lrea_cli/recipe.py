@@ -15,6 +15,7 @@ SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none: see `sweep.settings`."""
 
 MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+"""All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
@@ -281,6 +282,11 @@ def _check(recipe: Recipe, origin: str) -> None:
         raise UserError(
             f"{origin}: m = {model.m} hashes are no whole number of groups of tau = {model.tau}.",
             f"Use m = {model.m // model.tau * model.tau or model.tau}.",
+        )
+    if model.method == "eta" and model.m * data.long > 2**23:
+        raise UserError(
+            f"{origin}: m = {model.m} bits over long = {data.long} are more than float32 can rank exactly.",
+            f"Use m = {2**23 // data.long} or less.",
         )
     if model.method == "lrea" and model.rank > data.long:
         raise UserError(

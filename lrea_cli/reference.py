@@ -6,6 +6,7 @@ Nothing here is fast, and nothing is shared with the code that it checks. Matric
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ SLOPE = 0.01
 BATCH_NORM_EPSILON = 1e-5
 
 Array = np.ndarray
+Record = Mapping[str, Array]
+"""What is kept of a user, by the names of a record's fields: one row a behavior, newest first; it may hold more."""
 
 
 @dataclass(frozen=True)
@@ -188,3 +191,47 @@ class ReferenceModel:
     def _batch_norm(self, x: Array, layer: int) -> Array:
         w = {k: self.weights[f"mlp.{layer}.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
         return (x - w["running_mean"]) / np.sqrt(w["running_var"] + BATCH_NORM_EPSILON) * w["weight"] + w["bias"]
+
+
+@dataclass(frozen=True)
+class Long:
+    """The real long behaviors of one user, newest first: vectors (n, D), time (n,), category (n,) or None."""
+
+    vectors: Array
+    time: Array
+    category: Array | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One candidate: vector (D,), time of its request, category or None."""
+
+    vector: Array
+    time: int
+    category: int | None = None
+
+
+@dataclass(frozen=True)
+class SlowTwin(ABC):
+    """What makes a user's record and reads it, one user and one candidate at a time; each method names its own."""
+
+    model: ReferenceModel
+
+    @abstractmethod
+    def record(self, long: Long, user: int) -> Record:
+        """The record of a user with these behaviors."""
+
+    @abstractmethod
+    def interest(self, target: Target, long: Long, record: Record) -> Array | None:
+        """(D,): what the record gives for a candidate; None where its search is too close to call."""
+
+
+class SlowPseudoItems(SlowTwin):
+    """Of a method that keeps keys and values, or nothing: Eq. 9."""
+
+    def record(self, long: Long, user: int) -> Record:
+        keys, values = self.model.pseudo_items(long.vectors)
+        return {"keys": keys, "values": values}
+
+    def interest(self, target: Target, long: Long, record: Record) -> Array:
+        return attention(target.vector, record["keys"], record["values"], self.model.scorer("long"))

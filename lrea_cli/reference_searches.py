@@ -1,87 +1,90 @@
 """The methods that search or hash, slowly, in float64, from their papers' equations: what gate and tests trust.
 
-Nothing here is shared with the code that it checks. A record is a mapping of arrays by the names of its fields, one
-row a behavior, newest first; it may hold more than the store keeps.
+Nothing here is shared with the code that it checks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.reference import Array, ReferenceModel, din
+from lrea_cli.reference import Array, Long, Record, ReferenceModel, SlowTwin, Target, din
 
 HOUR = 3600
 LAST_BAND = 15
 CLOSE = 1e-5
 """Of the largest score: what float32 may order otherwise."""
 
-Record = Mapping[str, Array]
+
+class SlowSearch(SlowTwin):
+    """Of a method that searches behaviors for each candidate and attends to what it found."""
+
+    @abstractmethod
+    def search(self, target: Target, record: Record) -> list[int] | None:
+        """Places of the k behaviors found; None where it is too close to call, see `largest`."""
+
+    def interest(self, target: Target, long: Long, record: Record) -> Array | None:
+        found = self.search(target, record)
+        if found is None:
+            return None
+        E = record["vectors"][found]
+        if self.model.settings.target_attention == "din":
+            return din(target.vector, E, self.model.scorer("long"))
+        return multi_head(self.model, target.vector, E)
 
 
-@dataclass(frozen=True)
-class Long:
-    """The real long behaviors of one user, newest first: vectors (n, D), time (n,), category (n,) or None."""
+class SlowSIM(SlowSearch):
+    """Of `sim`."""
 
-    vectors: Array
-    time: Array
-    category: Array | None = None
+    def record(self, long: Long, user: int) -> Record:
+        return {"vectors": long.vectors, **_categories(long)}
 
-
-@dataclass(frozen=True)
-class Target:
-    """One candidate: vector (D,), time of its request, category or None."""
-
-    vector: Array
-    time: int
-    category: int | None = None
+    def search(self, target: Target, record: Record) -> list[int] | None:
+        k = self.model.settings.k
+        if self.model.settings.search == "hard":
+            return [place for place, c in enumerate(record["category"].tolist()) if c == target.category][:k]
+        E = record["vectors"]
+        return largest([float(target.vector @ e) for e in E], E, k)
 
 
-def record(model: ReferenceModel, long: Long) -> Record:
-    """What the model's method keeps of a user."""
-    E, settings, weights = long.vectors, model.settings, model.weights
-    categories = {} if long.category is None else {"category": long.category}
-    if settings.method == "sim":
-        return {"vectors": E, **categories}
-    if settings.method == "eta":
-        size = math.ceil(settings.m / 8)
-        codes = [list(simhash(e, weights["long.planes"]).to_bytes(size, "little")) for e in E]
-        return {"vectors": E, "codes": np.array(codes, np.uint8).reshape(len(E), size)}
-    if settings.method == "sdim":
-        return {"sums": bucket_sums(E, weights["long.planes"], settings.tau)}
-    keys, values = (E @ weights[f"long.attention.{name}"] for name in ("W_K", "W_V"))
-    return {"keys": keys, "values": values, "time": long.time, **categories}
+class SlowETA(SlowSearch):
+    """Of `eta`."""
+
+    def record(self, long: Long, user: int) -> Record:
+        size = math.ceil(self.model.settings.m / 8)
+        codes = [list(self._code(e).to_bytes(size, "little")) for e in long.vectors]
+        return {"vectors": long.vectors, "codes": np.array(codes, np.uint8).reshape(len(codes), size)}
+
+    def search(self, target: Target, record: Record) -> list[int]:
+        codes = [int.from_bytes(bytes(row), "little") for row in record["codes"].tolist()]
+        return nearest(self._code(target.vector), codes, self.model.settings.k)
+
+    def _code(self, e: Array) -> int:
+        return simhash(e, self.model.weights["long.planes"])
 
 
-def interest(model: ReferenceModel, target: Target, record: Record) -> Array | None:
-    """(D,): what the record gives for a candidate; None where the search is too close to call, see `largest`."""
-    settings = model.settings
-    if settings.method == "sdim":
-        return sdim(target.vector, record["sums"], model.weights["long.planes"], settings.tau)
-    if settings.method == "twin":
-        return twin(model, target, record)
-    found = search(model, target, record)
-    if found is None:
-        return None
-    E = record["vectors"][found]
-    if settings.target_attention == "din":
-        return din(target.vector, E, model.scorer("long"))
-    return multi_head(model, target.vector, E)
+class SlowSDIM(SlowTwin):
+    """Of `sdim`."""
+
+    def record(self, long: Long, user: int) -> Record:
+        return {"sums": bucket_sums(long.vectors, self.model.weights["long.planes"], self.model.settings.tau)}
+
+    def interest(self, target: Target, long: Long, record: Record) -> Array:
+        return sdim(target.vector, record["sums"], self.model.weights["long.planes"], self.model.settings.tau)
 
 
-def search(model: ReferenceModel, target: Target, record: Record) -> list[int] | None:
-    """Places of the k behaviors that sim or eta finds; None where it is too close to call."""
-    settings = model.settings
-    if settings.method == "eta":
-        code = simhash(target.vector, model.weights["long.planes"])
-        return nearest(code, [int.from_bytes(bytes(row), "little") for row in record["codes"].tolist()], settings.k)
-    if settings.search == "hard":
-        return [place for place, c in enumerate(record["category"].tolist()) if c == target.category][: settings.k]
-    E = record["vectors"]
-    return largest([float(target.vector @ e) for e in E], E, settings.k)
+class SlowTWIN(SlowTwin):
+    """Of `twin`."""
+
+    def record(self, long: Long, user: int) -> Record:
+        keys, values = (long.vectors @ self.model.weights[f"long.attention.{name}"] for name in ("W_K", "W_V"))
+        return {"keys": keys, "values": values, "time": long.time, **_categories(long)}
+
+    def interest(self, target: Target, long: Long, record: Record) -> Array | None:
+        return twin(self.model, target, record)
 
 
 def largest(scores: Sequence[float], rows: Array, k: int) -> list[int] | None:
@@ -204,3 +207,7 @@ def softmax_sum(scores: Sequence[float], values: Sequence[Array], d: int) -> Arr
     for weight, value in zip(weights, values, strict=True):
         mixed += weight / total * value
     return mixed
+
+
+def _categories(long: Long) -> Record:
+    return {} if long.category is None else {"category": long.category}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -17,8 +17,16 @@ from torch import Tensor
 Ids = Mapping[str, Tensor]
 
 
+class Movable:
+    """A frozen dataclass of tensors."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return _moved(self, device)
+
+
 @dataclass(frozen=True)
-class HistoryIds:
+class HistoryIds(Movable):
     """Part of the histories of B users as ids, newest first.
 
     Args:
@@ -30,13 +38,9 @@ class HistoryIds:
     mask: Tensor
     time: Tensor
 
-    def to(self, device: torch.device) -> HistoryIds:
-        """The same on a device."""
-        return _moved(self, device)
-
 
 @dataclass(frozen=True)
-class CandidateIds:
+class CandidateIds(Movable):
     """The candidates of B requests as ids.
 
     Args:
@@ -51,13 +55,9 @@ class CandidateIds:
     time: Tensor
     matches: Ids = field(default_factory=dict)
 
-    def to(self, device: torch.device) -> CandidateIds:
-        """The same on a device."""
-        return _moved(self, device)
-
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Movable):
     """B requests with up to N candidates each.
 
     Args:
@@ -75,10 +75,6 @@ class Batch:
     label: Tensor
     row: Tensor
     request: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
-        return _moved(self, device)
 
 
 @dataclass(frozen=True)
@@ -148,40 +144,43 @@ class Interest:
 
 
 @dataclass(frozen=True)
-class PseudoItems:
+class Summary(Movable):
+    """What a method keeps of each history: tensors whose first axis is the history.
+
+    Args:
+        rows: (B,) int64, how many rows of a record are in use.
+    """
+
+    rows: Tensor = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class PseudoItems(Summary):
     """The summary of din, lrea, mean and every compressor: a history as R rows that attention reads.
 
     Args:
         keys: (B, R, D), zero past `rows`.
         values: (B, R, D), zero past `rows`; the scale of the history's length is in them.
-        rows: (B,) int64, how many rows are in use.
         linear: (B, D + 1, D) float32, the linear half of the attention as an affine map of the candidate
             (see `attention.linear_half`); None until the summary is sealed for serving.
     """
 
     keys: Tensor
     values: Tensor
-    rows: Tensor
     linear: Tensor | None = None
-
-    def to(self, device: torch.device) -> PseudoItems:
-        """The same on a device."""
-        return _moved(self, device)
 
 
 @dataclass(frozen=True)
-class Searched:
+class Searched(Summary):
     """The summary of sim and eta: the behaviors themselves, newest first, with what the search reads.
 
     Args:
         vectors: (B, L, D), zero past `rows`.
-        rows: (B,) int64, how many behaviors there are.
         category: (B, L) int32 of hard search, or None.
         codes: (B, L, W) uint8, m bits of SimHash packed into W bytes, or None.
     """
 
     vectors: Tensor
-    rows: Tensor
     category: Tensor | None = None
     codes: Tensor | None = None
 
@@ -190,13 +189,9 @@ class Searched:
         """(B, L) bool, True at real behaviors."""
         return in_use(self.rows, self.vectors.shape[1])
 
-    def to(self, device: torch.device) -> Searched:
-        """The same on a device."""
-        return _moved(self, device)
-
 
 @dataclass(frozen=True)
-class Buckets:
+class Buckets(Summary):
     """The summary of sdim: sums of the behaviors that fall into each bucket of each hash; no sequence is left.
 
     Args:
@@ -205,26 +200,19 @@ class Buckets:
     """
 
     sums: Tensor
-    rows: Tensor
-
-    def to(self, device: torch.device) -> Buckets:
-        """The same on a device."""
-        return _moved(self, device)
 
 
 @dataclass(frozen=True)
-class Projected:
+class Projected(Summary):
     """The summary of twin: the behaviors as its heads read them, newest first, with what cross features are made of.
 
     Args:
         keys, values: (B, L, D), the projections of all heads side by side, zero past `rows`.
-        rows: (B,) int64, how many behaviors there are.
         time: (B, L) int64 epoch seconds. category: (B, L) int32, or None.
     """
 
     keys: Tensor
     values: Tensor
-    rows: Tensor
     time: Tensor
     category: Tensor | None = None
 
@@ -233,27 +221,12 @@ class Projected:
         """(B, L) bool, True at real behaviors."""
         return in_use(self.rows, self.keys.shape[1])
 
-    def to(self, device: torch.device) -> Projected:
-        """The same on a device."""
-        return _moved(self, device)
-
 
 @dataclass(frozen=True)
-class Empty:
-    """The summary of a method that keeps nothing.
-
-    Args:
-        rows: (B,) int64, all zero.
-    """
-
-    rows: Tensor
-
-    def to(self, device: torch.device) -> Empty:
-        """The same on a device."""
-        return _moved(self, device)
+class Empty(Summary):
+    """The summary of a method that keeps nothing: no rows."""
 
 
-Summary = PseudoItems | Searched | Buckets | Projected | Empty
 FieldDtype = Literal["cache", "float32", "int32", "int64", "uint8"]
 
 

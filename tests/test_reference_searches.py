@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 
 from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import ReferenceModel
+from lrea_cli.reference import Long, ReferenceModel, Target
 from lrea_cli.reference_searches import (
     CLOSE,
-    Long,
-    Target,
+    SlowTWIN,
     band,
     bucket_sums,
     hamming,
-    interest,
     largest,
     nearest,
-    record,
     sdim,
     simhash,
     softmax_sum,
@@ -86,8 +83,10 @@ def test_a_tie_in_one_head_of_twin_is_enough() -> None:
     weights = {f"long.attention.{name}": eye for name in ("W_Q", "W_K", "W_V", "W_O")}
     weights |= {"long.age": none, "long.place": none}
     model = ReferenceModel(weights, (), (), ModelSettings(method="twin", heads=2, k=1))
+    slow = SlowTWIN(model)
     for second, expected in ((1.0, [2.0, 6.0]), (2.0, None)):  # the first head scores 2 and this
-        kept = record(model, Long(np.array([[2.0, 5.0], [second, 6.0]]), np.zeros(2, np.int64)))
+        long = Long(np.array([[2.0, 5.0], [second, 6.0]]), np.zeros(2, np.int64))
+        kept = slow.record(long, 0)
         kept = {**kept, "values": kept["values"] + [[0.0, 0.0], [1e-3, 0.0]]}
-        found = interest(model, Target(np.ones(2), 0), kept)
+        found = slow.interest(Target(np.ones(2), 0), long, kept)
         assert (found if found is None else found.tolist()) == expected

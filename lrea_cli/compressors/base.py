@@ -53,8 +53,8 @@ class Compressor(ABC):
         return PseudoItems(
             torch.cat([g.keys for g in groups]),
             torch.cat([g.values for g in groups]),
-            torch.cat([g.rows for g in groups]),
             torch.cat([g.linear for g in groups if g.linear is not None]),
+            rows=torch.cat([g.rows for g in groups]),
         )
 
     def _group(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:

@@ -161,4 +161,6 @@ def _without_empty(keys: Tensor, values: Tensor, used_BR: Tensor, correction: Te
     """Clusters with members first, in their order; the rest zero."""
     order = (~used_BR).long().argsort(dim=1, stable=True)[..., None].expand_as(keys)
     kept = used_BR[..., None].to(keys.dtype)
-    return PseudoItems((keys * kept).gather(1, order), (values * kept).gather(1, order), used_BR.sum(1), correction)
+    return PseudoItems(
+        (keys * kept).gather(1, order), (values * kept).gather(1, order), rows=used_BR.sum(1), linear=correction
+    )

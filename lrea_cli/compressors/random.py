@@ -25,5 +25,5 @@ class Random(Compressor):
         return PseudoItems(
             behaviors.vectors.gather(1, index_BRD),
             scaled_values(behaviors).gather(1, index_BRD),
-            behaviors.lengths.clamp(max=self.rank),
+            rows=behaviors.lengths.clamp(max=self.rank),
         )

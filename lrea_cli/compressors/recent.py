@@ -17,4 +17,4 @@ class Recent(Compressor):
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """The first R rows: histories are newest first."""
         rows = behaviors.lengths.clamp(max=self.rank)
-        return PseudoItems(behaviors.vectors[:, : self.rank], scaled_values(behaviors)[:, : self.rank], rows)
+        return PseudoItems(behaviors.vectors[:, : self.rank], scaled_values(behaviors)[:, : self.rank], rows=rows)

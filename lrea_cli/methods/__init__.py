@@ -1,17 +1,18 @@
-"""All long-interest methods; a new one is one file and one entry in `METHODS`."""
+"""All long-interest methods: one file each, named in `recipe.MethodName`; the file of `din-short` is `din_short.py`."""
 
 from __future__ import annotations
 
-from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.methods.din import DIN
-from lrea_cli.methods.din_short import DINShort
-from lrea_cli.methods.eta import ETA
-from lrea_cli.methods.lrea import LREA
-from lrea_cli.methods.mean import Mean
-from lrea_cli.methods.sdim import SDIM
-from lrea_cli.methods.sim import SIM
-from lrea_cli.methods.twin import TWIN
+from importlib import import_module
 
-METHODS: dict[str, type[LongInterest]] = {m.name: m for m in (DINShort, Mean, SIM, ETA, SDIM, TWIN, LREA, DIN)}
+from lrea_cli.methods.base import HistoryShape, LongInterest
+from lrea_cli.recipe import METHOD_NAMES
+
+
+def _method(name: str) -> type[LongInterest]:
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    return next(m for m in vars(module).values() if isinstance(m, type) and getattr(m, "name", None) == name)
+
+
+METHODS: dict[str, type[LongInterest]] = {name: _method(name) for name in METHOD_NAMES}
 
 __all__ = ["METHODS", "HistoryShape", "LongInterest"]

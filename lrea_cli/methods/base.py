@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lrea_cli.attention import Attention
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference import SlowPseudoItems, SlowTwin
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 
@@ -37,6 +38,9 @@ class LongInterest(nn.Module, ABC):
 
     name: ClassVar[str]
     summary_type: ClassVar[type[Summary]]
+    slow_twin: ClassVar[type[SlowTwin]]
+    row_a_behavior: ClassVar[bool] = False
+    """Whether a row of the record is one behavior, so that ids could stand there in place of vectors."""
 
     @classmethod
     @abstractmethod
@@ -107,6 +111,7 @@ class PseudoItemMethod(LongInterest):
     """
 
     summary_type = PseudoItems
+    slow_twin = SlowPseudoItems
 
     def __init__(self, width: int, long: int) -> None:
         super().__init__()

@@ -22,9 +22,6 @@ TABLE_1 = {
 }
 """The paper's Table 1, letter by letter: its name of a method, training, online serving. It has no row for TWIN."""
 
-ROW_A_BEHAVIOR = ("sim", "eta", "twin")
-"""Methods whose record could hold ids in place of vectors."""
-
 
 @dataclass(frozen=True)
 class Users:
@@ -82,7 +79,7 @@ def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: User
         shown = f"sim ({settings.search})"
     method = METHODS[name].build(settings, shape)
     cost = method.cost(users.lengths, users.candidates, users.dtype_bytes)
-    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if name in ROW_A_BEHAVIOR else None
+    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_a_behavior else None
     return Bill(shown, name, None, cost.offline, cost.request, cost.behavior, cost.offline.bytes, ids)
 
 

@@ -22,7 +22,7 @@ class DIN(PseudoItemMethod):
 
     def summarize(self, behaviors: Behaviors) -> PseudoItems:
         """keys (B, L, D) = E, values = c(n) E."""
-        return PseudoItems(behaviors.vectors, scaled_values(behaviors), behaviors.lengths)
+        return PseudoItems(behaviors.vectors, scaled_values(behaviors), rows=behaviors.lengths)
 
     def rows_of(self, n: int) -> int:
         """One a behavior: a request is O(N n D H), the paper's O(B L d)."""

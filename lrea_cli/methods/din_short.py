@@ -10,6 +10,7 @@ from torch import Tensor
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work, record_bytes
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference import SlowPseudoItems
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
 
@@ -18,6 +19,7 @@ class DINShort(LongInterest):
 
     name = "din-short"
     summary_type = Empty
+    slow_twin = SlowPseudoItems
 
     @classmethod
     def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
@@ -29,7 +31,7 @@ class DINShort(LongInterest):
 
     def summarize(self, behaviors: Behaviors) -> Empty:
         """Nothing."""
-        return Empty(torch.zeros_like(behaviors.lengths))
+        return Empty(rows=torch.zeros_like(behaviors.lengths))
 
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """(B, N, D) zeros."""

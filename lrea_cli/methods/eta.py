@@ -12,6 +12,7 @@ from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, si
 from lrea_cli.methods.search import Found, best_then_newest
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import SlowETA
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 
@@ -27,6 +28,7 @@ class ETA(SearchedMethod):
     """
 
     name = "eta"
+    slow_twin = SlowETA
     planes: torch.Tensor
 
     def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
@@ -46,7 +48,7 @@ class ETA(SearchedMethod):
     def summarize(self, behaviors: Behaviors) -> Searched:
         """The behaviors, and their codes."""
         codes = packed(sign_bits(behaviors.vectors, self.planes))
-        return Searched(behaviors.vectors, behaviors.lengths, codes=codes)
+        return Searched(behaviors.vectors, rows=behaviors.lengths, codes=codes)
 
     def search(self, summary: Searched, candidates: Candidates) -> Found:
         assert summary.codes is not None

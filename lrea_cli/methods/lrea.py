@@ -143,7 +143,7 @@ class LREA(PseudoItemMethod):
         """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; empty histories have zero rows in use."""
         n, E = behaviors.lengths, behaviors.vectors
         values_BRD = (decomp_RL[:, : E.shape[1]] @ E) * history_scale(n)[:, None, None].to(E.dtype)
-        mixed = PseudoItems(keys_BRD, values_BRD, torch.where(n > 0, self.rank, 0))
+        mixed = PseudoItems(keys_BRD, values_BRD, rows=torch.where(n > 0, self.rank, 0))
         return self._keep_short(behaviors, mixed) if self.exact_short else mixed
 
     def _keep_short(self, behaviors: Behaviors, mixed: PseudoItems) -> PseudoItems:

@@ -46,4 +46,4 @@ def pooled(behaviors: Behaviors) -> PseudoItems:
     """keys (B, 1, D) = mean of E, values (B, 1, D) = c(n) times its sum."""
     n = behaviors.lengths
     keys = behaviors.vectors.sum(1, keepdim=True) / n.clamp(min=1)[:, None, None]
-    return PseudoItems(keys, scaled_values(behaviors).sum(1, keepdim=True), n.clamp(max=1))
+    return PseudoItems(keys, scaled_values(behaviors).sum(1, keepdim=True), rows=n.clamp(max=1))

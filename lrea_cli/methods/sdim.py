@@ -12,6 +12,7 @@ from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, require_length
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import SlowSDIM
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
 
 
@@ -27,6 +28,7 @@ class SDIM(LongInterest):
 
     name = "sdim"
     summary_type = Buckets
+    slow_twin = SlowSDIM
     planes: torch.Tensor
 
     def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
@@ -48,7 +50,7 @@ class SDIM(LongInterest):
         bucket_BLG = self._buckets(behaviors.vectors)
         E = behaviors.vectors  # zero where masked: padding adds nothing to any bucket
         sums = [one_hot(bucket_BL, self.size).to(E.dtype).transpose(1, 2) @ E for bucket_BL in bucket_BLG.unbind(-1)]
-        return Buckets(torch.cat(sums, 1), (behaviors.lengths > 0) * (self.groups * self.size))
+        return Buckets(torch.cat(sums, 1), rows=(behaviors.lengths > 0) * (self.groups * self.size))
 
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """One row of each group, whatever L was."""

@@ -26,6 +26,7 @@ class SearchedMethod(LongInterest):
     """
 
     summary_type = Searched
+    row_a_behavior = True
 
     def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from lrea_cli.methods.cost import Work
 from lrea_cli.methods.search import Found, best, newest
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import SlowSIM
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 
@@ -24,6 +25,7 @@ class SIM(SearchedMethod):
     """
 
     name = "sim"
+    slow_twin = SlowSIM
 
     def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
         super().__init__(settings, width, long)
@@ -46,7 +48,7 @@ class SIM(SearchedMethod):
 
     def summarize(self, behaviors: Behaviors) -> Searched:
         """The behaviors as they are."""
-        return Searched(behaviors.vectors, behaviors.lengths, behaviors.category if self.hard else None)
+        return Searched(behaviors.vectors, behaviors.category if self.hard else None, rows=behaviors.lengths)
 
     def search(self, summary: Searched, candidates: Candidates) -> Found:
         there_B1L = summary.mask[:, None]

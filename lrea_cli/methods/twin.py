@@ -13,6 +13,7 @@ from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, best, gather
 from lrea_cli.methods.search_cost import behaviors_cost
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import SlowTWIN
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary
 
 HOUR = 3600
@@ -36,6 +37,8 @@ class TWIN(LongInterest):
 
     name = "twin"
     summary_type = Projected
+    slow_twin = SlowTWIN
+    row_a_behavior = True
 
     def __init__(self, settings: ModelSettings, width: int, long: int, categories: bool) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class TWIN(LongInterest):
         assert behaviors.time is not None
         E, category = behaviors.vectors, None if self.same_category is None else behaviors.category
         keys, values = self.attention.keys(E), self.attention.values(E)
-        return Projected(keys, values, behaviors.lengths, behaviors.time, category)
+        return Projected(keys, values, behaviors.time, category, rows=behaviors.lengths)
 
     def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
         """Scores (B, heads, N, L) of the whole history; K values a head are gathered, nothing else of size K."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from lrea_cli import reference
 from lrea_cli.data.histories import Histories
 from lrea_cli.recipe import Compression
-from lrea_cli.reference_searches import Long, Record, Target
+from lrea_cli.reference import Long, Record, Target
 from lrea_cli.sequence import CandidateIds, RecordField
 from lrea_cli.serving.records import RecordFormat
 from lrea_cli.serving.scorer import Visitor

@@ -1,4 +1,4 @@
-"""One contract for all methods: a new method only adds itself to `METHODS` and its variants to `VARIANTS`."""
+"""One contract for all methods: a new one is held to it as soon as it has a name; its variants go to `VARIANTS`."""
 
 from dataclasses import replace
 
@@ -12,10 +12,9 @@ from lrea_cli import reference, reference_searches
 from lrea_cli.attention import Attention
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import Long, Target
+from lrea_cli.reference import Long, Target
 from lrea_cli.sequence import Behaviors, Candidates
 from lrea_cli.serving.records import RecordFormat
-from lrea_cli.serving.twins import method_twin
 
 B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)
@@ -42,6 +41,8 @@ VARIANTS = [
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
 ]
+VARIED = {settings.method for settings in VARIANTS}
+VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
 NEWEST = [s for s in SEARCHES if s.method == "eta" or (s.method, s.search) == ("sim", "hard")]
 """Those that take the newest of what matches equally well."""
 
@@ -120,7 +121,7 @@ def target_of(asked, b, n):
 def loops(method, settings, seen, asked, served):
     """What the slow twins give: (B, N, D) of the training form, or of the served one."""
     model, found = reference_of(method, settings), np.zeros(asked.vectors.shape)
-    slow = method_twin(model)
+    slow = METHODS[settings.method].slow_twin(model)
     for b in range(len(found)):
         long = long_of(seen, b)
         record = slow.record(long, b)
@@ -146,7 +147,7 @@ def decomposed(model, e_t, E):
 def read_by(method, settings, seen, asked):
     """(B, L) bool: the behaviors that reach any interest: all, or those that a search finds for any candidate."""
     model, read = reference_of(method, settings), torch.zeros_like(seen.mask)
-    slow = method_twin(model)
+    slow = METHODS[settings.method].slow_twin(model)
     for b in range(len(read)):
         long = long_of(seen, b)
         record = slow.record(long, b)
@@ -159,7 +160,7 @@ def read_by(method, settings, seen, asked):
 def places_read(model, target, long, record):
     settings, E = model.settings, long.vectors
     if settings.method in ("sim", "eta"):
-        return reference_searches.search(model, target, record)
+        return METHODS[settings.method].slow_twin(model).search(target, record)
     if settings.method == "twin":
         heads = enumerate(reference_searches.heads(model, D))
         alphas = [(reference_searches.alphas(model, number, target, record), head) for number, head in heads]

@@ -44,7 +44,7 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
     method = make(ModelSettings(method="din"), width, 500)
 
     def attend(vectors, keys, values, linear):
-        summary = PseudoItems(keys, values, torch.full((len(keys),), rows), linear)
+        summary = PseudoItems(keys, values, linear, rows=torch.full((len(keys),), rows))
         method.attend(summary, Candidates(vectors, mask=torch.ones(1), item=torch.ones(1)))
 
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]

@@ -26,7 +26,7 @@ def summary_of(rows: list[int], seed: int = 0) -> PseudoItems:
     most = max(1, *rows)
     used = torch.arange(most) < torch.tensor(rows)[:, None]
     keys, values = (torch.randn(len(rows), most, D, generator=generator) * used[..., None] for _ in range(2))
-    return PseudoItems(keys, values, torch.tensor(rows))
+    return PseudoItems(keys, values, rows=torch.tensor(rows))
 
 
 def write(folder: Path, keys: list[int], rows: list[int]) -> PseudoItems:
@@ -34,7 +34,7 @@ def write(folder: Path, keys: list[int], rows: list[int]) -> PseudoItems:
     with RecordWriter(folder, LAYOUT) as writer:
         middle = len(keys) // 2
         for part in (slice(0, middle), slice(middle, None)):
-            writer.add(keys[part], PseudoItems(summary.keys[part], summary.values[part], summary.rows[part]))
+            writer.add(keys[part], PseudoItems(summary.keys[part], summary.values[part], rows=summary.rows[part]))
     return summary
 
 

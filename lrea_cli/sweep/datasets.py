@@ -13,7 +13,7 @@ from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import read_section
-from lrea_cli.sweep.settings import SEEDS, DatasetPlan, Sweep
+from lrea_cli.sweep.settings import DatasetPlan, Sweep
 from lrea_cli.workspace import MANIFESTS, Artifact, Workspace
 
 
@@ -31,7 +31,7 @@ def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
             raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
         name = next(iter(named), None)
     artifact = main.open("data", name)
-    return replace(sweep, datasets=(DatasetPlan(name=artifact.name, seeds=SEEDS),))
+    return replace(sweep, datasets=(DatasetPlan(artifact.name, compress=sweep.compress),))
 
 
 def check_sources(sweep: Sweep) -> None:

@@ -6,13 +6,16 @@ base = "din"                            # the recipe that all others are compare
 [search]                                # values of [train], side by side: the first of each list, the second, ..
 lr = [0.02, 0.05]
 initial_accumulator = [0.004, 0.025]
+[compress]                              # of din runs, for every dataset that does not say otherwise
+compressors = ["recent", "clusters"]
+ranks = [4, 16]                         # more: recipes = ["din"], seeds = [1], variants = ["values not fitted"]
 [[dataset]]
 name = "drift"
 source = "synthetic"                    # as in `lrea prepare SOURCE`
 options = {preset = "drift"}            # of the source; `prepare = {..}`: those that all sources have
 seeds = [1, 2, 3]
 recipes = ["*"]                         # globs over the recipes' names
-compress = {recipes = ["din"], compressors = ["recent", "clusters"], ranks = [4, 16], variants = ["values not fitted"]}
+compress = {ranks = [64]}               # its own
 [paper.taobao]                          # published numbers for datasets of this source
 table = "Table 2 of .."                 # where they stand
 least_users = 900_000                   # a dataset with fewer users is not the whole log
@@ -41,7 +44,7 @@ from lrea_cli.recipe import (
 )
 from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Published, Sweep, point_recipe
 
-KEYS = ("title", "findings", "base", "search", "dataset", "paper")
+KEYS = ("title", "findings", "base", "search", "compress", "dataset", "paper")
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -75,6 +78,7 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
     paper = content.get("paper", {})
     if not isinstance(paper, Mapping):
         raise UserError(f"{origin}: paper = {paper!r} is no section.", "Write [paper.SOURCE].")
+    compress = _compress(content.get("compress"), f"{origin} [compress]")
     sweep = Sweep(
         name=name,
         title=read_value(content.get("title", name), str, f"{origin} title"),
@@ -82,7 +86,8 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
         recipes=recipes,
         search=_points(content.get("search", {}), f"{origin} [search]"),
         base=base,
-        datasets=tuple(_plan(table, f"{origin} [[dataset]]") for table in tables),
+        datasets=tuple(_plan(table, compress, f"{origin} [[dataset]]") for table in tables),
+        compress=compress,
         paper={source: _published(table, f"{origin} [paper.{source}]") for source, table in paper.items()},
     )
     _check(sweep, origin)
@@ -120,16 +125,19 @@ def _points(section: Any, origin: str) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _plan(table: Any, origin: str) -> DatasetPlan:
+def _plan(table: Any, compress: Compress | None, origin: str) -> DatasetPlan:
     if not isinstance(table, Mapping):
         raise UserError(f"{origin}: {table!r} is no table.", "Write [[dataset]].")
     plan = read_section(DatasetPlan, {k: v for k, v in table.items() if k != "compress"}, origin)
-    compress = table.get("compress")
-    if compress is None:
-        return plan
-    if not isinstance(compress, Mapping):
-        raise UserError(f"{origin}: compress = {compress!r} is no table.", "Write {ranks = [4], compressors = [..]}.")
-    return replace(plan, compress=read_section(Compress, compress, f"{origin} compress"))
+    return replace(plan, compress=_compress(table.get("compress"), f"{origin} compress") or compress)
+
+
+def _compress(table: Any, origin: str) -> Compress | None:
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise UserError(f"{origin} = {table!r} is no table.", "Write {ranks = [4], compressors = [..]}.")
+    return read_section(Compress, table, origin)
 
 
 def _published(table: Any, origin: str) -> Published:
@@ -151,6 +159,8 @@ def _check(sweep: Sweep, origin: str) -> None:
     for name, count in runs.items():
         if count > 1:
             raise UserError(f"{origin}: {count} runs would be named '{name}'.", "Give each dataset its own name.")
+    if sweep.compress is not None:
+        _check_plan(sweep, DatasetPlan(compress=sweep.compress), origin)
     for plan in sweep.datasets:
         _check_plan(sweep, plan, f"{origin} [[dataset]] {plan.name}")
     for name, recipe in sweep.recipes.items():

@@ -84,6 +84,7 @@ class Sweep:
         name: of the folder. findings: what came out, in words. recipes: by name. search: one point at least.
         base: the recipe that all others are compared with; None = none.
         datasets: empty = the one that the recipes name, else the latest.
+        compress: of datasets without their own, and of one that is named on the command line.
         paper: published numbers, by the source of the dataset.
     """
 
@@ -94,6 +95,7 @@ class Sweep:
     search: tuple[Point, ...]
     base: str | None
     datasets: tuple[DatasetPlan, ...]
+    compress: Compress | None = None
     paper: dict[str, Published] = field(default_factory=dict)
 
     def names_of(self, globs: Iterable[str]) -> tuple[str, ...]:

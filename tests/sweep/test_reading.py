@@ -46,6 +46,16 @@ def test_everything_is_read() -> None:
     check_sources(found)
 
 
+def test_compress_is_of_every_dataset_without_its_own(tiny: Workspace) -> None:
+    plans = [SYNTHETIC, {**SYNTHETIC, "name": "b", "compress": {"compressors": ["mean"], "ranks": [1]}}]
+    found = read(compress={"compressors": ["recent"], "ranks": [4]}, dataset=plans)
+    assert [plan.compress for plan in found.datasets] == [
+        Compress(compressors=("recent",), ranks=(4,)),
+        Compress(compressors=("mean",), ranks=(1,)),
+    ]
+    assert with_dataset(found, "synthetic", tiny).datasets == (DatasetPlan("synthetic", compress=found.compress),)
+
+
 def test_published_numbers_are_read_by_source_and_recipe() -> None:
     paper = {"taobao": {"table": "Table 2", "least_users": 9, "auc": {"din": 0.8903, "mean": 1}}}
     assert read(paper=paper).paper == {"taobao": Published("Table 2", 9, {"din": 0.8903, "mean": 1.0})}
@@ -87,6 +97,8 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [0]}}]}, "ranks = "),
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "recipes": ["mean"]}}]}, "'mean' is no din"),
         ({"dataset": [{**SYNTHETIC, "compress": {"ranks": [4], "seeds": [9]}}]}, "'9' is not known"),
+        ({"compress": 4}, r"\[compress\] = 4 is no table"),
+        ({"compress": {"ranks": [4], "recipes": ["mean"]}}, "'mean' is no din"),
         ({"paper": 3}, "paper = 3 is no section"),
         ({"paper": {"taobao": 3}}, r"\[paper\.taobao\]: 3 is no section"),
         ({"paper": {"taobao": {"acu": {}}}}, r"unknown key 'acu' \(did you mean 'auc'\?\)"),
@@ -147,13 +159,15 @@ def test_every_shipped_sweep_loads_and_shrinks(path: Path) -> None:
 def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_of_all() -> None:
     found = load_sweep("table2")
     assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
-    assert (found.datasets, found.base, len(found.search)) == ((), "din", 3)
+    assert ([plan.name for plan in found.datasets], found.base) == (["drift", "exchangeable", "exact-item"], "din")
+    assert len(found.search) == 3
     assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search)
-    own = {"method", "search", "target_attention"}
+    own = {"method", "search", "target_attention", "form"}
+    shared = DataSettings(match_counters=()), TrainSettings(epochs=4, patience=1)
     for name, recipe in found.recipes.items():
         assert name.startswith(recipe.model.method)
         changed = {key for key, value in recipe.to_dict()["model"].items() if value != asdict(ModelSettings())[key]}
-        assert (recipe.data, recipe.train) == (DataSettings(), TrainSettings())
+        assert (recipe.data, recipe.train) == shared
         assert changed <= own
     assert found.recipes["sim"].model.search == "hard"
     assert found.recipes["sim-soft"].model.search == "soft"

@@ -92,7 +92,7 @@ class TrainSettings:
         epochs: at most. patience: epochs without a better validation AUC before training stops.
         batch_size: samples a batch.
         lr: Adagrad's. The paper tuned .01, .005, .001 and names no start of the accumulators; here higher ones were
-            better (docs/results.md).
+            better (docs/results/defaults.md).
         initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
             little, so a small log is not learnt by heart.
         weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).
@@ -187,11 +187,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
-def shipped_recipes() -> Path:
-    """The folder of recipes that come with lrea: inside the installed package, or beside it in a checkout."""
+def shipped(name: str) -> Path:
+    """What comes with lrea, such as `recipes`: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parent
-    installed = package / "recipes"
-    return installed if installed.is_dir() else package.parent / "recipes"
+    installed = package / name
+    return installed if installed.exists() else package.parent / name
+
+
+def shipped_recipes() -> Path:
+    """The folder of recipes that come with lrea."""
+    return shipped("recipes")
 
 
 def _find(name: str) -> Path:

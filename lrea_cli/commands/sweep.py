@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +43,7 @@ def sweep(
 ) -> None:
     """Train and evaluate every recipe of a folder; what is finished is kept, the same command goes on.
 
-    Example: lrea sweep recipes/rank --page docs/results.md
+    Example: lrea sweep recipes/rank --page docs/results/rank.md
     """
     from lrea_cli.sweep.datasets import check_sources, with_dataset
     from lrea_cli.sweep.gather import gather
@@ -113,6 +114,10 @@ def show(console: Console, results: Results) -> None:
         if published is not None:
             console.say(f"paper: {published.table}; it names neither split nor negatives: compare orders, not digits")
         _show_compressed(console, results, dataset.name)
+    totals = Counter[str]()
+    for counts in results.fidelity.values():
+        totals.update(counts)
+    console.say(f"mechanisms of the papers (docs/fidelity.md): {', '.join(f'{n} {s}' for s, n in totals.items())}")
 
 
 def _show_compressed(console: Console, results: Results, dataset: str) -> None:

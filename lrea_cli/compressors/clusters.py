@@ -25,7 +25,7 @@ G = (1 - SLOPE) / 2
 
 @dataclass(frozen=True)
 class Choices:
-    """What clusters are made of; each choice is shown to pay by a row of docs/results.md.
+    """What clusters are made of; each choice is shown to pay by a row of docs/results/rank.md.
 
     Args:
         metric: of k-means: `scorer` = how much the scores react, `plain` = Euclidean.

@@ -14,7 +14,7 @@ from torch import Tensor
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
-from lrea_cli.recipe import Compression, Recipe
+from lrea_cli.recipe import Compression
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.cache import summarize_into
 from lrea_cli.serving.candidates import CandidatePool
@@ -77,7 +77,7 @@ def run_gate(
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
-    wanted = _lengths_needed(run.recipe)
+    wanted = _lengths_needed(run)
     chosen = _choose(visitors, wanted)
     needed = sorted(wanted - {v.length for v in chosen})
     errors: list[tuple[float, str]] = []
@@ -154,16 +154,18 @@ class _Check:
             "full attention": _error(full[0].cpu(), expected.full, 0.0),
             "logit": _error(logit.cpu()[expected.compared], expected.logit, 1.0),
         }
-        for name, twin in expected.record.items():
-            rows = getattr(summary, name)[0, : int(summary.rows[0])]
-            errors[name] = _worst_row(rows.cpu(), twin)
+        for field in self.loops.fields:
+            used = int(summary.rows[0]) if field.rows == "rows" else field.rows
+            rows = getattr(summary, field.name)[0, :used]
+            errors[field.name] = _worst_row(rows.cpu(), expected.record[field.name])
         return errors
 
 
-def _lengths_needed(recipe: Recipe) -> set[int]:
+def _lengths_needed(run: Run) -> set[int]:
     """Empty, one behavior, one long behavior, as many long ones as are found or kept and one more, and full."""
-    short, full, model = recipe.data.short, recipe.data.short + recipe.data.long, recipe.model
-    most = model.k if model.method in ("sim", "eta", "twin") else model.rank
+    data, model = run.recipe.data, run.recipe.model
+    short, full = data.short, data.short + data.long
+    most = model.k if run.model.long.row_a_behavior else model.rank
     return {0, 1, short + 1, min(short + most, full), min(short + most + 1, full), full}
 
 

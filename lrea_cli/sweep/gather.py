@@ -14,6 +14,7 @@ from lrea_cli.evaluation.kept import Form, KeptScores, read_scores
 from lrea_cli.evaluation.statistics import auc_difference
 from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.fidelity import count_statuses
 from lrea_cli.sweep.jobs import EVALUATION, EvaluateJob, TrainJob, read_made, run_manifest
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, best_of, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
@@ -82,6 +83,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         failed={failure.job: failure.message for failure in finished.failures},
         left_out=finished.left_out,
         paper=dict(_paper(sweep, finished.datasets)),
+        fidelity=count_statuses(),
     )
 
 

@@ -167,6 +167,7 @@ class Results:
         command: that made it. date: UTC. machine: cpu, cores, jobs at a time. recipes: as they are in the folder.
         search: the points. failed: message of each job that failed, by its name.
         paper: published numbers, by the name of the dataset; only for datasets that are the paper's.
+        fidelity: how many mechanisms have each status, by the section of docs/fidelity.md.
     """
 
     sweep: str
@@ -186,6 +187,7 @@ class Results:
     failed: dict[str, str]
     left_out: tuple[LeftOut, ...] = ()
     paper: dict[str, Published] = field(default_factory=dict)
+    fidelity: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back."""
@@ -193,8 +195,8 @@ class Results:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Results:
-        """Back from `results.json`, of a version without `left_out` and `paper`, too."""
-        content = {"left_out": (), "paper": {}, **content}
+        """Back from `results.json`, of a version without `left_out`, `paper` or `fidelity`, too."""
+        content = {"left_out": (), "paper": {}, "fidelity": {}, **content}
         kinds = {
             "datasets": Prepared,
             "tried": Tried,

@@ -47,7 +47,7 @@ RESULTS = Results(
     sweep="rank",
     title="does the rank count",
     findings="It does.",
-    command="lrea sweep recipes/rank --page docs/results.md",
+    command="lrea sweep recipes/rank --page docs/results/rank.md",
     date="2026-01-02 03:04 UTC",
     machine={"cpu": "A CPU", "cores": 2, "jobs": 2},
     versions={"lrea": "0.1.0", "torch": "2.6"},
@@ -99,11 +99,11 @@ def lines_of(text: str, *cells: str) -> list[str]:
 
 
 def test_every_number_is_on_the_page() -> None:
-    text = page(RESULTS, "results/rank.json")
+    text = page(RESULTS, "rank/rank.json")
     for words in (
         "# Results: does the rank count",
-        "    lrea sweep recipes/rank --page docs/results.md",
-        "(results/rank.json)",
+        "    lrea sweep recipes/rank --page docs/results/rank.md",
+        "(rank/rank.json)",
         "A CPU, 2 cores; 2 jobs at a time",
         "lrea 0.1.0, torch 2.6",
         "lr 0.05; lr 0.1",
@@ -235,10 +235,10 @@ def test_mean_spread_and_bounds_over_seeds() -> None:
     assert over_seeds([0.5]).sd is None
 
 
-def test_the_committed_page_is_that_of_its_numbers() -> None:
-    """Make it anew with: lrea sweep recipes/rank --page docs/results.md"""
-    committed = DOCS / "results.md"
-    if not committed.is_file():
-        pytest.skip("docs/results.md is not there: make it with lrea sweep recipes/rank --page docs/results.md")
-    results = Results.from_dict(json.loads((DOCS / "results" / "rank.json").read_text(encoding="utf-8")))
-    assert committed.read_text(encoding="utf-8") == page(results, "results/rank.json")
+@pytest.mark.parametrize("committed", sorted((DOCS / "results").glob("*.md")), ids=lambda path: path.stem)
+def test_a_committed_page_is_that_of_its_numbers(committed: Path) -> None:
+    """Make it anew with the command that stands on it."""
+    (numbers,) = (DOCS / "results" / committed.stem).glob("*.json")
+    results = Results.from_dict(json.loads(numbers.read_text(encoding="utf-8")))
+    assert committed.read_text(encoding="utf-8") == page(results, f"{committed.stem}/{numbers.name}")
+    assert committed.stem in (DOCS / "results.md").read_text(encoding="utf-8")

@@ -202,10 +202,10 @@ def test_a_cache_of_few_users_is_compared_whole(lrea_run: Run, tmp_path: Path, m
 
 @pytest.mark.parametrize("method", ["sim", "eta", "twin"])
 def test_searches_are_compared_at_k_and_one_more(make_run, method: str) -> None:
-    recipe = make_run(method=method, k=5, rank=9).recipe
-    assert gate_module._lengths_needed(recipe) == {0, 1, 9, 13, 14, 48}
-    larger = replace(recipe, model=replace(recipe.model, k=64))
-    assert gate_module._lengths_needed(larger) == {0, 1, 9, 48}
+    run = make_run(method=method, k=5, rank=9)
+    assert gate_module._lengths_needed(run) == {0, 1, 9, 13, 14, 48}
+    recipe = replace(run.recipe, model=replace(run.recipe.model, k=64))
+    assert gate_module._lengths_needed(replace(run, recipe=recipe)) == {0, 1, 9, 48}
 
 
 def test_candidates_are_asked_after_all_that_is_known(lrea_run: Run, histories: Histories) -> None:
@@ -269,7 +269,7 @@ def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.
     """Change one row of a compared user's record, its checksum repaired; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
-    compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run.recipe))
+    compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run))
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
     arrays = [a.copy() for a in record.arrays]

@@ -17,6 +17,7 @@ SWEEP_FILE = "sweep.toml"
 MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+SearchName = Literal["hard", "soft"]
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -25,7 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "decomp_columns": ("unit", "free"),
     "short_histories": ("mix", "exact"),
     "penalty": ("mean", "sum"),
-    "search": ("hard", "soft"),
+    "search": get_args(SearchName),
     "target_attention": ("multi-head", "din"),
 }
 

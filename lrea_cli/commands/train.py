@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lrea_cli.commands.options import Dataset, Device, Json, Seed, Threads, start
-from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, TrainSettings, load_recipe
+from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, SearchName, TrainSettings, load_recipe
 
 
 def train(
@@ -18,6 +18,10 @@ def train(
     rank: Annotated[int | None, typer.Option(help=f"Pseudo items of LREA. Default: {ModelSettings.rank}.")] = None,
     lam: Annotated[
         float | None, typer.Option(help=f"Weight of the non-negativity loss, Eq. 11. Default: {ModelSettings.lam}.")
+    ] = None,
+    search: Annotated[
+        SearchName | None,
+        typer.Option(help=f"How SIM searches: by category, or by inner product. Default: {ModelSettings.search}."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help=f"At most. Default: {TrainSettings.epochs}.")] = None,
     batch_size: Annotated[
@@ -46,7 +50,7 @@ def train(
     settings = load_recipe(recipe).with_flags(
         {
             "data": {"dataset": dataset, "short": short, "long": long},
-            "model": {"method": method, "rank": rank, "lam": lam},
+            "model": {"method": method, "rank": rank, "lam": lam, "search": search},
             "train": {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed},
         }
     )

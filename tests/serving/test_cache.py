@@ -12,9 +12,10 @@ import torch
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
+from lrea_cli.recipe import METHOD_NAMES
 from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving.cache import CacheInfo, compress, dense_users, find_cache, open_cache
-from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord
+from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
 from lrea_cli.serving.store import INDEX
 from lrea_cli.serving.twins import reference_model
 from lrea_cli.training.checkpoint import Run, open_run
@@ -114,18 +115,20 @@ def test_a_history_as_long_as_the_rank_is_kept_and_a_longer_one_mixed(make_run, 
     np.testing.assert_allclose(found[1], values, rtol=1e-6, atol=1e-7)
 
 
-def test_what_stands_at_masked_positions_reaches_no_record(make_run) -> None:
-    mask = torch.tensor([[True, True, False, False], [False] * 4])
-    for method in ("lrea", "din", "mean"):
-        model = make_run(method=method).model
-        found = []
-        for garbage in (0, 9):
-            ids = {f.name: torch.where(mask, 5, garbage) for f in model.features.item_fields}
-            found.append(model.long.summarize(model.features.behaviors(HistoryIds(ids, mask, torch.zeros(2, 4)))))
-        for name in ("keys", "values", "rows"):
-            assert torch.equal(getattr(found[0], name), getattr(found[1], name))
-        assert not found[0].keys[1].any()
-        assert not found[0].values[1].any()
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_what_stands_at_masked_positions_reaches_no_record(make_run, method: str) -> None:
+    """Ids and times; the second history is empty."""
+    mask, model = torch.tensor([[True, True, False, False], [False] * 4]), make_run(method=method).model
+    layout, found = RecordFormat(model.long.record, "float32"), []
+    for garbage in (0, 9):
+        ids = {f.name: torch.where(mask, 5, garbage) for f in model.features.item_fields}
+        time = torch.where(mask, 1_600_000_000, garbage)
+        summary = model.long.summarize(model.features.behaviors(HistoryIds(ids, mask, time)))
+        sealed, rows = model.long.seal(summary, torch.float32), summary.rows.tolist()
+        arrays = layout.arrays_of(sealed)
+        found.append([layout.pack(user, rows[user], [a[user] for a in arrays]) for user in range(2)])
+    assert found[0] == found[1]
+    assert rows[1] == 0
 
 
 def test_what_happens_at_as_of_is_not_known_yet(din_run: Run, tmp_path: Path) -> None:

@@ -118,29 +118,30 @@ class MultiHeadAttention(nn.Module):
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Attend where each candidate has keys of its own, the same for all heads.
 
+        A head's query is zero outside its own d_h columns, and of what it mixes only these are kept: h times the
+        products, as products of matrices as they lie in memory, take a third of the time of exact ones by head.
+
         Args:
             queries: (B, N, D). keys, values: (B, N, K, D), projected. mask: (B, N, K) bool.
 
         Returns:
             (B, N, D), zero where nothing is there to attend to.
         """
-        keys_BNKHd, values_BNKHd = (rows.unflatten(-1, (self.heads, -1)) for rows in (keys, values))
-        products_BNKHd = queries.unflatten(-1, (self.heads, -1))[:, :, None] * keys_BNKHd
-        scores_BNHK = products_BNKHd.sum(-1).transpose(2, 3) * self.scale
-        return softmax_mix(scores_BNHK, values_BNKHd.transpose(2, 3), mask[:, :, None]).flatten(2) @ self.W_O
+        own_HD = torch.eye(self.heads, dtype=queries.dtype, device=queries.device).repeat_interleave(
+            queries.shape[-1] // self.heads, 1
+        )
+        scores_BNHK = (queries[:, :, None] * (self.scale * own_HD)) @ keys.transpose(2, 3)
+        mixed_BNHD = softmax_weights(scores_BNHK, mask[:, :, None]) @ values
+        return (mixed_BNHD * own_HD).sum(2) @ self.W_O
 
 
-def softmax_mix(scores: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """sum_k softmax_k(scores) values_k over what is not masked; zero where all is.
+def softmax_weights(scores: Tensor, mask: Tensor) -> Tensor:
+    """(..., K): softmax over what is not masked, zero where masked.
 
     Args:
-        scores: (..., K). values: (..., K, d), zero where masked. mask: (..., K) bool, broadcast.
-
-    Returns:
-        (..., d).
+        scores: (..., K). mask: (..., K) bool, broadcast.
     """
-    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
-    return (weights[..., None, :] @ values)[..., 0, :]
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
 
 
 def scaled_values(behaviors: Behaviors) -> Tensor:

@@ -289,11 +289,6 @@ def _check(recipe: Recipe, origin: str) -> None:
             f"{origin}: m = {model.m} hashes are no whole number of groups of tau = {model.tau}.",
             f"Use m = {model.m // model.tau * model.tau or model.tau}.",
         )
-    if model.method == "eta" and model.m * data.long > 2**23:
-        raise UserError(
-            f"{origin}: m = {model.m} bits over long = {data.long} are more than float32 can rank exactly.",
-            f"Use m = {2**23 // data.long} or less.",
-        )
     if model.method == "lrea" and model.rank > data.long:
         raise UserError(
             f"{origin}: rank = {model.rank} is above long = {data.long}: nothing would be compressed.",

@@ -9,7 +9,7 @@ import torch
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, sign_bits, unpacked
-from lrea_cli.methods.search import Found, best_then_newest
+from lrea_cli.methods.search import Found, best
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.reference_searches import SlowETA
@@ -53,19 +53,19 @@ class ETA(SearchedMethod):
     def search(self, summary: Searched, candidates: Candidates) -> Found:
         assert summary.codes is not None
         equal_BNL = agreements(sign_bits(candidates.vectors, self.planes), unpacked(summary.codes)[..., : self.m])
-        return best_then_newest(equal_BNL, summary.mask[:, None], self.k)
+        return best(equal_BNL, summary.mask[:, None], self.k)
 
     def row_work(self) -> int:
         """2 D m: the code of one behavior."""
         return 2 * self.width * self.m
 
     def search_work(self, n: int, candidates: int) -> Work:
-        """O(N n m), the paper's O(B L m), as `agreements` and `best_then_newest` do it.
+        """O(N n m), the paper's O(B L m), as `agreements` does it.
 
         products     2 N D m  +  2 N n m
                      e_t H       equal - different bits
-        elementwise  2 m (N + n)     +  2 N n
-                     bits as +1, -1     of equal ones the newest
+        elementwise  2 m (N + n)
+                     bits as +1, -1
         """
         N, m = candidates, self.m
-        return Work(0, N * self.row_work() + 2 * N * n * m, 2 * m * (N + n) + 2 * N * n)
+        return Work(0, N * self.row_work() + 2 * N * n * m, 2 * m * (N + n))

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize, one_hot
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, require_length
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
+from lrea_cli.methods.search import gather
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.reference_searches import SlowSDIM
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
@@ -61,9 +62,7 @@ class SDIM(LongInterest):
             return torch.zeros_like(candidates.vectors)
         directions_BRD = normalize(sums_BRD, dim=-1)
         first_G = torch.arange(self.groups, device=sums_BRD.device) * self.size
-        row_BNG = self._buckets(candidates.vectors) + first_G
-        index = row_BNG.flatten(1)[..., None].expand(-1, -1, self.width)
-        return directions_BRD.gather(1, index).unflatten(1, row_BNG.shape[1:]).mean(2)
+        return gather(directions_BRD, self._buckets(candidates.vectors) + first_G).mean(2)
 
     def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
         """Offline O(n m D), a request O(N m D) whatever n is: one row a group and candidate. R = G 2^tau rows.

@@ -1,8 +1,8 @@
 """What methods cost that search a record of one row a behavior, and attend to the K = min(k, n) that were found.
 
 Counted as in `cost`. Searching itself is not: comparing, sorting, copying, bits and whole numbers are no FLOPs. The
-product of an inner-product or Hamming search is, and so is a mask that multiplies what was gathered. A softmax is a
-difference, a sum and a quotient for each score; exp, roots and the largest score are left out.
+product of an inner-product or Hamming search is, and so is a mask that multiplies weights. A softmax is
+a difference, a sum and a quotient for each score; exp, roots and the largest score are left out.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def as_ids(record: tuple[RecordField, ...], item_fields: int) -> tuple[RecordFie
 def multi_head_work(n: int, found: int, width: int, heads: int, candidates: int) -> Work:
     """`MultiHeadAttention` over the K behaviors that each candidate found, of n that are projected at the request.
 
-        products     4 n D^2     +  2 N D^2  +  2 N K D       +  2 N D^2
-                     E W_K, W_V     e W_Q       weights (E W_V)  W_O
-        elementwise  2 N K D  +  2 N K D  +  N K h       +  3 N K h
-                     gather      q . k       1 / sqrt(d_h)  softmax
+        products     4 n D^2     +  2 N D^2  +  2 N h K D  +  2 N h K D  +  2 N D^2
+                     E W_K, W_V     e W_Q       scores        mix           W_O
+        elementwise  N h D       +  3 N h K  +  N h K  +  2 N h D
+                     queries, 1 / sqrt(d_h)  softmax, mask    heads of the mix
 
     Args:
         n: behaviors. found: K. width: D. heads: h. candidates: N.
     """
-    K, D, N = found, width, candidates
-    return Work(0, 4 * n * D * D + 4 * N * D * D + 2 * N * K * D, 4 * N * K * D + 4 * N * K * heads)
+    K, D, N, h = found, width, candidates, heads
+    return Work(0, 4 * n * D * D + 4 * N * D * D + 4 * N * h * K * D, 3 * N * h * D + 4 * N * h * K)
 
 
 def din_work(found: int, width: int, hidden: int, candidates: int) -> Work:
@@ -68,8 +68,8 @@ def din_work(found: int, width: int, hidden: int, candidates: int) -> Work:
 
         products     N (2 K D^2 + 2 D^2 + 2 D^2  +  2 D H  +  2 K (D + 1) H  +  2 K H  +  2 K D)
                         linear half      its map     e W1      keys M            |.| w_o   scores V
-        elementwise  N (K D + 4 D^2 + 3 D  +  2 D H + H  +  K H  +  D)  +  2 N K D
-                        linear half           M             |.|     both halves   gather, c(k')
+        elementwise  N (K D + 4 D^2 + 3 D  +  2 D H + H  +  K H  +  D)  +  N K D + N K
+                        linear half           M             |.|     both halves   c(k')
 
     Args:
         found: K. width: D. hidden: H. candidates: N.
@@ -77,5 +77,5 @@ def din_work(found: int, width: int, hidden: int, candidates: int) -> Work:
     K, D, H, N = found, width, hidden, candidates
     half = linear_half_work(K, D)
     products = half.products + 2 * D * D + 2 * D * H + 2 * K * (D + 1) * H + 2 * K * H + 2 * K * D
-    elementwise = half.elementwise + 2 * D * H + H + K * H + D + 2 * K * D
+    elementwise = half.elementwise + 2 * D * H + H + K * H + D + K * D + K
     return Work(0, N * products, N * elementwise)

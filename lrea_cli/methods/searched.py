@@ -44,12 +44,12 @@ class SearchedMethod(LongInterest):
         found = self.search(summary, candidates)
         vectors = summary.vectors.to(candidates.vectors.dtype)
         if isinstance(self.attention, Attention):
-            keys_BNKD = gather(vectors, found)
-            scale_BN = history_scale(found.mask.sum(-1)).to(keys_BNKD.dtype)
-            return self.attention.selected(candidates.vectors, keys_BNKD, keys_BNKD * scale_BN[..., None, None])
+            keys_BNKD = gather(vectors, found.index)
+            scale_BNK = history_scale(found.mask.sum(-1)).to(vectors.dtype)[..., None] * found.mask
+            return self.attention.selected(candidates.vectors, keys_BNKD, keys_BNKD * scale_BNK[..., None])
         attention = self.attention
-        keys_BNKD = gather(attention.keys(vectors), found)
-        values_BNKD = gather(attention.values(vectors), found)
+        keys_BNKD = gather(attention.keys(vectors), found.index)
+        values_BNKD = gather(attention.values(vectors), found.index)
         return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, found.mask)
 
     @abstractmethod

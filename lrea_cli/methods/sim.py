@@ -56,8 +56,8 @@ class SIM(SearchedMethod):
             assert summary.category is not None
             assert candidates.category is not None
             return newest((candidates.category[..., None] == summary.category[:, None]) & there_B1L, self.k)
-        vectors_BLD = summary.vectors.detach().to(candidates.vectors.dtype)
-        return best(candidates.vectors.detach() @ vectors_BLD.transpose(1, 2), there_B1L, self.k)
+        vectors_BLD = summary.vectors.to(candidates.vectors.dtype)
+        return best(candidates.vectors @ vectors_BLD.transpose(1, 2), there_B1L, self.k)
 
     def row_work(self) -> int:
         """0: a behavior is copied."""

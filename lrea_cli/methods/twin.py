@@ -7,10 +7,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from lrea_cli.attention import MultiHeadAttention, softmax_mix
+from lrea_cli.attention import MultiHeadAttention, softmax_weights
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
-from lrea_cli.methods.search import Found, best, gather
+from lrea_cli.methods.search import best, gather
 from lrea_cli.methods.search_cost import behaviors_cost
 from lrea_cli.recipe import ModelSettings
 from lrea_cli.reference_searches import SlowTWIN
@@ -76,9 +76,9 @@ class TWIN(LongInterest):
         keys_BHLd, values_BHLd = (attention.by_head(rows.to(dtype)) for rows in (summary.keys, summary.values))
         scores_BHNL = queries_BHNd @ keys_BHLd.transpose(2, 3) * attention.scale + self._bias(summary, candidates)
         found = best(scores_BHNL, summary.mask[:, None, None], self.k)
-        per_head = Found(found.index.flatten(0, 1), found.mask.flatten(0, 1))
-        values_BHNKd = gather(values_BHLd.flatten(0, 1), per_head).unflatten(0, found.index.shape[:2])
-        mixed_BHNd = softmax_mix(scores_BHNL.gather(3, found.index), values_BHNKd, found.mask)
+        values_BHNKd = gather(values_BHLd.flatten(0, 1), found.index.flatten(0, 1)).unflatten(0, found.index.shape[:2])
+        weights_BHNK = softmax_weights(scores_BHNL.gather(3, found.index), found.mask)
+        mixed_BHNd = (weights_BHNK[..., None, :] @ values_BHNKd)[..., 0, :]
         return mixed_BHNd.transpose(1, 2).flatten(2) @ attention.W_O
 
     def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
@@ -86,14 +86,14 @@ class TWIN(LongInterest):
 
         products     2 N D^2  +  2 N n D  +  2 N K D  +  2 N D^2
                      e_t W_Q     q . k       mix         W_O
-        elementwise  h n          +  2 N n h           +  N K D  +  3 N K h
-                     age + place     scale, add the bias  gather    softmax
+        elementwise  h n          +  2 N n h           +  4 N K h
+                     age + place     scale, add the bias  softmax, mask
         and with categories 2 N n h: their term of the bias, and its addition
         """
         K, D, N, h = min(self.k, n), self.width, candidates, self.heads
         steps = 2 if self.same_category is None else 4
         products = 4 * N * D * D + 2 * N * n * D + 2 * N * K * D
-        request = Work(0, products, h * n + steps * N * n * h + N * K * D + 3 * N * K * h)
+        request = Work(0, products, h * n + steps * N * n * h + 4 * N * K * h)
         return behaviors_cost(self.record, n, self.long, 4 * D * D, request, dtype_bytes)
 
     def _bias(self, summary: Projected, candidates: Candidates) -> Tensor:

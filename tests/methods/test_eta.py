@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from lrea_cli import reference_searches
 from lrea_cli.methods.eta import ETA
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference_searches import simhash
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.test_contract import D, L, all_the_same, behaviors, build, candidates
 
@@ -26,17 +28,17 @@ def test_equal_distances_at_the_last_place_go_to_the_newest():
     seen = all_the_same(behaviors((L,)))
     vectors = seen.vectors.clone()
     vectors[0, [1, 6]] = 2 * asked.vectors[0, 0]
-    assert found_by(method, replace(seen, vectors=vectors), asked) == [[1, 6, 0]]
-    assert found_by(build(replace(SETTINGS, k=5)), replace(seen, vectors=vectors), asked) == [[1, 6, 0, 2, 3]]
+    assert found_by(method, replace(seen, vectors=vectors), asked) == [[0, 1, 6]]
+    assert found_by(build(replace(SETTINGS, k=5)), replace(seen, vectors=vectors), asked) == [[0, 1, 2, 3, 6]]
 
 
 def test_the_codes_of_the_record_are_searched():
     """Flipping all bits turns the nearest into the farthest."""
     method, seen, asked = build(replace(SETTINGS, m=16)), behaviors((L,)), candidates(1, requests=1)
-    everything = build(replace(SETTINGS, m=16, k=L))
-    (nearest,), (all_of_them,) = found_by(method, seen, asked), found_by(everything, seen, asked)
-    (farthest,) = found_by(method, seen, asked, codes=lambda codes: ~codes)
-    assert nearest == all_of_them[:3]
+    (nearest,), (farthest,) = found_by(method, seen, asked), found_by(method, seen, asked, codes=lambda codes: ~codes)
+    planes = method.planes.double().numpy()
+    own, *codes = (simhash(e.double().numpy(), planes) for e in (asked.vectors[0, 0], *seen.vectors[0]))
+    assert nearest == sorted(reference_searches.nearest(own, codes, 3))
     assert not set(farthest) & set(nearest)
 
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.methods.search import Found, best, best_then_newest, gather, newest
+from lrea_cli.methods import search
+from lrea_cli.methods.search import best, gather, newest
 
 lists = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=1, max_size=12)
 
@@ -21,21 +22,38 @@ def test_the_newest_that_are_allowed(pairs, k):
     assert places_of(newest(allowed, k)) == [place for place, (_, there) in enumerate(pairs) if there][:k]
 
 
-@given(pairs=lists, k=st.integers(1, 14))
-def test_the_highest_whole_scores_and_of_equal_ones_the_newest(pairs, k):
-    scores = torch.tensor([float(score) for score, _ in pairs])
-    found = best_then_newest(scores, torch.tensor([there for _, there in pairs]), k)
-    there = [place for place, (_, there) in enumerate(pairs) if there]
-    assert places_of(found) == sorted(there, key=lambda place: (-pairs[place][0], place))[:k]
+rows_of_pairs = st.integers(1, 12).flatmap(
+    lambda length: st.lists(
+        st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=length, max_size=length), min_size=1, max_size=4
+    )
+)
 
 
-@given(pairs=lists, k=st.integers(1, 14))
-def test_the_highest_scores(pairs, k):
-    scores = torch.tensor([score - place / 100 for place, (score, _) in enumerate(pairs)])  # no two are equal
-    found = best(scores, torch.tensor([there for _, there in pairs]), k)
-    there = [place for place, (_, there) in enumerate(pairs) if there]
-    assert places_of(found) == sorted(there, key=lambda place: -float(scores[place]))[:k]
-    assert found.index.shape == (min(k, len(pairs)),)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(rows=rows_of_pairs, k=st.integers(1, 14))
+def test_the_highest_scores_and_of_equal_ones_the_newest(dtype, rows, k):
+    """Rows with fewer than k to choose from beside rows with many equal scores; newest first."""
+    scores = torch.tensor([[float(score) for score, _ in pairs] for pairs in rows], dtype=dtype)
+    allowed = torch.tensor([[there for _, there in pairs] for pairs in rows])
+    found = best(scores, allowed, k)
+    assert found.index.shape == found.mask.shape == (len(rows), min(k, len(rows[0])))
+    for pairs, index, mask in zip(rows, found.index, found.mask, strict=True):
+        there = [place for place, (_, there) in enumerate(pairs) if there]
+        expected = sorted(sorted(there, key=lambda place: (-pairs[place][0], place))[:k])
+        assert index[mask].tolist() == expected
+        assert mask.tolist() == [place < len(expected) for place in range(len(mask))]
+
+
+def test_a_search_beside_a_gpu_chooses_the_same(monkeypatch):
+    """The way of a GPU, on a CPU: torch's own top-k and nonzero in place of numpy's."""
+    scores = torch.randint(-5, 5, (3, 7, 40), generator=torch.Generator().manual_seed(0)).float()
+    allowed = torch.rand(3, 1, 40, generator=torch.Generator().manual_seed(1)) < 0.5
+    expected = best(scores, allowed, 9)
+    monkeypatch.setattr(search, "_kth_largest", lambda scores, k: scores.topk(k, -1).values[..., -1:])
+    monkeypatch.setattr(search, "_flat_places", lambda chosen: chosen.flatten().nonzero()[:, 0])
+    found = best(scores, allowed, 9)
+    assert torch.equal(found.index, expected.index)
+    assert torch.equal(found.mask, expected.mask)
 
 
 def test_padding_with_a_score_of_0_loses_to_every_real_score():
@@ -44,21 +62,14 @@ def test_padding_with_a_score_of_0_loses_to_every_real_score():
         assert places_of(best(scores, there, k)) == [0, 1][:k]
 
 
-@pytest.mark.parametrize(("bits", "length"), [(2048, 4096), (512, 16384), (48, 100_000)])
-def test_float32_tells_all_scores_and_places_apart_up_to_the_stated_size(bits, length):
-    """m agreements of m bits, or none: the largest scores that there are."""
-    generator = torch.Generator().manual_seed(0)
-    scores = bits * (1.0 - 2.0 * torch.randint(0, 2, (length,), generator=generator))
-    expected = sorted(range(length), key=lambda place: (-float(scores[place]), place))
-    assert bits * length <= 2**23
-    assert places_of(best_then_newest(scores, torch.ones(length, dtype=torch.bool), length)) == expected
+def test_scores_that_are_no_numbers_find_nothing():
+    found = best(torch.full((2, 9), float("nan")), torch.ones(2, 9, dtype=torch.bool), 3)
+    assert not found.mask.any()
 
 
-def test_rows_are_gathered_from_their_own_history_and_zero_where_none_was_found():
+def test_rows_are_gathered_from_their_own_history():
     rows = torch.arange(24.0).view(2, 4, 3) + 1
     index = torch.tensor([[[3, 0], [1, 1]], [[2, 2], [0, 3]]])
-    mask = torch.tensor([[[True, True], [True, False]], [[True, True], [False, True]]])
-    found = gather(rows, Found(index, mask))
+    found = gather(rows, index)
     for b, n, k in torch.cartesian_prod(*[torch.arange(2)] * 3).tolist():
-        expected = rows[b, index[b, n, k]] if mask[b, n, k] else torch.zeros(3)
-        assert torch.equal(found[b, n, k], expected)
+        assert torch.equal(found[b, n, k], rows[b, index[b, n, k]])

@@ -163,7 +163,7 @@ def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_
     assert len(found.search) == 3
     assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search)
     own = {"method", "search", "target_attention", "form"}
-    shared = DataSettings(match_counters=()), TrainSettings(epochs=4, patience=1)
+    shared = DataSettings(match_counters=()), TrainSettings(epochs=4, patience=0)
     for name, recipe in found.recipes.items():
         assert name.startswith(recipe.model.method)
         changed = {key for key, value in recipe.to_dict()["model"].items() if value != asdict(ModelSettings())[key]}

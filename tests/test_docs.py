@@ -5,6 +5,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from lrea_cli.cli import app
+from lrea_cli.recipe import SWEEP_FILE, shipped_recipes
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -33,3 +36,9 @@ def test_every_local_link_leads_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_help_of_sweep_names_every_folder_that_comes_with_lrea():
+    shown = CliRunner().invoke(app, ["sweep", "--help"], env={"COLUMNS": "200"}).output
+    for settings in shipped_recipes().glob(f"*/{SWEEP_FILE}"):
+        assert settings.parent.name in shown

@@ -31,7 +31,7 @@ class Interrupted(LreaError):
 def sweep(
     folder: Annotated[
         str,
-        typer.Argument(help="A folder of recipes, or one that comes with lrea: table2, table3, rank, real, defaults."),
+        typer.Argument(help="A folder of recipes, or one of lrea: table2, table3, rank, real, defaults."),
     ],
     dataset: Annotated[
         str | None, typer.Option(help="A prepared dataset, in place of those that the folder's sweep.toml names.")

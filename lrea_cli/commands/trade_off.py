@@ -57,7 +57,7 @@ def trade_off(
         "machine": dict(machine),
         "candidates": candidates,
         "rows": [line.to_dict() for line in lines],
-        "picture": str(picture) if drawn else None,
+        "picture": picture.name if drawn else None,
         "without_run": missing,
     }
     file = stem.with_name(f"{stem.name}.json")

@@ -118,7 +118,7 @@ def test_the_picture_lies_beside_the_numbers(first: tuple[Path, Done]) -> None:
     (numbers,), (picture,) = written(home, ".json"), written(home, ".png")
     assert picture.stem == numbers.stem
     assert picture.stem.endswith("-synthetic")
-    assert done.json["picture"] == str(picture)
+    assert done.json["picture"] == picture.name
     content = picture.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     assert 20_000 < len(content) < 300_000

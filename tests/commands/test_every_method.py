@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.recipe import METHOD_NAMES
-from tests.commands.test_chain import KUAIRAND, SMALL, check_bench, lrea, result
+from tests.commands.test_chain import KUAIRAND, check_bench, lrea, result
 from tests.fixtures.taobao_raw import write_taobao
 
 TABLE = "table --user-column user_id --item-column video_id --time-column time_ms --time-unit ms"
@@ -51,7 +51,8 @@ def test_a_method_is_trained_compressed_timed_and_evaluated(prepared, monkeypatc
     root, dataset = prepared
     monkeypatch.setenv("LREA_HOME", str(root / "home"))
     monkeypatch.chdir(root)
-    settings = ["--method", method, "--dataset", dataset, "--run", method, "--rank", 16, "--short", 10, *SMALL]
+    lengths = ["--rank", 16, "--short", 10, "--long", 40]
+    settings = ["--method", method, "--dataset", dataset, "--run", method, *lengths, "--epochs", 1, "--batch-size", 512]
     if method == "sim" and dataset == "kuairand":
         refused = lrea(capsys, "train", *settings, code=2).err
         assert "these histories have none" in refused

@@ -27,7 +27,7 @@ GOLDEN = {
     "eta": [0.696197, 0.65166, 0.591133],
     "eta-din": [0.700925, 0.649822, 0.6021],
     "sdim": [0.797065, 0.70333, 0.650079],
-    "twin": [0.735883, 0.665261, 0.622684],
+    "twin": [0.745772, 0.696405, 0.635033],
 }
 
 
@@ -65,6 +65,8 @@ def test_golden_losses(tiny, name):
         "soft": {"search": "soft"},
         "din": {"target_attention": "din"},
     }[variant]
+    if method == "twin":  # with fewer, rounding decides between two clicks on one item, whose scores are equal
+        options = {"k": 40}
     found = losses(tiny, recipe_of(method, **options))
     assert found == pytest.approx(GOLDEN[name], rel=2e-4), found
 

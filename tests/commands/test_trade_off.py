@@ -7,9 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +20,7 @@ from lrea_cli.serving import gate as gate_module
 from lrea_cli.serving import trade_off as trade_off_module
 from lrea_cli.serving.gate import GateResult
 from lrea_cli.workspace import Workspace
+from tests.commands.test_compare import Done
 
 NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]
 OPTIONS = ("--candidates", "5", "--seconds", "0.1", "--threads", "1")
@@ -30,20 +29,6 @@ KEYS = {
     *("interest_p50_ms", "interest_p50_ci_ms", "interest_p99_ms", "bytes_per_user", "compress_ms_per_user"),
     *("rows_changed", "flops_changed", "gate"),
 }
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command line left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.out.count("\n") == 1
-        return json.loads(self.out)
 
 
 def lrea(home: Path, *arguments: str) -> Done:

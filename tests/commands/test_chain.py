@@ -82,6 +82,7 @@ def test_one_good_row_more_is_one_event_more(home, capsys):
     assert result(capsys, "prepare", "taobao")["events_kept"] == raw.kept + 1
 
 
+@pytest.mark.slow
 def test_serve_bench_makes_a_cache_and_says_so(home, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 60)
     lrea(capsys, "train", "--rank", 4, "--long", 20, "--short", 5, *SMALL)
@@ -105,6 +106,7 @@ def chain_on_exposures(capsys, raw, method="lrea"):
     return prepared, evaluated
 
 
+@pytest.mark.slow
 def test_the_chain_on_exposures_with_real_labels(home, capsys):
     raw = home.parent / "exposures.tsv"
     rows = write_exposures(raw)

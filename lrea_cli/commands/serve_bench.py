@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
-from lrea_cli.commands.trade_off import trade_off
+from lrea_cli.commands.trade_off import machine_line, trade_off
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def bench_run(
 def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
     from lrea_cli.serving.percentiles import shortfalls
 
-    console, machine, gate = session.console, content["machine"], found.gate
-    console.say(f"machine: {machine['cpu']}, {machine['threads']} threads, {machine['device']}")
+    console, gate = session.console, found.gate
+    console.say(f"machine: {machine_line(content['machine'])}")
     console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
     if gate.skipped:
         console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")

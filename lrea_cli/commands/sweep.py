@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,10 +116,8 @@ def show(console: Console, results: Results) -> None:
         if published is not None:
             console.say(f"paper: {published.table}; it names neither split nor negatives: compare orders, not digits")
         _show_compressed(console, results, dataset.name)
-    totals = Counter[str]()
-    for counts in results.fidelity.values():
-        totals.update(counts)
-    console.say(f"mechanisms of the papers (docs/fidelity.md): {', '.join(f'{n} {s}' for s, n in totals.items())}")
+    counts = ", ".join(f"{count} {status}" for status, count in results.statuses.items())
+    console.say(f"mechanisms of the papers (docs/fidelity.md): {counts}")
 
 
 def _show_compressed(console: Console, results: Results, dataset: str) -> None:

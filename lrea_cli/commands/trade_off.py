@@ -103,7 +103,7 @@ def _draw(path: Path, lines: Sequence[Line], dataset: str, candidates: int, mach
         size = None if c.route == "full" else c.cache.bytes_per_user
         marks.append(Mark(c.name, kind, p50.value, line.auc.value, line.auc.ci, size))
     if marks:
-        draw(path, marks, f"{dataset}, {candidates:,} candidates a request", _machine(machine))
+        draw(path, marks, f"{dataset}, {candidates:,} candidates a request", machine_line(machine))
     return bool(marks)
 
 
@@ -111,7 +111,7 @@ def _show(session: Session, lines: Sequence[Line], content: Mapping[str, Any]) -
     from lrea_cli.serving.percentiles import shortfalls
 
     console = session.console
-    console.say(f"machine: {_machine(content['machine'])}")
+    console.say(f"machine: {machine_line(content['machine'])}")
     for line in lines:
         gate = line.gate
         if not isinstance(gate, GateFailed) and gate.skipped:
@@ -161,7 +161,8 @@ def _percentile(stage: Row | None, percent: float) -> Percentile | None:
     return next((p for p in stage.percentiles if p.percent == percent), None) if stage else None
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """What times were taken on."""
     return f"{machine['cpu']}, {machine['threads']} threads, {machine['device']}"
 
 

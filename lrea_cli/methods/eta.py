@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 
-from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, sign_bits, unpacked
 from lrea_cli.methods.search import Found, best
@@ -35,10 +32,6 @@ class ETA(SearchedMethod):
         super().__init__(settings, width, long)
         self.m = settings.m
         self.register_buffer("planes", random_planes(width, settings.m))
-
-    @classmethod
-    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
-        return cls(settings, shape.width, shape.long)
 
     @property
     def record(self) -> tuple[RecordField, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
 from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
-from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, gather
 from lrea_cli.methods.search_cost import behaviors_cost, din_work, multi_head_work
@@ -33,6 +34,10 @@ class SearchedMethod(LongInterest):
         self.width, self.long, self.k, self.heads = width, long, settings.k, settings.heads
         self.is_din = settings.target_attention == "din"
         self.attention = Attention(width) if self.is_din else MultiHeadAttention(width, settings.heads)
+
+    @classmethod
+    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
+        return cls(settings, shape.width, shape.long)
 
     @abstractmethod
     def search(self, summary: Searched, candidates: Candidates) -> Found:

@@ -39,7 +39,7 @@ class SIM(SearchedMethod):
                 "sim searches by category (search = 'hard'), and these histories have none.",
                 'Search by inner product: search = "soft" in the recipe, or --search soft.',
             )
-        return cls(settings, shape.width, shape.long)
+        return super().build(settings, shape)
 
     @property
     def record(self) -> tuple[RecordField, ...]:

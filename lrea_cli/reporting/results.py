@@ -94,11 +94,9 @@ def _fidelity(results: Results) -> str:
     """How many mechanisms of each paper are as it has them."""
     if not results.fidelity:
         return ""
-    columns = ["mechanisms", *next(iter(results.fidelity.values()))]
-    rows = [[section, *map(str, counts.values())] for section, counts in results.fidelity.items()]
-    total = [sum(counts) for counts in zip(*(c.values() for c in results.fidelity.values()), strict=True)]
-    rows.append(["all", *map(str, total)])
-    return f"\n\n{_FIDELITY}:\n\n{table(columns, rows)}"
+    sections = {**results.fidelity, "all": results.statuses}
+    rows = [[section, *map(str, counts.values())] for section, counts in sections.items()]
+    return f"\n\n{_FIDELITY}:\n\n{table(['mechanisms', *results.statuses], rows)}"
 
 
 _FIDELITY = (

@@ -15,7 +15,7 @@ source = "synthetic"                    # as in `lrea prepare SOURCE`
 options = {preset = "drift"}            # of the source; `prepare = {..}`: those that all sources have
 seeds = [1, 2, 3]
 recipes = ["*"]                         # globs over the recipes' names
-compress = {ranks = [64]}               # its own
+compress = {compressors = ["mean"], ranks = [1]}     # its own
 [paper.taobao]                          # published numbers for datasets of this source
 table = "Table 2 of .."                 # where they stand
 least_users = 900_000                   # a dataset with fewer users is not the whole log

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -189,6 +190,14 @@ class Results:
     paper: dict[str, Published] = field(default_factory=dict)
     fidelity: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def statuses(self) -> Counter[str]:
+        """How many mechanisms have each status, of all papers together."""
+        totals = Counter[str]()
+        for counts in self.fidelity.values():
+            totals.update(counts)
+        return totals
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back."""
         return json.loads(json.dumps(asdict(self), allow_nan=False))
@@ -196,7 +205,7 @@ class Results:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Results:
         """Back from `results.json`, of a version without `left_out`, `paper` or `fidelity`, too."""
-        content = {"left_out": (), "paper": {}, "fidelity": {}, **content}
+        content = {"left_out": (), "paper": {}, **content}
         kinds = {
             "datasets": Prepared,
             "tried": Tried,

@@ -32,7 +32,10 @@ def _shared(
         int, typer.Option(help="Drawn for each positive.")
     ] = PrepareOptions.negatives_per_positive,
     train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = PrepareOptions.train_days,
-    memory: Annotated[str, typer.Option(help="DuckDB's memory limit; the rest goes to disk.")] = PrepareOptions.memory,
+    max_rejected: Annotated[
+        str, typer.Option(help="Stop when more rows have a wrong form; up to 100 never stop it, but for 0%.")
+    ] = PrepareOptions.max_rejected,
+    memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def prepare_source(
     """Make a dataset, saying each step, and show its table."""
     from lrea_cli.data.prepare import prepare
 
-    found = prepare(source, files, name, workspace, options, lambda step: console.say(f"{step} ..."))
+    found = prepare(source, files, name, workspace, options, console)
     rows = [
         ["events read", found["events_read"]],
         *([f"rejected: {reason}", count] for reason, count in found["rejected"].items()),

@@ -1,4 +1,4 @@
-"""Splits by time, the same instants for every user: test is the last local day, valid the day before."""
+"""Splits by time, the same instants for every user: which local days are train, valid and test."""
 
 from __future__ import annotations
 
@@ -6,23 +6,37 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lrea_cli.data.layout import Split
+from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
     import duckdb
 
+VALID_SHARE, TEST_SHARE = 0.1, 0.1
+"""Of the targets, where days are cut by shares or users are drawn."""
+
 
 @dataclass(frozen=True)
 class Calendar:
-    """Local days, numbered since 1970-01-01; a day begins at midnight of `utc_offset_hours`."""
+    """Local days, numbered since 1970-01-01; a day begins at midnight of `utc_offset_hours`.
+
+    Args:
+        train_day, valid_day, test_day: the first of each split. last_day: the last of all.
+        end: the second after the last event.
+        by_user: a user is in one split with all targets, whatever the day; valid_day and test_day are past the end.
+    """
 
     train_day: int
     valid_day: int
     test_day: int
+    last_day: int
     end: int
     utc_offset_hours: int
+    by_user: bool = False
 
     def starts_at(self, day: int) -> int:
         """The first second of a local day (epoch seconds)."""
@@ -45,15 +59,22 @@ class Calendar:
     @property
     def days(self) -> dict[Split, tuple[int, int]]:
         """First and last local day of each split."""
+        if self.by_user:
+            whole = (self.train_day, self.last_day)
+            return {"train": whole, "valid": whole, "test": whole}
         return {
             "train": (self.train_day, self.valid_day - 1),
-            "valid": (self.valid_day, self.valid_day),
-            "test": (self.test_day, self.test_day),
+            "valid": (self.valid_day, self.test_day - 1),
+            "test": (self.test_day, self.last_day),
         }
 
     def day_sql(self, time: str = "time") -> str:
         """SQL for the local day of a column of epoch seconds, also before 1970."""
         return f"CAST(floor(({time} + {self.utc_offset_hours * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
+
+    def within_sql(self, time: str = "time") -> str:
+        """SQL: the instant is in one of the splits' days."""
+        return f"{time} >= {self.starts_at(self.train_day)} AND {time} < {self.starts_at(self.last_day + 1)}"
 
 
 def day_name(day: int) -> str:
@@ -61,26 +82,60 @@ def day_name(day: int) -> str:
     return str(date(1970, 1, 1) + timedelta(days=day))
 
 
-def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, train_days: int) -> Calendar:
-    """Read first and last time of `raw_events` and lay out the splits.
+def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: PrepareOptions) -> Calendar:
+    """Read the times of `raw_events` and lay out the splits.
 
-    `real` labels: all days before valid are train. `sampled`: the `train_days` days before valid.
+    Real labels: the last day is test, the one before valid, all before train; sampled ones: as `Sampling.splits` says.
 
     Raises:
         UserError: the log spans too few days.
     """
     first, last = db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
-    first_day, last_seen = ((t + extract.utc_offset_hours * 3600) // SECONDS_PER_DAY for t in (first, last))
-    test_day = last_seen if extract.last_day is None else extract.last_day
-    real = extract.labels == "real"
-    train_day = min(first_day, test_day - 2) if real else test_day - 1 - train_days
+    offset = extract.utc_offset_hours
+    first_day, last_seen = ((t + offset * 3600) // SECONDS_PER_DAY for t in (first, last))
+    last_day = last_seen if extract.last_day is None else extract.last_day
+    if extract.sampling is not None and extract.sampling.splits == "users":
+        past = last_day + 1
+        return Calendar(first_day, past, past, last_day, last + 1, offset, by_user=True)
+    if extract.sampling is not None and extract.sampling.splits == "shares":
+        valid_day, test_day = _cut_by_shares(db, offset, options.min_history)
+        return Calendar(first_day, valid_day, test_day, last_day, last + 1, offset)
+    train_days = None if extract.sampling is None else options.train_days
+    train_day = min(first_day, last_day - 2) if train_days is None else last_day - 1 - train_days
     if train_day < first_day:
-        days = test_day - first_day + 1
-        needed = 3 if real else train_days + 2
-        split = "1 or more" if real else str(train_days)
-        span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
+        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days)
+    return Calendar(train_day, last_day - 1, last_day, last_day, last + 1, offset)
+
+
+def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int) -> tuple[int, int]:
+    """First day of valid and of test, so that the targets (each user's last day) are nearest to 80%, 10% and 10%.
+
+    Raises:
+        UserError: the targets are on fewer than three days.
+    """
+    day = f"CAST(floor((time + {offset * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
+    found = db.execute(
+        f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events WHERE is_behavior GROUP BY 1, 2), "
+        "lasts AS (SELECT user, max(day) AS day, sum(here) - arg_max(here, day) AS before FROM days GROUP BY user) "
+        f"SELECT day, count(*) FROM lasts WHERE before >= {min_history} GROUP BY day ORDER BY day"
+    ).fetchall()
+    if len(found) < 3:
         raise UserError(
-            f"The log spans {span}; {needed} are needed: {split} to train, one to validate, one to test.",
-            "Give a longer log, or lower --train-days." if train_days > 1 and not real else "Give a longer log.",
+            f"Users with {min_history} or more earlier behaviors end on {len(found)} different days; 3 are needed.",
+            "Give a longer log, or lower --min-history.",
         )
-    return Calendar(train_day, test_day - 1, test_day, last + 1, extract.utc_offset_hours)
+    days, targets = np.array(found).T
+    before = (np.cumsum(targets) - targets) / targets.sum()
+    valid = int(np.abs(before[1:-1] - (1 - VALID_SHARE - TEST_SHARE)).argmin()) + 1
+    test = int(np.abs(before[valid + 1 :] - (1 - TEST_SHARE)).argmin()) + valid + 1
+    return int(days[valid]), int(days[test])
+
+
+def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None) -> UserError:
+    needed = 3 if train_days is None else train_days + 2
+    split = "1 or more" if train_days is None else str(train_days)
+    span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
+    return UserError(
+        f"The log spans {span}; {needed} are needed: {split} to train, one to validate, one to test.",
+        "Give a longer log, or lower --train-days." if (train_days or 1) > 1 else "Give a longer log.",
+    )

@@ -7,23 +7,31 @@ from dataclasses import dataclass
 
 from lrea_cli.errors import UserError
 
+LEAST_MEMORY_MB = 250
+RUNTIME_MB = 150
+"""What Python and the libraries take before the first row."""
+
+UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
+
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What a preparation depends on beside its source; `threads` and `memory` never change a row.
+    """What a preparation depends on beside its source; the last three never change a row.
 
     Args:
         seed: of the negatives.
         min_history: behaviors that a sampled positive must have strictly before it.
         negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
         train_days: days before the valid day that give training samples, when labels are sampled.
-        threads: None = all cores. memory: DuckDB's limit; what does not fit goes to disk.
+        max_rejected: share of rows with a wrong form that stops the run, such as 1%.
+        threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
     """
 
     seed: int = 2025
     min_history: int = 20
     negatives_per_positive: int = 1
     train_days: int = 1
+    max_rejected: str = "1%"
     threads: int | None = None
     memory: str = "4GB"
 
@@ -37,8 +45,46 @@ class PrepareOptions:
             _check_least(option, getattr(self, option), least)
         if self.threads is not None:
             _check_least("threads", self.threads, 1)
-        if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", self.memory, re.IGNORECASE):
+        if self.memory_mb < LEAST_MEMORY_MB:
+            raise UserError(
+                f"--memory is '{self.memory}'; it must be at least {LEAST_MEMORY_MB}MB.",
+                "A few hundred megabytes do for any size; more is faster.",
+            )
+        _ = self.rejected_share
+
+    @property
+    def memory_mb(self) -> float:
+        """The limit in megabytes (10^6 bytes).
+
+        Raises:
+            UserError: it is no number with a unit.
+        """
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", self.memory.strip(), re.IGNORECASE)
+        if not found:
             raise UserError(f"--memory is '{self.memory}'.", "Use a number and a unit, such as 4GB or 500MB.")
+        return float(found[1]) * UNITS[found[2].upper()]
+
+    @property
+    def database_mb(self) -> int:
+        """DuckDB's share: it allocates somewhat above its limit, and text is parsed beside it."""
+        return round((self.memory_mb - RUNTIME_MB) * 0.75)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Of raw rows inserted by one statement: several copies of them are alive then."""
+        return min(1 << 20, round(self.memory_mb * 256))
+
+    @property
+    def rejected_share(self) -> float:
+        """`max_rejected` as a number from 0 to 1.
+
+        Raises:
+            UserError: it is no such percentage.
+        """
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", self.max_rejected.strip())
+        if not found or float(found[1]) > 100:
+            raise UserError(f"--max-rejected is '{self.max_rejected}'.", "Use a percentage, such as 1% or 0.01%.")
+        return float(found[1]) / 100
 
 
 def _check_least(option: str, value: int, least: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sys
@@ -13,18 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.data.calendar import Calendar, find_calendar
+from lrea_cli.data.events import sort_events
 from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.samples import check_samples, count_histories, make_samples
+from lrea_cli.data.samples import check_samples, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
+from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.vocabulary import number_users, number_values
-from lrea_cli.data.writer import write_events, write_rejected, write_samples, write_vocabularies
+from lrea_cli.data.writer import write_events, write_histories, write_rejected, write_samples, write_vocabularies
 from lrea_cli.errors import UserError
+from lrea_cli.progress import Reporter, Silent
 from lrea_cli.workspace import Workspace, write_manifest
 
 if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
+DUPLICATE = "duplicate"
+
+Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
+"""Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
 
 
 def prepare(
@@ -33,21 +41,27 @@ def prepare(
     dataset: str,
     workspace: Workspace,
     options: PrepareOptions,
-    progress: Callable[[str], None] = lambda step: None,
+    reporter: Reporter | None = None,
+    look: Look | None = None,
 ) -> dict[str, Any]:
     """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
 
     Args:
-        files: what `find_files` found. progress: is told each step as it begins.
+        files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
+        look: takes a look at the data, for the manifest.
 
     Raises:
         UserError: a file cannot be read, or what is in it does not make samples; nothing is left behind.
     """
     started = time.monotonic()
+    reporter = reporter or Silent()
     with workspace.create("data", dataset, replace=True) as folder:
         with _database(folder / SCRATCH, options) as db:
-            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, progress)}
-        progress("hashing what was written")
+            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
+        if look is not None:
+            reporter.say("looking at the data ...")
+            manifest["look"] = look(folder, manifest)
+        reporter.say("hashing what was written ...")
         write_manifest(folder, "data", manifest)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
@@ -59,25 +73,40 @@ def _write_dataset(
     files: list[Path],
     folder: Path,
     options: PrepareOptions,
-    progress: Callable[[str], None],
+    reporter: Reporter,
 ) -> dict[str, Any]:
-    progress(f"reading {source.name}")
-    extract = source.extract(db, files)
-    calendar = find_calendar(db, extract, options.train_days)
-    progress("numbering users and values")
+    reporter.say(f"reading {source.name} ...")
+    threads = options.threads or os.cpu_count() or 1
+    with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
+        intake = Intake(db, options.rejected_share, threads, rows_at_once=options.rows_at_once, progress=progress)
+        extract = source.extract(intake, files)
+    calendar = find_calendar(db, extract, options)
+    reporter.say("numbering users and values ...")
     users = number_users(db)
     encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
     write_vocabularies(db, folder, encoded)
-    progress("making samples")
-    count_histories(db)
-    dropped = make_samples(db, extract, calendar, options.seed, options.min_history, options.negatives_per_positive)
+    reporter.say("sorting events ...")
+    repeats = sort_events(db, encoded, extract.unique)
+    if repeats.count:
+        intake.reject_later(DUPLICATE, repeats.count, repeats.first)
+    intake.check_published(extract.published)
+    reporter.say("making samples ...")
+    dropped = make_samples(db, extract, calendar, options)
     samples, warnings = check_samples(db, extract, calendar, options.min_history)
     write_samples(db, folder, encoded)
-    progress("sorting and writing histories")
-    write_events(db, folder, encoded)
-    write_rejected(db, folder)
-    content = _manifest(source, options, extract, calendar, encoded)
-    return {**content, "users": users, "samples": samples, "warnings": warnings, "dropped_pairs": dropped}
+    reporter.say("writing histories ...")
+    items = [f for f in encoded if f.role == "item"]
+    write_histories(db, folder / "histories", items)
+    write_events(db, folder / "events", items)
+    write_rejected(folder, intake.rejected_table())
+    content = _manifest(source, options, extract, calendar, encoded, intake)
+    return {
+        **content,
+        "users": users,
+        "samples": samples,
+        "warnings": [*extract.warnings, *warnings],
+        "dropped_pairs": dropped,
+    }
 
 
 def _manifest(
@@ -86,25 +115,28 @@ def _manifest(
     extract: Extract,
     calendar: Calendar,
     encoded: tuple[EncodedField, ...],
+    intake: Intake,
 ) -> dict[str, Any]:
     distinct = {f.name: f.size - 2 + f.late for f in encoded}
     has_category = any(f.name == "category" and f.role == "item" for f in encoded)
     of_source = {f.name: getattr(source, f.name) for f in fields(source)} if is_dataclass(source) else {}
+    unseen = ("threads", "memory", "max_rejected")  # they change no row
     return {
         "source": source.name,
         "source_options": of_source,
-        "options": {k: v for k, v in asdict(options).items() if k not in ("threads", "memory")},
+        "options": {k: v for k, v in asdict(options).items() if k not in unseen},
         "fields": [asdict(f) for f in encoded],
         "items": distinct["item"],
         "categories": distinct["category"] if has_category else None,
-        "events_read": extract.events_read,
-        "events_kept": extract.events_read - sum(extract.rejected.values()),
-        "rejected": extract.rejected,
+        "events_read": intake.read,
+        "events_kept": intake.kept,
+        "rejected": dict(sorted(intake.rejected.items())),
         "splits": calendar.splits,
-        "labels": extract.labels,
+        "labels": "real" if extract.sampling is None else "sampled",
+        "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_hours": extract.utc_offset_hours,
         "facts": extract.facts,
-        "raw_files": [asdict(f) for f in extract.files],
+        "raw_files": [asdict(f) for f in intake.files],
     }
 
 
@@ -114,7 +146,12 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
     import duckdb
 
     (folder / "spill").mkdir(parents=True)
-    config: dict[str, Any] = {"memory_limit": options.memory, "temp_directory": str(folder / "spill")}
+    config: dict[str, Any] = {
+        "memory_limit": f"{options.database_mb}MB",
+        "temp_directory": str(folder / "spill"),
+        "preserve_insertion_order": True,  # events are read in the order in which they were written
+        "checkpoint_threshold": "1TB",  # scratch: nothing of it outlives a crash
+    }
     if options.threads is not None:
         config["threads"] = options.threads
     try:

@@ -1,8 +1,8 @@
 """Samples: which rows are scored, with what label, and how much of its user's history each may see.
 
-Everything is SQL over tables on disk. In: `raw_events` and the vocabulary. Out: `samples` (_split, user_id,
-request_id, time, history_length, an id for each field, label). Columns of our own begin with `_`: no field of
-a log does.
+Everything is SQL over tables on disk. In: `events` and the vocabulary. Out: `samples` (_split, user_id, time,
+history_length, an id for each field, label), sorted by all of these, so that a request's rows are neighbors. Columns of
+our own begin with `_`: no field of a log does.
 """
 
 from __future__ import annotations
@@ -10,51 +10,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.calendar import Calendar, day_name
+from lrea_cli.data.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
+from lrea_cli.data.events import history_lengths
+from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.layout import SPLITS, Split
-from lrea_cli.data.negatives import sample_candidates
+from lrea_cli.data.negatives import draw_negatives
+from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.data.vocabulary import encoded, names
+from lrea_cli.data.sql import kind_of
+from lrea_cli.data.targets import make_positives
+from lrea_cli.data.vocabulary import names
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
     import duckdb
 
 
-def count_histories(db: duckdb.DuckDBPyConnection) -> None:
-    """Make `counts` (user, time, before, through): behaviors before an instant with some, and up to it."""
-    db.execute(
-        "CREATE TABLE counts AS WITH seconds AS ("
-        "SELECT user, time, count(*) AS here FROM raw_events WHERE is_behavior GROUP BY user, time), "
-        "summed AS (SELECT *, CAST(sum(here) OVER (PARTITION BY user ORDER BY time) AS BIGINT) AS through "
-        "FROM seconds) SELECT user, time, through - here AS before, through FROM summed"
-    )
-
-
-def make_samples(
-    db: duckdb.DuckDBPyConnection,
-    extract: Extract,
-    calendar: Calendar,
-    seed: int,
-    min_history: int,
-    negatives_per_positive: int,
-) -> int:
+def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, options: PrepareOptions) -> int:
     """Make `samples`; return how many negatives could not be drawn (always 0 for real labels)."""
-    dropped = 0
-    if extract.labels == "real":
-        _shown_candidates(db, extract.fields, calendar)
+    fields, dropped = extract.fields, 0
+    if extract.sampling is None:
+        _shown_candidates(db, fields, calendar)
     else:
-        dropped = sample_candidates(db, extract.fields, calendar, seed, min_history, negatives_per_positive)
-    ids = encoded("candidates", extract.fields, ("time", "_day", "history_length", "label"))
-    cases = " ".join(
-        f"WHEN _day BETWEEN {first} AND {last} THEN {SPLITS.index(split)}"
-        for split, (first, last) in calendar.days.items()
-    )
+        make_positives(db, fields, calendar, extract.sampling, options.seed, options.min_history)
+        per_positive = options.negatives_per_positive
+        dropped = draw_negatives(db, fields, calendar, extract.sampling.negatives, per_positive)
+    columns = f"user_id, time, history_length, {names(fields)}, label"
+    rows = f"candidates JOIN ({_drawn(db, options.seed)}) USING (user_id)" if calendar.by_user else "candidates"
     db.execute(
-        "CREATE TABLE samples AS "
-        "SELECT *, dense_rank() OVER (ORDER BY _split, user_id, time) - 1 AS request_id "
-        f"FROM (SELECT *, CASE {cases} END AS _split FROM ({ids}))"
+        f"CREATE TABLE samples AS SELECT {_split_sql(calendar)} AS _split, {columns} FROM {rows} "
+        f"ORDER BY _split, {columns}"
     )
+    db.execute("DROP TABLE candidates")
     return dropped
 
 
@@ -82,18 +69,38 @@ def check_samples(
 def _shown_candidates(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar) -> None:
     """Every labelled row is a candidate; a request is one user at one second."""
     db.execute(
-        f"CREATE TABLE candidates AS SELECT e.user, e.time, {calendar.day_sql('e.time')} AS _day, "
-        f"coalesce(c.through, 0) AS history_length, {names(fields, 'e.')}, e.label "
-        "FROM raw_events AS e ASOF LEFT JOIN counts AS c ON e.user = c.user AND e.time > c.time "
-        f"WHERE e.label IS NOT NULL AND _day BETWEEN {calendar.train_day} AND {calendar.test_day}"
+        f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
+        f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()}"
     )
+    db.execute(
+        f"CREATE TABLE candidates AS SELECT * FROM shown JOIN ({history_lengths(db, 'shown')}) USING (user_id, time)"
+    )
+    db.execute("DROP TABLE shown")
+
+
+def _split_sql(calendar: Calendar) -> str:
+    """The number of a candidate's split: by its day, or by a hash of its user."""
+    if calendar.by_user:
+        test, valid = round(PRIME * TEST_SHARE), round(PRIME * (TEST_SHARE + VALID_SHARE))
+        return f"CASE WHEN _drawn < {test} THEN 2 WHEN _drawn < {valid} THEN 1 ELSE 0 END"
+    cases = " ".join(
+        f"WHEN _day BETWEEN {first} AND {last} THEN {SPLITS.index(split)}"
+        for split, (first, last) in calendar.days.items()
+    )
+    return f"CASE {cases} END"
+
+
+def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
+    """SQL: a hash of (seed, raw user) for each user, from 0 to PRIME - 1."""
+    user = residue_sql("user", kind_of(db, "users", "user"))
+    return f"SELECT user_id, {mix_sql(f'{mix(seed)} + {user}')} AS _drawn FROM users"
 
 
 def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int) -> UserError:
     first, last = map(day_name, calendar.days[split])
     when = first if first == last else f"{first} to {last}"
     zone = f"UTC{calendar.utc_offset_hours:+d}"
-    if extract.labels == "real":
+    if extract.sampling is None:
         return UserError(f"The {split} split ({when}, {zone}) has no labelled row.", "Give a log without such gaps.")
     return UserError(
         f"The {split} split ({when}, {zone}) has no sample: no user has a behavior on such a day with "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
-    import duckdb
+    from lrea_cli.data.sources.intake import Intake
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -15,29 +16,37 @@ FIRST_ID = 2
 SECONDS_PER_DAY = 86_400
 
 Role = Literal["item", "user", "context"]
+Negatives = Literal["same-day", "same-day-category", "same-month", "uniform", "popularity"]
+Positives = Literal["all", "first-time"]
+Targets = Literal["day", "user"]
+Splits = Literal["days", "shares", "users"]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One categorical feature.
+    """One feature.
 
     `item` fields stand on behaviors and candidates alike and share one embedding table;
     `user` and `context` fields go straight to the MLP (paper, 2.1).
+
+    Args:
+        numeric: its values are numbers (DOUBLE in `raw_events`), cut into quantiles of the days before the valid split.
     """
 
     name: str
     role: Role
+    numeric: bool = False
 
 
 @dataclass(frozen=True)
 class EncodedField(Field):
-    """A field whose values have dense ids: 0 padding, 1 unknown, then sorted raw values.
+    """A field whose values have dense ids: 0 padding, 1 unknown, then sorted raw values (or quantiles in their order).
 
     Values first seen before the valid split have ids 2 .. size - 1; later ones follow from `size`
     on, so they stay apart on disk and in counters, while the model sees all of them as unknown.
     """
 
-    size: int
+    size: int = FIRST_ID
     late: int = 0
 
 
@@ -51,51 +60,72 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Extract:
-    """What a source found; the rows themselves are in the DuckDB tables `raw_events` and `raw_rejected`.
+class Sampling:
+    """How candidates are drawn from a log without real labels (docs/data.md).
 
-    `raw_events` has one row for each kept event:
-        source_row BIGINT   order in the raw files, the tie-break inside one second
+    Args:
+        negatives: where they come from. `same-day`, `same-month`: behaviors of that day or month;
+            `same-day-category`: of that day and category; `uniform`: the items seen by the end of that day, each alike;
+            `popularity`: all behaviors by the end of that day.
+        positives: `first-time` leaves out what repeats an item of the user.
+        targets: the last behavior of each `day` of a user that is in a split, or of each `user`.
+        splits: `days`: the last is test, the one before valid; `shares`: 80%, 10%, 10% of the targets, cut between
+            days; `users`: 10% of the users valid and 10% test, drawn with the seed, whatever the day.
+    """
+
+    negatives: Negatives = "same-day"
+    positives: Positives = "all"
+    targets: Targets = "day"
+    splits: Splits = "days"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What a source found; the rows themselves are in the DuckDB table `raw_events`, one for each kept event.
+
+        source_row BIGINT   the order inside one second: that of the raw files, or what the source puts in its place
         user       BIGINT or VARCHAR
         time       BIGINT   epoch seconds, UTC
         is_behavior BOOLEAN counts as history
         label      TINYINT  0 or 1 where the event is a candidate that was shown, else NULL
-        and one column named after each field (BIGINT or VARCHAR, NULL = unknown).
-    `raw_rejected` has (file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR), capped at `REJECTED_CAP` rows.
+        and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown).
 
     Args:
         fields: `item` first; `category` second where the log has categories.
-        events_read: rows of the raw files, kept or not.
-        rejected: full count for each reason; events_read == rows of raw_events + their sum.
-        labels: `real` = the rows with a label are the samples; `sampled` = positives and negatives are drawn.
+        sampling: how candidates are drawn; None = the rows with a label are the samples.
         utc_offset_hours: days (splits, targets, negatives) begin at midnight of this zone.
         last_day: day number (local days since 1970-01-01) of the test split; None = the last day in the data.
+        unique: columns of `raw_events`, user and time among them: of rows equal in all of them the first stays.
+        published: what a known file must give: `kept`, or a reason, -> count.
         facts: what the source knows beyond the rows (synthetic: the best possible AUC and GAUC).
+        warnings: what the user should know of this protocol.
     """
 
     fields: tuple[Field, ...]
-    events_read: int
-    rejected: dict[str, int]
-    labels: Literal["real", "sampled"]
-    files: tuple[SourceFile, ...] = ()
+    sampling: Sampling | None
     utc_offset_hours: int = 0
     last_day: int | None = None
+    unique: tuple[str, ...] = ()
+    published: Mapping[str, int] = field(default_factory=dict)
     facts: dict[str, float | str] = field(default_factory=dict)
-
-
-REJECTED_CAP = 10_000
+    warnings: tuple[str, ...] = ()
 
 
 class Source(Protocol):
-    """One data set's raw form. A source is a frozen dataclass: its attributes are its options on the command line."""
+    """One data set's raw form. A source is a frozen dataclass: its attributes are its options on the command line.
+
+    file_names: of the event log, in a folder: the first that exists is taken; may be patterns.
+    companion_names: for each further file that belongs to the log (a catalog of items), its names, in the same way.
+    """
 
     name: ClassVar[str]
     needs_files: ClassVar[bool]
     file_names: ClassVar[tuple[str, ...]]
+    companion_names: ClassVar[tuple[tuple[str, ...], ...]]
     where_to_get: ClassVar[str]
 
-    def extract(self, db: duckdb.DuckDBPyConnection, files: list[Path]) -> Extract:
-        """Turn raw files into `raw_events` and `raw_rejected`, and nothing else.
+    def extract(self, intake: Intake, files: list[Path]) -> Extract:
+        """Turn raw files into `raw_events` of `intake.db`, and nothing else; the intake keeps account of every row.
 
         Raises:
             UserError: a file cannot be read as what it should be.

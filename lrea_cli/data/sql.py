@@ -21,3 +21,8 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def kind_of(db: duckdb.DuckDBPyConnection, table: str, column: str) -> str:
+    """The SQL type of a column."""
+    return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {table}").fetchall()}[column]

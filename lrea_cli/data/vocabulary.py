@@ -1,11 +1,13 @@
 """Dense ids: 0 padding, 1 unknown, then the sorted raw values; values first seen after training come last.
 
-Tables made here: `users` (user_id from 0, user) and, for each field, `vocab_<field>` (id, value, early).
+Tables made here: `users` (user_id from 0, user) and, for each field, `vocab_<field>` (id, value, first: the time of its
+first event). A numeric field's values share the id of their quantile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import FIRST_ID, UNKNOWN_ID, EncodedField, Field
@@ -13,6 +15,9 @@ from lrea_cli.data.sql import count, identifier
 
 if TYPE_CHECKING:
     import duckdb
+
+QUANTILES = 32
+"""Of a numeric field, at most: values that are equal share one."""
 
 
 def number_users(db: duckdb.DuckDBPyConnection) -> int:
@@ -27,24 +32,46 @@ def number_users(db: duckdb.DuckDBPyConnection) -> int:
 
 def number_values(db: duckdb.DuckDBPyConnection, field: Field, valid_from: int) -> EncodedField:
     """Number one field's values; `size` counts padding, unknown and the values seen before `valid_from`."""
+    encoded = EncodedField(field.name, field.role, field.numeric)
+    if field.numeric:
+        return replace(encoded, size=FIRST_ID + _number_quantiles(db, field, valid_from))
+    early = f"(first < {valid_from})"
     db.execute(
         f"CREATE TABLE {table(field)} AS WITH seen AS ("
-        f"SELECT {quoted(field)} AS value, min(time) < {valid_from} AS early FROM raw_events "
+        f"SELECT {quoted(field)} AS value, min(time) AS first FROM raw_events "
         f"WHERE {quoted(field)} IS NOT NULL GROUP BY 1) "
-        f"SELECT CAST(row_number() OVER (ORDER BY early DESC, value) + {FIRST_ID - 1} AS INTEGER) AS id, "
-        "value, early FROM seen ORDER BY id"
+        f"SELECT CAST(row_number() OVER (ORDER BY {early} DESC, value) + {FIRST_ID - 1} AS INTEGER) AS id, "
+        "value, first FROM seen ORDER BY id"
     )
-    early = count(db, f"SELECT count(*) FROM {table(field)} WHERE early")
-    late = count(db, f"SELECT count(*) FROM {table(field)} WHERE NOT early")
-    return EncodedField(field.name, field.role, FIRST_ID + early, late)
+    known = count(db, f"SELECT count(*) FROM {table(field)} WHERE {early}")
+    late = count(db, f"SELECT count(*) FROM {table(field)}") - known
+    return replace(encoded, size=FIRST_ID + known, late=late)
 
 
-def encoded(rows: str, fields: Sequence[Field], others: Iterable[str], as_prefix: str = "") -> str:
-    """SQL for `rows` with ids: `user_id`, the columns `others`, and `<as_prefix><field>` for each field."""
+def _number_quantiles(db: duckdb.DuckDBPyConnection, field: Field, valid_from: int) -> int:
+    """Cut the values of the events before `valid_from` into parts of about equal size; return how many.
+
+    A value outside of them, or between, belongs to the part of the nearest one below it, or to the first.
+    """
+    db.execute(
+        f"CREATE TABLE {table(field)} AS WITH seen AS ("
+        f"SELECT {quoted(field)} AS value, min(time) AS first, count(*) FILTER (WHERE time < {valid_from}) AS early "
+        f"FROM raw_events WHERE {quoted(field)} IS NOT NULL GROUP BY 1), "
+        "placed AS (SELECT value, sum(early) OVER (ORDER BY value) - early AS before, sum(early) OVER () AS total "
+        "FROM seen WHERE early > 0), "
+        f"edges AS (SELECT min(value) AS edge FROM placed GROUP BY floor({QUANTILES} * before / total)) "
+        f"SELECT CAST({FIRST_ID - 1} + greatest(count(edge), 1) AS INTEGER) AS id, value, first "
+        "FROM seen LEFT JOIN edges ON edge <= value GROUP BY value, first ORDER BY id, value"
+    )
+    return count(db, f"SELECT count(DISTINCT id) FROM {table(field)} WHERE first < {valid_from}")
+
+
+def encoded(rows: str, fields: Sequence[Field], others: Iterable[str]) -> str:
+    """SQL for `rows` with ids: `user_id`, the columns `others`, and each field."""
     columns = [
         "u.user_id",
         *(f"r.{name}" for name in others),
-        *(f'coalesce(v{n}.id, {UNKNOWN_ID}) AS "{as_prefix}{f.name}"' for n, f in enumerate(fields)),
+        *(f"coalesce(v{n}.id, {UNKNOWN_ID}) AS {quoted(f)}" for n, f in enumerate(fields)),
     ]
     joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{quoted(f)} = v{n}.value" for n, f in enumerate(fields))
     return f"SELECT {', '.join(columns)} FROM {rows} AS r JOIN users AS u ON r.user = u.user{joins}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,6 +23,7 @@ from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
+from lrea_cli.progress import Progress, Silent
 from lrea_cli.workspace import Workspace, require_intact
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -71,7 +77,7 @@ def test_types_are_those_of_the_layout(home: Path) -> None:
 def test_manifest_says_what_was_done(home: Path) -> None:
     manifest = Workspace(home).open("data", "taobao").manifest
     assert manifest["source"] == "taobao"
-    assert manifest["source_options"] == {"behaviors": "pv"}
+    assert manifest["source_options"] == {"behaviors": "pv", "negatives": "same-day", "positives": "all"}
     assert manifest["options"] == {
         "seed": 2025,
         "min_history": 20,
@@ -132,15 +138,59 @@ def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     shutil.rmtree(home / "data" / "again")
 
 
+class Told(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.total = self.done = 0
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    @contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
+        def advance(count: int) -> None:
+            self.done += count
+
+        self.total = total
+        yield advance
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip", "a.parquet"])
+def test_progress_of_reading_ends_at_the_size_of_the_file(tmp_path: Path, name: str) -> None:
+    rows = [(f"u{n % 7}", f"i{n % 450}", 17_500 * 86_400 + n * 977) for n in range(500)]
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        columns = dict(zip(("user", "item", "time"), map(list, zip(*rows, strict=True)), strict=True))
+        pq.write_table(pa.table(columns), path, row_group_size=100)
+    else:
+        text = "user,item,time\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
+        plain = tmp_path / "plain"
+        plain.write_text(text)
+        if path.suffix == ".gz":
+            path.write_bytes(gzip.compress(text.encode()))
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.write(plain, "a.csv")
+        else:
+            plain.rename(path)
+    told = Told()
+    prepare(Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2), told)
+    assert told.total == path.stat().st_size
+    assert 0.9 * told.total <= told.done <= told.total
+
+
 def test_progress_names_the_steps(tmp_path: Path) -> None:
-    steps: list[str] = []
-    manifest = prepare(Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), steps.append)
-    assert steps == [
-        "reading synthetic",
-        "numbering users and values",
-        "making samples",
-        "sorting and writing histories",
-        "hashing what was written",
+    reporter = Told()
+    manifest = prepare(Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), reporter)
+    assert reporter.lines == [
+        "reading synthetic ...",
+        "numbering users and values ...",
+        "sorting events ...",
+        "making samples ...",
+        "writing histories ...",
+        "hashing what was written ...",
     ]
     assert manifest["labels"] == "real"
     assert manifest["source_options"]["users"] == 40
@@ -167,6 +217,9 @@ def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
         ({"train_days": 0}, "--train-days is 0"),
         ({"threads": 0}, "--threads is 0"),
         ({"memory": "lots"}, "--memory is 'lots'"),
+        ({"memory": "3MB"}, "--memory is '3MB'; it must be at least 250MB"),
+        ({"max_rejected": "0.01"}, "--max-rejected is '0.01'"),
+        ({"max_rejected": "101%"}, "--max-rejected is '101%'"),
     ],
 )
 def test_impossible_options(options: dict, message: str) -> None:
@@ -174,10 +227,11 @@ def test_impossible_options(options: dict, message: str) -> None:
         PrepareOptions(**options)
 
 
-def test_too_little_memory_is_said(tmp_path: Path) -> None:
+def test_too_little_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrepareOptions, "database_mb", 3)
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
     with pytest.raises(UserError, match="of memory") as caught:
-        prepare(Taobao(), [raw], "d", Workspace(tmp_path), PrepareOptions(threads=2, memory="3MB"))
+        prepare(Taobao(), [raw], "d", Workspace(tmp_path), PrepareOptions(threads=2))
     assert "--memory" in caught.value.remedy
 
 

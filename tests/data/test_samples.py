@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lrea_cli.data.hashing import mix, mix_sql
 from lrea_cli.data.layout import SPLITS
-from lrea_cli.data.negatives import mix, mix_sql
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import LAST_DAY, Taobao

@@ -8,13 +8,15 @@ import sys
 import duckdb
 import pytest
 
+from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.errors import UserError
 
 
 def test_extract_keeps_the_contract() -> None:
     with duckdb.connect() as db:
-        extract = Synthetic(users=30).extract(db, [])
+        intake = Intake(db)
+        extract = Synthetic(users=30).extract(intake, [])
         columns = {name: kind for name, kind, *_ in db.execute("DESCRIBE raw_events").fetchall()}
         assert columns == {
             "source_row": "BIGINT",
@@ -27,13 +29,6 @@ def test_extract_keeps_the_contract() -> None:
             "age_band": "VARCHAR",
             "hour": "BIGINT",
         }
-        rejected = db.execute("DESCRIBE raw_rejected").fetchall()
-        assert [(name, kind) for name, kind, *_ in rejected] == [
-            ("file", "VARCHAR"),
-            ("line", "BIGINT"),
-            ("reason", "VARCHAR"),
-            ("text", "VARCHAR"),
-        ]
         checks = db.execute(
             "SELECT count(*), count(DISTINCT source_row), max(source_row) + 1, max(time) // 86400, "
             "count(*) FILTER (is_behavior = (label IS NULL)), count(age_band), count(hour), "
@@ -42,7 +37,8 @@ def test_extract_keeps_the_contract() -> None:
         bands = db.execute(
             "SELECT max(n) FROM (SELECT count(DISTINCT age_band) AS n FROM raw_events GROUP BY user)"
         ).fetchone()
-    rows = extract.events_read
+    rows = intake.read
+    assert intake.kept == rows
     assert checks == (rows, rows, rows, extract.last_day, rows, rows, rows, rows)
     assert bands == (1,)
     assert [(f.name, f.role) for f in extract.fields] == [
@@ -51,13 +47,13 @@ def test_extract_keeps_the_contract() -> None:
         ("age_band", "user"),
         ("hour", "context"),
     ]
-    assert extract.labels == "real"
+    assert extract.sampling is None
     assert {"bayes_auc", "bayes_gauc", "preset", "drift", "seed"} <= set(extract.facts)
 
 
 def test_a_gauc_that_no_user_has_is_left_out() -> None:
     with duckdb.connect() as db:
-        facts = Synthetic(users=5, field_effect=1000.0).extract(db, []).facts
+        facts = Synthetic(users=5, field_effect=1000.0).extract(Intake(db), []).facts
     assert "bayes_gauc" not in facts
     assert facts["field_effect"] == 1000.0
 

@@ -6,7 +6,7 @@ import gzip
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pytest
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.schema import Extract, Field
 from lrea_cli.data.sources import find_files
+from lrea_cli.data.sources.intake import Intake, Rejected
 from lrea_cli.data.sources.table import Table
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
@@ -27,14 +28,29 @@ NOON = 1_700_006_400
 Rows = list[dict[str, Any]]
 
 
-def extract(source: Table, *files: Path) -> tuple[Extract, Rows, Rows]:
-    """What a source finds, its events in their order and its rejected rows."""
+class Found(NamedTuple):
+    """What a source finds, the account of all rows, and the events in their order."""
+
+    extract: Extract
+    intake: Intake
+    events: Rows
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        return dict(self.intake.rejected)
+
+    @property
+    def examples(self) -> list[Rejected]:
+        return sorted(self.intake.examples)
+
+
+def extract(source: Table, *files: Path, **settings: Any) -> Found:
     with duckdb.connect(config={"threads": 2}) as db:
-        found = source.extract(db, list(files))
+        intake = Intake(db, **settings)
+        found = source.extract(intake, list(files))
         events = db.sql("FROM raw_events ORDER BY source_row").to_arrow_table().to_pylist()
-        rejected = db.sql("FROM raw_rejected ORDER BY file, line").to_arrow_table().to_pylist()
-    assert found.events_read == len(events) + sum(found.rejected.values())
-    return found, events, rejected
+    assert intake.read == len(events) + intake.rejected.total()
+    return Found(found, intake, events)
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -44,9 +60,9 @@ def write(path: Path, *lines: str) -> Path:
 
 def test_defaults_read_user_item_time(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "item,note,time,user", f"7,x,{NOON},007", f"é,,{NOON + 1},2")
-    found, events, _ = extract(Table(), path)
+    found, _, events = extract(Table(), path)
     assert found.fields == (Field("item", "item"),)
-    assert found.labels == "sampled"
+    assert found.sampling is not None
     assert [(e["source_row"], e["user"], e["time"], e["item"]) for e in events] == [
         (2, "007", NOON, "7"),
         (3, "2", NOON + 1, "é"),
@@ -65,7 +81,7 @@ def test_fields_have_roles_and_empty_values_are_null(tmp_path: Path) -> None:
         user_field=["band=age"],
         context_field=["day"],
     )
-    found, events, _ = extract(source, path)
+    found, _, events = extract(source, path)
     assert [(f.name, f.role) for f in found.fields] == [
         ("item", "item"),
         ("category", "item"),
@@ -79,8 +95,9 @@ def test_fields_have_roles_and_empty_values_are_null(tmp_path: Path) -> None:
 def test_labels_make_exposures(tmp_path: Path) -> None:
     values = ["1", "0", "true", "False", "1.0", "2", "", "yes"]
     path = write(tmp_path / "a.csv", "user,item,time,y", *(f"1,{n},{NOON},{v}" for n, v in enumerate(values)))
-    found, events, rejected = extract(Table(label_column="y"), path)
-    assert found.labels == "real"
+    both = extract(Table(label_column="y"), path)
+    found, _, events = both
+    assert found.sampling is None
     assert [(e["label"], e["is_behavior"]) for e in events] == [
         (1, True),
         (0, False),
@@ -88,8 +105,8 @@ def test_labels_make_exposures(tmp_path: Path) -> None:
         (0, False),
         (1, True),
     ]
-    assert found.rejected == {"label_not_0_or_1": 3}
-    assert [(r["file"], r["line"], r["text"]) for r in rejected] == [
+    assert both.rejected == {"label_not_0_or_1": 3}
+    assert [(r.file, r.line, r.text) for r in both.examples] == [
         ("a.csv", 7, f"1,5,{NOON},2"),
         ("a.csv", 8, f"1,6,{NOON},"),
         ("a.csv", 9, f"1,7,{NOON},yes"),
@@ -116,7 +133,7 @@ def test_labels_make_exposures(tmp_path: Path) -> None:
 )
 def test_times_as_text(tmp_path: Path, unit: Any, text: str, seconds: int) -> None:
     path = write(tmp_path / "a.csv", "user,item,time", f"1,2,{text}")
-    assert extract(Table(time_unit=unit), path)[1][0]["time"] == seconds
+    assert extract(Table(time_unit=unit), path).events[0]["time"] == seconds
 
 
 def test_rows_that_cannot_be_used_have_file_line_and_reason(tmp_path: Path) -> None:
@@ -134,10 +151,10 @@ def test_rows_that_cannot_be_used_have_file_line_and_reason(tmp_path: Path) -> N
         "",
     ]
     path = write(tmp_path / "a.csv", "user,item,time", *rows, f"1,2,{NOON}")
-    _, events, rejected = extract(Table(), path)
-    assert len(events) == 1
-    assert events[0]["source_row"] == 13
-    assert [(r["line"], r["reason"]) for r in rejected] == [
+    found = extract(Table(), path)
+    assert len(found.events) == 1
+    assert found.events[0]["source_row"] == 13
+    assert [(r.line, r.reason) for r in found.examples] == [
         (2, "missing_user"),
         (3, "missing_item"),
         (4, "unparseable_time"),
@@ -154,9 +171,9 @@ def test_rows_that_cannot_be_used_have_file_line_and_reason(tmp_path: Path) -> N
 
 def test_a_stray_quote_swallows_nothing_silently(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "user,item,time", f'1,"2,{NOON}', *(f"1,{n},{NOON}" for n in range(50)))
-    with pytest.raises(UserError, match="has 52 lines but only"):
+    with pytest.raises(UserError, match="has 51 lines from line 2 on but only"):
         extract(Table(), path)
-    assert len(extract(Table(quotes=False), path)[1]) == 51
+    assert len(extract(Table(quotes=False), path).events) == 51
 
 
 def stamped(kind: pa.DataType, value: Any) -> pa.Array:
@@ -182,7 +199,7 @@ def stamped(kind: pa.DataType, value: Any) -> pa.Array:
 def test_times_in_parquet(tmp_path: Path, time: pa.Array) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"user": [1], "item": ["x"], "time": time}), path)
-    assert extract(Table(), path)[1][0]["time"] == NOON
+    assert extract(Table(), path).events[0]["time"] == NOON
 
 
 def test_parquet_agrees_with_text(tmp_path: Path) -> None:
@@ -194,11 +211,11 @@ def test_parquet_agrees_with_text(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     text = write(tmp_path / "a.csv", "user,item,time,y", f"1,a,{NOON},1", f",b,{NOON},0", f"3,,{NOON},1", "4,d,,0")
-    one, one_events, one_rejected = extract(Table(label_column="y"), tmp_path / "a.parquet")
-    two, two_events, _ = extract(Table(label_column="y"), text)
-    assert (one.events_read, one.rejected) == (two.events_read, two.rejected)
-    assert [e | {"source_row": 0} for e in one_events] == [e | {"source_row": 0} for e in two_events]
-    assert [(r["file"], r["line"]) for r in one_rejected] == [("a.parquet", n) for n in (2, 3, 4)]
+    one = extract(Table(label_column="y"), tmp_path / "a.parquet")
+    two = extract(Table(label_column="y"), text)
+    assert (one.intake.read, one.rejected) == (two.intake.read, two.rejected)
+    assert [e | {"source_row": 0} for e in one.events] == [e | {"source_row": 0} for e in two.events]
+    assert [(r.file, r.line) for r in one.examples] == [("a.parquet", n) for n in (2, 3, 4)]
 
 
 def test_several_files_of_several_forms_are_one_log(tmp_path: Path) -> None:
@@ -209,24 +226,24 @@ def test_several_files_of_several_forms_are_one_log(tmp_path: Path) -> None:
     for raw in (tmp_path, tmp_path / "*.*[vzt]"):
         files = [f for f in find_files(Table(), raw, tmp_path) if f.suffix != ".txt"]
         assert [f.name for f in files] == ["a.parquet", "b.csv", "c.tsv.gz"]
-        found, events, _ = extract(Table(), *files)
-        assert [(e["user"], e["item"]) for e in events] == [("5", "6"), ("1", "2"), ("3", "4")]
-        assert len({e["source_row"] for e in events}) == 3
+        found = extract(Table(), *files)
+        assert [(e["user"], e["item"]) for e in found.events] == [("5", "6"), ("1", "2"), ("3", "4")]
+        assert len({e["source_row"] for e in found.events}) == 3
         assert found.rejected == {"wrong_number_of_columns": 1}
-        assert [f.name for f in found.files] == ["a.parquet", "b.csv", "c.tsv.gz"]
+        assert [f.name for f in found.intake.files] == ["a.parquet", "b.csv", "c.tsv.gz"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_separator_is_that_of_the_header_and_quotes_are_read(tmp_path: Path, separator: str) -> None:
     lines = (["user", "item", "time"], ["1", f'"a{separator}b"', str(NOON)])
     path = write(tmp_path / "a.csv", *(separator.join(line) for line in lines))
-    assert extract(Table(), path)[1][0]["item"] == f"a{separator}b"
+    assert extract(Table(), path).events[0]["item"] == f"a{separator}b"
 
 
 def test_columns_with_odd_names(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'user,"the ""item"", id",time,line,order', f"1,2,{NOON},9,8")
     source = Table(item_column='the "item", id', item_field=["order"], context_field=["day=line"])
-    assert extract(source, path)[1][0]["item"] == "2"
+    assert extract(source, path).events[0]["item"] == "2"
 
 
 @pytest.mark.parametrize(

@@ -5,59 +5,84 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrea_cli.data.schema import Extract
+from lrea_cli.data.events import sort_events
+from lrea_cli.data.schema import Extract, Sampling
 from lrea_cli.data.sources import taobao
-from lrea_cli.data.sources.sifting import REJECTED_PER_REASON
+from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake, Rejected
 from lrea_cli.data.sources.taobao import LAST_DAY, WINDOW_FROM, WINDOW_LAST, Taobao
+from lrea_cli.data.vocabulary import number_users, number_values
 from lrea_cli.errors import LreaError, UserError
 from tests.fixtures.taobao_raw import write_taobao
 from tests.reference.prepare_loops import read_taobao
 
-Rows = list[tuple[Any, ...]]
+
+class Found(NamedTuple):
+    """What came of raw files: the account of all rows, and the kept ones (user, time, item, category) in order."""
+
+    extract: Extract
+    intake: Intake
+    events: list[tuple[int, ...]]
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        return dict(self.intake.rejected)
+
+    @property
+    def examples(self) -> list[Rejected]:
+        return sorted(self.intake.examples)
 
 
-def extract(*files: Path, source: Taobao | None = None) -> tuple[Extract, Rows, Rows]:
-    """What a source finds, its events (source_row, user, time, item, category) and its rejected rows."""
+def extract(*files: Path, source: Taobao | None = None, block_bytes: int = 1 << 23) -> Found:
+    """Read raw files up to the point where repeats are gone."""
     with duckdb.connect(config={"threads": 2}) as db:
-        found = (source or Taobao()).extract(db, list(files))
+        intake = Intake(db, block_bytes=block_bytes)
+        found = (source or Taobao()).extract(intake, list(files))
+        number_users(db)
+        encoded = [number_values(db, field, 0) for field in found.fields]
+        repeats = sort_events(db, encoded, found.unique)
+        intake.reject_later("duplicate", repeats.count, repeats.first)
+        intake.rejected += Counter()  # without zeros
+        intake.check_published(found.published)
         events = db.execute(
-            "SELECT source_row, user, time, item, category FROM raw_events ORDER BY source_row"
+            "SELECT u.user, time, i.value, c.value FROM events JOIN users AS u USING (user_id) "
+            "JOIN vocab_item AS i ON item = i.id JOIN vocab_category AS c ON category = c.id ORDER BY source_row"
         ).fetchall()
-        rejected = db.execute("SELECT file, line, reason, text FROM raw_rejected ORDER BY line").fetchall()
-    return found, events, rejected
+    assert intake.read == len(events) + intake.rejected.total()
+    return Found(found, intake, events)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("bom", [False, True])
 def test_every_trap_is_counted(tmp_path: Path, newline: str, bom: bool) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=20, newline=newline, bom=bom)
-    found, events, rejected = extract(raw.path)
+    found = extract(raw.path)
     assert found.rejected == raw.rejected
-    assert found.events_read == raw.rows == len(events) + sum(found.rejected.values())
-    assert found.labels == "sampled"
-    assert (found.utc_offset_hours, found.last_day) == (8, LAST_DAY)
+    assert found.intake.read == raw.rows
+    assert found.extract.sampling == Sampling()
+    assert (found.extract.utc_offset_hours, found.extract.last_day) == (8, LAST_DAY)
     expected, _ = read_taobao(raw.lines)
-    assert [row[1:] for row in events] == [(e.user, e.time, e.item, e.category) for e in expected]
-    assert {(line, text) for _, line, _, text in rejected} == {
-        (n, text) for n, text in enumerate(raw.lines, 1) if n in {row[1] for row in rejected}
-    }
-    assert len(rejected) == sum(found.rejected.values())
+    assert found.events == [(e.user, e.time, e.item, e.category) for e in expected]
+    assert [(r.line, r.text) for r in found.examples] == [
+        (n, text) for n, text in enumerate(raw.lines, 1) if n in {r.line for r in found.examples}
+    ]
+    assert len(found.examples) == sum(found.rejected.values())
 
 
 def test_window_is_that_of_china_and_its_last_day_is_2017_12_03(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     times = (WINDOW_FROM - 1, WINDOW_FROM, WINDOW_LAST, WINDOW_LAST + 1)
     path.write_text("".join(f"1,{n},3,pv,{t}\n" for n, t in enumerate(times)))
-    found, events, _ = extract(path)
-    assert [row[2] for row in events] == [WINDOW_FROM, WINDOW_LAST]
+    found = extract(path)
+    assert [row[1] for row in found.events] == [WINDOW_FROM, WINDOW_LAST]
     assert found.rejected == {"outside_window": 2}
     assert LAST_DAY * 86_400 == 1_512_259_200  # 2017-12-03 as a date
 
@@ -66,9 +91,9 @@ def test_behaviors_option(tmp_path: Path) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=20)
     for option in ("pv,cart", " buy , fav"):
         wanted = tuple(word.strip() for word in option.split(","))
-        found, events, _ = extract(raw.path, source=Taobao(behaviors=option))
+        found = extract(raw.path, source=Taobao(behaviors=option))
         expected, rejected = read_taobao(raw.lines, wanted)
-        assert (len(events), found.rejected) == (len(expected), rejected)
+        assert (len(found.events), found.rejected) == (len(expected), rejected)
     with pytest.raises(UserError, match=r"--behaviors has 'carts' \(did you mean 'cart'\?\)"):
         Taobao(behaviors="pv,carts")
 
@@ -103,27 +128,29 @@ lines = st.one_of(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(lines, min_size=1, max_size=12))
-def test_read_is_kept_plus_rejected_for_any_text(tmp_path_factory: Any, rows: list[str]) -> None:
+@given(st.lists(lines, min_size=1, max_size=12), st.sampled_from([16, 1 << 20]))
+def test_read_is_kept_plus_rejected_for_any_text(tmp_path_factory: Any, rows: list[str], block_bytes: int) -> None:
+    """Blocks of a line or two are parsed the fast way where that line allows it, whole files the slow way."""
     path = tmp_path_factory.mktemp("t") / "a.csv"
-    path.write_bytes(("1,1,1,pv,1511600001\n" + "\n".join(rows) + "\n").encode())
-    found, events, rejected = extract(path)
-    expected, reasons = read_taobao(["1,1,1,pv,1511600001", *rows])
-    assert found.events_read == len(rows) + 1 == len(events) + sum(found.rejected.values())
+    rows = ["1,1,1,pv,1511600001", *rows]
+    path.write_bytes(("\n".join(rows) + "\n").encode())
+    found = extract(path, block_bytes=block_bytes)
+    expected, reasons = read_taobao(rows)
+    assert found.intake.read == len(rows)
     assert found.rejected == reasons
-    assert [row[1:] for row in events] == [(e.user, e.time, e.item, e.category) for e in expected]
-    assert sorted([row[0] for row in events] + [row[1] for row in rejected]) == list(range(1, len(rows) + 2))
+    assert found.events == [(e.user, e.time, e.item, e.category) for e in expected]
+    assert all(r.text == rows[r.line - 1][:500] for r in found.examples)
 
 
 def test_one_more_good_row_is_one_more_kept(tmp_path: Path) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=8)
-    before, _, _ = extract(raw.path)
+    before = extract(raw.path)
     with raw.path.open("a") as file:
         file.write("987654,1,1,pv,1511600000\n")
-    after, events, _ = extract(raw.path)
+    after = extract(raw.path)
     assert after.rejected == before.rejected
-    assert after.events_read == before.events_read + 1
-    assert len(events) == raw.kept + 1
+    assert after.intake.read == before.intake.read + 1
+    assert len(after.events) == raw.kept + 1
 
 
 def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
@@ -132,30 +159,30 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     rows[70_001] = "x,2,3,pv,1511600000"
     path = tmp_path / "a.csv"
     path.write_text("\n".join(rows))
-    found, events, rejected = extract(path)
-    assert [line for _, line, reason, _ in rejected if reason == "not_an_integer"] == [70_002]
-    assert [line for _, line, reason, _ in rejected if reason != "not_an_integer"] == list(range(1, 120_001, 1000))
-    assert all(source_row == user + 1 for source_row, user, *_ in events)
-    assert found.events_read == 120_000
+    found = extract(path, block_bytes=1 << 18)
+    assert [r.line for r in found.examples if r.reason == "not_an_integer"] == [70_002]
+    assert [r.line for r in found.examples if r.reason != "not_an_integer"] == list(range(1, 120_001, 1000))
+    assert all(r.text == ("short" if r.line % 1000 == 1 else "x,2,3,pv,1511600000") for r in found.examples)
+    assert [row[0] for row in found.events] == [n for n in range(120_000) if n % 1000 and n != 70_001]
+    assert found.intake.read == 120_000
 
 
 def test_rejected_rows_are_capped_and_counted_in_full(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     bad = 2 * REJECTED_PER_REASON
     path.write_text("1,2,3,pv,1511600000\n" + "1,2,3,pv,1\n" * bad + "1\n" * bad)
-    found, _, rejected = extract(path)
+    found = extract(path)
     assert found.rejected == {"outside_window": bad, "wrong_number_of_columns": bad}
-    assert len(rejected) == 2 * REJECTED_PER_REASON
+    assert len(found.examples) == 2 * REJECTED_PER_REASON
 
 
 @pytest.mark.parametrize("form", ["gz", "zip"])
 def test_archives_are_read_in_place(tmp_path: Path, form: str) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=8)
     packed = pack(raw.path, form)
-    found, events, _ = extract(packed)
-    plain, plain_events, _ = extract(raw.path)
-    assert (found.rejected, events) == (plain.rejected, plain_events)
-    assert found.files[0].sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
+    found, plain = extract(packed), extract(raw.path)
+    assert (found.rejected, found.events) == (plain.rejected, plain.events)
+    assert found.intake.files[0].sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
     assert set(tmp_path.iterdir()) == {raw.path, packed}  # nothing was unpacked
 
 
@@ -217,12 +244,19 @@ def test_published_counts_are_asserted(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(taobao, "PUBLISHED_SHA256", hashlib.sha256(raw.path.read_bytes()).hexdigest())
     monkeypatch.setattr(taobao, "PUBLISHED_ROWS", raw.rows)
     monkeypatch.setattr(taobao, "PUBLISHED_OUTSIDE", raw.rejected["outside_window"])
-    monkeypatch.setattr(taobao, "PUBLISHED_DUPLICATES", raw.rejected["duplicate"])
     monkeypatch.setattr(taobao, "PUBLISHED_CLICKS", raw.kept)
-    assert extract(pack(raw.path, "zip"))[0].rejected == raw.rejected
+    assert extract(pack(raw.path, "zip")).rejected == raw.rejected
     monkeypatch.setattr(taobao, "PUBLISHED_CLICKS", raw.kept + 1)
     with pytest.raises(LreaError, match="counts differ"):
         extract(raw.path)
+
+    every = Taobao(behaviors="pv,cart,fav,buy")
+    monkeypatch.setattr(taobao, "PUBLISHED_KEPT", raw.kept + raw.rejected["other_behavior"])
+    monkeypatch.setattr(taobao, "PUBLISHED_DUPLICATES", raw.rejected["duplicate"])
+    assert extract(raw.path, source=every).rejected["duplicate"] == raw.rejected["duplicate"]
+    monkeypatch.setattr(taobao, "PUBLISHED_DUPLICATES", raw.rejected["duplicate"] + 1)
+    with pytest.raises(LreaError, match="counts differ"):
+        extract(raw.path, source=every)
 
 
 def pack(path: Path, form: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 PRIME = 2**31 - 1
@@ -49,14 +49,13 @@ def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tupl
             rejected["unknown_behavior"] += 1
         elif not 1_511_539_200 <= time <= 1_512_316_799:
             rejected["outside_window"] += 1
+        elif columns[3] not in wanted:
+            rejected["other_behavior"] += 1
         elif (user, item, category, columns[3], time) in seen:
             rejected["duplicate"] += 1
         else:
             seen.add((user, item, category, columns[3], time))
-            if columns[3] in wanted:
-                events.append(Event(user, time, item, category))
-            else:
-                rejected["other_behavior"] += 1
+            events.append(Event(user, time, item, category))
     return events, dict(rejected)
 
 
@@ -68,6 +67,8 @@ def make_samples(
     min_history: int = 20,
     negatives_per_positive: int = 1,
     train_days: int = 1,
+    negatives: str = "same-day",
+    positives: str = "all",
 ) -> tuple[list[Sample], int]:
     """All samples in no particular order, and the number of dropped pairs."""
 
@@ -90,43 +91,71 @@ def make_samples(
     if real:
         shown = [e for e in events if e.label is not None and day_of(e.time) in splits]
         return [
-            Sample(
-                splits[day_of(e.time)],
-                e.user,
-                e.time,
-                length(e.user, e.time),
-                e.item,
-                e.category,
-                e.label or 0,
-            )
+            Sample(splits[day_of(e.time)], e.user, e.time, length(e.user, e.time), e.item, e.category, e.label or 0)
             for e in shown
         ], 0
 
+    order = Order(events, (test_day - 1) * 86_400 - utc_offset_hours * 3600)
     samples, dropped = [], 0
     for day, split in splits.items():
-        pool = sorted((e for e in events if day_of(e.time) == day), key=_pool_order)
         for user, own in behaviors.items():
             of_day = [e for e in own if day_of(e.time) == day]
+            if positives == "first-time":
+                of_day = [e for e in of_day if not any(b.item == e.item and b.time < e.time for b in own)]
             if not of_day:
                 continue
-            target = max(of_day, key=lambda e: (e.time, e.item, e.category is not None, e.category or 0))
+            last = max(e.time for e in of_day)
+            target = min((e for e in of_day if e.time == last), key=lambda e: (_key(seed, e), *order.of_item(e)))
             before = length(user, target.time)
             if before < min_history:
                 continue
+            pool = make_pool(events, target, day_of, order, negatives)
             touched = {e.item for e in own}
-            negatives = []
+            drawn_ones = []
             for number in range(negatives_per_positive):
                 for draw in range(100):
-                    key = (seed, user, target.time, target.item, number * 100 + draw)
-                    drawn = pool[_hash(key) % len(pool)]
+                    drawn = pool[_wide(_key(seed, target) + number * 100 + draw) % len(pool)]
                     if drawn.item not in touched:
-                        negatives.append(drawn)
+                        drawn_ones.append(drawn)
                         break
                 else:
                     dropped += 1
-            for e, label in [(target, 1), *((n, 0) for n in negatives)] if negatives else []:
+            for e, label in [(target, 1), *((n, 0) for n in drawn_ones)] if drawn_ones else []:
                 samples.append(Sample(split, user, target.time, before, e.item, e.category, label))
     return samples, dropped
+
+
+class Order:
+    """Places of events in the order of their ids: what ties in time are sorted by."""
+
+    def __init__(self, events: list[Event], valid_from: int) -> None:
+        self.items = number(((e.item, e.time) for e in events), valid_from)
+        self.categories = number(((e.category, e.time) for e in events), valid_from)
+
+    def of_item(self, e: Event) -> tuple[int, int]:
+        return self.items[e.item], self.categories[e.category]
+
+    def in_pool(self, e: Event) -> tuple:
+        return e.user, e.time, *self.of_item(e)
+
+
+def make_pool(
+    events: list[Event], target: Event, day_of: Callable[[int], int], order: Order, negatives: str
+) -> list[Event]:
+    """What a negative of this target is drawn from, in its order."""
+    day = day_of(target.time)
+    if negatives in ("same-day", "same-day-category"):
+        pool = [e for e in events if day_of(e.time) == day]
+        if negatives == "same-day-category":
+            pool = [e for e in pool if e.category == target.category]
+        return sorted(pool, key=order.in_pool)
+    so_far = sorted((e for e in events if day_of(e.time) <= day), key=lambda e: (day_of(e.time), order.in_pool(e)))
+    if negatives == "popularity":
+        return so_far
+    firsts: dict[Raw, Event] = {}
+    for e in sorted(so_far, key=lambda e: (e.time, e.user, *order.of_item(e))):
+        firsts.setdefault(e.item, e)
+    return sorted(firsts.values(), key=lambda e: (day_of(e.time), order.in_pool(e)))
 
 
 def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Raw | None, int]:
@@ -139,17 +168,21 @@ def number(values: Iterable[tuple[Raw | None, int]], valid_from: int) -> dict[Ra
     return {None: 1} | {value: n + 2 for n, value in enumerate(ordered)}
 
 
-def _pool_order(e: Event) -> tuple:
-    return e.user, e.time, e.item, e.category is None, e.category or 0
-
-
-def _hash(key: Iterable[Raw]) -> int:
+def _key(seed: int, e: Event) -> int:
     h = 0
-    for part in key:
+    for part in (seed, e.user, e.time, e.item):
         n = int(hashlib.md5(part.encode()).hexdigest()[:15], 16) if isinstance(part, str) else part
-        h = (h + n % PRIME) * 1_103_515_245 % PRIME
-        h = (h ^ (h >> 15)) * 48_271 % PRIME
+        h = _mix(h + n % PRIME)
     return h
+
+
+def _mix(h: int) -> int:
+    h = h % PRIME * 1_103_515_245 % PRIME
+    return (h ^ (h >> 15)) * 48_271 % PRIME
+
+
+def _wide(h: int) -> int:
+    return _mix(h) * PRIME + _mix(_mix(h) + 1)
 
 
 def _integer(text: str) -> int | None:

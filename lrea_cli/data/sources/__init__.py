@@ -13,13 +13,12 @@ from lrea_cli.errors import UserError
 
 SOURCES: tuple[type[Source], ...] = (Taobao, Table, Synthetic)
 
-_GLOB_MARKS = ("*", "?", "[")
-
 
 def find_files(source: Source | type[Source], raw: Path | None, home: Path) -> list[Path]:
     """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
 
-    In a folder the first of the source's file names that exists is taken; of patterns, all that match.
+    In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
+    with `*`, all that match any. Its companions are looked for beside the first file.
 
     Raises:
         UserError: there is none; the message says where to get it and where to put it.
@@ -28,13 +27,13 @@ def find_files(source: Source | type[Source], raw: Path | None, home: Path) -> l
         return []
     if raw is not None:
         places = [raw]
-    elif any(_is_pattern(name) for name in source.file_names):
-        places = []  # a pattern such as *.csv in the current directory could be anything: it must be named
+    elif _takes_anything(source):
+        places = []  # *.csv in the current directory could be anything: it must be named
     else:
         places = [home / "raw" / source.name, Path()]
     for place in places:
         if files := _files_at(source, place):
-            return files
+            return files + [p for p in _companions(source, files[0].parent) if p not in files]
     raise _missing(source, raw, places)
 
 
@@ -44,9 +43,18 @@ def _files_at(source: Source | type[Source], place: Path) -> list[Path]:
     if not place.is_dir():
         return sorted(Path(p) for p in glob.glob(str(place), recursive=True) if Path(p).is_file())
     found = [sorted(p for p in place.glob(name) if p.is_file()) for name in source.file_names]
-    if any(_is_pattern(name) for name in source.file_names):
+    if _takes_anything(source):
         return sorted({path for paths in found for path in paths})
     return next((paths for paths in found if paths), [])
+
+
+def _companions(source: Source | type[Source], folder: Path) -> list[Path]:
+    """For each kind of companion, the files of its first name that exists."""
+    found: list[Path] = []
+    for names in source.companion_names:
+        matches = (sorted(p for p in folder.glob(name) if p.is_file()) for name in names)
+        found += next((paths for paths in matches if paths), [])
+    return found
 
 
 def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]) -> UserError:
@@ -64,5 +72,5 @@ def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 
 
-def _is_pattern(name: str) -> bool:
-    return any(mark in name for mark in _GLOB_MARKS)
+def _takes_anything(source: Source | type[Source]) -> bool:
+    return any(name.startswith("*") for name in source.file_names)

@@ -29,18 +29,23 @@ class FieldColumn:
     option: str
 
 
-def field_columns(found: list[FieldColumn], **options: Iterable[str]) -> list[FieldColumn]:
+def field_columns(
+    found: list[FieldColumn], declared: Mapping[Role, Iterable[str]], numeric: Iterable[str]
+) -> list[FieldColumn]:
     """Add the fields of `--<role>-field name=column` (or just `name`) to those found already.
 
+    Args:
+        numeric: names of those whose values are numbers.
+
     Raises:
-        UserError: a name is not usable, or used twice.
+        UserError: a name is not usable, or used twice, or numeric and not declared.
     """
     columns = list(found)
-    roles: tuple[Role, ...] = ("item", "user", "context")
+    numbers = set(numeric)
     reserved = ", ".join(sorted(RESERVED))
-    for role in roles:
+    for role, texts in declared.items():
         option = f"--{role}-field"
-        for text in options[role]:
+        for text in texts:
             name, _, column = text.partition("=")
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
                 raise UserError(
@@ -49,7 +54,13 @@ def field_columns(found: list[FieldColumn], **options: Iterable[str]) -> list[Fi
                 )
             if name.lower() in {c.field.name.lower() for c in columns}:
                 raise UserError(f"{option} {text}: there is a field '{name}' already.", "Give it another name.")
-            columns.append(FieldColumn(Field(name, role), column or name, option))
+            columns.append(FieldColumn(Field(name, role, name in numbers), column or name, option))
+    names = [c.field.name for c in columns if c.option.endswith("-field")]
+    for name in sorted(numbers - set(names)):
+        raise UserError(
+            f"--numeric {name}: no such field is declared{nearest(name, names)}.",
+            f"Declare it as well: --item-field {name}, --user-field {name} or --context-field {name}.",
+        )
     return columns
 
 
@@ -71,6 +82,12 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
 def text_sql(column: str) -> str:
     """A value as text; the empty text is a missing value."""
     return f"nullif(CAST({identifier(column)} AS VARCHAR), '')"
+
+
+def number_sql(column: str) -> str:
+    """A finite number, or NULL."""
+    number = f"TRY_CAST({identifier(column)} AS DOUBLE)"
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
 
 
 def label_sql(column: str) -> str:

@@ -1,163 +1,150 @@
-"""Delimited text as a stream, with the line number of every row, good or bad.
+"""Delimited text as blocks of rows, with the line number of every row, good or bad.
 
 What it takes care of, so that no source has to: rows with a wrong number of columns, stray quotes, empty
-lines, CRLF, and what `rawfile.py` does. Every column is text; sources cast it in SQL.
+lines, CRLF, numbers that are none, and what `rawfile.py` does.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.schema import REJECTED_CAP, SourceFile
-from lrea_cli.data.sources.rawfile import CleanBytes, opened, unreadable
+from lrea_cli.data.sources.blocks import LINE, Block, Lines
+from lrea_cli.data.sources.rawfile import RawFile, unreadable
+from lrea_cli.data.sql import identifier
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import sha256_of
 
 if TYPE_CHECKING:
-    import duckdb
+    import numpy as np
     import pyarrow as pa
-    from pyarrow.csv import CSVStreamingReader, InvalidRow
+    from pyarrow.csv import InvalidRow
 
-INCOMING = "incoming"
-LINE = "__line"
-BLOCK_BYTES = 1 << 20
-HEADER_BYTES = 1 << 20
+PIECE_BYTES = 1 << 21
+PLAIN = b"0123456789-,\r\nabcdefghijklmnopqrstuvwyz"
+"""A block of these bytes alone has no quote, space, sign +, or hexadecimal 0x, which the fast parser would read
+otherwise than `strict_integer`."""
 
 
-@dataclass
-class DelimitedFile:
-    """One file of delimited text, of which every good row goes once through a SQL statement.
+@dataclass(frozen=True)
+class Delimited:
+    """The form of delimited text.
 
     Args:
         columns: the names of all columns, in order. has_header: the first line is not data.
         delimiter: one character. quoted: values may stand in double quotes (but not go on in the next line).
-
-    Attributes after `run`:
-        rows: lines that are data, good or bad. malformed_count: of those, with a wrong number of columns.
-        malformed: line number and text of the first `REJECTED_CAP` of them.
-        sha256: of the text as it would lie unpacked. source: the file as it lies, which is not read again for its hash
-            where it lies unpacked.
+        integers: columns that hold 64-bit integers, NULL where the text is none; all others are text.
+        threads: that may parse.
     """
 
-    path: Path
     columns: tuple[str, ...]
     has_header: bool = False
     delimiter: str = ","
     quoted: bool = True
-    rows: int = 0
-    malformed: list[tuple[int, str]] = field(default_factory=list)
-    sha256: str = ""
-    _packed: bool = False
-    _bad_lines: array[int] = field(default_factory=lambda: array("q"))
+    integers: tuple[str, ...] = ()
+    threads: int = 2
 
-    @property
-    def malformed_count(self) -> int:
-        return len(self._bad_lines)
-
-    @property
-    def source(self) -> SourceFile:
-        return SourceFile(
-            self.path.name, self.path.stat().st_size, sha256_of(self.path) if self._packed else self.sha256
-        )
-
-    def run(self, db: duckdb.DuckDBPyConnection, sql: str) -> None:
-        """Execute a statement that reads `incoming`: the columns as text, and `__line` (BIGINT, from 1).
+    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+        """The rows of a file, about `size` bytes at a time.
 
         Raises:
             UserError: the file is empty, truncated or not what its name says, or a quote swallowed lines.
         """
-        with opened(self.path) as raw:
-            self._packed = not isinstance(raw, io.BufferedReader)
-            content = CleanBytes(raw, self.path)
-            failures: list[Exception] = []
-            try:
-                db.register(INCOMING, self._reader(content, failures))
-                try:
-                    db.execute(sql)
-                finally:
-                    db.unregister(INCOMING)
-            except Exception as error:
-                if content.failure or failures:
-                    raise (content.failure or unreadable(self.path, failures[0])) from error
-                raise
-            self._check_lines(content.newlines)
-            self.sha256 = content.sha256.hexdigest()
+        line = 1
+        for data in file.blocks(size):
+            lines = Lines(data, line)
+            if line == 1 and self.has_header:
+                lines = Lines(data[data.find(b"\n") + 1 or len(data) :], 2)
+            if lines.data:
+                yield self._block(file, lines)
+            line = lines.first + (lines.count if lines.data else 0)
+        if line == 1:
+            raise UserError(f"{file.path} has no rows.", "Download or export it again.")
 
-    def _reader(self, content: CleanBytes, failures: list[Exception]) -> pa.RecordBatchReader:
-        import pyarrow as pa
+    def _block(self, file: RawFile, lines: Lines) -> Block:
+        if self.integers and (rows := self._parse_plain(lines)):
+            return Block(rows, lines.text)
+        rows, malformed = self._parse(file, lines)
+        return Block(strict_integers(rows, self.integers) if self.integers else rows, lines.text, malformed)
 
-        try:
-            stream = self._open_csv(content)
-        except pa.ArrowException as error:
-            failures.append(error)
-            raise
-        schema = pa.schema([*((name, pa.string()) for name in self.columns), (LINE, pa.int64())])
-        return pa.RecordBatchReader.from_batches(schema, self._numbered(stream, schema, failures))
-
-    def _open_csv(self, content: CleanBytes) -> CSVStreamingReader:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        return csv.open_csv(
-            content,
-            # one thread: the parser is not what costs, and only so does it number the bad lines
-            csv.ReadOptions(
-                use_threads=False,
-                block_size=BLOCK_BYTES,
-                column_names=self.columns,
-                skip_rows=int(self.has_header),
-            ),
-            csv.ParseOptions(
-                delimiter=self.delimiter,
-                quote_char='"' if self.quoted else False,
-                ignore_empty_lines=False,
-                invalid_row_handler=self._note_malformed,
-            ),
-            csv.ConvertOptions(column_types=dict.fromkeys(self.columns, pa.string())),
-        )
-
-    def _numbered(
-        self, stream: CSVStreamingReader, schema: pa.Schema, failures: list[Exception]
-    ) -> Iterator[pa.RecordBatch]:
-        """Add line numbers: a good row's line is its own index plus the bad lines before it."""
+    def _parse_plain(self, lines: Lines) -> pa.Table | None:
+        """The fast way: integers are parsed as such; None where a row is not as it should be."""
         import numpy as np
         import pyarrow as pa
 
-        first_line = 2 if self.has_header else 1
-        good = 0
+        if self.delimiter != "," or lines.data.translate(None, PLAIN):
+            return None
         try:
-            for batch in stream:
-                bad = np.array(self._bad_lines, dtype=np.int64)
-                good_before_bad = bad - first_line - np.arange(len(bad))
-                index = np.arange(good, good + batch.num_rows)
-                line = first_line + index + np.searchsorted(good_before_bad, index, side="right")
-                good += batch.num_rows
-                yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(line)], schema=schema)
-        except Exception as error:  # duckdb would hide its type: `run` asks here
-            failures.append(error)
-            raise
-        self.rows = good + self.malformed_count
+            rows = self._read(lines.data, threads=self.threads > 1, integers=self.integers)
+        except pa.ArrowInvalid:
+            return None
+        return _numbered(rows, np.arange(rows.num_rows) + lines.first) if rows.num_rows == lines.count else None
 
-    def _check_lines(self, newlines: int) -> None:
-        """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
-        if self.rows + self.has_header < newlines:
-            raise UserError(
-                f"{self.path} has {newlines:,} lines but only {self.rows + self.has_header:,} rows: "
-                "a quoted value goes on in the next line, or a quote is never closed.",
-                "Export it without line breaks in values, or say --no-quotes where quotes mean nothing.",
-            )
+    def _parse(self, file: RawFile, lines: Lines) -> tuple[pa.Table, list[int]]:
+        """Every column as text, and the lines with a wrong number of columns."""
+        import numpy as np
+        import pyarrow as pa
 
-    def _note_malformed(self, row: InvalidRow) -> str:
-        self._bad_lines.append(row.number)
-        if len(self.malformed) < REJECTED_CAP:
-            self.malformed.append((row.number, row.text))
-        return "skip"
+        malformed: list[int] = []
+
+        def skip(row: InvalidRow) -> str:
+            malformed.append(row.number)  # None where several threads parse
+            return "skip"
+
+        try:
+            rows = self._read(lines.data, threads=self.threads > 1, handler=skip)
+            if malformed:
+                malformed.clear()
+                rows = self._read(lines.data, threads=False, handler=skip)
+        except pa.ArrowInvalid as error:
+            raise unreadable(file.path, error) from error
+        if rows.num_rows + len(malformed) < lines.count:
+            raise _swallowed(file, lines, rows.num_rows + len(malformed))
+        bad = np.array(malformed, np.int64) - 1
+        index = np.arange(rows.num_rows)
+        place = index + np.searchsorted(bad - np.arange(len(bad)), index, side="right")
+        return _numbered(rows, place + lines.first), (bad + lines.first).tolist()
+
+    def _read(self, data: bytes, threads: bool, integers: tuple[str, ...] = (), handler=None) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv as arrow
+
+        types = {name: pa.int64() if name in integers else pa.string() for name in self.columns}
+        block = PIECE_BYTES if threads else len(data) + 1
+        return arrow.read_csv(
+            pa.BufferReader(data),
+            arrow.ReadOptions(use_threads=threads, block_size=block, column_names=self.columns),
+            arrow.ParseOptions(
+                delimiter=self.delimiter,
+                quote_char='"' if self.quoted else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=handler,
+            ),
+            arrow.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        )
+
+
+def strict_integer(name: str) -> str:
+    """SQL for a 64-bit integer, or NULL: a plain TRY_CAST would also take 1.5 (as 2), 1e3, 1_0 and 0x10."""
+    return (
+        f"CASE WHEN TRY_CAST({name} AS BIGINT)::VARCHAR = {name} THEN TRY_CAST({name} AS BIGINT) "
+        f"WHEN regexp_full_match({name}, '[-+]?[0-9]+') THEN TRY_CAST({name} AS BIGINT) END"
+    )
+
+
+def strict_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """The same rows with these columns as integers, NULL where the text is none."""
+    import duckdb
+
+    columns = [
+        f"{strict_integer(identifier(name))} AS {identifier(name)}" if name in names else identifier(name)
+        for name in rows.column_names
+    ]
+    with duckdb.connect(config={"threads": 1}) as db:
+        db.register("as_text", rows)
+        return db.sql(f"SELECT {', '.join(columns)} FROM as_text").to_arrow_table()
 
 
 def read_header(path: Path) -> tuple[tuple[str, ...], str]:
@@ -166,8 +153,7 @@ def read_header(path: Path) -> tuple[tuple[str, ...], str]:
     Raises:
         UserError: the file is empty or unreadable, or two columns have one name.
     """
-    with opened(path) as raw:
-        start = CleanBytes(raw, path).read(HEADER_BYTES).decode("utf-8", "replace")
+    start = RawFile(path).start().decode()
     line = start.splitlines()[0] if start.strip() else ""
     if not line.strip():
         raise UserError(f"{path} has no header line.", "The first line must hold the names of the columns.")
@@ -177,3 +163,18 @@ def read_header(path: Path) -> tuple[tuple[str, ...], str]:
     if repeated:
         raise UserError(f"{path} has more than one column named '{repeated[0]}'.", "Rename one of them.")
     return names, delimiter
+
+
+def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
+    import pyarrow as pa
+
+    return rows.append_column(LINE, pa.array(line))
+
+
+def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
+    """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
+    return UserError(
+        f"{file.path} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
+        "a quoted value goes on in the next line, or a quote is never closed.",
+        "Export it without line breaks in values, or say --no-quotes where quotes mean nothing.",
+    )

@@ -13,10 +13,10 @@ from lrea_cli.data.schema import Extract, Field
 from lrea_cli.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
     from lrea_cli.data.planted import Planted
+    from lrea_cli.data.sources.intake import Intake
 
 Preset = Literal["drift", "exchangeable", "exact-item"]
 Lengths = Literal["long", "week"]
@@ -31,6 +31,7 @@ class Synthetic:
     name: ClassVar[str] = "synthetic"
     needs_files: ClassVar[bool] = False
     file_names: ClassVar[tuple[str, ...]] = ()
+    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ()
     where_to_get: ClassVar[str] = ""
 
     preset: Annotated[
@@ -72,11 +73,12 @@ class Synthetic:
         if not math.isfinite(self.field_effect):
             raise UserError(f"--field-effect is {self.field_effect}; it must be a number.")
 
-    def extract(self, db: duckdb.DuckDBPyConnection, files: list[Path]) -> Extract:
+    def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Generate the events and put them in `raw_events`, ordered by time; nothing is rejected."""
         from lrea_cli.data.planted import generate
 
         planted = generate(self)
+        db = intake.db
         db.register("planted_events", _table(planted))
         try:
             db.execute(
@@ -87,7 +89,7 @@ class Synthetic:
             )
         finally:
             db.unregister("planted_events")
-        db.execute("CREATE TABLE raw_rejected (file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR)")
+        intake.read = len(planted.behaviors.user) + len(planted.exposures.user)
         return Extract(
             fields=(
                 Field("item", "item"),
@@ -95,9 +97,7 @@ class Synthetic:
                 Field("age_band", "user"),
                 Field("hour", "context"),
             ),
-            events_read=len(planted.behaviors.user) + len(planted.exposures.user),
-            rejected={},
-            labels="real",
+            sampling=None,
             last_day=planted.last_day,
             facts=_facts(self, planted),
         )

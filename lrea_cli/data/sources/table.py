@@ -5,35 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import typer
 
-from lrea_cli.data.schema import Extract, Field, SourceFile
+from lrea_cli.data.schema import Extract, Field, Role, Sampling
 from lrea_cli.data.sources.columns import (
     FieldColumn,
     check_columns,
     field_columns,
     label_sql,
+    number_sql,
     text_sql,
     time_sql,
 )
-from lrea_cli.data.sources.delimited import LINE, DelimitedFile, read_header
-from lrea_cli.data.sources.sifting import (
-    WRONG_COLUMNS,
-    create_staged,
-    keep_malformed,
-    sift,
-)
-from lrea_cli.data.sql import count, identifier, literal
+from lrea_cli.data.sources.delimited import Delimited, read_header
+from lrea_cli.data.sources.intake import Intake, Judge
+from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import sha256_of
-
-if TYPE_CHECKING:
-    import duckdb
 
 TimeUnit = Literal["s", "ms", "us"]
-PARQUET_MAGIC = b"PAR1"
 EARLIEST = -2_208_988_800  # 1900
 LATEST = 7_258_118_400  # 2200
 REMEDY = "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
@@ -49,6 +42,7 @@ class Table:
         *(f"*.{form}{packed}" for form in ("csv", "tsv") for packed in ("", ".gz", ".zip")),
         "*.parquet",
     )
+    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ()
     where_to_get: ClassVar[str] = "any CSV, TSV (also .gz, .zip) or Parquet with columns for user, item and time"
 
     user_column: Annotated[str, typer.Option(help="Column of the user's id.")] = "user"
@@ -74,49 +68,40 @@ class Table:
     context_field: Annotated[list[str], typer.Option(help="A context feature: name or name=column. Repeatable.")] = (
         field(default_factory=list)
     )
+    numeric: Annotated[
+        list[str], typer.Option(help="A declared field whose values are numbers, to be cut into quantiles. Repeatable.")
+    ] = field(default_factory=list)
+    negatives: NegativesOption = "same-day"
+    positives: PositivesOption = "all"
     quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
     utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
 
     def __post_init__(self) -> None:
+        check_sampling(self.negatives, self.positives)
         if self.time_unit not in get_args(TimeUnit):
             raise UserError(f"--time-unit is '{self.time_unit}'.", "Use s, ms or us.")
         if not -14 <= self.utc_offset <= 14:
             raise UserError(f"--utc-offset is {self.utc_offset}.", "Use hours from -14 to 14.")
         self._columns()
 
-    def extract(self, db: duckdb.DuckDBPyConnection, files: list[Path]) -> Extract:
+    def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.
 
         Raises:
             UserError: a file cannot be read, a column is missing, or no row can be used.
         """
-        db.execute("SET TimeZone = 'UTC'")  # text without a zone is UTC
+        intake.db.execute("SET TimeZone = 'UTC'")  # text without a zone is UTC
         columns = self._columns()
-        create_staged(
-            db,
-            {
-                "user": "VARCHAR",
-                "time": "BIGINT",
-                "label": "TINYINT",
-                **{c.field.name: "VARCHAR" for c in columns},
-            },
+        kinds = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in columns}
+        intake.create(
+            "raw_events", {"user": "VARCHAR", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT", **kinds}
         )
-        events_read = malformed = 0
-        read: list[SourceFile] = []
         for path in files:
-            source, rows, bad = self._read(db, path, columns, events_read)
-            read.append(source)
-            events_read += rows
-            malformed += bad
-        is_behavior = "label = 1" if self.label_column else "true"
-        kept = ["source_row", "user", "time", f"{is_behavior} AS is_behavior", "label"]
-        rejected = sift(db, [*kept, *(identifier(c.field.name) for c in columns)], files, REMEDY)
+            self._read(intake, path, columns)
+        intake.require_some(files, REMEDY)
         return Extract(
             fields=tuple(c.field for c in columns),
-            events_read=events_read,
-            rejected=rejected | ({WRONG_COLUMNS: malformed} if malformed else {}),
-            labels="real" if self.label_column else "sampled",
-            files=tuple(read),
+            sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_hours=self.utc_offset,
         )
 
@@ -125,34 +110,29 @@ class Table:
         found = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
         if self.category_column is not None:
             found.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
-        return field_columns(found, item=self.item_field, user=self.user_field, context=self.context_field)
+        declared: dict[Role, list[str]] = {
+            "item": self.item_field,
+            "user": self.user_field,
+            "context": self.context_field,
+        }
+        return field_columns(found, declared, self.numeric)
 
-    def _read(
-        self, db: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[FieldColumn], rows_before: int
-    ) -> tuple[SourceFile, int, int]:
-        """Stage one file; return what it is, its rows and how many of them were malformed."""
-        if _is_parquet(path):
-            types = _parquet_types(db, path)
-            numbered = f"read_parquet({literal(str(path))}, file_row_number = true)"
-            source = f"(SELECT *, file_row_number + 1 AS {LINE} FROM {numbered})"
-            db.execute(self._stage(path, source, types, columns, rows_before))
-            rows = count(db, f"SELECT count(*) FROM read_parquet({literal(str(path))})")
-            return SourceFile(path.name, path.stat().st_size, sha256_of(path)), rows, 0
+    def _read(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
+        if is_parquet(path):
+            rows = ParquetRows(path, intake.progress)
+            intake.take(rows, rows.blocks(), self._judge(path, rows.types, columns), "raw_events")
+            return
         names, delimiter = read_header(path)
-        file = DelimitedFile(path, names, has_header=True, delimiter=delimiter, quoted=self.quotes)
-        file.run(db, self._stage(path, "incoming", dict.fromkeys(names, "VARCHAR"), columns, rows_before))
-        keep_malformed(db, file)
-        return file.source, file.rows, file.malformed_count
+        file = RawFile(path, intake.progress)
+        form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
+        judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), columns)
+        intake.take(file, form.blocks(file, intake.block_bytes), judge, "raw_events")
 
-    def _stage(
-        self,
-        path: Path,
-        source: str,
-        types: dict[str, str],
-        columns: Sequence[FieldColumn],
-        rows_before: int,
-    ) -> str:
-        """SQL that casts and judges each row of one file.
+    def _judge(self, path: Path, types: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
+        """How the rows of one file are read.
+
+        Args:
+            types: the file's columns and their SQL types.
 
         Raises:
             UserError: the file lacks a column.
@@ -162,39 +142,26 @@ class Table:
             wanted[self.label_column] = "--label-column"
         check_columns(path, types, wanted | {c.column: c.option for c in columns})
         label = "NULL" if self.label_column is None else label_sql(self.label_column)
-        cast = [
-            f"{text_sql(self.user_column)} AS _user",
-            f"{time_sql(self.time_column, types[self.time_column], self.time_unit)} AS _time",
-            f"CAST({label} AS TINYINT) AS _label",
-            *(f"{text_sql(c.column)} AS _f{n}" for n, c in enumerate(columns)),
-            f"concat_ws(',', {', '.join(identifier(name) for name in types)}) AS _text",
-        ]
+        casts = {f"_f{n}": (number_sql if c.field.numeric else text_sql)(c.column) for n, c in enumerate(columns)}
         no_label = "WHEN _label IS NULL THEN 'label_not_0_or_1' " if self.label_column else ""
-        reason = (
-            "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
-            "WHEN _time IS NULL THEN 'unparseable_time' "
-            f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {no_label}END"
+        return Judge(
+            cast={
+                "_user": text_sql(self.user_column),
+                "_time": time_sql(self.time_column, types[self.time_column], self.time_unit),
+                "_label": f"CAST({label} AS TINYINT)",
+                **casts,
+            },
+            reason=(
+                "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
+                "WHEN _time IS NULL THEN 'unparseable_time' "
+                f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {no_label}END"
+            ),
+            values={
+                "user": "_user",
+                "time": "_time",
+                "is_behavior": "_label = 1" if self.label_column else "true",
+                "label": "_label",
+                **{c.field.name: f"_f{n}" for n, c in enumerate(columns)},
+            },
+            remedy=REMEDY,
         )
-        values = ", ".join(["_user", "_time", "_label", *(f"_f{n}" for n in range(len(columns)))])
-        return (
-            f"INSERT INTO staged SELECT {rows_before} + {LINE}, {literal(path.name)}, {LINE}, _reason, "
-            f"CASE WHEN _reason IS NOT NULL THEN _text END, {values} "
-            f"FROM (SELECT *, {reason} AS _reason FROM (SELECT {LINE}, {', '.join(cast)} FROM {source}))"
-        )
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.suffix.lower() == ".parquet":
-        return True
-    with path.open("rb") as file:
-        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-
-
-def _parquet_types(db: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    import duckdb
-
-    try:
-        found = db.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(path))})").fetchall()
-    except duckdb.Error as error:
-        raise UserError(f"{path} cannot be read as Parquet: {error}", "Export or download it again.") from error
-    return {name: kind for name, kind, *_ in found}

@@ -1,0 +1,97 @@
+"""The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
+
+`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns.
+Window functions with an empty OVER () read it in this order, without sorting it again; for an engine that keeps no
+order, write OVER (ORDER BY user_id, time, source_row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lrea_cli.data.schema import Field
+from lrea_cli.data.sql import count, identifier
+from lrea_cli.data.vocabulary import encoded
+
+if TYPE_CHECKING:
+    import duckdb
+
+REPEATS_SHOWN = 1_000
+KEY = ("time", "source_row", "is_behavior", "label")
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Rows that were left out: how many, and `source_row` and text of the first ones."""
+
+    count: int = 0
+    first: tuple[tuple[int, str], ...] = ()
+
+
+def sort_events(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], unique: Sequence[str]) -> Repeats:
+    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
+
+    Args:
+        unique: columns of `raw_events`, user and time among them; of rows equal in all of them the first stays. None
+            given: no row is a repeat.
+    """
+    db.execute(f"CREATE TABLE events AS {encoded('raw_events', fields, KEY)} ORDER BY u.user_id, r.time, r.source_row")
+    repeats = _drop_repeats(db, unique) if unique else Repeats()
+    db.execute("DROP TABLE raw_events")
+    _count_behaviors(db)
+    return repeats
+
+
+def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
+    """SQL for (user_id, time, history_length): the behaviors of a user strictly before an instant.
+
+    A behavior's place is the number of behaviors before it in `events`; that of a second's first event, less that of
+    the user's, is what was known then.
+
+    Args:
+        wanted: a table with user_id and time, all of which are times of events of that user.
+    """
+    placed = (
+        "SELECT user_id, time, CAST(sum(CAST(is_behavior AS TINYINT)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND "
+        "CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events"
+    )
+    return (
+        "SELECT f.user_id, f.time, CAST(f.place - s.start AS INTEGER) AS history_length FROM ("
+        f"SELECT user_id, time, min(place) AS place FROM ({placed}) AS p SEMI JOIN {wanted} AS w "
+        "USING (user_id, time) GROUP BY user_id, time) AS f JOIN starts AS s ON f.user_id = s.user_id"
+    )
+
+
+def _drop_repeats(db: duckdb.DuckDBPyConnection, unique: Sequence[str]) -> Repeats:
+    """Of the few events that share their second, the raw rows say which are equal."""
+    columns = ", ".join(map(identifier, unique))
+    db.execute(
+        "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
+        "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM events) "
+        "WHERE user_id = user_before AND time = time_before"
+    )
+    db.execute("CREATE TABLE suspects AS SELECT source_row FROM events SEMI JOIN shared USING (user_id, time)")
+    db.execute(
+        f"CREATE TABLE repeats AS SELECT source_row, concat_ws(',', {columns}) AS text "
+        "FROM raw_events SEMI JOIN suspects USING (source_row) "
+        f"QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY source_row) > 1"
+    )
+    found = count(db, "SELECT count(*) FROM repeats")
+    first = db.execute(f"FROM repeats ORDER BY source_row LIMIT {REPEATS_SHOWN}").fetchall()
+    if found:
+        db.execute("DELETE FROM events WHERE source_row IN (SELECT source_row FROM repeats)")
+    for table in ("shared", "suspects", "repeats"):
+        db.execute(f"DROP TABLE {table}")
+    return Repeats(found, tuple(first))
+
+
+def _count_behaviors(db: duckdb.DuckDBPyConnection) -> None:
+    """`starts` (user_id, behaviors, start): of each user, and of all users before."""
+    db.execute(
+        "CREATE TABLE starts AS SELECT user_id, behaviors, "
+        "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM ("
+        "SELECT user_id, count(*) FILTER (WHERE is_behavior) AS behaviors FROM events GROUP BY user_id) "
+        "ORDER BY user_id"
+    )

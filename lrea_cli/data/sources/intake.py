@@ -1,0 +1,224 @@
+"""The gate through which raw rows enter DuckDB: each is kept, or counted under the reason why it cannot be used.
+
+read = kept + rejected, always. Rows of a wrong form stop the run early; of what is rejected, the first lines of each
+reason are kept as they stand in the file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from lrea_cli.data.schema import SourceFile
+from lrea_cli.data.sources.blocks import LINE, WRONG_COLUMNS, Block, joined, read_ahead
+from lrea_cli.data.sql import identifier
+from lrea_cli.errors import LreaError, UserError
+from lrea_cli.progress import Progress, ignore
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+REJECTED_PER_REASON = 1_000
+TEXT_CAP = 500
+FEW = 100
+"""So many rows of a wrong form stop no run, unless none is allowed: in a small file they are no share to speak of."""
+
+QUOTED = 3
+INCOMING = "incoming"
+
+
+class ReadsRows(Protocol):
+    """A raw file, of text or Parquet."""
+
+    path: Path
+
+    @property
+    def source(self) -> SourceFile: ...
+
+
+class Rejected(NamedTuple):
+    """A row that cannot be used."""
+
+    file: str
+    line: int
+    reason: str
+    text: str
+
+
+class Began(NamedTuple):
+    """Where a file begins: its first `source_row`, which is `rows_before` and its line."""
+
+    source_row: int
+    rows_before: int
+    file: str
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How a block's columns become rows of a table.
+
+    Args:
+        cast: name -> SQL over the block's columns. reason: SQL over those names: NULL, or why the row cannot be used.
+        values: column of the table -> SQL over those names.
+        remedy: what to do where rows have a wrong form.
+        unwanted: reasons that say nothing against the form of the file: the protocol leaves such rows out.
+    """
+
+    cast: Mapping[str, str]
+    reason: str
+    values: Mapping[str, str]
+    remedy: str
+    unwanted: frozenset[str] = frozenset()
+
+    @property
+    def judged(self) -> str:
+        """SQL for the block's rows: what was cast, and `_reason`."""
+        cast = ", ".join(f"{sql} AS {name}" for name, sql in self.cast.items())
+        return f"(SELECT *, {self.reason} AS _reason FROM (SELECT {LINE}, {cast} FROM {INCOMING}))"
+
+
+@dataclass
+class Intake:
+    """Takes blocks of rows into one table of `db`.
+
+    Args:
+        max_rejected: the largest share of rows with a wrong form. threads: that may parse.
+        block_bytes: of text, parsed at once. rows_at_once: inserted at once.
+        progress: is told the bytes read of raw files.
+
+    Attributes:
+        read: rows so far. wrong: of those, with a wrong form. rejected: count by reason. files: what was read.
+        examples: of rejected rows the first of each reason. began: where each file begins.
+    """
+
+    db: duckdb.DuckDBPyConnection
+    max_rejected: float = 1.0
+    threads: int = 2
+    block_bytes: int = 1 << 23
+    rows_at_once: int = 1 << 20
+    progress: Progress = ignore
+    read: int = 0
+    wrong: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    files: list[SourceFile] = field(default_factory=list)
+    examples: list[Rejected] = field(default_factory=list)
+    began: list[Began] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        return self.read - self.rejected.total()
+
+    def beside(self) -> Intake:
+        """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
+        return replace(self, read=0, wrong=0, rejected=Counter(), began=[])
+
+    def create(self, table: str, columns: Mapping[str, str]) -> None:
+        """An empty table with `source_row` and the given columns (name -> SQL type)."""
+        typed = "".join(f", {identifier(name)} {kind}" for name, kind in columns.items())
+        self.db.execute(f"CREATE TABLE {table} (source_row BIGINT{typed})")
+
+    def take(self, file: ReadsRows, blocks: Iterator[Block], judge: Judge, into: str) -> None:
+        """Take the rows of one file; `source_row` goes on from the rows taken before.
+
+        Raises:
+            UserError: the file cannot be read, or too many rows have a wrong form.
+        """
+        import pyarrow as pa
+
+        rows_before = self.read
+        for together in read_ahead(joined(blocks, self.rows_at_once)):
+            if self.read == rows_before:
+                self.began.append(Began(rows_before + together[0].first, rows_before, file.path.name))
+            self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
+            try:
+                self._take(file.path.name, together, judge, into)
+            finally:
+                self.db.unregister(INCOMING)
+            if self.kept or self.read > FEW:
+                self._check_wrong(judge)
+        self.files.append(file.source)
+
+    def require_some(self, files: Iterable[Path], remedy: str) -> None:
+        """Refuse what gave no row.
+
+        Raises:
+            UserError: naming the first rejected row.
+        """
+        if not self.kept:
+            names = ", ".join(str(path) for path in list(files)[:3])
+            raise UserError(f"No row of {names} can be used.{_quote(sorted(self.examples)[:1])}", remedy)
+
+    def reject_later(self, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
+        """Count rows that were kept at first.
+
+        Args:
+            first: `source_row` and text of some of them.
+        """
+        self.rejected[reason] += count
+        for source_row, text in first:
+            began = self.began[bisect_right(self.began, source_row, key=lambda b: b.source_row) - 1]
+            self.examples.append(Rejected(began.file, source_row - began.rows_before, reason, text[:TEXT_CAP]))
+
+    def check_published(self, published: Mapping[str, int]) -> None:
+        """Compare counts with what is known of the file.
+
+        Raises:
+            LreaError: they differ.
+        """
+        found = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
+        if found != dict(published):
+            raise LreaError(
+                f"The file is the published one, yet counts differ: found {found}, expected {dict(published)}.",
+                "This is a defect of lrea: please report it.",
+            )
+
+    def rejected_table(self) -> pa.Table:
+        """file, line, reason and text of the examples, in this order."""
+        import pyarrow as pa
+
+        kinds = (pa.string(), pa.int64(), pa.string(), pa.string())
+        columns = zip(*sorted(self.examples), strict=True) if self.examples else ((), (), (), ())
+        return pa.table(
+            {name: pa.array(c, kind) for name, c, kind in zip(Rejected._fields, columns, kinds, strict=True)}
+        )
+
+    def _take(self, name: str, blocks: list[Block], judge: Judge, into: str) -> None:
+        columns = ", ".join(map(identifier, judge.values))
+        inserted = self.db.execute(
+            f"INSERT INTO {into} (source_row, {columns}) "
+            f"SELECT {self.read} + {LINE}, {', '.join(judge.values.values())} FROM {judge.judged} WHERE _reason IS NULL"
+        ).fetchall()[0][0]
+        found: list[tuple[str, int, list[int]]] = []
+        if inserted < sum(block.rows.num_rows for block in blocks):
+            found = self.db.execute(
+                f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}) FROM {judge.judged} "
+                "WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
+            ).fetchall()
+        if malformed := [line for block in blocks for line in block.malformed]:
+            found.append((WRONG_COLUMNS, len(malformed), malformed))
+        starts = [block.first for block in blocks]
+        for reason, count, lines in found:
+            for n in lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]:
+                block = blocks[bisect_right(starts, n) - 1]
+                self.examples.append(Rejected(name, n, reason, block.text(n)[:TEXT_CAP]))
+            self.rejected[reason] += count
+            self.wrong += count if reason not in judge.unwanted else 0
+        self.read += sum(block.count for block in blocks)
+
+    def _check_wrong(self, judge: Judge) -> None:
+        if self.wrong > max(self.max_rejected * self.read, FEW if self.max_rejected else 0):
+            bad = [r for r in sorted(self.examples) if r.reason not in judge.unwanted]
+            raise UserError(
+                f"{self.wrong:,} of the first {self.read:,} rows have a wrong form: more than --max-rejected "
+                f"{self.max_rejected:.2%}.{_quote(bad[:QUOTED])}",
+                f"{judge.remedy} Or allow more, such as --max-rejected 50%.",
+            )
+
+
+def _quote(rows: Iterable[Rejected]) -> str:
+    return "".join(f" {file}, line {line}: {reason}: {text!r}." for file, line, reason, text in rows)

@@ -1,0 +1,37 @@
+"""Options of the sources whose logs have no real labels: where negatives come from, and which targets count."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from lrea_cli.data.schema import Positives
+from lrea_cli.errors import UserError, nearest
+
+DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]
+
+NegativesOption = Annotated[
+    DayNegatives,
+    typer.Option(
+        help="Where negatives come from: other users' behaviors of that day (and category), any item seen so far, or "
+        "any behavior so far."
+    ),
+]
+PositivesOption = Annotated[
+    Positives, typer.Option(help="Which targets count: all, or only those of items that the user had not touched.")
+]
+
+
+def check_sampling(negatives: str, positives: str) -> None:
+    """Refuse an unknown choice.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    for option, value, known in (
+        ("negatives", negatives, get_args(DayNegatives)),
+        ("positives", positives, get_args(Positives)),
+    ):
+        if value not in known:
+            raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")

@@ -1,0 +1,72 @@
+"""Sampled positives: the last behavior of each user's day, or of each user, with enough history before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lrea_cli.data.calendar import Calendar
+from lrea_cli.data.events import history_lengths
+from lrea_cli.data.hashing import mix, mix_sql, residue_sql
+from lrea_cli.data.schema import Field, Sampling
+from lrea_cli.data.sql import kind_of
+from lrea_cli.data.vocabulary import names
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def make_positives(
+    db: duckdb.DuckDBPyConnection,
+    fields: Sequence[Field],
+    calendar: Calendar,
+    sampling: Sampling,
+    seed: int,
+    min_history: int,
+) -> None:
+    """Make `positives` (user_id, time, _day, history_length, _key, an id for each field).
+
+    `_key` is a hash of (seed, raw user, time, raw item): negatives are drawn by it, and of several behaviors in the
+    last second it chooses one.
+    """
+    of = "user_id, _day" if sampling.targets == "day" else "user_id"
+    db.execute(
+        f"CREATE TABLE eligible AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)} "
+        f"FROM events WHERE is_behavior AND {calendar.within_sql()}"
+    )
+    if sampling.positives == "first-time":
+        _leave_out_repeats(db)
+    db.execute(
+        f"CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN (SELECT {of}, max(time) AS time FROM eligible "
+        f"GROUP BY {of}) USING ({of}, time)"
+    )
+    db.execute(
+        f"CREATE TABLE positives AS SELECT * FROM ({_keyed(db, seed)}) JOIN ({history_lengths(db, 'lasts')}) "
+        f"USING (user_id, time) WHERE history_length >= {min_history} "
+        f"QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY _key, {names(fields)}) = 1"
+    )
+    for table in ("eligible", "lasts"):
+        db.execute(f"DROP TABLE {table}")
+
+
+def _leave_out_repeats(db: duckdb.DuckDBPyConnection) -> None:
+    """Of a user's behaviors on one item, those of the first second stay."""
+    db.execute(
+        "CREATE OR REPLACE TABLE eligible AS SELECT e.* FROM eligible AS e JOIN ("
+        "SELECT user_id, item, min(time) AS first FROM events WHERE is_behavior GROUP BY user_id, item) AS f "
+        "ON e.user_id = f.user_id AND e.item = f.item AND e.time = f.first"
+    )
+
+
+def _keyed(db: duckdb.DuckDBPyConnection, seed: int) -> str:
+    """SQL for `lasts` with `_key`, of raw values: no numbering changes it."""
+    parts = ("_user", residue_sql("time", "BIGINT"), "_item")
+    raw = (
+        f"SELECT l.*, {residue_sql('u.user', kind_of(db, 'users', 'user'))} AS _user, "
+        f"{residue_sql('v.value', kind_of(db, 'vocab_item', 'value'))} AS _item "
+        "FROM lasts AS l JOIN users AS u USING (user_id) JOIN vocab_item AS v ON l.item = v.id"
+    )
+    keyed = f"SELECT *, {mix(seed)} AS _key FROM ({raw})"
+    for part in parts:
+        keyed = f"SELECT * REPLACE ({mix_sql(f'_key + {part}')} AS _key) FROM ({keyed})"
+    return f"SELECT * EXCLUDE (_user, _item) FROM ({keyed})"

@@ -77,8 +77,8 @@ def _rows_of(rng: np.random.Generator, users: np.ndarray, lengths: np.ndarray, i
 
 
 def _zipf(rng: np.random.Generator, items: int, size: int) -> np.ndarray:
-    """Items whose popularity falls as 1 / rank^.75; their numbers say nothing of their rank."""
-    rank = (items * rng.random(size) ** 4).astype(np.int64)  # the inverse of the distribution function
+    """Items whose popularity falls as 1 / rank^.5; their numbers say nothing of their rank."""
+    rank = (items * rng.random(size) ** 2).astype(np.int64)  # the inverse of the distribution function
     return 1 + rank * 2_654_435_761 % _prime_from(items)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -15,6 +15,11 @@ from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lrea_cli.reporting.look import Look
+
+PAGE = "look.html"
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
 
@@ -54,22 +59,42 @@ def run(source: Source, shared: dict[str, Any]) -> None:
 def prepare_source(
     console: Console, workspace: Workspace, source: Source, files: list[Path], name: str, options: PrepareOptions
 ) -> dict[str, Any]:
-    """Make a dataset, saying each step, and show its table."""
+    """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
+    from lrea_cli.reporting.look_page import rows_of
 
-    found = prepare(source, files, name, workspace, options, console)
-    rows = [
-        ["events read", found["events_read"]],
-        *([f"rejected: {reason}", count] for reason, count in found["rejected"].items()),
-        ["events kept", found["events_kept"]],
-        *([name, found[name]] for name in ("users", "items", "categories")),
-        *([f"{split} samples", count] for split, count in found["samples"].items()),
+    seen: list[Look] = []
+
+    def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+        seen.append(_look_into(folder, manifest))
+        return asdict(seen[0])
+
+    found = prepare(source, files, name, workspace, options, console, look)
+    account = [
+        ("events read", found["events_read"]),
+        *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),
+        ("events kept", found["events_kept"]),
+        *((f"{split} samples", count) for split, count in found["samples"].items()),
+        *([("pairs without a negative", found["dropped_pairs"])] if found["dropped_pairs"] else []),
     ]
-    console.table(f"dataset {found['dataset']}", ["", "count"], rows)
+    console.table(f"dataset {found['dataset']}", ["", "count"], account)
+    console.table("a look at the data", ["", "value"], rows_of(seen[0]))
     for warning in found["warnings"]:
         console.warn(warning)
     console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
+    console.say(f"plots: {workspace.path('data', name) / PAGE}")
     return found
+
+
+def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
+    """Look at the data, write the page into the dataset, and add what it warns of to the manifest."""
+    from lrea_cli.reporting.look import look_at
+    from lrea_cli.reporting.look_page import page
+
+    look = look_at(folder, manifest)
+    manifest["warnings"] += look.warnings()
+    (folder / PAGE).write_text(page(look, manifest, manifest["warnings"]), encoding="utf-8")
+    return look
 
 
 def _register(source_type: type[Source]) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from lrea_cli.data.histories import Histories
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.recipe import DataSettings
-from lrea_cli.sequence import Batch, CandidateIds
+
+if TYPE_CHECKING:  # preparing reads samples, too, and needs no torch
+    import torch
+
+    from lrea_cli.sequence import Batch
 
 WINDOW_BATCHES = 32
 """Requests are sorted by length among this many batches: nearly no padding, while batches stay random."""
@@ -118,6 +122,10 @@ class BatchReader:
 
     def batch(self, requests: np.ndarray) -> Batch:
         """The batch of the given requests."""
+        import torch
+
+        from lrea_cli.sequence import Batch, CandidateIds
+
         samples, settings = self.samples, self.settings
         user, length = samples.user[requests], samples.history_length[requests]
         sizes = np.diff(samples.offsets)[requests]
@@ -164,4 +172,6 @@ def _even_parts(rows: np.ndarray, size: int) -> np.ndarray:
 
 
 def _rows(column: np.ndarray, row: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+    import torch
+
     return torch.from_numpy(np.where(mask, column[row], np.zeros(1, column.dtype)))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 
 from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.sequence import HistoryIds
+
+if TYPE_CHECKING:  # preparing reads histories, too, and needs no torch
+    import torch
+
+    from lrea_cli.sequence import HistoryIds
 
 
 class Histories:
@@ -64,6 +67,10 @@ class Histories:
         Args:
             users: (B,) dense user numbers. lengths: (B,) behaviors known at the request.
         """
+        import torch
+
+        from lrea_cli.sequence import HistoryIds
+
         kept = np.clip(lengths - skip, 0, count)
         steps = np.arange(max(1, int(kept.max(initial=0))))
         mask = steps < kept[:, None]
@@ -79,6 +86,8 @@ def open_histories(dataset: DatasetInfo) -> Histories:
 
 
 def _take(column: np.ndarray, index: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+    import torch
+
     if not len(column):
         return torch.zeros(index.shape, dtype=torch.from_numpy(np.empty(0, column.dtype)).dtype)
     values = np.take(column, index)

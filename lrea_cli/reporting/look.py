@@ -1,0 +1,222 @@
+"""A look at prepared data: how long histories are, what is new or missing, and what a trivial feature gives away.
+
+A leak by construction is seen here before a model is trained on it: where positives and negatives differ in popularity
+or novelty, a counter tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrea_cli.data.batches import Samples, read_samples
+from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.matches import count_in_history
+from lrea_cli.data.schema import SECONDS_PER_DAY
+from lrea_cli.evaluation.metrics import auc
+from lrea_cli.recipe import DataSettings
+
+REQUESTS_READ = 50_000
+"""Of the test split, evenly spread: enough for an AUC to .002."""
+
+BEHAVIORS_READ = 2_000_000
+"""Of whole users, evenly spread, in which repeats are counted."""
+
+CHUNK = 1 << 22
+TELLING = 0.9
+"""A trivial feature with an AUC above this, or below 1 - this, separates the labels."""
+
+AGE_EDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+COUNT_EDGES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Of whole numbers."""
+
+    p50: int
+    p90: int
+    p99: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of values in edges[i] <= x < edges[i + 1]; the last bin is open. By label, where it says so."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...] = ()
+    positives: tuple[int, ...] = ()
+    negatives: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a dataset looks like.
+
+    Args:
+        users, items, behaviors: how many. lengths: of whole histories, in behaviors.
+        candidates: of a test request.
+        long_empty: share of test samples with at most `short` behaviors before them, whose long part is empty.
+        ties: share of behaviors that share their second with the behavior before, of the same user.
+        repeats: share of behaviors on an item that the user had touched before.
+        unknown_items: share of test samples whose item was first seen after training.
+        baselines: AUC on the test split of: behaviors in the candidate's category, on the item, of all users on the
+            item before the valid split, and days since the item's first behavior; None where it is not defined.
+        days: (local day, behaviors). length_histogram, novelty, popularity: for the plots.
+    """
+
+    users: int
+    items: int
+    behaviors: int
+    lengths: Quantiles
+    candidates: Quantiles
+    short: int
+    long_empty: float
+    ties: float
+    repeats: float
+    unknown_items: float
+    baselines: dict[str, float | None]
+    days: tuple[tuple[int, int], ...]
+    length_histogram: Histogram
+    novelty: Histogram
+    popularity: Histogram
+
+    def warnings(self) -> list[str]:
+        """A sentence for each trivial feature that separates the labels."""
+        return [
+            f"{NAMES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, and a model may "
+            "learn nothing else."
+            for name, value in self.baselines.items()
+            if value is not None and not 1 - TELLING <= value <= TELLING
+        ]
+
+
+NAMES = {
+    "category_count": "The number of behaviors in the candidate's category",
+    "item_count": "The number of behaviors on the candidate",
+    "popularity": "The candidate's popularity",
+    "novelty": "The age of the candidate",
+}
+
+
+def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
+    """Read histories and the test split of a dataset.
+
+    Args:
+        folder: where it lies. manifest: what `data.json` says or will say.
+    """
+    dataset = DatasetInfo.from_manifest(folder, manifest)
+    histories = open_histories(dataset)
+    test = read_samples(dataset, "test")
+    some = test.of_requests(_spread(test.requests, REQUESTS_READ))
+    lengths = np.diff(histories.offsets)
+    short = DataSettings.short
+    known = next(f.size for f in dataset.fields if f.name == "item")
+    size = known + next(f.late for f in dataset.fields if f.name == "item")
+    count, first = _items(histories, size, dataset.valid_from)
+    item, time = some.ids["item"], some.time[some.row_request]
+    age = np.maximum(time - first[item], 0) / SECONDS_PER_DAY
+    return Look(
+        users=histories.users,
+        items=manifest["items"],
+        behaviors=int(histories.offsets[-1]),
+        lengths=_quantiles(lengths),
+        candidates=_quantiles(np.diff(test.offsets)),
+        short=short,
+        long_empty=float(np.mean(test.history_length[test.row_request] <= short)),
+        ties=_ties(histories),
+        repeats=_repeats(histories),
+        unknown_items=float(np.mean(test.ids["item"] >= known)),
+        baselines={
+            "category_count": _counter(some, histories, "category") if dataset.has_category else None,
+            "item_count": _counter(some, histories, "item"),
+            "popularity": auc(count[item], some.label),
+            "novelty": auc(age, some.label),
+        },
+        days=_days(histories, manifest["utc_offset_hours"] * 3600),
+        length_histogram=_histogram(lengths, COUNT_EDGES),
+        novelty=_by_label(age, some.label, AGE_EDGES),
+        popularity=_by_label(count[item], some.label, COUNT_EDGES),
+    )
+
+
+def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
+    count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
+    for part in _chunks(len(histories.time)):
+        item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
+        count += np.bincount(item[time < valid_from], minlength=size)
+        np.minimum.at(first, item, time)
+    return count, first
+
+
+def _ties(histories: Histories) -> float:
+    """Neighbors of one user with the same time, over all behaviors."""
+    total = len(histories.time)
+    same = 0
+    for part in _chunks(total):
+        same += int((np.diff(histories.time[part.start : part.stop + 1]) == 0).sum())
+    inner = histories.offsets[1:-1]
+    inner = inner[(inner > 0) & (inner < total)]
+    across = np.unique(inner)
+    same -= int((np.take(histories.time, across) == np.take(histories.time, across - 1)).sum())
+    return same / max(1, total)
+
+
+def _repeats(histories: Histories) -> float:
+    """Of evenly spread users: 1 - distinct (user, item) / behaviors."""
+    total = int(histories.offsets[-1])
+    wanted = max(1, round(histories.users * min(1.0, BEHAVIORS_READ / max(1, total))))
+    users = _spread(histories.users, wanted)
+    lengths = np.diff(histories.offsets)[users]
+    if not lengths.sum():
+        return 0.0
+    owner = np.repeat(np.arange(len(users)), lengths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    item = np.take(histories.columns["item"], histories.offsets[users][owner] + within).astype(np.int64)
+    return 1 - len(np.unique(owner << 32 | item)) / len(owner)
+
+
+def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
+    """(local day, behaviors), days without any left out."""
+    counts: dict[int, int] = {}
+    for part in _chunks(len(histories.time)):
+        days, found = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
+        for day, number in zip(days.tolist(), found.tolist(), strict=True):
+            counts[day] = counts.get(day, 0) + number
+    return tuple(sorted(counts.items()))
+
+
+def _counter(samples: Samples, histories: Histories, field: str) -> float | None:
+    return auc(count_in_history(samples, histories, field), samples.label)
+
+
+def _by_label(values: np.ndarray, labels: np.ndarray, edges: tuple[float, ...]) -> Histogram:
+    positive, negative = (_histogram(values[labels == label], edges).counts for label in (1, 0))
+    return Histogram(edges, positives=positive, negatives=negative)
+
+
+def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
+    return Histogram(edges, tuple(np.histogram(values, (*edges, np.inf))[0].tolist()))
+
+
+def _quantiles(values: np.ndarray) -> Quantiles:
+    if not len(values):
+        return Quantiles(0, 0, 0, 0)
+    found = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
+    return Quantiles(*(int(v) for v in found))
+
+
+def _spread(total: int, wanted: int) -> np.ndarray:
+    """At most `wanted` of 0 .. total - 1, evenly spread."""
+    return np.unique(np.linspace(0, total - 1, min(total, wanted)).round().astype(np.int64))
+
+
+def _chunks(total: int) -> Iterator[slice]:
+    return (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))

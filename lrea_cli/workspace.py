@@ -28,6 +28,7 @@ MANIFESTS: dict[Kind, str] = {"data": "data.json", "runs": "run.json", "caches":
 MAKERS: dict[Kind, str] = {"data": "lrea prepare", "runs": "lrea train", "caches": "lrea compress"}
 SINGULAR: dict[Kind, str] = {"data": "dataset", "runs": "run", "caches": "cache"}
 PARTIAL = ".partial-"
+OLD = ".old-"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Workspace:
             UserError: the name is taken and `replace` is False.
         """
         final = self.path(kind, name)
+        _clear_what_was_killed(final)
         if final.exists() and not replace:
             raise UserError(
                 f"The {SINGULAR[kind]} '{name}' exists already in {final.parent}.",
@@ -215,10 +217,35 @@ def _fsync_tree(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _clear_what_was_killed(final: Path) -> None:
+    """Remove what a process that is no more left of this artifact; put back an old one that it had moved away."""
+    for kind in (f"{OLD}{final.name}-", f"{PARTIAL}{final.name}-"):
+        for path in final.parent.glob(f"{kind}*"):
+            pid = path.name.removeprefix(kind)
+            if not pid.isdigit() or _is_alive(int(pid)):
+                continue
+            if kind.startswith(OLD) and not final.exists():
+                path.rename(final)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # what it left before is nobody's
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _swap_in(partial: Path, final: Path) -> None:
     """Rename `partial` to `final`; an old `final` stays until the new one is complete."""
     if final.exists():
-        old = final.parent / f"{PARTIAL}old-{final.name}-{os.getpid()}"
+        old = final.parent / f"{OLD}{final.name}-{os.getpid()}"
         final.rename(old)
         partial.rename(final)
         shutil.rmtree(old)

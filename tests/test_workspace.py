@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,19 @@ def test_home_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert Workspace.from_environment().home == Path("/somewhere")
     monkeypatch.setenv("LREA_HOME", "")
     assert Workspace.from_environment().home == Path("lrea_work")
+
+
+def test_what_a_killed_process_left_is_removed_and_its_old_artifact_put_back(workspace: Workspace) -> None:
+    make(workspace, "one")
+    folder = workspace.home / "runs"
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    pid = gone.stdout.strip()
+    (folder / f".partial-one-{pid}" / "scratch").mkdir(parents=True)
+    (folder / f".partial-two-{pid}").mkdir()
+    (folder / f".partial-one-{os.getppid()}").mkdir()  # alive
+    (folder / "one").rename(folder / f".old-one-{pid}")  # killed between its two renames
+    with pytest.raises(UserError, match="exists already"), workspace.create("runs", "one"):
+        pass
+    left = {p.name for p in folder.iterdir()}
+    assert left == {"one", f".partial-one-{os.getppid()}", f".partial-two-{pid}"}
+    assert (folder / "one" / "run.json").is_file()

@@ -20,7 +20,7 @@ from lrea_cli.data.samples import check_samples, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
 from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.vocabulary import number_users, number_values
-from lrea_cli.data.writer import write_events, write_histories, write_rejected, write_samples, write_vocabularies
+from lrea_cli.data.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Reporter, Silent
 from lrea_cli.workspace import Workspace, write_manifest
@@ -96,8 +96,7 @@ def _write_dataset(
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
     items = [f for f in encoded if f.role == "item"]
-    write_histories(db, folder / "histories", items)
-    write_events(db, folder / "events", items)
+    write_behaviors(db, folder, items)
     write_rejected(folder, intake.rejected_table())
     content = _manifest(source, options, extract, calendar, encoded, intake)
     return {

@@ -1,8 +1,13 @@
-"""Writes what `layout.py` names, from the tables of a preparation."""
+"""Writes what `layout.py` names, from the tables of a preparation.
+
+All is streamed in the order of the tables and cut into row groups of one size, so that neither threads nor memory
+change a byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,16 +15,17 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from lrea_cli.data.layout import SPLITS
-from lrea_cli.data.schema import Field
-from lrea_cli.data.sql import count, literal
-from lrea_cli.data.vocabulary import names, quoted, table
+from lrea_cli.data.schema import FIRST_ID, Field
+from lrea_cli.data.sql import count
+from lrea_cli.data.vocabulary import names, table
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 EVENTS_PER_FILE = 1 << 25
-BATCH_ROWS = 1 << 20
+ROWS_PER_GROUP = 1 << 19
 
 
 def write_vocabularies(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[Field]) -> None:
@@ -30,49 +36,9 @@ def write_vocabularies(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequ
             query = f"SELECT id, concat(min(value), ' to ', max(value)) AS value FROM {table(field)} GROUP BY id"
         else:
             query = f"SELECT id, CAST(value AS VARCHAR) AS value FROM {table(field)}"
-        _copy(db, f"{query} ORDER BY id", folder / "vocab" / f"{field.name}.parquet")
+        _write_parquet(db, f"{query} ORDER BY id", folder / "vocab" / f"{field.name}.parquet")
     users = "SELECT user_id AS user, CAST(user AS VARCHAR) AS value FROM users ORDER BY user_id"
-    _copy(db, users, folder / "vocab" / "user.parquet")
-
-
-def write_events(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field]) -> None:
-    """events/*.parquet: behaviors with the raw values of their item fields, sorted by (user, time, source_row).
-
-    Of a numeric field the number of its quantile: the raw one is not kept.
-    """
-    folder.mkdir()
-    users = count(db, "SELECT count(*) FROM users")
-    parts = max(1, -(-count(db, "SELECT sum(behaviors) FROM starts") // EVENTS_PER_FILE))
-    raw = [f for f in items if not f.numeric]
-    columns = ", ".join(f"v{raw.index(f)}.value AS {quoted(f)}" if f in raw else f"e.{quoted(f)}" for f in items)
-    joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON e.{quoted(f)} = v{n}.id" for n, f in enumerate(raw))
-    for part in range(parts):
-        first, last = part * users // parts, (part + 1) * users // parts
-        query = (
-            f"SELECT u.user, {columns}, e.time, e.source_row FROM events AS e JOIN users AS u USING (user_id){joins} "
-            f"WHERE e.is_behavior AND e.user_id >= {first} AND e.user_id < {last}"
-        )
-        _copy(db, query, folder / f"part-{part:05d}.parquet")
-
-
-def write_histories(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field]) -> None:
-    """histories/*.npy: streamed from the sorted events; no column is ever whole in memory."""
-    folder.mkdir()
-    rows = count(db, "SELECT sum(behaviors) FROM starts")
-    kinds = {"time": np.dtype(np.int64)} | {f.name: np.dtype(np.int32) for f in items}
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(_npy(folder / f"{name}.npy", kind, rows)) for name, kind in kinds.items()}
-        last_user = 0
-        query = f"SELECT user_id, time, {names(items)} FROM events WHERE is_behavior"
-        for batch in db.sql(query).to_arrow_reader(BATCH_ROWS):
-            user, *columns = (column.to_numpy() for column in batch.columns)
-            if len(user) and (user[0] < last_user or (np.diff(user) < 0).any()):
-                raise RuntimeError("events were not read back in their order")
-            for (name, kind), column in zip(kinds.items(), columns, strict=True):
-                files[name].write(column.astype(kind, copy=False).data)
-            last_user = user[-1] if len(user) else last_user
-    start = db.sql("SELECT start FROM starts ORDER BY user_id").fetchnumpy()["start"]
-    np.save(folder / "offsets.npy", np.append(start, rows).astype(np.int64))
+    _write_parquet(db, users, folder / "vocab" / "user.parquet")
 
 
 def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[Field]) -> None:
@@ -86,14 +52,116 @@ def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[
             f"SELECT request_id, user_id AS user, time, history_length, {names(fields)}, label "
             f"FROM ({numbered}) WHERE _split = {SPLITS.index(split)}"
         )
-        _copy(db, query, folder / f"{split}.parquet")
+        _write_parquet(db, query, folder / f"{split}.parquet")
+
+
+def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field]) -> None:
+    """histories/*.npy with ids, and events/*.parquet with raw values: one pass over the sorted events."""
+    rows = count(db, "SELECT sum(behaviors) FROM starts")
+    query = f"SELECT user_id, time, source_row, {names(items)} FROM events WHERE is_behavior"
+    with ExitStack() as stack:
+        histories = stack.enter_context(_Histories(folder / "histories", [f.name for f in items], rows))
+        events = stack.enter_context(_RawEvents(folder / "events", db, items))
+        writing: Future[None] | None = None
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        last_user = 0
+        for batch in _even(db.sql(query).to_arrow_reader(ROWS_PER_GROUP)):
+            user = batch["user_id"].to_numpy()
+            if user[0] < last_user or (np.diff(user) < 0).any():
+                raise RuntimeError("events were not read back in their order")
+            last_user = user[-1]
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(events.write, batch)
+            histories.write(batch)
+        if writing is not None:
+            writing.result()
+    start = db.sql("SELECT start FROM starts ORDER BY user_id").fetchnumpy()["start"]
+    np.save(folder / "histories" / "offsets.npy", np.append(start, rows).astype(np.int64))
 
 
 def write_rejected(folder: Path, rejected: pa.Table) -> None:
     """rejected.parquet."""
-    import pyarrow.parquet as pq
+    with _parquet(folder / "rejected.parquet", rejected.schema) as out:
+        out.write_table(rejected)
 
-    pq.write_table(rejected, folder / "rejected.parquet", compression="zstd")
+
+class _Histories:
+    """The columns of histories/, written as rows come; no column is ever whole in memory."""
+
+    def __init__(self, folder: Path, items: Sequence[str], rows: int) -> None:
+        folder.mkdir()
+        self._kinds = {"time": np.dtype(np.int64)} | dict.fromkeys(items, np.dtype(np.int32))
+        self._files = {name: _npy(folder / f"{name}.npy", kind, rows) for name, kind in self._kinds.items()}
+
+    def __enter__(self) -> _Histories:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def write(self, batch: pa.Table) -> None:
+        for name, kind in self._kinds.items():
+            self._files[name].write(batch[name].to_numpy().astype(kind, copy=False).data)
+
+
+class _RawEvents:
+    """The files of events/: a user is in one of them, with raw values, or the numbers of quantiles."""
+
+    def __init__(self, folder: Path, db: duckdb.DuckDBPyConnection, items: Sequence[Field]) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._users = _column(db, "SELECT user FROM users ORDER BY user_id")
+        self._values = {
+            f.name: _column(db, f"SELECT value FROM {table(f)} ORDER BY id", FIRST_ID) for f in items if not f.numeric
+        }
+        self._items = [f.name for f in items]
+        self._out: pq.ParquetWriter | None = None
+        self._part = self._rows = 0
+
+    def __enter__(self) -> _RawEvents:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._out is not None:
+            self._out.close()
+
+    def write(self, batch: pa.Table) -> None:
+        """Add rows; where the file is full, the batch's last user begins the next one."""
+        raw = self._raw(batch)
+        if self._rows + len(raw) > EVENTS_PER_FILE:
+            user = batch["user_id"].to_numpy()
+            cut = int(np.searchsorted(user, user[-1]))
+            self._append(raw.slice(0, cut))
+            if cut and self._out is not None:
+                self._out.close()
+                self._out, self._part, self._rows = None, self._part + 1, 0
+            raw = raw.slice(cut)
+        self._append(raw)
+
+    def _append(self, raw: pa.Table) -> None:
+        if self._out is None:
+            self._out = _parquet(self._folder / f"part-{self._part:05d}.parquet", raw.schema)
+        self._out.write_table(raw)
+        self._rows += len(raw)
+
+    def _raw(self, batch: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        columns = {"user": self._users.take(batch["user_id"])}
+        for name in self._items:
+            columns[name] = self._values[name].take(batch[name]) if name in self._values else batch[name]
+        return pa.table(columns | {name: batch[name] for name in ("time", "source_row")})
+
+
+def _column(db: duckdb.DuckDBPyConnection, query: str, nulls: int = 0) -> pa.ChunkedArray | pa.Array:
+    """The only column of a query, behind so many missing values."""
+    import pyarrow as pa
+
+    values = db.sql(query).to_arrow_table()[0].combine_chunks()
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pa.concat_arrays([pa.nulls(nulls, values.type), values])
 
 
 def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
@@ -105,5 +173,42 @@ def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
     return file
 
 
-def _copy(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    db.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+def _write_parquet(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    reader = db.sql(query).to_arrow_reader(ROWS_PER_GROUP)
+    with _parquet(path, reader.schema) as out:
+        for batch in _even(reader):
+            out.write_table(batch)
+
+
+def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows, `ROWS_PER_GROUP` at a time, whatever the sizes in which they come."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        while rows >= ROWS_PER_GROUP:
+            whole = pa.Table.from_batches(held)
+            yield whole.slice(0, ROWS_PER_GROUP).combine_chunks()
+            held = whole.slice(ROWS_PER_GROUP).to_batches()
+            rows -= ROWS_PER_GROUP
+    if rows:
+        yield pa.Table.from_batches(held).combine_chunks()
+
+
+def _parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Whole numbers by their differences: smaller and faster than a dictionary, since rows are sorted."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = [field.name for field in schema if pa.types.is_int32(field.type) or pa.types.is_int64(field.type)]
+    others = [field.name for field in schema if field.name not in numbers]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=others,  # pyright: ignore[reportArgumentType]
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+    )

@@ -41,10 +41,10 @@ class Found(NamedTuple):
         return sorted(self.intake.examples)
 
 
-def extract(*files: Path, source: Taobao | None = None, block_bytes: int = 1 << 23) -> Found:
+def extract(*files: Path, source: Taobao | None = None, **settings: int) -> Found:
     """Read raw files up to the point where repeats are gone."""
     with duckdb.connect(config={"threads": 2}) as db:
-        intake = Intake(db, block_bytes=block_bytes)
+        intake = Intake(db, **settings)
         found = (source or Taobao()).extract(intake, list(files))
         number_users(db)
         encoded = [number_values(db, field, 0) for field in found.fields]
@@ -157,13 +157,17 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     """Several megabytes, malformed rows anywhere: a wrong count would shift all lines after it."""
     rows = [f"{n},2,3,pv,1511600000" if n % 1000 else "short" for n in range(120_000)]
     rows[70_001] = "x,2,3,pv,1511600000"
+    rows[90_002] = rows[90_001]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(rows))
-    found = extract(path, block_bytes=1 << 18)
+    found = extract(path, block_bytes=1 << 18, rows_at_once=25_000)
+    assert [(r.line, r.text) for r in found.examples if r.reason == "duplicate"] == [
+        (90_003, "90001,2,3,pv,1511600000")
+    ]
     assert [r.line for r in found.examples if r.reason == "not_an_integer"] == [70_002]
-    assert [r.line for r in found.examples if r.reason != "not_an_integer"] == list(range(1, 120_001, 1000))
-    assert all(r.text == ("short" if r.line % 1000 == 1 else "x,2,3,pv,1511600000") for r in found.examples)
-    assert [row[0] for row in found.events] == [n for n in range(120_000) if n % 1000 and n != 70_001]
+    short = [r for r in found.examples if r.reason == "wrong_number_of_columns"]
+    assert [(r.line, r.text) for r in short] == [(n, "short") for n in range(1, 120_001, 1000)]
+    assert [row[0] for row in found.events] == [n for n in range(120_000) if n % 1000 and n not in (70_001, 90_002)]
     assert found.intake.read == 120_000
 
 

@@ -97,6 +97,7 @@ def make_samples(
 
     order = Order(events, (test_day - 1) * 86_400 - utc_offset_hours * 3600)
     samples, dropped = [], 0
+    pools: dict[tuple[int, Raw | None], list[Event]] = {}
     for day, split in splits.items():
         for user, own in behaviors.items():
             of_day = [e for e in own if day_of(e.time) == day]
@@ -109,7 +110,10 @@ def make_samples(
             before = length(user, target.time)
             if before < min_history:
                 continue
-            pool = make_pool(events, target, day_of, order, negatives)
+            place = (day, target.category if negatives == "same-day-category" else None)
+            if place not in pools:
+                pools[place] = make_pool(events, target, day_of, order, negatives)
+            pool = pools[place]
             touched = {e.item for e in own}
             drawn_ones = []
             for number in range(negatives_per_positive):

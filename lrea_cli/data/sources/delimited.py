@@ -176,5 +176,5 @@ def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
     return UserError(
         f"{file.path} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
         "a quoted value goes on in the next line, or a quote is never closed.",
-        "Export it without line breaks in values, or say --no-quotes where quotes mean nothing.",
+        "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes.",
     )

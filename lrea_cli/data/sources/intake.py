@@ -136,7 +136,7 @@ class Intake:
                 self.began.append(Began(rows_before + together[0].first, rows_before, file.path.name))
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
-                self._take(file.path.name, together, judge, into)
+                self._take(file.path.name, rows_before, together, judge, into)
             finally:
                 self.db.unregister(INCOMING)
             if self.kept or self.read > FEW:
@@ -187,11 +187,12 @@ class Intake:
             {name: pa.array(c, kind) for name, c, kind in zip(Rejected._fields, columns, kinds, strict=True)}
         )
 
-    def _take(self, name: str, blocks: list[Block], judge: Judge, into: str) -> None:
+    def _take(self, name: str, rows_before: int, blocks: list[Block], judge: Judge, into: str) -> None:
         columns = ", ".join(map(identifier, judge.values))
         inserted = self.db.execute(
             f"INSERT INTO {into} (source_row, {columns}) "
-            f"SELECT {self.read} + {LINE}, {', '.join(judge.values.values())} FROM {judge.judged} WHERE _reason IS NULL"
+            f"SELECT {rows_before} + {LINE}, {', '.join(judge.values.values())} FROM {judge.judged} "
+            "WHERE _reason IS NULL"
         ).fetchall()[0][0]
         found: list[tuple[str, int, list[int]]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):

@@ -1,0 +1,198 @@
+"""KuaiRand (Pure, 1K, 27K): real exposures of short videos, clicked or not. Traps: docs/data.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from lrea_cli.data.schema import Extract, Field
+from lrea_cli.data.sources.columns import number_sql
+from lrea_cli.data.sources.delimited import Delimited, read_header, strict_integer
+from lrea_cli.data.sources.intake import Intake, Judge
+from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sql import count
+from lrea_cli.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOG, VIDEOS = "log_standard_", "video_features_basic_"
+LOG_COLUMNS = ("user_id", "video_id", "time_ms", "hourmin", "is_click")
+VIDEO_COLUMNS = ("video_id", "author_id", "video_duration", "tag")
+VIDEO_INTEGERS = ("video_id", "author_id")
+
+UTC_OFFSET_HOURS = 8
+WINDOW_FROM = 1_649_260_800  # 2022-04-07 00:00:00 in UTC+8: `time_ms` is up to two hours before the log's own hour
+WINDOW_LAST = 1_652_025_599  # 2022-05-08 23:59:59 in UTC+8
+NO_LOG = "This is no KuaiRand log: take log_standard_*.csv of the archive as it is."
+NO_VIDEOS = "This is no list of KuaiRand's videos: take video_features_basic_*.csv of the archive as it is."
+
+
+@dataclass(frozen=True)
+class KuaiRand:
+    """The public log of real exposures at Kuaishou: Pure, 1K or 27K, as unpacked."""
+
+    name: ClassVar[str] = "kuairand"
+    needs_files: ClassVar[bool] = True
+    file_names: ClassVar[tuple[str, ...]] = tuple(
+        f"{folder}{LOG}*.csv{packed}" for folder in ("", "data/", "KuaiRand-*/data/") for packed in ("", ".gz")
+    )
+    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ((f"{VIDEOS}*.csv", f"{VIDEOS}*.csv.gz"),)
+    where_to_get: ClassVar[str] = (
+        "KuaiRand-Pure, KuaiRand-1K or KuaiRand-27K from https://kuairand.com (CC BY-SA 4.0) and unpack the archive"
+    )
+
+    def extract(self, intake: Intake, files: list[Path]) -> Extract:
+        """Read the logs in the order of their names and the videos beside them, and give each exposure its video's.
+
+        Raises:
+            UserError: files of several layouts, or none of the videos; a file lacks a column, is damaged or has no
+                usable row.
+        """
+        logs, videos = _told_apart(files)
+        log_forms = [_form(path, LOG_COLUMNS, LOG_COLUMNS, False, intake.threads, NO_LOG) for path in logs]
+        video_forms = [_form(path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, intake.threads, NO_VIDEOS) for path in videos]
+        kinds = {"user": "BIGINT", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT"}
+        intake.create("exposures", {**kinds, "item": "BIGINT", "hour": "BIGINT"})
+        _take(intake, logs, log_forms, _exposures(), "exposures")
+        catalog = intake.beside()
+        catalog.create("videos", {"item": "BIGINT", "author": "BIGINT", "category": "BIGINT", "duration": "DOUBLE"})
+        _take(catalog, videos, video_forms, _videos(), "videos")
+        repeats = _drop_repeats(intake.db)
+        without = count(intake.db, "SELECT count(*) FROM exposures ANTI JOIN videos USING (item)")
+        _join(intake.db)
+        return Extract(
+            fields=(
+                Field("item", "item"),
+                Field("category", "item"),
+                Field("author", "item"),
+                Field("duration", "item", numeric=True),
+                Field("hour", "context"),
+            ),
+            sampling=None,
+            utc_offset_hours=UTC_OFFSET_HOURS,
+            facts={
+                "video_rows": catalog.read,
+                "video_rejected": catalog.rejected.total(),
+                "video_repeats": repeats,
+                "exposures_without_video": without,
+            },
+        )
+
+
+def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """The logs in the order of their names, which is that of time, and the videos of the same layout.
+
+    Raises:
+        UserError: there are logs of several layouts or of none, no videos, or other files.
+    """
+    by_name = sorted(files, key=lambda path: path.name)
+    logs = [path for path in by_name if path.name.startswith(LOG)]
+    videos = [path for path in by_name if path.name.startswith(VIDEOS)]
+    for path in by_name:
+        if path not in logs and path not in videos:
+            raise UserError(f"{path} is neither {LOG}*.csv nor {VIDEOS}*.csv.", "Name the unpacked folder with --raw.")
+    if not logs:
+        raise UserError(f"{videos[0]} is no log.", "Name the unpacked folder, or its log_standard_*.csv, with --raw.")
+    layouts = sorted({f"{path.parent} ({_layout(path)})" for path in logs})
+    if len(layouts) > 1:
+        raise UserError(
+            f"There is more than one layout of KuaiRand: {', '.join(layouts)}. Their ids are not the same.",
+            f"Choose one with --raw, such as --raw '{logs[0].parent}/{LOG}*_{_layout(logs[0])}*'.",
+        )
+    of_layout = [path for path in videos if _layout(path) == _layout(logs[0])]
+    if not of_layout:
+        raise UserError(
+            f"There is no {VIDEOS}{_layout(logs[0])}.csv beside {logs[0]}.",
+            "It has the videos' authors, tags and durations and is in the same archive: put it beside the log.",
+        )
+    return logs, of_layout
+
+
+def _layout(path: Path) -> str:
+    """`log_standard_4_08_to_4_21_27k_part1.csv` -> 27k."""
+    return re.sub(r"(_part\d+)?\.csv.*$", "", path.name).rpartition("_")[2]
+
+
+def _form(
+    path: Path, wanted: Sequence[str], integers: tuple[str, ...], quoted: bool, threads: int, remedy: str
+) -> Delimited:
+    """How a file is to be read: its columns are found by their names.
+
+    Raises:
+        UserError: it lacks one.
+    """
+    names, delimiter = read_header(path)
+    for column in wanted:
+        if column not in names:
+            raise UserError(
+                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.", remedy
+            )
+    return Delimited(names, True, delimiter, quoted, integers, threads)
+
+
+def _take(intake: Intake, files: Sequence[Path], forms: Sequence[Delimited], judge: Judge, into: str) -> None:
+    for path, form in zip(files, forms, strict=True):
+        file = RawFile(path, intake.progress)
+        intake.take(file, form.blocks(file, intake.block_bytes), judge, into)
+    intake.require_some(files, judge.remedy)
+
+
+def _exposures() -> Judge:
+    """Integers are NULL where the text is none."""
+    return Judge(
+        cast={name: name for name in LOG_COLUMNS},
+        reason=(
+            "CASE WHEN user_id IS NULL OR video_id IS NULL OR time_ms IS NULL THEN 'not_an_integer' "
+            f"WHEN time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'time_out_of_range' "
+            "WHEN hourmin IS NULL OR hourmin NOT BETWEEN 0 AND 2399 THEN 'not_an_hour' "
+            "WHEN is_click IS NULL OR is_click NOT IN (0, 1) THEN 'label_not_0_or_1' END"
+        ),
+        values={
+            "user": "user_id",
+            "time": "time_ms // 1000",
+            "is_behavior": "is_click = 1",
+            "label": "is_click",
+            "item": "video_id",
+            "hour": "hourmin // 100",
+        },
+        remedy=NO_LOG,
+    )
+
+
+def _videos() -> Judge:
+    """What is empty or no number is NULL, but for the id; of the tags, a comma list, the first is the category."""
+    return Judge(
+        cast={
+            "item": "video_id",
+            "author": "author_id",
+            "category": strict_integer("trim(split_part(tag, ',', 1))"),
+            "duration": number_sql("video_duration"),
+        },
+        reason="CASE WHEN item IS NULL THEN 'not_an_integer' END",
+        values={name: name for name in ("item", "author", "category", "duration")},
+        remedy=NO_VIDEOS,
+    )
+
+
+def _drop_repeats(db: duckdb.DuckDBPyConnection) -> int:
+    """Of lines with one video the first stays; return how many others there were."""
+    db.execute(
+        "CREATE TABLE repeats AS SELECT item, min(source_row) AS kept FROM videos GROUP BY item HAVING count(*) > 1"
+    )
+    dropped = count(db, "DELETE FROM videos USING repeats AS r WHERE videos.item = r.item AND source_row > r.kept")
+    db.execute("DROP TABLE repeats")
+    return dropped
+
+
+def _join(db: duckdb.DuckDBPyConnection) -> None:
+    """`raw_events`: each exposure with its video's features, NULL where the video has no line."""
+    db.execute(
+        "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
+        "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
+    )
+    for table in ("exposures", "videos"):
+        db.execute(f"DROP TABLE {table}")

@@ -1,0 +1,89 @@
+"""Preparing at size: fifty thousand rows against the slow twin; the same bytes for any threads, memory, or a kill."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from taobao_format import write_taobao_format
+
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.prepare import prepare
+from lrea_cli.data.sources.taobao import LAST_DAY, Taobao
+from lrea_cli.workspace import Workspace
+from tests.data.test_samples import assert_same_rows
+from tests.reference.prepare_loops import make_samples, read_taobao
+
+CHOICES = ["same-day", "same-day-category", "uniform", "popularity"]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifty thousand rows in Taobao's format, as the benchmark makes them."""
+    path = tmp_path_factory.mktemp("raw") / "UserBehavior.csv"
+    assert 45_000 < write_taobao_format(path, 50_000) < 55_000
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("negatives", CHOICES)
+@pytest.mark.parametrize("positives", ["all", "first-time"])
+def test_fifty_thousand_rows_agree_with_the_loops(tmp_path: Path, log: Path, negatives: Any, positives: Any) -> None:
+    events, rejected = read_taobao(log.read_text().splitlines())
+    source = Taobao(negatives=negatives, positives=positives)
+    options: dict[str, Any] = {"negatives_per_positive": 2, "min_history": 10}
+    manifest = prepare(source, [log], "t", Workspace(tmp_path), PrepareOptions(threads=2, **options))
+    assert manifest["rejected"] == rejected
+    assert {"duplicate", "other_behavior", "outside_window"} <= set(rejected)
+    expected, dropped = make_samples(events, 8, LAST_DAY, negatives=negatives, positives=positives, **options)
+    assert manifest["dropped_pairs"] == dropped
+    assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
+
+
+@pytest.mark.slow
+def test_threads_and_memory_change_no_byte_of_a_million_rows(tmp_path: Path) -> None:
+    """Several row groups in each file, several blocks of text, and spilling to disk under the smallest limit."""
+    raw = tmp_path / "UserBehavior.csv"
+    write_taobao_format(raw, 1_500_000)
+    workspace = Workspace(tmp_path)
+    for number, (threads, memory) in enumerate([(1, "4GB"), (2, "4GB"), (8, "4GB"), (2, "250MB")]):
+        prepare(Taobao(), [raw], str(number), workspace, PrepareOptions(threads=threads, memory=memory))
+    found = [artifact.manifest["files"] for artifact in workspace.all("data")]
+    assert found == found[:1] * 4
+    events = pq.read_table(workspace.path("data", "0") / "events", columns=["user", "time", "source_row"])
+    key = np.stack([column.to_numpy() for column in events.columns])
+    assert (np.lexsort(key[::-1]) == np.arange(key.shape[1])).all()
+
+
+def prepare_command(raw: Path, home: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lrea_cli", "prepare", "taobao", "--raw", str(raw), "--threads", "2"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, env=os.environ | {"LREA_HOME": str(home)}, **silent)
+
+
+@pytest.mark.slow
+def test_killed_at_any_instant_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    raw, clean, home = tmp_path / "UserBehavior.csv", tmp_path / "clean", tmp_path / "home"
+    write_taobao_format(raw, 300_000)
+    started = time.monotonic()
+    assert prepare_command(raw, clean).wait() == 0
+    seconds = time.monotonic() - started
+    rng = random.Random(3)
+    for kill in range(8):
+        running = prepare_command(raw, home)
+        time.sleep(seconds * (kill + rng.random()) / 8)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert prepare_command(raw, home).wait() == 0
+    expected, found = (Workspace(h).open("data", "taobao").manifest["files"] for h in (clean, home))
+    assert found == expected
+    assert [p.name for p in (home / "data").iterdir()] == ["taobao"]

@@ -115,7 +115,7 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     """
     day = f"CAST(floor((time + {offset * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
     found = db.execute(
-        f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events WHERE is_behavior GROUP BY 1, 2), "
+        f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events GROUP BY 1, 2), "
         "lasts AS (SELECT user, max(day) AS day, sum(here) - arg_max(here, day) AS before FROM days GROUP BY user) "
         f"SELECT day, count(*) FROM lasts WHERE before >= {min_history} GROUP BY day ORDER BY day"
     ).fetchall()

@@ -1,17 +1,16 @@
 """The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
 
-`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns.
-Window functions with an empty OVER () read it in this order, without sorting it again; for an engine that keeps no
+`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns; it
+is a view of the table `sorted`, which holds no constant. Window functions with an empty OVER () read it in this order, without sorting it again; for an engine that keeps no
 order, write OVER (ORDER BY user_id, time, source_row).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.schema import Field
+from lrea_cli.data.schema import Extract
 from lrea_cli.data.sql import count, identifier
 from lrea_cli.data.vocabulary import encoded
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import duckdb
 
 REPEATS_SHOWN = 1_000
-KEY = ("time", "source_row", "is_behavior", "label")
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,14 @@ class Repeats:
     first: tuple[tuple[int, str], ...] = ()
 
 
-def sort_events(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], unique: Sequence[str]) -> Repeats:
-    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
-
-    Args:
-        unique: columns of `raw_events`, user and time among them; of rows equal in all of them the first stays. None
-            given: no row is a repeat.
-    """
-    db.execute(f"CREATE TABLE events AS {encoded('raw_events', fields, KEY)} ORDER BY u.user_id, r.time, r.source_row")
-    repeats = _drop_repeats(db, unique) if unique else Repeats()
+def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
+    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out."""
+    shown = ["is_behavior", "label"] if extract.sampling is None else []
+    rows = encoded("raw_events", extract.fields, ["time", "source_row", *shown])
+    db.execute(f"CREATE TABLE sorted AS {rows} ORDER BY u.user_id, r.time, r.source_row")
+    constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
+    db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
+    repeats = _drop_repeats(db, extract) if extract.unique else Repeats()
     db.execute("DROP TABLE raw_events")
     _count_behaviors(db)
     return repeats
@@ -64,24 +61,24 @@ def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
     )
 
 
-def _drop_repeats(db: duckdb.DuckDBPyConnection, unique: Sequence[str]) -> Repeats:
+def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
     """Of the few events that share their second, the raw rows say which are equal."""
-    columns = ", ".join(map(identifier, unique))
+    columns = ", ".join(map(identifier, extract.unique))
     db.execute(
         "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
-        "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM events) "
+        "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM sorted) "
         "WHERE user_id = user_before AND time = time_before"
     )
-    db.execute("CREATE TABLE suspects AS SELECT source_row FROM events SEMI JOIN shared USING (user_id, time)")
+    db.execute("CREATE TABLE suspects AS SELECT source_row FROM sorted SEMI JOIN shared USING (user_id, time)")
     db.execute(
-        f"CREATE TABLE repeats AS SELECT source_row, concat_ws(',', {columns}) AS text "
+        f"CREATE TABLE repeats AS SELECT source_row, {extract.text} AS text "
         "FROM raw_events SEMI JOIN suspects USING (source_row) "
         f"QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY source_row) > 1"
     )
     found = count(db, "SELECT count(*) FROM repeats")
     first = db.execute(f"FROM repeats ORDER BY source_row LIMIT {REPEATS_SHOWN}").fetchall()
     if found:
-        db.execute("DELETE FROM events WHERE source_row IN (SELECT source_row FROM repeats)")
+        db.execute("DELETE FROM sorted WHERE source_row IN (SELECT source_row FROM repeats)")
     for table in ("shared", "suspects", "repeats"):
         db.execute(f"DROP TABLE {table}")
     return Repeats(found, tuple(first))

@@ -86,9 +86,9 @@ class Extract:
         source_row BIGINT   the order inside one second: that of the raw files, or what the source puts in its place
         user       BIGINT or VARCHAR
         time       BIGINT   epoch seconds, UTC
-        is_behavior BOOLEAN counts as history
+        and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown); with real labels:
+        is_behavior BOOLEAN counts as history (without them each event does)
         label      TINYINT  0 or 1 where the event is a candidate that was shown, else NULL
-        and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown).
 
     Args:
         fields: `item` first; `category` second where the log has categories.
@@ -96,6 +96,7 @@ class Extract:
         utc_offset_hours: days (splits, targets, negatives) begin at midnight of this zone.
         last_day: day number (local days since 1970-01-01) of the test split; None = the last day in the data.
         unique: columns of `raw_events`, user and time among them: of rows equal in all of them the first stays.
+        text: SQL over `raw_events` for such a row as it stands in the file.
         published: what a known file must give: `kept`, or a reason, -> count.
         facts: what the source knows beyond the rows (synthetic: the best possible AUC and GAUC).
         warnings: what the user should know of this protocol.
@@ -106,6 +107,7 @@ class Extract:
     utc_offset_hours: int = 0
     last_day: int | None = None
     unique: tuple[str, ...] = ()
+    text: str = ""
     published: Mapping[str, int] = field(default_factory=dict)
     facts: dict[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

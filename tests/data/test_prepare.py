@@ -266,4 +266,11 @@ def test_table_must_be_told_its_files(tmp_path: Path) -> None:
 
 def test_synthetic_needs_no_file_and_all_sources_have_their_names(tmp_path: Path) -> None:
     assert find_files(Synthetic(), None, tmp_path) == []
-    assert [source.name for source in SOURCES] == ["taobao", "table", "synthetic"]
+    assert [source.name for source in SOURCES] == [
+        "taobao",
+        "amazon-books",
+        "amazon-books-sim",
+        "kuairand",
+        "table",
+        "synthetic",
+    ]

@@ -47,8 +47,9 @@ def extract(*files: Path, source: Taobao | None = None, **settings: int) -> Foun
         intake = Intake(db, **settings)
         found = (source or Taobao()).extract(intake, list(files))
         number_users(db)
-        encoded = [number_values(db, field, 0) for field in found.fields]
-        repeats = sort_events(db, encoded, found.unique)
+        for field in found.fields:
+            number_values(db, field, 0)
+        repeats = sort_events(db, found)
         intake.reject_later("duplicate", repeats.count, repeats.first)
         intake.rejected += Counter()  # without zeros
         intake.check_published(found.published)

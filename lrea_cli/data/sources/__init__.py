@@ -6,12 +6,15 @@ import glob
 from pathlib import Path
 
 from lrea_cli.data.schema import Source
+from lrea_cli.data.sources.amazon_books import AmazonBooks
+from lrea_cli.data.sources.amazon_books_sim import AmazonBooksSim
+from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
 
-SOURCES: tuple[type[Source], ...] = (Taobao, Table, Synthetic)
+SOURCES: tuple[type[Source], ...] = (Taobao, AmazonBooks, AmazonBooksSim, KuaiRand, Table, Synthetic)
 
 
 def find_files(source: Source | type[Source], raw: Path | None, home: Path) -> list[Path]:

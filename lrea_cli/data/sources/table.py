@@ -93,9 +93,8 @@ class Table:
         intake.db.execute("SET TimeZone = 'UTC'")  # text without a zone is UTC
         columns = self._columns()
         kinds = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in columns}
-        intake.create(
-            "raw_events", {"user": "VARCHAR", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT", **kinds}
-        )
+        shown = {"is_behavior": "BOOLEAN", "label": "TINYINT"} if self.label_column else {}
+        intake.create("raw_events", {"user": "VARCHAR", "time": "BIGINT", **shown, **kinds})
         for path in files:
             self._read(intake, path, columns)
         intake.require_some(files, REMEDY)
@@ -159,8 +158,7 @@ class Table:
             values={
                 "user": "_user",
                 "time": "_time",
-                "is_behavior": "_label = 1" if self.label_column else "true",
-                "label": "_label",
+                **({"is_behavior": "_label = 1", "label": "_label"} if self.label_column else {}),
                 **{c.field.name: f"_f{n}" for n, c in enumerate(columns)},
             },
             remedy=REMEDY,

@@ -72,8 +72,8 @@ class Taobao:
         """
         form = Delimited(COLUMNS, quoted=False, integers=INTEGERS, threads=intake.threads)
         judge = self._judge()
-        integers = dict.fromkeys(INTEGERS, "BIGINT")
-        intake.create("raw_events", {**integers, "behavior": "VARCHAR", "is_behavior": "BOOLEAN", "label": "TINYINT"})
+        kept = self._kept()
+        intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})
         published = False
         for path in files:
             file = RawFile(path, intake.progress)
@@ -85,12 +85,21 @@ class Taobao:
             sampling=Sampling(self.negatives, self.positives),
             utc_offset_hours=UTC_OFFSET_HOURS,
             last_day=LAST_DAY,
-            unique=COLUMNS,
+            unique=kept,
+            text=self._text(),
             published=self._published() if published and intake.read == PUBLISHED_ROWS else {},
         )
 
     def _wanted(self) -> list[str]:
         return [word.strip() for word in self.behaviors.split(",")]
+
+    def _kept(self) -> tuple[str, ...]:
+        """The columns of kept rows, by which they are unique: a single behavior needs no column."""
+        return COLUMNS if len(self._wanted()) > 1 else INTEGERS
+
+    def _text(self) -> str:
+        behavior = "behavior" if "behavior" in self._kept() else literal(self._wanted()[0])
+        return f"concat_ws(',', user, item, category, {behavior}, time)"
 
     def _judge(self) -> Judge:
         missing = " OR ".join(f"{name} IS NULL" for name in INTEGERS)
@@ -103,7 +112,7 @@ class Taobao:
                 f"WHEN time NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'outside_window' "
                 f"WHEN behavior NOT IN ({wanted}) THEN 'other_behavior' END"
             ),
-            values={name: name for name in COLUMNS} | {"is_behavior": "true", "label": "NULL"},
+            values={name: name for name in self._kept()},
             remedy=f"The rows must be: {', '.join(COLUMNS)}, within the nine days of the published log.",
             unwanted=frozenset({"other_behavior"}),
         )

@@ -1,8 +1,8 @@
 """The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
 
-`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns; it
-is a view of the table `sorted`, which holds no constant. Window functions with an empty OVER () read it in this order, without sorting it again; for an engine that keeps no
-order, write OVER (ORDER BY user_id, time, source_row).
+`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns;
+it is a view of the table `sorted`, which holds no constant. Window functions with an empty OVER () read it in this
+order, without sorting it again; for an engine that keeps none, write OVER (ORDER BY user_id, time, source_row).
 """
 
 from __future__ import annotations

@@ -28,24 +28,38 @@ class Pool:
     """Where negatives come from.
 
     Args:
-        strata: columns that the pool is sorted by first, and that a positive shares with its part of it.
-        nested: a positive's part is its own stratum and all before it: what was there by the end of its day.
+        by_month: periods are months, cut where a split begins; otherwise they are local days.
+        by_category: a positive's part of the pool is of its category, too.
+        nested: its part is its own period and all before: what was there by the end of its day.
         items_once: each item stands once, on its first day.
     """
 
-    strata: tuple[str, ...]
+    by_month: bool = False
+    by_category: bool = False
     nested: bool = False
     items_once: bool = False
 
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """Columns that the pool is sorted by first, and that a positive shares with its part of it."""
+        return ("_period", "category") if self.by_category else ("_period",)
+
+    def period_sql(self, calendar: Calendar) -> str:
+        """SQL for the period of a `_day`."""
+        if not self.by_month:
+            return "_day"
+        month = "year(DATE '1970-01-01' + _day) * 12 + month(DATE '1970-01-01' + _day)"
+        starts = f"CAST(_day >= {calendar.valid_day} AS INTEGER) + CAST(_day >= {calendar.test_day} AS INTEGER)"
+        return f"CAST(({month}) * 3 + {starts} AS INTEGER)"
+
 
 POOLS: dict[Negatives, Pool] = {
-    "same-day": Pool(("_day",)),
-    "same-day-category": Pool(("_day", "category")),
-    "same-month": Pool(("_month",)),
-    "popularity": Pool(("_day",), nested=True),
-    "uniform": Pool(("_day",), nested=True, items_once=True),
+    "same-day": Pool(),
+    "same-day-category": Pool(by_category=True),
+    "same-month": Pool(by_month=True),
+    "popularity": Pool(nested=True),
+    "uniform": Pool(nested=True, items_once=True),
 }
-MONTH = "CAST(year(DATE '1970-01-01' + _day) * 12 + month(DATE '1970-01-01' + _day) AS INTEGER) AS _month"
 
 
 def draw_negatives(
@@ -60,9 +74,15 @@ def draw_negatives(
     """
     items = [f for f in fields if f.role == "item"]
     pool = POOLS[source]
-    _make_pool(db, items, calendar, pool)
-    _make_strata(db, pool)
-    _make_pending(db, pool, per_positive)
+    period = pool.period_sql(calendar)
+    placed = f"(SELECT *, {period} AS _period FROM positives)"
+    behaviors = f"SELECT user_id, time, {calendar.day_sql()} AS _day, {names(items)} FROM events WHERE is_behavior"
+    _make_pool(db, items, pool, f"SELECT *, {period} AS _period FROM ({behaviors})", placed)
+    _make_strata(db, pool, placed)
+    db.execute(
+        f"CREATE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size FROM {placed} "
+        f"JOIN strata USING ({', '.join(pool.strata)}), range({per_positive})"
+    )
     wanted = count(db, "SELECT count(*) FROM positives") * per_positive
     db.execute(
         f"CREATE TABLE negatives AS SELECT user_id, _day, _number, {names(items)} "
@@ -81,50 +101,39 @@ def draw_negatives(
     return wanted - count(db, "SELECT count(*) FROM negatives")
 
 
-def _make_pool(db: duckdb.DuckDBPyConnection, items: Sequence[Field], calendar: Calendar, pool: Pool) -> None:
-    """The pool in its order; a row's place is its `rowid`, from 0."""
-    strata, fields = ", ".join(pool.strata), names(items)
-    others = "".join(f", {name}" for f in items for name in [names([f])] if name.strip('"') not in pool.strata)
-    rows = f"SELECT user_id, time, {calendar.day_sql()} AS _day, {fields} FROM events WHERE is_behavior"
-    if "_month" in pool.strata:
-        rows = f"SELECT *, {MONTH} FROM ({rows})"
+def _make_pool(
+    db: duckdb.DuckDBPyConnection, items: Sequence[Field], pool: Pool, behaviors: str, positives: str
+) -> None:
+    """The pool in its order; a row's place is its `rowid`, from 0.
+
+    Args:
+        behaviors, positives: SQL for them with their `_period`.
+    """
+    strata = ", ".join(pool.strata)
+    others = "".join(f", {names([f])}" for f in items if f.name not in pool.strata)
     if pool.items_once:
-        earliest = "SELECT item, min(time) AS time FROM events WHERE is_behavior GROUP BY item"
         rows = (
-            f"SELECT * FROM ({rows}) JOIN ({earliest}) USING (item, time) "
+            f"SELECT * FROM ({behaviors}) JOIN ("
+            "SELECT item, min(time) AS time FROM events WHERE is_behavior GROUP BY item) USING (item, time) "
             f"QUALIFY row_number() OVER (PARTITION BY item ORDER BY user_id{others}) = 1"
         )
-    elif not pool.nested:
-        rows = f"SELECT * FROM ({rows}) SEMI JOIN ({_periods(pool)}) USING ({pool.strata[0]})"
+    elif pool.nested:
+        rows = behaviors
+    else:
+        rows = f"SELECT * FROM ({behaviors}) SEMI JOIN (SELECT DISTINCT _period FROM {positives}) USING (_period)"
     db.execute(f"CREATE TABLE pool AS SELECT {strata}{others} FROM ({rows}) ORDER BY {strata}, user_id, time{others}")
 
 
-def _periods(pool: Pool) -> str:
-    """SQL: the days or months that have positives."""
-    period = pool.strata[0]
-    days = f"SELECT *, {MONTH} FROM positives" if period == "_month" else "FROM positives"
-    return f"SELECT DISTINCT {period} FROM ({days})"
-
-
-def _make_strata(db: duckdb.DuckDBPyConnection, pool: Pool) -> None:
+def _make_strata(db: duckdb.DuckDBPyConnection, pool: Pool, positives: str) -> None:
     """`strata`: the first place and the size of a positive's part of the pool, by its stratum."""
     strata = ", ".join(pool.strata)
     own = f"SELECT {strata}, min(rowid) AS _first, count(*) AS _size FROM pool GROUP BY {strata}"
     if pool.nested:
         own = (
-            "SELECT p._day, 0 AS _first, CAST(sum(o._size) AS BIGINT) AS _size "
-            f"FROM (SELECT DISTINCT _day FROM positives) AS p JOIN ({own}) AS o ON o._day <= p._day GROUP BY p._day"
+            "SELECT p._period, 0 AS _first, CAST(sum(o._size) AS BIGINT) AS _size FROM (SELECT DISTINCT _period "
+            f"FROM {positives}) AS p JOIN ({own}) AS o ON o._period <= p._period GROUP BY p._period"
         )
     db.execute(f"CREATE TABLE strata AS {own}")
-
-
-def _make_pending(db: duckdb.DuckDBPyConnection, pool: Pool, per_positive: int) -> None:
-    """Negatives still wanted: user_id, _day, _number, the _key of their draws, _first and _size of their part."""
-    positives = f"(SELECT *, {MONTH} FROM positives)" if "_month" in pool.strata else "positives"
-    db.execute(
-        f"CREATE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size FROM {positives} "
-        f"JOIN strata USING ({', '.join(pool.strata)}), range({per_positive})"
-    )
 
 
 def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], first: int, last: int) -> None:

@@ -70,9 +70,9 @@ class PrepareOptions:
         return round((self.memory_mb - RUNTIME_MB) * 0.75)
 
     @property
-    def rows_at_once(self) -> int:
+    def bytes_at_once(self) -> int:
         """Of raw rows inserted by one statement: several copies of them are alive then."""
-        return min(1 << 20, round(self.memory_mb * 256))
+        return round(min(128e6, self.memory_mb * 1e6 / 32))
 
     @property
     def rejected_share(self) -> float:

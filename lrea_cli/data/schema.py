@@ -86,7 +86,8 @@ class Extract:
         source_row BIGINT   the order inside one second: that of the raw files, or what the source puts in its place
         user       BIGINT or VARCHAR
         time       BIGINT   epoch seconds, UTC
-        and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown); with real labels:
+        and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown); where labels
+        are real:
         is_behavior BOOLEAN counts as history (without them each event does)
         label      TINYINT  0 or 1 where the event is a candidate that was shown, else NULL
 

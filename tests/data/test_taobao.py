@@ -161,7 +161,7 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     rows[90_002] = rows[90_001]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(rows))
-    found = extract(path, block_bytes=1 << 18, rows_at_once=25_000)
+    found = extract(path, block_bytes=1 << 18, bytes_at_once=1 << 20)
     assert [(r.line, r.text) for r in found.examples if r.reason == "duplicate"] == [
         (90_003, "90001,2,3,pv,1511600000")
     ]

@@ -152,7 +152,7 @@ def make_samples(
         before = sum(e.time < last for e in mine)
         if before < min_history:
             continue
-        pool = pool_of(events, target, order, negatives)
+        pool = pool_of(events, target, order, negatives, split_of)
         touched = {e.item for e in mine}
         drawn = []
         for number in range(per_positive):
@@ -165,10 +165,13 @@ def make_samples(
     return samples, dropped
 
 
-def pool_of(events: list[Event], target: Event, order: Order, negatives: str) -> list[Event]:
+def pool_of(
+    events: list[Event], target: Event, order: Order, negatives: str, split_of: Callable[[Event], str]
+) -> list[Event]:
     """What a negative of this target is drawn from, in its order."""
     if negatives == "same-month":
-        return sorted((e for e in events if _month(e.time) == _month(target.time)), key=order.in_pool)
+        near = [e for e in events if _month(e.time) == _month(target.time) and split_of(e) == split_of(target)]
+        return sorted(near, key=order.in_pool)
     return make_pool(events, target, lambda time: time // DAY, order, negatives)
 
 

@@ -40,20 +40,17 @@ def read_kuairand(logs: Iterable[Sequence[str]], videos: Sequence[str]) -> tuple
             if len(cells) != len(names):
                 rejected["wrong_number_of_columns"] += 1
                 continue
-            user, item, time_ms, hourmin, label = (
-                integer(row[c]) for c in ("user_id", "video_id", "time_ms", "hourmin", "is_click")
-            )
+            user, item, time_ms, label = (integer(row[c]) for c in ("user_id", "video_id", "time_ms", "is_click"))
             if user is None or item is None or time_ms is None:
                 rejected["not_an_integer"] += 1
             elif not 1_649_260_800_000 <= time_ms < 1_652_025_600_000:
                 rejected["time_out_of_range"] += 1
-            elif hourmin is None or not 0 <= hourmin < 2400:
-                rejected["not_an_hour"] += 1
             elif label not in (0, 1):
                 rejected["label_not_0_or_1"] += 1
             else:
                 of_video = catalog.get(item, (None, None, None))
-                exposures.append(Exposure(user, time_ms // 1000, item, *of_video, hourmin // 100, label))
+                hour = (time_ms // 1000 + 8 * 3600) % 86_400 // 3600
+                exposures.append(Exposure(user, time_ms // 1000, item, *of_video, hour, label))
     return exposures, dict(rejected)
 
 

@@ -15,7 +15,7 @@ from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.sources.columns import number_sql
 from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake, Judge
-from lrea_cli.data.sources.json_lines import LINES_AT_ONCE, json_lines
+from lrea_cli.data.sources.json_lines import json_lines
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
@@ -69,7 +69,6 @@ def read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...]
             form = Delimited(columns, quoted=False, threads=intake.threads)
             intake.take(file, form.blocks(file, intake.block_bytes), _rating(remedy), "reviews")
         else:
-            intake.rows_at_once = min(intake.rows_at_once, LINES_AT_ONCE)
             blocks = json_lines(file, intake.block_bytes, KEYS, intake.threads)
             intake.take(file, blocks, _review(remedy), "reviews")
     intake.require_some(files, remedy)

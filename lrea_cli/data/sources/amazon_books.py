@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.json_lines import LINES_AT_ONCE, json_lines
+from lrea_cli.data.sources.json_lines import json_lines
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import literal
 
@@ -72,7 +72,6 @@ class AmazonBooks:
 
 def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
     """Make `products` (item, category): the last clean element of each product's list, NULL where there is none."""
-    catalog.rows_at_once = min(catalog.rows_at_once, LINES_AT_ONCE)
     catalog.create("catalog", {"item": "VARCHAR", "category": "VARCHAR[]"})
     for path in metas:
         file = RawFile(path, catalog.progress)

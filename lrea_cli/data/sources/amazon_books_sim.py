@@ -10,7 +10,6 @@ from typing import ClassVar
 from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.json_lines import LINES_AT_ONCE
 from lrea_cli.data.sources.python_literals import product_blocks
 from lrea_cli.data.sources.rawfile import RawFile
 
@@ -73,7 +72,6 @@ class AmazonBooksSim:
 
 def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
     """Make `products` (item, category) of `categories[0][-1]`."""
-    catalog.rows_at_once = min(catalog.rows_at_once, LINES_AT_ONCE)
     catalog.create("catalog", {"item": "VARCHAR", "category": "VARCHAR"})
     judge = Judge(
         cast={"_literal": "is_literal", "_item": "nullif(item, '')", "_category": "coalesce(category, '')"},

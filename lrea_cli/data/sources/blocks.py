@@ -26,11 +26,18 @@ class Block:
         rows: the columns, and `__line` (int64, from 1).
         text: the raw text of a line of the block, for what cannot be used.
         malformed: lines with a wrong number of columns, which make no row.
+        text_bytes: of the raw text, which is kept for `text`.
     """
 
     rows: pa.Table
     text: Callable[[int], str]
     malformed: list[int] = field(default_factory=list)
+    text_bytes: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        return self.rows.nbytes + self.text_bytes
 
     @property
     def first(self) -> int:
@@ -82,12 +89,12 @@ class Lines:
         return pa.table({"text": text, LINE: np.arange(self.first, self.first + self.count)})
 
 
-def joined(blocks: Iterator[Block], rows: int) -> Iterator[list[Block]]:
-    """Neighbors, so that each list has `rows` rows or more, but the last."""
+def joined(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
+    """Neighbors, so that each list, but the last, has `size` bytes or more."""
     together: list[Block] = []
     for block in blocks:
         together.append(block)
-        if sum(b.count for b in together) >= rows:
+        if sum(b.nbytes for b in together) >= size:
             yield together
             together = []
     if together:

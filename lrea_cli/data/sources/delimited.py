@@ -65,9 +65,10 @@ class Delimited:
 
     def _block(self, file: RawFile, lines: Lines) -> Block:
         if self.integers and (rows := self._parse_plain(lines)):
-            return Block(rows, lines.text)
+            return Block(rows, lines.text, text_bytes=len(lines.data))
         rows, malformed = self._parse(file, lines)
-        return Block(strict_integers(rows, self.integers) if self.integers else rows, lines.text, malformed)
+        rows = strict_integers(rows, self.integers) if self.integers else rows
+        return Block(rows, lines.text, malformed, len(lines.data))
 
     def _parse_plain(self, lines: Lines) -> pa.Table | None:
         """The fast way: integers are parsed as such; None where a row is not as it should be."""

@@ -88,7 +88,7 @@ class Intake:
 
     Args:
         max_rejected: the largest share of rows with a wrong form. threads: that may parse.
-        block_bytes: of text, parsed at once. rows_at_once: inserted at once.
+        block_bytes: of text, parsed at once. bytes_at_once: of text and rows, inserted at once.
         progress: is told the bytes read of raw files.
 
     Attributes:
@@ -100,7 +100,7 @@ class Intake:
     max_rejected: float = 1.0
     threads: int = 2
     block_bytes: int = 1 << 23
-    rows_at_once: int = 1 << 20
+    bytes_at_once: int = 1 << 27
     progress: Progress = ignore
     read: int = 0
     wrong: int = 0
@@ -131,7 +131,7 @@ class Intake:
         import pyarrow as pa
 
         rows_before = self.read
-        for together in read_ahead(joined(blocks, self.rows_at_once)):
+        for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
                 self.began.append(Began(rows_before + together[0].first, rows_before, file.path.name))
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
@@ -151,7 +151,7 @@ class Intake:
         """
         if not self.kept:
             names = ", ".join(str(path) for path in list(files)[:3])
-            raise UserError(f"No row of {names} can be used.{_quote(sorted(self.examples)[:1])}", remedy)
+            raise UserError(f"No row of {names} can be used.{_quote(self._own_examples()[:1])}", remedy)
 
     def reject_later(self, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
         """Count rows that were kept at first.
@@ -211,9 +211,14 @@ class Intake:
             self.wrong += count if reason not in judge.unwanted else 0
         self.read += sum(block.count for block in blocks)
 
+    def _own_examples(self) -> list[Rejected]:
+        """Those of this table's files, which `beside` shares with others."""
+        names = {began.file for began in self.began}
+        return sorted(r for r in self.examples if r.file in names)
+
     def _check_wrong(self, judge: Judge) -> None:
         if self.wrong > max(self.max_rejected * self.read, FEW if self.max_rejected else 0):
-            bad = [r for r in sorted(self.examples) if r.reason not in judge.unwanted]
+            bad = [r for r in self._own_examples() if r.reason not in judge.unwanted]
             raise UserError(
                 f"{self.wrong:,} of the first {self.read:,} rows have a wrong form: more than --max-rejected "
                 f"{self.max_rejected:.2%}.{_quote(bad[:QUOTED])}",

@@ -9,9 +9,6 @@ from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import identifier, literal
 from lrea_cli.errors import UserError
 
-LINES_AT_ONCE = 1 << 17
-"""Of such lines inserted by one statement: they have some hundred bytes each, where a row of numbers has thirty."""
-
 
 def json_lines(file: RawFile, size: int, values: Mapping[str, str], threads: int = 1) -> Iterator[Block]:
     """The rows of a file, about `size` bytes at a time: `is_json`, and a column of text for each value.
@@ -32,7 +29,7 @@ def json_lines(file: RawFile, size: int, values: Mapping[str, str], threads: int
             db.register("lines", lines.table())
             rows = db.sql(_values_sql(values)).to_arrow_table()
             db.unregister("lines")
-            yield Block(rows, lines.text)
+            yield Block(rows, lines.text, text_bytes=len(lines.data))
 
 
 def lines_of(file: RawFile, size: int) -> Iterator[Lines]:

@@ -42,6 +42,9 @@ def _shared(
     ] = PrepareOptions.max_rejected,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Options of every source; those that only drawn samples need are left out for sources with real labels."""
@@ -52,8 +55,32 @@ def run(source: Source, shared: dict[str, Any]) -> None:
     console, workspace = Console(shared["json"]), Workspace.from_environment()
     files = find_files(source, shared["raw"], workspace.home)
     options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
+    if shared["dry_run"]:
+        _say_what_it_takes(console, workspace, source, files, options)
+        return
     found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
     console.result(found, then="lrea train")
+
+
+def _say_what_it_takes(
+    console: Console, workspace: Workspace, source: Source, files: list[Path], options: PrepareOptions
+) -> None:
+    """Show rows, bytes, expected time and disk; nothing is written."""
+    from lrea_cli.data.estimate import estimate
+    from lrea_cli.reporting.trade_off import size
+
+    found = estimate(source, files, options)
+    rows = [[file.name, size(file.bytes), size(file.text_bytes), file.rows] for file in found.files]
+    console.table(f"what `lrea prepare {source.name}` would read", ["file", "bytes", "unpacked", "rows, about"], rows)
+    account = [
+        ["rows of the sample", found.sample_read],
+        *([f"of these rejected: {reason}", count] for reason, count in found.sample_rejected.items()),
+        ["expected time on this machine", f"about {found.seconds:,.0f} s"],
+        ["disk while it runs, about", size(found.scratch_bytes)],
+        ["disk of the dataset, about", size(found.dataset_bytes)],
+    ]
+    console.table("what it would take", ["", "value"], account)
+    console.result(asdict(found), then=f"lrea prepare {source.name}")
 
 
 def prepare_source(

@@ -83,8 +83,8 @@ def draw(path: Path, marks: Sequence[Mark], title: str, machine: str) -> None:
 
 
 def size(count: float) -> str:
-    """`24 B`, `18.7 kB`, `1.20 MB`."""
-    for unit, factor in (("MB", 1e6), ("kB", 1e3)):
+    """`24 B`, `18.7 kB`, `1.20 MB`, `3.57 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.3g} {unit}"
     return f"{count:.0f} B"

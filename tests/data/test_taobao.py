@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -41,7 +42,7 @@ class Found(NamedTuple):
         return sorted(self.intake.examples)
 
 
-def extract(*files: Path, source: Taobao | None = None, **settings: int) -> Found:
+def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Found:
     """Read raw files up to the point where repeats are gone."""
     with duckdb.connect(config={"threads": 2}) as db:
         intake = Intake(db, **settings)
@@ -272,3 +273,40 @@ def pack(path: Path, form: str) -> Path:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(path, "folder/UserBehavior.csv")
     return packed
+
+
+def test_a_wrong_format_stops_early_and_shows_its_first_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    good = [f"{n},2,3,pv,1511600000" for n in range(2000)]
+    path.write_text("\n".join([*good, *["pv,1,2,3,1511600000"] * 300_000]))
+    with pytest.raises(UserError) as caught:
+        extract(path, max_rejected=0.01, block_bytes=1 << 16, bytes_at_once=1 << 16)
+    found = re.search(
+        r"([\d,]+) of the first ([\d,]+) rows have a wrong form: more than --max-rejected 1\.00%", str(caught.value)
+    )
+    assert found is not None
+    assert int(found[2].replace(",", "")) < 10_000
+    assert "a.csv, line 2001: not_an_integer: 'pv,1,2,3,1511600000'. a.csv, line 2002:" in caught.value.message
+    assert "user, item, category, behavior, time" in caught.value.remedy
+    assert extract(path, max_rejected=1.0).rejected == {"not_an_integer": 300_000}
+
+
+@pytest.mark.parametrize(
+    ("share", "bad", "stops"), [(0.01, 100, False), (0.01, 101, True), (0.2, 101, False), (0.0, 1, True)]
+)
+def test_a_few_bad_rows_stop_nothing_unless_none_is_allowed(
+    tmp_path: Path, share: float, bad: int, stops: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([*(f"{n},2,3,pv,1511600000" for n in range(500)), *["x"] * bad]))
+    if stops:
+        with pytest.raises(UserError, match="wrong form"):
+            extract(path, max_rejected=share)
+    else:
+        assert extract(path, max_rejected=share).rejected == {"wrong_number_of_columns": bad}
+
+
+def test_what_the_protocol_leaves_out_is_no_wrong_form(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,2,3,pv,1511600000\n" + "1,2,3,cart,1511600000\n" * 500)
+    assert extract(path, max_rejected=0.0).rejected == {"other_behavior": 500}

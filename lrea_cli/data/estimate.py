@@ -1,0 +1,122 @@
+"""What preparing would take: the start of each raw file is read as the run would read it, and the rest is reckoned."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.schema import Extract, Source
+from lrea_cli.data.sources.blocks import Lines
+from lrea_cli.data.sources.intake import Intake
+from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.data.sources.rawfile import RawFile, unpacked_bytes
+from lrea_cli.errors import UserError
+
+SAMPLE_BYTES = 1 << 23
+WHOLE_OVER_READING = 3.6
+"""Seconds of the whole command over those of reading, as `benchmarks/prepare.py` shows at 10 and 100 million rows."""
+
+FIXED_SECONDS = 1.2
+SCRATCH_BYTES, LEFT_BYTES, BYTES_A_FIELD = 45, 18, 6
+"""Of disk for each kept event, while preparing and afterwards, and for each of its fields; there, too."""
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """A raw file.
+
+    Args:
+        bytes: as it lies. text_bytes: unpacked. rows: about; exact for Parquet.
+    """
+
+    name: str
+    bytes: int
+    text_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What preparing would take.
+
+    Args:
+        sample_read, sample_rejected: rows of the sample, and those rejected by reason.
+        seconds: of the whole command on this machine.
+        scratch_bytes: of disk while it runs. dataset_bytes: of what stays.
+    """
+
+    files: tuple[FileSize, ...]
+    sample_read: int
+    sample_rejected: dict[str, int]
+    seconds: float
+    scratch_bytes: int
+    dataset_bytes: int
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+
+def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Estimate:
+    """Read a sample and reckon.
+
+    Raises:
+        UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample have a wrong form.
+    """
+    if not source.needs_files:
+        raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")
+    with tempfile.TemporaryDirectory(prefix="lrea-sample-") as folder:
+        starts = [_start(path, Path(folder)) for path in files]
+        samples = [start.path for start in starts]
+        _read(source, samples, options)  # loads libraries
+        began = time.perf_counter()
+        extract, intake = _read(source, samples, options)
+        seconds = time.perf_counter() - began
+    return _reckon(starts, extract, intake, seconds)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The start of a file as one of its own, and its rows; the whole of a Parquet file."""
+
+    path: Path
+    rows: int
+    whole: FileSize
+
+
+def _start(path: Path, folder: Path) -> _Start:
+    size = path.stat().st_size
+    if is_parquet(path):
+        rows = ParquetRows(path).rows
+        return _Start(path, rows, FileSize(path.name, size, size, rows))
+    text = next(RawFile(path).blocks(SAMPLE_BYTES), b"")
+    sample = folder / path.name.removesuffix(".gz").removesuffix(".zip")
+    sample.write_bytes(text)
+    lines, unpacked = Lines(text, 1).count, unpacked_bytes(path)
+    return _Start(sample, lines, FileSize(path.name, size, unpacked, round(unpacked * lines / max(1, len(text)))))
+
+
+def _read(source: Source, samples: list[Path], options: PrepareOptions) -> tuple[Extract, Intake]:
+    import duckdb
+
+    with duckdb.connect(config={"threads": options.threads or os.cpu_count() or 1}) as db:
+        intake = Intake(db, options.rejected_share, options.threads or os.cpu_count() or 1)
+        return source.extract(intake, samples), intake
+
+
+def _reckon(starts: list[_Start], extract: Extract, intake: Intake, seconds: float) -> Estimate:
+    rows, sampled = sum(start.whole.rows for start in starts), sum(start.rows for start in starts)
+    kept = rows * intake.kept / max(1, intake.read)
+    fields = BYTES_A_FIELD * len(extract.fields)
+    return Estimate(
+        files=tuple(start.whole for start in starts),
+        sample_read=intake.read,
+        sample_rejected=dict(sorted(intake.rejected.items())),
+        seconds=FIXED_SECONDS + WHOLE_OVER_READING * seconds * rows / max(1, sampled),
+        scratch_bytes=round(kept * (SCRATCH_BYTES + fields)),
+        dataset_bytes=round(kept * (LEFT_BYTES + fields)),
+    )

@@ -1,0 +1,121 @@
+"""A look at the data: every number against plain loops, a leak by construction is warned of, a page of one file."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrea_cli.commands.prepare import PAGE, _look_into
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.prepare import prepare
+from lrea_cli.data.sources.table import Table
+from lrea_cli.data.sources.taobao import Taobao
+from lrea_cli.evaluation.baselines import trivial_baselines
+from lrea_cli.reporting import look as look_module
+from lrea_cli.reporting.look import Look, look_at
+from lrea_cli.workspace import Workspace
+from tests.fixtures.taobao_raw import write_taobao
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    home = tmp_path_factory.mktemp("home")
+    raw = write_taobao(home / "UserBehavior.csv")
+    manifest = prepare(Taobao(), [raw.path], "t", Workspace(home), PrepareOptions(threads=1, min_history=3))
+    return DatasetInfo.from_manifest(home / "data" / "t", manifest)
+
+
+def look(dataset: DatasetInfo) -> Look:
+    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest)
+
+
+def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
+    """(time, item) of each user's behaviors."""
+    h = open_histories(dataset)
+    pairs = list(zip(h.time.tolist(), h.columns["item"].tolist(), strict=True))
+    return [pairs[a:b] for a, b in zip(h.offsets[:-1], h.offsets[1:], strict=True)]
+
+
+def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_module, "CHUNK", 7)  # ties at the ends of chunks
+    found, users = look(dataset), users_of(dataset)
+    lengths = sorted(len(user) for user in users)
+    total = sum(lengths)
+    assert (found.users, found.behaviors) == (len(users), total)
+    assert found.lengths.max == lengths[-1]
+    assert found.lengths.p50 == lengths[-(-len(lengths) // 2) - 1]
+    ties = sum(a[0] == b[0] for user in users for a, b in itertools.pairwise(user))
+    assert found.ties == ties / total > 0
+    assert found.repeats == pytest.approx(1 - sum(len({i for _, i in user}) for user in users) / total)
+    days = Counter((time + 8 * 3600) // DAY for user in users for time, _ in user)
+    assert dict(found.days) == days
+    assert sum(found.length_histogram.counts) == len(users)
+    test = read_samples(dataset, "test")
+    size = next(f.size for f in dataset.fields if f.name == "item")
+    assert found.unknown_items == np.mean(test.ids["item"] >= size) > 0
+    assert found.long_empty == np.mean([test.history_length[r] <= 64 for r in test.row_request])
+    assert 0 < found.long_empty < 1
+    firsts: dict[int, int] = {}
+    for time, item in sorted(pair for user in users for pair in user):
+        firsts.setdefault(item, time)
+    ages = [max(0, test.time[r] - firsts[i]) / DAY for r, i in zip(test.row_request, test.ids["item"], strict=True)]
+    assert sum(found.novelty.positives) == (test.label == 1).sum()
+    assert found.novelty.negatives[0] == sum(a < 1 for a, y in zip(ages, test.label, strict=True) if not y)
+    baselines = trivial_baselines(test, open_histories(dataset), dataset.valid_from)
+    assert {k: found.baselines[k] for k in vars(baselines)} == vars(baselines)
+
+
+def test_few_users_are_read_where_there_are_many(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = look(dataset)
+    monkeypatch.setattr(look_module, "BEHAVIORS_READ", whole.behaviors // 2)
+    monkeypatch.setattr(look_module, "REQUESTS_READ", 10)
+    some = look(dataset)
+    assert abs(some.repeats - whole.repeats) < 0.1
+    assert sum(some.popularity.positives) == 10
+
+
+def leaking(tmp_path: Path) -> dict[str, Any]:
+    """Clicked items are those of which everybody clicked before; the others are never clicked."""
+    rows = [
+        f"u{user},{'hot' if n % 2 else f'cold{user}-{day}-{n}'},{17_500 * DAY + day * DAY + n},{n % 2}"
+        for user in range(20)
+        for day in range(4)
+        for n in range(6)
+    ]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["user,item,time,y", *rows]) + "\n")
+    source = Table(label_column="y")
+    return prepare(source, [path], "leak", Workspace(tmp_path), PrepareOptions(threads=1))
+
+
+def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
+    manifest = leaking(tmp_path)
+    folder = tmp_path / "data" / "leak"
+    found = _look_into(folder, manifest)
+    assert found.baselines["popularity"] == 1.0
+    assert [w.split(" alone")[0] for w in manifest["warnings"]] == [
+        "The number of behaviors on the candidate",
+        "The candidate's popularity",
+        "The age of the candidate",
+    ]
+    page = (folder / PAGE).read_text()
+    assert "Warning: The candidate&#x27;s popularity alone has AUC 1.000" in page
+    assert page.count("<img") == 1
+    assert 'src="data:image/png;base64,iVBOR' in page
+    assert "http" not in page  # it needs no other file
+    again = (_look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
+    assert again == (found, page)
+
+
+def test_no_warning_without_a_leak(dataset: DatasetInfo) -> None:
+    assert look(dataset).warnings() == []

@@ -65,7 +65,8 @@ def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Esti
     """Read a sample and reckon.
 
     Raises:
-        UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample have a wrong form.
+        UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample
+            have a wrong form.
     """
     if not source.needs_files:
         raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")

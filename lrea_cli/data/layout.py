@@ -1,14 +1,17 @@
 """What a prepared dataset holds on disk, under `<home>/data/<dataset>/`; the writer and the readers share these names.
 
 data.json                manifest: source, options, fields, splits, counts, rejected, facts, hashes
-vocab/<field>.parquet    id int32, value VARCHAR; vocab/user.parquet: user int32 (dense, from 0), value VARCHAR
-events/*.parquet         behaviors with raw values sorted by (user, time, source_row): what other engines read
+vocab/<field>.parquet    id int32, value VARCHAR (of a numeric field "smallest to largest")
+vocab/user.parquet       user int32 (dense, from 0), value VARCHAR
+events/*.parquet         behaviors with raw values sorted by (user, time, source_row), a user in one file: what other
+                         engines read; of a numeric field the number of its quantile
 histories/offsets.npy    int64 (users + 1): user u's behaviors are rows offsets[u] : offsets[u + 1], oldest first
 histories/time.npy       int64 epoch seconds
 histories/<field>.npy    int32 ids, one file for each item field
 <split>.parquet          request_id int64, user int32, time int64, history_length int32, one int32 column for each
                          field of any role, label int8; sorted by (request_id, item): a request's rows are neighbors
 rejected.parquet         file, line, reason, text (capped; counted in full in the manifest)
+look.html                a table and plots of the data, where `lrea prepare` made it
 """
 
 from __future__ import annotations

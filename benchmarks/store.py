@@ -1,0 +1,128 @@
+"""Reading the store of histories: a batch of 1,024 x (64 + 500), opening 100 million events, pages shared by processes.
+
+Limits: 30 ms a batch from a warm page cache, 1 s to open. A batch is compared with plain slices first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from lrea_cli.commands.serve_bench import cpu_name
+from lrea_cli.data.histories import Histories
+
+SHORT, LONG, BATCH = 64, 500, 1_024
+FIELDS = ("item", "category")
+LIMIT_BATCH_MS, LIMIT_OPEN_S = 30.0, 1.0
+
+
+def write_store(folder: Path, events: int) -> int:
+    """Histories of short + long behaviors each; return how many."""
+    length = SHORT + LONG
+    users = events // length
+    rng = np.random.default_rng(0)
+    np.save(folder / "offsets.npy", np.arange(users + 1) * length)
+    np.save(folder / "time.npy", np.arange(users * length))
+    for field, size in zip(FIELDS, (4_000_000, 9_000), strict=True):
+        np.save(folder / f"{field}.npy", rng.integers(2, size, users * length, dtype=np.int32))
+    return users
+
+
+def check(histories: Histories) -> None:
+    """The newest behaviors of some users, newest first, against slices of the columns."""
+    users = np.array([0, 7, histories.users - 1])
+    lengths = np.array([0, 70, SHORT + LONG])
+    for skip, width in ((0, SHORT), (SHORT, LONG)):
+        found = histories.newest(users, lengths, skip, width)
+        for row, (user, length) in enumerate(zip(users, lengths, strict=True)):
+            start = int(histories.offsets[user])
+            expected = histories.columns["item"][start : start + length][::-1][skip : skip + width]
+            assert (found.ids["item"][row][found.mask[row]].numpy() == expected).all()
+
+
+def touch(folder: Path, other: Connection) -> None:
+    """Map the store in a process of its own, read all of it, and tell what of its memory no other process has."""
+    histories = Histories.open(folder, FIELDS)
+    total = sum(int(np.asarray(column).sum()) for column in (histories.time, *histories.columns.values()))
+    other.send(total)
+    other.recv()  # until all have read
+    other.send(memory_kb("Rss") - memory_kb("Pss"))
+    other.recv()
+
+
+def memory_kb(name: str) -> int:
+    """Of this process, kB: Rss counts shared pages in full, Pss a process' part of them (Linux)."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def shared_mb(folder: Path, processes: int) -> list[float]:
+    """What each of several readers saves by sharing pages with the others."""
+    context = multiprocessing.get_context("spawn")
+    pipes, running = [], []
+    for _ in range(processes):
+        mine, theirs = context.Pipe()
+        process = context.Process(target=touch, args=(folder, theirs))
+        process.start()
+        pipes.append(mine)
+        running.append(process)
+    for pipe in pipes:
+        pipe.recv()
+    for pipe in pipes:
+        pipe.send("all have read")
+    saved = [pipe.recv() / 1e3 for pipe in pipes]
+    for pipe, process in zip(pipes, running, strict=True):
+        pipe.send("end")
+        process.join()
+    return saved
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=100_000_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lrea-store-") as name:
+        folder = Path(name)
+        users = write_store(folder, asked.events)
+        began = time.perf_counter()
+        histories = Histories.open(folder, FIELDS)
+        opened = time.perf_counter() - began
+        check(histories)
+        for column in (histories.time, *histories.columns.values()):
+            np.asarray(column).sum()  # into the page cache
+        rng = np.random.default_rng(1)
+        batch_ms = []
+        for _ in range(30):
+            drawn, lengths = rng.integers(users, size=BATCH), np.full(BATCH, SHORT + LONG)
+            began = time.perf_counter()
+            histories.newest(drawn, lengths, 0, SHORT)
+            histories.newest(drawn, lengths, SHORT, LONG)
+            batch_ms.append(1e3 * (time.perf_counter() - began))
+        store_mb = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        saved = shared_mb(folder, 2)
+    median = statistics.median(batch_ms)
+    print(f"{cpu_name()}; {users * (SHORT + LONG):,} events in {store_mb:,.0f} MB")
+    print(f"opened in {1e3 * opened:.1f} ms; {BATCH:,} x {SHORT + LONG} behaviors in {median:.1f} ms (median of 30)")
+    print(f"two processes that read all of it: each saves {saved[0]:,.0f} and {saved[1]:,.0f} MB by shared pages")
+    result = {
+        "cpu": cpu_name(),
+        "events": users * (SHORT + LONG),
+        "store_mb": store_mb,
+        "open_s": opened,
+        "batch_ms": median,
+        "shared_mb": saved,
+        "within_limit": median <= LIMIT_BATCH_MS and opened <= LIMIT_OPEN_S,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

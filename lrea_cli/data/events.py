@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import Extract
 from lrea_cli.data.sql import count, identifier
-from lrea_cli.data.vocabulary import encoded
+from lrea_cli.data.vocabulary import encode
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,11 +28,16 @@ class Repeats:
     first: tuple[tuple[int, str], ...] = ()
 
 
-def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
-    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out."""
+def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int) -> Repeats:
+    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
+
+    Args:
+        memory_mb: DuckDB's limit, which decides how many vocabularies are looked up in one pass.
+    """
     shown = ["is_behavior", "label"] if extract.sampling is None else []
-    rows = encoded("raw_events", extract.fields, ["time", "source_row", *shown])
-    db.execute(f"CREATE TABLE sorted AS {rows} ORDER BY u.user_id, r.time, r.source_row")
+    rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
+    db.execute(f"CREATE TABLE sorted AS {rows} ORDER BY user_id, time, source_row")
+    db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
     repeats = _drop_repeats(db, extract) if extract.unique else Repeats()

@@ -86,7 +86,7 @@ def _write_dataset(
     encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
-    repeats = sort_events(db, extract)
+    repeats = sort_events(db, extract, options.database_mb)
     if repeats.count:
         intake.reject_later(DUPLICATE, repeats.count, repeats.first)
     intake.check_published(extract.published)

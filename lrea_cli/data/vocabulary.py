@@ -16,6 +16,10 @@ from lrea_cli.data.sql import count, identifier
 if TYPE_CHECKING:
     import duckdb
 
+BYTES_A_VALUE = 64
+"""Of memory, for each value of a vocabulary that is looked up; it is allowed this share of what there is."""
+SHARE_OF_MEMORY = 0.25
+
 QUANTILES = 32
 """Of a numeric field, at most: values that are equal share one."""
 
@@ -66,15 +70,40 @@ def _number_quantiles(db: duckdb.DuckDBPyConnection, field: Field, valid_from: i
     return count(db, f"SELECT count(DISTINCT id) FROM {table(field)} WHERE first < {valid_from}")
 
 
-def encoded(rows: str, fields: Sequence[Field], others: Iterable[str]) -> str:
-    """SQL for `rows` with ids: `user_id`, the columns `others`, and each field."""
-    columns = [
-        "u.user_id",
-        *(f"r.{name}" for name in others),
-        *(f"coalesce(v{n}.id, {UNKNOWN_ID}) AS {quoted(f)}" for n, f in enumerate(fields)),
-    ]
+def encode(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Sequence[str], memory_mb: int) -> str:
+    """SQL for `raw_events` with ids: `user_id`, the columns `others`, and each field.
+
+    Where the vocabularies do not fit into memory side by side they are looked up one after another, each in a pass of
+    its own; `encoded` then holds what came of it.
+
+    Args:
+        memory_mb: DuckDB's limit.
+    """
+    columns = ", ".join(map(identifier, others))
+    values = sum(count(db, f"SELECT count(*) FROM {name}") for name in ("users", *map(table, fields)))
+    if values * BYTES_A_VALUE > memory_mb * 1e6 * SHARE_OF_MEMORY:
+        _encode_one_by_one(db, fields)
+        return f"SELECT user_id, {columns}, {names(fields)} FROM encoded"
+    ids = ", ".join(f"coalesce(v{n}.id, {UNKNOWN_ID}) AS {quoted(f)}" for n, f in enumerate(fields))
     joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{quoted(f)} = v{n}.value" for n, f in enumerate(fields))
-    return f"SELECT {', '.join(columns)} FROM {rows} AS r JOIN users AS u ON r.user = u.user{joins}"
+    return f"SELECT u.user_id, {columns}, {ids} FROM raw_events AS r JOIN users AS u ON r.user = u.user{joins}"
+
+
+def _encode_one_by_one(db: duckdb.DuckDBPyConnection, fields: Sequence[Field]) -> None:
+    db.execute("SET preserve_insertion_order = false")  # events are sorted afterwards
+    db.execute(
+        "CREATE TABLE encoded AS "
+        "SELECT u.user_id, r.* EXCLUDE (user) FROM raw_events AS r JOIN users AS u ON r.user = u.user"
+    )
+    for field in fields:
+        name = quoted(field)
+        db.execute(
+            f"CREATE TABLE further AS SELECT r.* REPLACE (coalesce(v.id, {UNKNOWN_ID}) AS {name}) "
+            f"FROM encoded AS r LEFT JOIN {table(field)} AS v ON r.{name} = v.value"
+        )
+        db.execute("DROP TABLE encoded")
+        db.execute("ALTER TABLE further RENAME TO encoded")
+    db.execute("SET preserve_insertion_order = true")
 
 
 def table(field: Field) -> str:

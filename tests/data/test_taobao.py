@@ -50,7 +50,7 @@ def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Foun
         number_users(db)
         for field in found.fields:
             number_values(db, field, 0)
-        repeats = sort_events(db, found)
+        repeats = sort_events(db, found, 1000)
         intake.reject_later("duplicate", repeats.count, repeats.first)
         intake.rejected += Counter()  # without zeros
         intake.check_published(found.published)

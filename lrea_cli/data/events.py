@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import duckdb
 
 REPEATS_SHOWN = 1_000
+BYTES_A_ROW = 60
+"""Of an event while it is sorted."""
+
+SPILLED_AT_MOST = 8
+"""So many times its memory DuckDB sorts by itself; seen to fail at 15 times."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,11 @@ def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int)
     """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
 
     Args:
-        memory_mb: DuckDB's limit, which decides how many vocabularies are looked up in one pass.
+        memory_mb: DuckDB's limit, which decides how much is looked up and sorted in one pass.
     """
     shown = ["is_behavior", "label"] if extract.sampling is None else []
     rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
-    db.execute(f"CREATE TABLE sorted AS {rows} ORDER BY user_id, time, source_row")
+    _sort(db, rows, memory_mb)
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
@@ -66,6 +71,18 @@ def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
     )
 
 
+def _sort(db: duckdb.DuckDBPyConnection, rows: str, memory_mb: int) -> None:
+    """Make `sorted`; where memory is far too small for all rows, some users after others."""
+    users = count(db, "SELECT count(*) FROM users")
+    need = count(db, "SELECT count(*) FROM raw_events") * BYTES_A_ROW / (memory_mb * 1e6)
+    parts = max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
+    db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
+    for part in range(parts):
+        first, last = part * users // parts, (part + 1) * users // parts
+        these = f"WHERE user_id >= {first} AND user_id < {last}" if parts > 1 else ""
+        db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
+
+
 def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
     """Of the few events that share their second, the raw rows say which are equal."""
     columns = ", ".join(map(identifier, extract.unique))
@@ -83,6 +100,7 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
     found = count(db, "SELECT count(*) FROM repeats")
     first = db.execute(f"FROM repeats ORDER BY source_row LIMIT {REPEATS_SHOWN}").fetchall()
     if found:
+        db.execute("CHECKPOINT")  # what was written is let go of: marking rows as deleted needs memory
         db.execute("DELETE FROM sorted WHERE source_row IN (SELECT source_row FROM repeats)")
     for table in ("shared", "suspects", "repeats"):
         db.execute(f"DROP TABLE {table}")

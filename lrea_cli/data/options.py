@@ -70,6 +70,11 @@ class PrepareOptions:
         return round((self.memory_mb - RUNTIME_MB) * 0.75)
 
     @property
+    def block_bytes(self) -> int:
+        """Of raw text parsed at once."""
+        return round(min(1 << 23, self.memory_mb * 1e6 / 128))
+
+    @property
     def bytes_at_once(self) -> int:
         """Of raw rows inserted by one statement: several copies of them are alive then."""
         return round(min(128e6, self.memory_mb * 1e6 / 32))

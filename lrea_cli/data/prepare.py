@@ -78,7 +78,14 @@ def _write_dataset(
     reporter.say(f"reading {source.name} ...")
     threads = options.threads or os.cpu_count() or 1
     with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
-        intake = Intake(db, options.rejected_share, threads, bytes_at_once=options.bytes_at_once, progress=progress)
+        intake = Intake(
+            db,
+            options.rejected_share,
+            threads,
+            block_bytes=options.block_bytes,
+            bytes_at_once=options.bytes_at_once,
+            progress=progress,
+        )
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)
     reporter.say("numbering users and values ...")

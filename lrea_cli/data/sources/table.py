@@ -82,7 +82,12 @@ class Table:
             raise UserError(f"--time-unit is '{self.time_unit}'.", "Use s, ms or us.")
         if not -14 <= self.utc_offset <= 14:
             raise UserError(f"--utc-offset is {self.utc_offset}.", "Use hours from -14 to 14.")
-        self._columns()
+        names = [c.field.name for c in self._columns() if c.field.role == "item"]
+        if self.negatives == "same-day-category" and self.label_column is None and "category" not in names:
+            raise UserError(
+                "--negatives same-day-category needs the items' categories.",
+                "Name their column with --category-column, or choose other --negatives.",
+            )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.

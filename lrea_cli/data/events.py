@@ -74,13 +74,18 @@ def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
 def _sort(db: duckdb.DuckDBPyConnection, rows: str, memory_mb: int) -> None:
     """Make `sorted`; where memory is far too small for all rows, some users after others."""
     users = count(db, "SELECT count(*) FROM users")
-    need = count(db, "SELECT count(*) FROM raw_events") * BYTES_A_ROW / (memory_mb * 1e6)
-    parts = max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
+    parts = _parts(users, count(db, "SELECT count(*) FROM raw_events"), memory_mb)
     db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
     for part in range(parts):
         first, last = part * users // parts, (part + 1) * users // parts
         these = f"WHERE user_id >= {first} AND user_id < {last}" if parts > 1 else ""
         db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
+
+
+def _parts(users: int, rows: int, memory_mb: int) -> int:
+    """In how many parts the users are sorted: half of the memory for each, or all at once."""
+    need = rows * BYTES_A_ROW / (memory_mb * 1e6)
+    return max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
 
 
 def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:

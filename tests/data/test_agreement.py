@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from taobao_format import write_taobao_format
 
+from lrea_cli.data import events, vocabulary
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.taobao import LAST_DAY, Taobao
@@ -38,15 +39,15 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("negatives", CHOICES)
 @pytest.mark.parametrize("positives", ["all", "first-time"])
 def test_fifty_thousand_rows_agree_with_the_loops(tmp_path: Path, log: Path, negatives: Any, positives: Any) -> None:
-    events, rejected = read_taobao(log.read_text().splitlines())
+    rows, rejected = read_taobao(log.read_text().splitlines())
     source = Taobao(negatives=negatives, positives=positives)
     options: dict[str, Any] = {"negatives_per_positive": 2, "min_history": 10}
     manifest = prepare(source, [log], "t", Workspace(tmp_path), PrepareOptions(threads=2, **options))
     assert manifest["rejected"] == rejected
     assert {"duplicate", "other_behavior", "outside_window"} <= set(rejected)
-    expected, dropped = make_samples(events, 8, LAST_DAY, negatives=negatives, positives=positives, **options)
+    expected, dropped = make_samples(rows, 8, LAST_DAY, negatives=negatives, positives=positives, **options)
     assert manifest["dropped_pairs"] == dropped
-    assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
+    assert_same_rows(tmp_path / "data" / "t", manifest, rows, expected)
 
 
 @pytest.mark.slow
@@ -59,9 +60,28 @@ def test_threads_and_memory_change_no_byte_of_a_million_rows(tmp_path: Path) -> 
         prepare(Taobao(), [raw], str(number), workspace, PrepareOptions(threads=threads, memory=memory))
     found = [artifact.manifest["files"] for artifact in workspace.all("data")]
     assert found == found[:1] * 4
-    events = pq.read_table(workspace.path("data", "0") / "events", columns=["user", "time", "source_row"])
-    key = np.stack([column.to_numpy() for column in events.columns])
+    written = pq.read_table(workspace.path("data", "0") / "events", columns=["user", "time", "source_row"])
+    key = np.stack([column.to_numpy() for column in written.columns])
     assert (np.lexsort(key[::-1]) == np.arange(key.shape[1])).all()
+
+
+def test_vocabularies_one_by_one_and_users_in_parts_change_no_byte(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done where memory is far too small."""
+    workspace = Workspace(tmp_path)
+    steps: list[str] = []
+    parts, encode_one_by_one = events._parts, vocabulary._encode_one_by_one
+    for name in ("plain", "small"):
+        prepare(Taobao(), [log], name, workspace, PrepareOptions(threads=2))
+        monkeypatch.setattr(vocabulary, "BYTES_A_VALUE", 1e6)
+        monkeypatch.setattr(vocabulary, "_encode_one_by_one", lambda *a: (steps.append("ids"), encode_one_by_one(*a)))
+        monkeypatch.setattr(events, "_parts", lambda *a: (steps.append("users"), 7)[1])
+    assert steps == ["ids", "users"]
+    assert parts(8, 1_000_000, 8) == 1
+    assert parts(800, 10_000_000, 8) == 150
+    plain, small = (workspace.open("data", name).manifest["files"] for name in ("plain", "small"))
+    assert small == plain
 
 
 def prepare_command(raw: Path, home: Path) -> subprocess.Popen[bytes]:

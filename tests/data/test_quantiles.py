@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrea_cli.data.schema import UNKNOWN_ID, Field
-from lrea_cli.data.vocabulary import QUANTILES, encoded, number_users, number_values
+from lrea_cli.data.vocabulary import QUANTILES, encode, number_users, number_values
 from tests.reference.kuairand_loops import quantile, quantile_edges
 
 VALID_FROM = 100
@@ -31,7 +31,7 @@ def numbered(*events: tuple[int, float | None]) -> Numbered:
         db.executemany("INSERT INTO raw_events VALUES (?, 1, ?, ?)", [[n, *event] for n, event in enumerate(events)])
         number_users(db)
         field = number_values(db, SIZE, VALID_FROM)
-        rows = db.execute(f"SELECT size FROM ({encoded('raw_events', [field], ['source_row'])}) ORDER BY source_row")
+        rows = db.execute(f"SELECT size FROM ({encode(db, [field], ['source_row'], 1000)}) ORDER BY source_row")
         ids = [row[0] for row in rows.fetchall()]
     assert len(ids) == len(events)  # no event is lost or doubled
     assert (field.numeric, field.late) == (True, 0)

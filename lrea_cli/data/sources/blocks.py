@@ -90,13 +90,14 @@ class Lines:
 
 
 def joined(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
-    """Neighbors, so that each list, but the last, has `size` bytes or more."""
+    """Neighbors: lists of `size` bytes, or somewhat more; the first ones are smaller, so that nobody waits for them."""
     together: list[Block] = []
+    enough = size // 16
     for block in blocks:
         together.append(block)
-        if sum(b.nbytes for b in together) >= size:
+        if sum(b.nbytes for b in together) >= enough:
             yield together
-            together = []
+            together, enough = [], min(2 * enough, size)
     if together:
         yield together
 

@@ -7,7 +7,9 @@ order, without sorting it again; for an engine that keeps none, write OVER (ORDE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import Extract
@@ -33,6 +35,40 @@ class Repeats:
     first: tuple[tuple[int, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class UserPart:
+    """Users first .. last - 1: what needs all events of a user, and no other user's, is done for some after others.
+
+    Args:
+        whole: these are all users.
+    """
+
+    first: int
+    last: int
+    whole: bool
+
+    def sql(self, column: str) -> str:
+        """SQL: the user is one of these."""
+        return "true" if self.whole else f"{column} >= {self.first} AND {column} < {self.last}"
+
+
+def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[UserPart]:
+    """All users at once, or, where memory is far too small for all events, so many that half of it holds theirs.
+
+    Args:
+        events: the table of all of them. memory_mb: DuckDB's limit.
+    """
+    users = count(db, "SELECT count(*) FROM users")
+    parts = _parts(users, count(db, f"SELECT count(*) FROM {events}"), memory_mb)
+    cuts = [part * users // parts for part in range(parts + 1)]
+    return [UserPart(first, last, parts == 1) for first, last in pairwise(cuts)]
+
+
+def _parts(users: int, rows: int, memory_mb: int) -> int:
+    need = rows * BYTES_A_ROW / (memory_mb * 1e6)
+    return max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
+
+
 def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int) -> Repeats:
     """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
 
@@ -41,17 +77,18 @@ def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int)
     """
     shown = ["is_behavior", "label"] if extract.sampling is None else []
     rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
-    _sort(db, rows, memory_mb)
+    parts = user_parts(db, "raw_events", memory_mb)
+    _sort(db, rows, parts)
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
     repeats = _drop_repeats(db, extract) if extract.unique else Repeats()
     db.execute("DROP TABLE raw_events")
-    _count_behaviors(db)
+    _count_behaviors(db, parts)
     return repeats
 
 
-def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
+def history_lengths(wanted: str, part: UserPart) -> str:
     """SQL for (user_id, time, history_length): the behaviors of a user strictly before an instant.
 
     A behavior's place is the number of behaviors before it in `events`; that of a second's first event, less that of
@@ -59,33 +96,26 @@ def history_lengths(db: duckdb.DuckDBPyConnection, wanted: str) -> str:
 
     Args:
         wanted: a table with user_id and time, all of which are times of events of that user.
+        part: the users in it.
     """
     placed = (
         "SELECT user_id, time, CAST(sum(CAST(is_behavior AS TINYINT)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND "
-        "CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events"
+        f"CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events WHERE {part.sql('user_id')}"
     )
+    before = f"(SELECT start FROM starts WHERE user_id = {part.first})"
     return (
-        "SELECT f.user_id, f.time, CAST(f.place - s.start AS INTEGER) AS history_length FROM ("
+        f"SELECT f.user_id, f.time, CAST(f.place + {before} - s.start AS INTEGER) AS history_length FROM ("
         f"SELECT user_id, time, min(place) AS place FROM ({placed}) AS p SEMI JOIN {wanted} AS w "
         "USING (user_id, time) GROUP BY user_id, time) AS f JOIN starts AS s ON f.user_id = s.user_id"
     )
 
 
-def _sort(db: duckdb.DuckDBPyConnection, rows: str, memory_mb: int) -> None:
-    """Make `sorted`; where memory is far too small for all rows, some users after others."""
-    users = count(db, "SELECT count(*) FROM users")
-    parts = _parts(users, count(db, "SELECT count(*) FROM raw_events"), memory_mb)
+def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -> None:
+    """Make `sorted`, some users after others."""
     db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
-    for part in range(parts):
-        first, last = part * users // parts, (part + 1) * users // parts
-        these = f"WHERE user_id >= {first} AND user_id < {last}" if parts > 1 else ""
+    for part in parts:
+        these = "" if part.whole else f"WHERE {part.sql('user_id')}"
         db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
-
-
-def _parts(users: int, rows: int, memory_mb: int) -> int:
-    """In how many parts the users are sorted: half of the memory for each, or all at once."""
-    need = rows * BYTES_A_ROW / (memory_mb * 1e6)
-    return max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
 
 
 def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
@@ -112,11 +142,16 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
     return Repeats(found, tuple(first))
 
 
-def _count_behaviors(db: duckdb.DuckDBPyConnection) -> None:
+def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:
     """`starts` (user_id, behaviors, start): of each user, and of all users before."""
+    db.execute("CREATE TABLE counted (user_id INTEGER, behaviors BIGINT)")
+    for part in parts:
+        db.execute(
+            "INSERT INTO counted SELECT user_id, count(*) FILTER (WHERE is_behavior) FROM events "
+            f"WHERE {part.sql('user_id')} GROUP BY user_id"
+        )
     db.execute(
         "CREATE TABLE starts AS SELECT user_id, behaviors, "
-        "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM ("
-        "SELECT user_id, count(*) FILTER (WHERE is_behavior) AS behaviors FROM events GROUP BY user_id) "
-        "ORDER BY user_id"
+        "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM counted ORDER BY user_id"
     )
+    db.execute("DROP TABLE counted")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.calendar import Calendar
+from lrea_cli.data.events import UserPart
 from lrea_cli.data.hashing import mix_sql, wide_sql
 from lrea_cli.data.schema import Field, Negatives
 from lrea_cli.data.sql import count
@@ -63,7 +64,12 @@ POOLS: dict[Negatives, Pool] = {
 
 
 def draw_negatives(
-    db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar, source: Negatives, per_positive: int
+    db: duckdb.DuckDBPyConnection,
+    fields: Sequence[Field],
+    calendar: Calendar,
+    source: Negatives,
+    per_positive: int,
+    parts: Sequence[UserPart],
 ) -> int:
     """Make `candidates` (user_id, time, _day, history_length, an id for each field, label) of `positives`.
 
@@ -71,6 +77,9 @@ def draw_negatives(
 
     Returns:
         how many (positive, negative) pairs were dropped: their 100 draws were all among the user's behaviors.
+
+    Args:
+        parts: of all users, in their order.
     """
     items = [f for f in fields if f.role == "item"]
     pool = POOLS[source]
@@ -79,17 +88,19 @@ def draw_negatives(
     behaviors = f"SELECT user_id, time, {calendar.day_sql()} AS _day, {names(items)} FROM events WHERE is_behavior"
     _make_pool(db, items, pool, f"SELECT *, {period} AS _period FROM ({behaviors})", placed)
     _make_strata(db, pool, placed)
-    db.execute(
-        f"CREATE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size FROM {placed} "
-        f"JOIN strata USING ({', '.join(pool.strata)}), range({per_positive})"
-    )
     wanted = count(db, "SELECT count(*) FROM positives") * per_positive
     db.execute(
-        f"CREATE TABLE negatives AS SELECT user_id, _day, _number, {names(items)} "
-        "FROM pending JOIN positives USING (user_id, _day) LIMIT 0"
+        f"CREATE TABLE negatives AS SELECT user_id, _day, range AS _number, {names(items)} "
+        "FROM positives, range(1) LIMIT 0"
     )
-    for first, last in ROUNDS:
-        _draw(db, items, first, last)
+    for part in parts:
+        db.execute(
+            "CREATE OR REPLACE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size "
+            f"FROM {placed} JOIN strata USING ({', '.join(pool.strata)}), range({per_positive}) "
+            f"WHERE {part.sql('user_id')}"
+        )
+        for first, last in ROUNDS:
+            _draw(db, items, part, first, last)
     of_negative = ", ".join(f"{'n' if f in items else 'p'}.{name}" for f in fields for name in [names([f])])
     db.execute(
         "CREATE TABLE candidates AS "
@@ -136,7 +147,7 @@ def _make_strata(db: duckdb.DuckDBPyConnection, pool: Pool, positives: str) -> N
     db.execute(f"CREATE TABLE strata AS {own}")
 
 
-def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], first: int, last: int) -> None:
+def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart, first: int, last: int) -> None:
     """Settle by draws `first` .. `last` - 1 what they can: the earliest item that the user never touched."""
     mixed = (
         f"SELECT *, range AS _draw, {mix_sql(f'_key + _number * {DRAWS} + range')} AS _mixed "
@@ -150,7 +161,8 @@ def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], first: int, las
     )
     db.execute(  # the few draws are looked up in the many behaviors, not the other way round
         "CREATE OR REPLACE TABLE touched AS SELECT DISTINCT e.user_id, e.item FROM events AS e "
-        "SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.item = d.item WHERE e.is_behavior"
+        f"SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.item = d.item "
+        f"WHERE e.is_behavior AND {part.sql('e.user_id')}"
     )
     db.execute(
         f"INSERT INTO negatives SELECT user_id, _day, _number, {names(items)} FROM draws "

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
-from lrea_cli.data.events import history_lengths
+from lrea_cli.data.events import UserPart, history_lengths, user_parts
 from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.layout import SPLITS, Split
 from lrea_cli.data.negatives import draw_negatives
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, options: PrepareOptions) -> int:
     """Make `samples`; return how many negatives could not be drawn (always 0 for real labels)."""
     fields, dropped = extract.fields, 0
+    parts = user_parts(db, "sorted", options.database_mb)
     if extract.sampling is None:
-        _shown_candidates(db, fields, calendar)
+        _shown_candidates(db, fields, calendar, parts)
     else:
-        make_positives(db, fields, calendar, extract.sampling, options.seed, options.min_history)
+        make_positives(db, extract, calendar, options, parts)
         per_positive = options.negatives_per_positive
-        dropped = draw_negatives(db, fields, calendar, extract.sampling.negatives, per_positive)
+        dropped = draw_negatives(db, fields, calendar, extract.sampling.negatives, per_positive, parts)
     columns = f"user_id, time, history_length, {names(fields)}, label"
     rows = f"candidates JOIN ({_drawn(db, options.seed)}) USING (user_id)" if calendar.by_user else "candidates"
     db.execute(
@@ -66,16 +67,18 @@ def check_samples(
     return {split: by_split[split][0] for split in SPLITS}, warnings
 
 
-def _shown_candidates(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar) -> None:
+def _shown_candidates(
+    db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar, parts: Sequence[UserPart]
+) -> None:
     """Every labelled row is a candidate; a request is one user at one second."""
-    db.execute(
-        f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
-        f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()}"
-    )
-    db.execute(
-        f"CREATE TABLE candidates AS SELECT * FROM shown JOIN ({history_lengths(db, 'shown')}) USING (user_id, time)"
-    )
-    db.execute("DROP TABLE shown")
+    for part in parts:
+        db.execute(
+            f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
+            f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
+        )
+        found = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
+        db.execute(f"CREATE TABLE candidates AS {found}" if part is parts[0] else f"INSERT INTO candidates {found}")
+        db.execute("DROP TABLE shown")
 
 
 def _split_sql(calendar: Calendar) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.calendar import Calendar
-from lrea_cli.data.events import history_lengths
+from lrea_cli.data.events import UserPart, history_lengths
 from lrea_cli.data.hashing import mix, mix_sql, residue_sql
-from lrea_cli.data.schema import Field, Sampling
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.schema import Extract
 from lrea_cli.data.sql import kind_of
 from lrea_cli.data.vocabulary import names
 
@@ -18,42 +19,49 @@ if TYPE_CHECKING:
 
 def make_positives(
     db: duckdb.DuckDBPyConnection,
-    fields: Sequence[Field],
+    extract: Extract,
     calendar: Calendar,
-    sampling: Sampling,
-    seed: int,
-    min_history: int,
+    options: PrepareOptions,
+    parts: Sequence[UserPart],
 ) -> None:
     """Make `positives` (user_id, time, _day, history_length, _key, an id for each field).
 
     `_key` is a hash of (seed, raw user, time, raw item): negatives are drawn by it, and of several behaviors in the
     last second it chooses one.
+
+    Args:
+        parts: of all users, in their order.
     """
-    of = "user_id, _day" if sampling.targets == "day" else "user_id"
-    db.execute(
-        f"CREATE TABLE eligible AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)} "
-        f"FROM events WHERE is_behavior AND {calendar.within_sql()}"
-    )
-    if sampling.positives == "first-time":
-        _leave_out_repeats(db)
-    db.execute(
-        f"CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN (SELECT {of}, max(time) AS time FROM eligible "
-        f"GROUP BY {of}) USING ({of}, time)"
-    )
-    db.execute(
-        f"CREATE TABLE positives AS SELECT * FROM ({_keyed(db, seed)}) JOIN ({history_lengths(db, 'lasts')}) "
-        f"USING (user_id, time) WHERE history_length >= {min_history} "
-        f"QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY _key, {names(fields)}) = 1"
-    )
-    for table in ("eligible", "lasts"):
-        db.execute(f"DROP TABLE {table}")
+    assert extract.sampling is not None
+    of = "user_id, _day" if extract.sampling.targets == "day" else "user_id"
+    fields = names(extract.fields)
+    for part in parts:
+        db.execute(
+            f"CREATE TABLE eligible AS SELECT user_id, time, {calendar.day_sql()} AS _day, {fields} "
+            f"FROM events WHERE is_behavior AND {calendar.within_sql()} AND {part.sql('user_id')}"
+        )
+        if extract.sampling.positives == "first-time":
+            _leave_out_repeats(db, part)
+        db.execute(
+            f"CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN (SELECT {of}, max(time) AS time FROM eligible "
+            f"GROUP BY {of}) USING ({of}, time)"
+        )
+        found = (
+            f"SELECT * FROM ({_keyed(db, options.seed)}) JOIN ({history_lengths('lasts', part)}) USING (user_id, time) "
+            f"WHERE history_length >= {options.min_history} "
+            f"QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY _key, {fields}) = 1"
+        )
+        db.execute(f"CREATE TABLE positives AS {found}" if part is parts[0] else f"INSERT INTO positives {found}")
+        for table in ("eligible", "lasts"):
+            db.execute(f"DROP TABLE {table}")
 
 
-def _leave_out_repeats(db: duckdb.DuckDBPyConnection) -> None:
+def _leave_out_repeats(db: duckdb.DuckDBPyConnection, part: UserPart) -> None:
     """Of a user's behaviors on one item, those of the first second stay."""
     db.execute(
         "CREATE OR REPLACE TABLE eligible AS SELECT e.* FROM eligible AS e JOIN ("
-        "SELECT user_id, item, min(time) AS first FROM events WHERE is_behavior GROUP BY user_id, item) AS f "
+        "SELECT user_id, item, min(time) AS first FROM events "
+        f"WHERE is_behavior AND {part.sql('user_id')} GROUP BY user_id, item) AS f "
         "ON e.user_id = f.user_id AND e.item = f.item AND e.time = f.first"
     )
 

@@ -77,7 +77,7 @@ def test_vocabularies_one_by_one_and_users_in_parts_change_no_byte(
         monkeypatch.setattr(vocabulary, "BYTES_A_VALUE", 1e6)
         monkeypatch.setattr(vocabulary, "_encode_one_by_one", lambda *a: (steps.append("ids"), encode_one_by_one(*a)))
         monkeypatch.setattr(events, "_parts", lambda *a: (steps.append("users"), 7)[1])
-    assert steps == ["ids", "users"]
+    assert steps == ["ids", "users", "users"]  # to sort, and to draw
     assert parts(8, 1_000_000, 8) == 1
     assert parts(800, 10_000_000, 8) == 150
     plain, small = (workspace.open("data", name).manifest["files"] for name in ("plain", "small"))

@@ -82,7 +82,7 @@ def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int)
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
-    repeats = _drop_repeats(db, extract) if extract.unique else Repeats()
+    repeats = _drop_repeats(db, extract, parts) if extract.unique else Repeats()
     db.execute("DROP TABLE raw_events")
     _count_behaviors(db, parts)
     return repeats
@@ -118,7 +118,7 @@ def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -
         db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
 
 
-def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
+def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract, parts: Sequence[UserPart]) -> Repeats:
     """Of the few events that share their second, the raw rows say which are equal."""
     columns = ", ".join(map(identifier, extract.unique))
     db.execute(
@@ -134,9 +134,9 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract) -> Repeats:
     )
     found = count(db, "SELECT count(*) FROM repeats")
     first = db.execute(f"FROM repeats ORDER BY source_row LIMIT {REPEATS_SHOWN}").fetchall()
-    if found:
-        db.execute("CHECKPOINT")  # what was written is let go of: marking rows as deleted needs memory
-        db.execute("DELETE FROM sorted WHERE source_row IN (SELECT source_row FROM repeats)")
+    for part in parts if found else ():
+        db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
+        db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
     for table in ("shared", "suspects", "repeats"):
         db.execute(f"DROP TABLE {table}")
     return Repeats(found, tuple(first))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -39,6 +40,13 @@ class Histories:
     @property
     def users(self) -> int:
         return len(self.offsets) - 1
+
+    def release(self) -> None:
+        """Let go of the pages that were read: they stay in the page cache, and are no memory of this process."""
+        for column in (self.offsets, self.time, *self.columns.values()):
+            pages = getattr(column, "_mmap", None)
+            if pages is not None and hasattr(pages, "madvise"):
+                pages.madvise(mmap.MADV_DONTNEED)
 
     def lengths_before(self, time: int) -> np.ndarray:
         """(users,) int64: how many behaviors each user has strictly before an instant (epoch seconds)."""

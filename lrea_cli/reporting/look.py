@@ -149,7 +149,7 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
 def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
     """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
-    for part in _chunks(len(histories.time)):
+    for part in _chunks(histories):
         item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
         count += np.bincount(item[time < valid_from], minlength=size)
         np.minimum.at(first, item, time)
@@ -160,7 +160,7 @@ def _ties(histories: Histories) -> float:
     """Neighbors of one user with the same time, over all behaviors."""
     total = len(histories.time)
     same = 0
-    for part in _chunks(total):
+    for part in _chunks(histories):
         same += int((np.diff(histories.time[part.start : part.stop + 1]) == 0).sum())
     inner = histories.offsets[1:-1]
     inner = inner[(inner > 0) & (inner < total)]
@@ -186,7 +186,7 @@ def _repeats(histories: Histories) -> float:
 def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     """(local day, behaviors), days without any left out."""
     counts: dict[int, int] = {}
-    for part in _chunks(len(histories.time)):
+    for part in _chunks(histories):
         days, found = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
         for day, number in zip(days.tolist(), found.tolist(), strict=True):
             counts[day] = counts.get(day, 0) + number
@@ -218,5 +218,9 @@ def _spread(total: int, wanted: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(total, wanted)).round().astype(np.int64))
 
 
-def _chunks(total: int) -> Iterator[slice]:
-    return (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))
+def _chunks(histories: Histories) -> Iterator[slice]:
+    """All behaviors, some after others; what was read is let go of."""
+    total = len(histories.time)
+    for start in range(0, total, CHUNK):
+        yield slice(start, min(start + CHUNK, total))
+        histories.release()

@@ -56,7 +56,7 @@ def test_threads_and_memory_change_no_byte_of_a_million_rows(tmp_path: Path) -> 
     raw = tmp_path / "UserBehavior.csv"
     write_taobao_format(raw, 1_500_000)
     workspace = Workspace(tmp_path)
-    for number, (threads, memory) in enumerate([(1, "4GB"), (2, "4GB"), (8, "4GB"), (2, "250MB")]):
+    for number, (threads, memory) in enumerate([(1, "4GB"), (2, "4GB"), (8, "4GB"), (2, "500MB")]):
         prepare(Taobao(), [raw], str(number), workspace, PrepareOptions(threads=threads, memory=memory))
     found = [artifact.manifest["files"] for artifact in workspace.all("data")]
     assert found == found[:1] * 4

@@ -217,7 +217,7 @@ def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
         ({"train_days": 0}, "--train-days is 0"),
         ({"threads": 0}, "--threads is 0"),
         ({"memory": "lots"}, "--memory is 'lots'"),
-        ({"memory": "3MB"}, "--memory is '3MB'; it must be at least 250MB"),
+        ({"memory": "3MB"}, "--memory is '3MB'; it must be at least 500MB"),
         ({"max_rejected": "0.01"}, "--max-rejected is '0.01'"),
         ({"max_rejected": "101%"}, "--max-rejected is '101%'"),
     ],

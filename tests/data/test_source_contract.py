@@ -660,7 +660,7 @@ def test_cases_try_what_they_are_for(datasets: Callable[[Case], Prepared], case:
 @every_case
 def test_threads_and_memory_change_no_byte(datasets: Callable[[Case], Prepared], case: Case, tmp_path: Path) -> None:
     data = datasets(case)
-    for name, options in (("a", {"threads": 3}), ("b", {"memory": "300MB"}), ("c", {"threads": 3, "memory": "300MB"})):
+    for name, options in (("a", {"threads": 3}), ("b", {"memory": "500MB"}), ("c", {"threads": 3, "memory": "500MB"})):
         assert prepared(case, data.raw, tmp_path / name, **options).files == data.files
 
 
@@ -675,7 +675,7 @@ def test_order_of_lines_changes_no_sample(datasets: Callable[[Case], Prepared], 
         rng.shuffle(rows)
         content = ("\n".join([*header, *rows]) + "\n").encode()
         path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    other = prepared(case, raw, tmp_path / "home", threads=3, memory="300MB")
+    other = prepared(case, raw, tmp_path / "home", threads=3, memory="500MB")
     assert other.manifest["rejected"] == data.manifest["rejected"]
     same = [*(f"{split}.parquet" for split in SPLITS), "histories/offsets.npy", "histories/time.npy"]
     same += [name for name in data.files if name.startswith("vocab/")]

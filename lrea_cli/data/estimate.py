@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -104,8 +103,8 @@ def _start(path: Path, folder: Path) -> _Start:
 def _read(source: Source, samples: list[Path], options: PrepareOptions) -> tuple[Extract, Intake]:
     import duckdb
 
-    with duckdb.connect(config={"threads": options.threads or os.cpu_count() or 1}) as db:
-        intake = Intake(db, options.rejected_share, options.threads or os.cpu_count() or 1)
+    with duckdb.connect(config={"threads": options.thread_count}) as db:
+        intake = Intake(db, options.rejected_share, options.thread_count)
         return source.extract(intake, samples), intake
 
 

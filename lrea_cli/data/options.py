@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -51,6 +52,11 @@ class PrepareOptions:
                 "A few hundred megabytes do for any size; more is faster.",
             )
         _ = self.rejected_share
+
+    @property
+    def thread_count(self) -> int:
+        """`threads`, or all cores."""
+        return self.threads or os.cpu_count() or 1
 
     @property
     def memory_mb(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sys
@@ -76,12 +75,11 @@ def _write_dataset(
     reporter: Reporter,
 ) -> dict[str, Any]:
     reporter.say(f"reading {source.name} ...")
-    threads = options.threads or os.cpu_count() or 1
     with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
         intake = Intake(
             db,
             options.rejected_share,
-            threads,
+            options.thread_count,
             block_bytes=options.block_bytes,
             bytes_at_once=options.bytes_at_once,
             progress=progress,
@@ -94,8 +92,7 @@ def _write_dataset(
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     repeats = sort_events(db, extract, options.database_mb)
-    if repeats.count:
-        intake.reject_later(DUPLICATE, repeats.count, repeats.first)
+    intake.reject_later(DUPLICATE, repeats.count, repeats.first)
     intake.check_published(extract.published)
     reporter.say("making samples ...")
     dropped = make_samples(db, extract, calendar, options)

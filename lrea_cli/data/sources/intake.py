@@ -159,7 +159,8 @@ class Intake:
         Args:
             first: `source_row` and text of some of them.
         """
-        self.rejected[reason] += count
+        if count:
+            self.rejected[reason] += count
         for source_row, text in first:
             began = self.began[bisect_right(self.began, source_row, key=lambda b: b.source_row) - 1]
             self.examples.append(Rejected(began.file, source_row - began.rows_before, reason, text[:TEXT_CAP]))

@@ -52,11 +52,14 @@ def prepare(
     Raises:
         UserError: a file cannot be read, or what is in it does not make samples; nothing is left behind.
     """
+    import pyarrow as pa
+
     started = time.monotonic()
     reporter = reporter or Silent()
     with workspace.create("data", dataset, replace=True) as folder:
         with _database(folder / SCRATCH, options) as db:
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
+        pa.default_memory_pool().release_unused()  # of the writers
         if look is not None:
             reporter.say("looking at the data ...")
             manifest["look"] = look(folder, manifest)

@@ -27,8 +27,13 @@ REQUESTS_READ = 20_000
 BEHAVIORS_READ = 1_000_000
 """Of whole users, evenly spread, in which repeats are counted."""
 
-CHUNK = 1 << 22
+PARTS = 64
+"""In so many parts: even a few behaviors of each user in a part map most of its pages."""
+
+CHUNK = 1 << 20
 USERS_AT_ONCE = 100_000
+"""Behaviors and users that are read before their pages are let go of."""
+
 TELLING = 0.9
 """A trivial feature with an AUC above this, or below 1 - this, separates the labels."""
 
@@ -114,36 +119,40 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
     """
     dataset = DatasetInfo.from_manifest(folder, manifest)
     histories = open_histories(dataset)
-    test = read_samples(dataset, "test")
-    some = test.of_requests(_spread(test.requests, REQUESTS_READ))
-    lengths = np.diff(histories.offsets)
     short = DataSettings.short
-    known = next(f.size for f in dataset.fields if f.name == "item")
-    size = known + next(f.late for f in dataset.fields if f.name == "item")
-    count, first = _items(histories, size, dataset.valid_from)
+    items = next(f for f in dataset.fields if f.name == "item")
+    test = read_samples(dataset, "test")
+    candidates = _quantiles(np.diff(test.offsets))
+    long_empty = float(np.mean(test.history_length[test.row_request] <= short))
+    unknown_items = float(np.mean(test.ids["item"] >= items.size))
+    some = test.of_requests(_spread(test.requests, REQUESTS_READ))
+    del test  # of a large log as large as all that follows
+    count, first = _items(histories, items.size + items.late, dataset.valid_from)
     item, time = some.ids["item"], some.time[some.row_request]
-    age = np.maximum(time - first[item], 0) / SECONDS_PER_DAY
+    popularity, age = count[item], np.maximum(time - first[item], 0) / SECONDS_PER_DAY
+    del count, first
+    lengths = np.diff(histories.offsets)
     return Look(
         users=histories.users,
         items=manifest["items"],
         behaviors=int(histories.offsets[-1]),
         lengths=_quantiles(lengths),
-        candidates=_quantiles(np.diff(test.offsets)),
+        candidates=candidates,
         short=short,
-        long_empty=float(np.mean(test.history_length[test.row_request] <= short)),
+        long_empty=long_empty,
         ties=_ties(histories),
         repeats=_repeats(histories),
-        unknown_items=float(np.mean(test.ids["item"] >= known)),
+        unknown_items=unknown_items,
         baselines={
             "category_count": _counter(some, histories, "category") if dataset.has_category else None,
             "item_count": _counter(some, histories, "item"),
-            "popularity": auc(count[item], some.label),
+            "popularity": auc(popularity, some.label),
             "novelty": auc(age, some.label),
         },
         days=_days(histories, manifest["utc_offset_hours"] * 3600),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
-        popularity=_by_label(count[item], some.label, COUNT_EDGES),
+        popularity=_by_label(popularity, some.label, COUNT_EDGES),
     )
 
 
@@ -152,7 +161,7 @@ def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
         item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
-        count += np.bincount(item[time < valid_from], minlength=size)
+        np.add.at(count, item[time < valid_from], 1)
         np.minimum.at(first, item, time)
     return count, first
 
@@ -176,15 +185,15 @@ def _repeats(histories: Histories) -> float:
     """Of evenly spread users: 1 - distinct (user, item) / behaviors."""
     total = int(histories.offsets[-1])
     wanted = max(1, round(histories.users * min(1.0, BEHAVIORS_READ / max(1, total))))
-    users = _spread(histories.users, wanted)
-    lengths = np.diff(histories.offsets)[users]
-    if not lengths.sum():
-        return 0.0
-    owner = np.repeat(np.arange(len(users)), lengths)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    item = np.take(histories.columns["item"], histories.offsets[users][owner] + within).astype(np.int64)
-    histories.release()
-    return 1 - len(np.unique(owner << 32 | item)) / len(owner)
+    distinct = behaviors = 0
+    for part in np.array_split(_spread(histories.users, wanted), PARTS):
+        lengths = histories.offsets[part + 1] - histories.offsets[part]
+        owner = np.repeat(np.arange(len(part)), lengths)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        item = np.take(histories.columns["item"], histories.offsets[part][owner] + within).astype(np.int64)
+        distinct, behaviors = distinct + len(np.unique(owner << 32 | item)), behaviors + len(owner)
+        histories.release()
+    return 1 - distinct / behaviors if behaviors else 0.0
 
 
 def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:

@@ -177,7 +177,9 @@ def _about(dataset: Prepared) -> str:
     best = f" Best possible AUC: {dataset.best['bayes_auc']:.4f}." if "bayes_auc" in dataset.best else ""
     made = f"Source `{dataset.source}`{f' ({options})' if options else ''}"
     counts = f"{dataset.users:,} users, {dataset.items:,} items, samples: {samples}"
-    return f"{made}: {counts}. Seeds of training: {seeds}.{best}"
+    changes = ", ".join(f"{key} = {value}" for values in dataset.changes.values() for key, value in values.items())
+    changed = f" Here every recipe has {changes}." if changes else ""
+    return f"{made}: {counts}. Seeds of training: {seeds}.{best}{changed}"
 
 
 _TRAINED: Columns[Scored] = {

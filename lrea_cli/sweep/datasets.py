@@ -40,6 +40,12 @@ def check_sources(sweep: Sweep) -> None:
     Raises:
         UserError: naming the dataset.
     """
+    known = [source.name for source in SOURCES]
+    for source in (*sweep.paper, *sweep.changes):
+        if source not in known:
+            raise UserError(
+                f"sweep.toml: unknown source '{source}'{nearest(source, known)}.", f"Known: {', '.join(known)}"
+            )
     for plan in sweep.datasets:
         if plan.source:
             _source(plan)

@@ -76,7 +76,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         base=sweep.base,
         recipes={name: as_json(recipe.to_dict()) for name, recipe in sweep.recipes.items()},
         search=tuple(dict(point) for point in sweep.search),
-        datasets=tuple(_prepared(plan, finished.datasets[plan.name]) for plan in sweep.datasets),
+        datasets=tuple(_prepared(sweep, plan, finished.datasets[plan.name]) for plan in sweep.datasets),
         tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, cell)),
         scored=tuple(beside),
         compressed=tuple(_compressed(finished)),
@@ -191,11 +191,12 @@ def _paper(sweep: Sweep, datasets: Mapping[str, Artifact]) -> Iterator[tuple[str
             yield name, published
 
 
-def _prepared(plan: DatasetPlan, artifact: Artifact) -> Prepared:
+def _prepared(sweep: Sweep, plan: DatasetPlan, artifact: Artifact) -> Prepared:
     made = artifact.manifest
     best = {name: value for name, value in made["facts"].items() if name.startswith("bayes_")}
     counts = {name: made[name] for name in ("users", "items", "samples")}
-    return Prepared(plan.name, made["source"], made["source_options"], plan.seeds, best=best, **counts)
+    changes = sweep.changes.get(made["source"], {})
+    return Prepared(plan.name, made["source"], made["source_options"], plan.seeds, best=best, changes=changes, **counts)
 
 
 def _there(found: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,10 +16,10 @@ MOST_SEEDS = 2
 
 
 def quick(sweep: Sweep) -> Sweep:
-    """Fewer users (where a source has them as an option), points and seeds; small models, one epoch."""
+    """Fewer users (where a source has them as an option), points and seeds; small models for any source, one epoch."""
     recipes = {name: _small(recipe) for name, recipe in sweep.recipes.items()}
     plans = tuple(_few(plan) for plan in sweep.datasets)
-    return replace(sweep, recipes=recipes, search=sweep.search[:MOST_POINTS], datasets=plans)
+    return replace(sweep, recipes=recipes, search=sweep.search[:MOST_POINTS], datasets=plans, changes={})
 
 
 def _small(recipe: Recipe) -> Recipe:

@@ -20,6 +20,8 @@ compress = {compressors = ["mean"], ranks = [1]}     # its own
 table = "Table 2 of .."                 # where they stand
 least_users = 900_000                   # a dataset with fewer users is not the whole log
 auc = {din = 0.8903}                    # by recipe
+[source.amazon-books]                   # what all recipes have on datasets of this source
+data = {short = 10, long = 90}
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from lrea_cli.recipe import (
 )
 from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Published, Sweep, point_recipe
 
-KEYS = ("title", "findings", "base", "search", "compress", "dataset", "paper")
+KEYS = ("title", "findings", "base", "search", "compress", "dataset", "paper", "source")
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -89,6 +91,7 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
         datasets=tuple(_plan(table, compress, f"{origin} [[dataset]]") for table in tables),
         compress=compress,
         paper={source: _published(table, f"{origin} [paper.{source}]") for source, table in paper.items()},
+        changes=_changes(content.get("source", {}), origin),
     )
     _check(sweep, origin)
     return sweep
@@ -147,6 +150,17 @@ def _published(table: Any, origin: str) -> Published:
     return replace(found, auc={name: read_value(auc, float, f"{origin} auc {name}") for name, auc in found.auc.items()})
 
 
+def _changes(table: Any, origin: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """[source.SOURCE]: sections of recipes; what is in them is read with each recipe."""
+    remedy = "Write [source.SOURCE], and under it sections of recipes such as data = {long = 90}."
+    if not isinstance(table, Mapping):
+        raise UserError(f"{origin}: source = {table!r} is no section.", remedy)
+    for source, sections in table.items():
+        if not isinstance(sections, Mapping) or not all(isinstance(values, Mapping) for values in sections.values()):
+            raise UserError(f"{origin} [source.{source}] = {sections!r} has no sections.", remedy)
+    return {source: {name: dict(values) for name, values in sections.items()} for source, sections in table.items()}
+
+
 def _check(sweep: Sweep, origin: str) -> None:
     """Refuse what cannot be done before any work starts."""
     if sweep.base is not None:
@@ -166,6 +180,8 @@ def _check(sweep: Sweep, origin: str) -> None:
     for name, recipe in sweep.recipes.items():
         for point in sweep.search:
             point_recipe(recipe, "any", 0, point, f"{origin} [search], recipe {name}")
+        for source in sweep.changes:
+            sweep.recipe_on(source, name, origin)
 
 
 def _check_plan(sweep: Sweep, plan: DatasetPlan, origin: str) -> None:

@@ -56,7 +56,12 @@ def over_seeds(values: Iterable[float | None], intervals: Iterable[Sequence[floa
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset. Args: best: what its source knows to be reachable (`bayes_auc`), empty for real logs."""
+    """One dataset.
+
+    Args:
+        best: what its source knows to be reachable (`bayes_auc`), empty for real logs.
+        changes: what all recipes have here in place of their own, by section.
+    """
 
     name: str
     source: str
@@ -66,6 +71,7 @@ class Prepared:
     items: int
     samples: dict[str, int]
     best: dict[str, float]
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def _left_out(sweep: Sweep, datasets: dict[str, Artifact], reporter: Reporter) -
     """Find and say, before any work, which recipes cannot run: one line each, and no failure for each training."""
     info = {name: DatasetInfo.from_manifest(artifact.path, artifact.manifest) for name, artifact in datasets.items()}
     pairs = list(_pairs(sweep))
-    reasons = ((plan.name, name, reason_against(sweep.recipes[name], info[plan.name])) for plan, name in pairs)
+    on = ((plan.name, name, sweep.recipe_on(datasets[plan.name].manifest["source"], name)) for plan, name in pairs)
+    reasons = ((dataset, name, reason_against(recipe, info[dataset])) for dataset, name, recipe in on)
     found = tuple(LeftOut(dataset, name, reason) for dataset, name, reason in reasons if reason)
     if found and len(found) == len(pairs):
         raise UserError(f"No recipe can run: {found[0].recipe} on {found[0].dataset}: {found[0].reason}")
@@ -142,9 +143,10 @@ def _choose(sweep: Sweep, cell: Cell, datasets: dict[str, Artifact]) -> Cell:
 def _training(
     sweep: Sweep, plan: DatasetPlan, name: str, point: Point, seed: int, home: Path, datasets: dict[str, Artifact]
 ) -> TrainJob:
-    recipe = point_recipe(sweep.recipes[name], plan.name, seed, point)
+    dataset = datasets[plan.name]
+    recipe = point_recipe(sweep.recipe_on(dataset.manifest["source"], name), plan.name, seed, point)
     run = f"{plan.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
-    return TrainJob(home, run, recipe, datasets[plan.name].sha256)
+    return TrainJob(home, run, recipe, dataset.sha256)
 
 
 def _slowest_first(cells: Iterable[Cell]) -> list[TrainJob]:

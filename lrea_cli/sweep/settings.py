@@ -86,6 +86,7 @@ class Sweep:
         datasets: empty = the one that the recipes name, else the latest.
         compress: of datasets without their own, and of one that is named on the command line.
         paper: published numbers, by the source of the dataset.
+        changes: what all recipes have in place of their own on datasets of a source: its sections of recipes.
     """
 
     name: str
@@ -97,6 +98,18 @@ class Sweep:
     datasets: tuple[DatasetPlan, ...]
     compress: Compress | None = None
     paper: dict[str, Published] = field(default_factory=dict)
+    changes: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def recipe_on(self, source: str, name: str, origin: str = "sweep.toml") -> Recipe:
+        """A recipe as it is on datasets of a source.
+
+        Raises:
+            UserError: what is changed is misspelled or impossible; names `origin`.
+        """
+        content = self.recipes[name].to_dict()
+        for section, values in self.changes.get(source, {}).items():
+            content[section] = {**content.get(section, {}), **values}
+        return Recipe.from_dict(content, f"{origin} [source.{source}], recipe {name}")
 
     def names_of(self, globs: Iterable[str]) -> tuple[str, ...]:
         """Recipes that match, in the order of the globs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lrea_cli.recipe import (
     ModelSettings,
     Recipe,
     TrainSettings,
+    load_recipe,
     shipped_recipes,
 )
 from lrea_cli.sweep.datasets import check_sources, with_dataset
@@ -62,6 +63,27 @@ def test_published_numbers_are_read_by_source_and_recipe() -> None:
     assert read().paper == {}
 
 
+def test_recipes_change_on_datasets_of_a_source_alone() -> None:
+    changes = {"taobao": {"data": {"long": 90}, "model": {"rank": 4}}}
+    found = read(source=changes)
+    own = found.recipes["lrea-8"]
+    changed = found.recipe_on("taobao", "lrea-8")
+    assert found.recipe_on("synthetic", "lrea-8") == own
+    assert changed == replace(own, data=replace(own.data, long=90), model=replace(own.model, rank=4))
+    assert quick(found).recipe_on("taobao", "lrea-8") == quick(found).recipes["lrea-8"]
+
+
+def test_amazon_has_the_behaviors_of_the_paper_and_ranks_that_fit() -> None:
+    sweep = load_sweep("table2")
+    for name in sweep.recipes:
+        found = sweep.recipe_on("amazon-books", name)
+        assert (found.data.short, found.data.long) == (10, 90)
+    assert sweep.recipe_on("amazon-books", "lrea").model.rank == 32
+    for name in ("amazon-books-lrea", "amazon-books-din"):
+        recipe = load_recipe(name)
+        assert (recipe.data.dataset, recipe.data.short, recipe.data.long) == ("amazon-books", 10, 90)
+
+
 def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
     found = read()
     assert (found.title, found.base, found.search, found.datasets) == ("folder", "din", ({},), ())
@@ -104,6 +126,12 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"paper": {"taobao": {"acu": {}}}}, r"unknown key 'acu' \(did you mean 'auc'\?\)"),
         ({"paper": {"taobao": {"auc": {"din": "x"}}}}, "auc din: 'x' is not float"),
         ({"paper": {"taobao": {"auc": {"dinn": 0.8}}}}, r"'dinn' is not known \(did you mean 'din'\?\)"),
+        ({"source": 3}, "source = 3 is no section"),
+        ({"source": {"taobao": 3}}, r"\[source\.taobao\] = 3 has no sections"),
+        ({"source": {"taobao": {"data": 3}}}, r"\[source\.taobao\] = .* has no sections"),
+        ({"source": {"taobao": {"dta": {}}}}, r"unknown section \[dta\] \(did you mean 'data'\?\)"),
+        ({"source": {"taobao": {"data": {"logn": 9}}}}, r"unknown key 'logn' \(did you mean 'long'\?\)"),
+        ({"source": {"taobao": {"model": {"rank": 0}}}}, r"\[source\.taobao\], recipe din: rank = 0"),
     ],
 )
 def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], message: str) -> None:
@@ -127,6 +155,12 @@ def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], me
 def test_a_source_that_cannot_be_is_refused(plan: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_sources(read(dataset=[plan]))
+
+
+@pytest.mark.parametrize("key", ["paper", "source"])
+def test_a_section_for_a_source_that_is_none_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match=r"unknown source 'taoabo' \(did you mean 'taobao'\?\)"):
+        check_sources(read(**{key: {"taoabo": {}}}))
 
 
 def test_a_folder_is_read_in_the_order_of_numbers(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _shared(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Options of every source; those that only drawn samples need are left out for sources with real labels."""
+    """Options of every source, but for those that a source has of its own or does not use."""
 
 
 def run(source: Source, shared: dict[str, Any]) -> None:
@@ -127,7 +127,8 @@ def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
 def _register(source_type: type[Source]) -> None:
     """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
     own = _parameters(source_type)
-    shared = [p for p in _parameters(_shared) if p.name not in {o.name for o in own}]
+    hidden = {p.name for p in own}.union(source_type.unused_options)
+    shared = [p for p in _parameters(_shared) if p.name not in hidden]
 
     def command(**values: Any) -> None:
         source = source_type(**{p.name: values[p.name] for p in own})

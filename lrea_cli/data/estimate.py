@@ -67,7 +67,7 @@ def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Esti
         UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample
             have a wrong form.
     """
-    if not source.needs_files:
+    if not source.file_names:
         raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")
     with tempfile.TemporaryDirectory(prefix="lrea-sample-") as folder:
         starts = [_start(path, Path(folder)) for path in files]

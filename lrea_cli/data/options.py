@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lrea_cli.errors import UserError
 
 LEAST_MEMORY_MB = 500
-RUNTIME_MB = 320
+RUNTIME_MB = 350
 """What is resident beside DuckDB's limit: Python, libraries, text while it is parsed (seen: 310 to 360)."""
 
 UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}

@@ -103,7 +103,7 @@ def _write_dataset(
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
     items = [f for f in encoded if f.role == "item"]
-    write_behaviors(db, folder, items)
+    write_behaviors(db, folder, items, options.database_mb)
     write_rejected(folder, intake.rejected_table())
     content = _manifest(source, options, extract, calendar, encoded, intake)
     return {

@@ -117,14 +117,16 @@ class Extract:
 class Source(Protocol):
     """One data set's raw form. A source is a frozen dataclass: its attributes are its options on the command line.
 
-    file_names: of the event log, in a folder: the first that exists is taken; may be patterns.
-    companion_names: for each further file that belongs to the log (a catalog of items), its names, in the same way.
+    file_names: of the event log, in a folder: the first that exists is taken, plain or packed (`.gz`, `.zip`); may be
+        patterns; of names that begin with `*`, all are taken. None: the source reads no file.
+    companion_names: of further files that belong to the log (a catalog of items); each is looked for beside it.
+    unused_options: those of `PrepareOptions` that change nothing here, and are not offered.
     """
 
     name: ClassVar[str]
-    needs_files: ClassVar[bool]
     file_names: ClassVar[tuple[str, ...]]
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]]
+    companion_names: ClassVar[tuple[str, ...]]
+    unused_options: ClassVar[tuple[str, ...]]
     where_to_get: ClassVar[str]
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 EVENTS_PER_FILE = 1 << 25
-ROWS_PER_GROUP = 1 << 19
+ROWS_PER_GROUP = 1 << 18
+ROWS_READ = 1 << 16
 
 
 def write_vocabularies(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[Field]) -> None:
@@ -55,17 +56,22 @@ def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[
         _write_parquet(db, query, folder / f"{split}.parquet")
 
 
-def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field]) -> None:
-    """histories/*.npy with ids, and events/*.parquet with raw values: one pass over the sorted events."""
+def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field], memory_mb: int) -> None:
+    """histories/*.npy with ids, and events/*.parquet with raw values: one pass over the sorted events.
+
+    Args:
+        memory_mb: DuckDB's limit, of which it keeps half: nothing is sorted here, and the writers need memory.
+    """
     rows = count(db, "SELECT sum(behaviors) FROM starts")
     query = f"SELECT user_id, time, source_row, {names(items)} FROM events WHERE is_behavior"
     with ExitStack() as stack:
         histories = stack.enter_context(_Histories(folder / "histories", [f.name for f in items], rows))
         events = stack.enter_context(_RawEvents(folder / "events", db, items))
+        db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")
         writing: Future[None] | None = None
         pool = stack.enter_context(ThreadPoolExecutor(1))
         last_user = 0
-        for batch in _even(db.sql(query).to_arrow_reader(ROWS_PER_GROUP)):
+        for batch in _even(db.sql(query).to_arrow_reader(ROWS_READ)):
             user = batch["user_id"].to_numpy()
             if user[0] < last_user or (np.diff(user) < 0).any():
                 raise RuntimeError("events were not read back in their order")
@@ -155,13 +161,13 @@ class _RawEvents:
         return pa.table(columns | {name: batch[name] for name in ("time", "source_row")})
 
 
-def _column(db: duckdb.DuckDBPyConnection, query: str, nulls: int = 0) -> pa.ChunkedArray | pa.Array:
+def _column(db: duckdb.DuckDBPyConnection, query: str, nulls: int = 0) -> pa.Array:
     """The only column of a query, behind so many missing values."""
     import pyarrow as pa
 
-    values = db.sql(query).to_arrow_table()[0].combine_chunks()
-    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return pa.concat_arrays([pa.nulls(nulls, values.type), values])
+    reader = db.sql(query).to_arrow_reader(ROWS_READ)
+    kind = reader.schema.types[0]
+    return pa.concat_arrays([pa.nulls(nulls, kind), *(batch.column(0) for batch in reader)])
 
 
 def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
@@ -174,7 +180,7 @@ def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
 
 
 def _write_parquet(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    reader = db.sql(query).to_arrow_reader(ROWS_PER_GROUP)
+    reader = db.sql(query).to_arrow_reader(ROWS_READ)
     with _parquet(path, reader.schema) as out:
         for batch in _even(reader):
             out.write_table(batch)

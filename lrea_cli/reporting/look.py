@@ -31,7 +31,7 @@ PARTS = 64
 """In so many parts: even a few behaviors of each user in a part map most of its pages."""
 
 CHUNK = 1 << 20
-USERS_AT_ONCE = 100_000
+USERS_AT_ONCE = 20_000
 """Behaviors and users that are read before their pages are let go of."""
 
 TELLING = 0.9
@@ -207,9 +207,11 @@ def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
 
 
 def _counter(samples: Samples, histories: Histories, field: str) -> float | None:
-    found = auc(count_in_history(samples, histories, field), samples.label)
-    histories.release()
-    return found
+    counts = []
+    for part in np.array_split(np.arange(samples.requests), min(PARTS, samples.requests)):
+        counts.append(count_in_history(samples.of_requests(part), histories, field))
+        histories.release()
+    return auc(np.concatenate(counts), samples.label)
 
 
 def _by_label(values: np.ndarray, labels: np.ndarray, edges: tuple[float, ...]) -> Histogram:

@@ -95,10 +95,19 @@ def test_serve_bench_makes_a_cache_and_says_so(home, capsys):
 
 def chain_on_exposures(capsys, raw, method="lrea"):
     prepare = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
-    labels = ["--label-column", "is_click", "--context-field", "hour=hourmin", "--utc-offset", 8]
+    labels = [
+        "--label-column",
+        "is_click",
+        "--item-field",
+        "duration=duration_ms",
+        "--numeric",
+        "duration",
+        "--utc-offset",
+        8,
+    ]
     prepared = result(capsys, "prepare", "table", "--raw", raw, *prepare, *labels)
     assert prepared["categories"] is None
-    assert [f["name"] for f in prepared["fields"]] == ["item", "hour"]
+    assert [f["name"] for f in prepared["fields"]] == ["item", "duration"]
     result(capsys, "train", "--short", 10, "--method", method, "--rank", 16, *SMALL)
     check_bench(result(capsys, "serve-bench", "--candidates", 50, "--seconds", 0.1), method)
     evaluated = result(capsys, "eval", "--group", "request")

@@ -8,10 +8,13 @@ import pytest
 
 from lrea_cli.recipe import METHOD_NAMES
 from tests.commands.test_chain import KUAIRAND, check_bench, lrea, result
+from tests.fixtures.amazon_raw import write_amazon
 from tests.fixtures.taobao_raw import write_taobao
 
 TABLE = "table --user-column user_id --item-column video_id --time-column time_ms --time-unit ms"
-LABELS = "--label-column is_click --context-field hour=hourmin --utc-offset 8 --dataset kuairand"
+LABELS = (
+    "--label-column is_click --item-field duration=duration_ms --numeric duration --utc-offset 8 --dataset kuairand"
+)
 
 
 def prepare_synthetic(home: Path) -> str:
@@ -29,7 +32,15 @@ def prepare_kuairand(home: Path) -> str:
     return f"{TABLE} {LABELS} --raw {KUAIRAND}"
 
 
-@pytest.fixture(scope="module", params=[prepare_synthetic, prepare_taobao, prepare_kuairand], ids=lambda p: p.__name__)
+def prepare_amazon(home: Path) -> str:
+    write_amazon(home, 2018)
+    return "amazon-books --dataset amazon --min-history 2"
+
+
+SOURCES = [prepare_synthetic, prepare_taobao, prepare_amazon, prepare_kuairand]
+
+
+@pytest.fixture(scope="module", params=SOURCES, ids=lambda p: p.__name__)
 def prepared(request, tmp_path_factory) -> tuple[Path, str]:
     """A home with one prepared dataset, and its name."""
     root = tmp_path_factory.mktemp("every-method")

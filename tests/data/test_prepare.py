@@ -19,6 +19,7 @@ from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.schema import FIRST_ID
 from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
@@ -256,6 +257,20 @@ def test_raw_files_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert find_files(Taobao, folder / "*.zip", home) == [folder / "UserBehavior.csv.zip"]
     with pytest.raises(UserError, match="no raw file of 'taobao' at nowhere"):
         find_files(Taobao, Path("nowhere"), home)
+
+
+def test_logs_are_taken_packed_where_they_do_not_lie_unpacked(tmp_path: Path) -> None:
+    names = (
+        "log_standard_a.csv",
+        "log_standard_a.csv.gz",
+        "log_standard_b.csv.gz",
+        "video_features_basic_pure.csv.zip",
+    )
+    for name in (*names, "log_standard_b.csv.bak"):
+        (tmp_path / name).write_bytes(b"")
+    taken = [tmp_path / names[number] for number in (0, 2, 3)]
+    assert find_files(KuaiRand, tmp_path, tmp_path) == taken
+    assert [path.name for path in find_files(Table, tmp_path, tmp_path)] == ["log_standard_a.csv", *names[2:]]
 
 
 def test_table_must_be_told_its_files(tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ def check_nothing_is_lost(data: Prepared) -> None:
         ("reason", "string"),
         ("text", "string"),
     ]
-    patterns = [name for names in data.case.source.companion_names for name in names]
+    patterns = [f"{name}*" for name in data.case.source.companion_names]
     beside = [any(fnmatch(name, pattern) for pattern in patterns) for name in table["file"].to_pylist()]
     of_log = Counter(reason for reason, other in zip(table["reason"].to_pylist(), beside, strict=True) if not other)
     assert of_log == rejected
@@ -650,7 +650,7 @@ def test_cases_try_what_they_are_for(datasets: Callable[[Case], Prepared], case:
     data = datasets(case)
     assert min(data.manifest["samples"].values()) >= 2
     assert len({(e.user, e.time) for e in data.events}) < len(data.events)
-    if case.source.needs_files:
+    if case.source.file_names:
         assert data.manifest["rejected"]
     if (data.manifest["sampling"] or {}).get("targets") != "user":  # of Amazon's 150 books each comes early
         assert data.manifest["fields"][0]["late"]
@@ -664,7 +664,18 @@ def test_threads_and_memory_change_no_byte(datasets: Callable[[Case], Prepared],
         assert prepared(case, data.raw, tmp_path / name, **options).files == data.files
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.source.needs_files], ids=lambda case: case.name)
+OTHERWISE = {"min_history": 2, "negatives_per_positive": 2, "train_days": 2, "max_rejected": "90%"}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.source.unused_options], ids=lambda case: case.name)
+def test_options_that_are_not_offered_change_nothing(
+    datasets: Callable[[Case], Prepared], case: Case, tmp_path: Path
+) -> None:
+    options = {name: OTHERWISE[name] for name in case.source.unused_options}
+    assert prepared(case, case.write(tmp_path), tmp_path / "home", **options).files == datasets(case).files
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.source.file_names], ids=lambda case: case.name)
 def test_order_of_lines_changes_no_sample(datasets: Callable[[Case], Prepared], case: Case, tmp_path: Path) -> None:
     """Inside one second the history's order is that of the lines; nothing else is."""
     data, raw = datasets(case), case.write(tmp_path)

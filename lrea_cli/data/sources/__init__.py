@@ -14,6 +14,8 @@ from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
 
+PACKED = (".gz", ".zip")
+
 SOURCES: tuple[type[Source], ...] = (Taobao, AmazonBooks, AmazonBooksSim, KuaiRand, Table, Synthetic)
 
 
@@ -21,12 +23,13 @@ def find_files(source: Source | type[Source], raw: Path | None, home: Path) -> l
     """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
 
     In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
-    with `*`, all that match any. Its companions are looked for beside the first file.
+    with `*`, all that match any. Of a file that lies there packed (`.gz`, `.zip`) and unpacked, the unpacked one is
+    taken. Companions are looked for beside the first file.
 
     Raises:
         UserError: there is none; the message says where to get it and where to put it.
     """
-    if not source.needs_files:
+    if not source.file_names:
         return []
     if raw is not None:
         places = [raw]
@@ -36,7 +39,8 @@ def find_files(source: Source | type[Source], raw: Path | None, home: Path) -> l
         places = [home / "raw" / source.name, Path()]
     for place in places:
         if files := _files_at(source, place):
-            return files + [p for p in _companions(source, files[0].parent) if p not in files]
+            beside = (path for name in source.companion_names for path in _matches(files[0].parent, name))
+            return files + [path for path in beside if path not in files]
     raise _missing(source, raw, places)
 
 
@@ -45,19 +49,20 @@ def _files_at(source: Source | type[Source], place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         return sorted(Path(p) for p in glob.glob(str(place), recursive=True) if Path(p).is_file())
-    found = [sorted(p for p in place.glob(name) if p.is_file()) for name in source.file_names]
+    found = [_matches(place, name) for name in source.file_names]
     if _takes_anything(source):
         return sorted({path for paths in found for path in paths})
     return next((paths for paths in found if paths), [])
 
 
-def _companions(source: Source | type[Source], folder: Path) -> list[Path]:
-    """For each kind of companion, the files of its first name that exists."""
-    found: list[Path] = []
-    for names in source.companion_names:
-        matches = (sorted(p for p in folder.glob(name) if p.is_file()) for name in names)
-        found += next((paths for paths in matches if paths), [])
-    return found
+def _matches(folder: Path, name: str) -> list[Path]:
+    """The files of a name or pattern, each once: unpacked, else packed."""
+    found: dict[str, Path] = {}
+    for packed in ("", *PACKED):
+        for path in folder.glob(name + packed):
+            if path.is_file():
+                found.setdefault(str(path).removesuffix(packed), path)
+    return sorted(found.values())
 
 
 def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]) -> UserError:
@@ -70,7 +75,8 @@ def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]
         mend = name_it
     else:
         looked = " and ".join(str(place.absolute()) for place in places)
-        what = f"There is no raw file of '{source.name}': looked for {', '.join(source.file_names)} in {looked}."
+        names = ", ".join(source.file_names)
+        what = f"There is no raw file of '{source.name}': looked for {names} (or .gz, .zip) in {looked}."
         mend = f"Get {source.where_to_get}. Put it into {places[0]}, or name it with --raw."
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 

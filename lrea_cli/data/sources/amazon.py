@@ -15,8 +15,7 @@ from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.sources.columns import number_sql
 from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake, Judge
-from lrea_cli.data.sources.json_lines import json_lines
-from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
 
@@ -63,14 +62,13 @@ def read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...]
         UserError: a file is empty, damaged, or has no usable row.
     """
     intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
+    csv = Delimited(columns, quoted=False, threads=intake.threads)
+    json = JsonLines(KEYS, intake.threads)
     for path in files:
-        file = RawFile(path, intake.progress)
         if path.name.removesuffix(".gz").removesuffix(".zip").endswith(".csv"):
-            form = Delimited(columns, quoted=False, threads=intake.threads)
-            intake.take(file, form.blocks(file, intake.block_bytes), _rating(remedy), "reviews")
+            intake.take_text(path, csv, _rating(remedy), "reviews")
         else:
-            blocks = json_lines(file, intake.block_bytes, KEYS, intake.threads)
-            intake.take(file, blocks, _review(remedy), "reviews")
+            intake.take_text(path, json, _review(remedy), "reviews")
     intake.require_some(files, remedy)
 
 

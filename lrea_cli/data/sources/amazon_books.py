@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.json_lines import json_lines
-from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sql import literal
 
 if TYPE_CHECKING:
@@ -38,16 +37,9 @@ class AmazonBooks:
     """Amazon book reviews of 1996 to 2018: a user's last review is to be told from another of that month."""
 
     name: ClassVar[str] = "amazon-books"
-    needs_files: ClassVar[bool] = True
-    file_names: ClassVar[tuple[str, ...]] = (
-        "Books_5.json.gz",
-        "Books_5.json",
-        "Books.json.gz",
-        "Books.json",
-        "Books.csv",
-        "Books.csv.gz",
-    )
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = (("meta_Books.json.gz", "meta_Books.json"),)
+    file_names: ClassVar[tuple[str, ...]] = ("Books_5.json", "Books.json", "Books.csv")
+    companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
     where_to_get: ClassVar[str] = (
         "Books_5.json.gz (27,164,983 reviews), Books.json.gz (all, 11.8 GB) or Books.csv, and meta_Books.json.gz, from "
         "https://nijianmo.github.io/amazon/; they are read without unpacking"
@@ -74,9 +66,7 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
     """Make `products` (item, category): the last clean element of each product's list, NULL where there is none."""
     catalog.create("catalog", {"item": "VARCHAR", "category": "VARCHAR[]"})
     for path in metas:
-        file = RawFile(path, catalog.progress)
-        blocks = json_lines(file, catalog.block_bytes, KEYS, catalog.threads)
-        catalog.take(file, blocks, _product(), "catalog")
+        catalog.take_text(path, JsonLines(KEYS, catalog.threads), _product(), "catalog")
     make_products(catalog, metas, META_REMEDY)
     _choose_categories(catalog.db)
 

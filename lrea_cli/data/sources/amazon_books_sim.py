@@ -10,8 +10,7 @@ from typing import ClassVar
 from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.python_literals import product_blocks
-from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sources.python_literals import LiteralProducts
 
 COLUMNS = ("user", "item", "rating", "time")
 REMEDY = (
@@ -34,16 +33,9 @@ class AmazonBooksSim:
     """Amazon book reviews of 1996 to 2014, split by user as MIMN and SIM published it."""
 
     name: ClassVar[str] = "amazon-books-sim"
-    needs_files: ClassVar[bool] = True
-    file_names: ClassVar[tuple[str, ...]] = (
-        "reviews_Books_5.json.gz",
-        "reviews_Books_5.json",
-        "reviews_Books.json.gz",
-        "reviews_Books.json",
-        "ratings_Books.csv",
-        "ratings_Books.csv.gz",
-    )
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = (("meta_Books.json.gz", "meta_Books.json"),)
+    file_names: ClassVar[tuple[str, ...]] = ("reviews_Books_5.json", "reviews_Books.json", "ratings_Books.csv")
+    companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
     where_to_get: ClassVar[str] = (
         "reviews_Books_5.json.gz (8,898,041 reviews), reviews_Books.json.gz (22,507,155) or ratings_Books.csv, and "
         "meta_Books.json.gz, from https://jmcauley.ucsd.edu/data/amazon/; they are read without unpacking"
@@ -80,6 +72,5 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
         remedy=META_REMEDY,
     )
     for path in metas:
-        file = RawFile(path, catalog.progress)
-        catalog.take(file, product_blocks(file, catalog.block_bytes, catalog.threads), judge, "catalog")
+        catalog.take_text(path, LiteralProducts(catalog.threads), judge, "catalog")
     make_products(catalog, metas, META_REMEDY)

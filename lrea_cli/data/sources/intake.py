@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lrea_cli.data.schema import SourceFile
 from lrea_cli.data.sources.blocks import LINE, WRONG_COLUMNS, Block, joined, read_ahead
+from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import identifier
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Progress, ignore
@@ -39,6 +40,14 @@ class ReadsRows(Protocol):
 
     @property
     def source(self) -> SourceFile: ...
+
+
+class TextForm(Protocol):
+    """How text becomes rows: `Delimited`, `JsonLines`, .."""
+
+    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+        """The rows of a file, about `size` bytes at a time."""
+        ...
 
 
 class Rejected(NamedTuple):
@@ -142,6 +151,15 @@ class Intake:
             if self.kept or self.read > FEW:
                 self._check_wrong(judge)
         self.files.append(file.source)
+
+    def take_text(self, path: Path, form: TextForm, judge: Judge, into: str) -> None:
+        """Take the rows of one text file, plain or packed.
+
+        Raises:
+            UserError: as `take`.
+        """
+        file = RawFile(path, self.progress)
+        self.take(file, form.blocks(file, self.block_bytes), judge, into)
 
     def require_some(self, files: Iterable[Path], remedy: str) -> None:
         """Refuse what gave no row.

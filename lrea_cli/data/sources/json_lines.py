@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines
 from lrea_cli.data.sources.rawfile import RawFile
@@ -10,33 +11,41 @@ from lrea_cli.data.sql import identifier, literal
 from lrea_cli.errors import UserError
 
 
-def json_lines(file: RawFile, size: int, values: Mapping[str, str], threads: int = 1) -> Iterator[Block]:
-    """The rows of a file, about `size` bytes at a time: `is_json`, and a column of text for each value.
+@dataclass(frozen=True)
+class JsonLines:
+    """A form of text: each row has `is_json`, and a column of text for each value.
 
     A value is NULL where it is absent or null, and its JSON where it is no string.
 
     Args:
         values: column -> path, such as $.asin; the column of a path that ends with [*] is a list of texts.
         threads: that may parse.
-
-    Raises:
-        UserError: the file is empty, truncated or not what its name says.
     """
-    import duckdb
 
-    with duckdb.connect(config={"threads": threads}) as db:
-        for lines in lines_of(file, size):
-            db.register("lines", lines.table())
-            rows = db.sql(_values_sql(values)).to_arrow_table()
-            db.unregister("lines")
-            yield Block(rows, lines.text, text_bytes=len(lines.data))
+    values: Mapping[str, str]
+    threads: int = 1
+
+    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+        """The rows of a file, about `size` bytes at a time.
+
+        Raises:
+            UserError: the file is empty, truncated or not what its name says.
+        """
+        import duckdb
+
+        with duckdb.connect(config={"threads": self.threads}) as db:
+            for lines in lines_of(file, size):
+                db.register("lines", lines.table())
+                rows = db.sql(_values_sql(self.values)).to_arrow_table()
+                db.unregister("lines")
+                yield Block(rows, lines.text, text_bytes=len(lines.data))
 
 
 def lines_of(file: RawFile, size: int) -> Iterator[Lines]:
     """The lines of a file, about `size` bytes at a time.
 
     Raises:
-        UserError: as `json_lines`.
+        UserError: as `JsonLines.blocks`.
     """
     line = 1
     for data in file.blocks(size):

@@ -12,7 +12,6 @@ from lrea_cli.data.schema import Extract, Field
 from lrea_cli.data.sources.columns import number_sql
 from lrea_cli.data.sources.delimited import Delimited, read_header, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import count
 from lrea_cli.errors import UserError, nearest
 
@@ -36,11 +35,9 @@ class KuaiRand:
     """The public log of real exposures at Kuaishou: Pure, 1K or 27K, as unpacked."""
 
     name: ClassVar[str] = "kuairand"
-    needs_files: ClassVar[bool] = True
-    file_names: ClassVar[tuple[str, ...]] = tuple(
-        f"{folder}{LOG}*.csv{packed}" for folder in ("", "data/", "KuaiRand-*/data/") for packed in ("", ".gz")
-    )
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ((f"{VIDEOS}*.csv", f"{VIDEOS}*.csv.gz"),)
+    file_names: ClassVar[tuple[str, ...]] = (f"{LOG}*.csv", f"data/{LOG}*.csv", f"KuaiRand-*/data/{LOG}*.csv")
+    companion_names: ClassVar[tuple[str, ...]] = (f"{VIDEOS}*.csv",)
+    unused_options: ClassVar[tuple[str, ...]] = ("min_history", "negatives_per_positive", "train_days")
     where_to_get: ClassVar[str] = (
         "KuaiRand-Pure, KuaiRand-1K or KuaiRand-27K from https://kuairand.com (CC BY-SA 4.0) and unpack the archive"
     )
@@ -136,8 +133,7 @@ def _form(
 
 def _take(intake: Intake, files: Sequence[Path], forms: Sequence[Delimited], judge: Judge, into: str) -> None:
     for path, form in zip(files, forms, strict=True):
-        file = RawFile(path, intake.progress)
-        intake.take(file, form.blocks(file, intake.block_bytes), judge, into)
+        intake.take_text(path, form, judge, into)
     intake.require_some(files, judge.remedy)
 
 

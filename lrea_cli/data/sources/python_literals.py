@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines
@@ -25,17 +26,27 @@ if TYPE_CHECKING:
 NOT_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
-def product_blocks(file: RawFile, size: int, threads: int = 1) -> Iterator[Block]:
-    """Each line as `is_literal`, `item` and `category` (text or NULL), about `size` bytes at a time.
+@dataclass(frozen=True)
+class LiteralProducts:
+    """A form of text: each row has `is_literal`, `item` and `category` (text or NULL).
 
-    Raises:
-        UserError: the file is empty, truncated or not what its name says.
+    Args:
+        threads: that may parse.
     """
-    import duckdb
 
-    with duckdb.connect(config={"threads": threads}) as db:
-        for lines in lines_of(file, size):
-            yield Block(_products(db, lines), lines.text)
+    threads: int = 1
+
+    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+        """The rows of a file, about `size` bytes at a time.
+
+        Raises:
+            UserError: the file is empty, truncated or not what its name says.
+        """
+        import duckdb
+
+        with duckdb.connect(config={"threads": self.threads}) as db:
+            for lines in lines_of(file, size):
+                yield Block(_products(db, lines), lines.text, text_bytes=len(lines.data))
 
 
 def by_literal_eval(line: str) -> tuple[bool, str | None, str | None]:

@@ -29,9 +29,9 @@ class Synthetic:
     """Planted interests; nothing is read, the same options give the same bytes."""
 
     name: ClassVar[str] = "synthetic"
-    needs_files: ClassVar[bool] = False
     file_names: ClassVar[tuple[str, ...]] = ()
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    companion_names: ClassVar[tuple[str, ...]] = ()
+    unused_options: ClassVar[tuple[str, ...]] = ("min_history", "negatives_per_positive", "train_days", "max_rejected")
     where_to_get: ClassVar[str] = ""
 
     preset: Annotated[

@@ -22,7 +22,6 @@ from lrea_cli.data.sources.columns import (
 from lrea_cli.data.sources.delimited import Delimited, read_header
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
-from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
 from lrea_cli.errors import UserError
 
@@ -37,12 +36,9 @@ class Table:
     """Your own log: one row an event, columns named by options."""
 
     name: ClassVar[str] = "table"
-    needs_files: ClassVar[bool] = True
-    file_names: ClassVar[tuple[str, ...]] = (
-        *(f"*.{form}{packed}" for form in ("csv", "tsv") for packed in ("", ".gz", ".zip")),
-        "*.parquet",
-    )
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet")
+    companion_names: ClassVar[tuple[str, ...]] = ()
+    unused_options: ClassVar[tuple[str, ...]] = ()
     where_to_get: ClassVar[str] = "any CSV, TSV (also .gz, .zip) or Parquet with columns for user, item and time"
 
     user_column: Annotated[str, typer.Option(help="Column of the user's id.")] = "user"
@@ -127,10 +123,9 @@ class Table:
             intake.take(rows, rows.blocks(), self._judge(path, rows.types, columns), "raw_events")
             return
         names, delimiter = read_header(path)
-        file = RawFile(path, intake.progress)
         form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
         judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), columns)
-        intake.take(file, form.blocks(file, intake.block_bytes), judge, "raw_events")
+        intake.take_text(path, form, judge, "raw_events")
 
     def _judge(self, path: Path, types: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
         """How the rows of one file are read.

@@ -11,7 +11,6 @@ import typer
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, Sampling
 from lrea_cli.data.sources.delimited import Delimited
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError, nearest
@@ -37,13 +36,9 @@ class Taobao:
     """The public Taobao click log, as downloaded."""
 
     name: ClassVar[str] = "taobao"
-    needs_files: ClassVar[bool] = True
-    file_names: ClassVar[tuple[str, ...]] = (
-        "UserBehavior.csv",
-        "UserBehavior.csv.gz",
-        "UserBehavior.csv.zip",
-    )
-    companion_names: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    file_names: ClassVar[tuple[str, ...]] = ("UserBehavior.csv",)
+    companion_names: ClassVar[tuple[str, ...]] = ()
+    unused_options: ClassVar[tuple[str, ...]] = ()
     where_to_get: ClassVar[str] = (
         "UserBehavior.csv.zip (906 MB) from https://tianchi.aliyun.com/dataset/649 (free, after signing in); "
         "it is read without unpacking"
@@ -74,11 +69,9 @@ class Taobao:
         judge = self._judge()
         kept = self._kept()
         intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})
-        published = False
         for path in files:
-            file = RawFile(path, intake.progress)
-            intake.take(file, form.blocks(file, intake.block_bytes), judge, "raw_events")
-            published |= file.sha256 == PUBLISHED_SHA256
+            intake.take_text(path, form, judge, "raw_events")
+        published = intake.read == PUBLISHED_ROWS and PUBLISHED_SHA256 in {file.sha256 for file in intake.files}
         intake.require_some(files, judge.remedy)
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
@@ -87,7 +80,7 @@ class Taobao:
             last_day=LAST_DAY,
             unique=kept,
             text=self._text(),
-            published=self._published() if published and intake.read == PUBLISHED_ROWS else {},
+            published=self._published() if published else {},
         )
 
     def _wanted(self) -> list[str]:

@@ -15,7 +15,7 @@ from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.data.sources.rawfile import RawFile, unpacked_bytes
 from lrea_cli.errors import UserError
 
-SAMPLE_BYTES = 1 << 23
+SAMPLE_BYTES = 1 << 26
 WHOLE_OVER_READING = 3.6
 """Seconds of the whole command over those of reading, as `benchmarks/prepare.py` shows at 10 and 100 million rows."""
 

@@ -6,7 +6,7 @@ import gzip
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,34 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrea_cli.data.prepare import PrepareOptions, prepare
-from lrea_cli.data.schema import Extract, Field
+from lrea_cli.data.schema import Field
 from lrea_cli.data.sources import find_files
-from lrea_cli.data.sources.intake import Intake, Rejected
+from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sources.table import Table
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
+from tests.data.found import Found
 from tests.data.test_samples import assert_same_rows
 from tests.reference.prepare_loops import Event, make_samples
 
 KUAIRAND = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand"
 NOON = 1_700_006_400
 Rows = list[dict[str, Any]]
-
-
-class Found(NamedTuple):
-    """What a source finds, the account of all rows, and the events in their order."""
-
-    extract: Extract
-    intake: Intake
-    events: Rows
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        return dict(self.intake.rejected)
-
-    @property
-    def examples(self) -> list[Rejected]:
-        return sorted(self.intake.examples)
 
 
 def extract(source: Table, *files: Path, **settings: Any) -> Found:

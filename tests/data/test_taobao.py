@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,30 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrea_cli.data.events import sort_events
-from lrea_cli.data.schema import Extract, Sampling
+from lrea_cli.data.schema import Sampling
 from lrea_cli.data.sources import taobao
-from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake, Rejected
+from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake
 from lrea_cli.data.sources.taobao import LAST_DAY, WINDOW_FROM, WINDOW_LAST, Taobao
 from lrea_cli.data.vocabulary import number_users, number_values
 from lrea_cli.errors import LreaError, UserError
+from tests.data.found import Found
 from tests.fixtures.taobao_raw import write_taobao
 from tests.reference.prepare_loops import read_taobao
-
-
-class Found(NamedTuple):
-    """What came of raw files: the account of all rows, and the kept ones (user, time, item, category) in order."""
-
-    extract: Extract
-    intake: Intake
-    events: list[tuple[int, ...]]
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        return dict(self.intake.rejected)
-
-    @property
-    def examples(self) -> list[Rejected]:
-        return sorted(self.intake.examples)
 
 
 def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Found:

@@ -7,7 +7,7 @@ of the line. It is the same for any file, thread count and `--seed`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,31 @@ ORDER_SEED = 1995
 """Of the order of reviews inside one day; a constant, so that the order is a property of the data set."""
 
 
-def tell_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def read_log(
+    intake: Intake,
+    files: Sequence[Path],
+    columns: tuple[str, ...],
+    remedy: str,
+    read_products: Callable[[Intake, Sequence[Path]], None],
+) -> dict[str, float | str]:
+    """Make `raw_events`: each user's first review of an item, with the item's category; return facts.
+
+    Args:
+        columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
+        remedy: what to do where reviews have a wrong form.
+        read_products: makes `products` (item, category) of an intake of its own and the files of products.
+
+    Raises:
+        UserError: a file is missing, empty, damaged, or has no usable row.
+    """
+    reviews, metas = _told_apart(files)
+    _read_reviews(intake, reviews, columns, remedy)
+    catalog = intake.beside()
+    read_products(catalog, metas)
+    return _make_events(intake, catalog)
+
+
+def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return the files of reviews and those of products, whose names begin with `meta_`.
 
     Raises:
@@ -51,16 +75,8 @@ def tell_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return reviews, metas
 
 
-def read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...], remedy: str) -> None:
-    """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV.
-
-    Args:
-        columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
-        remedy: what to do where rows have a wrong form.
-
-    Raises:
-        UserError: a file is empty, damaged, or has no usable row.
-    """
+def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...], remedy: str) -> None:
+    """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
     intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
     csv = Delimited(columns, quoted=False, threads=intake.threads)
     json = JsonLines(KEYS, intake.threads)
@@ -91,8 +107,8 @@ def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
         raise UserError(f"No product of {metas[0]} has a category.", remedy)
 
 
-def make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
-    """Make `raw_events` of `reviews` and `products`: each user's first review of an item; return facts."""
+def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
+    """Make `raw_events` of `reviews` and `products`."""
     db = intake.db
     db.execute(
         "CREATE TABLE firsts AS SELECT user, item, min(time) AS time, count(*) AS _reviews FROM reviews GROUP BY ALL"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.data.schema import Extract, Field, Sampling
-from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
+from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sql import literal
@@ -51,14 +51,10 @@ class AmazonBooks:
         Raises:
             UserError: a file is missing, empty, damaged, or has no usable row.
         """
-        reviews, metas = tell_apart(files)
-        read_reviews(intake, reviews, COLUMNS, REMEDY)
-        catalog = intake.beside()
-        _read_products(catalog, metas)
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
             sampling=Sampling(negatives="same-month", targets="user", splits="shares"),
-            facts=make_events(intake, catalog),
+            facts=read_log(intake, files, COLUMNS, REMEDY, _read_products),
         )
 
 

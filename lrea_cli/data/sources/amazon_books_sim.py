@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lrea_cli.data.schema import Extract, Field, Sampling
-from lrea_cli.data.sources.amazon import make_events, make_products, read_reviews, tell_apart
+from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.python_literals import LiteralProducts
 
@@ -50,14 +50,10 @@ class AmazonBooksSim:
         Raises:
             UserError: a file is missing, empty, damaged, or has no usable row.
         """
-        reviews, metas = tell_apart(files)
-        read_reviews(intake, reviews, COLUMNS, REMEDY)
-        catalog = intake.beside()
-        _read_products(catalog, metas)
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
             sampling=Sampling(negatives="popularity", targets="user", splits="users"),
-            facts=make_events(intake, catalog),
+            facts=read_log(intake, files, COLUMNS, REMEDY, _read_products),
             warnings=(WARNING,),
         )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import identifier, literal
 from lrea_cli.errors import UserError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -31,27 +36,31 @@ class JsonLines:
         Raises:
             UserError: the file is empty, truncated or not what its name says.
         """
-        import duckdb
-
-        with duckdb.connect(config={"threads": self.threads}) as db:
-            for lines in lines_of(file, size):
-                db.register("lines", lines.table())
-                rows = db.sql(_values_sql(self.values)).to_arrow_table()
-                db.unregister("lines")
-                yield Block(rows, lines.text, text_bytes=len(lines.data))
+        query = _values_sql(self.values)
+        yield from read_lines(file, size, self.threads, lambda db, _: db.sql(query).to_arrow_table())
 
 
-def lines_of(file: RawFile, size: int) -> Iterator[Lines]:
-    """The lines of a file, about `size` bytes at a time.
+def read_lines(
+    file: RawFile, size: int, threads: int, read: Callable[[duckdb.DuckDBPyConnection, Lines], pa.Table]
+) -> Iterator[Block]:
+    """The rows of a file, about `size` bytes at a time.
+
+    Args:
+        read: makes rows of some lines, which are the table `lines` (__line, text) of the database.
 
     Raises:
         UserError: as `JsonLines.blocks`.
     """
+    import duckdb
+
     line = 1
-    for data in file.blocks(size):
-        lines = Lines(data, line)
-        line += lines.count
-        yield lines
+    with duckdb.connect(config={"threads": threads}) as db:
+        for data in file.blocks(size):
+            lines = Lines(data, line)
+            line += lines.count
+            db.register("lines", lines.table())
+            yield Block(read(db, lines), lines.text, text_bytes=len(data))
+            db.unregister("lines")
     if line == 1:
         raise UserError(f"{file.path} has no rows.", "Download it again.")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines
-from lrea_cli.data.sources.json_lines import lines_of
+from lrea_cli.data.sources.json_lines import read_lines
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import literal
 
@@ -42,11 +42,7 @@ class LiteralProducts:
         Raises:
             UserError: the file is empty, truncated or not what its name says.
         """
-        import duckdb
-
-        with duckdb.connect(config={"threads": self.threads}) as db:
-            for lines in lines_of(file, size):
-                yield Block(_products(db, lines), lines.text, text_bytes=len(lines.data))
+        yield from read_lines(file, size, self.threads, _products)
 
 
 def by_literal_eval(line: str) -> tuple[bool, str | None, str | None]:
@@ -80,9 +76,7 @@ def fast_sql() -> str:
 def _products(db: duckdb.DuckDBPyConnection, lines: Lines) -> pa.Table:
     import pyarrow as pa
 
-    db.register("lines", lines.table())
     rows = db.sql(f"SELECT {LINE}, _understood AS is_literal, item, category FROM ({fast_sql()})").to_arrow_table()
-    db.unregister("lines")
     others = rows[LINE].to_numpy()[~rows["is_literal"].to_numpy()].tolist()
     if not others:
         return rows

@@ -13,26 +13,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import Extract
+from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sql import count, identifier
 from lrea_cli.data.vocabulary import encode
 
 if TYPE_CHECKING:
     import duckdb
 
-REPEATS_SHOWN = 1_000
+DUPLICATE = "duplicate"
 BYTES_A_ROW = 60
 """Of an event while it is sorted."""
 
 SPILLED_AT_MOST = 8
 """So many times its memory DuckDB sorts by itself; seen to fail at 15 times."""
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """Rows that were left out: how many, and `source_row` and text of the first ones."""
-
-    count: int = 0
-    first: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +62,13 @@ def _parts(users: int, rows: int, memory_mb: int) -> int:
     return max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
 
 
-def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int) -> Repeats:
-    """Make `events` of `raw_events`, which is dropped; return which rows were repeats and left out.
+def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
+    """Make `events` of `raw_events`, which is dropped; repeats are left out, and the intake is told of them.
 
     Args:
         memory_mb: DuckDB's limit, which decides how much is looked up and sorted in one pass.
     """
+    db = intake.db
     shown = ["is_behavior", "label"] if extract.sampling is None else []
     rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
     parts = user_parts(db, "raw_events", memory_mb)
@@ -82,10 +76,10 @@ def sort_events(db: duckdb.DuckDBPyConnection, extract: Extract, memory_mb: int)
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
-    repeats = _drop_repeats(db, extract, parts) if extract.unique else Repeats()
+    if extract.unique:
+        _drop_repeats(intake, extract, parts)
     db.execute("DROP TABLE raw_events")
     _count_behaviors(db, parts)
-    return repeats
 
 
 def history_lengths(wanted: str, part: UserPart) -> str:
@@ -118,8 +112,9 @@ def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -
         db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
 
 
-def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract, parts: Sequence[UserPart]) -> Repeats:
+def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -> None:
     """Of the few events that share their second, the raw rows say which are equal."""
+    db = intake.db
     columns = ", ".join(map(identifier, extract.unique))
     db.execute(
         "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
@@ -133,13 +128,12 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection, extract: Extract, parts: Sequen
         f"QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY source_row) > 1"
     )
     found = count(db, "SELECT count(*) FROM repeats")
-    first = db.execute(f"FROM repeats ORDER BY source_row LIMIT {REPEATS_SHOWN}").fetchall()
+    intake.reject_later(DUPLICATE, found, "FROM repeats")
     for part in parts if found else ():
         db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
         db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
     for table in ("shared", "suspects", "repeats"):
         db.execute(f"DROP TABLE {table}")
-    return Repeats(found, tuple(first))
 
 
 def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:

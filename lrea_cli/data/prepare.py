@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
-DUPLICATE = "duplicate"
 
 Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
@@ -94,8 +93,7 @@ def _write_dataset(
     encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
-    repeats = sort_events(db, extract, options.database_mb)
-    intake.reject_later(DUPLICATE, repeats.count, repeats.first)
+    sort_events(intake, extract, options.database_mb)
     intake.check_published(extract.published)
     reporter.say("making samples ...")
     dropped = make_samples(db, extract, calendar, options)

@@ -35,8 +35,7 @@ def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Foun
         number_users(db)
         for field in found.fields:
             number_values(db, field, 0)
-        repeats = sort_events(db, found, 1000)
-        intake.reject_later("duplicate", repeats.count, repeats.first)
+        sort_events(intake, found, 1000)
         intake.rejected += Counter()  # without zeros
         intake.check_published(found.published)
         events = db.execute(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.sources.columns import number_sql
 from lrea_cli.data.sources.delimited import Delimited, strict_integer
-from lrea_cli.data.sources.intake import REJECTED_PER_REASON, Intake, Judge
+from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
@@ -101,7 +101,7 @@ def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
     )
     repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
     first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
-    _reject_later(catalog, REPEATED_PRODUCT, repeated, f"SELECT source_row, item {first}")
+    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item {first}")
     db.execute("DROP TABLE catalog")
     if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
         raise UserError(f"No product of {metas[0]} has a category.", remedy)
@@ -119,7 +119,7 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
         "SEMI JOIN (FROM firsts WHERE _reviews > 1) USING (user, item) "
         "QUALIFY row_number() OVER (PARTITION BY user, item ORDER BY time, source_row) > 1"
     )
-    _reject_later(intake, REPEATED_REVIEW, repeated, first)
+    intake.reject_later(REPEATED_REVIEW, repeated, first)
     db.execute(
         f"CREATE TABLE raw_events AS SELECT _order AS source_row, user, time, "
         f"item, coalesce(nullif(category, ''), {literal(UNKNOWN)}) AS category "
@@ -144,13 +144,6 @@ def _ordered(rows: str) -> str:
 
 def _count_unknown(db: duckdb.DuckDBPyConnection) -> int:
     return count(db, f"SELECT count(*) FROM raw_events WHERE category = {literal(UNKNOWN)}")
-
-
-def _reject_later(intake: Intake, reason: str, number: int, rows: str) -> None:
-    """Count rows that were kept at first; `rows` is SQL for source_row and text of all of them."""
-    if number:
-        query = f"{rows} ORDER BY source_row LIMIT {REJECTED_PER_REASON}"
-        intake.reject_later(reason, number, intake.db.execute(query).fetchall())
 
 
 def _review(remedy: str) -> Judge:

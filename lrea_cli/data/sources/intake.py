@@ -171,15 +171,17 @@ class Intake:
             names = ", ".join(str(path) for path in list(files)[:3])
             raise UserError(f"No row of {names} can be used.{_quote(self._own_examples()[:1])}", remedy)
 
-    def reject_later(self, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
+    def reject_later(self, reason: str, count: int, rows: str) -> None:
         """Count rows that were kept at first.
 
         Args:
-            first: `source_row` and text of some of them.
+            rows: SQL for `source_row` and text of all of them.
         """
-        if count:
-            self.rejected[reason] += count
-        for source_row, text in first:
+        if not count:
+            return
+        self.rejected[reason] += count
+        first = f"{rows} ORDER BY source_row LIMIT {REJECTED_PER_REASON}"
+        for source_row, text in self.db.execute(first).fetchall():
             began = self.began[bisect_right(self.began, source_row, key=lambda b: b.source_row) - 1]
             self.examples.append(Rejected(began.file, source_row - began.rows_before, reason, text[:TEXT_CAP]))
 

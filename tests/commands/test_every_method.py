@@ -33,7 +33,7 @@ def prepare_kuairand(home: Path) -> str:
 
 
 def prepare_amazon(home: Path) -> str:
-    write_amazon(home, 2018)
+    write_amazon(home, 2018, users=300)
     return "amazon-books --dataset amazon --min-history 2"
 
 

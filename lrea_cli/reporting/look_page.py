@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from datetime import date, timedelta
 from html import escape
 from typing import Any
 
@@ -14,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lrea_cli.console import number
+from lrea_cli.data.schema import SECONDS_PER_DAY
 from lrea_cli.reporting.look import Histogram, Look
 
 INCHES, DPI = (10.0, 6.6), 120
@@ -104,15 +104,15 @@ def _by_label(axes: Axes, histogram: Histogram, label: str) -> None:
 
 def _volume(axes: Axes, look: Look, manifest: dict[str, Any]) -> None:
     """Behaviors of each local day; where valid and test begin."""
-    days = [date(1970, 1, 1) + timedelta(days=day) for day, _ in look.days]
-    axes.bar(days, [count for _, count in look.days], width=0.9, color=BLUE)  # pyright: ignore[reportArgumentType]
-    for name in ("valid", "test"):
-        starts = date(1970, 1, 1) + timedelta(
-            seconds=manifest["splits"][f"{name}_from"] + manifest["utc_offset_hours"] * 3600
-        )
-        if starts <= days[-1]:
-            axes.axvline(starts - timedelta(hours=12), color=GRAY, linewidth=1)  # pyright: ignore[reportArgumentType]
-            axes.text(starts, 1.01, name, transform=axes.get_xaxis_transform(), fontsize=8, color="#555555")  # pyright: ignore[reportArgumentType]
+    axes.xaxis_date()
+    axes.bar([day for day, _ in look.days], [count for _, count in look.days], width=0.9, color=BLUE)
+    for name, side in (("valid", "right"), ("test", "left")):  # a day apart: their names would meet
+        starts = manifest["splits"][f"{name}_from"] + manifest["utc_offset_hours"] * 3600
+        edge = starts / SECONDS_PER_DAY - 0.5  # a bar stands over its day's number
+        if edge <= look.days[-1][0]:
+            axes.axvline(edge, color=GRAY, linewidth=1)
+            above = axes.get_xaxis_transform()
+            axes.text(edge, 1.01, f" {name} ", ha=side, transform=above, fontsize=8, color="#555555")
     axes.set_xlabel("local day", fontsize=9)
     axes.set_ylabel("behaviors")
     axes.tick_params(labelsize=8)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.dates import num2date
+from matplotlib.figure import Figure
 
 from lrea_cli.commands.prepare import PAGE, _look_into
 from lrea_cli.data.batches import read_samples
@@ -21,6 +23,7 @@ from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.evaluation.baselines import trivial_baselines
 from lrea_cli.reporting import look as look_module
 from lrea_cli.reporting.look import Look, look_at
+from lrea_cli.reporting.look_page import _volume
 from lrea_cli.workspace import Workspace
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -115,6 +118,17 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     assert "http" not in page  # it needs no other file
     again = (_look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
     assert again == (found, page)
+
+
+def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo) -> None:
+    axes = Figure().subplots()
+    manifest = Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest
+    found = look(dataset)
+    _volume(axes, found, manifest)
+    first_of = [(manifest["splits"][name] + 8 * 3600) // DAY for name in ("valid_from", "test_from")]
+    assert [line.get_xdata()[0] for line in axes.lines] == [day - 0.5 for day in first_of]
+    assert [bar.get_center()[0] for bar in axes.patches] == pytest.approx([day for day, _ in found.days])
+    assert [num2date(day).date().isoformat() for day in first_of] == ["2017-12-02", "2017-12-03"]
 
 
 def test_no_warning_without_a_leak(dataset: DatasetInfo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -55,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if arguments[:1] == ["--debug"]:
             raise
         print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, LreaError) and error.remedy:
-            print(f"  {error.remedy}", file=sys.stderr)
+        if remedy := _remedy(error):
+            print(f"  {remedy}", file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, LreaError) else 1)
+
+
+def _remedy(error: LreaError | OSError) -> str:
+    if isinstance(error, LreaError):
+        return error.remedy
+    full = error.errno == errno.ENOSPC
+    return "Free space, or set LREA_HOME to a folder on a larger disk: nothing half-written stays." if full else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
+NOT_WRITTEN = "Could not write file"
 
 Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
@@ -166,5 +168,10 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
             f"{options.memory} of memory and the disk beside it were not enough: {error}",
             "Raise --memory, lower --threads, or free space under LREA_HOME.",
         ) from error
+    except duckdb.Error as error:  # of several kinds, by the step in which the disk was full
+        if NOT_WRITTEN not in str(error):
+            raise
+        full = "No space left" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
     finally:
         shutil.rmtree(folder)

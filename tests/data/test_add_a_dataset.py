@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.test_source_contract import CHECKS
+from tests.data.contract.checks import CHECKS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "add-a-dataset.md").read_text(encoding="utf-8")
@@ -31,8 +31,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (sources / "retailrocket.py").write_text(source, encoding="utf-8")
     (root / "tests" / "data" / "test_retailrocket.py").write_text(test, encoding="utf-8")
     replace(sources / "__init__.py", r"^SOURCES: .*\n", name)
-    contract = root / "tests" / "data" / "test_source_contract.py"
-    replace(contract, r"^CASES = \(\n", cases.removesuffix("    ...,\n)\n"))
+    replace(root / "tests" / "data" / "contract" / "cases.py", r"^CASES = \(\n", cases.removesuffix("    ...,\n)\n"))
     return root
 
 

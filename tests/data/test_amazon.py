@@ -63,7 +63,18 @@ def samples_of(events: list[Event], edition: int, min_history: int = 20) -> tupl
 @both
 @pytest.mark.parametrize("csv", [False, True])
 def test_traps_are_counted_and_samples_agree_with_the_loops(tmp_path: Path, edition: int, csv: bool) -> None:
-    raw = write_amazon(tmp_path, edition, csv)
+    check_against_loops(tmp_path, write_amazon(tmp_path, edition, csv), edition)
+
+
+@pytest.mark.slow
+@both
+def test_fifty_thousand_reviews_agree_with_the_loops(tmp_path: Path, edition: int) -> None:
+    raw = write_amazon(tmp_path, edition, users=1_900)
+    assert 45_000 < len(raw.lines) < 55_000
+    check_against_loops(tmp_path, raw, edition)
+
+
+def check_against_loops(tmp_path: Path, raw: AmazonRaw, edition: int) -> None:
     events, rejected, meta_rejected = twin(raw, edition)
     assert (rejected, meta_rejected) == (raw.rejected, raw.meta_rejected)
     manifest = prepare(EDITIONS[edition], [raw.reviews, raw.meta], "a", Workspace(tmp_path), PrepareOptions(threads=2))

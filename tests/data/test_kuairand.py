@@ -41,9 +41,12 @@ def run(raw: Path, home: Path, threads: int = 2) -> tuple[dict[str, Any], Path]:
     return manifest, home / "data" / "k"
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> KuaiRandRaw:
-    return write_kuairand(tmp_path_factory.mktemp("raw"))
+@pytest.fixture(scope="module", params=[25, pytest.param(1_250, marks=pytest.mark.slow)], ids=lambda n: f"{n} users")
+def raw(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> KuaiRandRaw:
+    """A few rows, and fifty thousand."""
+    raw = write_kuairand(tmp_path_factory.mktemp("raw"), users=request.param)
+    assert 35 < sum(map(len, raw.logs)) / request.param < 45
+    return raw
 
 
 @pytest.fixture(scope="module")

@@ -50,15 +50,21 @@ def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, Any]) -
     assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
 
 
-def test_real_labels_agree_with_the_loops(tmp_path: Path) -> None:
+@pytest.mark.parametrize("users", [60, pytest.param(1_400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("label", ["is_click", None])
+def test_a_table_agrees_with_the_loops(tmp_path: Path, users: int, label: str | None) -> None:
+    """Of some and of fifty thousand rows, with real labels and with drawn ones."""
     path = tmp_path / "shown.tsv"
-    rows = write_exposures(path, users=60)
-    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8)
+    rows = write_exposures(path, users)
+    assert 30 < rows / users < 50
+    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column=label, utc_offset=8)
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     lines = [line.split("\t") for line in path.read_text().splitlines()[1:]]
-    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5])) for c in lines]
+    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5]) if label else None) for c in lines]
     assert manifest["events_kept"] == rows == len(events)
-    assert_same_rows(tmp_path / "data" / "k", manifest, events, make_samples(events, 8)[0])
+    expected, dropped = make_samples(events, 8)
+    assert manifest["dropped_pairs"] == dropped
+    assert_same_rows(tmp_path / "data" / "k", manifest, events, expected)
 
 
 # Few users, items and seconds, so that nearly everything ties; five days that always have an event.

@@ -146,13 +146,17 @@ def make_samples(
     )
     order = Order(events, valid_from)
     samples, dropped = [], 0
+    pools: dict[object, list[Event]] = {}
     for user, mine in own.items():
         last = max(e.time for e in mine)
         target = min((e for e in mine if e.time == last), key=lambda e: (_key(seed, e), *order.of_item(e)))
         before = sum(e.time < last for e in mine)
         if before < min_history:
             continue
-        pool = pool_of(events, target, order, negatives, split_of)
+        place = (_month(last), split_of(target)) if negatives == "same-month" else last // DAY
+        if place not in pools:
+            pools[place] = pool_of(events, target, order, negatives, split_of)
+        pool = pools[place]
         touched = {e.item for e in mine}
         drawn = []
         for number in range(per_positive):

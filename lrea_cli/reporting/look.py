@@ -37,6 +37,9 @@ USERS_AT_ONCE = 20_000
 TELLING = 0.9
 """A trivial feature with an AUC above this, or below 1 - this, separates the labels."""
 
+NEARLY_ALL = 0.9
+"""A share of test samples without a long part above which a long-sequence method is of no use."""
+
 AGE_EDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 COUNT_EDGES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 
@@ -94,13 +97,20 @@ class Look:
     popularity: Histogram
 
     def warnings(self) -> list[str]:
-        """A sentence for each trivial feature that separates the labels."""
-        return [
+        """A sentence for each trivial feature that separates the labels, and where there is no long part."""
+        found = [
             f"{NAMES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, and a model may "
             "learn nothing else."
             for name, value in self.baselines.items()
             if value is not None and not 1 - TELLING <= value <= TELLING
         ]
+        if self.long_empty > NEARLY_ALL:
+            found.append(
+                f"{self.long_empty:.0%} of the test samples have no more than {self.short} behaviors before them: at "
+                "the default --short a long-sequence method has nothing to work on. Train with a smaller one; recipes "
+                "amazon-books-lrea and kuairand have 10."
+            )
+        return found
 
 
 NAMES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "leak"
     found = _look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
-    assert [w.split(" alone")[0] for w in manifest["warnings"]] == [
+    assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
         "The number of behaviors on the candidate",
         "The candidate's popularity",
         "The age of the candidate",
@@ -133,3 +134,11 @@ def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo
 
 def test_no_warning_without_a_leak(dataset: DatasetInfo) -> None:
     assert look(dataset).warnings() == []
+
+
+def test_short_histories_are_warned_of(dataset: DatasetInfo) -> None:
+    found = replace(look(dataset), long_empty=0.9)
+    assert found.warnings() == []
+    (warning,) = replace(found, long_empty=0.95).warnings()
+    assert warning.startswith("95% of the test samples have no more than 64 behaviors before them")
+    assert "--short" in warning

@@ -52,6 +52,7 @@ def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
 
 def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look_module, "CHUNK", 7)  # ties at the ends of chunks
+    monkeypatch.setattr(look_module, "PARTS", 3)  # of several users each
     found, users = look(dataset), users_of(dataset)
     lengths = sorted(len(user) for user in users)
     total = sum(lengths)

@@ -29,6 +29,16 @@ class GateFailed(LreaError):
     exit_code = 3
 
 
+def check_choice(option: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a value of an option that is none of the known ones.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    if value not in (known := list(known)):
+        raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

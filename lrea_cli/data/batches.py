@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrea_cli.data.histories import Histories
+from lrea_cli.data.histories import Histories, concatenated
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.recipe import DataSettings
@@ -57,7 +57,7 @@ class Samples:
         """Only these requests, in this order."""
         sizes = np.diff(self.offsets)[requests]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        rows = np.repeat(self.offsets[requests] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        _, rows = concatenated(self.offsets[requests], sizes)
         return Samples(
             offsets,
             self.user[requests],

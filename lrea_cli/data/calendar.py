@@ -70,7 +70,7 @@ class Calendar:
 
     def day_sql(self, time: str = "time") -> str:
         """SQL for the local day of a column of epoch seconds, also before 1970."""
-        return f"CAST(floor(({time} + {self.utc_offset_hours * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
+        return _day_sql(time, self.utc_offset_hours)
 
     def within_sql(self, time: str = "time") -> str:
         """SQL: the instant is in one of the splits' days."""
@@ -113,7 +113,7 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     Raises:
         UserError: the targets are on fewer than three days.
     """
-    day = f"CAST(floor((time + {offset * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
+    day = _day_sql("time", offset)
     found = db.execute(
         f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events GROUP BY 1, 2), "
         "lasts AS (SELECT user, max(day) AS day, sum(here) - arg_max(here, day) AS before FROM days GROUP BY user) "
@@ -129,6 +129,10 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     valid = int(np.abs(before[1:-1] - (1 - VALID_SHARE - TEST_SHARE)).argmin()) + 1
     test = int(np.abs(before[valid + 1 :] - (1 - TEST_SHARE)).argmin()) + valid + 1
     return int(days[valid]), int(days[test])
+
+
+def _day_sql(time: str, utc_offset_hours: int) -> str:
+    return f"CAST(floor(({time} + {utc_offset_hours * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
 
 
 def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None) -> UserError:

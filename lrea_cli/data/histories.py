@@ -88,6 +88,20 @@ class Histories:
         return HistoryIds(ids, torch.from_numpy(mask), _take(self.time, index, mask))
 
 
+def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of ranges starts[i] .. starts[i] + lengths[i] - 1 one after another: the i of each place, and the place.
+
+    Args:
+        starts, lengths: (ranges,) whole numbers.
+
+    Returns:
+        two arrays of lengths.sum() numbers.
+    """
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return owner, np.asarray(starts)[owner] + within
+
+
 def open_histories(dataset: DatasetInfo) -> Histories:
     """The histories of a prepared dataset, with all its item fields."""
     return Histories.open(dataset.histories, [f.name for f in dataset.of_role("item")])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrea_cli.data.histories import Histories
+from lrea_cli.data.histories import Histories, concatenated
 
 if TYPE_CHECKING:
     from lrea_cli.data.batches import Samples
@@ -26,9 +26,8 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
         request = np.repeat(requests, sizes[requests])
         length = samples.history_length[request]
         start = np.asarray(histories.offsets)[samples.user[request]]
-        owner = np.repeat(np.arange(len(rows)), length)
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
-        seen = histories.columns[field][start[owner] + within]
+        owner, place = concatenated(start, length)
+        seen = histories.columns[field][place]
         equal = seen == samples.ids[field][rows][owner]
         counts[rows] = np.bincount(owner[equal], minlength=len(rows))
     return counts

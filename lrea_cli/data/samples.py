@@ -17,7 +17,7 @@ from lrea_cli.data.layout import SPLITS, Split
 from lrea_cli.data.negatives import draw_negatives
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.data.sql import kind_of
+from lrea_cli.data.sql import kinds_of
 from lrea_cli.data.targets import make_positives
 from lrea_cli.data.vocabulary import names
 from lrea_cli.errors import UserError
@@ -95,7 +95,7 @@ def _split_sql(calendar: Calendar) -> str:
 
 def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
     """SQL: a hash of (seed, raw user) for each user, from 0 to PRIME - 1."""
-    user = residue_sql("user", kind_of(db, "users", "user"))
+    user = residue_sql("user", kinds_of(db, "users")["user"])
     return f"SELECT user_id, {mix_sql(f'{mix(seed)} + {user}')} AS _drawn FROM users"
 
 

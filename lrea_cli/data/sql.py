@@ -23,6 +23,6 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def kind_of(db: duckdb.DuckDBPyConnection, table: str, column: str) -> str:
-    """The SQL type of a column."""
-    return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {table}").fetchall()}[column]
+def kinds_of(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The columns of a table and their SQL types."""
+    return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {table}").fetchall()}

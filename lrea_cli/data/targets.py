@@ -10,7 +10,7 @@ from lrea_cli.data.events import UserPart, history_lengths
 from lrea_cli.data.hashing import mix, mix_sql, residue_sql
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Extract
-from lrea_cli.data.sql import kind_of
+from lrea_cli.data.sql import kinds_of
 from lrea_cli.data.vocabulary import names
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _keyed(db: duckdb.DuckDBPyConnection, seed: int) -> str:
     """SQL for `lasts` with `_key`, of raw values: no numbering changes it."""
     parts = ("_user", residue_sql("time", "BIGINT"), "_item")
     raw = (
-        f"SELECT l.*, {residue_sql('u.user', kind_of(db, 'users', 'user'))} AS _user, "
-        f"{residue_sql('v.value', kind_of(db, 'vocab_item', 'value'))} AS _item "
+        f"SELECT l.*, {residue_sql('u.user', kinds_of(db, 'users')['user'])} AS _user, "
+        f"{residue_sql('v.value', kinds_of(db, 'vocab_item')['value'])} AS _item "
         "FROM lasts AS l JOIN users AS u USING (user_id) JOIN vocab_item AS v ON l.item = v.id"
     )
     keyed = f"SELECT *, {mix(seed)} AS _key FROM ({raw})"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lrea_cli.data.batches import Samples, read_samples
-from lrea_cli.data.histories import Histories, open_histories
+from lrea_cli.data.histories import Histories, concatenated, open_histories
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.data.schema import SECONDS_PER_DAY
@@ -197,10 +197,9 @@ def _repeats(histories: Histories) -> float:
     wanted = max(1, round(histories.users * min(1.0, BEHAVIORS_READ / max(1, total))))
     distinct = behaviors = 0
     for part in np.array_split(_spread(histories.users, wanted), PARTS):
-        lengths = histories.offsets[part + 1] - histories.offsets[part]
-        owner = np.repeat(np.arange(len(part)), lengths)
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        item = np.take(histories.columns["item"], histories.offsets[part][owner] + within).astype(np.int64)
+        first = histories.offsets[part]
+        owner, place = concatenated(first, histories.offsets[part + 1] - first)
+        item = np.take(histories.columns["item"], place).astype(np.int64)
         distinct, behaviors = distinct + len(np.unique(owner << 32 | item)), behaviors + len(owner)
         histories.release()
     return 1 - distinct / behaviors if behaviors else 0.0

@@ -40,12 +40,8 @@ def check_sources(sweep: Sweep) -> None:
     Raises:
         UserError: naming the dataset.
     """
-    known = [source.name for source in SOURCES]
-    for source in (*sweep.paper, *sweep.changes):
-        if source not in known:
-            raise UserError(
-                f"sweep.toml: unknown source '{source}'{nearest(source, known)}.", f"Known: {', '.join(known)}"
-            )
+    for name in (*sweep.paper, *sweep.changes):
+        _source_type(name, "sweep.toml")
     for plan in sweep.datasets:
         if plan.source:
             _source(plan)
@@ -105,13 +101,15 @@ def _link(name: str, workspace: Workspace, main: Workspace) -> None:
 
 
 def _source(plan: DatasetPlan) -> Source:
+    source_type = _source_type(plan.source, f"[[dataset]] {plan.name}")
+    return read_section(source_type, plan.options, f"[[dataset]] {plan.name} options")
+
+
+def _source_type(name: str, origin: str) -> type[Source]:
     sources = {source.name: source for source in SOURCES}
-    if plan.source not in sources:
-        raise UserError(
-            f"[[dataset]] {plan.name}: unknown source '{plan.source}'{nearest(plan.source, sources)}.",
-            f"Known: {', '.join(sources)}",
-        )
-    return read_section(sources[plan.source], plan.options, f"[[dataset]] {plan.name} options")
+    if name not in sources:
+        raise UserError(f"{origin}: unknown source '{name}'{nearest(name, sources)}.", f"Known: {', '.join(sources)}")
+    return sources[name]
 
 
 def _options(plan: DatasetPlan) -> PrepareOptions:

@@ -65,17 +65,16 @@ def field_columns(
 
 
 def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]) -> None:
-    """Every wanted column (name -> the option that named it) must exist.
+    """Every wanted column (name -> what to do where it is missing) must exist.
 
     Raises:
         UserError: one does not; the message has the nearest name and all names.
     """
     names = list(existing)
-    for column, option in wanted.items():
+    for column, remedy in wanted.items():
         if column not in names:
             raise UserError(
-                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.",
-                f"Name the column with {option}.",
+                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.", remedy
             )
 
 

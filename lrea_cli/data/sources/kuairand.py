@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.data.sources.columns import number_sql
+from lrea_cli.data.sources.columns import check_columns, number_sql
 from lrea_cli.data.sources.delimited import Delimited, read_header, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sql import count
-from lrea_cli.errors import UserError, nearest
+from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
     import duckdb
@@ -123,11 +123,7 @@ def _form(
         UserError: it lacks one.
     """
     names, delimiter = read_header(path)
-    for column in wanted:
-        if column not in names:
-            raise UserError(
-                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.", remedy
-            )
+    check_columns(path, names, dict.fromkeys(wanted, remedy))
     return Delimited(names, True, delimiter, quoted, integers, threads)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import SourceFile
 from lrea_cli.data.sources.blocks import LINE, Block
+from lrea_cli.data.sql import kinds_of
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
 from lrea_cli.workspace import sha256_of
@@ -46,7 +47,7 @@ class ParquetRows:
 
         with duckdb.connect() as db:
             db.register("empty", self._file.schema_arrow.empty_table())
-            return {name: kind for name, kind, *_ in db.execute("DESCRIBE empty").fetchall()}
+            return kinds_of(db, "empty")
 
     @property
     def rows(self) -> int:

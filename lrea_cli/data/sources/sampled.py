@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from lrea_cli.data.schema import Positives
-from lrea_cli.errors import UserError, nearest
+from lrea_cli.errors import check_choice
 
 DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]
 
@@ -29,9 +29,5 @@ def check_sampling(negatives: str, positives: str) -> None:
     Raises:
         UserError: with the nearest known one.
     """
-    for option, value, known in (
-        ("negatives", negatives, get_args(DayNegatives)),
-        ("positives", positives, get_args(Positives)),
-    ):
-        if value not in known:
-            raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")
+    check_choice("negatives", negatives, get_args(DayNegatives))
+    check_choice("positives", positives, get_args(Positives))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 import typer
 
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.errors import UserError, nearest
+from lrea_cli.errors import UserError, check_choice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,8 +60,8 @@ class Synthetic:
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 2025
 
     def __post_init__(self) -> None:
-        _check_choice("preset", self.preset, get_args(Preset))
-        _check_choice("lengths", self.lengths, get_args(Lengths))
+        check_choice("preset", self.preset, get_args(Preset))
+        check_choice("lengths", self.lengths, get_args(Lengths))
         for option, value, least in (
             ("users", self.users, 1),
             ("drift", self.drift, 0),
@@ -107,11 +107,6 @@ def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
     """The best possible AUC and GAUC, left out where the test day has one class only, and the options."""
     best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}
     return {name: value for name, value in best.items() if not math.isnan(value)} | asdict(options)
-
-
-def _check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")
 
 
 def _table(planted: Planted) -> pa.Table:

@@ -139,7 +139,8 @@ class Table:
         wanted = {self.user_column: "--user-column", self.time_column: "--time-column"}
         if self.label_column is not None:
             wanted[self.label_column] = "--label-column"
-        check_columns(path, types, wanted | {c.column: c.option for c in columns})
+        wanted |= {c.column: c.option for c in columns}
+        check_columns(path, types, {column: f"Name the column with {option}." for column, option in wanted.items()})
         label = "NULL" if self.label_column is None else label_sql(self.label_column)
         casts = {f"_f{n}": (number_sql if c.field.numeric else text_sql)(c.column) for n, c in enumerate(columns)}
         no_label = "WHEN _label IS NULL THEN 'label_not_0_or_1' " if self.label_column else ""

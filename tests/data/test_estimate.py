@@ -54,6 +54,29 @@ def test_rows_of_parquet_are_exact(tmp_path: Path) -> None:
     assert estimate(Table(), [path], PrepareOptions()).rows == 50
 
 
+def test_only_the_start_of_parquet_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate_module, "LEAST_BYTES", 1)
+    monkeypatch.setattr(estimate_module, "SAMPLE_BYTES", 20_000)
+    path = tmp_path / "a.parquet"
+    numbers = list(range(20_000))
+    pq.write_table(pa.table({"user": numbers, "item": numbers, "time": numbers}), path, row_group_size=1_000)
+    found = estimate(Table(), [path], PrepareOptions())
+    assert found.rows == 20_000
+    assert 0 < found.sample_read < 4_000
+
+
+def test_files_of_one_name_are_told_apart_and_share_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate_module, "SAMPLE_BYTES", 1 << 18)
+    paths = [tmp_path / day / "part.csv" for day in ("monday", "tuesday")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        lines = [f"u{number},i{n:05},{n:05}" for n in range(20_000 * (number + 1))]
+        path.write_text("\n".join(["user,item,time", *lines]) + "\n")
+    found = estimate(Table(), paths, PrepareOptions())
+    assert [file.rows for file in found.files] == pytest.approx([20_000, 40_000], rel=0.01)
+    assert found.sample_read == pytest.approx((1 << 18) / 16, rel=0.01)  # of 16 bytes each, header and all
+
+
 def test_a_wrong_format_is_said_before_the_run(tmp_path: Path) -> None:
     path = tmp_path / "UserBehavior.csv.gz"
     path.write_bytes(gzip.compress(b"1511600000,1,2,3,pv\n" * 50_000))

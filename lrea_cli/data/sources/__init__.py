@@ -9,12 +9,11 @@ from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.amazon_books import AmazonBooks
 from lrea_cli.data.sources.amazon_books_sim import AmazonBooksSim
 from lrea_cli.data.sources.kuairand import KuaiRand
+from lrea_cli.data.sources.rawfile import PACKED
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
-
-PACKED = (".gz", ".zip")
 
 SOURCES: tuple[type[Source], ...] = (Taobao, AmazonBooks, AmazonBooksSim, KuaiRand, Table, Synthetic)
 

@@ -16,6 +16,7 @@ from lrea_cli.data.sources.columns import number_sql
 from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
+from lrea_cli.data.sources.rawfile import unpacked_name
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
 
@@ -81,7 +82,7 @@ def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...
     csv = Delimited(columns, quoted=False, threads=intake.threads)
     json = JsonLines(KEYS, intake.threads)
     for path in files:
-        if path.name.removesuffix(".gz").removesuffix(".zip").endswith(".csv"):
+        if unpacked_name(path).endswith(".csv"):
             intake.take_text(path, csv, _rating(remedy), "reviews")
         else:
             intake.take_text(path, json, _review(remedy), "reviews")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,23 @@ class ParquetRows:
     @property
     def rows(self) -> int:
         return self._file.metadata.num_rows
+
+    def copy_start(self, to: Path, rows: int) -> int:
+        """Write the first rows, at most so many, as a file of their own; return how many.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            batches = list(islice(self._file.iter_batches(rows), 1))
+        except (pa.ArrowException, OSError) as error:
+            raise _no_parquet(self.path, error) from error
+        start = pa.Table.from_batches(batches, self._file.schema_arrow)
+        pq.write_table(start, to)
+        return start.num_rows
 
     def blocks(self) -> Iterator[Block]:
         """All rows, some thousand at a time.

@@ -17,6 +17,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
 from lrea_cli.workspace import sha256_of
 
+PACKED = (".gz", ".zip")
 ZIP_MAGIC = b"PK"
 GZIP_MAGIC = b"\x1f\x8b"
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError)
@@ -107,6 +108,11 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         raise unreadable(path, error) from error
     except PermissionError as error:
         raise UserError(f"{path} may not be read: {error.strerror}.", "Change its permissions.") from error
+
+
+def unpacked_name(path: Path) -> str:
+    """The name of the text in a file that may be packed."""
+    return path.name.removesuffix(path.suffix) if path.suffix in PACKED else path.name
 
 
 def unpacked_bytes(path: Path) -> int:

@@ -324,3 +324,18 @@ def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     assert_same_rows(tmp_path / "data" / "k", manifest, events, make_samples(events, 8)[0])
     test = pq.read_table(tmp_path / "data" / "k" / "test.parquet")["history_length"].to_numpy()
     assert 0.36 < (test > 64).mean() < 0.38
+
+
+def test_names_of_columns_are_no_code(tmp_path: Path) -> None:
+    """Neither our own names, nor those of DuckDB, nor twins in upper and lower case, nor quotes."""
+    names = ["__line", "rowid", "User", "user", "time", "item", 'c1"; --', "c0", "incoming", ""]
+    values = ["a", "b", "wrong", "1", str(NOON), "2", "x", "y", "z", "5"]
+    source = Table(context_field=["a=__line", "b=rowid", 'c=c1"; --', "d=c0", "e=incoming"])
+    quoted = ('"' + name.replace('"', '""') + '"' for name in names)
+    text = write(tmp_path / "a.csv", ",".join(quoted), ",".join(values))
+    pq.write_table(pa.table(dict(zip(names, ([v] for v in values), strict=True))), tmp_path / "a.parquet")
+    for path in (text, tmp_path / "a.parquet"):
+        (event,) = extract(source, path).events
+        assert [event[n] for n in ("user", "time", "item", "a", "b", "c", "d", "e")] == [
+            "1", NOON, "2", "a", "b", "x", "y", "z",
+        ]  # fmt: skip

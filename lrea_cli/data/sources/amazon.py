@@ -7,7 +7,7 @@ of the line. It is the same for any file, thread count and `--seed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...
     json = JsonLines(KEYS, intake.threads)
     for path in files:
         if unpacked_name(path).endswith(".csv"):
-            intake.take_text(path, csv, _rating(remedy), "reviews")
+            intake.take_text(path, csv, _rating(csv.columns, remedy), "reviews")
         else:
             intake.take_text(path, json, _review(remedy), "reviews")
     intake.require_some(files, remedy)
@@ -162,14 +162,14 @@ def _review(remedy: str) -> Judge:
     )
 
 
-def _rating(remedy: str) -> Judge:
+def _rating(columns: Mapping[str, str], remedy: str) -> Judge:
     """Of a CSV row; a user that is no reviewer's id betrays the columns of the other edition."""
     return Judge(
         cast={
-            "_user": "nullif(user, '')",
-            "_item": "nullif(item, '')",
-            "_time": strict_integer("time"),
-            "_rating": number_sql("rating"),
+            "_user": f"nullif({columns['user']}, '')",
+            "_item": f"nullif({columns['item']}, '')",
+            "_time": strict_integer(columns["time"]),
+            "_rating": number_sql(columns["rating"]),
         },
         reason=(
             f"CASE WHEN NOT regexp_full_match(_user, '{REVIEWER}') THEN 'not_a_reviewer' {_SHARED_REASONS} "

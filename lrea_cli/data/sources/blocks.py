@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +23,7 @@ class Block:
     """Some rows of one file.
 
     Args:
-        rows: the columns, and `__line` (int64, from 1).
+        rows: the columns, named as `numbered` names them, and `__line` (int64, from 1).
         text: the raw text of a line of the block, for what cannot be used.
         malformed: lines with a wrong number of columns, which make no row.
         text_bytes: of the raw text, which is kept for `text`.
@@ -87,6 +87,11 @@ class Lines:
         offsets = np.concatenate([[0], self.ends]).astype(np.int32)
         text = pa.StringArray.from_buffers(self.count, pa.py_buffer(offsets), pa.py_buffer(self.data))
         return pa.table({"text": text, LINE: np.arange(self.first, self.first + self.count)})
+
+
+def numbered(names: Iterable[str]) -> dict[str, str]:
+    """Column of a file -> its SQL identifier in a block: c0, c1, ..; no name that a file chose reaches SQL."""
+    return {name: f"c{n}" for n, name in enumerate(names)}
 
 
 def joined(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:

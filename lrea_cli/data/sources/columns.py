@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
-from lrea_cli.data.sql import identifier
 from lrea_cli.errors import UserError, nearest
 
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
@@ -79,26 +78,25 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
 
 
 def text_sql(column: str) -> str:
-    """A value as text; the empty text is a missing value."""
-    return f"nullif(CAST({identifier(column)} AS VARCHAR), '')"
+    """A value as text; the empty text is a missing value. Here and below `column` is SQL of a column."""
+    return f"nullif(CAST({column} AS VARCHAR), '')"
 
 
 def number_sql(column: str) -> str:
     """A finite number, or NULL."""
-    number = f"TRY_CAST({identifier(column)} AS DOUBLE)"
+    number = f"TRY_CAST({column} AS DOUBLE)"
     return f"CASE WHEN isfinite({number}) THEN {number} END"
 
 
 def label_sql(column: str) -> str:
     """0 or 1, or NULL for anything else."""
-    text = f"lower(trim(CAST({identifier(column)} AS VARCHAR)))"
+    text = f"lower(trim(CAST({column} AS VARCHAR)))"
     return f"CASE WHEN {text} IN ('1', '1.0', 'true') THEN 1 WHEN {text} IN ('0', '0.0', 'false') THEN 0 END"
 
 
 def time_sql(column: str, kind: str, unit: str) -> str:
     """Epoch seconds, rounded down, or NULL; `kind` is the column's SQL type, `unit` that of a number."""
-    x = identifier(column)
-    per_second = UNITS_PER_SECOND[unit]
+    x, per_second = column, UNITS_PER_SECOND[unit]
     if kind in INTEGER_TYPES:
         return _floor_seconds(f"TRY_CAST({x} AS BIGINT)", per_second)
     if kind.startswith(("TIMESTAMP", "DATE")):

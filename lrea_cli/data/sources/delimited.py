@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.sources.blocks import LINE, Block, Lines
+from lrea_cli.data.sources.blocks import LINE, Block, Lines, numbered
 from lrea_cli.data.sources.rawfile import RawFile, unreadable
-from lrea_cli.data.sql import identifier
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,18 +32,27 @@ class Delimited:
     """The form of delimited text.
 
     Args:
-        columns: the names of all columns, in order. has_header: the first line is not data.
+        names: of all columns, in order. has_header: the first line is not data.
         delimiter: one character. quoted: values may stand in double quotes (but not go on in the next line).
         integers: columns that hold 64-bit integers, NULL where the text is none; all others are text.
         threads: that may parse.
     """
 
-    columns: tuple[str, ...]
+    names: tuple[str, ...]
     has_header: bool = False
     delimiter: str = ","
     quoted: bool = True
     integers: tuple[str, ...] = ()
     threads: int = 2
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name of a column -> its SQL identifier in the blocks."""
+        return numbered(self.names)
+
+    @property
+    def _integers(self) -> tuple[str, ...]:
+        return tuple(self.columns[name] for name in self.integers)
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
         """The rows of a file, about `size` bytes at a time.
@@ -67,7 +75,7 @@ class Delimited:
         if self.integers and (rows := self._parse_plain(lines)):
             return Block(rows, lines.text, text_bytes=len(lines.data))
         rows, malformed = self._parse(file, lines)
-        rows = strict_integers(rows, self.integers) if self.integers else rows
+        rows = strict_integers(rows, self._integers) if self.integers else rows
         return Block(rows, lines.text, malformed, len(lines.data))
 
     def _parse_plain(self, lines: Lines) -> pa.Table | None:
@@ -78,7 +86,7 @@ class Delimited:
         if self.delimiter != "," or lines.data.translate(None, PLAIN):
             return None
         try:
-            rows = self._read(lines.data, threads=self.threads > 1, integers=self.integers)
+            rows = self._read(lines.data, threads=self.threads > 1, integers=self._integers)
         except pa.ArrowInvalid:
             return None
         return _numbered(rows, np.arange(rows.num_rows) + lines.first) if rows.num_rows == lines.count else None
@@ -112,11 +120,12 @@ class Delimited:
         import pyarrow as pa
         from pyarrow import csv as arrow
 
-        types = {name: pa.int64() if name in integers else pa.string() for name in self.columns}
+        names = [f"c{n}" for n in range(len(self.names))]
+        types = {name: pa.int64() if name in integers else pa.string() for name in names}
         block = PIECE_BYTES if threads else len(data) + 1
         return arrow.read_csv(
             pa.BufferReader(data),
-            arrow.ReadOptions(use_threads=threads, block_size=block, column_names=self.columns),
+            arrow.ReadOptions(use_threads=threads, block_size=block, column_names=names),
             arrow.ParseOptions(
                 delimiter=self.delimiter,
                 quote_char='"' if self.quoted else False,
@@ -139,10 +148,7 @@ def strict_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
     """The same rows with these columns as integers, NULL where the text is none."""
     import duckdb
 
-    columns = [
-        f"{strict_integer(identifier(name))} AS {identifier(name)}" if name in names else identifier(name)
-        for name in rows.column_names
-    ]
+    columns = [f"{strict_integer(name)} AS {name}" if name in names else name for name in rows.column_names]
     with duckdb.connect(config={"threads": 1}) as db:
         db.register("as_text", rows)
         return db.sql(f"SELECT {', '.join(columns)} FROM as_text").to_arrow_table()
@@ -160,7 +166,7 @@ def read_header(path: Path) -> tuple[tuple[str, ...], str]:
         raise UserError(f"{path} has no header line.", "The first line must hold the names of the columns.")
     delimiter = max("\t,;|", key=line.count)
     names = tuple(next(csv.reader([line], delimiter=delimiter)))
-    repeated = sorted({name for name in names if [n.lower() for n in names].count(name.lower()) > 1})
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise UserError(f"{path} has more than one column named '{repeated[0]}'.", "Rename one of them.")
     return names, delimiter

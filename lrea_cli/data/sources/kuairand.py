@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -54,10 +54,10 @@ class KuaiRand:
         video_forms = [_form(path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, intake.threads, NO_VIDEOS) for path in videos]
         kinds = {"user": "BIGINT", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT"}
         intake.create("exposures", {**kinds, "item": "BIGINT", "hour": "BIGINT"})
-        _take(intake, logs, log_forms, _exposures(), "exposures")
+        _take(intake, logs, log_forms, _exposures, "exposures")
         catalog = intake.beside()
         catalog.create("videos", {"item": "BIGINT", "author": "BIGINT", "category": "BIGINT", "duration": "DOUBLE"})
-        _take(catalog, videos, video_forms, _videos(), "videos")
+        _take(catalog, videos, video_forms, _videos, "videos")
         repeats = _drop_repeats(intake.db)
         without = count(intake.db, "SELECT count(*) FROM exposures ANTI JOIN videos USING (item)")
         _join(intake.db)
@@ -127,16 +127,22 @@ def _form(
     return Delimited(names, True, delimiter, quoted, integers, threads)
 
 
-def _take(intake: Intake, files: Sequence[Path], forms: Sequence[Delimited], judge: Judge, into: str) -> None:
+def _take(
+    intake: Intake,
+    files: Sequence[Path],
+    forms: Sequence[Delimited],
+    judge: Callable[[Mapping[str, str]], Judge],
+    into: str,
+) -> None:
     for path, form in zip(files, forms, strict=True):
-        intake.take_text(path, form, judge, into)
-    intake.require_some(files, judge.remedy)
+        intake.take_text(path, form, judge(form.columns), into)
+    intake.require_some(files, judge(forms[0].columns).remedy)
 
 
-def _exposures() -> Judge:
+def _exposures(columns: Mapping[str, str]) -> Judge:
     """Integers are NULL where the text is none."""
     return Judge(
-        cast={name: name for name in LOG_COLUMNS},
+        cast={name: columns[name] for name in LOG_COLUMNS},
         reason=(
             "CASE WHEN user_id IS NULL OR video_id IS NULL OR time_ms IS NULL THEN 'not_an_integer' "
             f"WHEN time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'time_out_of_range' "
@@ -155,14 +161,14 @@ def _exposures() -> Judge:
     )
 
 
-def _videos() -> Judge:
+def _videos(columns: Mapping[str, str]) -> Judge:
     """What is empty or no number is NULL, but for the id; of the tags, a comma list, the first is the category."""
     return Judge(
         cast={
-            "item": "video_id",
-            "author": "author_id",
-            "category": strict_integer("trim(split_part(tag, ',', 1))"),
-            "duration": number_sql("video_duration"),
+            "item": columns["video_id"],
+            "author": columns["author_id"],
+            "category": strict_integer(f"trim(split_part({columns['tag']}, ',', 1))"),
+            "duration": number_sql(columns["video_duration"]),
         },
         reason="CASE WHEN item IS NULL THEN 'not_an_integer' END",
         values={name: name for name in ("item", "author", "category", "duration")},

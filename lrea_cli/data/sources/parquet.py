@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import SourceFile
-from lrea_cli.data.sources.blocks import LINE, Block
+from lrea_cli.data.sources.blocks import LINE, Block, numbered
 from lrea_cli.data.sql import kinds_of
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
@@ -47,8 +47,15 @@ class ParquetRows:
         import duckdb
 
         with duckdb.connect() as db:
-            db.register("empty", self._file.schema_arrow.empty_table())
-            return kinds_of(db, "empty")
+            empty = self._file.schema_arrow.empty_table()
+            db.register("empty", empty.rename_columns([f"c{n}" for n in range(empty.num_columns)]))
+            kinds = kinds_of(db, "empty")
+        return {name: kinds[column] for name, column in self.columns.items()}
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name of a column -> its SQL identifier in the blocks."""
+        return numbered(self._file.schema_arrow.names)
 
     @property
     def rows(self) -> int:
@@ -84,7 +91,8 @@ class ParquetRows:
         size = self.path.stat().st_size
         try:
             for batch in self._file.iter_batches(ROWS):
-                rows = pa.Table.from_batches([batch]).append_column(LINE, pa.array(np.arange(batch.num_rows) + line))
+                rows = pa.Table.from_batches([batch]).rename_columns([f"c{n}" for n in range(batch.num_columns)])
+                rows = rows.append_column(LINE, pa.array(np.arange(batch.num_rows) + line))
                 yield Block(rows, lambda n, rows=rows, first=line: _text(rows, n - first))
                 self._progress(size * batch.num_rows // max(1, self.rows))
                 line += batch.num_rows

@@ -120,18 +120,21 @@ class Table:
     def _read(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
         if is_parquet(path):
             rows = ParquetRows(path, intake.progress)
-            intake.take(rows, rows.blocks(), self._judge(path, rows.types, columns), "raw_events")
+            intake.take(rows, rows.blocks(), self._judge(path, rows.types, rows.columns, columns), "raw_events")
             return
         names, delimiter = read_header(path)
         form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
-        judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), columns)
+        judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), form.columns, columns)
         intake.take_text(path, form, judge, "raw_events")
 
-    def _judge(self, path: Path, types: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
+    def _judge(
+        self, path: Path, types: dict[str, str], identifiers: dict[str, str], columns: Sequence[FieldColumn]
+    ) -> Judge:
         """How the rows of one file are read.
 
         Args:
             types: the file's columns and their SQL types.
+            identifiers: the file's columns and their SQL identifiers in the rows.
 
         Raises:
             UserError: the file lacks a column.
@@ -141,13 +144,16 @@ class Table:
             wanted[self.label_column] = "--label-column"
         wanted |= {c.column: c.option for c in columns}
         check_columns(path, types, {column: f"Name the column with {option}." for column, option in wanted.items()})
-        label = "NULL" if self.label_column is None else label_sql(self.label_column)
-        casts = {f"_f{n}": (number_sql if c.field.numeric else text_sql)(c.column) for n, c in enumerate(columns)}
+        label = "NULL" if self.label_column is None else label_sql(identifiers[self.label_column])
+        casts = {
+            f"_f{n}": (number_sql if c.field.numeric else text_sql)(identifiers[c.column])
+            for n, c in enumerate(columns)
+        }
         no_label = "WHEN _label IS NULL THEN 'label_not_0_or_1' " if self.label_column else ""
         return Judge(
             cast={
-                "_user": text_sql(self.user_column),
-                "_time": time_sql(self.time_column, types[self.time_column], self.time_unit),
+                "_user": text_sql(identifiers[self.user_column]),
+                "_time": time_sql(identifiers[self.time_column], types[self.time_column], self.time_unit),
                 "_label": f"CAST({label} AS TINYINT)",
                 **casts,
             },

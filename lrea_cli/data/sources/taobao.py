@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -66,7 +67,7 @@ class Taobao:
             UserError: a file is empty, damaged, or has no usable row.
         """
         form = Delimited(COLUMNS, quoted=False, integers=INTEGERS, threads=intake.threads)
-        judge = self._judge()
+        judge = self._judge(form.columns)
         kept = self._kept()
         intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})
         for path in files:
@@ -94,11 +95,11 @@ class Taobao:
         behavior = "behavior" if "behavior" in self._kept() else literal(self._wanted()[0])
         return f"concat_ws(',', user, item, category, {behavior}, time)"
 
-    def _judge(self) -> Judge:
+    def _judge(self, columns: Mapping[str, str]) -> Judge:
         missing = " OR ".join(f"{name} IS NULL" for name in INTEGERS)
         known, wanted = (", ".join(map(literal, names)) for names in (BEHAVIORS, self._wanted()))
         return Judge(
-            cast={name: name for name in COLUMNS},
+            cast=dict(columns),
             reason=(
                 f"CASE WHEN {missing} THEN 'not_an_integer' "
                 f"WHEN behavior NOT IN ({known}) THEN 'unknown_behavior' "

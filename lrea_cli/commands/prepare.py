@@ -40,6 +40,9 @@ def _shared(
     max_rejected: Annotated[
         str, typer.Option(help="Stop when more rows have a wrong form; up to 100 never stop it, but for 0%.")
     ] = PrepareOptions.max_rejected,
+    encoding: Annotated[
+        str, typer.Option(help="Of text files: utf-8, latin-1, gb18030, utf-16, ..")
+    ] = PrepareOptions.encoding,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
     dry_run: Annotated[
@@ -53,7 +56,7 @@ def _shared(
 def run(source: Source, shared: dict[str, Any]) -> None:
     """Prepare one source and show what came of it."""
     console, workspace = Console(shared["json"]), Workspace.from_environment()
-    files = find_files(source, shared["raw"], workspace.home)
+    files = find_files(source, shared["raw"], workspace.home, console.warn)
     options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
     if shared["dry_run"]:
         _say_what_it_takes(console, workspace, source, files, options)
@@ -80,6 +83,8 @@ def _say_what_it_takes(
         ["disk of the dataset, about", size(found.dataset_bytes)],
     ]
     console.table("what it would take", ["", "value"], account)
+    for warning in found.warnings:
+        console.warn(warning)
     console.result(asdict(found), then=f"lrea prepare {source.name}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Extract, Source
 from lrea_cli.data.sources.blocks import Lines
-from lrea_cli.data.sources.intake import Intake
+from lrea_cli.data.sources.intake import Intake, common_folder
 from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
-from lrea_cli.data.sources.rawfile import RawFile, unpacked_bytes, unpacked_name
+from lrea_cli.data.sources.rawfile import unpacked_bytes
 from lrea_cli.errors import UserError
 
 SAMPLE_BYTES, LEAST_BYTES = 1 << 26, 1 << 16
@@ -48,6 +47,7 @@ class Estimate:
         sample_read, sample_rejected: rows of the sample, and those rejected by reason.
         seconds: of the whole command on this machine.
         scratch_bytes: of disk while it runs. dataset_bytes: of what stays.
+        warnings: what the user should know of these files.
     """
 
     files: tuple[FileSize, ...]
@@ -56,6 +56,7 @@ class Estimate:
     seconds: float
     scratch_bytes: int
     dataset_bytes: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -71,53 +72,48 @@ def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Esti
     """
     if not source.file_names:
         raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")
-    with tempfile.TemporaryDirectory(prefix="lrea-sample-") as folder:
-        starts = _starts(files, Path(folder))
-        samples = [start.path for start in starts]
-        _read(source, samples, options)  # loads libraries, claims memory: timed alone it would say up to a third more
-        began = time.perf_counter()
-        extract, intake = _read(source, samples, options)
-        seconds = time.perf_counter() - began
+    size = max(LEAST_BYTES, SAMPLE_BYTES // len(files))
+    _read(source, files, size, options)  # loads libraries, claims memory: timed alone it would say up to a third more
+    began = time.perf_counter()
+    extract, intake = _read(source, files, size, options)
+    seconds = time.perf_counter() - began
+    taken = {file.name for file in intake.files}
+    starts = [_start(path, size, intake) for path in files if intake.name_of(path) in taken]
     return _reckon(starts, extract, intake, seconds)
 
 
 @dataclass(frozen=True)
 class _Start:
-    """The start of a file as one of its own, and its rows."""
+    """How many rows the start of a file has, and what the whole file has."""
 
-    path: Path
     rows: int
     whole: FileSize
 
 
-def _starts(files: list[Path], folder: Path) -> list[_Start]:
-    """What lay in one folder lies in one folder again: names may be the same in several."""
-    size = max(LEAST_BYTES, SAMPLE_BYTES // len(files))
-    places = {parent: folder / str(n) for n, parent in enumerate(dict.fromkeys(path.parent for path in files))}
-    for place in places.values():
-        place.mkdir()
-    return [_start(path, places[path.parent] / unpacked_name(path), size) for path in files]
-
-
-def _start(path: Path, sample: Path, size: int) -> _Start:
-    bytes_there = path.stat().st_size
+def _start(path: Path, size: int, intake: Intake) -> _Start:
+    name, bytes_there = intake.name_of(path), path.stat().st_size
     if is_parquet(path):
-        raw = ParquetRows(path)
-        taken = raw.copy_start(sample, max(1, raw.rows * size // bytes_there))
-        return _Start(sample, taken, FileSize(path.name, bytes_there, bytes_there, raw.rows))
-    text = next(RawFile(path).blocks(size), b"")
-    sample.write_bytes(text)
-    lines, unpacked = Lines(text, 1).count, unpacked_bytes(path)
-    rows = round(unpacked * lines / max(1, len(text)))
-    return _Start(sample, lines, FileSize(path.name, bytes_there, unpacked, rows))
+        raw = ParquetRows(path, first_bytes=size)
+        return _Start(raw.rows_to_read, FileSize(name, bytes_there, bytes_there, raw.rows))
+    file = intake.text(path)
+    lines = sum(Lines(text, 1).count for text in file.blocks(size))
+    unpacked = unpacked_bytes(path)
+    return _Start(lines, FileSize(name, bytes_there, unpacked, round(unpacked * lines / max(1, file.bytes_read))))
 
 
-def _read(source: Source, samples: list[Path], options: PrepareOptions) -> tuple[Extract, Intake]:
+def _read(source: Source, files: list[Path], size: int, options: PrepareOptions) -> tuple[Extract, Intake]:
     import duckdb
 
     with duckdb.connect(config={"threads": options.thread_count}) as db:
-        intake = Intake(db, options.rejected_share, options.thread_count)
-        return source.extract(intake, samples), intake
+        intake = Intake(
+            db,
+            options.rejected_share,
+            options.thread_count,
+            encoding=options.text_encoding,
+            folder=common_folder(files),
+            first_bytes=size,
+        )
+        return source.extract(intake, files), intake
 
 
 def _reckon(starts: list[_Start], extract: Extract, intake: Intake, seconds: float) -> Estimate:
@@ -131,4 +127,5 @@ def _reckon(starts: list[_Start], extract: Extract, intake: Intake, seconds: flo
         seconds=FIXED_SECONDS + WHOLE_OVER_READING * seconds * rows / max(1, sampled),
         scratch_bytes=round(kept * (SCRATCH_BYTES + fields)),
         dataset_bytes=round(kept * (LEFT_BYTES + fields)),
+        warnings=extract.warnings,
     )

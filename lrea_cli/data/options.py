@@ -17,7 +17,7 @@ UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What a preparation depends on beside its source; the last three never change a row.
+    """What a preparation depends on beside its source; `max_rejected`, `threads` and `memory` never change a row.
 
     Args:
         seed: of the negatives.
@@ -25,6 +25,7 @@ class PrepareOptions:
         negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
         train_days: days before the valid day that give training samples, when labels are sampled.
         max_rejected: share of rows with a wrong form that stops the run, such as 1%.
+        encoding: of text files, as Python names it.
         threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
     """
 
@@ -33,6 +34,7 @@ class PrepareOptions:
     negatives_per_positive: int = 1
     train_days: int = 1
     max_rejected: str = "1%"
+    encoding: str = "utf-8"
     threads: int | None = None
     memory: str = "4GB"
 
@@ -51,7 +53,7 @@ class PrepareOptions:
                 f"--memory is '{self.memory}'; it must be at least {LEAST_MEMORY_MB}MB.",
                 "A few hundred megabytes do for any size; more is faster.",
             )
-        _ = self.rejected_share
+        _ = self.rejected_share, self.text_encoding
 
     @property
     def thread_count(self) -> int:
@@ -84,6 +86,17 @@ class PrepareOptions:
     def bytes_at_once(self) -> int:
         """Of raw rows inserted by one statement: several copies of them are alive then."""
         return round(min(128e6, self.memory_mb * 1e6 / 32))
+
+    @property
+    def text_encoding(self) -> str:
+        """`encoding` in one spelling.
+
+        Raises:
+            UserError: there is no such encoding.
+        """
+        from lrea_cli.data.sources.text import known_encoding
+
+        return known_encoding(self.encoding)
 
     @property
     def rejected_share(self) -> float:

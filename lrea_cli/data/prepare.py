@@ -18,7 +18,7 @@ from lrea_cli.data.events import sort_events
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.samples import check_samples, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
-from lrea_cli.data.sources.intake import Intake
+from lrea_cli.data.sources.intake import Intake, common_folder
 from lrea_cli.data.vocabulary import number_users, number_values
 from lrea_cli.data.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
 from lrea_cli.errors import UserError
@@ -87,6 +87,8 @@ def _write_dataset(
             block_bytes=options.block_bytes,
             bytes_at_once=options.bytes_at_once,
             progress=progress,
+            encoding=options.text_encoding,
+            folder=common_folder(files),
         )
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)

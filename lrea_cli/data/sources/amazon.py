@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.data.sources.columns import number_sql
+from lrea_cli.data.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
@@ -79,7 +80,7 @@ def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...], remedy: str) -> None:
     """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
     intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
-    csv = Delimited(columns, quoted=False, threads=intake.threads)
+    csv = Delimited(columns, separation=PLAIN_COMMAS, threads=intake.threads)
     json = JsonLines(KEYS, intake.threads)
     for path in files:
         if unpacked_name(path).endswith(".csv"):

@@ -25,14 +25,16 @@ class Block:
     Args:
         rows: the columns, named as `numbered` names them, and `__line` (int64, from 1).
         text: the raw text of a line of the block, for what cannot be used.
-        malformed: lines with a wrong number of columns, which make no row.
+        malformed: lines that make no row.
         text_bytes: of the raw text, which is kept for `text`.
+        fault: the reason why the malformed lines make no row.
     """
 
     rows: pa.Table
     text: Callable[[int], str]
     malformed: list[int] = field(default_factory=list)
     text_bytes: int = 0
+    fault: str = WRONG_COLUMNS
 
     @property
     def nbytes(self) -> int:
@@ -77,7 +79,7 @@ class Lines:
         """One line without its end."""
         place = line - self.first
         start = int(self.ends[place - 1]) if place else 0
-        return self.data[start : int(self.ends[place])].decode().rstrip("\r\n")
+        return self.data[start : int(self.ends[place])].decode().rstrip("\n")
 
     def table(self) -> pa.Table:
         """Each line as it is: `text`, and its number."""

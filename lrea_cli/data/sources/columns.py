@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
+from lrea_cli.data.sources.forms import shown
 from lrea_cli.errors import UserError, nearest
 
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+LONGEST_NAME, MOST_NAMES = 60, 40
+"""Of the columns that a message lists."""
+
 RESERVED = frozenset(
     ("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets", "value")
 )
@@ -73,8 +77,15 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
     for column, remedy in wanted.items():
         if column not in names:
             raise UserError(
-                f"{path} has no column '{column}'{nearest(column, names)}. It has: {', '.join(names)}.", remedy
+                f"{shown(path)} has no column '{column}'{shown(nearest(column, names))}. It has: {_listed(names)}.",
+                remedy,
             )
+
+
+def _listed(names: list[str]) -> str:
+    """The first columns of a file, as a message may show them."""
+    short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}.." for name in names[:MOST_NAMES]]
+    return shown(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
 
 
 def text_sql(column: str) -> str:

@@ -1,18 +1,19 @@
 """Delimited text as blocks of rows, with the line number of every row, good or bad.
 
-What it takes care of, so that no source has to: rows with a wrong number of columns, stray quotes, empty
-lines, CRLF, numbers that are none, and what `rawfile.py` does.
+What it takes care of, so that no source has to: rows with a wrong number of columns, stray quotes, escaped quotes,
+empty lines, numbers that are none, and what `rawfile.py` does.
 """
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines, numbered
+from lrea_cli.data.sources.csv_rows import COMMAS, Handler, Separation, read_csv
+from lrea_cli.data.sources.forms import EmptyFile, shown
 from lrea_cli.data.sources.rawfile import RawFile, unreadable
 from lrea_cli.errors import UserError
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.csv import InvalidRow
 
-PIECE_BYTES = 1 << 21
-PLAIN = b"0123456789-,\r\nabcdefghijklmnopqrstuvwyz"
+PLAIN = b"0123456789-,\nabcdefghijklmnopqrstuvwyz"
 """A block of these bytes alone has no quote, space, sign +, or hexadecimal 0x, which the fast parser would read
 otherwise than `strict_integer`."""
+
+QUOTED_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,16 @@ class Delimited:
     """The form of delimited text.
 
     Args:
-        names: of all columns, in order. has_header: the first line is not data.
-        delimiter: one character. quoted: values may stand in double quotes (but not go on in the next line).
+        names: of all columns, in order.
+        has_header: the first line is not data.
+        separation: how values stand apart; quoted values may not go on in the next line.
         integers: columns that hold 64-bit integers, NULL where the text is none; all others are text.
         threads: that may parse.
     """
 
     names: tuple[str, ...]
     has_header: bool = False
-    delimiter: str = ","
-    quoted: bool = True
+    separation: Separation = COMMAS
     integers: tuple[str, ...] = ()
     threads: int = 2
 
@@ -69,11 +71,13 @@ class Delimited:
                 yield self._block(file, lines)
             line = lines.first + (lines.count if lines.data else 0)
         if line == 1:
-            raise UserError(f"{file.path} has no rows.", "Download or export it again.")
+            raise EmptyFile(file.path)
 
     def _block(self, file: RawFile, lines: Lines) -> Block:
         if self.integers and (rows := self._parse_plain(lines)):
             return Block(rows, lines.text, text_bytes=len(lines.data))
+        if self.separation.quoted and not self.separation.backslash:
+            self._check_escapes(file, lines)
         rows, malformed = self._parse(file, lines)
         rows = strict_integers(rows, self._integers) if self.integers else rows
         return Block(rows, lines.text, malformed, len(lines.data))
@@ -83,7 +87,7 @@ class Delimited:
         import numpy as np
         import pyarrow as pa
 
-        if self.delimiter != "," or lines.data.translate(None, PLAIN):
+        if self.separation.delimiter != "," or lines.data.translate(None, PLAIN):
             return None
         try:
             rows = self._read(lines.data, threads=self.threads > 1, integers=self._integers)
@@ -103,10 +107,10 @@ class Delimited:
             return "skip"
 
         try:
-            rows = self._read(lines.data, threads=self.threads > 1, handler=skip)
-            if malformed:
+            rows = self._by_threads(lines.data, skip) if self.threads > 1 else None
+            if rows is None or malformed:
                 malformed.clear()
-                rows = self._read(lines.data, threads=False, handler=skip)
+                rows = self._read(lines.data, handler=skip)
         except pa.ArrowInvalid as error:
             raise unreadable(file.path, error) from error
         if rows.num_rows + len(malformed) < lines.count:
@@ -116,24 +120,33 @@ class Delimited:
         place = index + np.searchsorted(bad - np.arange(len(bad)), index, side="right")
         return _numbered(rows, place + lines.first), (bad + lines.first).tolist()
 
-    def _read(self, data: bytes, threads: bool, integers: tuple[str, ...] = (), handler=None) -> pa.Table:
+    def _by_threads(self, data: bytes, handler: Handler) -> pa.Table | None:
+        """The rows; None where a line is longer than what one thread takes at once."""
         import pyarrow as pa
-        from pyarrow import csv as arrow
 
+        try:
+            return self._read(data, threads=True, handler=handler)
+        except pa.ArrowInvalid:
+            return None
+
+    def _read(
+        self, data: bytes, threads: bool = False, integers: tuple[str, ...] = (), handler: Handler | None = None
+    ) -> pa.Table:
         names = [f"c{n}" for n in range(len(self.names))]
-        types = {name: pa.int64() if name in integers else pa.string() for name in names}
-        block = PIECE_BYTES if threads else len(data) + 1
-        return arrow.read_csv(
-            pa.BufferReader(data),
-            arrow.ReadOptions(use_threads=threads, block_size=block, column_names=names),
-            arrow.ParseOptions(
-                delimiter=self.delimiter,
-                quote_char='"' if self.quoted else False,
-                ignore_empty_lines=False,
-                invalid_row_handler=handler,
-            ),
-            arrow.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
-        )
+        return read_csv(data, names, self.separation, threads, integers, handler)
+
+    def _check_escapes(self, file: RawFile, lines: Lines) -> None:
+        r"""Refuse a quote inside a value that a backslash escapes: the value would end there, and another begin."""
+        if b'\\"' not in lines.data:
+            return
+        inside = rb'\\"(?!' + re.escape(self.separation.delimiter.encode()) + rb'|\n|"|\Z)'
+        if escaped := re.search(inside, lines.data):
+            line = lines.first + lines.data.count(b"\n", 0, escaped.start())
+            raise UserError(
+                f"{shown(file.path)}, line {line:,}: a backslash stands before a quote inside a value: "
+                f"{lines.text(line)[:QUOTED_CHARACTERS]!r}.",
+                "If it escapes the quote, `table` has --backslash; where quotes mean nothing, --no-quotes.",
+            )
 
 
 def strict_integer(name: str) -> str:
@@ -154,24 +167,6 @@ def strict_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
         return db.sql(f"SELECT {', '.join(columns)} FROM as_text").to_arrow_table()
 
 
-def read_header(path: Path) -> tuple[tuple[str, ...], str]:
-    """Return the column names in the first line, and the delimiter: the most frequent there of tab , ; |.
-
-    Raises:
-        UserError: the file is empty or unreadable, or two columns have one name.
-    """
-    start = RawFile(path).start().decode()
-    line = start.splitlines()[0] if start.strip() else ""
-    if not line.strip():
-        raise UserError(f"{path} has no header line.", "The first line must hold the names of the columns.")
-    delimiter = max("\t,;|", key=line.count)
-    names = tuple(next(csv.reader([line], delimiter=delimiter)))
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        raise UserError(f"{path} has more than one column named '{repeated[0]}'.", "Rename one of them.")
-    return names, delimiter
-
-
 def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
     import pyarrow as pa
 
@@ -181,7 +176,8 @@ def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
 def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
     """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
     return UserError(
-        f"{file.path} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
+        f"{shown(file.path)} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
         "a quoted value goes on in the next line, or a quote is never closed.",
-        "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes.",
+        "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
+        "backslash escapes them, --backslash.",
     )

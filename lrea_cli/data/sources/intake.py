@@ -6,6 +6,7 @@ reason are kept as they stand in the file.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lrea_cli.data.schema import SourceFile
-from lrea_cli.data.sources.blocks import LINE, WRONG_COLUMNS, Block, joined, read_ahead
+from lrea_cli.data.sources.blocks import LINE, Block, joined, read_ahead
+from lrea_cli.data.sources.forms import shown
 from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.sources.text import UTF8
 from lrea_cli.data.sql import identifier
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Progress, ignore
@@ -40,6 +43,11 @@ class ReadsRows(Protocol):
 
     @property
     def source(self) -> SourceFile: ...
+
+    @property
+    def content(self) -> str:
+        """A hash of what it holds, unpacked; empty where it was not read to its end."""
+        ...
 
 
 class TextForm(Protocol):
@@ -91,6 +99,12 @@ class Judge:
         return f"(SELECT *, {self.reason} AS _reason FROM (SELECT {LINE}, {cast} FROM {INCOMING}))"
 
 
+def common_folder(files: Iterable[Path]) -> Path | None:
+    """The innermost folder that holds all files."""
+    parents = {str(path.absolute().parent) for path in files}
+    return Path(os.path.commonpath(parents)) if parents else None
+
+
 @dataclass
 class Intake:
     """Takes blocks of rows into one table of `db`.
@@ -99,10 +113,12 @@ class Intake:
         max_rejected: the largest share of rows with a wrong form. threads: that may parse.
         block_bytes: of text, parsed at once. bytes_at_once: of text and rows, inserted at once.
         progress: is told the bytes read of raw files.
+        encoding: of text. folder: by paths from it files are named. first_bytes: to read of each file; None = all.
 
     Attributes:
         read: rows so far. wrong: of those, with a wrong form. rejected: count by reason. files: what was read.
         examples: of rejected rows the first of each reason. began: where each file begins.
+        contents: of files that gave rows, with how they were read -> the file's name.
     """
 
     db: duckdb.DuckDBPyConnection
@@ -111,12 +127,16 @@ class Intake:
     block_bytes: int = 1 << 23
     bytes_at_once: int = 1 << 27
     progress: Progress = ignore
+    encoding: str = UTF8
+    folder: Path | None = None
+    first_bytes: int | None = None
     read: int = 0
     wrong: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     files: list[SourceFile] = field(default_factory=list)
     examples: list[Rejected] = field(default_factory=list)
     began: list[Began] = field(default_factory=list)
+    contents: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -124,7 +144,18 @@ class Intake:
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        return replace(self, read=0, wrong=0, rejected=Counter(), began=[])
+        return replace(self, read=0, wrong=0, rejected=Counter(), began=[], contents={})
+
+    def text(self, path: Path) -> RawFile:
+        """A file of text, to be read as the options say."""
+        return RawFile(path, self.progress, self.encoding, self.first_bytes)
+
+    def name_of(self, path: Path) -> str:
+        """A file's name, with the folders that tell it from others of that name."""
+        path = path.absolute()
+        if self.folder is None or not path.is_relative_to(self.folder):
+            return path.name
+        return path.relative_to(self.folder).as_posix()
 
     def create(self, table: str, columns: Mapping[str, str]) -> None:
         """An empty table with `source_row` and the given columns (name -> SQL type)."""
@@ -135,22 +166,24 @@ class Intake:
         """Take the rows of one file; `source_row` goes on from the rows taken before.
 
         Raises:
-            UserError: the file cannot be read, or too many rows have a wrong form.
+            UserError: the file cannot be read, too many rows have a wrong form, or another file held the same rows.
         """
         import pyarrow as pa
 
-        rows_before = self.read
+        rows_before, name = self.read, self.name_of(file.path)
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
-                self.began.append(Began(rows_before + together[0].first, rows_before, file.path.name))
+                self.began.append(Began(rows_before + together[0].first, rows_before, name))
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
-                self._take(file.path.name, rows_before, together, judge, into)
+                self._take(name, rows_before, together, judge, into)
             finally:
                 self.db.unregister(INCOMING)
             if self.kept or self.read > FEW:
                 self._check_wrong(judge)
-        self.files.append(file.source)
+        if self.read > rows_before:
+            self._check_new(file, name, judge)
+        self.files.append(replace(file.source, name=name))
 
     def take_text(self, path: Path, form: TextForm, judge: Judge, into: str) -> None:
         """Take the rows of one text file, plain or packed.
@@ -158,7 +191,7 @@ class Intake:
         Raises:
             UserError: as `take`.
         """
-        file = RawFile(path, self.progress)
+        file = self.text(path)
         self.take(file, form.blocks(file, self.block_bytes), judge, into)
 
     def require_some(self, files: Iterable[Path], remedy: str) -> None:
@@ -168,7 +201,7 @@ class Intake:
             UserError: naming the first rejected row.
         """
         if not self.kept:
-            names = ", ".join(str(path) for path in list(files)[:3])
+            names = ", ".join(shown(path) for path in list(files)[:3])
             raise UserError(f"No row of {names} can be used.{_quote(self._own_examples()[:1])}", remedy)
 
     def reject_later(self, reason: str, count: int, rows: str) -> None:
@@ -222,7 +255,7 @@ class Intake:
                 "WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:
-            found.append((WRONG_COLUMNS, len(malformed), malformed))
+            found.append((blocks[0].fault, len(malformed), malformed))
         starts = [block.first for block in blocks]
         for reason, count, lines in found:
             for n in lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]:
@@ -231,6 +264,18 @@ class Intake:
             self.rejected[reason] += count
             self.wrong += count if reason not in judge.unwanted else 0
         self.read += sum(block.count for block in blocks)
+
+    def _check_new(self, file: ReadsRows, name: str, judge: Judge) -> None:
+        """Refuse a file whose rows were taken already from another one."""
+        if not file.content:
+            return
+        key = (file.content, judge.judged)
+        if key in self.contents:
+            raise UserError(
+                f"{shown(self.contents[key])} and {shown(name)} hold the same rows.",
+                "Name one of them with --raw, or move one away.",
+            )
+        self.contents[key] = name
 
     def _own_examples(self) -> list[Rejected]:
         """Those of this table's files, which `beside` shares with others."""
@@ -248,4 +293,4 @@ class Intake:
 
 
 def _quote(rows: Iterable[Rejected]) -> str:
-    return "".join(f" {file}, line {line}: {reason}: {text!r}." for file, line, reason, text in rows)
+    return "".join(f" {shown(file)}, line {line}: {reason}: {text!r}." for file, line, reason, text in rows)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.data.schema import Extract, Field
 from lrea_cli.data.sources.columns import check_columns, number_sql
-from lrea_cli.data.sources.delimited import Delimited, read_header, strict_integer
+from lrea_cli.data.sources.delimited import Delimited, strict_integer
+from lrea_cli.data.sources.header import read_header
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sql import count
 from lrea_cli.errors import UserError
@@ -50,8 +51,8 @@ class KuaiRand:
                 usable row.
         """
         logs, videos = _told_apart(files)
-        log_forms = [_form(path, LOG_COLUMNS, LOG_COLUMNS, False, intake.threads, NO_LOG) for path in logs]
-        video_forms = [_form(path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, intake.threads, NO_VIDEOS) for path in videos]
+        log_forms = [_form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs]
+        video_forms = [_form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos]
         kinds = {"user": "BIGINT", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT"}
         intake.create("exposures", {**kinds, "item": "BIGINT", "hour": "BIGINT"})
         _take(intake, logs, log_forms, _exposures, "exposures")
@@ -115,16 +116,16 @@ def _layout(path: Path) -> str:
 
 
 def _form(
-    path: Path, wanted: Sequence[str], integers: tuple[str, ...], quoted: bool, threads: int, remedy: str
+    intake: Intake, path: Path, wanted: Sequence[str], integers: tuple[str, ...], quoted: bool, remedy: str
 ) -> Delimited:
     """How a file is to be read: its columns are found by their names.
 
     Raises:
         UserError: it lacks one.
     """
-    names, delimiter = read_header(path)
+    names, separation = read_header(intake.text(path))
     check_columns(path, names, dict.fromkeys(wanted, remedy))
-    return Delimited(names, True, delimiter, quoted, integers, threads)
+    return Delimited(names, True, replace(separation, quoted=quoted), integers, intake.threads)
 
 
 def _take(

@@ -1,14 +1,16 @@
-"""A Parquet file as blocks of rows; a row's line is its number, from 1."""
+"""A Parquet file as blocks of rows, of the columns asked for alone; a row's line is its number, from 1."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import SourceFile
+from lrea_cli.data.sources.arrow_values import as_value, value_type
 from lrea_cli.data.sources.blocks import LINE, Block, numbered
+from lrea_cli.data.sources.forms import PARQUET_MAGIC, shown
+from lrea_cli.data.sources.header import check_unique
 from lrea_cli.data.sql import kinds_of
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MAGIC = b"PAR1"
+SUFFIXES = (".parquet", ".pq")
 ROWS = 1 << 18
 
 
@@ -26,86 +28,106 @@ class ParquetRows:
     """One Parquet file of raw events.
 
     Args:
+        path: of the file.
         progress: is told the bytes of the file that were read.
+        first_bytes: of the file, about, whose rows are read; None = all.
 
     Raises:
-        UserError: it is no Parquet file.
+        UserError: it is no Parquet file, or two columns have one name.
     """
 
-    def __init__(self, path: Path, progress: Progress = ignore) -> None:
+    def __init__(self, path: Path, progress: Progress = ignore, first_bytes: int | None = None) -> None:
         self.path = path
         self._progress = progress
         self._file = _opened(path)
+        self._first_bytes = first_bytes
+        self._sha256 = ""
+        check_unique(path, self.names)
 
     @property
     def source(self) -> SourceFile:
-        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path))
+        return SourceFile(self.path.name, self.path.stat().st_size, self.content)
 
     @property
-    def types(self) -> dict[str, str]:
-        """The columns and their SQL types."""
-        import duckdb
+    def content(self) -> str:
+        """The hash of the file, where all of it is read."""
+        if not self._sha256 and self._first_bytes is None:
+            self._sha256 = sha256_of(self.path)
+        return self._sha256
 
-        with duckdb.connect() as db:
-            empty = self._file.schema_arrow.empty_table()
-            db.register("empty", empty.rename_columns([f"c{n}" for n in range(empty.num_columns)]))
-            kinds = kinds_of(db, "empty")
-        return {name: kinds[column] for name, column in self.columns.items()}
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._file.schema_arrow.names)
 
     @property
     def columns(self) -> dict[str, str]:
         """Name of a column -> its SQL identifier in the blocks."""
-        return numbered(self._file.schema_arrow.names)
+        return numbered(self.names)
 
     @property
     def rows(self) -> int:
+        """All rows of the file."""
         return self._file.metadata.num_rows
 
-    def copy_start(self, to: Path, rows: int) -> int:
-        """Write the first rows, at most so many, as a file of their own; return how many.
+    @property
+    def rows_to_read(self) -> int:
+        if self._first_bytes is None:
+            return self.rows
+        return min(self.rows, max(1, self.rows * self._first_bytes // self.path.stat().st_size))
+
+    def kinds(self, wanted: Sequence[str]) -> dict[str, str]:
+        """The SQL types of columns.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: a column holds no single values.
         """
+        import duckdb
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        try:
-            batches = list(islice(self._file.iter_batches(rows), 1))
-        except (pa.ArrowException, OSError) as error:
-            raise _no_parquet(self.path, error) from error
-        start = pa.Table.from_batches(batches, self._file.schema_arrow)
-        pq.write_table(start, to)
-        return start.num_rows
+        columns = self.columns
+        types = {columns[name]: value_type(self.path, name, self._type(name)) for name in wanted}
+        with duckdb.connect() as db:
+            db.register("empty", pa.schema(list(types.items())).empty_table())
+            kinds = kinds_of(db, "empty")
+        return {name: kinds[columns[name]] for name in wanted}
 
-    def blocks(self) -> Iterator[Block]:
-        """All rows, some thousand at a time.
+    def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
+        """All rows, some thousand at a time, with the columns asked for.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: the file is damaged, or bytes of a column are no text.
         """
         import numpy as np
         import pyarrow as pa
 
-        line = 1
-        size = self.path.stat().st_size
+        columns = self.columns
+        line, left, size = 1, self.rows_to_read, self.path.stat().st_size
         try:
-            for batch in self._file.iter_batches(ROWS):
-                rows = pa.Table.from_batches([batch]).rename_columns([f"c{n}" for n in range(batch.num_columns)])
-                rows = rows.append_column(LINE, pa.array(np.arange(batch.num_rows) + line))
+            for batch in self._file.iter_batches(min(ROWS, max(1, left)), columns=list(wanted)):
+                batch = batch.slice(0, left)
+                values = {columns[name]: self._values(batch, name, line) for name in wanted}
+                rows = pa.table({**values, LINE: np.arange(batch.num_rows) + line})
                 yield Block(rows, lambda n, rows=rows, first=line: _text(rows, n - first))
                 self._progress(size * batch.num_rows // max(1, self.rows))
-                line += batch.num_rows
+                line, left = line + batch.num_rows, left - batch.num_rows
+                if not left:
+                    return
         except (pa.ArrowException, OSError) as error:
             raise _no_parquet(self.path, error) from error
+
+    def _type(self, name: str) -> pa.DataType:
+        return self._file.schema_arrow.field(name).type
+
+    def _values(self, batch: pa.RecordBatch, name: str, line: int) -> pa.Array:
+        return as_value(self.path, name, batch.column(batch.schema.get_field_index(name)), line)
 
 
 def is_parquet(path: Path) -> bool:
     """By its name or its first bytes."""
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() in SUFFIXES:
         return True
     with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -119,7 +141,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _no_parquet(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} cannot be read as Parquet: {error}", "Export or download it again.")
+    return UserError(f"{shown(path)} cannot be read as Parquet: {error}", "Export or download it again.")
 
 
 def _text(rows: pa.Table, place: int) -> str:

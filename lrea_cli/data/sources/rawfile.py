@@ -1,79 +1,90 @@
-"""A raw file as blocks of clean lines: plain, gzip or zip by its first bytes, unpacked in place, hashed."""
+"""A raw file as blocks of clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import hashlib
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from lrea_cli.data.schema import SourceFile
+from lrea_cli.data.sources.forms import (
+    START_BYTES,
+    SUFFIXES,
+    ZIP,
+    check_suffix,
+    check_text,
+    packing_of,
+    shown,
+)
+from lrea_cli.data.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
 from lrea_cli.workspace import sha256_of
 
-PACKED = (".gz", ".zip")
-ZIP_MAGIC = b"PK"
-GZIP_MAGIC = b"\x1f\x8b"
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, NotImplementedError)
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 SMALL_BYTES = 1 << 20
+ENCRYPTED = 1
+OFFICE = "[Content_Types].xml"
 
 
 class RawFile:
     """One raw file of text, read once from its beginning to its end.
 
     Args:
+        path: of the file as it lies, plain or packed.
         progress: is told the bytes of the file as it lies that were read.
+        encoding: of the text, as `known_encoding` returns it.
+        first_bytes: of the text, after which reading ends with a whole line; None = all.
 
     Attributes after `blocks` has ended:
-        sha256: of the text as it would lie unpacked.
+        sha256: of the text as it would lie unpacked; empty where only its first bytes were read.
+        bytes_read: of that text.
     """
 
-    def __init__(self, path: Path, progress: Progress = ignore) -> None:
+    def __init__(
+        self, path: Path, progress: Progress = ignore, encoding: str = UTF8, first_bytes: int | None = None
+    ) -> None:
         self.path = path
+        self.encoding = encoding
         self.sha256 = ""
         self._packed = False
+        self.bytes_read = 0
         self._progress = progress
+        self._first_bytes = first_bytes
+
+    @property
+    def content(self) -> str:
+        """The hash of its text, where all of it was read."""
+        return self.sha256
 
     @property
     def source(self) -> SourceFile:
         """The file as it lies, which is not read again for its hash where it lies unpacked."""
-        return SourceFile(
-            self.path.name, self.path.stat().st_size, sha256_of(self.path) if self._packed else self.sha256
-        )
+        whole = self._packed and self._first_bytes is None
+        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.sha256)
 
     def blocks(self, size: int) -> Iterator[bytes]:
-        """Whole lines, about `size` bytes at a time: valid UTF-8 without a byte order mark; LF or CRLF as they are.
+        """Whole lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, ends of lines are LF.
 
         Raises:
-            UserError: the file is empty, damaged or not what its name says.
+            UserError: the file is empty, damaged, not what its name says, not in its encoding, or has a line of many
+                megabytes.
         """
-        digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")("replace")
-        with opened(self.path) as (text, file):
-            self._packed = text is not file
-            told, rest, started = 0, b"", False
-            while raw := text.read(size):
-                digest.update(raw)
-                self._progress(file.tell() - told)
-                told = file.tell()
-                data = raw if started else raw.removeprefix(codecs.BOM_UTF8)
-                started = True
-                if decoder.getstate()[0] or not data.isascii():
-                    data = decoder.decode(data).encode()
-                cut = data.rfind(b"\n") + 1
-                if cut:
-                    yield rest + data[:cut] if rest else data[:cut]
-                    rest = data[cut:]
-                else:
-                    rest += data
-            if rest := rest + decoder.decode(b"", final=True).encode():
-                yield rest
-        self.sha256 = digest.hexdigest()
+        blocks = 0
+        try:
+            for block in self._blocks(size):
+                yield block
+                blocks += 1
+        except LineFault as fault:
+            line = 1 + self._lines_of(blocks, size) + fault.lines_before
+            raise UserError(f"{shown(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
 
     def start(self) -> bytes:
         """The first megabyte, cut after its last whole line.
@@ -81,42 +92,75 @@ class RawFile:
         Raises:
             UserError: as `blocks`.
         """
-        return next(self.blocks(SMALL_BYTES), b"")
+        return next(RawFile(self.path, encoding=self.encoding).blocks(SMALL_BYTES), b"")
+
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        with opened(self.path) as (text, file):
+            self._packed = text is not file
+            for block in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
+                yield block
+                if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
+                    return
+        self.sha256 = digest.hexdigest()
+
+    def _pieces(
+        self, text: IO[bytes], file: IO[bytes], size: int, update: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        self.bytes_read = told = 0
+        while raw := text.read(min(size, self._first_bytes or size)):
+            if not self.bytes_read:
+                check_text(self.path, raw[:START_BYTES], self.encoding)
+            update(raw)
+            self.bytes_read += len(raw)
+            self._progress(file.tell() - told)
+            told = file.tell()
+            yield raw
+
+    def _lines_of(self, blocks: int, size: int) -> int:
+        """How many lines the first blocks hold; they are read again, since only a fault asks."""
+        again = RawFile(self.path, encoding=self.encoding, first_bytes=self._first_bytes)
+        return sum(block.count(b"\n") for block in islice(again._blocks(size), blocks))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a plain, gzip or zip file by its first bytes: the text, and the file as it lies.
+    """Open a plain or packed file by its first bytes: the text, and the file as it lies.
 
     Raises:
         UserError: it is empty, damaged or not what its name says.
     """
     try:
         with path.open("rb") as file:
-            magic = file.read(2)
+            start = file.read(START_BYTES)
             file.seek(0)
-            _check_form(path, magic)
-            if magic == ZIP_MAGIC:
+            check_suffix(path, start)
+            packing = packing_of(start)
+            if packing is ZIP:
                 with zipfile.ZipFile(file) as archive, archive.open(_member(archive, path)) as text:
                     yield text, file
-            elif magic == GZIP_MAGIC:
-                with gzip.open(file) as text:
-                    yield cast("IO[bytes]", text), file
+            elif packing is not None and packing.unpack is not None:
+                with packing.unpack(file) as text:
+                    yield text, file
             else:
                 yield file, file
     except DAMAGE as error:
         raise unreadable(path, error) from error
     except PermissionError as error:
-        raise UserError(f"{path} may not be read: {error.strerror}.", "Change its permissions.") from error
+        raise UserError(f"{shown(path)} may not be read: {error.strerror}.", "Change its permissions.") from error
+    except OSError as error:
+        if error.errno is None:  # of bzip2, which has no exception of its own for damage
+            raise unreadable(path, error) from error
+        raise
 
 
 def unpacked_name(path: Path) -> str:
     """The name of the text in a file that may be packed."""
-    return path.name.removesuffix(path.suffix) if path.suffix in PACKED else path.name
+    return path.name.removesuffix(path.suffix) if path.suffix.lower() in SUFFIXES else path.name
 
 
 def unpacked_bytes(path: Path) -> int:
-    """How many bytes of text a file holds; of gzip, which does not say it reliably, from the ratio of its start.
+    """How many bytes of text a file holds; where it does not say it reliably, from the ratio of its start.
 
     Raises:
         UserError: it is empty, damaged or not what its name says.
@@ -137,24 +181,29 @@ def unreadable(path: Path, error: Exception) -> UserError:
     """What to say of a file that breaks while it is read."""
     reason = (str(error) or type(error).__name__).rstrip(".")
     return UserError(
-        f"{path} cannot be read: {reason}.", "It may be incomplete: download it again and compare its size."
+        f"{shown(path)} cannot be read: {shown(reason)}.",
+        "It may be incomplete: download it again and compare its size.",
     )
 
 
-def _check_form(path: Path, magic: bytes) -> None:
-    if not magic:
-        raise UserError(f"{path} is empty.", "Download or export it again.")
-    for suffix, form, expected in ((".zip", "zip archive", ZIP_MAGIC), (".gz", "gzip file", GZIP_MAGIC)):
-        if path.suffix.lower() == suffix and magic != expected:
-            raise UserError(
-                f"{path} is not a {form}: it begins with {magic!r}.",
-                "Download it again; what lies there may be a web page.",
-            )
-
-
 def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    """The one file of an archive.
+
+    Raises:
+        UserError: it holds several or none, is encrypted or an Office file.
+    """
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if OFFICE in (m.filename for m in files):
+        raise UserError(
+            f"{shown(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
+        )
     if len(files) != 1:
-        names = ", ".join(m.filename for m in files[:5]) or "nothing"
-        raise UserError(f"{path} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw.")
+        names = ", ".join(shown(m.filename) for m in files[:5]) or "nothing"
+        raise UserError(
+            f"{shown(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
+        )
+    if files[0].flag_bits & ENCRYPTED:
+        raise UserError(
+            f"{shown(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
+        )
     return files[0]

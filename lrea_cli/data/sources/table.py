@@ -1,4 +1,4 @@
-"""Any event log in CSV, TSV (also .gz or .zip) or Parquet: which column is what is said by options."""
+"""Any event log in delimited text, JSON lines (also packed) or Parquet: options say which column is what."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from lrea_cli.data.sources.columns import (
     text_sql,
     time_sql,
 )
-from lrea_cli.data.sources.delimited import Delimited, read_header
+from lrea_cli.data.sources.forms import NotTheLog
+from lrea_cli.data.sources.header import TextLayout
 from lrea_cli.data.sources.intake import Intake, Judge
-from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
+from lrea_cli.data.sources.tabular import open_table
 from lrea_cli.errors import UserError
 
 TimeUnit = Literal["s", "ms", "us"]
 EARLIEST = -2_208_988_800  # 1900
 LATEST = 7_258_118_400  # 2200
+PASSED_OVER_SHOWN = 3
 REMEDY = "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
 
 
@@ -36,10 +38,12 @@ class Table:
     """Your own log: one row an event, columns named by options."""
 
     name: ClassVar[str] = "table"
-    file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet")
+    file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet", "*.pq", "*.jsonl", "*.ndjson", "*.json")
     companion_names: ClassVar[tuple[str, ...]] = ()
     unused_options: ClassVar[tuple[str, ...]] = ()
-    where_to_get: ClassVar[str] = "any CSV, TSV (also .gz, .zip) or Parquet with columns for user, item and time"
+    where_to_get: ClassVar[str] = (
+        "any CSV, TSV, JSON lines (also .gz, .zip, .bz2, .xz) or Parquet with columns for user, item and time"
+    )
 
     user_column: Annotated[str, typer.Option(help="Column of the user's id.")] = "user"
     item_column: Annotated[str, typer.Option(help="Column of the item's id.")] = "item"
@@ -69,11 +73,19 @@ class Table:
     ] = field(default_factory=list)
     negatives: NegativesOption = "same-day"
     positives: PositivesOption = "all"
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between values of text: ';', '::', tab, ..; default: as in the first line.")
+    ] = None
+    columns: Annotated[
+        str | None, typer.Option(help="Names of all columns of text without a header: user,item,time.")
+    ] = None
     quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
+    backslash: Annotated[bool, typer.Option(help="In text files: a backslash escapes the next character.")] = False
     utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
 
     def __post_init__(self) -> None:
         check_sampling(self.negatives, self.positives)
+        self._layout()
         if self.time_unit not in get_args(TimeUnit):
             raise UserError(f"--time-unit is '{self.time_unit}'.", "Use s, ms or us.")
         if not -14 <= self.utc_offset <= 14:
@@ -96,14 +108,17 @@ class Table:
         kinds = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in columns}
         shown = {"is_behavior": "BOOLEAN", "label": "TINYINT"} if self.label_column else {}
         intake.create("raw_events", {"user": "VARCHAR", "time": "BIGINT", **shown, **kinds})
-        for path in files:
-            self._read(intake, path, columns)
+        warnings = self._read(intake, files, columns)
         intake.require_some(files, REMEDY)
         return Extract(
             fields=tuple(c.field for c in columns),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_hours=self.utc_offset,
+            warnings=warnings,
         )
+
+    def _layout(self) -> TextLayout:
+        return TextLayout.of_options(self.columns, self.delimiter, self.quotes, self.backslash)
 
     def _columns(self) -> list[FieldColumn]:
         """The fields and the columns that they come from: item, category if there is one, then the others."""
@@ -117,33 +132,54 @@ class Table:
         }
         return field_columns(found, declared, self.numeric)
 
-    def _read(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
-        if is_parquet(path):
-            rows = ParquetRows(path, intake.progress)
-            intake.take(rows, rows.blocks(), self._judge(path, rows.types, rows.columns, columns), "raw_events")
-            return
-        names, delimiter = read_header(path)
-        form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
-        judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), form.columns, columns)
-        intake.take_text(path, form, judge, "raw_events")
+    def _read(self, intake: Intake, files: Sequence[Path], columns: Sequence[FieldColumn]) -> tuple[str, ...]:
+        """Take the rows of all files; of several, those that are no part of the log are passed over.
 
-    def _judge(
-        self, path: Path, types: dict[str, str], identifiers: dict[str, str], columns: Sequence[FieldColumn]
-    ) -> Judge:
-        """How the rows of one file are read.
-
-        Args:
-            types: the file's columns and their SQL types.
-            identifiers: the file's columns and their SQL identifiers in the rows.
+        Returns:
+            What to tell the user: which files were passed over.
 
         Raises:
-            UserError: the file lacks a column.
+            UserError: a file cannot be read or lacks a column, or all files were passed over.
         """
+        others: list[NotTheLog] = []
+        for path in files:
+            try:
+                self._read_file(intake, path, columns)
+            except NotTheLog as error:
+                others.append(error)
+        if others and len(others) == len(files):
+            raise others[0]
+        shown = " ".join(error.message for error in others[:PASSED_OVER_SHOWN])
+        told = f"{len(others)} of {len(files)} files were passed over, as they are no part of the log: {shown}"
+        return (told,) if others else ()
+
+    def _read_file(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
+        file = open_table(path, intake, self._layout())
+        wanted = self._wanted(columns)
+        remedies = {column: f"Name the column with {option}." for column, option in wanted.items()}
+        try:
+            identify = (self.user_column, self.item_column, self.time_column)
+            check_columns(path, file.names, {column: remedies[column] for column in identify})
+        except UserError as error:
+            raise NotTheLog(error.message, error.remedy) from error
+        check_columns(path, file.names, remedies)
+        chosen = file.choose(list(wanted))
+        intake.take(chosen.file, chosen.blocks, self._judge(chosen.kinds, chosen.columns, columns), "raw_events")
+
+    def _wanted(self, columns: Sequence[FieldColumn]) -> dict[str, str]:
+        """The columns to read, and the options that name them."""
         wanted = {self.user_column: "--user-column", self.time_column: "--time-column"}
         if self.label_column is not None:
             wanted[self.label_column] = "--label-column"
-        wanted |= {c.column: c.option for c in columns}
-        check_columns(path, types, {column: f"Name the column with {option}." for column, option in wanted.items()})
+        return wanted | {c.column: c.option for c in columns}
+
+    def _judge(self, types: dict[str, str], identifiers: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
+        """How the rows of one file are read.
+
+        Args:
+            types: the columns and their SQL types.
+            identifiers: the columns and the SQL of their values in the rows.
+        """
         label = "NULL" if self.label_column is None else label_sql(identifiers[self.label_column])
         casts = {
             f"_f{n}": (number_sql if c.field.numeric else text_sql)(identifiers[c.column])

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, Sampling
+from lrea_cli.data.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.data.sources.delimited import Delimited
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
@@ -66,7 +67,7 @@ class Taobao:
         Raises:
             UserError: a file is empty, damaged, or has no usable row.
         """
-        form = Delimited(COLUMNS, quoted=False, integers=INTEGERS, threads=intake.threads)
+        form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS, threads=intake.threads)
         judge = self._judge(form.columns)
         kept = self._kept()
         intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})

@@ -1,0 +1,135 @@
+"""Where a source's raw files are looked for, and which of several forms of one file is taken."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lrea_cli.data.schema import Source
+from lrea_cli.data.sources.forms import SUFFIXES, shown
+from lrea_cli.errors import UserError
+
+Tell = Callable[[str], None]
+
+
+def find_files(
+    source: Source | type[Source], raw: Path | None, home: Path, tell: Tell = lambda line: None
+) -> list[Path]:
+    """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
+
+    In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
+    with `*`, all files in it and in its folders that match any. Names match in upper and lower case. Of a file that
+    lies there packed and unpacked, the unpacked one is taken. Companions are looked for beside the first file.
+
+    Args:
+        tell: is told which files are left out.
+
+    Raises:
+        UserError: there is none; the message says where to get it and where to put it. Or a file lies there in two
+            forms, such as CSV and Parquet.
+    """
+    if not source.file_names:
+        return []
+    if raw is not None:
+        places = [raw]
+    elif _takes_anything(source):
+        places = []  # *.csv in the current directory could be anything: it must be named
+    else:
+        places = [home / "raw" / source.name, Path()]
+    for place in places:
+        if files := _files_at(source, place, tell):
+            _check_forms(source, files)
+            beside = (path for name in source.companion_names for path in _matches(files[0].parent, name, tell))
+            return files + [path for path in beside if path not in files]
+    raise _missing(source, raw, places)
+
+
+def _files_at(source: Source | type[Source], place: Path, tell: Tell) -> list[Path]:
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        return _each_once((Path(p) for p in glob.glob(str(place), recursive=True)), tell)
+    if _takes_anything(source):
+        return _each_once(_inside(place, [name.removeprefix("*") for name in source.file_names]), tell)
+    return next((files for name in source.file_names if (files := _matches(place, name, tell))), [])
+
+
+def _inside(folder: Path, suffixes: list[str]) -> Iterable[Path]:
+    """Files with one of these suffixes, packed or not, in a folder and in its folders.
+
+    What begins with `.` or `_` is left out: Hive and Spark keep their own files under such names.
+    """
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for name in names:
+            if _unpacked(name).lower().endswith(tuple(suffixes)) and not name.startswith((".", "_")):
+                yield Path(parent, name)
+
+
+def _matches(folder: Path, name: str, tell: Tell) -> list[Path]:
+    """The files of a name or pattern, in upper and lower case."""
+    any_case = re.sub("[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", name)
+    endings = ("", *(re.sub("[a-z]", lambda c: f"[{c[0]}{c[0].upper()}]", suffix) for suffix in SUFFIXES))
+    return _each_once((path for ending in endings for path in folder.glob(any_case + ending)), tell)
+
+
+def _each_once(paths: Iterable[Path], tell: Tell) -> list[Path]:
+    """The files among these paths, sorted; of one that lies there packed and unpacked, the unpacked one."""
+    taken: dict[str, Path] = {}
+    for path in sorted({path for path in paths if path.is_file()}, key=lambda path: (_rank(path), path)):
+        first = taken.setdefault(_unpacked(str(path)), path)
+        if first != path:
+            tell(f"{shown(path)} is left out: {shown(first)} is taken.")
+    return sorted(taken.values())
+
+
+def _rank(path: Path) -> int:
+    """Unpacked files first."""
+    suffix = path.suffix.lower()
+    return 1 + SUFFIXES.index(suffix) if suffix in SUFFIXES else 0
+
+
+def _unpacked(name: str) -> str:
+    root, suffix = os.path.splitext(name)
+    return root if suffix.lower() in SUFFIXES else name
+
+
+def _check_forms(source: Source | type[Source], files: Iterable[Path]) -> None:
+    """Refuse a log that lies there twice, in two forms: log.csv and log.parquet.
+
+    Raises:
+        UserError: as said.
+    """
+    forms = {os.path.splitext(name)[1].lower() for name in source.file_names}
+    roots: dict[str, Path] = {}
+    for path in files:
+        root, suffix = os.path.splitext(_unpacked(str(path)))
+        if suffix.lower() in forms and (other := roots.setdefault(root.lower(), path)) != path:
+            raise UserError(
+                f"{shown(other)} and {shown(path)} have one name and two forms: their rows would count twice.",
+                "Name one of them with --raw, or a glob such as --raw 'logs/*.parquet'; if they are two parts of one "
+                "log, rename one.",
+            )
+
+
+def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]) -> UserError:
+    name_it = "Name a file, a folder or a quoted glob with --raw."
+    if raw is not None:
+        what = f"There is no raw file of '{source.name}' at {shown(raw)}."
+        mend = f"Get {source.where_to_get}. {name_it}"
+    elif not places:
+        what = f"'{source.name}' reads files that you name: {source.where_to_get}."
+        mend = name_it
+    else:
+        looked = " and ".join(shown(place.absolute()) for place in places)
+        names = ", ".join(source.file_names)
+        what = f"There is no raw file of '{source.name}': looked for {names} (or {', '.join(SUFFIXES)}) in {looked}."
+        mend = f"Get {source.where_to_get}. Put it into {shown(places[0])}, or name it with --raw."
+    return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
+
+
+def _takes_anything(source: Source | type[Source]) -> bool:
+    return any(name.startswith("*") for name in source.file_names)

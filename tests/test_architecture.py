@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
+    ("errors", "ids", "sequence", "recipe", "workspace", "progress", "console", "reference"),
     ("reference_compressors", "reference_searches"),
     ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
     ("attention",),
@@ -89,7 +89,7 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 
 
 def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "sequence", "progress"):
+    for module in ("errors", "ids", "sequence", "progress"):
         assert own_imports(MODULES[module]) == set(), module
     for module in ("recipe", "workspace"):
         assert own_imports(MODULES[module]) == {"errors"}, module
@@ -108,7 +108,7 @@ def test_kernels_know_only_tensors() -> None:
 
 
 def test_methods_know_no_store_no_data_and_no_training() -> None:
-    allowed = ("methods", "attention", "recipe", "sequence", "errors", "reference")
+    allowed = ("methods", "attention", "ids", "recipe", "sequence", "errors", "reference")
     for module, path in MODULES.items():
         if module.startswith("methods"):
             assert all(other.startswith(allowed) for other in own_imports(path)), module

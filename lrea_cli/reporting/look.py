@@ -19,6 +19,7 @@ from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.data.schema import SECONDS_PER_DAY
 from lrea_cli.evaluation.metrics import auc
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.recipe import DataSettings
 
 REQUESTS_READ = 20_000
@@ -167,12 +168,16 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
 
 
 def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
+    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time).
+
+    Behaviors without an item are not of one item: they count for none.
+    """
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
         item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
-        np.add.at(count, item[time < valid_from], 1)
-        np.minimum.at(first, item, time)
+        known = item >= FIRST_ID
+        np.add.at(count, item[known & (time < valid_from)], 1)
+        np.minimum.at(first, item[known], time[known])
     return count, first
 
 
@@ -200,7 +205,9 @@ def _repeats(histories: Histories) -> float:
         first = histories.offsets[part]
         owner, place = concatenated(first, histories.offsets[part + 1] - first)
         item = np.take(histories.columns["item"], place).astype(np.int64)
-        distinct, behaviors = distinct + len(np.unique(owner << 32 | item)), behaviors + len(owner)
+        known = item >= FIRST_ID
+        distinct += len(np.unique((owner << 32 | item)[known])) + int((~known).sum())
+        behaviors += len(owner)
         histories.release()
     return 1 - distinct / behaviors if behaviors else 0.0
 

@@ -17,7 +17,7 @@ import pytest
 
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
-from lrea_cli.data.schema import FIRST_ID
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.data.sources import find_files
 from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic

@@ -25,8 +25,8 @@ TELLING = 0.9
 MARGIN = 0.2
 """A field alone that is above the best trivial counter by more than this is suspicious, too.
 
-On a real log (KuaiRand, counter .56) the user's and the item's identity, which are known in advance, are above it by .18
-and .14; `long_view` and the time played, which are known only afterwards, by .28 and .41.
+On a real log (KuaiRand, counter .56) the identities of user and item, known in advance, are above it by .18 and
+.14; `long_view` and the time played, which are known only afterwards, by .28 and .41.
 """
 
 

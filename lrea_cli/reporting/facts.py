@@ -42,7 +42,8 @@ def facts_of(folder: Path, manifest: Mapping[str, Any]) -> Facts:
         folder: where it lies. manifest: what `data.json` says or will say.
     """
     dataset = DatasetInfo.from_manifest(folder, dict(manifest))
-    splits = {split: split_facts(dataset, split, manifest["utc_offset_hours"]) for split in SPLITS}
+    offset = manifest["utc_offset_hours"]
+    splits: dict[Split, SplitFacts] = {split: split_facts(dataset, split, offset) for split in SPLITS}
     return Facts(splits, tuple(measure_fields(dataset, drawn_labels=manifest["labels"] == "sampled")))
 
 

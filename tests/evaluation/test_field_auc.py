@@ -105,9 +105,8 @@ def test_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
 
 def test_fields_that_are_known_only_afterwards_are_caught_in_any_role(tmp_path: Path) -> None:
     """`long_view` is set for half of the clicks alone, the time played is longer after a click."""
-    _, manifest = exposures(
-        tmp_path, context_field=["long_view"], user_field=["play_time_ms"], numeric=["play_time_ms"]
-    )
+    fields = {"context_field": ["long_view"], "user_field": ["play_time_ms"], "numeric": ["play_time_ms"]}
+    _, manifest = exposures(tmp_path, **fields)
     assert 0.7 < manifest["field_auc"]["long_view"] < 0.8
     assert manifest["field_auc"]["play_time_ms"] > 0.9
     assert told_of(manifest) == ["play_time_ms", "long_view"]

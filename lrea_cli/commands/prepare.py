@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
@@ -51,20 +52,24 @@ def _shared(
     """Options of every source, but for those that a source has of its own or does not use."""
 
 
-def run(source: Source, shared: dict[str, Any]) -> None:
-    """Prepare one source and show what came of it."""
+def run(source: Source, shared: dict[str, Any], typed: str) -> None:
+    """Prepare one source and show what came of it.
+
+    Args:
+        shared: values of the options of `_shared`. typed: the command line, without `--dry-run`.
+    """
     console, workspace = Console(shared["json"]), Workspace.from_environment()
     files = find_files(source, shared["raw"], workspace.home)
     options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
     if shared["dry_run"]:
-        _say_what_it_takes(console, workspace, source, files, options)
+        _say_what_it_takes(console, source, files, options, typed)
         return
     found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
-    console.result(found, then="lrea train")
+    console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
 def _say_what_it_takes(
-    console: Console, workspace: Workspace, source: Source, files: list[Path], options: PrepareOptions
+    console: Console, source: Source, files: list[Path], options: PrepareOptions, typed: str
 ) -> None:
     """Show rows, bytes, expected time and disk; nothing is written."""
     from lrea_cli.data.estimate import estimate
@@ -81,7 +86,7 @@ def _say_what_it_takes(
         ["disk of the dataset, about", size(found.dataset_bytes)],
     ]
     console.table("what it would take", ["", "value"], account)
-    console.result(asdict(found), then=f"lrea prepare {source.name}")
+    console.result(asdict(found), then=typed)
 
 
 def prepare_source(
@@ -138,11 +143,13 @@ def _register(source_type: type[Source]) -> None:
     hidden = {p.name for p in own}.union(source_type.unused_options)
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
 
-    def command(**values: Any) -> None:
+    def command(context: typer.Context, **values: Any) -> None:
         source = source_type(**{p.name: values[p.name] for p in own})
-        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values})
+        typed = as_typed(context, f"lrea prepare {source.name}", leave_out=("dry_run",))
+        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values}, typed)
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
+    called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [called, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared])]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(source_type.name, help=inspect.getdoc(source_type))(command)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import Dataset, Device, Json, Seed, Threads, start
 from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, SearchName, TrainSettings, load_recipe
 
@@ -69,5 +70,5 @@ def train(
             "penalty": best.penalty,
             "column_entropy": best.column_entropy,
         },
-        then="lrea compress" if settings.model.method != "din-short" else "lrea eval",
+        then=after_train(session.workspace, name, settings.model.method),
     )

@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ids", "sequence", "recipe", "workspace", "progress", "console", "reference"),
+    ("errors", "ids", "sequence", "method_options", "recipe", "workspace", "progress", "console", "reference"),
     ("reference_compressors", "reference_searches"),
     ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.facts", "kernels"),
     ("attention",),
@@ -91,8 +91,9 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 def test_the_bottom_imports_only_errors_and_progress() -> None:
     for module in ("errors", "ids", "sequence", "progress"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("recipe", "workspace"):
+    for module in ("method_options", "workspace"):
         assert own_imports(MODULES[module]) == {"errors"}, module
+    assert own_imports(MODULES["recipe"]) == {"errors", "method_options"}
 
 
 def test_the_loops_share_nothing_with_what_they_check() -> None:

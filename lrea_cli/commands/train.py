@@ -48,7 +48,8 @@ def train(
     """
     from lrea_cli.training.runs import train_run
 
-    settings = load_recipe(recipe).with_flags(
+    loaded = load_recipe(recipe)
+    settings = loaded.with_flags(
         {
             "data": {"dataset": dataset, "short": short, "long": long},
             "model": {"method": method, "rank": rank, "lam": lam, "search": search},
@@ -56,6 +57,8 @@ def train(
         }
     )
     session = start(json, threads, device)
+    if left := loaded.options_left_by(settings):
+        session.console.say(f"of the recipe, not of {settings.model.method}, and left out: {', '.join(left)}")
     name, trained = train_run(session.workspace, settings, run, session.device, session.threads, session.console)
     best = trained.best
     session.console.result(

@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from lrea_cli import __version__
 from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train
 from lrea_cli.errors import LreaError
 
+
+class PrepareFirst(TyperGroup):
+    """Lists the commands in the order of work; Typer would put `prepare`, which has commands of its own, last."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return sorted(self.commands, key=lambda name: name != "prepare")
+
+
 app = typer.Typer(
     name="lrea",
+    cls=PrepareFirst,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

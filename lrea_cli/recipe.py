@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.method_options import foreign_options, require_own_options
 
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none: see `sweep.settings`."""
@@ -157,23 +158,52 @@ class Recipe:
         return recipe
 
     def with_flags(self, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-        """Replace what a flag was given for: `{"model": {"rank": 64, "lam": None}}`; None = not given."""
+        """Replace what a flag was given for: `{"model": {"rank": 64, "lam": None}}`; None = not given.
+
+        Another method than the recipe's has that method's own options at their defaults.
+
+        Raises:
+            UserError: an impossible value, or an option that the method has not.
+        """
+        asked = {key for key, value in flags.get("model", {}).items() if value is not None}
+        method = flags.get("model", {}).get("method") or self.model.method
+        require_own_options(method, asked, "command line")
+        foreign = foreign_options(method) if method != self.model.method else ()
+        plain = {option: getattr(ModelSettings(), option) for option in foreign}
+        return replace(self, model=replace(self.model, **plain)).with_values(flags)
+
+    def options_left_by(self, other: Recipe) -> list[str]:
+        """Options of this recipe's method that another recipe's method has not, where they are not at their default."""
+        plain = ModelSettings()
+        return sorted(k for k in foreign_options(other.model.method) if getattr(self.model, k) != getattr(plain, k))
+
+    def with_values(self, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
+        """Replace what is not None, whatever the method; raises `UserError` for an impossible value."""
         given = {s: {k: v for k, v in values.items() if v is not None} for s, values in flags.items()}
         changed = replace(self, **{s: replace(getattr(self, s), **values) for s, values in given.items()})
         _check(changed, "command line")
         return changed
 
 
-def load_recipe(name: str | None) -> Recipe:
+def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
     """Load a recipe from a path, or by the name of one that comes with lrea; None = all defaults.
 
+    Args:
+        every_method: it is read for all methods, so that it may have the options of any.
+
     Raises:
-        UserError: no such file, not TOML, or a key that is not known.
+        UserError: no such file, not TOML, a key that is not known, or an option that the recipe's method has not.
     """
     if name is None:
         return Recipe()
     path = _find(name)
-    return Recipe.from_dict(read_toml(path), str(path))
+    content = read_toml(path)
+    recipe = Recipe.from_dict(content, str(path))
+    if not every_method:
+        plain = ModelSettings()
+        changed = [key for key in content.get("model", {}) if getattr(recipe.model, key) != getattr(plain, key)]
+        require_own_options(recipe.model.method, changed, str(path))
+    return recipe
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class SlowSIM(SlowSearch):
     def search(self, target: Target, record: Record) -> list[int] | None:
         k = self.model.settings.k
         if self.model.settings.search == "hard":
-            return [place for place, c in enumerate(record["category"].tolist()) if c == target.category][:k]
+            return [place for place, c in enumerate(record["category"].tolist()) if is_same(c, target.category)][:k]
         E = record["vectors"]
         return largest([float(target.vector @ e) for e in E], E, k)
 
@@ -85,6 +85,11 @@ class SlowTWIN(SlowTwin):
 
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
         return twin(self.model, target, record)
+
+
+def is_same(value: int, other: int | None) -> bool:
+    """Whether two ids are one value: 0 is padding and 1 a missing value, and neither equals anything."""
+    return value == other and value not in (0, 1)
 
 
 def largest(scores: Sequence[float], rows: Array, k: int) -> list[int] | None:
@@ -183,7 +188,7 @@ def cross_bias(model: ReferenceModel, head: int, target: Target, record: Record,
     """What age, place and equal category of a behavior add to its alpha."""
     hours = max(0, target.time - int(record["time"][place])) // HOUR
     bias = model.weights["long.age"][head, band(hours)] + model.weights["long.place"][head, band(place)]
-    if "long.same_category" in model.weights and record["category"][place] == target.category:
+    if "long.same_category" in model.weights and is_same(int(record["category"][place]), target.category):
         bias += model.weights["long.same_category"][head]
     return float(bias)
 

@@ -14,9 +14,9 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
+    ("errors", "ids", "sequence", "method_options", "recipe", "workspace", "progress", "console", "reference"),
     ("reference_compressors", "reference_searches"),
-    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
+    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.facts", "kernels"),
     ("attention",),
     ("methods", "features"),
     ("model", "compressors"),
@@ -89,10 +89,11 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 
 
 def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "sequence", "progress"):
+    for module in ("errors", "ids", "sequence", "progress"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("recipe", "workspace"):
+    for module in ("method_options", "workspace"):
         assert own_imports(MODULES[module]) == {"errors"}, module
+    assert own_imports(MODULES["recipe"]) == {"errors", "method_options"}
 
 
 def test_the_loops_share_nothing_with_what_they_check() -> None:
@@ -108,7 +109,7 @@ def test_kernels_know_only_tensors() -> None:
 
 
 def test_methods_know_no_store_no_data_and_no_training() -> None:
-    allowed = ("methods", "attention", "recipe", "sequence", "errors", "reference")
+    allowed = ("methods", "attention", "ids", "recipe", "sequence", "errors", "reference")
     for module, path in MODULES.items():
         if module.startswith("methods"):
             assert all(other.startswith(allowed) for other in own_imports(path)), module
@@ -129,7 +130,7 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_only_data_two_commands_and_sweeps_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches")
+    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.facts")
     may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):

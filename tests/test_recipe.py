@@ -131,7 +131,6 @@ def test_impossible_values_are_refused_from_file_and_flag(section: str, values: 
     [
         ("data", {"long": 128}),
         ("model", {"rank": 500}),
-        ("model", {"method": "din", "rank": 900}),
         ("train", {"patience": 0}),
         ("train", {"batch_size": 1}),
     ],
@@ -142,7 +141,7 @@ def test_values_at_the_edge_are_taken(section: str, values: dict[str, Any]) -> N
 
 def test_a_long_sequence_of_zero_is_for_din_short_alone() -> None:
     for method in METHOD_NAMES:
-        flags = {"model": {"method": method, "rank": 1}, "data": {"long": 0}}
+        flags = {"model": {"method": method}, "data": {"long": 0}}
         if method == "din-short":
             Recipe().with_flags(flags)
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 from lrea_cli.errors import UserError
 from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
@@ -63,7 +64,7 @@ def compress(
             compression, curve = _find_rank(session, opened, compression, target)
     info = compress_run(session, opened, dtype, instant, chosen, cache, compression)
     found = {**vars(info), "curve": [vars(point) for point in curve]}
-    session.console.result(found, then=f"lrea serve-bench; lrea eval --cache {info.cache}")
+    session.console.result(found, then=after_compress(info.cache))
 
 
 def compress_run(

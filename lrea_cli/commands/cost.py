@@ -75,11 +75,11 @@ def cost(
 
     Example: lrea cost --candidates 1000 --rank 128
     """
-    settings = load_recipe(recipe).with_flags(
+    settings = load_recipe(recipe, every_method=True).with_values(
         {"data": {"dataset": dataset, "short": short, "long": long}, "model": {"rank": rank}}
     )
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
-        settings.with_flags({"model": {"method": method}})
+        settings.with_values({"model": {"method": method}})
     console = Console(json)
     counted = _count(settings, _histories(Workspace.from_environment(), settings), candidates, dtype)
     _show(console, counted)

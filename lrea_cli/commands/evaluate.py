@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 from lrea_cli.console import number
 
@@ -44,11 +45,13 @@ def evaluate(
     from lrea_cli.evaluation.cache_life import parse_ages
     from lrea_cli.evaluation.evaluate import measure, score
     from lrea_cli.evaluation.kept import write_scores
+    from lrea_cli.serving.cache import run_of_cache
     from lrea_cli.training.checkpoint import open_run
     from lrea_cli.workspace import write_json
 
     ages = parse_ages(cache_age) if cache_age else ()
     session = start(json, threads, device)
+    run = run_of_cache(session.workspace, run, cache)
     opened = open_run(session.workspace, run, dataset, session.device)
     way, artifact = _served_from(session, opened, cache, dtype)
     scored = score(opened, split, way, session.device, session.console, ages)
@@ -56,7 +59,7 @@ def evaluate(
     write_scores(artifact.path, scored.scores)
     write_json(artifact.path / f"eval-{split}.json", found.to_dict())
     show(session.console, found)
-    session.console.result(found.to_dict(), then="lrea train --method din   (full attention), then lrea compare")
+    session.console.result(found.to_dict(), then=after_evaluate(session.workspace, opened, cache, split))
 
 
 def _served_from(
@@ -64,13 +67,11 @@ def _served_from(
 ) -> tuple[ServedFrom, Artifact]:
     """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
     from lrea_cli.evaluation.evaluate import ServedFrom
-    from lrea_cli.serving.cache import compression_of
-    from lrea_cli.workspace import require_made_from
+    from lrea_cli.serving.cache import compression_of, open_artifact
 
     if cache is None:
         return ServedFrom(dtype or "float32"), run.artifact
-    artifact = session.workspace.open("caches", cache)
-    require_made_from(artifact, run.artifact)
+    artifact = open_artifact(session.workspace, run, cache)
     return ServedFrom(dtype or artifact.manifest["dtype"], compression_of(artifact), cache), artifact
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
@@ -17,6 +18,7 @@ from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from lrea_cli.reporting.facts import Facts
     from lrea_cli.reporting.look import Look
 
 PAGE = "look.html"
@@ -53,20 +55,24 @@ def _shared(
     """Options of every source, but for those that a source has of its own or does not use."""
 
 
-def run(source: Source, shared: dict[str, Any]) -> None:
-    """Prepare one source and show what came of it."""
+def run(source: Source, shared: dict[str, Any], typed: str) -> None:
+    """Prepare one source and show what came of it.
+
+    Args:
+        shared: values of the options of `_shared`. typed: the command line, without `--dry-run`.
+    """
     console, workspace = Console(shared["json"]), Workspace.from_environment()
     files = find_files(source, shared["raw"], workspace.home, console.warn)
     options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
     if shared["dry_run"]:
-        _say_what_it_takes(console, workspace, source, files, options)
+        _say_what_it_takes(console, source, files, options, typed)
         return
     found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
-    console.result(found, then="lrea train")
+    console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
 def _say_what_it_takes(
-    console: Console, workspace: Workspace, source: Source, files: list[Path], options: PrepareOptions
+    console: Console, source: Source, files: list[Path], options: PrepareOptions, typed: str
 ) -> None:
     """Show rows, bytes, expected time and disk; nothing is written."""
     from lrea_cli.data.estimate import estimate
@@ -85,7 +91,7 @@ def _say_what_it_takes(
     console.table("what it would take", ["", "value"], account)
     for warning in found.warnings:
         console.warn(warning)
-    console.result(asdict(found), then=f"lrea prepare {source.name}")
+    console.result(asdict(found), then=typed)
 
 
 def prepare_source(
@@ -93,24 +99,29 @@ def prepare_source(
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
+    from lrea_cli.reporting.facts import FIELD_COLUMNS, SPLIT_COLUMNS, explained, field_rows, split_rows
     from lrea_cli.reporting.look_page import rows_of
 
-    seen: list[Look] = []
+    seen: list[tuple[Look, Facts]] = []
 
     def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         seen.append(_look_into(folder, manifest))
-        return asdict(seen[0])
+        return asdict(seen[0][0])
 
     found = prepare(source, files, name, workspace, options, console, look)
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),
         ("events kept", found["events_kept"]),
-        *((f"{split} samples", count) for split, count in found["samples"].items()),
         *([("pairs without a negative", found["dropped_pairs"])] if found["dropped_pairs"] else []),
     ]
     console.table(f"dataset {found['dataset']}", ["", "count"], account)
-    console.table("a look at the data", ["", "value"], rows_of(seen[0]))
+    ((found_look, facts),) = seen
+    console.table("a look at the data", ["", "value"], rows_of(found_look))
+    console.table("what each split holds", SPLIT_COLUMNS, split_rows(facts))
+    console.table("what each field says alone", FIELD_COLUMNS, field_rows(facts))
+    for line in explained(facts, found_look, found):
+        console.say(line)
     for warning in found["warnings"]:
         console.warn(warning)
     console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
@@ -118,15 +129,17 @@ def prepare_source(
     return found
 
 
-def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
-    """Look at the data, write the page into the dataset, and add what it warns of to the manifest."""
+def _look_into(folder: Path, manifest: dict[str, Any]) -> tuple[Look, Facts]:
+    """Look at the data, add facts and warnings to the manifest, and write the page into the dataset."""
+    from lrea_cli.reporting.facts import facts_of
     from lrea_cli.reporting.look import look_at
     from lrea_cli.reporting.look_page import page
 
-    look = look_at(folder, manifest)
+    look, facts = look_at(folder, manifest), facts_of(folder, manifest)
     manifest["warnings"] += look.warnings()
-    (folder / PAGE).write_text(page(look, manifest, manifest["warnings"]), encoding="utf-8")
-    return look
+    facts.add_to(manifest, look)
+    (folder / PAGE).write_text(page(look, facts, manifest), encoding="utf-8")
+    return look, facts
 
 
 def _register(source_type: type[Source]) -> None:
@@ -135,11 +148,13 @@ def _register(source_type: type[Source]) -> None:
     hidden = {p.name for p in own}.union(source_type.unused_options)
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
 
-    def command(**values: Any) -> None:
+    def command(context: typer.Context, **values: Any) -> None:
         source = source_type(**{p.name: values[p.name] for p in own})
-        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values})
+        typed = as_typed(context, f"lrea prepare {source.name}", leave_out=("dry_run",))
+        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values}, typed)
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
+    called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [called, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared])]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(source_type.name, help=inspect.getdoc(source_type))(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
 from lrea_cli.commands.trade_off import machine_line, trade_off
 from lrea_cli.errors import UserError
@@ -45,6 +46,7 @@ def serve_bench(
 
     With --methods all: AUC against time for every method and compressor, a table and a picture.
     """
+    from lrea_cli.serving.cache import run_of_cache
     from lrea_cli.training.checkpoint import open_run
 
     session = start(json, threads, device)
@@ -56,9 +58,10 @@ def serve_bench(
             )
         trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
         return
+    run = run_of_cache(session.workspace, run, cache)
     opened = open_run(session.workspace, run, dataset, session.device)
     content = bench_run(session, opened, cache, candidates, kernel, seconds, seed)
-    session.console.result(content, then="lrea eval")
+    session.console.result(content, then=after_serve_bench(session.workspace, opened.name, content["cache"]))
 
 
 def bench_run(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import Dataset, Device, Json, Seed, Threads, start
 from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, SearchName, TrainSettings, load_recipe
 
@@ -47,7 +48,8 @@ def train(
     """
     from lrea_cli.training.runs import train_run
 
-    settings = load_recipe(recipe).with_flags(
+    loaded = load_recipe(recipe)
+    settings = loaded.with_flags(
         {
             "data": {"dataset": dataset, "short": short, "long": long},
             "model": {"method": method, "rank": rank, "lam": lam, "search": search},
@@ -55,6 +57,8 @@ def train(
         }
     )
     session = start(json, threads, device)
+    if left := loaded.options_left_by(settings):
+        session.console.say(f"of the recipe, not of {settings.model.method}, and left out: {', '.join(left)}")
     name, trained = train_run(session.workspace, settings, run, session.device, session.threads, session.console)
     best = trained.best
     session.console.result(
@@ -69,5 +73,5 @@ def train(
             "penalty": best.penalty,
             "column_entropy": best.column_entropy,
         },
-        then="lrea compress" if settings.model.method != "din-short" else "lrea eval",
+        then=after_train(session.workspace, name, settings.model.method),
     )

@@ -1,4 +1,7 @@
-"""Match counters: how often a candidate's value of a field stands in the user's whole history before the request."""
+"""Match counters: how often a candidate's value of a field stands in the user's whole history before the request.
+
+A missing value matches nothing: a candidate without a category counts no behavior, those without one included.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrea_cli.data.histories import Histories, concatenated
+from lrea_cli.ids import same_value
 
 if TYPE_CHECKING:
     from lrea_cli.data.batches import Samples
@@ -28,7 +32,7 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
         start = np.asarray(histories.offsets)[samples.user[request]]
         owner, place = concatenated(start, length)
         seen = histories.columns[field][place]
-        equal = seen == samples.ids[field][rows][owner]
+        equal = same_value(seen, samples.ids[field][rows][owner])
         counts[rows] = np.bincount(owner[equal], minlength=len(rows))
     return counts
 
@@ -40,4 +44,4 @@ def count_matches(histories: Histories, user: int, length: int, field: str, cand
     if not len(values):
         return np.zeros(len(candidates), np.int64)
     place = np.searchsorted(values, candidates).clip(max=len(values) - 1)
-    return np.where(values[place] == candidates, counts[place], 0)
+    return np.where(same_value(values[place], candidates), counts[place], 0)

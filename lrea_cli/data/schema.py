@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from lrea_cli.ids import FIRST_ID
+
 if TYPE_CHECKING:
     from lrea_cli.data.sources.intake import Intake
 
-PADDING_ID = 0
-UNKNOWN_ID = 1
-FIRST_ID = 2
 SECONDS_PER_DAY = 86_400
 
 Role = Literal["item", "user", "context"]

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.schema import FIRST_ID, UNKNOWN_ID, EncodedField, Field
+from lrea_cli.data.schema import EncodedField, Field
 from lrea_cli.data.sql import count, identifier
+from lrea_cli.ids import FIRST_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from lrea_cli.data.layout import SPLITS
-from lrea_cli.data.schema import FIRST_ID, Field
+from lrea_cli.data.schema import Field
 from lrea_cli.data.sql import count
 from lrea_cli.data.vocabulary import names, table
+from lrea_cli.ids import FIRST_ID
 
 if TYPE_CHECKING:
     import duckdb

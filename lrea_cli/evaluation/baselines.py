@@ -10,6 +10,7 @@ from lrea_cli.data.batches import Samples
 from lrea_cli.data.histories import Histories
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.evaluation.metrics import auc
+from lrea_cli.ids import FIRST_ID
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Baselines:
         category_count: behaviors in the candidate's category before the request; None without categories.
         item_count: behaviors on the candidate itself before the request.
         popularity: behaviors of all users on the candidate before the valid split.
+
+    A missing value matches nothing (see `ids.same_value`): its counters are zero.
     """
 
     category_count: float | None
@@ -45,9 +48,10 @@ def trivial_baselines(samples: Samples, histories: Histories, valid_from: int) -
 
     early = np.asarray(histories.columns["item"])[np.asarray(histories.time) < valid_from]
     item = samples.ids["item"]
-    popularity = np.bincount(early, minlength=int(item.max(initial=0)) + 1)[item]
+    popularity = np.bincount(early, minlength=max(FIRST_ID, int(item.max(initial=0)) + 1))
+    popularity[:FIRST_ID] = 0
     return Baselines(
         category_count=counter("category") if "category" in samples.ids else None,
         item_count=counter("item"),
-        popularity=auc(popularity, samples.label),
+        popularity=auc(popularity[item], samples.label),
     )

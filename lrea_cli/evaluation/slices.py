@@ -10,11 +10,11 @@ import numpy as np
 from lrea_cli.data.batches import Samples
 from lrea_cli.data.histories import Histories
 from lrea_cli.data.matches import count_in_history
-from lrea_cli.data.schema import UNKNOWN_ID
 from lrea_cli.evaluation.calibration import calibration
 from lrea_cli.evaluation.delong import delong
 from lrea_cli.evaluation.estimates import Interval
 from lrea_cli.evaluation.metrics import auc, gauc, log_loss
+from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.recipe import DataSettings
 
 LENGTHS = {"long 0": (0, 0), "long 1-64": (1, 64), "long 65-128": (65, 128), "long 129+": (129, np.inf)}

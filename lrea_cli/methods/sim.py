@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from lrea_cli.errors import UserError
+from lrea_cli.ids import same_value
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.search import Found, best, newest
@@ -17,7 +18,7 @@ from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 class SIM(SearchedMethod):
     """General search unit, then exact search unit.
 
-        hard (Eq. 1):  behaviors of the candidate's category, the newest k
+        hard (Eq. 1):  behaviors of the candidate's category, the newest k; of no category: none
         soft (Eq. 1):  the k largest inner products e_t . e_l, padding masked with -inf
 
     Args:
@@ -55,7 +56,8 @@ class SIM(SearchedMethod):
         if self.hard:
             assert summary.category is not None
             assert candidates.category is not None
-            return newest((candidates.category[..., None] == summary.category[:, None]) & there_B1L, self.k)
+            same_BNL = same_value(candidates.category[..., None], summary.category[:, None])
+            return newest(same_BNL & there_B1L, self.k)
         vectors_BLD = summary.vectors.to(candidates.vectors.dtype)
         return best(candidates.vectors @ vectors_BLD.transpose(1, 2), there_B1L, self.k)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import MultiHeadAttention, softmax_weights
+from lrea_cli.ids import same_value
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import best, gather
@@ -106,7 +107,7 @@ class TWIN(LongInterest):
             return bias_BHNL
         assert summary.category is not None
         assert candidates.category is not None
-        same_BNL = candidates.category[..., None] == summary.category[:, None]
+        same_BNL = same_value(candidates.category[..., None], summary.category[:, None])
         return bias_BHNL + self.same_category[:, None, None] * same_BNL[:, None]
 
 

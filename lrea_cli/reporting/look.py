@@ -19,6 +19,8 @@ from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.matches import count_in_history
 from lrea_cli.data.schema import SECONDS_PER_DAY
 from lrea_cli.evaluation.metrics import auc
+from lrea_cli.evaluation.resolution import Resolution, resolution
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.recipe import DataSettings
 
 REQUESTS_READ = 20_000
@@ -77,6 +79,7 @@ class Look:
         unknown_items: share of test samples whose item was first seen after training.
         baselines: AUC on the test split of: behaviors in the candidate's category, on the item, of all users on the
             item before the valid split, and days since the item's first behavior; None where it is not defined.
+        resolution: what the test split can resolve; None where that cannot be estimated.
         days: (local day, behaviors). length_histogram, novelty, popularity: for the plots.
     """
 
@@ -91,10 +94,17 @@ class Look:
     repeats: float
     unknown_items: float
     baselines: dict[str, float | None]
+    resolution: Resolution | None
     days: tuple[tuple[int, int], ...]
     length_histogram: Histogram
     novelty: Histogram
     popularity: Histogram
+
+    @property
+    def best_counter(self) -> float:
+        """The largest AUC of the trivial features, read either way round; 1/2 where there is none."""
+        known = [value for value in self.baselines.values() if value is not None]
+        return max((max(value, 1 - value) for value in known), default=0.5)
 
     def warnings(self) -> list[str]:
         """A sentence for each trivial feature that separates the labels, and where there is no long part."""
@@ -136,11 +146,15 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
     long_empty = float(np.mean(test.history_length[test.row_request] <= short))
     unknown_items = float(np.mean(test.ids["item"] >= items.size))
     some = test.of_requests(_spread(test.requests, REQUESTS_READ))
+    test_users = len(np.unique(test.user))
     del test  # of a large log as large as all that follows
     count, first = _items(histories, items.size + items.late, dataset.valid_from)
     item, time = some.ids["item"], some.time[some.row_request]
     popularity, age = count[item], np.maximum(time - first[item], 0) / SECONDS_PER_DAY
     del count, first
+    fields = [name for name in ("category", "item") if name in some.ids]
+    counters = {f"{name}_count": _counter(some, histories, name) for name in fields} | {"popularity": popularity}
+    counted = {name: auc(scores, some.label) for name, scores in counters.items()}
     lengths = np.diff(histories.offsets)
     return Look(
         users=histories.users,
@@ -153,12 +167,8 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
         ties=_ties(histories),
         repeats=_repeats(histories),
         unknown_items=unknown_items,
-        baselines={
-            "category_count": _counter(some, histories, "category") if dataset.has_category else None,
-            "item_count": _counter(some, histories, "item"),
-            "popularity": auc(popularity, some.label),
-            "novelty": auc(age, some.label),
-        },
+        baselines={"category_count": None, **counted, "novelty": auc(age, some.label)},
+        resolution=resolution(counters, some.label, some.user[some.row_request], test_users),
         days=_days(histories, manifest["utc_offset_hours"] * 3600),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
@@ -167,12 +177,16 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
 
 
 def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
+    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time).
+
+    Behaviors without an item are not of one item: they count for none.
+    """
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
         item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
-        np.add.at(count, item[time < valid_from], 1)
-        np.minimum.at(first, item, time)
+        known = item >= FIRST_ID
+        np.add.at(count, item[known & (time < valid_from)], 1)
+        np.minimum.at(first, item[known], time[known])
     return count, first
 
 
@@ -200,7 +214,9 @@ def _repeats(histories: Histories) -> float:
         first = histories.offsets[part]
         owner, place = concatenated(first, histories.offsets[part + 1] - first)
         item = np.take(histories.columns["item"], place).astype(np.int64)
-        distinct, behaviors = distinct + len(np.unique(owner << 32 | item)), behaviors + len(owner)
+        known = item >= FIRST_ID
+        distinct += len(np.unique((owner << 32 | item)[known])) + int((~known).sum())
+        behaviors += len(owner)
         histories.release()
     return 1 - distinct / behaviors if behaviors else 0.0
 
@@ -215,12 +231,13 @@ def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(counts.items()))
 
 
-def _counter(samples: Samples, histories: Histories, field: str) -> float | None:
+def _counter(samples: Samples, histories: Histories, field: str) -> np.ndarray:
+    """(rows,) match counters, counted in parts."""
     counts = []
     for part in np.array_split(np.arange(samples.requests), min(PARTS, samples.requests)):
         counts.append(count_in_history(samples.of_requests(part), histories, field))
         histories.release()
-    return auc(np.concatenate(counts), samples.label)
+    return np.concatenate(counts)
 
 
 def _by_label(values: np.ndarray, labels: np.ndarray, edges: tuple[float, ...]) -> Histogram:

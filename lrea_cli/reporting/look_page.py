@@ -1,4 +1,4 @@
-"""The page of a prepared dataset: a table and four plots in one file that needs no other."""
+"""The page of a prepared dataset: tables and four plots in one file that needs no other."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from lrea_cli.console import number
 from lrea_cli.data.schema import SECONDS_PER_DAY
+from lrea_cli.reporting.facts import FIELD_COLUMNS, SPLIT_COLUMNS, Facts, explained, field_rows, split_rows
 from lrea_cli.reporting.look import Histogram, Look
 
 INCHES, DPI = (10.0, 6.6), 120
@@ -21,7 +22,8 @@ BLUE, RED, GRAY = "#1f5fa8", "#c8621b", "#999999"
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse}td{padding:.15rem 1.2rem .15rem 0;border-bottom:1px solid #ddd}"
-    "td+td{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.warning{color:#a33}"
+    "th{font-weight:600;text-align:left;padding-right:1.2rem}"
+    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.warning{color:#a33}"
 )
 
 
@@ -34,7 +36,7 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
         ("behaviors", look.behaviors),
         ("behaviors a user, p50 / p90 / p99 / max", _numbers(lengths.p50, lengths.p90, lengths.p99, lengths.max)),
         ("candidates a test request, p50 / max", _numbers(candidates.p50, candidates.max)),
-        (f"test samples with an empty long part (up to {look.short} behaviors)", _share(look.long_empty)),
+        (f"test samples with no long part (up to {look.short} behaviors)", _share(look.long_empty)),
         ("behaviors in the second of the one before", _share(look.ties)),
         ("behaviors that repeat an item", _share(look.repeats)),
         ("test samples of items not seen in training", _share(look.unknown_items)),
@@ -45,24 +47,36 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
     ]
 
 
-def page(look: Look, manifest: dict[str, Any], warnings: Sequence[str]) -> str:
-    """The whole page as HTML.
-
-    Args:
-        manifest: of the dataset. warnings: shown above all else.
-    """
+def page(look: Look, facts: Facts, manifest: dict[str, Any]) -> str:
+    """The whole page as HTML; the manifest's warnings stand above all else."""
     title = f"{manifest['dataset']}: a look at the data"
-    table = "".join(f"<tr><td>{escape(name)}</td><td>{escape(_cell(value))}</td></tr>" for name, value in rows_of(look))
-    said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in warnings)
+    tables = "".join(
+        [
+            _table((), rows_of(look)),
+            "<h2>What each split holds</h2>",
+            _table(SPLIT_COLUMNS, split_rows(facts)),
+            "<h2>What each field says alone</h2>",
+            _table(FIELD_COLUMNS, field_rows(facts)),
+            f"<p>{escape(' '.join(line.strip() for line in explained(facts, look, manifest)))}</p>",
+        ]
+    )
+    said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in manifest["warnings"])
     picture = base64.b64encode(_picture(look, manifest)).decode()
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1>{said}<table>{table}</table>"
+        f"<h1>{escape(title)}</h1>{said}{tables}"
         f'<p><img alt="history length, daily volume, age and popularity of candidates by label" '
         f'src="data:image/png;base64,{picture}"></p>'
         "<p>Positives and negatives should have nearly the same popularity and age: where they differ, a counter tells "
         "them apart, and so will any model.</p></html>\n"
     )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An HTML table; no header where there are no columns."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>"
 
 
 def _picture(look: Look, manifest: dict[str, Any]) -> bytes:

@@ -156,8 +156,7 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    artifact = workspace.open("caches", name, **({} if name else {"run": run.name}))
-    require_made_from(artifact, run.artifact)
+    artifact = open_artifact(workspace, run, name)
     require_intact(artifact, INDEX)
     manifest = artifact.manifest
     layout = RecordFormat.from_dict(manifest["layout"])
@@ -170,6 +169,34 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
         manifest["bytes_per_user"],
         manifest["ms_per_user"],
     )
+
+
+def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
+    """The artifact of the named cache of a run, or of its latest.
+
+    Raises:
+        UserError: no such cache, or one of another run or another version of it.
+    """
+    artifact = workspace.open("caches", name, **({} if name else {"run": run.name}))
+    of_run = artifact.manifest["run"]
+    if of_run != run.name:
+        raise UserError(
+            f"The cache '{artifact.name}' is of the run '{of_run}', not of '{run.name}'.",
+            f"Name its own run, or none: --cache {artifact.name} opens '{of_run}' by itself.",
+        )
+    require_made_from(artifact, run.artifact)
+    return artifact
+
+
+def run_of_cache(workspace: Workspace, run: str | None, cache: str | None) -> str | None:
+    """The run to open: the one that is named, else that of the named cache, else None = the latest.
+
+    Raises:
+        UserError: there is no such cache.
+    """
+    if run is not None or cache is None:
+        return run
+    return workspace.open("caches", cache).manifest["run"]
 
 
 def compression_of(artifact: Artifact) -> Compression | None:

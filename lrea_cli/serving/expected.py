@@ -100,8 +100,9 @@ def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
 
 
 def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
-    """Known behaviors of the user with the value."""
-    return sum(_ids_at(histories, user, back)[field] == value for back in range(user.length))
+    """Known behaviors of the user with the value; none where it is missing (id 1)."""
+    known = range(user.length) if value > 1 else ()
+    return sum(_ids_at(histories, user, back)[field] == value for back in known)
 
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:

@@ -108,7 +108,8 @@ def chain_on_exposures(capsys, raw, method="lrea"):
     prepared = result(capsys, "prepare", "table", "--raw", raw, *prepare, *labels)
     assert prepared["categories"] is None
     assert [f["name"] for f in prepared["fields"]] == ["item", "duration"]
-    result(capsys, "train", "--short", 10, "--method", method, "--rank", 16, *SMALL)
+    rank = ["--rank", 16] if method == "lrea" else []
+    result(capsys, "train", "--short", 10, "--method", method, *rank, *SMALL)
     check_bench(result(capsys, "serve-bench", "--candidates", 50, "--seconds", 0.1), method)
     evaluated = result(capsys, "eval", "--group", "request")
     assert evaluated["baselines"]["category_count"] is None

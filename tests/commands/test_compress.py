@@ -92,4 +92,6 @@ def test_mistakes_end_with_2_and_a_remedy(lrea: Call, arguments: list[str], word
 
 def test_a_cache_of_another_run_is_refused(lrea: Call) -> None:
     lrea("compress", "--run", "tiny-din", "--cache", "of-din")
-    assert "was made from another version of the run" in lrea("eval", "--run", "tiny-lrea", "--cache", "of-din", code=2)
+    assert "is of the run 'tiny-din', not of 'tiny-lrea'" in lrea(
+        "eval", "--run", "tiny-lrea", "--cache", "of-din", code=2
+    )

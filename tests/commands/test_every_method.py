@@ -62,7 +62,7 @@ def test_a_method_is_trained_compressed_timed_and_evaluated(prepared, monkeypatc
     root, dataset = prepared
     monkeypatch.setenv("LREA_HOME", str(root / "home"))
     monkeypatch.chdir(root)
-    lengths = ["--rank", 16, "--short", 10, "--long", 40]
+    lengths = ["--short", 10, "--long", 40, *(["--rank", 16] if method == "lrea" else [])]
     settings = ["--method", method, "--dataset", dataset, "--run", method, *lengths, "--epochs", 1, "--batch-size", 512]
     if method == "sim" and dataset == "kuairand":
         refused = lrea(capsys, "train", *settings, code=2).err

@@ -11,6 +11,8 @@ from lrea_cli.data.batches import Samples
 from lrea_cli.data.histories import Histories
 from lrea_cli.data.matches import count_in_history, count_matches
 from lrea_cli.errors import UserError
+from lrea_cli.serving.expected import _matches
+from lrea_cli.serving.scorer import Visitor
 from lrea_cli.training.loop import reader_of
 
 
@@ -21,7 +23,7 @@ def counted(samples: Samples, histories: Histories, field: str) -> list[int]:
         start, end = histories.offsets[samples.user[request]], histories.offsets[samples.user[request] + 1]
         wanted, now = samples.ids[field][row], samples.time[request]
         times, values = histories.time[start:end].tolist(), histories.columns[field][start:end].tolist()
-        counts.append(sum(t < now and v == wanted for t, v in zip(times, values, strict=True)))
+        counts.append(sum(t < now and v == wanted > 1 for t, v in zip(times, values, strict=True)))
     return counts
 
 
@@ -49,6 +51,25 @@ def test_one_live_user_is_counted_like_the_sample(samples: Samples, histories: H
         found = count_matches(histories, user, length, "category", samples.ids["category"][rows])
         assert found.tolist() == expected[rows].tolist()
     assert count_matches(histories, 0, 0, "item", np.array([2, 3])).tolist() == [0, 0]
+
+
+def test_five_clicks_without_a_category_are_no_match_of_a_candidate_without_one() -> None:
+    """Id 1 is a missing value; 9 is one that was first seen after training, and equals itself."""
+    category = np.array([1, 1, 9, 1, 1, 1, 9], np.int32)
+    histories = Histories(np.array([0, 7]), np.arange(7), {"category": category})
+    asked = np.array([1, 9, 2, 0], np.int32)
+    samples = Samples(
+        offsets=np.array([0, 4]),
+        user=np.array([0]),
+        time=np.array([100]),
+        history_length=np.array([7]),
+        label=np.zeros(4, np.float32),
+        ids={"category": asked},
+        profile={},
+    )
+    assert count_in_history(samples, histories, "category").tolist() == [0, 2, 0, 0]
+    assert count_matches(histories, 0, 7, "category", asked).tolist() == [0, 2, 0, 0]
+    assert [_matches(histories, Visitor(0, 7), "category", c) for c in asked.tolist()] == [0, 2, 0, 0]
 
 
 def test_batches_bring_the_counters_of_the_recipe(make_run) -> None:

@@ -17,13 +17,13 @@ import pytest
 
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
-from lrea_cli.data.schema import FIRST_ID
 from lrea_cli.data.sources import find_files
 from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.progress import Progress, Silent
 from lrea_cli.workspace import Workspace, require_intact
 from tests.fixtures.taobao_raw import write_taobao

@@ -8,8 +8,9 @@ import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrea_cli.data.schema import UNKNOWN_ID, Field
+from lrea_cli.data.schema import Field
 from lrea_cli.data.vocabulary import QUANTILES, encode, number_users, number_values
+from lrea_cli.ids import UNKNOWN_ID
 from tests.reference.kuairand_loops import quantile, quantile_edges
 
 VALID_FROM = 100

@@ -39,6 +39,23 @@ def test_without_categories_there_is_no_count_of_them(samples: Samples, historie
     assert found.popularity == 0.5  # nothing lies before the year 1970
 
 
+def test_a_missing_item_has_no_counter(samples: Samples, histories: Histories) -> None:
+    """Half of all items are missing (id 1): as if each candidate without one had never been clicked."""
+
+    def thinned(ids: np.ndarray) -> np.ndarray:
+        return np.where(np.asarray(ids) % 2, 1, ids).astype(np.int32)
+
+    columns = {"item": thinned(histories.columns["item"])}
+    bare = replace(samples, ids={"item": thinned(samples.ids["item"])})
+    missing = bare.ids["item"] == 1
+    popularity = np.bincount(columns["item"], minlength=1 << 15)[bare.ids["item"]] * ~missing
+    counts = np.array(counted(bare, Histories(histories.offsets, histories.time, columns), "item"))
+    assert not counts[missing].any()
+    found = trivial_baselines(bare, Histories(histories.offsets, histories.time, columns), 1 << 60)
+    assert found.popularity == auc(popularity, bare.label)
+    assert found.item_count == auc(counts, bare.label)
+
+
 def test_the_strongest_is_named() -> None:
     assert Baselines(None, 0.6, 0.7).best() == ("popularity", 0.7)
     assert Baselines(0.9, 0.6, 0.7).best() == ("category_count", 0.9)

@@ -207,6 +207,16 @@ def test_all_behaviors_the_same_equal_the_loops(settings):
 
 
 @every_search
+def test_missing_categories_equal_the_loops(settings):
+    seen, asked = behaviors(), candidates()
+    missing = (torch.arange(L) % 2 == 0) & seen.mask
+    seen = replace(seen, category=seen.category.masked_fill(missing, 1))
+    asked = replace(asked, category=asked.category.clone())
+    asked.category[:, 0] = 1
+    assert_equals_the_loops(settings, seen, asked)
+
+
+@every_search
 @pytest.mark.parametrize("k", [1, L - 1, L, L + 5])
 def test_any_k_equals_the_loops(settings, k):
     assert_equals_the_loops(replace(settings, k=k), behaviors((L, k - 1 if k < L else 4, min(k, L), 1)), candidates())

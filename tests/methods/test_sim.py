@@ -33,6 +33,25 @@ def test_hard_search_finds_the_newest_of_the_candidates_category():
     assert found_by(replace(HARD, k=50), replace(seen, category=category), asked)[0] == [0, 2, 5, 6, 8]
 
 
+def test_a_candidate_without_a_category_finds_nothing_even_where_no_behavior_has_one():
+    """Id 1: a missing value. Five clicks without a category, then a candidate without one."""
+    seen, asked = behaviors((5,)), candidates(1, requests=1)
+    none = replace(seen, category=seen.mask.to(torch.int32))
+    assert none.category[0, :5].tolist() == [1] * 5
+    asked = replace(asked, category=torch.ones_like(asked.category))
+    assert found_by(HARD, none, asked) == [[]]
+    assert not build(HARD)(none, asked).vectors.any()
+
+
+def test_a_category_first_seen_after_training_is_found_by_its_own_id():
+    seen, late = behaviors((5,)), 4_000_000
+    asked = candidates(1, requests=1)
+    category = torch.full_like(seen.category, 1)
+    category[0, 3] = late
+    asked = replace(asked, category=torch.full_like(asked.category, late))
+    assert found_by(HARD, replace(seen, category=category), asked) == [[3]]
+
+
 def test_hard_search_does_not_read_vectors():
     seen, asked = behaviors((L,)), candidates(2, requests=1)
     other = replace(seen, vectors=-seen.vectors.flip(1))

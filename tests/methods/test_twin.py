@@ -100,6 +100,15 @@ def test_category_counts_by_being_the_candidates():
     assert not torch.allclose(found[2], found[3], rtol=1e-3)
 
 
+def test_a_missing_category_is_not_that_of_a_candidate_without_one():
+    method, seen, asked = build(SETTINGS), one_behavior_apart(), candidates(1, requests=1)
+    other, none = seen.category.clone(), seen.category.clone()
+    other[0, 0], none[0, 0] = 3, 1
+    wanted = interest(method, replace(seen, category=other), replace(asked, category=torch.tensor([[5]])))
+    found = interest(method, replace(seen, category=none), replace(asked, category=torch.tensor([[1]])))
+    torch.testing.assert_close(found, wanted)
+
+
 def test_each_head_finds_its_own():
     """The first head sees the first half of a vector, the second head the second half."""
     method, seen, asked = plain(k=1), full(), candidates(1, requests=1)

@@ -106,19 +106,20 @@ def leaking(tmp_path: Path) -> dict[str, Any]:
 def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     manifest = leaking(tmp_path)
     folder = tmp_path / "data" / "leak"
-    found = _look_into(folder, manifest)
+    found, _ = _look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
     assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
         "The number of behaviors on the candidate",
         "The candidate's popularity",
         "The age of the candidate",
+        "The item field 'item'",
     ]
     page = (folder / PAGE).read_text()
     assert "Warning: The candidate&#x27;s popularity alone has AUC 1.000" in page
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
-    again = (_look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
+    again = (_look_into(folder, {**manifest, "warnings": []})[0], (folder / PAGE).read_text())
     assert again == (found, page)
 
 

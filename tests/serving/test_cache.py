@@ -241,7 +241,7 @@ def test_the_latest_cache_is_found(own_run: Run, workspace_copy: Workspace) -> N
 
 def test_a_cache_of_another_run_is_refused(lrea_run: Run, din_run: Run, tmp_path: Path) -> None:
     make(Workspace(tmp_path), din_run)
-    with pytest.raises(UserError, match="another version"):
+    with pytest.raises(UserError, match="is of the run 'tiny-din', not of 'tiny-lrea'"):
         open_cache(Workspace(tmp_path), lrea_run, "cache")
     assert find_cache(Workspace(tmp_path), lrea_run) is None
     with pytest.raises(UserError, match="no cache of run 'tiny-lrea'"):

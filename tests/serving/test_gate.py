@@ -15,8 +15,10 @@ import torch
 import lrea_cli.attention
 import lrea_cli.methods.lrea
 import lrea_cli.methods.sim
+import lrea_cli.methods.twin
 from lrea_cli import reference_searches
 from lrea_cli.cli import main
+from lrea_cli.data import matches as matches_module
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import GateFailed
@@ -470,6 +472,27 @@ def test_a_counter_off_by_one(make_run, tmp_path: Path, monkeypatch: pytest.Monk
     right = scorer_module.count_matches
     monkeypatch.setattr(scorer_module, "count_matches", lambda *args: right(*args) + 1)
     refused(run, cache, "logit")
+
+
+@pytest.mark.parametrize("method", ["sim", "twin", "mean"])
+def test_missing_categories_match_nothing_in_what_is_served(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """A third of the log has no category; searches, cross features and counters that match them are refused."""
+    right = Histories.open.__func__
+
+    def thinned(cls, folder, item_fields):
+        found = right(cls, folder, item_fields)
+        category = np.asarray(found.columns["category"])
+        return cls(found.offsets, found.time, {**found.columns, "category": np.where(category % 3, category, 1)})
+
+    monkeypatch.setattr(Histories, "open", classmethod(thinned))
+    run = make_run(method=method, heads=2, match_counters=("category",) if method == "mean" else ())
+    cache = make_cache(run, tmp_path)
+    assert gate(run, cache).candidates > 0
+    module = {"sim": lrea_cli.methods.sim, "twin": lrea_cli.methods.twin, "mean": matches_module}[method]
+    monkeypatch.setattr(module, "same_value", lambda ids, others: ids == others)
+    refused(run, cache, "interest|logit")
 
 
 def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

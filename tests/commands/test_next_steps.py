@@ -1,0 +1,133 @@
+"""What `next:` proposes is typed in as it stands, and works; a cache opens the run that it is of."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lrea_cli.cli import main
+from lrea_cli.commands.next_steps import after_evaluate, after_train
+from lrea_cli.training.checkpoint import Run
+from lrea_cli.workspace import Workspace
+from tests.fixtures.exposures_raw import write_exposures
+
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def lrea(workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command line in a copy of `tiny`; its standard output, or with `code` its standard error."""
+    monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
+
+    def run(*arguments: object, code: int = 0) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([*map(str, arguments)])
+        found = capsys.readouterr()
+        assert (stop.value.code or 0) == code, found.err
+        return found.err if code else found.out
+
+    return run
+
+
+def commands_of(out: str) -> list[list[str]]:
+    """The commands that are proposed, as a shell reads them."""
+    (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
+    commands = [shlex.split(command) for command in line.removeprefix("next: ").split(", then ")]
+    assert all(command[0] == "lrea" for command in commands)
+    return [command[1:] for command in commands]
+
+
+def test_a_dry_run_proposes_the_command_with_all_its_options(lrea: Call, workspace_copy: Workspace) -> None:
+    folder = workspace_copy.home / "my logs; it's raw"
+    folder.mkdir()
+    write_exposures(folder / "exposures.tsv", users=30)
+    typed = [
+        "prepare",
+        "table",
+        "--raw",
+        str(folder / "*.tsv"),
+        "--user-column",
+        "user_id",
+        "--item-column",
+        "video_id",
+    ]
+    typed += ["--time-column", "time_ms", "--time-unit", "ms", "--label-column", "is_click", "--utc-offset", "-5"]
+    typed += ["--context-field", "hourmin", "--context-field", "day=date", "--no-quotes", "--dataset", "mine"]
+    (proposed,) = commands_of(lrea(*typed, "--dry-run"))
+    assert sorted(proposed) == sorted(typed)
+    (train,) = commands_of(lrea(*proposed))
+    manifest = workspace_copy.open("data", "mine").manifest
+    assert [f["name"] for f in manifest["fields"]] == ["item", "hourmin", "day"]
+    assert (manifest["source_options"]["quotes"], manifest["utc_offset_hours"]) == (False, -5)
+    assert train == ["train", "--dataset", "mine"]
+
+
+def test_the_only_dataset_need_not_be_named(lrea: Call, workspace_copy: Workspace) -> None:
+    for name in ("data", "runs"):
+        shutil.rmtree(workspace_copy.home / name)
+    assert commands_of(lrea("prepare", "synthetic", "--users", 40)) == [["train"]]
+
+
+def test_what_follows_training_names_the_run_where_there_are_others(workspace_copy: Workspace) -> None:
+    assert after_train(workspace_copy, "tiny-lrea", "lrea") == "lrea compress --run tiny-lrea"
+    assert after_train(workspace_copy, "tiny-lrea", "din-short") == "lrea eval --run tiny-lrea"
+    shutil.rmtree(workspace_copy.home / "runs" / "tiny-din")
+    assert after_train(workspace_copy, "tiny-lrea", "lrea") == "lrea compress"
+
+
+def test_an_evaluation_proposes_what_is_missing_for_a_comparison(lrea: Call) -> None:
+    other, comparison = commands_of(lrea("eval", "--run", "tiny-din", "--split", "valid"))
+    assert other == ["eval", "--run", "tiny-lrea", "--split", "valid"]
+    assert comparison == ["compare", "tiny-lrea", "tiny-din", "--split", "valid"]
+    (back,) = commands_of(lrea(*other))
+    assert back == ["compare", "tiny-din", "tiny-lrea", "--split", "valid"]
+    assert "tiny-din" in lrea(*comparison)
+    assert "tiny-din" in lrea(*back)
+
+
+@pytest.mark.parametrize(("method", "proposed"), [("lrea", "din"), ("din", "lrea")])
+def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, method: str, proposed: str) -> None:
+    import torch
+
+    from lrea_cli.training.checkpoint import open_run
+
+    run: Run = open_run(workspace_copy, f"tiny-{method}", None, torch.device("cpu"))
+    shutil.rmtree(workspace_copy.home / "runs" / f"tiny-{proposed}")
+    found = after_evaluate(workspace_copy, run, None, "test")
+    assert found.startswith(f"lrea train --method {proposed} --dataset synthetic, then lrea eval")
+
+
+def test_a_cache_opens_its_own_run_and_not_the_newest(lrea: Call, workspace_copy: Workspace) -> None:
+    oldest, newest = sorted(workspace_copy.all("runs"), key=lambda a: a.manifest["created"])
+    out = lrea("compress", "--run", oldest.name, "--cache", "the-old-one")
+    bench, evaluation = commands_of(out)
+    assert bench == ["serve-bench", "--cache", "the-old-one"]
+    (after_bench,) = commands_of(lrea(*bench, "--candidates", 5, "--seconds", 0.1))
+    assert after_bench == ["eval", "--run", oldest.name]
+    assert f"{oldest.name} (" in lrea(*evaluation)
+    refused = lrea("eval", "--run", newest.name, "--cache", "the-old-one", code=2)
+    assert f"The cache 'the-old-one' is of the run '{oldest.name}', not of '{newest.name}'" in refused.replace(
+        "\n", " "
+    )
+
+
+def test_a_compressed_cache_is_evaluated_and_compared_with_its_run(lrea: Call) -> None:
+    lrea("eval", "--run", "tiny-din")
+    lrea("compress", "--run", "tiny-din", "--compressor", "recent", "--rank", 2, "--cache", "small")
+    (evaluation,) = commands_of(lrea("serve-bench", "--cache", "small", "--candidates", 5, "--seconds", 0.1))
+    assert evaluation == ["eval", "--cache", "small"]
+    (comparison,) = commands_of(lrea(*evaluation))
+    assert comparison == ["compare", "tiny-din", "small"]
+    assert "small" in lrea(*comparison)
+
+
+def test_help_lists_the_commands_in_the_order_of_work(lrea: Call, tmp_path: Path) -> None:
+    lines = lrea("--help").splitlines()
+    known = ("prepare", "train", "compress", "serve-bench", "eval", "compare", "cost", "sweep", "demo")
+    shown = [line.split()[1] for line in lines if line[:1] == "│" and line.split()[1] in known]
+    assert tuple(shown) == known

@@ -1,0 +1,84 @@
+"""Facts of a prepared dataset against loops over its samples, read in parts of any size."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from lrea_cli.data import facts as facts_module
+from lrea_cli.data.facts import by_value, require_both_labels, split_facts
+from lrea_cli.data.layout import SPLITS, DatasetInfo
+from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.prepare import prepare
+from lrea_cli.data.sources.table import Table
+from lrea_cli.errors import UserError
+from lrea_cli.workspace import Workspace
+from tests.fixtures.exposures_raw import write_exposures
+
+ZONE = 8
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
+    home = tmp_path_factory.mktemp("home")
+    write_exposures(home / "exposures.tsv", users=30)
+    columns = {"user_column": "user_id", "item_column": "video_id", "time_column": "time_ms", "time_unit": "ms"}
+    source = Table(**columns, label_column="is_click", context_field=["hourmin"], utc_offset=ZONE)
+    manifest = prepare(source, [home / "exposures.tsv"], "e", Workspace(home), PrepareOptions(threads=1))
+    return DatasetInfo.from_manifest(home / "data" / "e", manifest)
+
+
+@pytest.mark.parametrize("rows", [7, 1 << 18])
+def test_the_facts_of_a_split_are_those_of_a_loop(
+    dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(facts_module, "ROWS_AT_ONCE", rows)
+    for split in SPLITS:
+        table = pq.read_table(dataset.split_path(split)).to_pylist()
+        days = sorted(str((datetime.fromtimestamp(r["time"], UTC) + timedelta(hours=ZONE)).date()) for r in table)
+        found = split_facts(dataset, split, ZONE)
+        assert (found.first_day, found.last_day) == (days[0], days[-1])
+        assert found.rows == len(table)
+        assert found.users == len({r["user"] for r in table})
+        assert found.requests == len({r["request_id"] for r in table}) < found.rows
+        assert found.click_rate == sum(r["label"] for r in table) / len(table)
+
+
+@pytest.mark.parametrize("rows", [7, 1 << 18])
+@pytest.mark.parametrize("name", ["item", "hourmin"])
+def test_values_are_counted_as_by_a_loop(
+    dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch, name: str, rows: int
+) -> None:
+    monkeypatch.setattr(facts_module, "ROWS_AT_ONCE", rows)
+    field = next(f for f in dataset.fields if f.name == name)
+    late = 0
+    for split in SPLITS:
+        shown, clicked = np.zeros(field.size + 1, int), np.zeros(field.size + 1, int)
+        for row in pq.read_table(dataset.split_path(split)).to_pylist():
+            place = min(row[name], field.size)
+            shown[place] += 1
+            clicked[place] += row["label"]
+        found = by_value(dataset, split, field)
+        np.testing.assert_array_equal(found.rows, shown)
+        np.testing.assert_array_equal(found.clicked, clicked)
+        late += int(found.rows[-1])
+    assert (late > 0) == (name == "item")
+
+
+def test_a_split_with_one_label_is_refused_and_named(tmp_path: Path) -> None:
+    rows = [f"u{n % 9},i{n % 7},{1_700_006_400 + 86_400 * (n // 30) + n},{int(n >= 60 or n % 2)}" for n in range(90)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["user,item,time,label", *rows]) + "\n", encoding="utf-8")
+    manifest = {}
+    try:
+        manifest = prepare(Table(label_column="label"), [path], "one", Workspace(tmp_path), PrepareOptions(threads=1))
+    except UserError as error:
+        pytest.skip(f"prepare refuses it itself: {error}")
+    found = DatasetInfo.from_manifest(tmp_path / "data" / "one", manifest)
+    require_both_labels(found, ("train", "valid"))
+    with pytest.raises(UserError, match=r"samples of the test split of 'one' have label 1: its AUC is undefined"):
+        require_both_labels(found)

@@ -54,7 +54,17 @@ def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
         2,
     )
     maps_BDNH = maps_BNDH.transpose(1, 2).flatten(2)
-    return _AbsoluteHalf.apply(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
+    operands = _in_one_dtype(pad(keys, (0, 1), value=1.0), maps_BDNH, values, weights.w_o)
+    with torch.autocast(keys.device.type, enabled=False):
+        return _AbsoluteHalf.apply(*operands)
+
+
+def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:
+    """Under autocast in its dtype: what comes in is mixed, and the gradient runs where autocast no longer acts."""
+    device = operands[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return operands
+    return tuple(o.to(torch.get_autocast_dtype(device)) if o.dtype != torch.float64 else o for o in operands)
 
 
 class _AbsoluteHalf(torch.autograd.Function):

@@ -91,3 +91,38 @@ def test_chunks_of_folded_change_nothing(monkeypatch):
     whole = folded(candidates, keys, values, weights)
     monkeypatch.setitem(__import__("lrea_cli.kernels.folded", fromlist=["x"]).__dict__, "CHUNK_BYTES", {"cpu": 800})
     torch.testing.assert_close(folded(candidates, keys, values, weights), whole)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 50, 16, 64), (1, 1, 0, 4, 5), (2, 9, 5, 4, 6)], ids=str)
+def test_folded_under_autocast_is_naive_to_the_precision_of_its_dtype(shape):
+    """Some operands come in bfloat16 and some in float32; the gradient runs after autocast has ended."""
+    inputs, weights = draw(*shape, dtype=torch.float32)[:3], draw(*shape, dtype=torch.float32)[3]
+    tensors = [*inputs, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    exact = KERNELS["naive"](*inputs, weights, None)
+    expected = torch.autograd.grad(exact.square().sum(), tensors)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = folded(*inputs, weights, None)
+    assert found.dtype == torch.bfloat16
+    assert distance(found.float(), exact) < 0.03
+    for name, a, b in zip(
+        ["e", "k", "v", "W1", "W2", "W3", "b", "w_o"],
+        torch.autograd.grad(found.float().square().sum(), tensors),
+        expected,
+        strict=True,
+    ):
+        assert a.dtype == torch.float32
+        assert distance(a, b) < 0.1, name  # a sign that bfloat16 flips is a jump
+
+
+def test_folded_under_autocast_leaves_float64_alone():
+    candidates, keys, values, weights = draw(2, 3, 5, 4, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = folded(candidates, keys, values, weights)
+    assert torch.equal(found, folded(candidates, keys, values, weights))
+
+
+def distance(found, expected):
+    """Size of the difference, relative to that of what is expected."""
+    return float((found - expected).detach().norm() / expected.detach().norm().clamp(min=1e-30))

@@ -1,0 +1,70 @@
+"""Everything that runs on a GPU, gated and timed in one command: card, gate, serving, compress, training.
+
+    PYTHONPATH=. python benchmarks/gpu.py
+
+It needs torch, numpy, safetensors and xxhash alone, draws its data on the device from a seed, and ends within --budget
+seconds. After each cell the JSON file is rewritten, so a killed run keeps what it has. A cell that fails is a row, a
+path whose result is wrong has no time, and the exit code is then 3. `--device cpu --smoke` runs everything in tiny
+sizes; its times mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes that outlives the run
+
+import torch
+from on_gpu.card import measure_card
+from on_gpu.compress import measure_compress
+from on_gpu.gate import run_gate
+from on_gpu.rows import SECTIONS, Report, cell
+from on_gpu.serving import measure_serving
+from on_gpu.sizes import sizes_of
+from on_gpu.summary import headline, last_line, table
+from on_gpu.training import measure_training
+
+MEASURE = {
+    "card": measure_card,
+    "gate": run_gate,
+    "serving": measure_serving,
+    "compress": measure_compress,
+    "training": measure_training,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Gate and time everything that runs on a GPU.")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
+    parser.add_argument("--budget", type=float, default=330.0, help="seconds for all of it")
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="the file that holds every row")
+    parser.add_argument("--full", action="store_true", help="all combinations, as far as the budget goes")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs, not how fast")
+    asked = parser.parse_args()
+    device = torch.device(asked.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        print("There is no CUDA device here. Use: --device cpu --smoke", file=sys.stderr)
+        return 2
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.set_float32_matmul_precision("highest")
+    sizes = sizes_of(asked.full, asked.smoke)
+    settings = {"device": str(device), "budget": asked.budget, "full": asked.full, "smoke": asked.smoke}
+    report = Report(asked.out, settings, asked.budget, headline)
+    for section in SECTIONS:
+        with cell(report, section, {"what": "section"}):
+            MEASURE[section](report, sizes, device)
+        report.end(section)
+    content = report.content()
+    for line in table(content):
+        print(line)
+    print(json.dumps(last_line(content, asked.out), allow_nan=False))
+    return content.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The sections of `benchmarks/gpu.py`: card, gate, serving, compress, training; and what they share."""

@@ -1,0 +1,322 @@
+"""Every path that is timed, and every method, against float64 on the CPU: a path that fails here prints no time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
+
+from lrea_cli.attention import Attention
+from lrea_cli.compressors import COMPRESSORS, Compressor
+from lrea_cli.kernels import KernelName, ScorerWeights
+from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.methods import METHODS
+from lrea_cli.model import CTRModel
+from lrea_cli.sequence import Batch, Candidates, Summary
+from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.scorer import RequestScorer
+from on_gpu.made import (
+    CPU,
+    cached,
+    candidate_ids,
+    generator_of,
+    histories_of,
+    history_ids,
+    method_of,
+    model_of,
+    settings_of,
+    stored,
+    training_batch,
+)
+from on_gpu.rows import Report, Row, Setting, described
+from on_gpu.sizes import Sizes
+from on_gpu.timing import release
+
+Shape = tuple[int, int, int, int, int]
+SHAPES: tuple[Shape, ...] = (
+    (1, 1, 0, 8, 8),
+    (3, 7, 1, 8, 64),
+    (2, 64, 15, 16, 64),
+    (1, 1000, 16, 16, 64),
+    (2, 33, 17, 24, 100),
+    (2, 1000, 128, 16, 64),
+    (1, 1030, 128, 32, 64),
+    (5, 129, 65, 64, 128),
+    (1, 1030, 500, 128, 128),
+    (1, 200, 2000, 16, 64),
+)
+"""Users, N, R, D, H."""
+
+SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
+
+TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 6e-2}
+"""Of the largest entry of the right result, with inputs already rounded to the dtype."""
+
+GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.05}
+"""Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
+
+NAIVE_SHARE = 2.0
+"""So many times the error of the naive kernel in the same bfloat16 are allowed, too: most of it is the MLP's."""
+SAME, LOGIT = 1e-6, 1e-5
+POISON_MB = 256
+
+
+def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
+    """One row a path, the timed ones first; `report.failed` has those that are wrong."""
+    kernels: tuple[KernelName, ...] = ("naive", "gemm")
+    for dtype in TOLERANCE:
+        for kernel in kernels:
+            _path(report, sizes, {"what": "interest", "kernel": kernel, "dtype": dtype}, _interest_errors, device)
+    for dtype in GRADIENT_TOLERANCE:
+        for method in ("din", "lrea", "lrea absorbed"):
+            settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}
+            _path(report, sizes, settings, _training_errors, device)
+    _path(report, sizes, {"what": "request"}, _request_errors, device)
+    _path(report, sizes, {"what": "gather"}, _gather_errors, device)
+    for name in COMPRESSORS:
+        _path(report, sizes, {"what": "compress", "compressor": name}, _compressor_errors, device)
+    for name in METHODS:
+        _path(report, sizes, {"what": "method", "method": name}, _method_errors, device)
+
+
+def path_of(settings: dict[str, Setting]) -> str:
+    """The name under which a path fails."""
+    return " ".join(str(value) for value in settings.values())
+
+
+def poison(device: torch.device) -> None:
+    """Leave NaN in the memory that the next results are likely to get."""
+    if device.type == "cuda":
+        blocks = [torch.full((POISON_MB << 18,), torch.nan, device=device)]
+        blocks += [torch.full((1 << 14,), torch.nan, device=device) for _ in range(64)]
+        torch.cuda.synchronize()
+        del blocks
+
+
+Errors = Iterator[tuple[str, float, float]]
+"""Where, the relative error, the tolerance."""
+
+
+def _path(
+    report: Report,
+    sizes: Sizes,
+    settings: dict[str, Setting],
+    errors_of: Callable[[dict[str, Setting], Sizes, torch.device], Errors],
+    device: torch.device,
+) -> None:
+    """All comparisons of one path; one that raises fails, too."""
+    if report.seconds_left("gate") <= 0:
+        report.failed.add(path_of(settings))
+        report.add(Row("gate", settings, "skipped", "not compared, so not timed: the gate's time is over"))
+        return
+    worst, where, compared = 0.0, "", 0
+    try:
+        for name, error, tolerance in errors_of(settings, sizes, device):
+            compared += 1
+            if not error / tolerance <= worst:
+                worst, where = error / tolerance, f"{error:.2g} of {tolerance:.0e} at {name}"
+            if not error <= tolerance:
+                break
+    except Exception as error:
+        report.fail("gate", path_of(settings), settings, described(error))
+        release(device)
+        return
+    if worst <= 1 and compared:
+        report.add(Row("gate", settings, values={"error_of_tolerance": worst, "compared": compared}))
+    else:
+        report.fail("gate", path_of(settings), settings, where or "nothing was compared")
+
+
+def error_of(found: Tensor, expected: Tensor, least: float = 0.0) -> float:
+    """Largest difference over the largest value; NaN and another shape are infinitely wrong."""
+    if found.shape != expected.shape:
+        return float("inf")
+    if not expected.numel():
+        return 0.0
+    found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
+    scale = max(least, float(expected.abs().max())) or 1.0
+    error = float((found - expected).abs().max()) / scale
+    return error if error == error else float("inf")
+
+
+def size_error(found: Tensor, expected: Tensor) -> float:
+    """Size of the difference over the size of what is right; NaN and another shape are infinitely wrong."""
+    if found.shape != expected.shape:
+        return float("inf")
+    found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
+    error = float((found - expected).norm()) / (float(expected.norm()) or 1.0)
+    return error if error == error else float("inf")
+
+
+def twin_interest(candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
+    """sum_j phi(e W1 + k_j W2 + (e * k_j) W3 + b) w_o v_j, letter by letter in float64 on the CPU, few e at a time."""
+    E, K, V = (t.detach().cpu().double() for t in (candidates, keys, values))
+    W1, W2, W3, b, w_o = (t.detach().cpu().double() for t in vars(weights).values())
+    parts = []
+    for e in E.split(16, 1):
+        hidden = (e @ W1)[:, :, None] + (K @ W2)[:, None] + (e[:, :, None] * K[:, None]) @ W3 + b
+        parts.append(leaky_relu(hidden, SLOPE) @ w_o @ V)
+    return torch.cat(parts, 1)
+
+
+def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """A kernel in one dtype, with and without the linear half of a sealed record, and again: the same bits."""
+    name = str(settings["dtype"])
+    dtype = getattr(torch, name)
+    for number, (users, N, R, D, H) in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
+        generator = generator_of(device, number)
+
+        def normal(*shape: int, generator: torch.Generator = generator) -> Tensor:
+            return (0.5 * torch.randn(*shape, device=device, generator=generator)).to(dtype)
+
+        torch.manual_seed(number)
+        attention = Attention(D, H).to(device, dtype).requires_grad_(False)
+        attention.b.copy_(normal(H))
+        kernel = settings["kernel"]
+        assert kernel in ("naive", "gemm")
+        attention.kernel = kernel
+        candidates, keys, values = normal(users, N, D), normal(users, R, D), normal(users, R, D)
+        expected = twin_interest(candidates, keys, values, attention.weights)
+        exact = Attention(D, H).double()
+        exact.load_state_dict({k: v.cpu().double() for k, v in attention.state_dict().items()})
+        half = exact.linear_half(keys.cpu().double(), values.cpu().double()).detach().to(device, dtype)
+        for linear in (None, half):
+            poison(device)
+            found = attention(candidates, keys, values, linear)
+            where = f"users {users}, N {N}, R {R}, D {D}, H {H}{'' if linear is None else ', sealed'}"
+            yield where, error_of(found, expected), TOLERANCE[name]
+            poison(device)
+            same = torch.equal(found, attention(candidates, keys, values, linear))
+            yield f"{where}: a second call", 0.0 if same else float("inf"), 1.0
+
+
+def _training_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """Loss and gradients of a whole model, against the naive kernel in float64 on the CPU."""
+    name, _, form = str(settings["method"]).partition(" ")
+    few = replace(sizes, requests=32, items=500, rank=min(sizes.rank, 16), long=70, short=8)
+    model = model_of(name, few, CPU, form=form or "decomposed")
+    twin = copy.deepcopy(model).double()
+    twin.use_kernel("naive")
+    model.to(device)
+    batch = training_batch(few, generator_of(device, 5))
+    dtype = str(settings["dtype"])
+    expected = _gradients(twin, batch.to(CPU), bf16=False)
+    poison(device)
+    found = _gradients(model, batch, bf16=dtype == "bfloat16")
+    model.use_kernel("naive")
+    naive = _gradients(model, batch, bf16=dtype == "bfloat16")
+    for parameter, gradient in expected.items():
+        allowed = NAIVE_SHARE * size_error(naive[parameter], gradient)
+        yield parameter, size_error(found[parameter], gradient), GRADIENT_TOLERANCE[dtype] + allowed
+
+
+def _gradients(model: CTRModel, batch: Batch, bf16: bool) -> dict[str, Tensor]:
+    """The loss and each parameter's gradient, dense."""
+    model.eval()  # no dropout: its random numbers are the device's
+    model.zero_grad()
+    device = batch.label.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        logits, penalty = model(batch)
+    logits = logits.float() if bf16 else logits
+    loss = binary_cross_entropy_with_logits(logits, batch.label[batch.candidates.mask].to(logits.dtype))
+    (loss + 0.3 * sum(penalty.values(), start=torch.zeros((), device=device))).backward()
+    dense = {n: p.grad.to_dense() for n, p in model.named_parameters() if p.grad is not None}
+    return {"loss": loss.detach(), **dense}
+
+
+def _request_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """The whole request from resident float32 records, against a float64 model on the CPU and the store itself."""
+    few = replace(sizes, items=min(sizes.items, 500))
+    histories, visitors = histories_of(9, few, few.long, 6)
+    data = settings_of(few)
+    for method in ("lrea", "din"):
+        model = model_of(method, few, CPU).eval()
+        twin = copy.deepcopy(model).double()
+        model.to(device)
+        asked = candidate_ids(1, 33, few, generator_of(device, 7))
+        with cached(model, histories, visitors, data, "float32") as store, torch.inference_mode():
+            served = RequestScorer(model, histories, data, ResidentRecords(store, device), "gemm", device)
+            exact = RequestScorer(twin, histories, data, store, "naive", CPU)
+            for user in visitors:
+                candidates, twins = model.features.candidates(asked), twin.features.candidates(asked.to(CPU))
+                for route in ("cached_interest", "full_interest"):
+                    poison(device)
+                    interest = getattr(served, route)(user, candidates)
+                    expected = getattr(exact, route)(user, twins)
+                    where = f"{method}, {route}, {user.length} behaviors"
+                    yield where, error_of(interest, expected), TOLERANCE["float32"]
+                    logits = served.logits(user, asked, candidates, interest)
+                    right = exact.logits(user, asked.to(CPU), twins, expected)
+                    yield f"{where}, logits", error_of(logits, right, 1.0), LOGIT
+
+
+def _gather_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """Resident records are those on disk, bit by bit, whichever users are asked for."""
+    method = method_of(min(sizes.rank, 16), 8, False, CPU, torch.float32)
+    rng = np.random.default_rng(8)
+    with stored(method, 50, method.rows_of(method.long), "float16", 8) as store:
+        resident = ResidentRecords(store, device)
+        for count in (1, 7, 50, 130):
+            keys = rng.choice(store.keys, count)
+            found, expected = resident.fetch(keys), store.fetch(keys)
+            for field in fields(expected):
+                a, b = getattr(found, field.name).cpu(), getattr(expected, field.name)
+                yield f"{field.name} of {count} users", 0.0 if torch.equal(a, b) else float("inf"), 1.0
+
+
+def _compressor_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """Records of a compressor in float64, the device's against the CPU's."""
+    few = replace(sizes, items=min(sizes.items, 500))
+    model = model_of("din", few, CPU).eval()
+    twin = copy.deepcopy(model)
+    model.to(device)
+    ids = history_ids(37, 70, few, generator_of(device, 9))
+    users, rank = np.arange(37), 8
+    probes = candidate_ids(1, 24, few, generator_of(device, 10))
+    with torch.inference_mode():
+        found, expected = (
+            _compressor(m, str(settings["compressor"]), rank, m.features.candidates(asked).vectors[0])(
+                m.features.behaviors(behaviors), users
+            )
+            for m, behaviors, asked in ((model, ids, probes), (twin, ids.to(CPU), probes.to(CPU)))
+        )
+        yield from _summary_errors(found, expected)
+
+
+def _compressor(model: CTRModel, name: str, rank: int, probes_TD: Tensor) -> Compressor:
+    return COMPRESSORS[name](model.full_attention, rank, 11, probes_TD)
+
+
+def _method_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
+    """`summarize`, `seal` and `attend` in float64, the device's against the CPU's: other code runs on either."""
+    few = replace(sizes, items=min(sizes.items, 500), rank=16, long=70)  # the searches keep 64
+    twin = model_of(str(settings["method"]), few, CPU).eval().double()
+    model = copy.deepcopy(twin).to(device)
+    model.use_kernel("gemm")
+    ids = history_ids(5, few.long, few, generator_of(device, 12))
+    ids = replace(ids, mask=ids.mask & (torch.arange(5, device=device) > 0)[:, None])  # the first user has none
+    asked = candidate_ids(5, 33, few, generator_of(device, 13))
+    with torch.inference_mode():
+        results = []
+        for m, behaviors, candidates in ((model, ids, asked), (twin, ids.to(CPU), asked.to(CPU))):
+            sealed = m.long.seal(m.long.summarize(m.features.behaviors(behaviors).double()), torch.float32)
+            results.append((sealed, m.long.attend(sealed, _double(m.features.candidates(candidates)))))
+        (found, interest), (expected, right) = results
+        yield from _summary_errors(found, expected)
+        yield "interest", error_of(interest, right), SAME
+
+
+def _double(candidates: Candidates) -> Candidates:
+    return replace(candidates, vectors=candidates.vectors.double())
+
+
+def _summary_errors(found: Summary, expected: Summary) -> Errors:
+    for field in fields(expected):
+        a, b = getattr(found, field.name), getattr(expected, field.name)
+        if b is not None:
+            yield field.name, error_of(a, b), SAME

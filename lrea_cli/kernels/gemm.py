@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lrea_cli.kernels.affine import onednn_for, leaky_affine
+from lrea_cli.kernels.affine import leaky_affine, onednn_for
 from lrea_cli.kernels.scratch import Scratch
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 

@@ -9,10 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lrea_cli.kernels.affine import leaky_affine, onednn_for
+from lrea_cli.kernels.scratch import Scratch
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
-CHUNK = 64
-"""Keys in one product: large enough for the matrix product, small enough that its result stays in the cache."""
+CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
+"""Of the hidden values, and of the maps, of one product; on a CPU they stay in a core's own cache (docs/log.md)."""
+MOST_CANDIDATES = 1024
+"""In one product on a CPU, so that it takes several keys however many candidates there are."""
+
+_scratch = Scratch()
 
 
 def gemm(
@@ -28,16 +34,51 @@ def gemm(
 
     Returns:
         (B, N, D).
+
+    Raises:
+        RuntimeError: a gradient was asked for; `folded` has one.
     """
+    _refuse_gradients(candidates, keys, values, linear, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o)
     interest_BND = linear_interest(candidates, keys, values, weights, linear)
-    B, N, D = candidates.shape
-    H = weights.w_o.shape[0]
-    g_w_o = (1 - SLOPE) / 2 * weights.w_o
-    for keys_BCD, values_BCD in zip(keys.split(CHUNK, 1), values.split(CHUNK, 1), strict=True):
-        C = keys_BCD.shape[1]
-        offsets_BC = (keys_BCD @ weights.W2 + weights.b).view(B, 1, C * H)
-        maps_BDCH = weights.W1[:, None] + keys_BCD.mT.contiguous()[..., None] * weights.W3[:, None]
-        hidden_BNCH = torch.baddbmm(offsets_BC, candidates, maps_BDCH.view(B, D, C * H))
-        scores_BNC = hidden_BNCH.abs_().view(B, N, C, H) @ g_w_o
-        interest_BND = torch.baddbmm(interest_BND, scores_BNC, values_BCD)
+    requests, _, _ = _block(candidates, keys.shape[1], len(weights.w_o))
+    for first in range(0, len(candidates), requests):
+        part = slice(first, first + requests)
+        _add_absolute_half(interest_BND[part], candidates[part], keys[part], values[part], weights)
     return interest_BND
+
+
+def _add_absolute_half(
+    interest_BND: Tensor, candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights
+) -> None:
+    """interest_n += sum_j g |e_n U_j + c_j| w_o v_j, for as many requests as one product takes."""
+    B, R, D = keys.shape
+    H = len(weights.w_o)
+    _, some, rows = _block(candidates, R, H)
+    W1_HD, W3_HD = weights.W1.T.contiguous(), weights.W3.T.contiguous()
+    offsets_BX = (keys @ weights.W2 + weights.b).view(B, R * H)
+    for start in range(0, R, rows):
+        keys_BCD, values_BCD = keys[:, start : start + rows], values[:, start : start + rows]
+        C = keys_BCD.shape[1]
+        offsets_BC = offsets_BX[:, start * H : (start + C) * H]
+        maps_BCHD = _scratch.take("maps", (B, C, H, D), keys)
+        torch.addcmul(W1_HD, keys_BCD[:, :, None], W3_HD, out=maps_BCHD)
+        for e_BND, part_BND in zip(candidates.split(some, 1), interest_BND.split(some, 1), strict=True):
+            hidden_BNX = _scratch.take("hidden", (B, e_BND.shape[1], C * H), keys)
+            hidden_BNX = leaky_affine(e_BND, maps_BCHD.view(B, C * H, D), offsets_BC, -1.0, hidden_BNX)
+            scores_BNC = (hidden_BNX.view(-1, H) @ weights.w_o).view(B, -1, C)
+            part_BND.baddbmm_(scores_BNC, values_BCD, alpha=(1 - SLOPE) / 2)
+
+
+def _block(candidates: Tensor, R: int, H: int) -> tuple[int, int, int]:
+    """How many requests, candidates and keys one product takes."""
+    N, D = candidates.shape[1:]
+    numbers = CHUNK_BYTES[candidates.device.type] // candidates.element_size()
+    some = max(1, min(N, MOST_CANDIDATES) if candidates.device.type == "cpu" else N)
+    rows = max(1, min(R, numbers // (H * max(some, D))))
+    requests = 1 if onednn_for(candidates) else max(1, numbers // (rows * H * max(some, D)))
+    return requests, some, rows
+
+
+def _refuse_gradients(*tensors: Tensor | None) -> None:
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
+        raise RuntimeError("gemm has no gradient: call it under torch.inference_mode(), or use folded.")

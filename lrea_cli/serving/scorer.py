@@ -61,12 +61,14 @@ class RequestScorer:
         self.records, self.device = records, device
         self.kernel: KernelName = kernel
 
+    @torch.inference_mode()
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
         self.model.use_kernel(self.kernel)
         summary = self.records.fetch([user.key])
         return self.model.long.attend(summary, candidates)
 
+    @torch.inference_mode()
     def full_interest(self, user: Visitor, candidates: Candidates, padded: bool = False) -> Tensor:
         """(1, N, D) of DIN over the long sequence, with the run's own embeddings and scorer.
 
@@ -79,6 +81,7 @@ class RequestScorer:
             long = _padded(long, self.settings.long)
         return self.model.full_attention.over(candidates.vectors, self.model.features.behaviors(long.to(self.device)))
 
+    @torch.inference_mode()
     def logits(self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor) -> Tensor:
         """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)

@@ -6,14 +6,13 @@ import torch
 
 from lrea_cli import reference
 from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half
-from lrea_cli.kernels.gemm import CHUNK
 
 SHAPES = [
     (1, 1, 1, 1, 1),
     (2, 3, 0, 4, 5),
     (3, 1, 5, 7, 3),
-    (2, 9, CHUNK + 1, 4, 6),
-    (1, 2, 2 * CHUNK, 3, 64),
+    (2, 9, 65, 4, 6),
+    (1, 2, 129, 3, 64),
 ]
 
 

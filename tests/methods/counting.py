@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe import ModelSettings
@@ -42,6 +43,7 @@ SEARCHED = [
 class ElementwiseFlops(TorchDispatchMode):
     """Counts floats of sums, products, quotients and absolute values; what a product starts from is not apart.
 
+    oneDNN's product makes its absolute values itself.
     A softmax is a difference, a sum and a quotient for each of its numbers, a norm a product and a sum.
     """
 
@@ -56,8 +58,10 @@ class ElementwiseFlops(TorchDispatchMode):
         name = str(func).rpartition(".")[0].rstrip("_")
         given = args[0] if args else None
         if isinstance(given, Tensor) and given.is_floating_point():
-            if name in self.RESULTS:
+            if name in self.RESULTS or func is ONEDNN:
                 self.total += found.numel()
+            elif name == "aten.addcmul":
+                self.total += 2 * found.numel()
             else:
                 self.total += {
                     "aten.sum": given.numel(),
@@ -72,11 +76,26 @@ def matrix_by_vector(matrix, vector, *args, out_shape=None, **kwargs):
     return 2 * matrix[0] * matrix[1]
 
 
+def affine_map(rows, maps, *args, out_shape=None, **kwargs):
+    return 2 * rows[0] * rows[1] * maps[0]
+
+
+def sum_of_products(total, rows, maps, *args, out_shape=None, **kwargs):
+    return 2 * rows[0] * rows[1] * rows[2] * maps[2]
+
+
+PRODUCTS = {
+    torch.ops.aten.mv: matrix_by_vector,
+    torch.ops.aten.baddbmm_: sum_of_products,
+    torch.ops.mkldnn._linear_pointwise: affine_map,
+}
+
+
 def counted(work: Callable[..., object], *arguments: Tensor) -> np.ndarray:
     """(products, element-wise) of one more user: what depends on the weights alone drops out of the difference."""
     totals = []
     for users in (2, 1):
-        products = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: matrix_by_vector})
+        products = FlopCounterMode(display=False, custom_mapping=PRODUCTS)
         elementwise = ElementwiseFlops()
         with torch.no_grad(), products, elementwise:
             work(*(one.repeat(users, *[1] * (one.dim() - 1)) for one in arguments))

@@ -14,9 +14,10 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
+    ("errors", "sequence", "progress", "console"),
+    ("sealed", "manifests", "blocks", "parquet", "recipe", "workspace", "reference"),
     ("reference_compressors", "reference_searches"),
-    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
+    ("data.schema", "data.layout", "data.column", "data.histories", "data.matches", "data.batches", "kernels"),
     ("attention",),
     ("methods", "features"),
     ("model", "compressors"),
@@ -91,8 +92,9 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 def test_the_bottom_imports_only_errors_and_progress() -> None:
     for module in ("errors", "sequence", "progress"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("recipe", "workspace"):
+    for module in ("recipe", "sealed", "blocks"):
         assert own_imports(MODULES[module]) == {"errors"}, module
+    assert own_imports(MODULES["workspace"]) == {"errors", "sealed", "manifests", "blocks"}
 
 
 def test_the_loops_share_nothing_with_what_they_check() -> None:
@@ -129,7 +131,7 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_only_data_two_commands_and_sweeps_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches")
+    readers = ("data.schema", "data.layout", "data.column", "data.histories", "data.matches", "data.batches")
     may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):

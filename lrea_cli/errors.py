@@ -23,6 +23,10 @@ class UserError(LreaError):
     exit_code = 2
 
 
+class DamagedArtifact(UserError):
+    """A file of an artifact is missing, or its bytes are not those that were written; the remedy makes it anew."""
+
+
 class GateFailed(LreaError):
     """A fast path disagrees with its reference: no speed is reported."""
 

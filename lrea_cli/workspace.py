@@ -14,19 +14,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from lrea_cli.errors import UserError, nearest
+from lrea_cli.errors import DamagedArtifact, UserError, nearest
+from lrea_cli.manifests import MAKERS, MANIFESTS, SINGULAR, Kind, Manifest, read_manifest
+from lrea_cli.sealed import seal
 
-Kind = Literal["data", "runs", "caches"]
-MANIFESTS: dict[Kind, str] = {"data": "data.json", "runs": "run.json", "caches": "cache.json"}
-MAKERS: dict[Kind, str] = {"data": "lrea prepare", "runs": "lrea train", "caches": "lrea compress"}
-SINGULAR: dict[Kind, str] = {"data": "dataset", "runs": "run", "caches": "cache"}
 PARTIAL = ".partial-"
 OLD = ".old-"
 
@@ -37,7 +35,7 @@ class Artifact:
 
     kind: Kind
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     sha256: str
 
     @property
@@ -130,14 +128,21 @@ class Workspace:
 
 
 def write_manifest(folder: Path, kind: Kind, content: dict[str, Any]) -> None:
-    """Write the manifest of an artifact under creation, with the time and the hash of every file beside it."""
-    files = {
-        str(p.relative_to(folder)): sha256_of(p)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != MANIFESTS[kind]
+    """Write the manifest of an artifact under creation, with the time, and the hash and size of every file beside it.
+
+    Files of a dataset are read in parts: the hashes of their blocks are written, too.
+    """
+    if kind == "data":
+        from lrea_cli.blocks import write_blocks
+
+        write_blocks(folder, list(_files_in(folder, kind)))
+    paths = _files_in(folder, kind)
+    made = {
+        "created": datetime.now(UTC).isoformat(),
+        "files": {name: sha256_of(path) for name, path in paths.items()},
+        "bytes": {name: path.stat().st_size for name, path in paths.items()},
     }
-    created = datetime.now(UTC).isoformat()
-    write_json(folder / MANIFESTS[kind], {**content, "created": created, "files": files})
+    write_json(folder / MANIFESTS[kind], {**content, **made})
 
 
 def require_made_from(child: Artifact, parent: Artifact) -> None:
@@ -158,12 +163,14 @@ def require_intact(artifact: Artifact, *names: str) -> None:
     """Check the named files (all, if none is named) against the hashes in the manifest.
 
     Raises:
-        UserError: a file is missing or changed.
+        DamagedArtifact: a file is missing or changed.
     """
-    for name in names or artifact.manifest["files"]:
+    manifest = artifact.manifest
+    for name in names or manifest["files"]:
         path = artifact.path / name
-        if not path.is_file() or sha256_of(path) != artifact.manifest["files"][name]:
-            raise UserError(
+        same_size = path.is_file() and path.stat().st_size == manifest["bytes"].get(name)
+        if not same_size or sha256_of(path) != manifest["files"].get(name):
+            raise DamagedArtifact(
                 f"{path} is missing, damaged or was changed after it was written.",
                 f"Make the {SINGULAR[artifact.kind]} anew with: {MAKERS[artifact.kind]}",
             )
@@ -174,9 +181,9 @@ def as_json(content: Any) -> Any:
     return json.loads(json.dumps(content))
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file whole or not at all."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all, with a hash of itself: `sealed.read_json` reads it."""
+    text = json.dumps(seal(content), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(text.encode())
@@ -201,11 +208,14 @@ def sha256_of(path: Path) -> str:
 
 def _read(kind: Kind, path: Path) -> Artifact:
     file = path / MANIFESTS[kind]
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not valid JSON: {error}", f"Make it anew with: {MAKERS[kind]}") from error
-    return Artifact(kind, path, manifest, sha256_of(file))
+    data = file.read_bytes()
+    return Artifact(kind, path, read_manifest(kind, data, file), hashlib.sha256(data).hexdigest())
+
+
+def _files_in(folder: Path, kind: Kind) -> dict[str, Path]:
+    """Every file of an artifact but its manifest, by its name within the folder."""
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFESTS[kind])
+    return {str(p.relative_to(folder)): p for p in found}
 
 
 def _fsync_tree(folder: Path) -> None:

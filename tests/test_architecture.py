@@ -14,9 +14,19 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ids", "sequence", "method_options", "recipe", "workspace", "progress", "console", "reference"),
+    ("errors", "ids", "sequence", "method_options", "progress", "console"),
+    ("sealed", "manifests", "blocks", "parquet", "recipe", "workspace", "reference"),
     ("reference_compressors", "reference_searches"),
-    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.facts", "kernels"),
+    (
+        "data.schema",
+        "data.layout",
+        "data.column",
+        "data.histories",
+        "data.matches",
+        "data.batches",
+        "data.facts",
+        "kernels",
+    ),
     ("attention",),
     ("methods", "features"),
     ("model", "compressors"),
@@ -91,9 +101,10 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 def test_the_bottom_imports_only_errors_and_progress() -> None:
     for module in ("errors", "ids", "sequence", "progress"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("method_options", "workspace"):
+    for module in ("sealed", "blocks", "method_options"):
         assert own_imports(MODULES[module]) == {"errors"}, module
     assert own_imports(MODULES["recipe"]) == {"errors", "method_options"}
+    assert own_imports(MODULES["workspace"]) == {"errors", "sealed", "manifests", "blocks"}
 
 
 def test_the_loops_share_nothing_with_what_they_check() -> None:
@@ -130,7 +141,8 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_only_data_two_commands_and_sweeps_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.facts")
+    readers = ("data.schema", "data.layout", "data.column", "data.histories", "data.matches")
+    readers += ("data.batches", "data.facts")
     may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.blocks import BLOCKS
 from lrea_cli.errors import UserError
+from lrea_cli.sealed import SEAL, read_json
 from lrea_cli.workspace import (
     Kind,
     Workspace,
@@ -46,7 +48,10 @@ def test_an_artifact_is_its_files_and_their_hashes(workspace: Workspace, kind: K
     found = workspace.open(kind, "one")
     assert (found.kind, found.name, found.path) == (kind, "one", workspace.home / kind / "one")
     assert found.manifest["dataset"] == "taobao"
-    assert found.manifest["files"] == {"inner/file": sha256_of(found.path / "inner" / "file")}
+    assert found.manifest["files"].pop("inner/file") == sha256_of(found.path / "inner" / "file")
+    assert found.manifest["bytes"].pop("inner/file") == len("weights")
+    beside = {BLOCKS: sha256_of(found.path / BLOCKS)} if kind == "data" else {}  # of a dataset's large files
+    assert found.manifest["files"] == beside
     assert [a.name for a in workspace.all(kind)] == ["one"]
     assert all(not p.name.startswith(".partial-") for p in (workspace.home / kind).iterdir())
 
@@ -189,7 +194,8 @@ def test_a_manifest_that_is_not_json_is_named(workspace: Workspace) -> None:
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path, bad: object) -> None:
     path = tmp_path / "deep" / "file.json"
     write_json(path, {"a": [1, None, "é"]})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": [1, None, "é"]}
+    assert list(json.loads(path.read_text(encoding="utf-8"))) == ["a", SEAL]
+    assert read_json(path, "") == {"a": [1, None, "é"]}
     before = path.read_bytes()
     with pytest.raises((ValueError, TypeError)):
         write_json(path, {"a": 2, "b": bad})

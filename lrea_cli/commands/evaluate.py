@@ -44,10 +44,9 @@ def evaluate(
     """
     from lrea_cli.evaluation.cache_life import parse_ages
     from lrea_cli.evaluation.evaluate import measure, score
-    from lrea_cli.evaluation.kept import write_scores
+    from lrea_cli.evaluation.kept import write_evaluation
     from lrea_cli.serving.cache import run_of_cache
     from lrea_cli.training.checkpoint import open_run
-    from lrea_cli.workspace import write_json
 
     ages = parse_ages(cache_age) if cache_age else ()
     session = start(json, threads, device)
@@ -56,8 +55,7 @@ def evaluate(
     way, artifact = _served_from(session, opened, cache, dtype)
     scored = score(opened, split, way, session.device, session.console, ages)
     found = measure(opened, scored, group)
-    write_scores(artifact.path, scored.scores)
-    write_json(artifact.path / f"eval-{split}.json", found.to_dict())
+    write_evaluation(artifact.path, scored.scores, found.to_dict())
     show(session.console, found)
     session.console.result(found.to_dict(), then=after_evaluate(session.workspace, opened, cache, split))
 

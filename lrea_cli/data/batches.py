@@ -12,6 +12,7 @@ import numpy as np
 from lrea_cli.data.histories import Histories, concatenated
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.data.matches import count_in_history
+from lrea_cli.parquet import open_parquet
 from lrea_cli.recipe import DataSettings
 
 if TYPE_CHECKING:  # preparing reads samples, too, and needs no torch
@@ -70,10 +71,14 @@ class Samples:
 
 
 def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
-    """Read a split; a request's rows are neighbors on disk."""
-    import pyarrow.parquet as pq
+    """Read a split; a request's rows are neighbors on disk.
 
-    table = pq.read_table(dataset.split_path(split))
+    Raises:
+        DamagedArtifact: the file is not as it was written.
+    """
+    blocks = dataset.files.blocks(dataset.split_file(split))
+    table = open_parquet(blocks).read()
+    blocks.release()
     column = {name: table.column(name).to_numpy() for name in table.column_names}
     first = np.flatnonzero(np.diff(column["request_id"], prepend=-1))
     names = {role: [f.name for f in dataset.of_role(role)] for role in ("item", "user", "context")}

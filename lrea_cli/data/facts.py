@@ -13,6 +13,7 @@ import numpy as np
 from lrea_cli.data.layout import SPLITS, DatasetInfo, Split
 from lrea_cli.data.schema import SECONDS_PER_DAY, EncodedField
 from lrea_cli.errors import UserError
+from lrea_cli.parquet import open_parquet
 
 ROWS_AT_ONCE = 1 << 18
 
@@ -93,12 +94,13 @@ def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) 
 def _parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) -> Iterator[tuple[np.ndarray, ...]]:
     """Columns of a split, some rows after others."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(dataset.split_path(split)) as file:
+    blocks = dataset.files.blocks(dataset.split_file(split))
+    with open_parquet(blocks) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
             if batch.num_rows:
                 yield tuple(batch.column(name).to_numpy() for name in columns)
+    blocks.release()
     pa.default_memory_pool().release_unused()
 
 

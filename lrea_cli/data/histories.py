@@ -1,15 +1,18 @@
-"""The store of histories: memory-mapped columns, an offset per user; stored once, samples point into it."""
+"""The store of histories: memory-mapped columns, an offset per user; stored once, samples point into it.
+
+Every read goes through `Column`, which compares a block with its hash before the first number of it is seen.
+"""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.blocks import DatasetFiles
+from lrea_cli.data.column import Column
+from lrea_cli.data.layout import HISTORIES, DatasetInfo
 
 if TYPE_CHECKING:  # preparing reads histories, too, and needs no torch
     import torch
@@ -22,18 +25,25 @@ class Histories:
 
     Args:
         offsets: (users + 1,) int64. time: (behaviors,) int64 epoch seconds.
-        columns: for each item field (behaviors,) int32 ids.
+        columns: for each item field (behaviors,) int32 ids. Arrays in memory become columns, too.
     """
 
-    def __init__(self, offsets: np.ndarray, time: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
-        self.offsets, self.time, self.columns = offsets, time, dict(columns)
+    def __init__(
+        self, offsets: Column | np.ndarray, time: Column | np.ndarray, columns: Mapping[str, Column | np.ndarray]
+    ) -> None:
+        self.offsets, self.time = _column(offsets), _column(time)
+        self.columns = {name: _column(column) for name, column in columns.items()}
 
     @classmethod
-    def open(cls, folder: Path, item_fields: Sequence[str]) -> Self:
-        """Map a dataset's `histories/` (see `layout.py`) read-only; reads nothing but the headers."""
+    def open(cls, files: DatasetFiles, item_fields: Sequence[str]) -> Self:
+        """Map a dataset's `histories/` (see `layout.py`) read-only; reads nothing but the first block of each file.
 
-        def column(name: str) -> np.ndarray:
-            return np.load(folder / f"{name}.npy", mmap_mode="r")
+        Raises:
+            DamagedArtifact: one of these blocks is not as it was written; later, wherever such a block is touched.
+        """
+
+        def column(name: str) -> Column:
+            return Column.map(files.blocks(f"{HISTORIES}/{name}.npy"))
 
         return cls(column("offsets"), column("time"), {name: column(name) for name in item_fields})
 
@@ -44,13 +54,12 @@ class Histories:
     def release(self) -> None:
         """Let go of the pages that were read: they stay in the page cache, and are no memory of this process."""
         for column in (self.offsets, self.time, *self.columns.values()):
-            pages = getattr(column, "_mmap", None)
-            if pages is not None and hasattr(pages, "madvise"):
-                pages.madvise(mmap.MADV_DONTNEED)
+            column.release()
 
     def lengths_before(self, time: int) -> np.ndarray:
         """(users,) int64: how many behaviors each user has strictly before an instant (epoch seconds)."""
-        before = np.concatenate([[0], np.cumsum(self.time < time)])
+        before = np.zeros(len(self.time) + 1, np.int64)
+        np.cumsum(np.asarray(self.time) < time, out=before[1:])
         return before[self.offsets[1:]] - before[self.offsets[:-1]]
 
     def known_at(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -59,11 +68,11 @@ class Histories:
         Args:
             users: (B,) dense user numbers. times: (B,) epoch seconds.
         """
-        first = np.asarray(self.offsets[users])
-        low, high = first, np.asarray(self.offsets[users + 1])
+        first = self.offsets[users]
+        low, high = first, self.offsets[users + 1]
         while (low < high).any():
             middle = (low + high) // 2
-            earlier = (low < high) & (np.take(self.time, middle, mode="clip") < times)
+            earlier = (low < high) & (self.time[np.minimum(middle, len(self.time) - 1)] < times)
             low, high = np.where(earlier, middle + 1, low), np.where(earlier, high, middle)
         return low - first
 
@@ -84,8 +93,12 @@ class Histories:
         mask = steps < kept[:, None]
         last = self.offsets[users] + lengths - skip - 1
         index = np.where(mask, last[:, None] - steps, 0)
-        ids = {name: _take(column, index, mask) for name, column in self.columns.items()}
-        return HistoryIds(ids, torch.from_numpy(mask), _take(self.time, index, mask))
+
+        def tensor(column: Column) -> torch.Tensor:
+            return torch.from_numpy(column.windows(last, kept, index, mask))
+
+        ids = {name: tensor(column) for name, column in self.columns.items()}
+        return HistoryIds(ids, torch.from_numpy(mask), tensor(self.time))
 
 
 def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,14 +117,8 @@ def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, n
 
 def open_histories(dataset: DatasetInfo) -> Histories:
     """The histories of a prepared dataset, with all its item fields."""
-    return Histories.open(dataset.histories, [f.name for f in dataset.of_role("item")])
+    return Histories.open(dataset.files, [f.name for f in dataset.of_role("item")])
 
 
-def _take(column: np.ndarray, index: np.ndarray, mask: np.ndarray) -> torch.Tensor:
-    import torch
-
-    if not len(column):
-        return torch.zeros(index.shape, dtype=torch.from_numpy(np.empty(0, column.dtype)).dtype)
-    values = np.take(column, index)
-    values[~mask] = 0
-    return torch.from_numpy(values)
+def _column(values: Column | np.ndarray) -> Column:
+    return values if isinstance(values, Column) else Column(np.asarray(values))

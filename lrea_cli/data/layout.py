@@ -12,16 +12,26 @@ histories/<field>.npy    int32 ids, one file for each item field
                          field of any role, label int8; sorted by (request_id, item): a request's rows are neighbors
 rejected.parquet         file, line, reason, text (capped; counted in full in the manifest)
 look.html                a table and plots of the data, where `lrea prepare` made it
+blocks.xxh3              uint64: an xxh3-64 for each 64 KiB of every .npy and .parquet file, in the order of their names
+
+What is hashed where: data.json holds a SHA-256 of itself (`sealed.py`) and the SHA-256 and size of every other file;
+each block of a .npy or .parquet file is compared with its hash when it is first touched (`blocks.py`), headers and
+footers included; Parquet has a CRC-32 for each page as well, for other engines. `lrea verify` reads and compares all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lrea_cli.blocks import BLOCKS, DatasetFiles, open_files
 from lrea_cli.data.schema import EncodedField, Role
+from lrea_cli.errors import DamagedArtifact, UserError
+from lrea_cli.recipe import read_section
 
+HISTORIES = "histories"
+REMEDY = "Make it anew with: lrea prepare"
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -37,20 +47,33 @@ class DatasetInfo:
     valid_from: int
     test_from: int
     end: int
+    files: DatasetFiles = field(compare=False, repr=False)
 
     @classmethod
     def from_manifest(cls, path: Path, manifest: dict[str, Any]) -> DatasetInfo:
-        """Read what `data.json` says of fields and splits; times are epoch seconds."""
-        fields = tuple(EncodedField(**f) for f in manifest["fields"])
-        splits = manifest["splits"]
+        """Read what `data.json` says, or will say, of fields, splits and files; times are epoch seconds.
+
+        Raises:
+            DamagedArtifact: a field or an instant has not the form that this version reads, or the hashes of the
+                files' blocks are not as they were written.
+        """
+        origin = f"{path / 'data.json'}"
+        try:
+            fields = tuple(read_section(EncodedField, f, f"{origin} field") for f in manifest["fields"])
+            valid_from, test_from, end = (int(manifest["splits"][key]) for key in ("valid_from", "test_from", "end"))
+        except (UserError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DamagedArtifact(f"{origin}: another version of lrea wrote it: {error}", REMEDY) from error
+        finished = "files" in manifest
+        files = open_files(path, manifest["bytes"], manifest["files"].get(BLOCKS, ""), REMEDY) if finished else None
         return cls(
             manifest["dataset"],
             path,
             fields,
             manifest["users"],
-            splits["valid_from"],
-            splits["test_from"],
-            splits["end"],
+            valid_from,
+            test_from,
+            end,
+            files or DatasetFiles(path),
         )
 
     def of_role(self, role: Role) -> tuple[EncodedField, ...]:
@@ -61,9 +84,6 @@ class DatasetInfo:
     def has_category(self) -> bool:
         return any(f.name == "category" and f.role == "item" for f in self.fields)
 
-    def split_path(self, split: Split) -> Path:
-        return self.path / f"{split}.parquet"
-
-    @property
-    def histories(self) -> Path:
-        return self.path / "histories"
+    def split_file(self, split: Split) -> str:
+        """The name of a split's file among `files`."""
+        return f"{split}.parquet"

@@ -29,7 +29,7 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
         rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
         request = np.repeat(requests, sizes[requests])
         length = samples.history_length[request]
-        start = np.asarray(histories.offsets)[samples.user[request]]
+        start = histories.offsets[samples.user[request]]
         owner, place = concatenated(start, length)
         seen = histories.columns[field][place]
         equal = same_value(seen, samples.ids[field][rows][owner])

@@ -19,6 +19,7 @@ from lrea_cli.data.schema import Field
 from lrea_cli.data.sql import count
 from lrea_cli.data.vocabulary import names, table
 from lrea_cli.ids import FIRST_ID
+from lrea_cli.parquet import parquet_writer
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,7 +90,7 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
 
 def write_rejected(folder: Path, rejected: pa.Table) -> None:
     """rejected.parquet."""
-    with _parquet(folder / "rejected.parquet", rejected.schema) as out:
+    with parquet_writer(folder / "rejected.parquet", rejected.schema) as out:
         out.write_table(rejected)
 
 
@@ -149,7 +150,7 @@ class _RawEvents:
 
     def _append(self, raw: pa.Table) -> None:
         if self._out is None:
-            self._out = _parquet(self._folder / f"part-{self._part:05d}.parquet", raw.schema)
+            self._out = parquet_writer(self._folder / f"part-{self._part:05d}.parquet", raw.schema)
         self._out.write_table(raw)
         self._rows += len(raw)
 
@@ -182,7 +183,7 @@ def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
 
 def _write_parquet(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     reader = db.sql(query).to_arrow_reader(ROWS_READ)
-    with _parquet(path, reader.schema) as out:
+    with parquet_writer(path, reader.schema) as out:
         for batch in _even(reader):
             out.write_table(batch)
 
@@ -203,19 +204,3 @@ def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             rows -= ROWS_PER_GROUP
     if rows:
         yield pa.Table.from_batches(held).combine_chunks()
-
-
-def _parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Whole numbers by their differences: smaller and faster than a dictionary, since rows are sorted."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    numbers = [field.name for field in schema if pa.types.is_int32(field.type) or pa.types.is_int64(field.type)]
-    others = [field.name for field in schema if field.name not in numbers]
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        use_dictionary=others,  # pyright: ignore[reportArgumentType]
-        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
-    )

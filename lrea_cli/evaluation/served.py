@@ -6,10 +6,10 @@ import torch
 
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
-from lrea_cli.evaluation.kept import KeptScores, read_scores, write_scores
+from lrea_cli.evaluation.kept import KeptScores, read_scores, write_evaluation
 from lrea_cli.progress import Reporter
 from lrea_cli.training.checkpoint import Run
-from lrea_cli.workspace import Artifact, write_json
+from lrea_cli.workspace import Artifact
 
 
 def served_scores(run: Run, way: ServedFrom, place: Artifact, device: torch.device, reporter: Reporter) -> KeptScores:
@@ -23,8 +23,7 @@ def served_scores(run: Run, way: ServedFrom, place: Artifact, device: torch.devi
     if kept is not None:
         return kept
     scored = score(run, "test", way, device, reporter)
-    write_scores(place.path, scored.scores)
-    write_json(place.path / "eval-test.json", measure(run, scored, "user").to_dict())
+    write_evaluation(place.path, scored.scores, measure(run, scored, "user").to_dict())
     return scored.scores
 
 

@@ -183,7 +183,7 @@ def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray
     """
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
-        item, time = np.asarray(histories.columns["item"][part]), np.asarray(histories.time[part])
+        item, time = histories.columns["item"][part], histories.time[part]
         known = item >= FIRST_ID
         np.add.at(count, item[known & (time < valid_from)], 1)
         np.minimum.at(first, item[known], time[known])
@@ -200,7 +200,7 @@ def _ties(histories: Histories) -> float:
     inner = inner[(inner > 0) & (inner < total)]
     across = np.unique(inner)
     for users in np.array_split(across, max(1, len(across) // USERS_AT_ONCE)):
-        same -= int((np.take(histories.time, users) == np.take(histories.time, users - 1)).sum())
+        same -= int((histories.time[users] == histories.time[users - 1]).sum())
         histories.release()
     return same / max(1, total)
 
@@ -213,7 +213,7 @@ def _repeats(histories: Histories) -> float:
     for part in np.array_split(_spread(histories.users, wanted), PARTS):
         first = histories.offsets[part]
         owner, place = concatenated(first, histories.offsets[part + 1] - first)
-        item = np.take(histories.columns["item"], place).astype(np.int64)
+        item = histories.columns["item"][place].astype(np.int64)
         known = item >= FIRST_ID
         distinct += len(np.unique((owner << 32 | item)[known])) + int((~known).sum())
         behaviors += len(owner)

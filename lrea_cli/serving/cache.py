@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from lrea_cli.data.histories import open_histories
-from lrea_cli.errors import LreaError, UserError
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.errors import DamagedArtifact, LreaError, UserError
 from lrea_cli.model import CTRModel
+from lrea_cli.parquet import open_parquet
 from lrea_cli.progress import Reporter
-from lrea_cli.recipe import Compression, CompressorName
+from lrea_cli.recipe import Compression, CompressorName, read_section
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.serving.records import CacheDtype, RecordFormat
 from lrea_cli.serving.store import INDEX, RecordStore, RecordWriter
@@ -23,6 +24,7 @@ from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Artifact, Workspace, require_intact, require_made_from, write_manifest
 
 COMPRESS_BATCH = 256
+REMEDY = "Make it anew with: lrea compress"
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,11 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     artifact = open_artifact(workspace, run, name)
     require_intact(artifact, INDEX)
     manifest = artifact.manifest
-    layout = RecordFormat.from_dict(manifest["layout"])
+    try:
+        layout = RecordFormat.from_dict(manifest["layout"])
+    except (KeyError, TypeError) as error:
+        where = artifact.path / "cache.json"
+        raise DamagedArtifact(f"{where}: another version of lrea wrote the layout of records.", REMEDY) from error
     return Cache(
         artifact,
         RecordStore(artifact.path, layout, run.model.long.summary_type),
@@ -202,7 +208,12 @@ def run_of_cache(workspace: Workspace, run: str | None, cache: str | None) -> st
 def compression_of(artifact: Artifact) -> Compression | None:
     """How a cache was compressed; None where the run's method made its records."""
     made = artifact.manifest["compression"]
-    return Compression(**made) if made else None
+    if made is None:
+        return None
+    try:
+        return read_section(Compression, made, f"{artifact.path / 'cache.json'} compression")
+    except (UserError, TypeError) as error:
+        raise DamagedArtifact(f"{error} Another version of lrea wrote it.", REMEDY) from error
 
 
 def find_cache(workspace: Workspace, run: Run) -> str | None:
@@ -211,15 +222,13 @@ def find_cache(workspace: Workspace, run: Run) -> str | None:
     return max(made, key=lambda a: a.manifest["created"]).name if made else None
 
 
-def dense_users(dataset_path: Path, raw: Sequence[str]) -> np.ndarray:
+def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     """Dense numbers of raw user ids.
 
     Raises:
         UserError: an id that the dataset has not.
     """
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(dataset_path / "vocab" / "user.parquet")
+    table = open_parquet(dataset.files.blocks("vocab/user.parquet")).read()
     number = {str(v): u for u, v in zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True)}
     missing = [v for v in raw if v not in number]
     if missing:

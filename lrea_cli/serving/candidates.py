@@ -28,7 +28,7 @@ class CandidatePool:
         row = int(self._rng.integers(self._samples.rows))
         profile = {name: np.full((1, count), column[row]) for name, column in self._samples.profile.items()}
         return CandidateIds(
-            ids={name: torch.from_numpy(np.take(c, behaviors)[None]) for name, c in self._histories.columns.items()},
+            ids={name: torch.from_numpy(c[behaviors][None]) for name, c in self._histories.columns.items()},
             profile={name: torch.from_numpy(column) for name, column in profile.items()},
             mask=torch.ones(1, count, dtype=torch.bool),
             time=torch.from_numpy(self._samples.time[self._samples.row_request[row]][None]),

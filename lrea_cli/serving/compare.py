@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation.estimates import Interval
 from lrea_cli.evaluation.intervals import median, median_difference, median_interval
+from lrea_cli.sealed import read_json
 
 SAME = ("stage", "kernel", "route", "length", "candidates")
 """What two rows must have in common; method, rank and dtype are what is compared."""
@@ -52,11 +52,11 @@ def read_bench(path: Path) -> dict[str, Any]:
         UserError: it is no such file, one that compares methods, or one without latencies.
     """
     remedy = "Measure anew with: lrea serve-bench"
+    content = read_json(path, remedy)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         rows = content["rows"]
         whole = rows and all(key in row for row in rows for key in NEEDED) and all(row["latencies_ms"] for row in rows)
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{path} is no result of serve-bench: {error!r}.", remedy) from error
     if "without_run" in content:
         raise UserError(

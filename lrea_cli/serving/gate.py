@@ -184,8 +184,8 @@ def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
     index = np.arange(offsets[-1]) % len(histories.time)
     return Histories(
         offsets,
-        np.take(histories.time, index),
-        {name: np.take(c, index) for name, c in histories.columns.items()},
+        histories.time[index],
+        {name: c[index] for name, c in histories.columns.items()},
     )
 
 

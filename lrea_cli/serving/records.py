@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xxhash
 
-from lrea_cli.errors import LreaError
+from lrea_cli.errors import DamagedArtifact, LreaError
 from lrea_cli.sequence import RecordField, Summary
 
 CacheDtype = Literal["float32", "float16"]
@@ -24,7 +24,7 @@ CHECKSUM = struct.Struct("<Q")
 ALIGNMENT = 8
 
 
-class DamagedRecord(LreaError):
+class DamagedRecord(DamagedArtifact):
     """A record's bytes are not those that were written."""
 
 

@@ -1,4 +1,8 @@
-"""The record store on disk: shards of records, an index sorted by key, one positioned read and one checksum a fetch."""
+"""The record store on disk: shards of records, an index sorted by key, one positioned read and one checksum a fetch.
+
+The index holds each record's shard, place, size and checksum, and the cache's manifest the index's SHA-256: a record
+that was changed together with its own checksum is not the one that the index knows, and is refused.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,11 @@ import numpy as np
 
 from lrea_cli.errors import UserError
 from lrea_cli.sequence import Summary
-from lrea_cli.serving.records import Record, RecordFormat
+from lrea_cli.serving.records import CHECKSUM, DamagedRecord, Record, RecordFormat
 
 SHARD_BYTES = 1 << 30
 INDEX = "index.npy"
-INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8")])
+INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
 
 
 class RecordWriter:
@@ -28,7 +32,7 @@ class RecordWriter:
 
     def __init__(self, folder: Path, layout: RecordFormat) -> None:
         self.folder, self.layout = folder, layout
-        self._index: list[tuple[int, int, int, int]] = []
+        self._index: list[tuple[int, int, int, int, int]] = []
         self._shard, self._offset = -1, SHARD_BYTES
         self._file = None
 
@@ -56,7 +60,7 @@ class RecordWriter:
             self._shard, self._offset = self._shard + 1, 0
             self._file = (self.folder / _shard_name(self._shard)).open("wb")
         self._file.write(blob)
-        self._index.append((key, self._shard, len(blob), self._offset))
+        self._index.append((key, self._shard, len(blob), self._offset, *CHECKSUM.unpack(blob[-CHECKSUM.size :])))
         self._offset += len(blob)
 
     def finish(self) -> None:
@@ -72,19 +76,31 @@ class RecordStore:
 
     Args:
         folder: what a `RecordWriter` left. layout: of the records. summary_type: what they are read back to.
+
+    Raises:
+        DamagedRecord: a shard is missing, or has another size than the index says.
     """
 
     def __init__(self, folder: Path, layout: RecordFormat, summary_type: type[Summary]) -> None:
         self.folder, self.layout, self.summary_type = folder, layout, summary_type
         self.index = np.load(folder / INDEX)
         self.keys = np.ascontiguousarray(self.index["key"])
-        shards = int(self.index["shard"].max(initial=-1)) + 1
-        self._files = [os.open(folder / _shard_name(number), os.O_RDONLY) for number in range(shards)]
+        self._files: list[int] = []
+        try:
+            for number in range(int(self.index["shard"].max(initial=-1)) + 1):
+                self._files.append(self._open_shard(number))
+        except DamagedRecord:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the shards."""
         for descriptor in self._files:
             os.close(descriptor)
         self._files = []
@@ -102,13 +118,31 @@ class RecordStore:
         position = int(np.searchsorted(self.keys, key))
         if position == len(self.keys) or self.keys[position] != key:
             raise UserError(f"{self.folder} has no record of {key}.", "Make a cache of all users: lrea compress")
-        _, shard, size, offset = self.index[position].item()
+        _, shard, size, offset, checksum = self.index[position].item()
         blob = os.pread(self._files[shard], size, offset)
-        return self.layout.unpack(blob, key, str(self.folder / _shard_name(shard)))
+        where = str(self.folder / _shard_name(shard))
+        record = self.layout.unpack(blob, key, where)
+        if blob[-CHECKSUM.size :] != CHECKSUM.pack(checksum):
+            raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", "Run: lrea compress")
+        return record
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
         """The summaries of a batch of keys, on the CPU."""
         return self.layout.summary_of([self.read(int(k)) for k in keys], self.summary_type)
+
+    def _open_shard(self, number: int) -> int:
+        """A descriptor of a shard that has the size that the index says."""
+        path = self.folder / _shard_name(number)
+        own = self.index[self.index["shard"] == number]
+        size = int((own["offset"] + own["size"]).max())
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", "Run: lrea compress") from error
+        if (found := os.fstat(descriptor).st_size) != size:
+            os.close(descriptor)
+            raise DamagedRecord(f"{path} has {found:,} bytes; {size:,} were written.", "Run: lrea compress")
+        return descriptor
 
 
 def _shard_name(number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,17 @@ import torch
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.errors import UserError
+from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
-from lrea_cli.evaluation.kept import scores_path, write_scores
+from lrea_cli.evaluation.kept import check_evaluation, write_evaluation
 from lrea_cli.evaluation.statistics import auc_estimate
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Recipe
+from lrea_cli.sealed import read_json
 from lrea_cli.serving.records import RecordFormat
 from lrea_cli.training.checkpoint import Run, build_model, open_run
 from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import MANIFESTS, Workspace, sha256_of, write_json
+from lrea_cli.workspace import Artifact, Workspace, write_json
 
 EVALUATION = "sweep-test.json"
 CHUNK = 256
@@ -66,17 +66,21 @@ class EvaluateJob:
     name: str
 
     def done(self) -> bool:
-        """There is an evaluation of this version of the run, and there are its scores."""
-        scores = scores_path(self.home / "runs" / self.name, "test")
-        return read_made(self.home, self.name, EVALUATION) is not None and scores.is_file()
+        """There is an evaluation of this version of the run, and its scores are as they were written."""
+        if read_made(self.home, self.name, EVALUATION) is None:
+            return False
+        try:
+            check_evaluation(self.home / "runs" / self.name, "test", "lrea sweep")
+        except UserError:
+            return False
+        return True
 
     def __call__(self) -> str:
         """Score, measure, and write it all; the file that says it is done comes last."""
         run = open_run(Workspace(self.home), self.name, None, CPU)
         scored = score(run, "test", ServedFrom(), CPU, Silent())
         found, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
-        write_scores(folder, kept)
-        write_json(folder / "eval-test.json", found.to_dict())
+        write_evaluation(folder, kept, found.to_dict())
         content = {
             "made_from": run.artifact.sha256,
             "evaluation": found.to_dict(),
@@ -98,18 +102,28 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
 
 
 def run_manifest(home: Path, name: str) -> dict[str, Any] | None:
-    """The manifest of a run; None where there is no such run."""
-    path = home / "runs" / name / MANIFESTS["runs"]
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """The manifest of a run; None where there is no such run, or its manifest is damaged."""
+    run = _run(home, name)
+    return None if run is None else run.manifest
 
 
 def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
-    """A JSON file in a run's folder; None where it is not there, or was made from another version of the run."""
-    folder = home / "runs" / name
-    if not (folder / file).is_file() or not (folder / MANIFESTS["runs"]).is_file():
+    """A JSON file in a run's folder; None where it is missing, damaged, or made from another version of the run."""
+    run = _run(home, name)
+    if run is None or not (run.path / file).is_file():
         return None
-    found = json.loads((folder / file).read_text(encoding="utf-8"))
-    return found if found["made_from"] == sha256_of(folder / MANIFESTS["runs"]) else None
+    try:
+        found = read_json(run.path / file, "lrea sweep")
+    except DamagedArtifact:
+        return None
+    return found if found.get("made_from") == run.sha256 else None
+
+
+def _run(home: Path, name: str) -> Artifact | None:
+    try:
+        return Workspace(home).open("runs", name)
+    except UserError:
+        return None
 
 
 def mean_bytes(run: Run) -> float:

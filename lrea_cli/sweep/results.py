@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lrea_cli.sealed import SEAL
 from lrea_cli.sweep.settings import Published
 
 Interval = tuple[float, float]
@@ -211,7 +212,7 @@ class Results:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Results:
         """Back from `results.json`, of a version without `left_out`, `paper` or `fidelity`, too."""
-        content = {"left_out": (), "paper": {}, **content}
+        content = {"left_out": (), "paper": {}, **{k: v for k, v in content.items() if k != SEAL}}
         kinds = {
             "datasets": Prepared,
             "tried": Tried,

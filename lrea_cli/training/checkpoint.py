@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.errors import UserError
+from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.features import select_counters, select_fields
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe import Recipe
@@ -52,7 +52,10 @@ def save_checkpoint(model: CTRModel, path: Path) -> None:
     """Write all weights; a file of the same name is replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
+    partial.touch()
+    mode = partial.stat().st_mode  # the umask's, as of all files; safetensors leaves its own
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
+    partial.chmod(mode)
     partial.replace(path)
 
 
@@ -87,5 +90,11 @@ def open_run(
     require_intact(artifact, CHECKPOINT)
     recipe = Recipe.from_dict(artifact.manifest["recipe"], str(artifact.path / "run.json"))
     model = build_model(recipe, info)
-    model.load_state_dict(load_file(artifact.path / CHECKPOINT))
+    try:
+        model.load_state_dict(load_file(artifact.path / CHECKPOINT))
+    except RuntimeError as error:
+        raise DamagedArtifact(
+            f"{artifact.path / CHECKPOINT} has other weights than the recipe in run.json says: {error}",
+            "Train it anew with: lrea train",
+        ) from error
     return Run(artifact, recipe, info, model.to(device).eval())

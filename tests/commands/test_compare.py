@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.evaluation.kept import read_scores, write_scores
+from lrea_cli.evaluation.kept import read_scores, write_evaluation
 from lrea_cli.evaluation.statistics import auc_difference
-from lrea_cli.workspace import Workspace
+from lrea_cli.sealed import read_json
+from lrea_cli.workspace import Workspace, write_json, write_manifest
+from tests.changed import change_json
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def add_cache(home: Path, name: str) -> None:
     """A cache with kept scores: only its manifest and they are read."""
     folder = home / "caches" / name
     folder.mkdir(parents=True)
-    (folder / "cache.json").write_text(json.dumps({"run": "tiny-din", "created": "2020", "made_from": "x"}))
-    write_scores(folder, read_scores(home / "runs" / "tiny-din", "test", ""))
+    write_manifest(folder, "caches", {"run": "tiny-din", "made_from": "x"})
+    write_evaluation(folder, read_scores(home / "runs" / "tiny-din", "test", ""), {})
 
 
 def test_a_cache_is_compared_by_its_own_scores(home: Path, lrea: Lrea) -> None:
@@ -176,8 +178,7 @@ def test_damaged_scores_name_the_command(home: Path, lrea: Lrea) -> None:
 
 
 def test_scores_of_another_version_of_the_dataset_are_refused(home: Path, lrea: Lrea) -> None:
-    manifest = home / "runs" / "tiny-din" / "run.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "made_from": "another"}))
+    change_json(home / "runs" / "tiny-din" / "run.json", made_from="another")
     found = lrea("compare", "tiny-lrea", "tiny-din")
     assert found.code == 2
     assert "another version of the dataset" in found.err
@@ -192,7 +193,8 @@ def test_scores_of_other_rows_are_refused(home: Path, lrea: Lrea, changed: dict[
 
     add_cache(home, "other")
     scores = read_scores(home / "caches" / "other", "test", "")
-    write_scores(home / "caches" / "other", replace(scores, **{k: v or scores.item + 1 for k, v in changed.items()}))
+    other = replace(scores, **{k: v or scores.item + 1 for k, v in changed.items()})
+    write_evaluation(home / "caches" / "other", other, {})
     found = lrea("compare", "tiny-lrea", "other")
     assert found.code == 2
     assert words in found.err
@@ -204,7 +206,7 @@ def test_two_benches_are_compared(home: Path, lrea: Lrea) -> None:
     stdout = lrea("serve-bench", "--run", "tiny-lrea", *options, "--kernel", "gemm", "--json").json
     lrea("serve-bench", "--run", "tiny-din", *options)
     first, second = sorted(p.name for p in (home / "bench").iterdir())
-    kept = json.loads((home / "bench" / first).read_text())
+    kept = read_json(home / "bench" / first, "")
     assert [len(row.pop("latencies_ms")) for row in kept["rows"]] == [row["requests"] for row in stdout["rows"]]
     assert kept == stdout
     assert all(row["p50_ci_ms"][0] <= row["p50_ms"] <= row["p50_ci_ms"][1] for row in stdout["rows"])
@@ -223,7 +225,7 @@ def test_two_benches_are_compared(home: Path, lrea: Lrea) -> None:
 def test_a_bench_without_latencies_is_refused(home: Path, lrea: Lrea) -> None:
     (home / "bench").mkdir()
     for name in ("a.json", "b.json"):
-        (home / "bench" / name).write_text(json.dumps({"rows": [{"stage": "interest"}]}))
+        write_json(home / "bench" / name, {"rows": [{"stage": "interest"}]})
     found = lrea("compare", "a.json", "b.json")
     assert found.code == 2
     assert "no latencies to compare" in found.err
@@ -235,7 +237,7 @@ def test_other_machines_are_pointed_out(home: Path, lrea: Lrea) -> None:
     row = {"stage": "interest", "kernel": "gemm", "route": "full", "length": "real", "candidates": 5}
     rows = [{**row, "method": "full", "latencies_ms": [1.0, 2.0, 3.0] * 5}]
     for name in ("a", "b"):
-        (home / "bench" / f"{name}.json").write_text(json.dumps({"machine": {"cpu": name}, "rows": rows}))
+        write_json(home / "bench" / f"{name}.json", {"machine": {"cpu": name}, "rows": rows})
     found = lrea("compare", "a.json", "b.json")
     assert found.code == 0
     assert "the machines differ" in found.err

@@ -38,7 +38,7 @@ def test_the_facts_of_a_split_are_those_of_a_loop(
 ) -> None:
     monkeypatch.setattr(facts_module, "ROWS_AT_ONCE", rows)
     for split in SPLITS:
-        table = pq.read_table(dataset.split_path(split)).to_pylist()
+        table = pq.read_table(dataset.path / dataset.split_file(split)).to_pylist()
         days = sorted(str((datetime.fromtimestamp(r["time"], UTC) + timedelta(hours=ZONE)).date()) for r in table)
         found = split_facts(dataset, split, ZONE)
         assert (found.first_day, found.last_day) == (days[0], days[-1])
@@ -58,7 +58,7 @@ def test_values_are_counted_as_by_a_loop(
     late = 0
     for split in SPLITS:
         shown, clicked = np.zeros(field.size + 1, int), np.zeros(field.size + 1, int)
-        for row in pq.read_table(dataset.split_path(split)).to_pylist():
+        for row in pq.read_table(dataset.path / dataset.split_file(split)).to_pylist():
             place = min(row[name], field.size)
             shown[place] += 1
             clicked[place] += row["label"]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrea_cli.blocks import BLOCKS
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.sources import find_files
@@ -45,6 +46,7 @@ def test_files_on_disk_are_those_of_the_layout(home: Path) -> None:
     files = {str(p.relative_to(artifact.path)) for p in artifact.path.rglob("*") if p.is_file()}
     assert files == {
         "data.json",
+        BLOCKS,
         *(f"vocab/{name}.parquet" for name in ("user", "item", "category")),
         "events/part-00000.parquet",
         *(f"histories/{name}.npy" for name in ("offsets", "time", "item", "category")),

@@ -229,7 +229,7 @@ def test_known_at_counts_strictly_earlier_behaviors_of_each_user(lrea_run: Run) 
     log = reader(lrea_run).histories
     users = np.repeat(np.arange(log.users), 3)
     rng = np.random.default_rng(0)
-    times = rng.integers(int(log.time.min()) - 5, int(log.time.max()) + 5, len(users))
+    times = rng.integers(int(log.time[:].min()) - 5, int(log.time[:].max()) + 5, len(users))
     filled = np.flatnonzero(np.diff(log.offsets)[users])
     times[filled[::2]] = log.time[log.offsets[users[filled[::2]]]]  # at a behavior's own second it is not known yet
     expected = [

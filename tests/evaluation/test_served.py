@@ -13,7 +13,7 @@ import torch
 from lrea_cli.cli import main
 from lrea_cli.evaluation import served as served_module
 from lrea_cli.evaluation.evaluate import ServedFrom
-from lrea_cli.evaluation.kept import KeptScores, read_scores, scores_path, write_scores
+from lrea_cli.evaluation.kept import KeptScores, read_scores, scores_path, write_evaluation
 from lrea_cli.evaluation.served import served_scores
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Compression
@@ -73,7 +73,7 @@ def test_scores_of_something_else_are_not_taken(
     own_run: Run, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
     right, _ = scored(own_run, monkeypatch)
-    write_scores(own_run.artifact.path, replace(right, **changed))
+    write_evaluation(own_run.artifact.path, replace(right, **changed), {})
     found, times = scored(own_run, monkeypatch)
     assert times == 1
     assert same(found, right)

@@ -46,7 +46,7 @@ def look(dataset: DatasetInfo) -> Look:
 def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
     """(time, item) of each user's behaviors."""
     h = open_histories(dataset)
-    pairs = list(zip(h.time.tolist(), h.columns["item"].tolist(), strict=True))
+    pairs = list(zip(h.time[:].tolist(), h.columns["item"][:].tolist(), strict=True))
     return [pairs[a:b] for a, b in zip(h.offsets[:-1], h.offsets[1:], strict=True)]
 
 

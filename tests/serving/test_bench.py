@@ -282,7 +282,7 @@ def test_users_and_candidates_follow_the_seed(lrea_run: Run, histories: Historie
 def test_candidates_are_rows_of_the_log_with_one_real_profile(lrea_run: Run, histories: Histories) -> None:
     samples = read_samples(lrea_run.dataset, "test")
     drawn = CandidatePool(histories, samples, 1).draw(60)
-    logged = set(zip(histories.columns["item"].tolist(), histories.columns["category"].tolist(), strict=True))
+    logged = set(zip(histories.columns["item"][:].tolist(), histories.columns["category"][:].tolist(), strict=True))
     assert set(zip(drawn.ids["item"][0].tolist(), drawn.ids["category"][0].tolist(), strict=True)) <= logged
     profiles = set(zip(*(t[0].tolist() for t in drawn.profile.values()), strict=True))
     assert len(profiles) == 1

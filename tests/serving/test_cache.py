@@ -20,6 +20,7 @@ from lrea_cli.serving.store import INDEX
 from lrea_cli.serving.twins import reference_model
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
+from tests.changed import change_json
 
 CPU = torch.device("cpu")
 
@@ -57,8 +58,7 @@ def moment(histories: Histories, length: int) -> tuple[int, int]:
 
 def rewritten(workspace: Workspace, run: Run, seed: int) -> Run:
     """The run as trained anew under its name: only its manifest changes."""
-    file = run.artifact.path / "run.json"
-    file.write_text(file.read_text().replace('"seconds":', f'"note": {seed},\n  "seconds":'))
+    change_json(run.artifact.path / "run.json", note=seed)
     return open_run(workspace, run.name, None, CPU)
 
 
@@ -219,7 +219,7 @@ def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refuse
 ) -> None:
     manifest = own_run.dataset.path / "data.json"
     before = manifest.read_text()
-    manifest.write_text(before.replace("\n}", " \n}"))
+    change_json(manifest, note="prepared anew")
     with pytest.raises(UserError, match="another version of the dataset 'synthetic'") as caught:
         open_run(workspace_copy, "tiny-lrea", None, CPU)
     assert "lrea train" in caught.value.remedy
@@ -273,13 +273,13 @@ def test_a_damaged_record_is_refused_when_it_is_read(lrea_run: Run, tmp_path: Pa
 def test_raw_user_ids_are_found_in_the_vocabulary(lrea_run: Run) -> None:
     import pyarrow.parquet as pq
 
-    path = lrea_run.dataset.path
-    table = pq.read_table(path / "vocab" / "user.parquet").to_pylist()
+    dataset = lrea_run.dataset
+    table = pq.read_table(dataset.path / "vocab" / "user.parquet").to_pylist()
     wanted = [table[9], table[2]]
-    found = dense_users(path, [str(row["value"]) for row in wanted])
+    found = dense_users(dataset, [str(row["value"]) for row in wanted])
     assert found.tolist() == [row["user"] for row in wanted]
     with pytest.raises(UserError, match="2 users are not in the dataset, 'nobody' the first"):
-        dense_users(path, ["nobody", str(table[0]["value"]), "no one"])
+        dense_users(dataset, ["nobody", str(table[0]["value"]), "no one"])
 
 
 def test_the_checkpoint_of_another_seed_gives_other_records(make_run, tmp_path: Path) -> None:

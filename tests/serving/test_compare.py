@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation.intervals import median, median_difference, median_interval
 from lrea_cli.serving.compare import compare_benches, read_bench
+from lrea_cli.workspace import write_json
 
 
 def latencies(scale: float, seed: int, count: int = 60) -> list[float]:
@@ -56,18 +56,22 @@ def test_unlike_rows_are_not_compared(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is no result"),
-        ("[]", "is no result"),
-        ('{"gate": 1}', "is no result"),
-        ('{"rows": 3}', "is no result"),
-        ('{"rows": []}', "no latencies"),
-        (json.dumps({"rows": [row("cache", [])]}), "no latencies"),
-        (json.dumps({"rows": [{**row("cache", [1.0]), "stage": 1}, {"stage": 1}]}), "no latencies"),
+        ("{", "not valid JSON"),
+        ("[]", "carries no hash of itself"),
+        ('{"rows": []}', "carries no hash of itself"),
+        ({"gate": 1}, "is no result"),
+        ({"rows": 3}, "is no result"),
+        ({"rows": []}, "no latencies"),
+        ({"rows": [row("cache", [])]}, "no latencies"),
+        ({"rows": [{**row("cache", [1.0]), "stage": 1}, {"stage": 1}]}, "no latencies"),
     ],
 )
-def test_what_is_no_result_is_refused(tmp_path: Path, content: str, words: str) -> None:
+def test_what_is_no_result_is_refused(tmp_path: Path, content: str | dict[str, Any], words: str) -> None:
     path = tmp_path / "x.json"
-    path.write_text(content)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        write_json(path, content)
     with pytest.raises(UserError, match=words) as error:
         read_bench(path)
     assert str(path) in error.value.message
@@ -77,5 +81,5 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str, words: str) 
 def test_a_result_is_read(tmp_path: Path) -> None:
     content = {"rows": [row("cache", latencies(1, 1))], "machine": {"cpu": "x"}}
     path = tmp_path / "x.json"
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     assert read_bench(path) == content

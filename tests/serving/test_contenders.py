@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from lrea_cli.serving.contenders import (
 from lrea_cli.serving.records import CacheDtype
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
+from tests.changed import change_json
 
 CPU = torch.device("cpu")
 CLUSTERS = Compression("clusters", 16)
@@ -57,8 +57,7 @@ def again(workspace: Workspace, name: str, copy: str, **changed: str) -> None:
     """A copy of a run with another manifest."""
     folder = workspace.home / "runs" / copy
     shutil.copytree(workspace.home / "runs" / name, folder)
-    manifest = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**manifest, **changed}))
+    change_json(folder / "run.json", **changed)
 
 
 def test_each_method_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
@@ -112,8 +111,7 @@ def test_a_cache_of_another_version_of_the_run_is_not_found(workspace_copy: Work
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
     make(workspace_copy, run, "cache")
     assert find_whole_cache(workspace_copy, run, None) == "cache"
-    manifest = workspace_copy.home / "runs" / "tiny-lrea" / "run.json"
-    manifest.write_text(manifest.read_text() + " ")
+    change_json(workspace_copy.home / "runs" / "tiny-lrea" / "run.json", note="trained anew")
     assert find_whole_cache(workspace_copy, open_run(workspace_copy, "tiny-lrea", None, CPU), None) is None
 
 

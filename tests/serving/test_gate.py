@@ -36,12 +36,13 @@ from lrea_cli.serving import store as store_module
 from lrea_cli.serving.cache import Cache, compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import TOLERANCE, GateResult, run_gate
-from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype
+from lrea_cli.serving.records import CACHE_DTYPES, CHECKSUM, CacheDtype
 from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.store import INDEX, RecordStore
 from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace import Workspace, sha256_of
+from tests.changed import change_json
 
 CPU = torch.device("cpu")
 GATED = 6
@@ -268,7 +269,7 @@ def scaled(factor: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.ndarray]) -> int:
-    """Change one row of a compared user's record, its checksum repaired; return the user."""
+    """Change one row of a compared user's record, its checksums repaired, here and in the index; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
     compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run))
@@ -276,13 +277,23 @@ def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.
     record = store.read(user)
     arrays = [a.copy() for a in record.arrays]
     arrays[position][2] = change(arrays[position][2])
-    entry = store.index[np.searchsorted(store.keys, user)]
+    place = int(np.searchsorted(store.keys, user))
+    entry = store.index[place]
     shard = store.folder / store_module._shard_name(int(entry["shard"]))
     blob = bytearray(shard.read_bytes())
     start, size = int(entry["offset"]), int(entry["size"])
     blob[start : start + size] = layout.pack(user, record.rows, arrays)
     shard.write_bytes(blob)
+    store.index["checksum"][place] = CHECKSUM.unpack(blob[start : start + size][-CHECKSUM.size :])[0]
     return user
+
+
+def write_as_made(cache: Cache) -> None:
+    """Index and manifest as `lrea compress` would have written them, had it made the records of this store."""
+    folder = cache.artifact.path
+    np.save(folder / INDEX, cache.store.index)
+    files = {name: sha256_of(folder / name) for name in cache.artifact.manifest["files"]}
+    change_json(folder / "cache.json", files=files)
 
 
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
@@ -598,9 +609,9 @@ def test_only_one_long_behavior_shows_a_lost_first_one(
 def test_a_made_history_is_cut_from_the_log() -> None:
     log = Histories(np.array([0, 3]), np.array([5, 6, 7]), {"item": np.array([2, 3, 4], np.int32)})
     made = gate_module._made_histories(log, [0, 1, 5])
-    assert made.offsets.tolist() == [0, 0, 1, 6]
-    assert made.columns["item"].tolist() == [2, 3, 4, 2, 3, 4]
-    assert made.time.tolist() == [5, 6, 7, 5, 6, 7]
+    assert made.offsets[:].tolist() == [0, 0, 1, 6]
+    assert made.columns["item"][:].tolist() == [2, 3, 4, 2, 3, 4]
+    assert made.time[:].tolist() == [5, 6, 7, 5, 6, 7]
 
 
 # through the command line
@@ -624,7 +635,9 @@ def test_a_failed_gate_ends_the_command_with_3_and_no_result(
     assert json.loads(capsys.readouterr().out)["gate"]["passed"] is True
     results = sorted((workspace_copy.home / "bench").iterdir())
     assert len(results) == 1
-    spoil(run, open_cache(workspace_copy, run, "cache"), "keys", scaled(1.01))
+    cache = open_cache(workspace_copy, run, "cache")
+    spoil(run, cache, "keys", scaled(1.01))
+    write_as_made(cache)
     assert serve_bench(workspace_copy, monkeypatch) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -634,17 +647,27 @@ def test_a_failed_gate_ends_the_command_with_3_and_no_result(
     assert sorted((workspace_copy.home / "bench").iterdir()) == results
 
 
-def test_a_damaged_record_ends_the_command_with_1_and_a_damaged_index_with_2(
+def test_a_changed_record_with_a_repaired_checksum_is_damage_and_no_matter_of_the_gate(
+    workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = open_run(workspace_copy, "tiny-lrea", None, CPU)
+    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    user = spoil(run, open_cache(workspace_copy, run, "cache"), "keys", scaled(1.01))
+    assert serve_bench(workspace_copy, monkeypatch) == 2
+    assert f"the record of {user} was changed after it was written" in capsys.readouterr().err
+
+
+def test_a_damaged_record_or_index_ends_the_command_with_2(
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
     compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
     folder = workspace_copy.home / "caches" / "cache"
-    for name, code in (("records-00000.bin", 1), (INDEX, 2)):
+    for name in ("records-00000.bin", INDEX):
         blob = bytearray((folder / name).read_bytes())
         blob[-200] ^= 1
         (folder / name).write_bytes(blob)
-        assert serve_bench(workspace_copy, monkeypatch) == code
+        assert serve_bench(workspace_copy, monkeypatch) == 2
         shown = capsys.readouterr()
         assert shown.out == ""
         assert "lrea compress" in shown.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.errors import LreaError, UserError
+from lrea_cli.errors import UserError
 from lrea_cli.sequence import PseudoItems, RecordField
 from lrea_cli.serving import store as store_module
 from lrea_cli.serving.records import DamagedRecord, RecordFormat
@@ -103,12 +104,17 @@ def test_damage_on_disk_names_the_shard_and_leaves_the_others_readable(tmp_path:
         store.fetch([1, 3])
 
 
-def test_a_shard_that_lost_its_end_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:-9], lambda b: b + b"\0", lambda b: b""])
+def test_a_shard_of_another_size_is_refused_when_the_store_is_opened(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
     write(tmp_path, [1, 2], [2, 2])
     shard = tmp_path / "records-00000.bin"
-    shard.write_bytes(shard.read_bytes()[:-1])
-    with RecordStore(tmp_path, LAYOUT, PseudoItems) as store, pytest.raises(DamagedRecord):
-        store.read(2)
+    whole = shard.read_bytes()
+    shard.write_bytes(change(whole))
+    with pytest.raises(DamagedRecord, match=rf"{len(whole)} were written") as caught:
+        RecordStore(tmp_path, LAYOUT, PseudoItems)
+    assert "lrea compress" in caught.value.remedy
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -116,8 +122,36 @@ def test_a_lost_shard_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store_module, "SHARD_BYTES", 1)
     write(tmp_path, [1, 2], [2, 2])
     (tmp_path / f"records-0000{lost}.bin").unlink()
-    with pytest.raises((LreaError, OSError)), RecordStore(tmp_path, LAYOUT, PseudoItems) as store:
-        store.fetch([1, 2])
+    with pytest.raises(DamagedRecord, match=f"records-0000{lost}.bin cannot be read"):
+        RecordStore(tmp_path, LAYOUT, PseudoItems)
+
+
+def test_a_record_of_another_cache_is_refused_though_its_own_checksum_is_right(tmp_path: Path) -> None:
+    """Of the same key and size, so that the index alone can tell."""
+    for seed, name in enumerate(("mine", "other")):
+        (tmp_path / name).mkdir()
+        with RecordWriter(tmp_path / name, LAYOUT) as writer:
+            writer.add([1, 2], summary_of([2, 2], seed))
+    size = LAYOUT.bytes_of(2)
+    shard = tmp_path / "mine" / "records-00000.bin"
+    shard.write_bytes(shard.read_bytes()[:size] + (tmp_path / "other" / "records-00000.bin").read_bytes()[size:])
+    with RecordStore(tmp_path / "mine", LAYOUT, PseudoItems) as store:
+        store.read(1)
+        with pytest.raises(DamagedRecord, match="the record of 2 was changed after it was written"):
+            store.read(2)
+
+
+def test_records_that_changed_places_between_shards_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SHARD_BYTES", 1)
+    write(tmp_path, [1, 2], [2, 2])
+    first, second = (tmp_path / f"records-0000{n}.bin" for n in (0, 1))
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    with RecordStore(tmp_path, LAYOUT, PseudoItems) as store, pytest.raises(DamagedRecord):
+        store.read(1)
 
 
 def test_a_writer_that_fails_leaves_no_index(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lrea_cli.errors import GateFailed
-from lrea_cli.evaluation.kept import read_scores, write_scores
+from lrea_cli.evaluation.kept import read_scores, write_evaluation
 from lrea_cli.evaluation.statistics import auc_estimate
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Compression
@@ -103,10 +103,10 @@ def test_full_attention_serves_the_form_that_was_trained(
 ) -> None:
     place = contenders[1].scores.path
     right = read_scores(place, "test", "")
-    write_scores(place, replace(right, served=-right.served))
+    write_evaluation(place, replace(right, served=-right.served), {})
     passing(monkeypatch)
     found = measured(contenders)
-    write_scores(place, right)
+    write_evaluation(place, right, {})
     assert found[1].auc == auc_estimate(-right.served, right.label, right.user)
     assert found[3].auc == lines[3].auc == auc_estimate(right.trained, right.label, right.user)
 

@@ -23,6 +23,7 @@ from lrea_cli.sweep.gather import About, gather
 from lrea_cli.sweep.results import LeftOut, Results
 from lrea_cli.sweep.settings import Published
 from lrea_cli.workspace import Workspace, sha256_of
+from tests.changed import change_json
 from tests.sweep.conftest import RECIPES, Inline, inline_sweep, make_sweep
 
 Again = Callable[..., list[str]]
@@ -31,10 +32,6 @@ ABOUT = About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {})
 
 def runs(home: Path) -> list[str]:
     return sorted(path.name for path in (home / "runs").iterdir())
-
-
-def edit(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 def chosen(home: Path) -> dict[str, float]:
@@ -90,9 +87,9 @@ def test_the_search_chooses_by_validation_and_not_by_test(home: Path, again: Aga
     other = 0.15 - lr
     evaluation = home / "runs" / f"tiny-mean-lr{lr:g}-seed1" / "sweep-test.json"
     found = json.loads(evaluation.read_text())
-    edit(evaluation, evaluation={**found["evaluation"], "auc": 0.0})
+    change_json(evaluation, evaluation={**found["evaluation"], "auc": 0.0})
     assert again() == []
-    edit(home / "runs" / f"tiny-mean-lr{other:g}-seed1" / "run.json", best_valid_auc=0.999)
+    change_json(home / "runs" / f"tiny-mean-lr{other:g}-seed1" / "run.json", best_valid_auc=0.999)
     assert set(again()) == {f"tiny-mean-lr{other:g}-seed1", f"tiny-mean-lr{other:g}-seed2"}
 
 

@@ -34,6 +34,17 @@ class Session:
     threads: int
 
 
+def run_to_open(workspace: Workspace, run: str | None, cache: str | None) -> str | None:
+    """The run that was named, else the one that the named cache is of; None where neither was: the latest.
+
+    Raises:
+        UserError: there is no such cache.
+    """
+    if run is not None or cache is None:
+        return run
+    return workspace.open("caches", cache).manifest["run"]
+
+
 def start(as_json: bool, threads: int | None, device: str) -> Session:
     """Set torch's threads and choose the device.
 

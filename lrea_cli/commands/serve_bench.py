@@ -10,7 +10,8 @@ import typer
 
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
-from lrea_cli.commands.trade_off import machine_line, trade_off
+from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
+from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,15 +24,16 @@ KernelChoice = Literal["all", "naive", "gemm"]
 def serve_bench(
     candidates: Annotated[int, typer.Option(min=1, help="Items to score for each request.")] = 1000,
     kernel: Annotated[
-        KernelChoice, typer.Option(help="naive = three products, LeakyReLU; gemm = chunks of 64 keys.")
+        KernelChoice,
+        typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
     ] = "all",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row, at most.")] = 4.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each route (or method), on average.")] = 8.0,
     cache: Annotated[
         str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Methods side by side, each by its latest run on the dataset: all, or names with commas."),
+        typer.Option(help="Compare methods: all, or names with commas; each recipe by its runs on the dataset."),
     ] = None,
     dataset: Dataset = None,
     run: RunName = None,
@@ -44,7 +46,10 @@ def serve_bench(
 
     Example: lrea serve-bench --candidates 1000
 
-    With --methods all: AUC against time for every method and compressor, a table and a picture.
+    All routes take turns on the same requests; where other processes need the CPU, no ratio is given.
+
+    With --methods all: AUC against time for every method and compressor, a table and a picture. Runs that differ in
+    nothing but their seed count as one: their mean AUC is shown.
     """
     from lrea_cli.serving.cache import run_of_cache
     from lrea_cli.training.checkpoint import open_run
@@ -53,7 +58,7 @@ def serve_bench(
     if methods is not None:
         if run or cache or kernel != "all":
             raise UserError(
-                "--methods takes the latest run of each method, whole caches and the kernel that serves them.",
+                "--methods takes the runs of each method, whole caches and the kernel that serves them.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
         trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
@@ -88,6 +93,7 @@ def bench_run(
     opened = open_cache(session.workspace, run, cache)
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
+    speedup = found.speedup
     content = {
         "run": run.name,
         "cache": opened.artifact.name,
@@ -95,10 +101,14 @@ def bench_run(
         "gate": vars(found.gate),
         "lengths": found.lengths,
         "rows": [row.to_dict() for row in found.rows],
-        "speedup_vs_full": found.speedup_vs_full,
+        "load": vars(found.load),
+        "speedup_vs_full": {s: {of: r.to_dict() for of, r in row.items()} for s, row in speedup.ratios.items()},
+        "speedup_kernel": speedup.kernel,
+        "withheld": speedup.withheld,
         "bytes_per_user": opened.bytes_per_user,
         "compress_ms_per_user": opened.ms_per_user,
-        "pays_after_requests": found.pays_after,
+        "saved_ms_per_request": speedup.saved_ms,
+        "pays_after_requests": speedup.pays_after(opened.ms_per_user),
     }
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
@@ -111,11 +121,9 @@ def bench_run(
 def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
     from lrea_cli.serving.percentiles import shortfalls
 
-    console, gate = session.console, found.gate
+    console = session.console
     console.say(f"machine: {machine_line(content['machine'])}")
-    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
-    if gate.skipped:
-        console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")
+    show_gate(console, found.gate)
     lengths = found.lengths
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
     rows = [
@@ -125,23 +133,20 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
             row.kernel,
             str(row.length),
             "-" if row.rank is None else str(row.rank),
-            row.requests,
             *("n/a" if p.value is None else str(p) for p in row.percentiles),
         ]
         for row in found.rows
     ]
-    columns = ["stage", "method", "kernel", "length", "rank", "runs", "p50 ms", "p95 ms", "p99 ms"]
-    console.table(f"{found.rows[0].candidates:,} candidates, one request at a time", columns, rows)
+    columns = ["stage", "method", "kernel", "length", "rank", "p50 ms", "p95 ms", "p99 ms"]
+    first = found.rows[0]
+    console.table(f"{first.requests} requests of {first.candidates:,} candidates, the same in each row", columns, rows)
     for missing in shortfalls([row.percentiles for row in found.rows]):
         console.say(missing)
-    real, padded = found.speedup_vs_full["real"], found.speedup_vs_full["padded"]
-    if real is not None and padded is not None:
-        console.say(f"full attention takes {real:.2f}x the cache's time at real lengths, {padded:.2f}x padded")
-    pays = "never: it is not faster" if found.pays_after is None else f"after {found.pays_after:.2g} requests a refresh"
-    console.say(
-        f"a record takes {content['bytes_per_user']:,.0f} bytes and {content['compress_ms_per_user']:.2f} ms to make;"
-        f" it pays {pays}"
-    )
+    show_load(console, found.load)
+    show_speedup(console, found.speedup)
+    made = content["compress_ms_per_user"]
+    console.say(f"a record takes {content['bytes_per_user']:,.0f} bytes and {made:.2f} ms to make:")
+    console.say(f"  {when_it_pays(made, found.speedup)}")
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.commands.options import Session
+from lrea_cli.commands.times import machine_line, show_load
 from lrea_cli.console import number
 from lrea_cli.errors import GateFailed
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Row
-    from lrea_cli.serving.contenders import Contender
+    from lrea_cli.recipe import Compression
+    from lrea_cli.serving.cache import Cache
+    from lrea_cli.serving.contenders import Contender, Trained
     from lrea_cli.serving.percentiles import Percentile
-    from lrea_cli.serving.trade_off import Line
+    from lrea_cli.serving.routes import Stage
+    from lrea_cli.serving.trade_off import Line, TradeOff
+    from lrea_cli.training.checkpoint import Run
 
 SHOWN = (50, 99)
-"""Percentiles of the table."""
+"""Percentiles of the tables."""
 
 
 def trade_off(
@@ -30,7 +35,7 @@ def trade_off(
     seed: int,
     machine: Mapping[str, Any],
 ) -> None:
-    """Gate, score and time each method's latest run on a dataset, show them, keep JSON and picture in `bench/`.
+    """Gate, score and time each recipe of each method on a dataset, show them, keep JSON and picture in `bench/`.
 
     Args:
         methods: `all`, or names with commas; of a din run also full attention and every compressor.
@@ -39,92 +44,116 @@ def trade_off(
         UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
-    from lrea_cli.serving.contenders import chosen_methods, latest_runs, training
+    from lrea_cli.serving.contenders import chosen_methods, trained_recipes, training
     from lrea_cli.serving.trade_off import trade_off as measure_all
     from lrea_cli.workspace import write_json
 
     names = chosen_methods(methods)
     data = session.workspace.open("data", dataset)
-    runs = latest_runs(session.workspace, data, names)
-    contenders = [c for run in runs.values() for c in _contenders(session, run)]
-    lines = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
+    trained = trained_recipes(session.workspace, data, names)
+    contenders = [c for recipe in trained for c in _contenders(session, recipe)]
+    found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
     picture = stem.with_name(f"{stem.name}.png")
-    drawn = _draw(picture, lines, data.name, candidates, machine)
-    missing = [{"method": m, "command": training(m, data.name)} for m in names if m not in runs]
+    drawn = _draw(picture, found.lines, data.name, candidates, machine)
+    with_run = {recipe.method for recipe in trained}
+    missing = [{"method": m, "command": training(m, data.name)} for m in names if m not in with_run]
     content = {
         "dataset": data.name,
         "machine": dict(machine),
         "candidates": candidates,
-        "rows": [line.to_dict() for line in lines],
+        "rows": [line.to_dict() for line in found.lines],
+        "load": vars(found.load) if found.load else None,
+        "withheld": found.withheld,
         "picture": picture.name if drawn else None,
         "without_run": missing,
     }
     file = stem.with_name(f"{stem.name}.json")
     write_json(file, content)
-    _show(session, lines, content)
+    _show(session, found, content)
     session.console.say(f"written to {file}" + (f" and {picture.name}" if drawn else ""))
-    kept = dict.fromkeys(line.contender.scores.name for line in lines)
+    kept = dict.fromkeys(line.contender.scores.name for line in found.lines)
     session.console.result(content, then=f"lrea compare {' '.join(kept)}" if len(kept) > 1 else "lrea eval")
-    _require_gates(lines)
+    _require_gates(found.lines)
 
 
-def _contenders(session: Session, name: str) -> list[Contender]:
-    """The ways to serve a run; a cache that is missing is made."""
-    from lrea_cli.commands.compress import compress_run
-    from lrea_cli.serving.cache import open_cache
-    from lrea_cli.serving.contenders import Contender, compressions, find_whole_cache
+def _contenders(session: Session, trained: Trained) -> list[Contender]:
+    """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
+    from lrea_cli.serving.contenders import Contender, compressions
+    from lrea_cli.serving.trade_off import scores_through
     from lrea_cli.training.checkpoint import open_run
 
-    run = open_run(session.workspace, name, None, session.device)
+    first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     found = []
-    for compression in compressions(run.recipe.model.method):
-        cache = find_whole_cache(session.workspace, run, compression)
-        if cache is None:
-            made_by = compression.compressor if compression else run.recipe.model.method
-            session.console.say(f"run {name} has no whole cache by {made_by} yet: making one first (lrea compress)")
-            cache = compress_run(session, run, "float32", None, None, None, compression).cache
-        found.append(Contender(run, open_cache(session.workspace, run, cache)))
-    if run.recipe.model.method == "din":
-        found.append(Contender(run, found[0].cache, "full"))
+    for compression in compressions(trained.method):
+        seeds = [
+            scores_through(run, _whole_cache(session, run, compression), session.device, session.console)
+            for run in others
+        ]
+        cache = _whole_cache(session, first, compression)
+        found.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
+    if trained.method == "din":
+        found.append(replace(found[0], route="full"))
     return found
+
+
+def _whole_cache(session: Session, run: Run, compression: Compression | None) -> Cache:
+    """Of all users; made where there is none."""
+    from lrea_cli.commands.compress import compress_run
+    from lrea_cli.serving.cache import open_cache
+    from lrea_cli.serving.contenders import find_whole_cache
+
+    name = find_whole_cache(session.workspace, run, compression)
+    if name is None:
+        made_by = compression.compressor if compression else run.recipe.model.method
+        session.console.say(f"run {run.name} has no whole cache by {made_by} yet: making one first (lrea compress)")
+        name = compress_run(session, run, "float32", None, None, None, compression).cache
+    return open_cache(session.workspace, run, name)
 
 
 def _draw(path: Path, lines: Sequence[Line], dataset: str, candidates: int, machine: Mapping[str, Any]) -> bool:
     """Whether there is anything to draw."""
     from lrea_cli.reporting.trade_off import Mark, draw
 
-    marks = []
+    marks, seeds = [], []
     for line in lines:
-        c, p50 = line.contender, _percentile(line.request, 50)
+        c, p50 = line.contender, _percentile(line, "request", 50)
         if p50 is None or p50.value is None or line.auc.value is None:
             continue
         kind = "full" if c.route == "full" else "compressor" if c.cache.compression else "method"
         size = None if c.route == "full" else c.cache.bytes_per_user
         marks.append(Mark(c.name, kind, p50.value, line.auc.value, line.auc.ci, size))
+        seeds.append(len(line.auc_by_seed))
     if marks:
-        draw(path, marks, f"{dataset}, {candidates:,} candidates a request", machine_line(machine))
+        draw(path, marks, f"{dataset}, {candidates:,} candidates a request", machine_line(machine), seeds)
     return bool(marks)
 
 
-def _show(session: Session, lines: Sequence[Line], content: Mapping[str, Any]) -> None:
+def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None:
     from lrea_cli.serving.percentiles import shortfalls
 
-    console = session.console
+    console, lines = session.console, found.lines
     console.say(f"machine: {machine_line(content['machine'])}")
     for line in lines:
         gate = line.gate
         if not isinstance(gate, GateFailed) and gate.skipped:
             counts = f"{gate.skipped} of {gate.candidates} searches"
             console.say(f"gate of {line.contender.name}: {counts} too close to call, not compared")
-    title = f"{content['dataset']}: AUC as served, and one request of {content['candidates']:,} candidates"
-    columns = ["method", "AUC", "95% interval", "interest\np50 ms", "p99", "request\np50 ms", "p99"]
+    requests = max((row.requests for line in lines if line.timed for row in line.timed.rows.values()), default=0)
+    title = f"{content['dataset']}: AUC as served; {requests} requests of {content['candidates']:,} candidates"
+    columns = ["method", "AUC", "95% interval", "request\np50 ms", "p99", "full attention's time\n/ its (95%)"]
     console.table(title, columns, [_request(line) for line in lines])
-    timed = [stage for line in lines for stage in (line.interest, line.request) if stage]
-    for text in shortfalls([[p for p in stage.percentiles if p.percent in SHOWN] for stage in timed]):
+    timed = [row for line in lines if line.timed for row in line.timed.rows.values()]
+    for text in shortfalls([[p for p in row.percentiles if p.percent in SHOWN] for row in timed]):
         console.say(text)
-    columns = ["method", "record\nbytes", "ms to\nmake", "new behavior\nrows", "FLOPs"]
-    console.table("a user's record, and one more behavior in it", columns, [_record(line) for line in lines])
+    columns = ["method", "interest\np50 ms", "p99", "record\nbytes", "ms to\nmake", "new behavior\nrows", "FLOPs"]
+    console.table("the method's part, a user's record, one more behavior in it", columns, [_record(x) for x in lines])
+    if found.load:
+        show_load(console, found.load)
+        if found.withheld and not found.load.reason_to_withhold:
+            console.say(f"no ratio to full attention: {found.withheld}")
+    if any(len(line.auc_by_seed) > 1 for line in lines):
+        console.say("AUC: the mean over runs that differ in nothing but the seed; its interval is of users and seeds")
     for missing in content["without_run"]:
         console.say(f"no run of {missing['method']} yet: {missing['command']}")
     if session.device.type != "cuda":
@@ -133,16 +162,20 @@ def _show(session: Session, lines: Sequence[Line], content: Mapping[str, Any]) -
 
 def _request(line: Line) -> list[str]:
     ci = "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci)
-    times = [_time(stage, percent) for stage in (line.interest, line.request) for percent in SHOWN]
-    return [line.contender.name, number(line.auc.value), ci, *times]
+    times = [_time(line, "request", percent) for percent in SHOWN]
+    full = line.contender.route == "full"
+    ratio = "failed" if line.timed is None else "-" if full else str(line.timed.speedup["request"])
+    return [line.contender.name, number(line.auc.value), ci, *times, ratio]
 
 
 def _record(line: Line) -> list[str]:
     cache, behavior = line.contender.cache, line.behavior
+    times = [_time(line, "interest", percent) for percent in SHOWN]
     if line.contender.route == "full":
-        return [line.contender.name, "-", "-", "-", "-"]
+        return [line.contender.name, *times, "-", "-", "-", "-"]
     return [
         line.contender.name,
+        *times,
         f"{cache.bytes_per_user:,.0f}",
         f"{cache.ms_per_user:.2f}",
         "made anew" if behavior is None else f"{behavior.rows:,.1f}",
@@ -150,20 +183,17 @@ def _record(line: Line) -> list[str]:
     ]
 
 
-def _time(stage: Row | None, percent: float) -> str:
-    found = _percentile(stage, percent)
+def _time(line: Line, stage: Stage, percent: float) -> str:
+    found = _percentile(line, stage, percent)
     if found is None:
         return "failed"
     return "n/a" if found.value is None else str(found)
 
 
-def _percentile(stage: Row | None, percent: float) -> Percentile | None:
-    return next((p for p in stage.percentiles if p.percent == percent), None) if stage else None
-
-
-def machine_line(machine: Mapping[str, Any]) -> str:
-    """What times were taken on."""
-    return f"{machine['cpu']}, {machine['threads']} threads, {machine['device']}"
+def _percentile(line: Line, stage: Stage, percent: float) -> Percentile | None:
+    if line.timed is None:
+        return None
+    return next(p for p in line.timed.rows[stage].percentiles if p.percent == percent)
 
 
 def _require_gates(lines: Sequence[Line]) -> None:

@@ -6,13 +6,14 @@ weighs c_du. The same draws serve both sides of a difference: it is paired.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from lrea_cli.evaluation.delong import delong
 from lrea_cli.evaluation.estimates import Difference, Estimate, difference, estimate
-from lrea_cli.evaluation.intervals import mean_estimate, median_difference, median_interval
+from lrea_cli.evaluation.intervals import mean_estimate, median_difference, median_interval, t_quantile
 from lrea_cli.evaluation.metrics import auc, gauc, group_aucs
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "delong",
     "gauc_difference",
     "gauc_estimate",
+    "mean_auc_estimate",
     "mean_estimate",
     "median_difference",
     "median_interval",
@@ -31,6 +33,8 @@ __all__ = [
 DRAWS = 1000
 BLOCK_CELLS = 1 << 18
 """Weights of rows held at once: 1 MB, whatever the split."""
+MOST_FREEDOM = 1000
+"""Of Student's t: with more, its interval is the normal one."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(B, users) counts -> (B,) values, NaN where undefined."""
@@ -47,6 +51,34 @@ def auc_estimate(
     owner, count = dense(users)
     (found,) = _resample([_weighted_auc(scores, labels, owner)], len(owner), count, seed, draws)
     return estimate(auc(scores, labels), found)
+
+
+def mean_auc_estimate(
+    runs: Sequence[np.ndarray], labels: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
+) -> Estimate:
+    """Mean AUC of runs that differ in their seed of training, with an interval for other users and other seeds.
+
+        se^2 = se_users^2 + s^2 / m,  freedom = se^4 / ((s^2 / m)^2 / (m - 1))  (Satterthwaite 1946; of users: infinite)
+
+    s^2 is the variance of the m AUCs, se_users that of their mean when users are drawn, the same ones for all runs. Of
+    one run it is `auc_estimate`: nothing is known of other seeds.
+
+    Args:
+        runs: scores (rows,) of each run. labels, users: (rows,).
+    """
+    owner, count = dense(users)
+    each = [auc(scores, labels) for scores in runs]
+    known = [value for value in each if value is not None]
+    mean = float(np.mean(known)) if len(known) == len(each) else None
+    drawn = _resample([_weighted_auc(scores, labels, owner) for scores in runs], len(owner), count, seed, draws)
+    of_users = estimate(mean, np.mean(drawn, 0))
+    of_seeds = mean_estimate(known).standard_error
+    if mean is None or of_users.standard_error is None or of_seeds is None:
+        return of_users
+    error = math.hypot(of_users.standard_error, of_seeds)
+    freedom = MOST_FREEDOM if of_seeds == 0 else (len(runs) - 1) * (error / of_seeds) ** 4
+    reach = t_quantile(int(min(MOST_FREEDOM, freedom))) * error
+    return Estimate(mean, (mean - reach, mean + reach), error)
 
 
 def gauc_estimate(

@@ -51,11 +51,12 @@ class Mark:
         return self.name if self.bytes_per_user is None else f"{self.name}, {size(self.bytes_per_user)}"
 
 
-def draw(path: Path, marks: Sequence[Mark], title: str, machine: str) -> None:
+def draw(path: Path, marks: Sequence[Mark], title: str, machine: str, seeds: Sequence[int]) -> None:
     """Write the PNG whole or not at all.
 
     Args:
         marks: one or more. title: data set and candidates. machine: what the times were taken on.
+        seeds: of training, of each mark: how many its AUC is the mean of.
     """
     figure = Figure(figsize=INCHES, dpi=DPI)
     canvas = FigureCanvasAgg(figure)
@@ -73,13 +74,21 @@ def draw(path: Path, marks: Sequence[Mark], title: str, machine: str) -> None:
     axes.set_xlabel("whole request, p50 (ms, log scale)")
     axes.set_ylabel("AUC as served, test split")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=7.5, frameon=False)
-    caption = f"Bars: 95% interval of the AUC, users drawn. Bytes: a user's record.\nTimes: {machine}."
+    caption = f"Bars: 95% interval of the {_mean(seeds)}. Bytes: a user's record.\nTimes: {machine}."
     figure.text(0.1, 0.02, caption, fontsize=7.5, color="#555555")
     canvas.draw()
     place_labels(axes, [Spot(m.p50_ms, m.auc, m.label, STYLES[m.kind][1], m.ci) for m in marks])
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         figure.savefig(file, format="png")
+
+
+def _mean(seeds: Sequence[int]) -> str:
+    """What the AUC is the mean of, and what its interval is of."""
+    low, high = min(seeds), max(seeds)
+    if high == 1:
+        return "AUC, other users drawn; one seed of training each"
+    return f"mean AUC over {low if low == high else f'{low} to {high}'} seeds of training, for other users and seeds"
 
 
 def size(count: float) -> str:

@@ -1,13 +1,14 @@
-"""Who takes part in a trade-off: each method by its latest run, and what makes a din run's records smaller."""
+"""Who takes part in a trade-off: each recipe of each method by its runs, and what makes a din run's records smaller."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe import METHOD_NAMES, Compression, CompressorName
+from lrea_cli.evaluation.kept import KeptScores
+from lrea_cli.recipe import METHOD_NAMES, Compression, CompressorName, Recipe, TrainSettings
 from lrea_cli.serving.cache import Cache, compression_of
 from lrea_cli.serving.records import RecordFormat
 from lrea_cli.training.checkpoint import Run
@@ -22,19 +23,25 @@ class Contender:
     """One way to serve a run.
 
     Args:
-        cache: of the run. route: through its records; or `full`: attention over the history itself, of a din run.
+        cache: of the run.
+        route: through its records; or `full`: attention over the history itself, of a din run.
+        difference: what its recipe has and the method's other recipes have not: see `Trained`.
+        other_seeds: scores of the runs that differ from this one in the seed alone, served in the same way.
     """
 
     run: Run
     cache: Cache
     route: Literal["cache", "full"] = "cache"
+    difference: str = ""
+    other_seeds: tuple[KeptScores, ...] = ()
 
     @property
     def name(self) -> str:
-        """`lrea`; `din, clusters 16`; `full attention`."""
+        """`lrea`; `sim (din attention)`; `din, clusters 16`; `full attention`."""
+        beside = f" ({self.difference})" if self.difference else ""
         if self.route == "full":
-            return "full attention"
-        method, made = self.run.recipe.model.method, self.cache.compression
+            return f"full attention{beside}"
+        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.compression
         if made is None:
             return method
         return f"{method}, {made.compressor}" + ("" if made.compressor == "mean" else f" {made.rank}")
@@ -63,21 +70,94 @@ def chosen_methods(text: str) -> tuple[str, ...]:
     return tuple(name for name in METHOD_NAMES if name in names)
 
 
-def latest_runs(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> dict[str, str]:
-    """Method -> its latest run on this version of the dataset, for those that have one.
+@dataclass(frozen=True)
+class Trained:
+    """The runs of one recipe.
+
+    Args:
+        difference: `din attention`, `rank 64, free columns`: those settings of [data] and [model] in which the recipes
+            of a method differ, where this one has not the default; so it is empty where there is one recipe.
+        runs: names; the latest run first, then the latest of every other seed, all else in the recipe equal.
+    """
+
+    method: str
+    difference: str
+    runs: tuple[str, ...]
+
+
+def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
+    """Every recipe of the methods that has a run on this version of the dataset.
+
+    Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone the latest one
+    counts, with those that differ from it in nothing but the seed.
 
     Raises:
-        UserError: none of them has.
+        UserError: there is no such run.
     """
     here = [a for a in workspace.all("runs") if a.manifest["made_from"] == dataset.sha256]
-    latest = {a.manifest["method"]: a.name for a in sorted(here, key=lambda a: a.manifest["created"])}
-    found = {method: latest[method] for method in methods if method in latest}
+    latest_first = sorted(here, key=lambda a: a.manifest["created"], reverse=True)
+    found: list[Trained] = []
+    for method in methods:
+        recipes = {a.name: _recipe(a) for a in latest_first if a.manifest["method"] == method}
+        groups: dict[str, dict[str, Recipe]] = {}
+        for name, recipe in recipes.items():
+            groups.setdefault(str(_settings(recipe)), {})[name] = recipe
+        differences = _differences([next(iter(group.values())) for group in groups.values()])
+        found += sorted(
+            (
+                Trained(method, difference, _one_a_seed(group))
+                for difference, group in zip(differences, groups.values(), strict=True)
+            ),
+            key=lambda t: t.difference,
+        )
     if not found:
         raise UserError(
             f"The dataset '{dataset.name}' has no run of {', '.join(methods)}.",
             f"Train one with: {training(methods[-1], dataset.name)}",
         )
     return found
+
+
+def _recipe(run: Artifact) -> Recipe:
+    return Recipe.from_dict(run.manifest["recipe"], str(run.path / "run.json"))
+
+
+def _settings(recipe: Recipe) -> dict[str, object]:
+    """What decides what is served: [data] without the dataset's name, and [model]."""
+    found = {**asdict(recipe.data), **asdict(recipe.model)}
+    del found["dataset"]
+    return found
+
+
+def _one_a_seed(group: Mapping[str, Recipe]) -> tuple[str, ...]:
+    """Of runs of one [data] and [model], the latest first: it and, of every other seed, the latest of its [train]."""
+
+    def seedless(train: TrainSettings) -> TrainSettings:
+        return replace(train, seed=0)
+
+    wanted = seedless(next(iter(group.values())).train)
+    chosen: dict[int, str] = {}
+    for name, recipe in group.items():
+        if seedless(recipe.train) == wanted:
+            chosen.setdefault(recipe.train.seed, name)
+    return tuple(chosen.values())
+
+
+def _differences(recipes: Sequence[Recipe]) -> list[str]:
+    """What each recipe has and the others have not, in words."""
+    default, settings = _settings(Recipe()), [_settings(recipe) for recipe in recipes]
+    varied = [key for key in default if len({str(values[key]) for values in settings}) > 1]
+    return [", ".join(_phrase(k, values[k]) for k in varied if values[k] != default[k]) for values in settings]
+
+
+def _phrase(key: str, value: object) -> str:
+    """`din attention`, `rank 64`, `hidden 128-64`, `no match counters`."""
+    words = key.replace("_", " ")
+    if isinstance(value, str):
+        return f"{value} {words.split()[-1]}"
+    if isinstance(value, tuple):
+        return f"{words} {'-'.join(map(str, value))}" if value else f"no {words}"
+    return f"{words} {value}"
 
 
 def training(method: str, dataset: str) -> str:

@@ -77,7 +77,7 @@ def run_gate(
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
-    wanted = _lengths_needed(run)
+    wanted = _lengths_needed(run, compression)
     chosen = _choose(visitors, wanted)
     needed = sorted(wanted - {v.length for v in chosen})
     errors: list[tuple[float, str]] = []
@@ -161,11 +161,12 @@ class _Check:
         return errors
 
 
-def _lengths_needed(run: Run) -> set[int]:
+def _lengths_needed(run: Run, compression: Compression | None) -> set[int]:
     """Empty, one behavior, one long behavior, as many long ones as are found or kept and one more, and full."""
     data, model = run.recipe.data, run.recipe.model
     short, full = data.short, data.short + data.long
-    most = model.k if run.model.long.row_a_behavior else model.rank
+    made_rank = compression.rank if compression else model.rank
+    most = model.k if run.model.long.row_a_behavior else made_rank
     return {0, 1, short + 1, min(short + most, full), min(short + most + 1, full), full}
 
 

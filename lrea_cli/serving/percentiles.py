@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 CONFIDENCE = 0.99
 
 
@@ -34,13 +36,13 @@ def requests_needed(percent: float) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(percent / 100))
 
 
-def percentile(latencies_ms: Sequence[float], percent: float) -> Percentile:
+def percentile(latencies_ms: Sequence[float] | np.ndarray, percent: float) -> Percentile:
     """Nearest-rank percentile of all latencies; none is thrown away."""
     have, needs = len(latencies_ms), requests_needed(percent)
     if have < needs:
         return Percentile(percent, None, needs, have)
-    rank = math.ceil(percent / 100 * have)
-    return Percentile(percent, sorted(latencies_ms)[rank - 1], needs, have)
+    value = float(np.quantile(latencies_ms, percent / 100, method="inverted_cdf"))
+    return Percentile(percent, value, needs, have)
 
 
 def shortfalls(rows: Sequence[Sequence[Percentile]]) -> list[str]:

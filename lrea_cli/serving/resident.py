@@ -30,7 +30,7 @@ class ResidentRecords:
     def __init__(self, store: RecordStore, device: torch.device) -> None:
         self.keys, self.summary_type, self.device = store.keys, store.summary_type, device
         users, layout = len(store), store.layout
-        most = store.read(int(store.keys[store.index["size"].argmax()])).rows
+        most = store.read(int(store.keys[store.index["size"].argmax()])).rows if users else 0
         self._tensors = {
             f.name: torch.zeros(
                 users,
@@ -58,8 +58,8 @@ class ResidentRecords:
         Raises:
             UserError: there is no record of one of the keys.
         """
-        position = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        if (self.keys[position] != keys).any():
+        position = np.searchsorted(self.keys, keys)
+        if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
             raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
         index = torch.from_numpy(position).to(self.device)
         return self.summary_type(**{name: tensor[index] for name, tensor in self._tensors.items()})

@@ -1,78 +1,117 @@
-"""Closed loops of requests, timed: one alone, or several that take turns, so that all see the same machine."""
+"""Times of several ways to serve the same requests: they take turns, so all of them see the same machine and users."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from lrea_cli.progress import Progress, ignore
+from lrea_cli.serving.machine import Load, Meter
 from lrea_cli.serving.percentiles import requests_needed
 
 WARM_UP = 5
-LEAST_REQUESTS = 10
-ENOUGH_REQUESTS = requests_needed(99)
+"""Requests of each way before the first turn, not timed."""
 TURN = 5
-"""Requests of one loop before the next one's."""
+"""Requests of one way before the next one's; one more before them is not timed: it pays for what others left behind."""
+LEAST_ROUNDS = 8
+LEAST_ROUNDS_WITHHELD = 2
+"""Where the machine is too busy for a ratio: more of them would not help."""
+ENOUGH_ROUNDS = math.ceil(requests_needed(99) / TURN)
+PERCENT = 100
 
-Calls = Iterator[Callable[[], object]]
-"""One call a request, for ever."""
+Mark = Callable[[], None]
+Call = Callable[[int, Mark], None]
+"""Serves request number n, from 0 on: marks its beginning and the end of each of its steps."""
 
 
-def measure(calls: Calls, seconds: float, device: torch.device) -> list[float]:
-    """Latencies in ms of one loop: see `measure_in_turns`."""
-    return measure_in_turns([calls], seconds, device)[0]
-
-
-def measure_in_turns(
-    loops: Sequence[Calls], seconds: float, device: torch.device, progress: Progress = ignore
-) -> list[list[float]]:
-    """Latencies in ms of each loop, warm-up left out; on a GPU by events, after synchronizing.
-
-    Loops take turns of `TURN` requests, A B C A B C .., so a machine that grows slower does so for all of them.
+@dataclass(frozen=True)
+class Timings:
+    """What `take_turns` has seen.
 
     Args:
-        seconds: of each loop: it ends when p99 is backed, or when its own requests have taken so long.
-        progress: told of each loop that ends.
+        marks_ms: (calls, requests, marks), since the beginning of the request; request i is the same one in each call.
+        load: of the machine meanwhile.
     """
-    for calls in loops:
-        for _ in range(WARM_UP):
-            next(calls)()
-    timed = _timed_on_gpu if device.type == "cuda" else _timed
-    found: list[list[float]] = [[] for _ in loops]
-    taken = [0.0] * len(loops)
 
-    def ended(loop: int) -> bool:
-        have = len(found[loop])
-        return have >= ENOUGH_REQUESTS or (have >= LEAST_REQUESTS and taken[loop] >= seconds)
+    marks_ms: np.ndarray
+    load: Load
 
-    going = list(range(len(loops)))
-    while going:
-        for loop in going:
-            for _ in range(TURN):
-                if ended(loop):
-                    break
-                started = time.perf_counter()
-                found[loop].append(timed(next(loops[loop])))
-                taken[loop] += time.perf_counter() - started
-        still = [loop for loop in going if not ended(loop)]
-        progress(len(going) - len(still))
-        going = still
-    return found
+    @property
+    def rounds(self) -> np.ndarray:
+        """(requests,) number of the round that each request was timed in: all ways served it within that round."""
+        return np.arange(self.marks_ms.shape[1]) // TURN
+
+    def between(self, call: int, begin: int, end: int) -> np.ndarray:
+        """(requests,) ms of one call from one mark to another."""
+        return self.marks_ms[call, :, end] - self.marks_ms[call, :, begin]
 
 
-def _timed(call: Callable[[], object]) -> float:
-    started = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - started) / 1e6
+def take_turns(
+    calls: Sequence[Call], seconds: float, seed: int, device: torch.device, progress: Progress = ignore
+) -> Timings:
+    """Time all calls on requests 0, 1, 2, ..; on a GPU by events, after synchronizing.
+
+    In every round each call serves the next `TURN` requests; who begins is drawn anew for each round. The last round is
+    the one that backs p99, or in which the time is up.
+
+    Args:
+        seconds: of each call, the mean; what is not timed counts. seed: of the order within the rounds.
+        progress: told of each hundredth of the work.
+    """
+    clock = _gpu_clock if device.type == "cuda" else _clock
+    rng = np.random.default_rng(seed)
+    for call in calls:
+        for number in range(WARM_UP):
+            clock(call, number)
+    rounds: list[np.ndarray] = []
+    meter, started, shown = Meter(torch.get_num_threads()), time.perf_counter(), 0
+    while len(rounds) < ENOUGH_ROUNDS:
+        taken = (time.perf_counter() - started) / (seconds * len(calls))
+        if taken >= 1 and len(rounds) >= (LEAST_ROUNDS_WITHHELD if _withheld(meter, rounds) else LEAST_ROUNDS):
+            break
+        rounds.append(_round(calls, len(rounds) * TURN, rng.permutation(len(calls)), clock, meter))
+        done = int(PERCENT * min(1.0, max(len(rounds) / ENOUGH_ROUNDS, min(taken, len(rounds) / LEAST_ROUNDS))))
+        progress(done - shown)
+        shown = done
+    return Timings(np.concatenate(rounds, 1), meter.read())
 
 
-def _timed_on_gpu(call: Callable[[], object]) -> float:
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+def _withheld(meter: Meter, rounds: Sequence[object]) -> bool:
+    return bool(rounds) and meter.read().reason_to_withhold is not None
+
+
+Clock = Callable[[Call, int], list[float]]
+
+
+def _round(calls: Sequence[Call], first: int, order: np.ndarray, clock: Clock, meter: Meter) -> np.ndarray:
+    """(calls, TURN, marks) ms of the requests from `first` on."""
+    found: list[list[list[float]]] = [[] for _ in calls]
+    for place in order:
+        clock(calls[place], max(0, first - 1))
+        with meter.turn():
+            found[place] = [clock(calls[place], number) for number in range(first, first + TURN)]
+    return np.array(found)
+
+
+def _clock(call: Call, number: int) -> list[float]:
+    stamps: list[int] = []
+    call(number, lambda: stamps.append(time.perf_counter_ns()))
+    return [(stamp - stamps[0]) / 1e6 for stamp in stamps]
+
+
+def _gpu_clock(call: Call, number: int) -> list[float]:
+    events: list[torch.cuda.Event] = []
+
+    def mark() -> None:
+        events.append(torch.cuda.Event(enable_timing=True))
+        events[-1].record()
+
     torch.cuda.synchronize()
-    before.record()
-    call()
-    after.record()
+    call(number, mark)
     torch.cuda.synchronize()
-    return before.elapsed_time(after)
+    return [events[0].elapsed_time(event) for event in events]

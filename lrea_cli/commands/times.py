@@ -1,0 +1,67 @@
+"""What serve-bench, its trade-off and the demo say of times: the gate, the machine, ratios, and when a record pays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lrea_cli.console import Console
+
+if TYPE_CHECKING:
+    from lrea_cli.serving.bench import Speedup
+    from lrea_cli.serving.gate import GateResult
+    from lrea_cli.serving.machine import Load
+
+REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """What times were taken on."""
+    return f"{machine['cpu']}, {machine['threads']} threads, {machine['device']}"
+
+
+def show_gate(console: Console, gate: GateResult) -> None:
+    """What was compared, and a warning where that was little."""
+    from lrea_cli.serving.gate import GATE_USERS
+
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
+    if gate.skipped:
+        console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")
+    if gate.users < GATE_USERS:
+        console.warn(f"the gate compared {gate.users} users only: the cache has so few; {GATE_USERS} is usual.")
+
+
+def show_load(console: Console, load: Load) -> None:
+    """What this process got of the CPU; and where ratios are withheld for it, why, and what to do."""
+    console.say(str(load))
+    if reason := load.reason_to_withhold:
+        console.warn(f"no ratio is given: {reason}.")
+        console.say(f"  {REMEDY}")
+
+
+def show_speedup(console: Console, speedup: Speedup) -> None:
+    """Ratios of the whole request and of its interest."""
+    if speedup.withheld:
+        return
+    names = {"request": "whole request", "interest": "interest alone"}
+    rows = [[names[stage], str(row["real"]), str(row["padded"])] for stage, row in speedup.ratios.items()]
+    title = f"time of full attention / time of the cache: totals of the same requests, {speedup.kernel}"
+    console.table(title, ["(95% interval)", "real lengths", "padded"], rows)
+
+
+def when_it_pays(compress_ms: float, speedup: Speedup) -> str:
+    """A sentence: how many requests save what making a record costs.
+
+    Args:
+        compress_ms: to make one record.
+    """
+    if speedup.saved_ms is None:
+        return "when that pays is not said: times are not to be trusted"
+    needed = speedup.pays_after(compress_ms)
+    if needed is None:
+        return "it never pays: no request is faster by it"
+    saved = f"one request saves {speedup.saved_ms:.3g} ms"
+    if needed <= 1:
+        return f"{saved}, so the first request after a refresh pays for it"
+    return f"{saved}, so it pays where a user sends {math.ceil(needed):,} requests or more between two refreshes"

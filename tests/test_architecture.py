@@ -14,7 +14,10 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
+    (
+        *("errors", "sequence", "progress", "terminal", "stopping", "kinds", "locks", "places", "claims"),
+        *("recipe", "workspace", "console", "reference"),
+    ),
     ("reference_compressors", "reference_searches"),
     ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
     ("attention",),
@@ -89,10 +92,16 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 
 
 def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "sequence", "progress"):
+    for module in ("errors", "sequence", "progress", "terminal", "stopping"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("recipe", "workspace"):
-        assert own_imports(MODULES[module]) == {"errors"}, module
+    assert own_imports(MODULES["recipe"]) == {"errors"}
+
+
+def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:
+    below = {"errors", "terminal", "stopping"}
+    for module in ("kinds", "locks", "places", "claims", "workspace"):
+        assert own_imports(MODULES[module]) <= below, module
+        below.add(module)
 
 
 def test_the_loops_share_nothing_with_what_they_check() -> None:

@@ -42,6 +42,7 @@ def _shared(
     ] = PrepareOptions.max_rejected,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of the same name.")] = False,
     dry_run: Annotated[
         bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
     ] = False,
@@ -58,7 +59,9 @@ def run(source: Source, shared: dict[str, Any]) -> None:
     if shared["dry_run"]:
         _say_what_it_takes(console, workspace, source, files, options)
         return
-    found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
+    found = prepare_source(
+        console, workspace, source, files, shared["dataset"] or source.name, options, shared["replace"]
+    )
     console.result(found, then="lrea train")
 
 
@@ -84,7 +87,13 @@ def _say_what_it_takes(
 
 
 def prepare_source(
-    console: Console, workspace: Workspace, source: Source, files: list[Path], name: str, options: PrepareOptions
+    console: Console,
+    workspace: Workspace,
+    source: Source,
+    files: list[Path],
+    name: str,
+    options: PrepareOptions,
+    replace: bool,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
@@ -96,7 +105,7 @@ def prepare_source(
         seen.append(_look_into(folder, manifest))
         return asdict(seen[0])
 
-    found = prepare(source, files, name, workspace, options, console, look)
+    found = prepare(source, files, name, workspace, options, console, look, replace=replace)
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),

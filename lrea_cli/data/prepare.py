@@ -43,21 +43,25 @@ def prepare(
     options: PrepareOptions,
     reporter: Reporter | None = None,
     look: Look | None = None,
+    *,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
 
     Args:
         files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
         look: takes a look at the data, for the manifest.
+        replace: a dataset of this name gives way when the new one is complete.
 
     Raises:
-        UserError: a file cannot be read, or what is in it does not make samples; nothing is left behind.
+        UserError: the name is taken, a file cannot be read, or what is in it does not make samples; nothing is left
+            behind.
     """
     import pyarrow as pa
 
     started = time.monotonic()
     reporter = reporter or Silent()
-    with workspace.create("data", dataset, replace=True) as folder:
+    with workspace.create("data", dataset, replace=replace) as folder:
         with _database(folder / SCRATCH, options) as db:
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
         pa.default_memory_pool().release_unused()  # of the writers

@@ -69,8 +69,8 @@ def latest_runs(workspace: Workspace, dataset: Artifact, methods: Sequence[str])
     Raises:
         UserError: none of them has.
     """
-    here = [a for a in workspace.all("runs") if a.manifest["made_from"] == dataset.sha256]
-    latest = {a.manifest["method"]: a.name for a in sorted(here, key=lambda a: a.manifest["created"])}
+    here = [a for a in workspace.all("runs") if dataset.is_parent_of(a)]
+    latest = {a.manifest["method"]: a.name for a in sorted(here, key=lambda a: a.order)}
     found = {method: latest[method] for method in methods if method in latest}
     if not found:
         raise UserError(
@@ -103,8 +103,9 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
     made = [
         a
         for a in workspace.all("caches")
-        if (a.manifest["made_from"], a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
-        == (run.artifact.sha256, run.dataset.users, run.dataset.end, layout)
+        if run.artifact.is_parent_of(a)
+        and (a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
+        == (run.dataset.users, run.dataset.end, layout)
         and compression_of(a) == compression
     ]
-    return max(made, key=lambda a: a.manifest["created"]).name if made else None
+    return max(made, key=lambda a: a.order).name if made else None

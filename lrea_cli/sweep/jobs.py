@@ -16,12 +16,13 @@ from lrea_cli.errors import UserError
 from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
 from lrea_cli.evaluation.kept import scores_path, write_scores
 from lrea_cli.evaluation.statistics import auc_estimate
+from lrea_cli.kinds import MANIFESTS
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Recipe
 from lrea_cli.serving.records import RecordFormat
 from lrea_cli.training.checkpoint import Run, build_model, open_run
 from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import MANIFESTS, Workspace, sha256_of, write_json
+from lrea_cli.workspace import Artifact, Workspace, write_json
 
 EVALUATION = "sweep-test.json"
 CHUNK = 256
@@ -33,18 +34,19 @@ class TrainJob:
     """Train a recipe into a run of this name.
 
     Args:
-        home: of the sweep's workspace. dataset_hash: of the manifest of the dataset that the recipe names.
+        home: of the sweep's workspace.
+        made_from: the versions of the dataset that the recipe names, see `Artifact.versions`.
     """
 
     home: Path
     name: str
     recipe: Recipe
-    dataset_hash: str
+    made_from: tuple[str, ...]
 
     def done(self) -> bool:
-        """There is a run of this very recipe on this very dataset."""
+        """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
         manifest = run_manifest(self.home, self.name)
-        if not manifest or manifest["made_from"] != self.dataset_hash:
+        if not manifest or manifest["made_from"] not in self.made_from or manifest.get("stopped_early"):
             return False
         try:  # a setting that is younger than the run had its default
             return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
@@ -78,7 +80,7 @@ class EvaluateJob:
         write_scores(folder, kept)
         write_json(folder / "eval-test.json", found.to_dict())
         content = {
-            "made_from": run.artifact.sha256,
+            "made_from": run.artifact.identity,
             "evaluation": found.to_dict(),
             "served": asdict(auc_estimate(kept.served, kept.label, kept.user)),
             "bytes_per_record": mean_bytes(run),
@@ -99,17 +101,23 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
 
 def run_manifest(home: Path, name: str) -> dict[str, Any] | None:
     """The manifest of a run; None where there is no such run."""
-    path = home / "runs" / name / MANIFESTS["runs"]
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    run = _run(home, name)
+    return run and run.manifest
 
 
 def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
     """A JSON file in a run's folder; None where it is not there, or was made from another version of the run."""
-    folder = home / "runs" / name
-    if not (folder / file).is_file() or not (folder / MANIFESTS["runs"]).is_file():
+    run = _run(home, name)
+    if run is None or not (run.path / file).is_file():
         return None
-    found = json.loads((folder / file).read_text(encoding="utf-8"))
-    return found if found["made_from"] == sha256_of(folder / MANIFESTS["runs"]) else None
+    found = json.loads((run.path / file).read_text(encoding="utf-8"))
+    return found if found["made_from"] in run.versions else None
+
+
+def _run(home: Path, name: str) -> Artifact | None:
+    workspace = Workspace(home)
+    there = (workspace.path("runs", name) / MANIFESTS["runs"]).is_file()
+    return workspace.open("runs", name) if there else None
 
 
 def mean_bytes(run: Run) -> float:

@@ -120,7 +120,9 @@ def add_cache(home: Path, name: str) -> None:
     """A cache with kept scores: only its manifest and they are read."""
     folder = home / "caches" / name
     folder.mkdir(parents=True)
-    (folder / "cache.json").write_text(json.dumps({"run": "tiny-din", "created": "2020", "made_from": "x"}))
+    (folder / "cache.json").write_text(
+        json.dumps({"run": "tiny-din", "created": "2020", "made_from": "x", "files": {}})
+    )
     write_scores(folder, read_scores(home / "runs" / "tiny-din", "test", ""))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrea_cli.claims import FINISHED
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
@@ -20,6 +21,7 @@ from lrea_cli.serving.store import INDEX
 from lrea_cli.serving.twins import reference_model
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
+from tests.conftest import another_version
 
 CPU = torch.device("cpu")
 
@@ -180,7 +182,7 @@ def test_the_same_users_give_the_same_bytes(lrea_run: Run, tmp_path: Path) -> No
     for name in ("one", "two"):
         make(Workspace(tmp_path), lrea_run, name)
         folder = open_cache(Workspace(tmp_path), lrea_run, name).artifact.path
-        found.append([p.read_bytes() for p in sorted(folder.glob("*")) if p.name != "cache.json"])
+        found.append([p.read_bytes() for p in sorted(folder.glob("*")) if p.name not in ("cache.json", FINISHED)])
     assert found[0] == found[1]
 
 
@@ -219,7 +221,7 @@ def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refuse
 ) -> None:
     manifest = own_run.dataset.path / "data.json"
     before = manifest.read_text()
-    manifest.write_text(before.replace("\n}", " \n}"))
+    another_version(manifest)
     with pytest.raises(UserError, match="another version of the dataset 'synthetic'") as caught:
         open_run(workspace_copy, "tiny-lrea", None, CPU)
     assert "lrea train" in caught.value.remedy

@@ -25,6 +25,7 @@ from lrea_cli.serving.contenders import (
 from lrea_cli.serving.records import CacheDtype
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
+from tests.conftest import another_version
 
 CPU = torch.device("cpu")
 CLUSTERS = Compression("clusters", 16)
@@ -112,8 +113,7 @@ def test_a_cache_of_another_version_of_the_run_is_not_found(workspace_copy: Work
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
     make(workspace_copy, run, "cache")
     assert find_whole_cache(workspace_copy, run, None) == "cache"
-    manifest = workspace_copy.home / "runs" / "tiny-lrea" / "run.json"
-    manifest.write_text(manifest.read_text() + " ")
+    another_version(workspace_copy.home / "runs" / "tiny-lrea" / "run.json")
     assert find_whole_cache(workspace_copy, open_run(workspace_copy, "tiny-lrea", None, CPU), None) is None
 
 

@@ -175,7 +175,7 @@ def test_differences_to_the_best_are_paired_whatever_the_base(swept: Path, monke
 
 
 def test_two_sweeps_at_a_time_in_one_workspace_are_refused(home: Path, again: Again) -> None:
-    with run._alone(home), pytest.raises(UserError, match="Another sweep works in"):
+    with Workspace(home).alone("sweep"), pytest.raises(UserError, match="Another lrea sweep works in"):
         again()
 
 

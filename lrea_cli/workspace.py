@@ -180,20 +180,26 @@ class Workspace:
 
     @contextmanager
     def alone(self, command: str) -> Iterator[None]:
-        """Hold the home for a command that makes many artifacts by fixed names; delete what a killed one left.
+        """Hold the home for a command that makes many artifacts by fixed names; delete what killed processes left.
 
         Raises:
             UserError: another process runs that command in this home.
         """
         try:
             with lock(self.home / FOLDER / f"{command}.lock"):
-                for kind in MANIFESTS:
-                    clear(self.home / kind)
-                yield
+                self._clear()
+                try:
+                    yield
+                finally:
+                    self._clear()
         except Held as error:
             raise UserError(
                 f"Another lrea {command} works in {self.home}.", "Wait until it has ended, or stop it."
             ) from error
+
+    def _clear(self) -> None:
+        for kind in MANIFESTS:
+            clear(self.home / kind)
 
     def _warn(self, line: str) -> None:
         """Show a warning once."""

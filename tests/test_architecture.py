@@ -15,7 +15,7 @@ PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
-        *("errors", "sequence", "progress", "terminal", "stopping", "kinds", "locks", "places", "claims"),
+        *("errors", "sequence", "progress", "terminal", "stopping", "kinds", "locks", "places", "claims", "failures"),
         *("recipe", "workspace", "console", "reference"),
     ),
     ("reference_compressors", "reference_searches"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import resource
 import shutil
 import sys
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
-NOT_WRITTEN = "Could not write file"
 
 Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
@@ -169,13 +167,8 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
             yield db
     except duckdb.OutOfMemoryException as error:
         raise UserError(
-            f"{options.memory} of memory and the disk beside it were not enough: {error}",
+            f"{options.memory} of memory and the disk beside it were not enough: {str(error).splitlines()[0]}",
             "Raise --memory, lower --threads, or free space under LREA_HOME.",
         ) from error
-    except duckdb.Error as error:  # of several kinds, by the step in which the disk was full
-        if NOT_WRITTEN not in str(error):
-            raise
-        full = "No space left" in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of it goes with the partial dataset

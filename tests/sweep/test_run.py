@@ -270,7 +270,7 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, swept: Path, how: signa
     assert first.returncode == (130 if how is signal.SIGINT else -9)
     assert "Traceback" not in errors
     if how is signal.SIGINT:
-        assert f"Go on with: lrea sweep {folder}" in errors
+        assert f"go on with: lrea sweep {folder}" in errors
     while _alive(first.pid):
         time.sleep(0.02)
     kept = {path: sha256_of(path) for path in made.glob("tiny-*/run.json")}

@@ -19,8 +19,8 @@ import numpy as np
 import xxhash
 
 from lrea_cli.errors import DamagedArtifact
+from lrea_cli.kinds import BLOCKS
 
-BLOCKS = "blocks.xxh3"
 BLOCK_BITS = 16
 BLOCK = 1 << BLOCK_BITS
 """Bytes of a block: a smaller one makes the first touch of a user cheaper, and the file of hashes larger."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import errno
+import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from lrea_cli import __version__
 from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train
 from lrea_cli.errors import LreaError
+from lrea_cli.failures import failure_of, write_log
+from lrea_cli.stopping import Stopped, stoppable
+from lrea_cli.terminal import clean
+from lrea_cli.workspace import Workspace
 
 
 class PrepareFirst(TyperGroup):
@@ -59,20 +67,60 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit code 2 for the user's mistake, 3 for a failed gate, 1 for any other failure."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has not every sign ends no command
+    with stoppable():
+        code = _run([argument for argument in given if argument != "--debug"], "--debug" in given)
+    sys.exit(code)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    """The exit code; what went wrong has been said."""
     try:
-        app(args=arguments)
-    except (LreaError, OSError) as error:
-        if arguments[:1] == ["--debug"]:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        if remedy := _remedy(error):
-            print(f"  {remedy}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, LreaError) else 1)
+        command = get_command(app)
+        with command.make_context("lrea", arguments) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        return end.exit_code
+    except KeyboardInterrupt as stop:
+        return _say_stopped(stop)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what would still be flushed
+        return 1
+    except Exception as error:
+        return _say_failed(error, arguments, debug)
+    return 0
 
 
-def _remedy(error: LreaError | OSError) -> str:
-    if isinstance(error, LreaError):
-        return error.remedy
-    full = error.errno == errno.ENOSPC
-    return "Free space, or set LREA_HOME to a folder on a larger disk: nothing half-written stays." if full else ""
+def _say_stopped(stop: KeyboardInterrupt) -> int:
+    said = "; ".join(getattr(stop, "__notes__", ["what was finished before is kept"]))
+    stop = stop if isinstance(stop, Stopped) else Stopped()
+    print(f"Stopped by {stop.name}: {clean(said)}", file=sys.stderr)
+    return stop.exit_code
+
+
+def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
+    failure = failure_of(error, arguments)
+    if not failure.message:  # help was asked for by saying nothing, and has been shown
+        return failure.exit_code
+    remedy = failure.remedy
+    if debug:
+        print(clean("".join(traceback.format_exception(error)), keep="\n"), end="", file=sys.stderr)
+    elif not failure.foreseen:
+        log = write_log(_home(), arguments, error)
+        remedy = f"The traceback is in {log}; --debug shows it." if log else "--debug shows the traceback."
+    print(f"error: {clean(failure.message)}", file=sys.stderr)
+    for line in filter(None, (remedy, *getattr(error, "__notes__", []))):
+        print(f"  {clean(line)}", file=sys.stderr)
+    return failure.exit_code
+
+
+def _home() -> Path:
+    """Where logs are kept; here, where LREA_HOME itself is what is wrong."""
+    try:
+        return Workspace.from_environment().home
+    except (LreaError, OSError):
+        return Path()

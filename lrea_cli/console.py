@@ -1,4 +1,7 @@
-"""What a command shows: lines, tables, progress, and with --json exactly one object on stdout, all else on stderr."""
+"""What a command shows: lines, tables, progress, and with --json exactly one object on stdout, all else on stderr.
+
+Whatever comes from names of files, columns and users is shown with control characters as escapes (`terminal.clean`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from lrea_cli.progress import Progress
+from lrea_cli.terminal import clean
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -37,25 +41,26 @@ class Console:
 
     def say(self, line: str) -> None:
         """One line of text."""
-        print(line, file=self._above_a_bar(), flush=True)
+        print(clean(line), file=self._above_a_bar(), flush=True)
 
     def warn(self, line: str) -> None:
         """One line that the user should not miss, on stderr."""
-        self._rich(sys.stderr).print(f"warning: {line}", style="yellow", markup=False, soft_wrap=True)
+        self._rich(sys.stderr).print(f"warning: {clean(line)}", style="yellow", markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table; numbers are right-aligned, None is shown as n/a."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for position, name in enumerate(columns):
             numeric = any(isinstance(row[position], (int, float)) for row in rows)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(Text(clean(name, keep="\n")), justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(value) for value in row))
+            table.add_row(*(Text(_cell(value)) for value in row))
         rich = self._rich(self._out)
-        rich.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        rich.print(clean(title), style="bold", markup=False, highlight=False, soft_wrap=True)
         rich.print(table)
 
     def result(self, content: Mapping[str, object], then: str | None = None) -> None:
@@ -68,6 +73,7 @@ class Console:
     @contextmanager
     def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
         """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
+        description = clean(description)
         if sys.stderr.isatty():
             with _bar(self._rich(sys.stderr), description, total, unit) as progress:
                 yield progress
@@ -97,7 +103,7 @@ def _rate(value: float) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "n/a"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else clean(value)
 
 
 @contextmanager
@@ -107,7 +113,7 @@ def _bar(console: RichConsole, description: str, total: int, unit: str) -> Itera
 
     started = time.monotonic()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),

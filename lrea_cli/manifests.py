@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lrea_cli.errors import DamagedArtifact
+from lrea_cli.kinds import MAKERS, Kind
 from lrea_cli.sealed import unseal
-
-Kind = Literal["data", "runs", "caches"]
-MANIFESTS: dict[Kind, str] = {"data": "data.json", "runs": "run.json", "caches": "cache.json"}
-MAKERS: dict[Kind, str] = {"data": "lrea prepare", "runs": "lrea train", "caches": "lrea compress"}
-SINGULAR: dict[Kind, str] = {"data": "dataset", "runs": "run", "caches": "cache"}
 
 NUMBER = (int, float)
 COMMON: dict[str, tuple[type, ...]] = {"created": (str,), "files": (dict,), "bytes": (dict,)}

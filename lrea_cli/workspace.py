@@ -5,7 +5,8 @@
     <home>/caches/<cache>/cache.json
     <home>/bench/<time>-<run>.json
 
-A directory without its manifest does not exist. Everything is written to a temporary sibling, fsynced, then renamed.
+A directory without its manifest does not exist. Everything is written to a temporary sibling, fsynced, then renamed,
+under a lock of its name (`locks`, `places`).
 """
 
 from __future__ import annotations
@@ -13,34 +14,67 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
+from lrea_cli.claims import Claim, claim, finished_number
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.manifests import MAKERS, MANIFESTS, SINGULAR, Kind, Manifest, read_manifest
+from lrea_cli.kinds import BLOCKS, MAKERS, MANIFESTS, SINGULAR, Kind, path_of
+from lrea_cli.locks import FOLDER, Held, lock, try_lock
+from lrea_cli.manifests import Manifest, read_manifest
+from lrea_cli.places import PARTIAL, clear, fsync, leftovers, place_of, restore
 from lrea_cli.sealed import seal
+from lrea_cli.stopping import undisturbed
+from lrea_cli.terminal import clean
 
-PARTIAL = ".partial-"
-OLD = ".old-"
+NOT_IDENTITY = (
+    "created",
+    "bytes",
+    "raw_files",
+    "seconds",
+    "ms_per_user",
+    "device",
+    "threads",
+    "versions",
+    "stopped_early",
+)
+"""What a manifest says of where the bytes came from, of time and machine."""
+
+NOT_CONTENT = ("metrics.jsonl", "look.html", "rejected.parquet", BLOCKS)
+"""Files that repeat such facts, or are made of the other files."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One finished directory: its manifest has been read, its hash is known."""
+    """One finished directory: its manifest has been read."""
 
     kind: Kind
     path: Path
     manifest: Manifest
-    sha256: str
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def identity(self) -> str:
+        """What children keep as `made_from`."""
+        return identity_of(self.manifest)
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts artifacts of a kind by when they were finished; no clock counts, but for those without a number."""
+        return finished_number(self.path), str(self.manifest.get("created", ""))
+
+    def is_parent_of(self, child: Artifact) -> bool:
+        """Whether the child was made from this version."""
+        return child.manifest.get("made_from") == self.identity
 
 
 @dataclass(frozen=True)
@@ -48,21 +82,31 @@ class Workspace:
     """All artifacts under one home directory."""
 
     home: Path
+    _warned: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """`$LREA_HOME`, else `./lrea_work`."""
-        return cls(Path(os.environ.get("LREA_HOME") or "lrea_work"))
-
-    def path(self, kind: Kind, name: str) -> Path:
-        """Where the artifact of this name lies, or will lie.
+        """`$LREA_HOME`, else `./lrea_work`.
 
         Raises:
-            UserError: the name would leave its folder.
+            UserError: it names no user's home, or a file.
         """
-        if not name or name.startswith(".") or any(mark in name for mark in ("/", "\\", "\0")):
-            raise UserError(f"'{name}' is not a usable name.", "Use letters, digits, '-', '_' and inner dots.")
-        return self.home / kind / name
+        text = os.environ.get("LREA_HOME") or "lrea_work"
+        try:
+            home = Path(text).expanduser()
+        except RuntimeError as error:
+            raise UserError(f"LREA_HOME is '{text}': there is no such user.", "Set it to a folder.") from error
+        if home.exists() and not home.is_dir():
+            raise UserError(f"LREA_HOME is '{text}', which is no folder.", "Set it to a folder.")
+        return cls(home)
+
+    def path(self, kind: Kind, name: str) -> Path:
+        """Where the artifact of this name is seen, or will be.
+
+        Raises:
+            UserError: the name would leave its folder, steer a terminal, or is too long for a file's name.
+        """
+        return path_of(self.home, kind, name)
 
     def open(self, kind: Kind, name: str | None = None, **wanted: str) -> Artifact:
         """Open the named artifact, or the latest whose manifest has the wanted values (`dataset="taobao"`).
@@ -72,6 +116,7 @@ class Workspace:
         """
         if name is not None:
             path = self.path(kind, name)
+            restore(place_of(path))
             if (path / MANIFESTS[kind]).is_file():
                 return _read(kind, path)
             known = [a.name for a in self.all(kind)]
@@ -83,48 +128,84 @@ class Workspace:
         if not found:
             of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
             raise UserError(f"There is no {SINGULAR[kind]}{of} in {self.home}.", f"Make one with: {MAKERS[kind]}")
-        return max(found, key=lambda a: a.manifest["created"])
+        return max(found, key=lambda a: a.order)
 
     def all(self, kind: Kind) -> list[Artifact]:
-        """Every finished artifact of a kind, by name."""
-        folder = self.home / kind
-        paths = sorted(folder.iterdir()) if folder.is_dir() else []
-        return [_read(kind, p) for p in paths if not p.name.startswith(".") and (p / MANIFESTS[kind]).is_file()]
+        """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""
+        artifacts = []
+        for path in self._seen(kind):
+            try:
+                if (path / MANIFESTS[kind]).is_file():
+                    artifacts.append(_read(kind, path))
+            except (UserError, OSError) as error:
+                self._warn(f"{path} is passed over: {error}")
+        return artifacts
 
-    def free_name(self, kind: Kind, stem: str) -> str:
-        """The first of stem-1, stem-2, ... that is not taken."""
-        number = 1
-        while self.path(kind, f"{stem}-{number}").exists():
-            number += 1
-        return f"{stem}-{number}"
+    def _seen(self, kind: Kind) -> list[Path]:
+        """The folders of a kind, after those are put back that a replacement had moved aside."""
+        folder = self.home / kind
+        if not folder.is_dir():
+            return []
+        for name, _ in leftovers(folder):
+            restore(folder / name)
+        paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        for link in (p for p in paths if p.is_symlink()):
+            restore(place_of(link))
+        return paths
 
     @contextmanager
     def create(self, kind: Kind, name: str, *, replace: bool = False) -> Iterator[Path]:
-        """Yield an empty temporary sibling; when the block ends well it becomes the artifact, else it is removed.
+        """Claim a name and yield its folder; when the block ends well it becomes the artifact, else it is removed.
 
         The block writes its manifest with `write_manifest` as its last act.
 
         Raises:
-            UserError: the name is taken and `replace` is False.
+            UserError: the name is taken and `replace` is False, or another process is making the artifact.
         """
-        final = self.path(kind, name)
-        _clear_what_was_killed(final)
-        if final.exists() and not replace:
-            raise UserError(
-                f"The {SINGULAR[kind]} '{name}' exists already in {final.parent}.",
-                "Choose another name, or remove that folder.",
-            )
-        partial = final.parent / f"{PARTIAL}{name}-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        with claim(self.home, kind, name, replace=replace) as claimed, claimed.folder() as folder:
+            yield folder
+
+    def claim(
+        self, kind: Kind, name: str | None = None, *, stem: str = "", replace: bool = False
+    ) -> AbstractContextManager[Claim]:
+        """See `claims.claim`."""
+        return claim(self.home, kind, name, stem=stem, replace=replace)
+
+    @contextmanager
+    def alone(self, command: str) -> Iterator[None]:
+        """Hold the home for a command that makes many artifacts by fixed names; delete what killed processes left.
+
+        Raises:
+            UserError: another process runs that command in this home.
+        """
         try:
-            yield partial
-            if not (partial / MANIFESTS[kind]).is_file():
-                raise RuntimeError(f"{partial} has no {MANIFESTS[kind]}")
-            _fsync_tree(partial)
-            _swap_in(partial, final)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            with lock(self.home / FOLDER / f"{command}.lock"):
+                self._clear()
+                try:
+                    yield
+                finally:
+                    self._clear()
+        except Held as error:
+            raise UserError(
+                f"Another lrea {command} works in {self.home}.", "Wait until it has ended, or stop it."
+            ) from error
+
+    def _clear(self) -> None:
+        for kind in MANIFESTS:
+            clear(self.home / kind)
+
+    def _warn(self, line: str) -> None:
+        """Show a warning once."""
+        if line not in self._warned:
+            self._warned.add(line)
+            print(f"warning: {clean(line)}", file=sys.stderr)
+
+
+def identity_of(manifest: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of what an artifact is: equal for equal content, whenever and wherever it was made."""
+    content = {k: v for k, v in manifest.items() if k not in NOT_IDENTITY}
+    content["files"] = {k: v for k, v in manifest["files"].items() if k not in NOT_CONTENT}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest(folder: Path, kind: Kind, content: dict[str, Any]) -> None:
@@ -133,7 +214,7 @@ def write_manifest(folder: Path, kind: Kind, content: dict[str, Any]) -> None:
     Files of a dataset are read in parts: the hashes of their blocks are written, too.
     """
     if kind == "data":
-        from lrea_cli.blocks import write_blocks
+        from lrea_cli.blocks import write_blocks  # numpy: not for every command
 
         write_blocks(folder, list(_files_in(folder, kind)))
     paths = _files_in(folder, kind)
@@ -149,9 +230,9 @@ def require_made_from(child: Artifact, parent: Artifact) -> None:
     """Refuse a child that was made from another version of its parent.
 
     Raises:
-        UserError: the hash in the child's manifest is not that of the parent's manifest.
+        UserError: what the child was made from is not the parent.
     """
-    if child.manifest["made_from"] != parent.sha256:
+    if not parent.is_parent_of(child):
         raise UserError(
             f"The {SINGULAR[child.kind]} '{child.name}' was made from another version of "
             f"the {SINGULAR[parent.kind]} '{parent.name}'.",
@@ -192,12 +273,30 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` to write to; when the block ends well it is fsynced and takes the place of `path`."""
-    partial = path.parent / f"{PARTIAL}{path.name}-{os.getpid()}"
-    with partial.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    _clear_beside(path)
+    partial = path.parent / f"{PARTIAL}{path.name}-{uuid4().hex}"
+    try:
+        with partial.open("wb") as file:
+            try_lock(file.fileno(), partial)  # tells `_clear_beside` that somebody writes it
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            with undisturbed():
+                partial.replace(path)
+        fsync(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _clear_beside(path: Path) -> None:
+    """Delete partial files of this name that nobody writes any more."""
+    for name, partial in leftovers(path.parent):
+        with suppress(OSError):
+            if name == path.name and partial.is_file():
+                with partial.open("rb+") as file:
+                    if try_lock(file.fileno(), partial):
+                        partial.unlink()
 
 
 def sha256_of(path: Path) -> str:
@@ -209,60 +308,10 @@ def sha256_of(path: Path) -> str:
 def _read(kind: Kind, path: Path) -> Artifact:
     file = path / MANIFESTS[kind]
     data = file.read_bytes()
-    return Artifact(kind, path, read_manifest(kind, data, file), hashlib.sha256(data).hexdigest())
+    return Artifact(kind, path, read_manifest(kind, data, file))
 
 
 def _files_in(folder: Path, kind: Kind) -> dict[str, Path]:
     """Every file of an artifact but its manifest, by its name within the folder."""
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFESTS[kind])
-    return {str(p.relative_to(folder)): p for p in found}
-
-
-def _fsync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _clear_what_was_killed(final: Path) -> None:
-    """Remove what a process that is no more left of this artifact; put back an old one that it had moved away."""
-    for kind in (f"{OLD}{final.name}-", f"{PARTIAL}{final.name}-"):
-        for path in final.parent.glob(f"{kind}*"):
-            pid = path.name.removeprefix(kind)
-            if not pid.isdigit() or _is_alive(int(pid)):
-                continue
-            if kind.startswith(OLD) and not final.exists():
-                path.rename(final)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False  # what it left before is nobody's
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _swap_in(partial: Path, final: Path) -> None:
-    """Rename `partial` to `final`; an old `final` stays until the new one is complete."""
-    if final.exists():
-        old = final.parent / f"{OLD}{final.name}-{os.getpid()}"
-        final.rename(old)
-        partial.rename(final)
-        shutil.rmtree(old)
-    else:
-        partial.rename(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFESTS[kind])
+    return {str(p.relative_to(folder)): p for p in paths}

@@ -155,12 +155,11 @@ def _untrained(
                 tensor.normal_(std=0.5)[0].zero_()  # interests, and errors in them, are felt in the logits
             elif tensor.is_floating_point():
                 tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
-    name = workspace.free_name("runs", recipe.model.method)
-    manifest = {"run": name, "method": recipe.model.method, "dataset": DATASET, "made_from": data.sha256}
-    with workspace.create("runs", name) as folder:
+    manifest = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
+    with workspace.claim("runs", stem=recipe.model.method) as claim, claim.folder() as folder:
         save_checkpoint(model, folder / CHECKPOINT)
-        write_manifest(folder, "runs", {**manifest, "recipe": recipe.to_dict()})
-    return Run(workspace.open("runs", name), recipe, info, model.eval())
+        write_manifest(folder, "runs", {"run": claim.name, **manifest, "recipe": recipe.to_dict()})
+    return Run(workspace.open("runs", claim.name), recipe, info, model.eval())
 
 
 def _quiet_session(workspace: Workspace) -> Session:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from lrea_cli.blocks import BLOCKS
+from lrea_cli.claims import FINISHED
 from lrea_cli.errors import UserError
+from lrea_cli.kinds import BLOCKS
+from lrea_cli.locks import FOLDER
 from lrea_cli.sealed import SEAL, read_json
 from lrea_cli.workspace import (
     Kind,
@@ -39,7 +39,9 @@ def make(workspace: Workspace, name: str, kind: Kind = "runs", text: str = "weig
 
 
 def left_in(workspace: Workspace) -> list[str]:
-    return sorted(str(p.relative_to(workspace.home)) for p in workspace.home.rglob("*") if p.is_file())
+    """Files that a user meets: neither lock files nor the numbers in which the order is kept."""
+    files = (p.relative_to(workspace.home) for p in workspace.home.rglob("*") if p.is_file())
+    return sorted(str(p) for p in files if p.parts[0] != FOLDER and p.name != FINISHED)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,17 +149,23 @@ def test_folders_without_a_manifest_and_partial_ones_do_not_exist(workspace: Wor
         workspace.open("runs", "half")
 
 
-def test_free_name_is_the_first_that_is_not_taken(workspace: Workspace) -> None:
-    assert workspace.free_name("runs", "a") == "a-1"
+def test_a_numbered_name_is_the_first_that_is_neither_taken_nor_being_made(workspace: Workspace) -> None:
     make(workspace, "a-1")
-    make(workspace, "a-3")
-    assert workspace.free_name("runs", "a") == "a-2"
+    make(workspace, "a-4")
+    with (
+        workspace.claim("runs", stem="a") as second,
+        workspace.claim("runs", stem="a") as third,
+        workspace.claim("runs", stem="a") as fifth,
+    ):
+        assert (second.name, third.name, fifth.name) == ("a-2", "a-3", "a-5")
+    with workspace.claim("runs", stem="a") as again:
+        assert again.name == "a-2"
 
 
 def test_a_child_of_another_version_is_refused(workspace: Workspace) -> None:
     make(workspace, "run", text="first")
     parent = workspace.open("runs", "run")
-    make(workspace, "cache", "caches", made_from=parent.sha256)
+    make(workspace, "cache", "caches", made_from=parent.identity)
     child = workspace.open("caches", "cache")
     require_made_from(child, parent)
     make(workspace, "run", text="second")
@@ -213,14 +221,13 @@ def test_home_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_a_killed_process_left_is_removed_and_its_old_artifact_put_back(workspace: Workspace) -> None:
     make(workspace, "one")
     folder = workspace.home / "runs"
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    pid = gone.stdout.strip()
-    (folder / f".partial-one-{pid}" / "scratch").mkdir(parents=True)
-    (folder / f".partial-two-{pid}").mkdir()
-    (folder / f".partial-one-{os.getppid()}").mkdir()  # alive
-    (folder / "one").rename(folder / f".old-one-{pid}")  # killed between its two renames
-    with pytest.raises(UserError, match="exists already"), workspace.create("runs", "one"):
-        pass
-    left = {p.name for p in folder.iterdir()}
-    assert left == {"one", f".partial-one-{os.getppid()}", f".partial-two-{pid}"}
+    (folder / f".partial-one-{'0' * 32}" / "scratch").mkdir(parents=True)
+    (folder / f".partial-two-{'a' * 32}").mkdir()
+    (folder / ".partial-of-an-older-version-4711").mkdir()
+    (folder / "one").rename(folder / f".old-one-{'1' * 32}")  # killed between its two renames
+    with workspace.claim("runs", "being-made") as claim, claim.folder() as partial:
+        with pytest.raises(UserError, match="exists already"), workspace.create("runs", "one"):
+            pass
+        assert {p.name for p in folder.iterdir()} == {"one", partial.name}
+        write_manifest(partial, "runs", {})
     assert (folder / "one" / "run.json").is_file()

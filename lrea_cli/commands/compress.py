@@ -81,7 +81,6 @@ def compress_run(
     from lrea_cli.serving.cache import dense_users
 
     chosen = dense_users(run.dataset, users) if users is not None else None
-    name = name or session.workspace.free_name("caches", run.name)
     instant = run.dataset.end if as_of is None else as_of
     info = write_cache(
         session.workspace, run, name, dtype, instant, chosen, session.device, session.console, compression

@@ -37,8 +37,19 @@ def demo(
 
     Example: lrea demo
     """
-    import shutil
     from dataclasses import replace
+
+    from lrea_cli.workspace import Workspace
+
+    session = start(json, threads, "auto")
+    session = replace(session, workspace=Workspace(session.workspace.home / "demo"))
+    with session.workspace.alone("demo"):
+        _demo(session, users, seed, threads)
+
+
+def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
+    """All steps, by names that are the same in each demo."""
+    import shutil
 
     from lrea_cli.commands.prepare import prepare_source
     from lrea_cli.commands.serve_bench import bench_run
@@ -48,17 +59,13 @@ def demo(
     from lrea_cli.recipe import Compression, load_recipe
     from lrea_cli.training.checkpoint import open_run
     from lrea_cli.training.runs import train_run
-    from lrea_cli.workspace import Workspace
 
-    session = start(json, threads, "auto")
-    console = session.console
-    session = replace(session, workspace=Workspace(session.workspace.home / "demo"))
-    workspace = session.workspace
+    console, workspace = session.console, session.workspace
     for kind in ("runs", "caches"):
         shutil.rmtree(workspace.home / kind, ignore_errors=True)
     source = Synthetic(users=users, seed=seed)
     options = PrepareOptions(seed=seed, threads=threads)
-    dataset = prepare_source(console, workspace, source, [], DATASET, options)
+    dataset = prepare_source(console, workspace, source, [], DATASET, options, replace=True)
     runs, found = {}, []
     for method in METHODS:
         recipe = _recipe(load_recipe(RECIPE), method, seed)

@@ -47,6 +47,7 @@ def _shared(
     ] = PrepareOptions.encoding,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of the same name.")] = False,
     dry_run: Annotated[
         bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
     ] = False,
@@ -67,7 +68,9 @@ def run(source: Source, shared: dict[str, Any], typed: str) -> None:
     if shared["dry_run"]:
         _say_what_it_takes(console, source, files, options, typed)
         return
-    found = prepare_source(console, workspace, source, files, shared["dataset"] or source.name, options)
+    found = prepare_source(
+        console, workspace, source, files, shared["dataset"] or source.name, options, shared["replace"]
+    )
     console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
@@ -95,7 +98,13 @@ def _say_what_it_takes(
 
 
 def prepare_source(
-    console: Console, workspace: Workspace, source: Source, files: list[Path], name: str, options: PrepareOptions
+    console: Console,
+    workspace: Workspace,
+    source: Source,
+    files: list[Path],
+    name: str,
+    options: PrepareOptions,
+    replace: bool,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
@@ -108,7 +117,7 @@ def prepare_source(
         seen.append(_look_into(folder, manifest))
         return asdict(seen[0][0])
 
-    found = prepare(source, files, name, workspace, options, console, look)
+    found = prepare(source, files, name, workspace, options, console, look, replace=replace)
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),

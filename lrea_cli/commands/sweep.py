@@ -14,17 +14,11 @@ from lrea_cli.commands.options import Json
 from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.console import Console, number
 from lrea_cli.errors import LreaError
-from lrea_cli.workspace import Workspace, write_json
+from lrea_cli.workspace import Workspace, replacing, write_json
 
 if TYPE_CHECKING:
     from lrea_cli.sweep.gather import About
     from lrea_cli.sweep.results import OverSeeds, Results
-
-
-class Interrupted(LreaError):
-    """The user stopped it."""
-
-    exit_code = 130
 
 
 def sweep(
@@ -67,8 +61,9 @@ def sweep(
     try:
         finished = run_sweep(asked, workspace, main, workers, console)
         results = gather(asked, finished, _about(command, workers), console)
-    except KeyboardInterrupt:
-        raise Interrupted("Interrupted; what is finished is kept.", f"Go on with: {command}") from None
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"what is finished is kept, go on with: {command}")
+        raise
     write_json(workspace.home / "results.json", results.to_dict())
     show(console, results)
     if page is not None:
@@ -87,7 +82,8 @@ def write_page(path: Path, results: Results) -> None:
 
     data = Path(path.stem) / f"{results.sweep}.json"
     write_json(path.parent / data, results.to_dict())
-    path.write_text(page(results, data.as_posix()), encoding="utf-8")
+    with replacing(path) as file:
+        file.write(page(results, data.as_posix()).encode())
 
 
 def show(console: Console, results: Results) -> None:

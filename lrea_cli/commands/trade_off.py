@@ -200,5 +200,5 @@ def _require_gates(lines: Sequence[Line]) -> None:
     """Raises `GateFailed` with every failure, its contender named."""
     failed = {line.contender.name: line.gate for line in lines if isinstance(line.gate, GateFailed)}
     if failed:
-        messages = "\n".join(f"{name}: {gate}" for name, gate in failed.items())
+        messages = "; ".join(f"{name}: {gate}" for name, gate in failed.items())
         raise GateFailed(messages, next(iter(failed.values())).remedy)

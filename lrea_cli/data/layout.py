@@ -25,9 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from lrea_cli.blocks import BLOCKS, DatasetFiles, open_files
+from lrea_cli.blocks import DatasetFiles, open_files
 from lrea_cli.data.schema import EncodedField, Role
 from lrea_cli.errors import DamagedArtifact, UserError
+from lrea_cli.kinds import BLOCKS
 from lrea_cli.recipe import read_section
 
 HISTORIES = "histories"

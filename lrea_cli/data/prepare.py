@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import resource
 import shutil
 import sys
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SCRATCH = "scratch"
-NOT_WRITTEN = "Could not write file"
 
 Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
@@ -43,21 +41,25 @@ def prepare(
     options: PrepareOptions,
     reporter: Reporter | None = None,
     look: Look | None = None,
+    *,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
 
     Args:
         files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
         look: takes a look at the data, for the manifest.
+        replace: a dataset of this name gives way when the new one is complete.
 
     Raises:
-        UserError: a file cannot be read, or what is in it does not make samples; nothing is left behind.
+        UserError: the name is taken, a file cannot be read, or what is in it does not make samples; nothing is left
+            behind.
     """
     import pyarrow as pa
 
     started = time.monotonic()
     reporter = reporter or Silent()
-    with workspace.create("data", dataset, replace=True) as folder:
+    with workspace.create("data", dataset, replace=replace) as folder:
         with _database(folder / SCRATCH, options) as db:
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
         pa.default_memory_pool().release_unused()  # of the writers
@@ -167,13 +169,8 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
             yield db
     except duckdb.OutOfMemoryException as error:
         raise UserError(
-            f"{options.memory} of memory and the disk beside it were not enough: {error}",
+            f"{options.memory} of memory and the disk beside it were not enough: {str(error).splitlines()[0]}",
             "Raise --memory, lower --threads, or free space under LREA_HOME.",
         ) from error
-    except duckdb.Error as error:  # of several kinds, by the step in which the disk was full
-        if NOT_WRITTEN not in str(error):
-            raise
-        full = "No space left" in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of it goes with the partial dataset

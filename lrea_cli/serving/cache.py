@@ -91,7 +91,7 @@ def summarize_into(
 def compress(
     workspace: Workspace,
     run: Run,
-    name: str,
+    name: str | None,
     dtype: CacheDtype,
     as_of: int,
     users: np.ndarray | None,
@@ -102,7 +102,7 @@ def compress(
     """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
 
     Args:
-        users: dense user numbers; None = all. as_of: epoch seconds.
+        name: None = `<run>-<number>`. users: dense user numbers; None = all. as_of: epoch seconds.
         compression: of a din run; None = the method's own records.
 
     Raises:
@@ -119,7 +119,11 @@ def compress(
     layout = RecordFormat(run.model.long.record, dtype)
     started, rank, size = time.perf_counter(), 0, 0
     settings = run.recipe.data
-    with workspace.create("caches", name) as folder, torch.inference_mode():
+    with (
+        workspace.claim("caches", name, stem=run.name) as claim,
+        claim.folder() as folder,
+        torch.inference_mode(),
+    ):
         with (
             RecordWriter(folder, layout) as writer,
             reporter.task(f"compress {run.name}", len(wanted), "users") as progress,
@@ -132,7 +136,7 @@ def compress(
         seconds = time.perf_counter() - started
         info = CacheInfo(
             run.name,
-            name,
+            claim.name,
             compression.compressor if compression else None,
             len(wanted),
             rank,
@@ -143,7 +147,7 @@ def compress(
             seconds,
         )
         content = {
-            "made_from": run.artifact.sha256,
+            "made_from": run.artifact.identity,
             "layout": layout.to_dict(),
             "compression": asdict(compression) if compression else None,
             "device": str(device),
@@ -218,8 +222,8 @@ def compression_of(artifact: Artifact) -> Compression | None:
 
 def find_cache(workspace: Workspace, run: Run) -> str | None:
     """Name of the latest cache that this version of the run has, or None."""
-    made = [a for a in workspace.all("caches") if a.manifest["made_from"] == run.artifact.sha256]
-    return max(made, key=lambda a: a.manifest["created"]).name if made else None
+    made = [a for a in workspace.all("caches") if run.artifact.is_parent_of(a)]
+    return max(made, key=lambda a: a.order).name if made else None
 
 
 def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:

@@ -94,8 +94,8 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
     Raises:
         UserError: there is no such run.
     """
-    here = [a for a in workspace.all("runs") if a.manifest["made_from"] == dataset.sha256]
-    latest_first = sorted(here, key=lambda a: a.manifest["created"], reverse=True)
+    here = [a for a in workspace.all("runs") if dataset.is_parent_of(a)]
+    latest_first = sorted(here, key=lambda a: a.order, reverse=True)
     found: list[Trained] = []
     for method in methods:
         recipes = {a.name: _recipe(a) for a in latest_first if a.manifest["method"] == method}
@@ -183,8 +183,9 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
     made = [
         a
         for a in workspace.all("caches")
-        if (a.manifest["made_from"], a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
-        == (run.artifact.sha256, run.dataset.users, run.dataset.end, layout)
+        if run.artifact.is_parent_of(a)
+        and (a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
+        == (run.dataset.users, run.dataset.end, layout)
         and compression_of(a) == compression
     ]
-    return max(made, key=lambda a: a.manifest["created"]).name if made else None
+    return max(made, key=lambda a: a.order).name if made else None

@@ -68,7 +68,7 @@ class CompressJob:
         samples = read_samples(run.dataset, "test")
         long = np.minimum(samples.history_length - run.recipe.data.short, run.recipe.data.long)[samples.row_request]
         found = {
-            "made_from": run.artifact.sha256,
+            "made_from": run.artifact.identity,
             "deviation": deviation(kept.trained, logits),
             "deviation_long": deviation(kept.trained[long >= MANY], logits[long >= MANY]),
             "difference": asdict(auc_difference(kept.trained, logits, kept.label, kept.user)),

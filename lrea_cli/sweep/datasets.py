@@ -11,10 +11,11 @@ from lrea_cli.data.prepare import prepare
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.kinds import MANIFESTS
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import read_section
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
-from lrea_cli.workspace import MANIFESTS, Artifact, Workspace
+from lrea_cli.workspace import Artifact, Workspace
 
 
 def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
@@ -76,7 +77,7 @@ def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter:
     if (folder / MANIFESTS["data"]).is_file() and _same(source, options, workspace.open("data", plan.name)):
         return
     reporter.say(f"dataset {plan.name}: preparing {source.name}")
-    found = prepare(source, find_files(source, None, main.home), plan.name, workspace, options)
+    found = prepare(source, find_files(source, None, main.home), plan.name, workspace, options, replace=True)
     reporter.say(f"dataset {plan.name}: {found['users']:,} users, samples {found['samples']}, {found['seconds']:.0f} s")
 
 

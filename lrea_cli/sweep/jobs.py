@@ -33,18 +33,19 @@ class TrainJob:
     """Train a recipe into a run of this name.
 
     Args:
-        home: of the sweep's workspace. dataset_hash: of the manifest of the dataset that the recipe names.
+        home: of the sweep's workspace.
+        made_from: identity of the dataset that the recipe names.
     """
 
     home: Path
     name: str
     recipe: Recipe
-    dataset_hash: str
+    made_from: str
 
     def done(self) -> bool:
-        """There is a run of this very recipe on this very dataset."""
+        """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
         manifest = run_manifest(self.home, self.name)
-        if not manifest or manifest["made_from"] != self.dataset_hash:
+        if not manifest or manifest["made_from"] != self.made_from or manifest.get("stopped_early"):
             return False
         try:  # a setting that is younger than the run had its default
             return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
@@ -82,7 +83,7 @@ class EvaluateJob:
         found, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
         write_evaluation(folder, kept, found.to_dict())
         content = {
-            "made_from": run.artifact.sha256,
+            "made_from": run.artifact.identity,
             "evaluation": found.to_dict(),
             "served": asdict(auc_estimate(kept.served, kept.label, kept.user)),
             "bytes_per_record": mean_bytes(run),
@@ -116,7 +117,7 @@ def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
         found = read_json(run.path / file, "lrea sweep")
     except DamagedArtifact:
         return None
-    return found if found.get("made_from") == run.sha256 else None
+    return found if found.get("made_from") == run.identity else None
 
 
 def _run(home: Path, name: str) -> Artifact | None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against, run_manif
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
-from lrea_cli.workspace import PARTIAL, Artifact, Workspace
+from lrea_cli.workspace import Artifact, Workspace
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int,
         UserError: a dataset is not there, no recipe suits its dataset, or another sweep works in this workspace.
         LreaError: a worker process was killed.
     """
-    with _alone(workspace.home):
+    with workspace.alone("sweep"):
         datasets = make_ready(sweep, workspace, main, reporter)
         left_out = _left_out(sweep, datasets, reporter)
         with worker_pool(workers) as pool:
@@ -146,7 +143,7 @@ def _training(
     dataset = datasets[plan.name]
     recipe = point_recipe(sweep.recipe_on(dataset.manifest["source"], name), plan.name, seed, point)
     run = f"{plan.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
-    return TrainJob(home, run, recipe, dataset.sha256)
+    return TrainJob(home, run, recipe, dataset.identity)
 
 
 def _slowest_first(cells: Iterable[Cell]) -> list[TrainJob]:
@@ -171,18 +168,3 @@ def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
                     yield CompressJob(job.home, job.name, name, rank, seed)
             for variant in compress.variants:
                 yield CompressJob(job.home, job.name, "clusters", compress.variant_rank, seed, variant)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Hold the workspace, and clear what a sweep that was killed left half-written."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"Another sweep works in {home}.", "Wait for it, or stop it.") from error
-        for folder in (home / "runs", home / "data"):
-            for left in folder.glob(f"{PARTIAL}*"):
-                shutil.rmtree(left, ignore_errors=True)
-        yield

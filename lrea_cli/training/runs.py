@@ -40,16 +40,17 @@ def train_run(
     artifact, info = open_dataset(workspace, recipe.data.dataset)
     recipe = replaced(recipe, data=replaced(recipe.data, dataset=artifact.name))
     method = recipe.model.method
-    name = name or workspace.free_name("runs", f"{artifact.name}-{method}")
-    reporter.say(f"run {name}: {method} on {artifact.name}, {threads} threads, {device}")
-    with workspace.create("runs", name, replace=replace) as folder:
+    stem = f"{artifact.name}-{method}"
+    with workspace.claim("runs", name, stem=stem, replace=replace) as claim, claim.folder() as folder:
+        name = claim.name
+        reporter.say(f"run {name}: {method} on {artifact.name}, {threads} threads, {device}")
         trained = train(recipe, info, folder, device, reporter)
         best = trained.best
         content = {
             "run": name,
             "method": method,
             "dataset": artifact.name,
-            "made_from": artifact.sha256,
+            "made_from": artifact.identity,
             "recipe": recipe.to_dict(),
             "best_valid_auc": best.valid_auc,
             "best_epoch": best.epoch,

@@ -179,7 +179,12 @@ def test_the_users_mistakes_end_with_2_and_a_remedy(home, capsys, arguments, wor
 def test_a_dataset_prepared_anew_refuses_its_old_runs(home, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 60)
     lrea(capsys, "train", "--method", "mean", "--long", 20, *SMALL)
-    lrea(capsys, "prepare", "synthetic", "--users", 61)
+    refused = lrea(capsys, "prepare", "synthetic", "--users", 61, code=2).err
+    assert "'synthetic' exists already" in refused
+    assert "--replace" in refused
+    lrea(capsys, "prepare", "synthetic", "--users", 60, "--replace")
+    lrea(capsys, "eval")  # equal data, equal identity
+    lrea(capsys, "prepare", "synthetic", "--users", 61, "--replace")
     for command in ("eval", "compress", "serve-bench"):
         assert "made from another version of the dataset" in lrea(capsys, command, code=2).err
 

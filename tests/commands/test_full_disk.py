@@ -33,13 +33,13 @@ def test_a_preparation_that_cannot_write_says_so_and_leaves_nothing(tmp_path: Pa
 
 
 def test_a_full_disk_has_a_remedy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def full(args: list[str]) -> None:
+    def full(command: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "where")
 
-    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(cli, "get_command", full)
     with pytest.raises(SystemExit) as stop:
         cli.main(["train"])
     said = capsys.readouterr().err
     assert stop.value.code == 1
-    assert "No space left on device: 'where'" in said
+    assert "error: No space left on device: where\n" in said
     assert "set LREA_HOME to a folder on a larger disk" in said

@@ -118,7 +118,7 @@ def test_ctrl_c_says_how_to_go_on(home, folder, pool, capsys):
 
     pool.before = stop
     shown = lrea(capsys, "sweep", folder, code=130)
-    assert f"Go on with: lrea sweep {folder}" in shown.err
+    assert f"Stopped by Ctrl-C: what is finished is kept, go on with: lrea sweep {folder}\n" in shown.err
 
 
 @pytest.mark.parametrize(

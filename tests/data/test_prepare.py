@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrea_cli.blocks import BLOCKS
+from lrea_cli.claims import FINISHED
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
 from lrea_cli.data.sources import find_files
@@ -25,6 +25,7 @@ from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.errors import UserError
 from lrea_cli.ids import FIRST_ID
+from lrea_cli.kinds import BLOCKS
 from lrea_cli.progress import Progress, Silent
 from lrea_cli.workspace import Workspace, require_intact
 from tests.fixtures.taobao_raw import write_taobao
@@ -47,6 +48,7 @@ def test_files_on_disk_are_those_of_the_layout(home: Path) -> None:
     assert files == {
         "data.json",
         BLOCKS,
+        FINISHED,
         *(f"vocab/{name}.parquet" for name in ("user", "item", "category")),
         "events/part-00000.parquet",
         *(f"histories/{name}.npy" for name in ("offsets", "time", "item", "category")),
@@ -135,7 +137,7 @@ def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
     assert workspace.open("data", "again").manifest["files"] == first
     assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
-    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1))  # replaces
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), replace=True)
     other = workspace.open("data", "again").manifest["files"]
     assert other["test.parquet"] != first["test.parquet"]
     assert other["histories/item.npy"] == first["histories/item.npy"]
@@ -208,9 +210,28 @@ def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
     before = workspace.open("data", "d").sha256
     good.write_text("1,2,3,pv,1511600000\n")
     with pytest.raises(UserError):
-        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2))
+        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2), replace=True)
     assert workspace.open("data", "d").sha256 == before
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["d"]
+
+
+def test_a_taken_name_is_refused_and_equal_data_have_an_equal_identity(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    raw = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
+    prepare(Taobao(), [raw], "d", workspace, PrepareOptions(threads=1))
+    before = workspace.open("data", "d")
+    with pytest.raises(UserError, match="The dataset 'd' exists already") as caught:
+        prepare(Taobao(), [raw], "d", workspace, PrepareOptions(threads=1))
+    assert "--replace" in caught.value.remedy
+    assert workspace.open("data", "d") == before
+    elsewhere = raw.rename(tmp_path / "the-same-under-another-name.csv")
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2, memory="1GB"), replace=True)
+    again = workspace.open("data", "d")
+    assert again.sha256 != before.sha256
+    assert again.identity == before.identity
+    elsewhere.write_bytes(elsewhere.read_bytes().replace(b",pv,", b",buy,", 1))
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2), replace=True)
+    assert workspace.open("data", "d").identity != before.identity
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrea_cli.claims import FINISHED
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
@@ -180,7 +181,7 @@ def test_the_same_users_give_the_same_bytes(lrea_run: Run, tmp_path: Path) -> No
     for name in ("one", "two"):
         make(Workspace(tmp_path), lrea_run, name)
         folder = open_cache(Workspace(tmp_path), lrea_run, name).artifact.path
-        found.append([p.read_bytes() for p in sorted(folder.glob("*")) if p.name != "cache.json"])
+        found.append([p.read_bytes() for p in sorted(folder.glob("*")) if p.name not in ("cache.json", FINISHED)])
     assert found[0] == found[1]
 
 

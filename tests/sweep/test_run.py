@@ -172,7 +172,7 @@ def test_differences_to_the_best_are_paired_whatever_the_base(swept: Path, monke
 
 
 def test_two_sweeps_at_a_time_in_one_workspace_are_refused(home: Path, again: Again) -> None:
-    with run._alone(home), pytest.raises(UserError, match="Another sweep works in"):
+    with Workspace(home).alone("sweep"), pytest.raises(UserError, match="Another lrea sweep works in"):
         again()
 
 
@@ -267,7 +267,7 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, swept: Path, how: signa
     assert first.returncode == (130 if how is signal.SIGINT else -9)
     assert "Traceback" not in errors
     if how is signal.SIGINT:
-        assert f"Go on with: lrea sweep {folder}" in errors
+        assert f"go on with: lrea sweep {folder}" in errors
     while _alive(first.pid):
         time.sleep(0.02)
     kept = {path: sha256_of(path) for path in made.glob("tiny-*/run.json")}

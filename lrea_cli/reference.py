@@ -158,21 +158,6 @@ class ReferenceModel:
         prefix = "long.attention" if part == "long" and "long.attention.W1" in self.weights else "short"
         return Scorer(*(self.weights[f"{prefix}.{name}"] for name in ("W1", "W2", "W3", "b", "w_o")))
 
-    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        """Keys and values (rows, D) that the method keeps of the real long behaviors E (n, D), newest first."""
-        D, settings = E.shape[1], self.settings
-        if len(E) == 0 or settings.method == "din-short":
-            return np.zeros((0, D)), np.zeros((0, D))
-        if settings.method == "din":
-            return E, history_scale(len(E)) * E
-        if settings.method == "mean":
-            return E.mean(0, keepdims=True), history_scale(len(E)) * E.sum(0, keepdims=True)
-        W_comp = self.weights["long.W_comp"]
-        if settings.short_histories == "exact" and len(E) <= W_comp.shape[1]:
-            return E, history_scale(len(E)) * E
-        W_decomp = columns_of(self.weights["long.decomp"], settings.decomp_columns == "unit")
-        return lrea_keys(E, W_comp), lrea_values(E, W_decomp)
-
     def logit(
         self, e_t: Array, short: Array, long_interest: Array, profile: Array, matches: Sequence[int], n: int
     ) -> float:
@@ -227,11 +212,51 @@ class SlowTwin(ABC):
 
 
 class SlowPseudoItems(SlowTwin):
-    """Of a method that keeps keys and values, or nothing: Eq. 9."""
+    """Of a method that keeps keys and values: Eq. 9."""
+
+    @abstractmethod
+    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
+        """Keys and values (rows, D) that the method keeps of the real long behaviors E (n, D), n > 0, newest first."""
 
     def record(self, long: Long, user: int) -> Record:
-        keys, values = self.model.pseudo_items(long.vectors)
+        E = long.vectors
+        keys, values = self.pseudo_items(E) if len(E) else (E, E)
         return {"keys": keys, "values": values}
 
     def interest(self, target: Target, long: Long, record: Record) -> Array:
         return attention(target.vector, record["keys"], record["values"], self.model.scorer("long"))
+
+
+class SlowDIN(SlowPseudoItems):
+    """Of `din`: a row a behavior."""
+
+    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
+        return E, history_scale(len(E)) * E
+
+
+class SlowMean(SlowPseudoItems):
+    """Of `mean`: one row."""
+
+    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
+        return E.mean(0, keepdims=True), history_scale(len(E)) * E.sum(0, keepdims=True)
+
+
+class SlowLREA(SlowPseudoItems):
+    """Of `lrea`: R rows, or the behaviors themselves where they are as few and `short_histories` is `exact`."""
+
+    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
+        W_comp, settings = self.model.weights["long.W_comp"], self.model.settings
+        if settings.short_histories == "exact" and len(E) <= W_comp.shape[1]:
+            return E, history_scale(len(E)) * E
+        W_decomp = columns_of(self.model.weights["long.decomp"], settings.decomp_columns == "unit")
+        return lrea_keys(E, W_comp), lrea_values(E, W_decomp)
+
+
+class SlowDINShort(SlowTwin):
+    """Of `din-short`: nothing is kept, the interest is zero."""
+
+    def record(self, long: Long, user: int) -> Record:
+        return {}
+
+    def interest(self, target: Target, long: Long, record: Record) -> Array:
+        return np.zeros_like(target.vector)

@@ -33,24 +33,47 @@ def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
     return found
 
 
-def compress(name: str, E: Array, rank: int, seed: int, user: int, probes: Array, scorer: Scorer) -> Rows:
-    """The rows that a compressor keeps of the real behaviors E (n, D), newest first; probes (T, D) are shared."""
-    if len(E) == 0:
-        return Rows(E, E)
-    scaled = history_scale(len(E)) * E
-    if name == "mean":
-        return Rows(E.mean(0, keepdims=True), scaled.sum(0, keepdims=True))
-    if name == "recent":
-        return Rows(E[:rank], scaled[:rank])
-    if name == "random":
-        draws = uniforms(seed, user, len(E))
-        chosen = sorted(sorted(range(len(E)), key=draws.__getitem__)[:rank])
-        return Rows(E[chosen], scaled[chosen])
-    return clusters(E, rank, uniforms(seed, user, rank + OWN_PROBES), probes, scorer)
+@dataclass(frozen=True)
+class Inputs:
+    """What a compressor has to go by, but for the behaviors: one for each user.
+
+    Args:
+        rank: most rows. seed: of what is drawn. user: dense number, which seeds the draws, too.
+        probes: (T, D), shared by all users. scorer: of the long sequence.
+    """
+
+    rank: int
+    seed: int
+    user: int
+    probes: Array
+    scorer: Scorer
 
 
-def clusters(E: Array, rank: int, draws: Sequence[float], probes: Array, scorer: Scorer) -> Rows:
+RowsOf = Callable[[Array, Inputs], Rows]
+"""(real behaviors (n, D), n > 0, newest first; the rest) -> the rows that are kept; each compressor names its own."""
+
+
+def mean(E: Array, by: Inputs) -> Rows:
+    """One row."""
+    return Rows(E.mean(0, keepdims=True), (history_scale(len(E)) * E).sum(0, keepdims=True))
+
+
+def recent(E: Array, by: Inputs) -> Rows:
+    """The newest."""
+    return Rows(E[: by.rank], history_scale(len(E)) * E[: by.rank])
+
+
+def random(E: Array, by: Inputs) -> Rows:
+    """Those with the smallest draws, in the order of the history."""
+    draws = uniforms(by.seed, by.user, len(E))
+    chosen = sorted(sorted(range(len(E)), key=draws.__getitem__)[: by.rank])
+    return Rows(E[chosen], history_scale(len(E)) * E[chosen])
+
+
+def clusters(E: Array, by: Inputs) -> Rows:
     """k-means in the scorer's metric, member sums, the sign correction, and values fitted on the probes."""
+    rank, probes, scorer = by.rank, by.probes, by.scorer
+    draws = uniforms(by.seed, by.user, rank + OWN_PROBES)
     owner = kmeans(E, rank, draws[:rank], scorer_distance(probes, scorer))
     scaled = history_scale(len(E)) * E
     used = sorted(set(owner))

@@ -39,7 +39,7 @@ def logits(folder: Path, events):
     source = Table(category_column="category", label_column="label")
     prepare(source, [folder / "log.csv"], "log", workspace, PrepareOptions(threads=1))
     _, dataset = open_dataset(workspace, "log")
-    recipe = Recipe().with_flags({"data": {"short": 3, "long": 5}, "model": {"rank": 2, "k": 2}})
+    recipe = Recipe().with_values({"data": {"short": 3, "long": 5}, "model": {"rank": 2, "k": 2}})
     counted = replace(recipe.data, match_counters=("item", "category"))
     recipe = replace(recipe, data=counted, model=replace(recipe.model, hidden=(8,)))
     reader = reader_of(dataset, "test", recipe.data, 1024)
@@ -86,7 +86,7 @@ def test_a_poisoned_padding_row_changes_nothing(tiny, poison, search):
     _, dataset = open_dataset(tiny, "synthetic")
     for method in METHODS:
         settings = {"method": method, "rank": 4, "k": 6, "search": search}
-        recipe = Recipe().with_flags({"data": {"short": 8, "long": 40}, "model": settings})
+        recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": settings})
         model = build_model(recipe, dataset).eval()
         reader = reader_of(dataset, "test", recipe.data, 64)
         batch = next(iter(reader.in_order()))

@@ -1,13 +1,19 @@
-"""Compressors: a trained din run to pseudo items without training; a new one is one file and one entry here."""
+"""Compressors: a trained din run to pseudo items without training; one file each, named in `recipe.CompressorName`."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from lrea_cli.compressors.base import Compressor
 from lrea_cli.compressors.clusters import VARIANTS, Clusters
-from lrea_cli.compressors.mean import Mean
-from lrea_cli.compressors.random import Random
-from lrea_cli.compressors.recent import Recent
+from lrea_cli.recipe import COMPRESSOR_NAMES
 
-COMPRESSORS: dict[str, type[Compressor]] = {c.name: c for c in (Recent, Mean, Random, Clusters)}
+
+def _compressor(name: str) -> type[Compressor]:
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    return next(c for c in vars(module).values() if isinstance(c, type) and getattr(c, "name", None) == name)
+
+
+COMPRESSORS: dict[str, type[Compressor]] = {name: _compressor(name) for name in COMPRESSOR_NAMES}
 
 __all__ = ["COMPRESSORS", "VARIANTS", "Clusters", "Compressor"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.reference_compressors import RowsOf
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 GROUP = 32
@@ -32,6 +33,8 @@ class Compressor(ABC):
     """
 
     name: ClassVar[str]
+    slow_twin: ClassVar[RowsOf]
+    """The same rows by loops in float64, which share no code; `staticmethod` of a function."""
 
     def __init__(self, attention: Attention, rank: int, seed: int, probes_TD: Tensor) -> None:
         self.attention, self.rank, self.seed, self.probes_TD = attention, rank, seed, probes_TD

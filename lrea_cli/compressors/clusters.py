@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrea_cli import reference_compressors
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
@@ -71,6 +72,7 @@ class Clusters(Compressor):
     """
 
     name = "clusters"
+    slow_twin = staticmethod(reference_compressors.clusters)
 
     def __init__(
         self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, choices: Choices | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lrea_cli import reference_compressors
 from lrea_cli.compressors.base import Compressor
 from lrea_cli.methods.mean import pooled
 from lrea_cli.sequence import Behaviors, PseudoItems
@@ -13,6 +14,7 @@ class Mean(Compressor):
     """key = mean of E, value = c(n) times its sum, as in the method `mean`."""
 
     name = "mean"
+    slow_twin = staticmethod(reference_compressors.mean)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """(B, 1, D)."""

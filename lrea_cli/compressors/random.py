@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lrea_cli import reference_compressors
 from lrea_cli.attention import scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
 from lrea_cli.sequence import Behaviors, PseudoItems
@@ -14,6 +15,7 @@ class Random(Compressor):
     """keys = R of E without replacement, values = c(n) times the same; of the others only the linear half is left."""
 
     name = "random"
+    slow_twin = staticmethod(reference_compressors.random)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """The R real behaviors with the smallest draws, in the order of the history."""

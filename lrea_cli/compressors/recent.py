@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lrea_cli import reference_compressors
 from lrea_cli.attention import scaled_values
 from lrea_cli.compressors.base import Compressor
 from lrea_cli.sequence import Behaviors, PseudoItems
@@ -13,6 +14,7 @@ class Recent(Compressor):
     """keys = E[:R], values = c(n) E[:R]; of older behaviors only the linear half is left."""
 
     name = "recent"
+    slow_twin = staticmethod(reference_compressors.recent)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """The first R rows: histories are newest first."""

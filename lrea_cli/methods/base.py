@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lrea_cli.attention import Attention
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
 from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowPseudoItems, SlowTwin
+from lrea_cli.reference import SlowTwin
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 
@@ -104,14 +104,13 @@ class LongInterest(nn.Module, ABC):
 
 
 class PseudoItemMethod(LongInterest):
-    """Keys and values that DIN's scorer reads: din, lrea and mean share all but `summarize` and its cost.
+    """Keys and values that DIN's scorer reads: all but `summarize`, its cost and its twin is shared.
 
     Args:
         width: D. long: L.
     """
 
     summary_type = PseudoItems
-    slow_twin = SlowPseudoItems
 
     def __init__(self, width: int, long: int) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference import SlowDIN
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 
@@ -15,6 +16,7 @@ class DIN(PseudoItemMethod):
     """interest = c(n) sum_l s(e_t, e_l) e_l: keys = E, values = c(n) E, one row a behavior."""
 
     name = "din"
+    slow_twin = SlowDIN
 
     @classmethod
     def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work, record_bytes
 from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowPseudoItems
+from lrea_cli.reference import SlowDINShort
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
 
@@ -19,7 +19,7 @@ class DINShort(LongInterest):
 
     name = "din-short"
     summary_type = Empty
-    slow_twin = SlowPseudoItems
+    slow_twin = SlowDINShort
 
     @classmethod
     def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:

@@ -8,6 +8,7 @@ from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, sealed_work
 from lrea_cli.recipe import ModelSettings
+from lrea_cli.reference import SlowMean
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 
@@ -15,6 +16,7 @@ class Mean(PseudoItemMethod):
     """interest = s(e_t, mean_l e_l) c(n) sum_l e_l; an empty history has no row."""
 
     name = "mean"
+    slow_twin = SlowMean
 
     @classmethod
     def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:

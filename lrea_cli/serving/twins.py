@@ -8,10 +8,11 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from lrea_cli import reference_compressors
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.methods import METHODS
 from lrea_cli.recipe import Compression
 from lrea_cli.reference import Long, Record, ReferenceModel, SlowTwin, Target
-from lrea_cli.reference_compressors import Rows
+from lrea_cli.reference_compressors import Inputs, Rows
 from lrea_cli.serving.summarizer import SHARED_PROBES, probe_ids
 from lrea_cli.training.checkpoint import Run
 
@@ -24,9 +25,9 @@ class SlowCompressor(SlowTwin):
     probes: np.ndarray
 
     def record(self, long: Long, user: int) -> Record:
-        made, E, scorer = self.compression, long.vectors, self.model.scorer("long")
-        rows = reference_compressors.compress(made.compressor, E, made.rank, made.seed, user, self.probes, scorer)
-        return vars(rows)
+        made, E = self.compression, long.vectors
+        by = Inputs(made.rank, made.seed, user, self.probes, self.model.scorer("long"))
+        return vars(COMPRESSORS[made.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
         return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))

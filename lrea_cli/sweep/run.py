@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lrea_cli.data.facts import require_both_labels
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Reporter
@@ -73,11 +74,14 @@ def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int,
         workers: jobs at a time; no result depends on it.
 
     Raises:
-        UserError: a dataset is not there, no recipe suits its dataset, or another sweep works in this workspace.
+        UserError: a dataset is not there, or has a split whose samples all have one label; no recipe suits its dataset;
+            another sweep works in this workspace.
         LreaError: a worker process was killed.
     """
     with workspace.alone("sweep"):
         datasets = make_ready(sweep, workspace, main, reporter)
+        for artifact in datasets.values():
+            require_both_labels(DatasetInfo.from_manifest(artifact.path, artifact.manifest))
         left_out = _left_out(sweep, datasets, reporter)
         with worker_pool(workers) as pool:
             at = Progressing(pool, reporter)

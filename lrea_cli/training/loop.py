@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.data.batches import BatchReader, read_samples
+from lrea_cli.data.facts import require_both_labels
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.errors import LreaError
@@ -67,8 +68,10 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     """Train one model and leave `checkpoint/` and `metrics.jsonl` in `folder`.
 
     Raises:
-        LreaError: the loss is no longer finite, or the validation split has one class only.
+        UserError: the samples of train or of valid all have one label: said before the first epoch.
+        LreaError: the loss is no longer finite.
     """
+    require_both_labels(dataset, ("train", "valid"))
     started = time.perf_counter()
     model = build_model(recipe, dataset).to(device)
     optimizer = Optimizer(model, recipe.train)
@@ -133,8 +136,7 @@ def _epoch(
         logits = score_split(model, valid_reader, device, progress)
     labels = valid_reader.samples.label
     valid_auc = auc(logits, labels)
-    if valid_auc is None:
-        raise LreaError("The validation split has one class only, so no epoch is better than another.")
+    assert valid_auc is not None  # both labels are there: `require_both_labels`
     entropy = model.long.column_entropy() if isinstance(model.long, LREA) else None
     means = {name: total / rows for name, total in penalty_sum.items()}
     return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)

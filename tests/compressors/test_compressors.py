@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.compressors.base import uniforms
 from lrea_cli.compressors.clusters import Choices, Clusters
 from lrea_cli.kernels import KERNELS, weights
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe import COMPRESSOR_NAMES, Compression
+from lrea_cli.reference_compressors import Inputs, Rows
 from lrea_cli.sequence import Behaviors, PseudoItems
+from lrea_cli.serving.twins import reference_model, twin_of
+from lrea_cli.training.checkpoint import Run
 
 D, L, T, SEED = 6, 30, 10, 3
 LENGTHS = (0, 1, 5, 12, L, 25)
@@ -78,8 +82,19 @@ def scorer() -> reference.Scorer:
     return reference.Scorer(*(w.numpy().astype(float) for w in vars(attention().weights).values()))
 
 
-def test_the_command_line_knows_every_compressor() -> None:
+def test_every_compressor_is_named_once_and_has_a_twin_of_its_own() -> None:
     assert tuple(COMPRESSORS) == COMPRESSOR_NAMES
+    assert all(name == made.name for name, made in COMPRESSORS.items())
+    twins = [made.slow_twin for made in COMPRESSORS.values()]
+    assert len(set(twins)) == len(twins)
+
+
+def test_the_oracle_has_nothing_for_a_compressor_that_is_none(din_run: Run) -> None:
+    made_up: Any = "codebook"
+    twin = twin_of(din_run, reference_model(din_run), Compression(made_up, 4))
+    E = np.ones((9, din_run.model.features.width))
+    with pytest.raises(KeyError, match="codebook"):
+        twin.record(reference.Long(E, np.zeros(9, np.int64)), 0)
 
 
 @every_compressor
@@ -90,7 +105,8 @@ def test_rows_are_those_of_the_slow_twin(name: str, rank: int) -> None:
     interests = served(found, asked)
     for b, user in enumerate(USERS.tolist()):
         E = seen.vectors[b][seen.mask[b]].numpy().astype(float)
-        rows = reference_compressors.compress(name, E, rank, SEED, user, PROBES.numpy().astype(float), scorer())
+        by = Inputs(rank, SEED, user, PROBES.numpy().astype(float), scorer())
+        rows = COMPRESSORS[name].slow_twin(E, by) if len(E) else Rows(E, E)
         assert int(found.rows[b]) == len(rows.keys) <= max(rank, 1)
         np.testing.assert_allclose(found.keys[b, : len(rows.keys)], rows.keys, atol=1e-10)
         np.testing.assert_allclose(found.values[b, : len(rows.keys)], rows.values, atol=1e-9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +13,14 @@ import pytest
 
 from lrea_cli.data import facts as facts_module
 from lrea_cli.data.facts import by_value, require_both_labels, split_facts
-from lrea_cli.data.layout import SPLITS, DatasetInfo
+from lrea_cli.data.layout import SPLITS, DatasetInfo, Split
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.table import Table
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
 from tests.fixtures.exposures_raw import write_exposures
+from tests.fixtures.one_label import give_one_label
 
 ZONE = 8
 
@@ -69,16 +72,17 @@ def test_values_are_counted_as_by_a_loop(
     assert (late > 0) == (name == "item")
 
 
-def test_a_split_with_one_label_is_refused_and_named(tmp_path: Path) -> None:
-    rows = [f"u{n % 9},i{n % 7},{1_700_006_400 + 86_400 * (n // 30) + n},{int(n >= 60 or n % 2)}" for n in range(90)]
-    path = tmp_path / "log.csv"
-    path.write_text("\n".join(["user,item,time,label", *rows]) + "\n", encoding="utf-8")
-    manifest = {}
-    try:
-        manifest = prepare(Table(label_column="label"), [path], "one", Workspace(tmp_path), PrepareOptions(threads=1))
-    except UserError as error:
-        pytest.skip(f"prepare refuses it itself: {error}")
-    found = DatasetInfo.from_manifest(tmp_path / "data" / "one", manifest)
-    require_both_labels(found, ("train", "valid"))
-    with pytest.raises(UserError, match=r"samples of the test split of 'one' have label 1: its AUC is undefined"):
-        require_both_labels(found)
+@pytest.mark.parametrize(("split", "label"), [("train", 0), ("valid", 0), ("test", 1)])
+def test_a_split_with_one_label_is_refused_and_named(
+    dataset: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: Split, label: int
+) -> None:
+    monkeypatch.setattr(facts_module, "ROWS_AT_ONCE", 7)
+    require_both_labels(dataset)
+    shutil.copytree(dataset.path, tmp_path / "e")
+    changed = replace(dataset, path=tmp_path / "e")
+    give_one_label(changed, split, label)
+    require_both_labels(changed, [other for other in SPLITS if other != split])
+    with pytest.raises(
+        UserError, match=rf"samples of the {split} split of 'e' have label {label}: its AUC is undefined"
+    ):
+        require_both_labels(changed)

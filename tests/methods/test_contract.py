@@ -189,6 +189,11 @@ def assert_equals_the_loops(settings, seen, asked):
     assert_served_equals_the_loops(settings, seen, asked)
 
 
+def test_every_method_names_a_twin_of_its_own():
+    twins = [method.slow_twin for method in METHODS.values()]
+    assert len(set(twins)) == len(twins)
+
+
 @every_variant
 def test_training_form_equals_the_loops(settings):
     assert_trained_equals_the_loops(settings, behaviors(), candidates())

@@ -91,5 +91,5 @@ def test_hashes_that_make_no_whole_groups_are_refused(m, tau, use):
     with pytest.raises(UserError, match=rf"m = {m} .* groups of tau = {tau}") as caught:
         Recipe().with_flags({"model": {"method": "sdim", "m": m, "tau": tau}})
     assert f"m = {use}" in caught.value.remedy
-    Recipe().with_flags({"model": {"method": "eta", "m": m, "tau": tau}})
+    Recipe().with_values({"model": {"method": "eta", "m": m, "tau": tau}})
     Recipe().with_flags({"model": {"method": "sdim", "m": use, "tau": tau}})

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from lrea_cli.commands.prepare import PAGE, _look_into
 from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
+from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
@@ -144,3 +144,19 @@ def test_short_histories_are_warned_of(dataset: DatasetInfo) -> None:
     (warning,) = replace(found, long_empty=0.95).warnings()
     assert warning.startswith("95% of the test samples have no more than 64 behaviors before them")
     assert "--short" in warning
+
+
+def test_behaviors_without_an_item_are_of_no_item_and_repeat_none() -> None:
+    item = np.array([1, 1, 2, 1, 2, 3], np.int32)
+    histories = Histories(np.array([0, 4, 6]), np.array([5, 6, 7, 8, 9, 50]), {"item": item})
+    count, first = look_module._items(histories, 4, valid_from=10)
+    assert count.tolist() == [0, 0, 2, 0]
+    assert first[2:].tolist() == [7, 50]
+    assert first[1] > 1 << 60
+    assert look_module._repeats(histories) == 0
+
+
+def test_the_best_counter_is_the_one_farthest_from_a_half(dataset: DatasetInfo) -> None:
+    found = replace(look(dataset), baselines={"category_count": None, "item_count": 0.6, "novelty": 0.25})
+    assert found.best_counter == 0.75
+    assert replace(found, baselines={"category_count": None}).best_counter == 0.5

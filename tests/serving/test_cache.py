@@ -14,11 +14,12 @@ from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.reference import Long
 from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving.cache import CacheInfo, compress, dense_users, find_cache, open_cache
 from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
 from lrea_cli.serving.store import INDEX
-from lrea_cli.serving.twins import reference_model
+from lrea_cli.serving.twins import reference_model, twin_of
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.workspace import Workspace
 from tests.changed import change_json
@@ -82,6 +83,12 @@ def test_every_user_has_a_record(lrea_run: Run, tmp_path: Path) -> None:
     assert cache.ms_per_user == info.ms_per_user
 
 
+def kept_of(run: Run, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and values of the slow twin."""
+    record = twin_of(run, reference_model(run), None).record(Long(E, np.zeros(len(E), np.int64)), 0)
+    return record["keys"], record["values"]
+
+
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 def test_records_are_those_of_a_loop_over_raw_histories(
     lrea_run: Run, din_run: Run, tmp_path: Path, dtype: CacheDtype
@@ -92,7 +99,7 @@ def test_records_are_those_of_a_loop_over_raw_histories(
         store = open_cache(Workspace(tmp_path), run, run.name).store
         for user in (0, 5, 7, 66, 149):
             E = known_long(run, histories, user, run.dataset.end)
-            keys, values = reference_model(run).pseudo_items(E)
+            keys, values = kept_of(run, E)
             found = store.read(user).arrays
             assert found[0].shape == keys.shape
             np.testing.assert_allclose(found[0], keys.astype("float32").astype(dtype), rtol=1e-6, atol=1e-7)
@@ -108,7 +115,7 @@ def test_a_history_as_long_as_the_rank_is_kept_and_a_longer_one_mixed(make_run, 
     make(Workspace(tmp_path), run, as_of=as_of, users=np.array([user]))
     E = known_long(run, histories, user, as_of)
     assert len(E) == known
-    keys, values = reference_model(run).pseudo_items(E)
+    keys, values = kept_of(run, E)
     found = open_cache(Workspace(tmp_path), run, "cache").store.read(user).arrays
     assert found[0].shape == keys.shape == (min(known, 6), 8)
     assert (found[0].tobytes() == E.astype(np.float32).tobytes()) == (known <= 6)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Silent
 from lrea_cli.sweep import run
@@ -24,6 +25,7 @@ from lrea_cli.sweep.results import LeftOut, Results
 from lrea_cli.sweep.settings import Published
 from lrea_cli.workspace import Workspace, sha256_of
 from tests.changed import change_json
+from tests.fixtures.one_label import give_one_label
 from tests.sweep.conftest import RECIPES, Inline, inline_sweep, make_sweep
 
 Again = Callable[..., list[str]]
@@ -49,6 +51,19 @@ def test_each_point_on_the_first_seed_and_the_chosen_one_on_the_others(swept: Pa
             for point in (0.05, 0.1)
         }
         assert valid[lr]["best_valid_auc"] == max(found["best_valid_auc"] for found in valid.values())
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_a_split_with_one_label_ends_a_sweep_before_any_training(
+    home: Path, monkeypatch: pytest.MonkeyPatch, split: Split
+) -> None:
+    artifact = Workspace(home).open("data", "tiny")
+    give_one_label(DatasetInfo.from_manifest(artifact.path, artifact.manifest), split, 1)
+    shutil.rmtree(home / "runs")
+    pool = Inline()
+    with pytest.raises(UserError, match=f"All samples of the {split} split of 'tiny' have label 1"):
+        inline_sweep(make_sweep(), home, pool, monkeypatch)
+    assert pool.names == []
 
 
 def test_the_second_call_does_nothing(again: Again) -> None:

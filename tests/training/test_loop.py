@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lrea_cli.errors import UserError
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Recipe
+from lrea_cli.training import loop
 from lrea_cli.training.checkpoint import build_model, open_dataset
 from lrea_cli.training.loop import reader_of, train, training_steps
 from lrea_cli.training.optimizer import Optimizer
+from tests.fixtures.one_label import give_one_label
 
 GOLDEN = {
     "din-short": [0.793967, 0.77122, 0.761296],
@@ -32,7 +35,7 @@ GOLDEN = {
 
 
 def recipe_of(method, **model):
-    base = Recipe().with_flags(
+    base = Recipe().with_values(
         {
             "data": {"short": 8, "long": 40},
             "train": {"batch_size": 256, "epochs": 3},
@@ -97,3 +100,12 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
     worse = [e for e in found.epochs if e.epoch > found.best.epoch]
     assert len(worse) <= 1
     assert (tmp_path / "checkpoint" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_split_with_one_label_is_refused_before_the_first_epoch(workspace_copy, tmp_path, monkeypatch, split):
+    _, dataset = open_dataset(workspace_copy, "synthetic")
+    give_one_label(dataset, split, 0)
+    monkeypatch.setattr(loop, "build_model", lambda *_: pytest.fail("the training has begun"))
+    with pytest.raises(UserError, match=f"All samples of the {split} split of 'synthetic' have label 0"):
+        train(recipe_of("mean"), dataset, tmp_path, torch.device("cpu"), Silent())

@@ -9,7 +9,7 @@ from lrea_cli.training.optimizer import MATRIX_LR, Optimizer
 
 def stepped(tiny, method):
     """Every parameter's first step with gradients of one, by name."""
-    recipe = Recipe().with_flags({"data": {"short": 8, "long": 40}, "model": {"method": method, "rank": 6}})
+    recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": {"method": method, "rank": 6}})
     _, dataset = open_dataset(tiny, "synthetic")
     model = build_model(recipe, dataset)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -37,7 +37,7 @@ def test_a_method_without_such_matrices_has_no_slow_steps(tiny):
 
 
 def test_weight_decay_shrinks_only_the_embeddings_that_were_read(tiny):
-    recipe = Recipe().with_flags({"data": {"short": 8, "long": 40}, "model": {"method": "mean"}})
+    recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": {"method": "mean"}})
     _, dataset = open_dataset(tiny, "synthetic")
     shrunk, plain = (build_model(recipe, dataset) for _ in range(2))
     for model, decay in ((shrunk, 0.25), (plain, 0.0)):

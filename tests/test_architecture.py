@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
     ("reference_compressors", "reference_searches"),
     ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
-    ("attention",),
+    ("attention", "mlp"),
     ("methods", "features"),
     ("model", "compressors"),
     ("training", "evaluation", "serving"),

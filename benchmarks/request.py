@@ -111,7 +111,7 @@ def compare(answers: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def in_turns(workers: dict[str, Worker], what: str, turns: int, per_turn: int) -> dict[str, list[dict[str, float]]]:
-    """The median CPU and wall time of each turn, ms; both sides serve the same requests, and each begins in turn."""
+    """The median CPU and wall time of each turn, ms, and page faults; both sides serve the same requests, and each begins in turn."""
     for side in SIDES:
         workers[side](do="turn", what=what, first=0, count=10)
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
@@ -145,6 +145,7 @@ def summary(turns: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
             "ratio": statistics.median(ratios),
             "ratio_ci": median_interval(ratios),
         }
+    result["page_faults"] = {side: statistics.median(turn["page_faults"] for turn in turns[side]) for side in SIDES}
     return result
 
 
@@ -165,7 +166,10 @@ def show(result: dict[str, Any]) -> None:
         f"{result['turns']} turns of {result['per_turn']} requests a side"
     )
     for what, name in TIMED.items():
-        for clock, times in result[what].items():
+        faults = result[what]["page_faults"]
+        print(f"{name}, page faults: base {faults['base']:,.0f}, this {faults['this']:,.0f}")
+        for clock in ("cpu_ms", "wall_ms"):
+            times = result[what][clock]
             interval = times["ratio_ci"]
             reach = f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "(too few turns for an interval)"
             print(

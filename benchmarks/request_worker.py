@@ -12,6 +12,7 @@ import copy
 import importlib
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -102,15 +103,16 @@ class Side:
         return {"logits": answers, "error": worst}
 
     def turn(self, what: str, first: int, count: int) -> dict[str, list[float]]:
-        """CPU and wall time of each of some requests, ms."""
+        """CPU and wall time of each of some requests, ms, and the pages that each made the system map."""
         call = getattr(self, what)
-        cpu, wall = [], []
+        cpu, wall, before = [], [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for number in range(first, first + count):
             began, began_cpu = time.perf_counter_ns(), time.process_time_ns()
             call(number)
             cpu.append((time.process_time_ns() - began_cpu) / 1e6)
             wall.append((time.perf_counter_ns() - began) / 1e6)
-        return {"cpu_ms": cpu, "wall_ms": wall}
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        return {"cpu_ms": cpu, "wall_ms": wall, "page_faults": [faults / count]}
 
     def stages(self, first: int, count: int) -> dict[str, float]:
         """CPU time of each stage a request, ms; what no stage has is `the rest`."""

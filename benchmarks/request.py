@@ -106,12 +106,13 @@ def cores() -> list[int]:
 def compare(answers: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Largest relative error of each side against float64, and of one against the other; NaN is never small."""
     base, this = (np.array(answers[side]["logits"]) for side in SIDES)
-    between = float((np.abs(this - base).max(1) / np.maximum(1.0, np.abs(base).max(1))).max())
-    return {"this against base": between, **{f"{side} against float64": answers[side]["error"] for side in SIDES}}
+    between = np.abs(this - base).max(1) / np.maximum(1.0, np.abs(base).max(1))
+    of_sides = {f"{side} against float64": float(np.max(answers[side]["errors"])) for side in SIDES}
+    return {"this against base": float(between.max()), **of_sides}
 
 
 def in_turns(workers: dict[str, Worker], what: str, turns: int, per_turn: int) -> dict[str, list[dict[str, float]]]:
-    """The median CPU and wall time of each turn, ms, and page faults; both sides serve the same requests, and each begins in turn."""
+    """The median CPU and wall time of each turn, ms, and its page faults; the sides take turns at beginning, too."""
     for side in SIDES:
         workers[side](do="turn", what=what, first=0, count=10)
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}

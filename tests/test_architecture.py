@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "data.facts",
         "kernels",
     ),
-    ("attention",),
+    ("attention", "mlp"),
     ("methods", "features"),
     ("model", "compressors"),
     ("training", "evaluation", "serving"),

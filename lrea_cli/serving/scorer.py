@@ -16,7 +16,7 @@ from lrea_cli.data.matches import count_matches
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe import DataSettings
-from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Summary
+from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids, Summary
 
 
 class Records(Protocol):
@@ -43,7 +43,7 @@ class RequestScorer:
     """Scores N candidates for one user; `*_interest` is the part that methods differ in.
 
     Args:
-        model: in eval mode, on the device. histories: of the run's dataset.
+        model: in eval mode, on the device, its weights as they stay. histories: of the run's dataset.
         settings: S and L. records: of the run's cache. device: where the model is.
         kernel: of all attentions, whatever other scorers of the same model choose.
     """
@@ -60,6 +60,7 @@ class RequestScorer:
         self.model, self.histories, self.settings = model, histories, settings
         self.records, self.device = records, device
         self.kernel: KernelName = kernel
+        self._mlp = model.folded_mlp()
 
     @torch.inference_mode()
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
@@ -86,17 +87,18 @@ class RequestScorer:
         """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)
-        counted = replace(ids, matches=self._matches(user, ids)) if self.model.match_counters else ids
-        return self.model.score(candidates, long_interest, short, counted, length)
+        asked = replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile))
+        inputs = self.model.mlp_inputs(candidates, long_interest, short, asked, length)
+        return self._mlp(inputs)[candidates.mask[0]]
 
     def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:
         """Live match counters (1, N) of each counted field."""
-        found = {}
+        matches = {}
         for name in self.model.match_counters:
             values = ids.ids[name][0].cpu().numpy()
             counts = count_matches(self.histories, user.key, user.length, name, values)
-            found[name] = torch.from_numpy(counts)[None].to(self.device)
-        return found
+            matches[name] = torch.from_numpy(counts)[None].to(self.device)
+        return matches
 
     def long_ids(self, user: Visitor) -> HistoryIds:
         """Ids (1, n) of the user's long sequence."""
@@ -105,6 +107,12 @@ class RequestScorer:
 
 def _arrays(user: Visitor) -> tuple[np.ndarray, np.ndarray]:
     return np.array([user.key]), np.array([user.length])
+
+
+def _shared(profile: Ids) -> Ids:
+    """(1, 1) of each field where all candidates have the same values, as those of one moment do; else as they are."""
+    same = all(bool((ids == ids[:, :1]).all()) for ids in profile.values())
+    return {name: ids[:, :1] for name, ids in profile.items()} if same else profile
 
 
 def _padded(ids: HistoryIds, length: int) -> HistoryIds:

@@ -72,6 +72,21 @@ def test_five_clicks_without_a_category_are_no_match_of_a_candidate_without_one(
     assert [_matches(histories, Visitor(0, 7), "category", c) for c in asked.tolist()] == [0, 2, 0, 0]
 
 
+@pytest.mark.parametrize("table", [0, 5, 1 << 16])
+@pytest.mark.parametrize("values", [[], [7], [2, 2, 4, 9, 4, 2], [0, 1, 1, 5, 5], [4_000_000, 3, 4_000_000]], ids=str)
+def test_a_request_counts_large_and_small_ids_alike(
+    monkeypatch: pytest.MonkeyPatch, values: list[int], table: int
+) -> None:
+    """Ids below 2 are no value, so they match nothing; candidates may be larger than all that was seen."""
+    monkeypatch.setattr(matches_module, "TABLE_SIZE", table)
+    column = np.array([8, *values, 8], np.int32)
+    histories = Histories(np.array([0, 1, 1 + len(values), 2 + len(values)]), np.arange(len(column)), {"item": column})
+    candidates = np.array([0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 4_000_000, 4_000_001], np.int32)
+    counts = count_matches(histories, 1, len(values), "item", candidates)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [values.count(value) if value >= 2 else 0 for value in candidates.tolist()]
+
+
 def test_batches_bring_the_counters_of_the_recipe(make_run) -> None:
     run = make_run(method="mean", match_counters=("category", "item"))
     reader = reader_of(run.dataset, "test", run.recipe.data, 64)

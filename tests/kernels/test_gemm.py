@@ -81,10 +81,10 @@ def test_a_product_stays_within_the_cache_and_fills_it(requests: int, candidates
 
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted as Linux does")
 def test_long_records_are_not_mapped_anew_at_each_request(product: str) -> None:
-    """Chunks of 64 keys made 16 MB intermediates: 12,096 page faults a request of 200 rows."""
+    """Chunks of 64 keys made 16 MB intermediates, mapped anew for each: above 10,000 page faults a request."""
     import resource
 
-    inputs = cast(draw(1, 1000, 200, 32, 64), torch.float32)
+    inputs = cast(draw(1, 1000, 500, 32, 64), torch.float32)
     with torch.inference_mode():
         for _ in range(3):
             gemm(*inputs)
@@ -92,7 +92,7 @@ def test_long_records_are_not_mapped_anew_at_each_request(product: str) -> None:
         for _ in range(5):
             gemm(*inputs)
         faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5
-    assert faults < 1000
+    assert faults < 2500
 
 
 def test_a_result_is_not_touched_by_the_next_call(product: str) -> None:

@@ -530,7 +530,8 @@ def test_a_model_in_training_mode(lrea_run: Run, tmp_path: Path) -> None:
     statistics = {name: t.clone() for name, t in lrea_run.model.state_dict().items()}
     lrea_run.model.train()
     try:
-        refused(lrea_run, cache, "logit")
+        with pytest.raises(ValueError, match="training mode"):
+            gate(lrea_run, cache)
     finally:
         lrea_run.model.eval()
         lrea_run.model.load_state_dict(statistics)

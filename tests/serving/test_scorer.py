@@ -1,0 +1,81 @@
+"""The serving form of a request against `CTRModel.score`, the form that is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lrea_cli.data.batches import Samples
+from lrea_cli.data.histories import Histories
+from lrea_cli.sequence import CandidateIds
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.training.checkpoint import Run
+
+CPU = torch.device("cpu")
+
+
+class NoRecords:
+    def fetch(self, keys: object) -> None:
+        raise AssertionError("no record is read here")
+
+
+def scorer_of(run: Run, histories: Histories) -> RequestScorer:
+    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), "gemm", CPU)  # pyright: ignore
+
+
+def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateIds, long: torch.Tensor) -> torch.Tensor:
+    arrays = np.array([user.key]), np.array([user.length])
+    short = histories.newest(*arrays, 0, run.recipe.data.short)
+    start = int(histories.offsets[user.key])
+    matches = {}
+    for name in run.model.match_counters:
+        seen = histories.columns[name][start : start + user.length].tolist()
+        matches[name] = torch.tensor([[seen.count(value) if value > 1 else 0 for value in ids.ids[name][0].tolist()]])
+    candidates = run.model.features.candidates(ids)
+    with torch.inference_mode():
+        return run.model.score(candidates, long, short, replace(ids, matches=matches), torch.tensor([user.length]))
+
+
+@pytest.mark.parametrize("counters", [(), ("category",), ("category", "item")], ids=str)
+@pytest.mark.parametrize("count", [1, 9])
+def test_logits_are_those_of_the_trained_form(
+    make_run, histories: Histories, samples: Samples, counters: tuple[str, ...], count: int
+) -> None:
+    run = make_run(match_counters=counters)
+    scorer, pool = scorer_of(run, histories), CandidatePool(histories, samples, 3)
+    assert run.model.features.profile_fields
+    for key, length in ((0, 0), (1, 1), (2, 30)):
+        user, shared = Visitor(key, length), pool.draw(count)
+        own = {name: torch.arange(count)[None].int() % 3 + 1 for name in shared.profile}
+        mixed = {**shared.profile, run.model.features.profile_fields[0].name: torch.arange(count)[None].int() % 3 + 1}
+        for ids in (shared, replace(shared, profile=own), replace(shared, profile=mixed)):
+            candidates = run.model.features.candidates(ids)
+            long = torch.randn(1, count, run.model.features.width, generator=torch.Generator().manual_seed(4))
+            found = scorer.logits(user, ids, candidates, long)
+            expected = trained_form(run, histories, user, ids, long)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_only_real_candidates_are_scored(make_run, histories: Histories, samples: Samples) -> None:
+    run = make_run(match_counters=("category",))
+    scorer, user = scorer_of(run, histories), Visitor(2, 30)
+    ids = CandidatePool(histories, samples, 3).draw(6)
+    candidates = run.model.features.candidates(ids)
+    long = torch.randn(1, 6, run.model.features.width, generator=torch.Generator().manual_seed(4))
+    whole = scorer.logits(user, ids, candidates, long)
+    mask = torch.tensor([[True, False, True, True, False, True]])
+    some = scorer.logits(user, replace(ids, mask=mask), replace(candidates, mask=mask), long)
+    torch.testing.assert_close(some, whole[mask[0]])
+
+
+def test_no_caller_needs_to_turn_gradients_off(make_run, histories: Histories, samples: Samples) -> None:
+    run = make_run()
+    ids = CandidatePool(histories, samples, 3).draw(2)
+    candidates = run.model.features.candidates(ids)
+    assert candidates.vectors.requires_grad
+    interest = scorer_of(run, histories).full_interest(Visitor(2, 30), candidates)
+    assert not interest.requires_grad

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -34,15 +35,16 @@ class OnDevice(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> OnDevice:
-        outer = torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
-            cls,
-            inner.size(),
-            strides=inner.stride(),
-            storage_offset=inner.storage_offset(),
-            dtype=inner.dtype,
-            device=torch.device(NAME, 0),
-            requires_grad=False,
-        )
+        with torch.inference_mode(False):  # an inference tensor could be no view of one that was made outside
+            outer = torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+                cls,
+                inner.size(),
+                strides=inner.stride(),
+                storage_offset=inner.storage_offset(),
+                dtype=inner.dtype,
+                device=torch.device(NAME, 0),
+                requires_grad=False,
+            )
         outer.inner = inner
         return outer
 
@@ -60,6 +62,11 @@ class OnDevice(torch.Tensor):
 
 class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.is_inference_mode_enabled():  # operations made of others come as they are there, not as those others
+            with self:
+                result = func.decompose(*args, **(kwargs or {}))
+            if result is not NotImplemented:
+                return result
         return _computed(func, args, kwargs or {})
 
 
@@ -107,16 +114,18 @@ class _Generator(torch.Generator):
 def pretending() -> Iterator[torch.device]:
     """The device, while the block runs."""
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
+    for kernel in ("folded", "gemm"):
+        sizes = getattr(import_module(f"lrea_cli.kernels.{kernel}"), "CHUNK_BYTES", {})
+        sizes[NAME] = sizes.get("cpu", 0)
     autocast = torch.library.Library("_", "IMPL")
     autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(.., device=) makes it on the CPU and moves it
-    torch.Generator, inference_mode = _Generator, torch.inference_mode
-    torch.inference_mode = torch.no_grad  # it has no views of tensors that were made outside
+    torch.Generator = _Generator
     try:
         with _Mode():
             yield torch.device(NAME, 0)
     finally:
-        torch.Generator, torch.inference_mode = _CPUGenerator, inference_mode
+        torch.Generator = _CPUGenerator
         torch._C._set_only_lift_cpu_tensors(False)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,7 +31,7 @@ from lrea_cli.serving.summarizer import summarizer_of
 from lrea_cli.training.checkpoint import Run, build_model, open_run
 from lrea_cli.training.loop import reader_of, train
 from lrea_cli.workspace import Workspace
-from tests.pretend_device import NAME, Mixed, dense_embeddings, pretending
+from tests.pretend_device import Mixed, dense_embeddings, pretending
 
 CPU = torch.device("cpu")
 USERS = np.arange(0, 150, 6)
@@ -86,6 +85,7 @@ def serves(workspace: Workspace, run: Run, device: torch.device, compression: Co
     layout = cache.store.layout
     found = run_gate(run, layout, histories, records, visitors, pool, ("gemm",), device, compression)
     assert found.passed
+    assert all(tensor.device == device for tensor in vars(records.fetch(USERS[:2])).values() if tensor is not None)
 
 
 def scores_as_the_cpu(run: Run, there: Run, device: torch.device) -> None:
@@ -100,9 +100,10 @@ def scores_as_the_cpu(run: Run, there: Run, device: torch.device) -> None:
 
 def main(home: Path) -> None:
     workspace = Workspace(home)
-    import_module("lrea_cli.kernels.folded").CHUNK_BYTES[NAME] = 1 << 21
     with pretending() as device, dense_embeddings():
         refuses_what_a_card_refuses(device)
+        with torch.inference_mode():
+            refuses_what_a_card_refuses(device)
         for name in ("tiny-lrea", "tiny-din"):
             run, there = (open_run(workspace, name, None, where) for where in (CPU, device))
             scores_as_the_cpu(run, there, device)

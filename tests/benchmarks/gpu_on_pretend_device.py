@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from importlib import import_module
 from types import SimpleNamespace
 
 import gpu
@@ -72,7 +71,6 @@ CUDA = {
 
 
 def main() -> int:
-    import_module("lrea_cli.kernels.folded").CHUNK_BYTES[NAME] = 1 << 21
     timing.CARDS.add(NAME)
     timing.LEAST_SAMPLES = timing.MOST_SAMPLES = timing.TURN = 1
     gate.POISON_MB = 1

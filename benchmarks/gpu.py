@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes that outlives the run
@@ -26,6 +27,7 @@ from on_gpu.rows import SECTIONS, Report, cell
 from on_gpu.serving import measure_serving
 from on_gpu.sizes import sizes_of
 from on_gpu.summary import headline, last_line, table
+from on_gpu.timing import is_card
 from on_gpu.training import measure_training
 
 MEASURE = {
@@ -37,19 +39,19 @@ MEASURE = {
 }
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Gate and time everything that runs on a GPU.")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
     parser.add_argument("--budget", type=float, default=330.0, help="seconds for all of it")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="the file that holds every row")
     parser.add_argument("--full", action="store_true", help="all combinations, as far as the budget goes")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: shows that it runs, not how fast")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     device = torch.device(asked.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        print("There is no CUDA device here. Use: --device cpu --smoke", file=sys.stderr)
-        return 2
-    if device.type == "cuda":
+    if is_card(device):
+        if not torch.cuda.is_available():
+            print("There is no CUDA device here. Use: --device cpu --smoke", file=sys.stderr)
+            return 2
         torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("highest")
     sizes = sizes_of(asked.full, asked.smoke)

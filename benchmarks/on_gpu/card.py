@@ -12,9 +12,10 @@ from importlib import metadata
 import numpy as np
 import torch
 
+from on_gpu.made import generator_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes
-from on_gpu.timing import Contender, captured, in_turns
+from on_gpu.timing import Contender, captured, in_turns, is_card
 
 PRODUCTS = {
     "float16": torch.float16,
@@ -30,7 +31,7 @@ SECONDS = 3.0
 def measure_card(report: Report, sizes: Sizes, device: torch.device) -> None:
     """Fill `report.machine`, and add a row for each ceiling."""
     report.machine.update(machine_of(device))
-    generator = torch.Generator(device).manual_seed(1)
+    generator = generator_of(device, 1)
     with cell(report, "card", {"what": "copy"}):
         _copy(report, sizes, device)
     for name, dtype in PRODUCTS.items():
@@ -53,7 +54,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
         "float32_matmul": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
     }
-    if device.type != "cuda":
+    if not is_card(device):
         return {**facts, "name": platform.processor() or platform.machine(), "l2_mb": None}
     found = torch.cuda.get_device_properties(device)
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import release
+from on_gpu.timing import is_card, release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -57,7 +58,7 @@ SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
 TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 6e-2}
 """Of the largest entry of the right result, with inputs already rounded to the dtype."""
 
-GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.05}
+GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 """Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
 
 NAIVE_SHARE = 2.0
@@ -72,6 +73,7 @@ def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
     for dtype in TOLERANCE:
         for kernel in kernels:
             _path(report, sizes, {"what": "interest", "kernel": kernel, "dtype": dtype}, _interest_errors, device)
+    _case.cache_clear()
     for dtype in GRADIENT_TOLERANCE:
         for method in ("din", "lrea", "lrea absorbed"):
             settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}
@@ -91,7 +93,7 @@ def path_of(settings: dict[str, Setting]) -> str:
 
 def poison(device: torch.device) -> None:
     """Leave NaN in the memory that the next results are likely to get."""
-    if device.type == "cuda":
+    if is_card(device):
         blocks = [torch.full((POISON_MB << 18,), torch.nan, device=device)]
         blocks += [torch.full((1 << 14,), torch.nan, device=device) for _ in range(64)]
         torch.cuda.synchronize()
@@ -164,35 +166,52 @@ def twin_interest(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
     return torch.cat(parts, 1)
 
 
+@dataclass(frozen=True)
+class _Case:
+    """One shape: random inputs rounded to a dtype, the right interest, and the linear half of a sealed record."""
+
+    name: str
+    attention: Attention
+    inputs: tuple[Tensor, Tensor, Tensor]
+    expected: Tensor
+    linear: Tensor
+
+
+@lru_cache(maxsize=len(SHAPES))
+def _case(number: int, shape: Shape, dtype: torch.dtype, device: torch.device) -> _Case:
+    users, N, R, D, H = shape
+    generator = generator_of(device, number)
+
+    def normal(*size: int) -> Tensor:
+        return (0.5 * torch.randn(*size, device=device, generator=generator)).to(dtype)
+
+    torch.manual_seed(number)
+    attention = Attention(D, H).to(device, dtype).requires_grad_(False)
+    attention.b.copy_(normal(H))
+    candidates, keys, values = normal(users, N, D), normal(users, R, D), normal(users, R, D)
+    exact = copy.deepcopy(attention).to(CPU, torch.float64)
+    linear = exact.linear_half(keys.to(CPU, torch.float64), values.to(CPU, torch.float64)).to(device, dtype)
+    expected = twin_interest(candidates, keys, values, attention.weights)
+    name = f"users {users}, N {N}, R {R}, D {D}, H {H}"
+    return _Case(name, attention, (candidates, keys, values), expected, linear)
+
+
 def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
     """A kernel in one dtype, with and without the linear half of a sealed record, and again: the same bits."""
-    name = str(settings["dtype"])
-    dtype = getattr(torch, name)
-    for number, (users, N, R, D, H) in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
-        generator = generator_of(device, number)
-
-        def normal(*shape: int, generator: torch.Generator = generator) -> Tensor:
-            return (0.5 * torch.randn(*shape, device=device, generator=generator)).to(dtype)
-
-        torch.manual_seed(number)
-        attention = Attention(D, H).to(device, dtype).requires_grad_(False)
-        attention.b.copy_(normal(H))
-        kernel = settings["kernel"]
-        assert kernel in ("naive", "gemm")
-        attention.kernel = kernel
-        candidates, keys, values = normal(users, N, D), normal(users, R, D), normal(users, R, D)
-        expected = twin_interest(candidates, keys, values, attention.weights)
-        exact = Attention(D, H).double()
-        exact.load_state_dict({k: v.cpu().double() for k, v in attention.state_dict().items()})
-        half = exact.linear_half(keys.cpu().double(), values.cpu().double()).detach().to(device, dtype)
-        for linear in (None, half):
+    dtype = str(settings["dtype"])
+    kernel = settings["kernel"]
+    assert kernel in ("naive", "gemm")
+    for number, shape in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
+        case = _case(number, shape, getattr(torch, dtype), device)
+        case.attention.kernel = kernel
+        for linear in (None, case.linear):
+            where = f"{case.name}{'' if linear is None else ', sealed'}"
             poison(device)
-            found = attention(candidates, keys, values, linear)
-            where = f"users {users}, N {N}, R {R}, D {D}, H {H}{'' if linear is None else ', sealed'}"
-            yield where, error_of(found, expected), TOLERANCE[name]
+            found = case.attention(*case.inputs, linear)
+            yield where, error_of(found, case.expected), TOLERANCE[dtype]
             poison(device)
-            same = torch.equal(found, attention(candidates, keys, values, linear))
-            yield f"{where}: a second call", 0.0 if same else float("inf"), 1.0
+            again = case.attention(*case.inputs, linear)
+            yield f"{where}: a second call", 0.0 if torch.equal(found, again) else float("inf"), 1.0
 
 
 def _training_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:

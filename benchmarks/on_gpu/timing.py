@@ -19,6 +19,9 @@ TURN = 4
 LEAST_SAMPLES, MOST_SAMPLES = 24, 80
 WARM_UP = 2
 
+CARDS = {"cuda"}
+"""Kinds of device with events, graphs and memory of their own."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -88,7 +91,7 @@ def captured(call: Call, device: torch.device) -> tuple[Call, object]:
     Raises:
         RuntimeError: the call waits for the device, or cannot be captured.
     """
-    if device.type != "cuda":
+    if not is_card(device):
         raise RuntimeError("there are no CUDA graphs on this device")
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -107,15 +110,20 @@ def captured(call: Call, device: torch.device) -> tuple[Call, object]:
     return graph.replay, result
 
 
+def is_card(device: torch.device) -> bool:
+    """Whether work on the device is launched, and ends later."""
+    return device.type in CARDS
+
+
 def release(device: torch.device) -> None:
     """Give memory that nothing uses back to the device."""
-    if device.type == "cuda":
+    if is_card(device):
         torch.cuda.empty_cache()
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has ended."""
-    if device.type == "cuda":
+    if is_card(device):
         torch.cuda.synchronize()
 
 
@@ -132,7 +140,7 @@ def _warm(contender: Contender, device: torch.device) -> float:
 
 def _device(calls: Sequence[Call], device: torch.device) -> list[float]:
     """Microseconds of each call between two events."""
-    if device.type != "cuda":
+    if not is_card(device):
         return _wall(calls, device)
     pairs = []
     for call in calls:

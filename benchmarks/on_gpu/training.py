@@ -19,7 +19,7 @@ from lrea_cli.training.optimizer import Optimizer
 from on_gpu.made import generator_of, model_of, training_batch
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes
-from on_gpu.timing import Contender, NotTimed, in_turns, release, synchronize
+from on_gpu.timing import Contender, NotTimed, in_turns, is_card, release, synchronize
 
 WIDTH = 32
 LAM = 0.3
@@ -109,7 +109,7 @@ def _peak_mb(steps: Iterator[object], device: torch.device) -> float | None:
     """What the second step takes at most beyond what lay there before it; None where it cannot be told."""
     next(steps)
     synchronize(device)
-    if device.type != "cuda":
+    if not is_card(device):
         next(steps)
         return None
     before = torch.cuda.memory_allocated()

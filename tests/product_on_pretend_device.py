@@ -1,0 +1,118 @@
+"""Runs what the commands run on a GPU, on a device that is not there: train, compress, gate, eval.
+
+    python -m tests.product_on_pretend_device HOME
+
+Args:
+    HOME: a workspace with the dataset and the runs of the fixture `tiny`; caches are added to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from lrea_cli.data.batches import read_samples
+from lrea_cli.data.histories import open_histories
+from lrea_cli.evaluation.cached import score_split_cached
+from lrea_cli.evaluation.scores import score_split
+from lrea_cli.progress import Silent, ignore
+from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.gate import run_gate
+from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.summarizer import summarizer_of
+from lrea_cli.training.checkpoint import Run, build_model, open_run
+from lrea_cli.training.loop import reader_of, train
+from lrea_cli.workspace import Workspace
+from tests.pretend_device import Mixed, dense_embeddings, pretending
+
+CPU = torch.device("cpu")
+USERS = np.arange(0, 150, 6)
+
+
+def refuses_what_a_card_refuses(device: torch.device) -> None:
+    """The device itself: tensors of two kinds do not meet."""
+    there, here = torch.ones(3, 2, device=device), torch.ones(3, 2)
+    mask = torch.tensor([True, False, True])
+    mixes = (
+        lambda: there + here,
+        lambda: there[mask],
+        lambda: there.numpy(),
+        lambda: torch.where(mask[:, None], there, 0),
+    )
+    for mix in mixes:
+        try:
+            mix()
+        except (Mixed, RuntimeError):
+            continue
+        raise AssertionError("the device let tensors on it meet tensors on the CPU")
+    assert there.cpu().sum() == (there + there.to(device)).sum() / 2
+
+
+def trains_every_method(run: Run, device: torch.device) -> None:
+    """One step of each, in both forms of lrea, and a whole small training."""
+    for method, form in [*((name, "decomposed") for name in METHOD_NAMES), ("lrea", "absorbed")]:
+        recipe = replace(run.recipe, model=replace(run.recipe.model, method=method, form=form, k=6))
+        reader = reader_of(run.dataset, "valid", recipe.data, 64)
+        model = build_model(recipe, run.dataset).to(device).train()
+        logits, penalty = model(reader.batch(np.arange(9)).to(device))
+        (logits.sum() + sum(penalty.values())).backward()
+        assert all(p.grad.device == device for p in model.parameters() if p.grad is not None), method
+    with TemporaryDirectory() as folder:
+        few = replace(run.recipe, train=replace(run.recipe.train, epochs=1, batch_size=4096))
+        trained = train(few, run.dataset, Path(folder), device, Silent())
+        assert (Path(folder) / "checkpoint" / "model.safetensors").exists()
+    assert len(trained.epochs) == 1
+
+
+def serves(workspace: Workspace, run: Run, device: torch.device, compression: Compression | None) -> None:
+    """Compress, read back, hold in the device's memory, pass the gate."""
+    name = f"pretend-{run.name}-{compression.compressor if compression else 'own'}"
+    compress(workspace, run, name, "float16", run.dataset.end, USERS, device, Silent(), compression)
+    cache = open_cache(workspace, run, name)
+    histories = open_histories(run.dataset)
+    known = histories.lengths_before(run.dataset.end)
+    visitors = [Visitor(int(user), int(known[user])) for user in USERS[:4]]
+    pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
+    records = ResidentRecords(cache.store, device)
+    layout = cache.store.layout
+    found = run_gate(run, layout, histories, records, visitors, pool, ("gemm",), device, compression)
+    assert found.passed
+    assert all(tensor.device == device for tensor in vars(records.fetch(USERS[:2])).values() if tensor is not None)
+
+
+def scores_as_the_cpu(run: Run, there: Run, device: torch.device) -> None:
+    """`eval`: the training form and the served form of the valid split."""
+    reader = reader_of(run.dataset, "valid", run.recipe.data, 512)
+    expected = score_split(run.model, reader, CPU, ignore)
+    np.testing.assert_allclose(score_split(there.model, reader, device, ignore), expected, rtol=1e-4, atol=1e-5)
+    expected = score_split_cached(run.model, reader, summarizer_of(run, None), "float32", CPU, ignore)
+    found = score_split_cached(there.model, reader, summarizer_of(there, None), "float32", device, ignore)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def main(home: Path) -> None:
+    workspace = Workspace(home)
+    with pretending() as device, dense_embeddings():
+        refuses_what_a_card_refuses(device)
+        with torch.inference_mode():
+            refuses_what_a_card_refuses(device)
+        for name in ("tiny-lrea", "tiny-din"):
+            run, there = (open_run(workspace, name, None, where) for where in (CPU, device))
+            scores_as_the_cpu(run, there, device)
+            serves(workspace, there, device, None)
+        for name in COMPRESSOR_NAMES:
+            serves(workspace, there, device, Compression(name, 4))
+        trains_every_method(run, device)
+    print("done")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -195,6 +195,25 @@ def test_errors_of_a_dry_run_name_the_file_itself(tmp_path: Path) -> None:
     assert caught.value.message.startswith(f"{path} has no column 'who'")
 
 
+def test_a_folder_tells_what_it_leaves_out_and_of_several_forms(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "a")
+    write(tmp_path / "in" / "b.csv.zst", "a")
+    write(tmp_path / "c.XLSX", "a")
+    told: list[str] = []
+    assert len(find_files(Table, tmp_path, tmp_path, told.append)) == 1
+    assert [line.split(" ", 1)[0] for line in told] == [f"{tmp_path}/c.XLSX", f"{tmp_path}/in/b.csv.zst"]
+    write_parquet(tmp_path / "d.parquet", "a")
+    write(tmp_path / "e.csv.gz", "a")
+    find_files(Table, tmp_path, tmp_path, told.append)
+    assert "(2 .csv, 1 .parquet)" in told[-1]
+
+
+def test_names_of_files_may_be_any_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path / "caf\udce9\x1b.csv", "a", "")
+    found, _ = found_in(path)
+    assert found.intake.rejected_table()["file"].to_pylist() == [r"caf\udce9\x1b.csv"]
+
+
 def test_companions_are_found_packed_and_in_capitals(tmp_path: Path) -> None:
     for name in ("books.csv", "META_books.json.gz"):
         write(tmp_path / name)

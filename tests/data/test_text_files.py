@@ -241,6 +241,10 @@ def test_archives_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert "is encrypted" in refusal(path)
 
 
+def test_a_few_zero_bytes_in_a_value_are_text(tmp_path: Path) -> None:
+    assert users(file(tmp_path, HEADER + rows("a\0b", "c", "d"))) == ["a\0b", "c", "d"]
+
+
 def test_a_header_may_begin_with_the_letters_of_zip(tmp_path: Path) -> None:
     path = file(tmp_path, f"PK,user,item,time\n1,a,9,{NOON}\n")
     assert users(path) == ["a"]

@@ -116,8 +116,8 @@ class Extract:
 class Source(Protocol):
     """One data set's raw form. A source is a frozen dataclass: its attributes are its options on the command line.
 
-    file_names: of the event log, in a folder: the first that exists is taken, plain or packed (`.gz`, `.zip`); may be
-        patterns; of names that begin with `*`, all are taken. None: the source reads no file.
+    file_names: of the event log, in a folder: the first that exists is taken, plain or packed (`.gz`, `.zip`,
+        `.bz2`, `.xz`); may be patterns; of names that begin with `*`, all are taken. None: the source reads no file.
     companion_names: of further files that belong to the log (a catalog of items); each is looked for beside it.
     unused_options: those of `PrepareOptions` that change nothing here, and are not offered.
     """

@@ -34,8 +34,8 @@ def value_type(path: Path, column: str, kind: pa.DataType) -> pa.DataType:
         return pa.float32()
     if is_.is_decimal(kind):
         return pa.decimal128(DECIMAL_DIGITS, min(kind.scale, DECIMAL_DIGITS)) if is_.is_decimal256(kind) else kind
-    if is_.is_timestamp(kind) and kind.unit == "ns" and kind.tz is not None:
-        return pa.timestamp("us", kind.tz)  # DuckDB reads no nanoseconds with a zone
+    if is_.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)  # DuckDB reads none with a zone, and rounds others up to the next second
     single = (is_.is_boolean, is_.is_integer, is_.is_floating, is_.is_timestamp, is_.is_date, is_.is_null)
     if isinstance(kind, pa.UuidType) or any(test(kind) for test in single):
         return kind

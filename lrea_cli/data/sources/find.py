@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lrea_cli.data.schema import Source
-from lrea_cli.data.sources.forms import SUFFIXES, shown
+from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES, shown
 from lrea_cli.errors import UserError
 
 Tell = Callable[[str], None]
@@ -53,20 +54,35 @@ def _files_at(source: Source | type[Source], place: Path, tell: Tell) -> list[Pa
     if not place.is_dir():
         return _each_once((Path(p) for p in glob.glob(str(place), recursive=True)), tell)
     if _takes_anything(source):
-        return _each_once(_inside(place, [name.removeprefix("*") for name in source.file_names]), tell)
+        files = _each_once(_inside(place, tuple(name.removeprefix("*") for name in source.file_names), tell), tell)
+        _tell_of_forms(files, tell)
+        return files
     return next((files for name in source.file_names if (files := _matches(place, name, tell))), [])
 
 
-def _inside(folder: Path, suffixes: list[str]) -> Iterable[Path]:
+def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Path]:
     """Files with one of these suffixes, packed or not, in a folder and in its folders.
 
     What begins with `.` or `_` is left out: Hive and Spark keep their own files under such names.
     """
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        for name in names:
-            if _unpacked(name).lower().endswith(tuple(suffixes)) and not name.startswith((".", "_")):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        for name in sorted(name for name in names if not name.startswith((".", "_"))):
+            if _unpacked(name).lower().endswith(suffixes):
                 yield Path(parent, name)
+            elif name.lower().endswith(NOT_READ):
+                tell(f"{shown(Path(parent, name))} is left out: files of this form are not read.")
+
+
+def _tell_of_forms(files: list[Path], tell: Tell) -> None:
+    forms = Counter(_form(path) for path in files)
+    if len(forms) > 1:
+        counts = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
+        tell(f"Files of several forms are read as one log ({counts}): see that none holds the rows of another.")
+
+
+def _form(path: Path) -> str:
+    return os.path.splitext(_unpacked(path.name))[1].lower()
 
 
 def _matches(folder: Path, name: str, tell: Tell) -> list[Path]:

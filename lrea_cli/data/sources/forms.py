@@ -17,6 +17,12 @@ from lrea_cli.errors import UserError
 START_BYTES = 4096
 """So many first bytes tell what a file is."""
 
+MOST_ZEROS = 0.05
+"""The largest share of zero bytes in text: a few may stand in a value by mistake."""
+
+NOT_READ = (".zst", ".lz4", ".z", ".7z", ".rar", ".tar", ".tgz", ".xlsx", ".xls", ".orc", ".avro", ".feather", ".arrow")
+"""Suffixes of what may hold a log and is not read: in a folder it is told of."""
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -108,7 +114,7 @@ def check_text(path: Path, start: bytes, encoding: str) -> None:
     wide = encoding.startswith(("utf-16", "utf-32"))
     if not wide and (bom := next((name for bom, name in WIDE_BOMS if start.startswith(bom)), None)):
         raise UserError(f"{shown(path)} is text in {bom.upper()}, not in {encoding}.", f"Add --encoding {bom}.")
-    if not wide and b"\0" in start:
+    if not wide and (b"\0" in start.partition(b"\n")[0] or start.count(b"\0") > MOST_ZEROS * len(start)):
         raise UserError(
             f"{shown(path)} holds zero bytes: it is no text, or text in UTF-16.",
             "If it is text, name its encoding, such as --encoding utf-16-le.",

@@ -154,8 +154,8 @@ class Intake:
         """A file's name, with the folders that tell it from others of that name."""
         path = path.absolute()
         if self.folder is None or not path.is_relative_to(self.folder):
-            return path.name
-        return path.relative_to(self.folder).as_posix()
+            return shown(path.name)
+        return shown(path.relative_to(self.folder).as_posix())
 
     def create(self, table: str, columns: Mapping[str, str]) -> None:
         """An empty table with `source_row` and the given columns (name -> SQL type)."""

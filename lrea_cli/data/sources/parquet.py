@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lrea_cli.data.schema import SourceFile
 from lrea_cli.data.sources.arrow_values import as_value, value_type
 from lrea_cli.data.sources.blocks import LINE, Block, numbered
-from lrea_cli.data.sources.forms import PARQUET_MAGIC, shown
+from lrea_cli.data.sources.forms import PARQUET_MAGIC, EmptyFile, shown
 from lrea_cli.data.sources.header import check_unique
 from lrea_cli.data.sql import kinds_of
 from lrea_cli.errors import UserError
@@ -134,6 +134,8 @@ def _opened(path: Path) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.stat().st_size:
+        raise EmptyFile(path)
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train
+from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
 from lrea_cli.errors import LreaError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("cost")(cost.cost)
 app.command("sweep")(sweep.sweep)
+app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 
 

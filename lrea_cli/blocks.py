@@ -75,6 +75,11 @@ class Blocks:
             self._compare(number)
         self.all_right = bool(self._right.all())
 
+    def touch_one(self, block: int) -> None:
+        """The same for one block."""
+        if not self._right[block]:
+            self.touch(np.array([block]))
+
     def touch_bytes(self, start: int, stop: int) -> None:
         """The same for the blocks of bytes start .. stop - 1."""
         if not self.all_right and stop > start:

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train
+from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
 from lrea_cli.errors import LreaError
 from lrea_cli.failures import failure_of, write_log
 from lrea_cli.stopping import Stopped, stoppable
@@ -46,6 +46,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("cost")(cost.cost)
 app.command("sweep")(sweep.sweep)
+app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 
 

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "compressors"),
     ("training", "evaluation", "serving"),
     ("data",),  # prepare, sources and what they are made of; commands and a sweep use it
-    ("sweep", "reporting"),
+    ("sweep", "reporting", "verify"),
     ("commands",),
     ("cli",),
     ("__main__",),

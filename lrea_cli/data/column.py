@@ -61,6 +61,8 @@ class Column:
         if self._blocks is not None and not self._blocks.all_right:
             if isinstance(key, slice):
                 self._touch_slice(key)
+            elif isinstance(key, (int, np.integer)):
+                self._touch_place(int(key))
             else:
                 self._touch_places(np.asarray(key))
         return self._values[key]
@@ -88,6 +90,11 @@ class Column:
         """Let go of the pages that were read: they stay in the page cache, and are no memory of this process."""
         if self._blocks is not None:
             self._blocks.release()
+
+    def _touch_place(self, place: int) -> None:
+        place += len(self._values) if place < 0 else 0
+        if self._blocks is not None and 0 <= place < len(self._values):
+            self._blocks.touch_one((place + self._lead) >> self._bits)
 
     def _touch_slice(self, key: slice) -> None:
         places = range(len(self._values))[key]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.reporting.results import page
+from lrea_cli.sealed import read_json
 from lrea_cli.sweep import run
 from lrea_cli.sweep.results import Results
 from tests.commands.test_chain import home, lrea, result
@@ -54,7 +54,7 @@ def test_a_plain_folder_on_a_prepared_dataset(home, folder, pool, capsys):
     assert len(pool.names) == 8
     assert {s["recipe"]: s["seeds"] for s in found["scored"]} == {"din": [1, 2], "mean": [1, 2]}
     assert (home / "sweeps" / "two-synthetic" / "data" / "synthetic").is_symlink()
-    written = json.loads((where.parent / "found" / "two.json").read_text())
+    written = read_json(where.parent / "found" / "two.json", "")
     assert written == found
     assert where.read_text() == page(Results.from_dict(written), "found/two.json")
     assert f"lrea sweep {folder} --dataset synthetic --seeds 2 --page" in where.read_text()

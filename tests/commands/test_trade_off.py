@@ -16,6 +16,7 @@ from lrea_cli.errors import GateFailed
 from lrea_cli.evaluation import served as served_module
 from lrea_cli.evaluation.kept import read_scores
 from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.sealed import read_json
 from lrea_cli.serving import gate as gate_module
 from lrea_cli.serving import trade_off as trade_off_module
 from lrea_cli.serving.gate import GateResult
@@ -95,7 +96,7 @@ def test_one_object_says_all(first: tuple[Path, Done]) -> None:
         assert row["auc_ci"][0] < row["auc"] < row["auc_ci"][1]
         assert 0 < row["interest_p50_ms"] <= row["p50_ci_ms"][1]
         assert (row["cache"] is None) == (row["method"] == "full")
-    assert json.loads(written(home, ".json")[0].read_text()) == found
+    assert read_json(written(home, ".json")[0], "") == found
 
 
 def test_the_picture_lies_beside_the_numbers(first: tuple[Path, Done]) -> None:
@@ -180,7 +181,7 @@ def test_a_failed_gate_ends_with_3_and_shows_no_time_of_that_method(home: Path, 
     assert din["p50_ms"] == 2
     (line,) = (line for line in done.err.splitlines() if line.strip().startswith("lrea ") and "failed" in line)
     assert line.split()[-4:] == ["failed"] * 4
-    assert json.loads(written(home, ".json")[-1].read_text()) == done.json
+    assert read_json(written(home, ".json")[-1], "") == done.json
     assert len(written(home, ".png")) == 2
 
 

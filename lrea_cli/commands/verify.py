@@ -1,0 +1,47 @@
+"""`lrea verify`: is everything still as it was written?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lrea_cli.commands.options import Json
+from lrea_cli.console import Console
+from lrea_cli.errors import LreaError
+from lrea_cli.workspace import Workspace
+
+
+def verify(
+    artifact: Annotated[
+        str | None, typer.Argument(help="A dataset, run, cache or result, by name or path; default: everything.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read artifacts whole and compare every byte with its hash; exit code 1 where one differs.
+
+    Example: lrea verify
+
+    Other commands compare what they read, when they read it.
+    """
+    from lrea_cli.verify import find_targets
+    from lrea_cli.verify import verify as verify_one
+
+    console = Console(json)
+    targets = find_targets(Workspace.from_environment().home, artifact)
+    total = sum(path.stat().st_size for target in targets for path in target.files)
+    with console.task("verify", total, "bytes") as progress:
+        found = [verify_one(target, progress) for target in targets]
+    rows = [[one.artifact, one.kind, one.files, one.bytes, "DAMAGED" if one.damage else "intact"] for one in found]
+    console.table("compared with the hashes of when they were written", COLUMNS, rows)
+    damage = [each for one in found for each in one.damage]
+    for each in damage:
+        console.say(f"{each.file}: {each.message}")
+        console.say(f"  {each.remedy}")
+    console.result({"artifacts": [asdict(one) for one in found], "damaged": len(damage)})
+    if damage:
+        raise LreaError(f"Damage was found in {len(damage)} of {sum(one.files for one in found):,} files.")
+
+
+COLUMNS = ("artifact", "kind", "files", "bytes", "status")

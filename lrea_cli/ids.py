@@ -27,4 +27,4 @@ def same_value(ids: Ids, others: Ids) -> Ids:
     Returns:
         bool, of the broadcast shape.
     """
-    return (ids == others) & (ids >= FIRST_ID)
+    return (ids == others) & (ids >= FIRST_ID)  # pyright: ignore[reportReturnType]

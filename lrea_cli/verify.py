@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 from lrea_cli.data.layout import SPLITS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.evaluation.kept import check_evaluation, evaluation_path, scores_path
-from lrea_cli.kinds import MANIFESTS, SINGULAR, Kind, Manifest, read_manifest
+from lrea_cli.kinds import MANIFESTS, SINGULAR, Kind
+from lrea_cli.manifests import Manifest, read_manifest
 from lrea_cli.progress import Progress
 from lrea_cli.sealed import read_json
 

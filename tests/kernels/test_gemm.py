@@ -67,14 +67,25 @@ def test_chunks_of_keys_candidates_and_requests_change_nothing(
     assert_close_to_loops(gemm(*inputs), inputs, 1e-6 if dtype == torch.float32 else 1e-14)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(
     ("requests", "candidates", "rows"),
-    [(1, 1000, 128), (1, 1000, 5000), (1, 1, 128), (1024, 5, 128), (1, 100_000, 16)],
+    [
+        (1, 1000, 128),
+        (1, 1000, 5000),
+        (1, 1, 128),
+        (1, 1, 20_000),
+        (1024, 1, 128),
+        (1024, 5, 128),
+        (1, 100_000, 16),
+    ],
 )
-def test_a_product_stays_within_the_cache_and_fills_it(requests: int, candidates: int, rows: int) -> None:
-    asked = torch.empty(1, 1, 32).expand(requests, candidates, 32)
+def test_a_product_stays_within_the_cache_and_fills_it(
+    requests: int, candidates: int, rows: int, dtype: torch.dtype
+) -> None:
+    asked = torch.empty(1, 1, 32, dtype=dtype).expand(requests, candidates, 32)
     size, some, chunk = gemm_module._block(asked, rows, 64)
-    taken, limit = 4 * size * max(some, 32) * chunk * 64, gemm_module.CHUNK_BYTES["cpu"]
+    taken, limit = asked.element_size() * size * max(some, 32) * chunk * 64, gemm_module.CHUNK_BYTES["cpu"]
     assert taken <= limit
     assert chunk == rows or 2 * taken > limit
 

@@ -72,7 +72,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
 def clocks(device: torch.device) -> dict[str, str | int | float | None]:
     """What nvidia-smi says of the card; nothing where it cannot be asked."""
     program = shutil.which("nvidia-smi")
-    if program is None:
+    if program is None or not is_card(device):
         return {}
     command = [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", f"--id={device.index or 0}"]
     try:

@@ -83,7 +83,7 @@ def table(content: Content) -> list[str]:
         *_gate(content.rows),
         *_interests(content.rows),
         *_others(content.rows),
-        *(f"  {name} {'-' if value is None else format(value, '.4g')}" for name, value in content.headline.items()),
+        *_goals(content.headline),
     ]
     if len(lines) <= MOST_LINES:
         return lines
@@ -107,6 +107,13 @@ def last_line(content: Content, out: Path) -> dict[str, object]:
         "headline": {k: None if v is None else float(f"{v:.4g}") for k, v in content.headline.items()},
         "file": str(out)[-200:],
     }
+
+
+def _goals(values: dict[str, float | None]) -> Iterator[str]:
+    """Two a line."""
+    words = [f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in values.items()]
+    for start in range(0, len(words), 2):
+        yield "  " + "".join(f"{word:<46}" for word in words[start : start + 2]).rstrip()
 
 
 def _ceilings(rows: Sequence[Row]) -> Iterator[str]:

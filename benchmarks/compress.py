@@ -77,6 +77,10 @@ def main() -> None:
     print(f"gate: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
     print(f"{asked.users:,} users in {seconds:.1f} s: {1000 * seconds / asked.users:.2f} ms a user")
     result = {
+        "cpu": cpu_name(),
+        "threads": asked.threads,
+        "rank": RANK,
+        "long": recipe.data.long,
         "users": asked.users,
         "seconds": seconds,
         "bytes_per_user": info.bytes_per_user,

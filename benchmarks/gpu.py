@@ -20,7 +20,8 @@ from pathlib import Path
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of processes that outlives the run
 
 import torch
-from on_gpu.card import measure_card
+from on_gpu import timing
+from on_gpu.card import clocks, measure_card
 from on_gpu.compress import measure_compress
 from on_gpu.gate import run_gate
 from on_gpu.rows import SECTIONS, Report, cell
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("highest")
+    if asked.smoke:
+        timing.MOST_SAMPLES = timing.LEAST_SAMPLES
     sizes = sizes_of(asked.full, asked.smoke)
     settings = {"device": str(device), "budget": asked.budget, "full": asked.full, "smoke": asked.smoke}
     report = Report(asked.out, settings, asked.budget, headline)
@@ -61,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with cell(report, section, {"what": "section"}):
             MEASURE[section](report, sizes, device)
         report.end(section)
+        report.machine[f"clocks.sm after {section}"] = clocks(device).get("clocks.sm")
     content = report.content()
     for line in table(content):
         print(line)

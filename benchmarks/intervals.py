@@ -1,12 +1,12 @@
 """Bootstrap of 5,000 users with 24 rows each, 1,000 draws, gated by counted pairs; the limit is 3 s for one AUC."""
 
 import json
-import platform
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.evaluation.delong import delong
 from lrea_cli.evaluation.statistics import DRAWS, Estimate, auc_difference, auc_estimate, gauc_estimate, user_counts
 
@@ -59,12 +59,13 @@ def main() -> None:
     }
     boot: Estimate = auc_estimate(a, labels, owner)
     ratio = (boot.standard_error or 0.0) / float(delong([a], labels, owner)[1][0, 0]) ** 0.5
-    print(f"{platform.processor() or platform.machine()}; {USERS:,} users x {ROWS} rows, {DRAWS:,} draws")
+    print(f"{cpu_name()}; {USERS:,} users x {ROWS} rows, {DRAWS:,} draws")
     for name, value in took.items():
         print(f"{name}: {1000 * value:.0f} ms (fastest of {RUNS})")
     print(f"standard error of the bootstrap over DeLong's: {ratio:.3f}; gate {distance:.1e}")
+    settings = {"cpu": cpu_name(), "users": USERS, "rows_a_user": ROWS, "draws": DRAWS, "runs": RUNS}
     result = {"seconds": took, "limit_seconds": LIMIT_SECONDS, "gate_distance": distance, "error_ratio": ratio}
-    print(json.dumps({**result, "ok": took["auc"] < LIMIT_SECONDS}))
+    print(json.dumps({**settings, **result, "ok": took["auc"] < LIMIT_SECONDS}))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,8 @@ def main() -> None:
     print(f"two processes that read all of it: each saves {saved[0]:,.0f} and {saved[1]:,.0f} MB by shared pages")
     result = {
         "cpu": cpu_name(),
+        "batch": BATCH,
+        "behaviors": SHORT + LONG,
         "events": users * (SHORT + LONG),
         "store_mb": store_mb,
         "open_s": opened,

@@ -263,9 +263,9 @@ def block(rows: int, length: int, device: torch.device | None = None) -> Tensor:
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    """Any of the dataclasses above with every tensor on a device."""
+    """Any of the dataclasses above with every tensor on a device; one that comes back to the CPU is waited for."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return value.to(device, non_blocking=device.type != "cpu")
     if isinstance(value, Mapping):
         return {name: _moved(tensor, device) for name, tensor in value.items()}
     if value is None:

@@ -159,6 +159,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         stays = isinstance(args[0], OnDevice)
     else:
         stays = bool(there) if device is None else torch.device(device).type == NAME
+    if name in MOVES and there and not stays and (kwargs.get("non_blocking") or True in args[2:]):
+        raise Mixed(f"{name} comes back to the CPU without waiting: what is read there may not have arrived")
     out = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
     if not stays:
         return out

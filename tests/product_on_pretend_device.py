@@ -22,6 +22,7 @@ from lrea_cli.evaluation.cached import score_split_cached
 from lrea_cli.evaluation.scores import score_split
 from lrea_cli.progress import Silent, ignore
 from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.sequence import Empty
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import run_gate
@@ -44,8 +45,10 @@ def refuses_what_a_card_refuses(device: torch.device) -> None:
     mixes = (
         lambda: there + here,
         lambda: there[mask],
-        lambda: there.numpy(),
         lambda: torch.where(mask[:, None], there, 0),
+        there.numpy,
+        lambda: there.to("cpu", non_blocking=True),
+        lambda: here.copy_(there, non_blocking=True),
     )
     for mix in mixes:
         try:
@@ -53,6 +56,8 @@ def refuses_what_a_card_refuses(device: torch.device) -> None:
         except (Mixed, RuntimeError):
             continue
         raise AssertionError("the device let tensors on it meet tensors on the CPU")
+    assert Empty(rows=there).to(CPU).rows.device == CPU
+    assert Empty(rows=here).to(device).rows.device == device
     assert there.cpu().sum() == (there + there.to(device)).sum() / 2
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
     """Names and versions, and clocks as found."""
     facts: dict[str, str | int | float | None] = {
         "device": str(device),
+        "cpu": _cpu_name(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -55,7 +57,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
         "threads": torch.get_num_threads(),
     }
     if not is_card(device):
-        return {**facts, "name": platform.processor() or platform.machine(), "l2_mb": None}
+        return {**facts, "name": _cpu_name(), "l2_mb": None}
     found = torch.cuda.get_device_properties(device)
     return {
         **facts,
@@ -70,7 +72,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
 def clocks(device: torch.device) -> dict[str, str | int | float | None]:
     """What nvidia-smi says of the card; nothing where it cannot be asked."""
     program = shutil.which("nvidia-smi")
-    if program is None:
+    if program is None or not is_card(device):
         return {}
     command = [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", f"--id={device.index or 0}"]
     try:
@@ -78,6 +80,15 @@ def clocks(device: torch.device) -> dict[str, str | int | float | None]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return dict(zip(QUERY.split(","), (part.strip() for part in done.stdout.split(",")), strict=False))
+
+
+def _cpu_name() -> str:
+    """As the system names it; the command line has the same, which a bare machine cannot import."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _version(package: str) -> str | None:

@@ -10,17 +10,17 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.kernels import KernelName, ScorerWeights
-from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.kernels import KernelName
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
 from lrea_cli.sequence import Batch, Candidates, Summary
 from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer
+from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
 from on_gpu.made import (
     CPU,
     cached,
@@ -36,7 +36,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import is_card, release
+from on_gpu.timing import release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -55,16 +55,12 @@ SHAPES: tuple[Shape, ...] = (
 
 SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
 
-TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 6e-2}
-"""Of the largest entry of the right result, with inputs already rounded to the dtype."""
-
 GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 """Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
 
 NAIVE_SHARE = 2.0
 """So many times the error of the naive kernel in the same bfloat16 are allowed, too: most of it is the MLP's."""
 SAME, LOGIT = 1e-6, 1e-5
-POISON_MB = 256
 
 
 def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
@@ -89,15 +85,6 @@ def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
 def path_of(settings: dict[str, Setting]) -> str:
     """The name under which a path fails."""
     return " ".join(str(value) for value in settings.values())
-
-
-def poison(device: torch.device) -> None:
-    """Leave NaN in the memory that the next results are likely to get."""
-    if is_card(device):
-        blocks = [torch.full((POISON_MB << 18,), torch.nan, device=device)]
-        blocks += [torch.full((1 << 14,), torch.nan, device=device) for _ in range(64)]
-        torch.cuda.synchronize()
-        del blocks
 
 
 Errors = Iterator[tuple[str, float, float]]
@@ -132,38 +119,6 @@ def _path(
         report.add(Row("gate", settings, values={"error_of_tolerance": worst, "compared": compared}))
     else:
         report.fail("gate", path_of(settings), settings, where or "nothing was compared")
-
-
-def error_of(found: Tensor, expected: Tensor, least: float = 0.0) -> float:
-    """Largest difference over the largest value; NaN and another shape are infinitely wrong."""
-    if found.shape != expected.shape:
-        return float("inf")
-    if not expected.numel():
-        return 0.0
-    found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
-    scale = max(least, float(expected.abs().max())) or 1.0
-    error = float((found - expected).abs().max()) / scale
-    return error if error == error else float("inf")
-
-
-def size_error(found: Tensor, expected: Tensor) -> float:
-    """Size of the difference over the size of what is right; NaN and another shape are infinitely wrong."""
-    if found.shape != expected.shape:
-        return float("inf")
-    found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
-    error = float((found - expected).norm()) / (float(expected.norm()) or 1.0)
-    return error if error == error else float("inf")
-
-
-def twin_interest(candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
-    """sum_j phi(e W1 + k_j W2 + (e * k_j) W3 + b) w_o v_j, letter by letter in float64 on the CPU, few e at a time."""
-    E, K, V = (t.detach().cpu().double() for t in (candidates, keys, values))
-    W1, W2, W3, b, w_o = (t.detach().cpu().double() for t in vars(weights).values())
-    parts = []
-    for e in E.split(16, 1):
-        hidden = (e @ W1)[:, :, None] + (K @ W2)[:, None] + (e[:, :, None] * K[:, None]) @ W3 + b
-        parts.append(leaky_relu(hidden, SLOPE) @ w_o @ V)
-    return torch.cat(parts, 1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from on_gpu.rows import Content, Row, line_of
 
-MOST_LINES, MOST_BYTES = 60, 4_096
+MOST_LINES, MOST_BYTES, MOST_WIDTH = 60, 4_096, 140
+OF_A_LINE = ("us_a_user", "users_per_s", "samples_per_s", "peak_mb")
 LAUNCHES = (
     "naive float32 eager",
     "naive float16 eager",
@@ -75,13 +76,14 @@ def table(content: Content) -> list[str]:
     machine = content.machine
     lines = [
         f"{machine.get('name')}, torch {machine.get('torch')}, CUDA {machine.get('cuda')}, driver"
-        f" {machine.get('driver_version')}, SM clock {machine.get('clocks.sm')} of {machine.get('clocks.max.sm')} MHz",
+        f" {machine.get('driver_version')}, SM clock {machine.get('clocks.sm after card')} of"
+        f" {machine.get('clocks.max.sm')} MHz",
         f"{content.seconds:.0f} s of {content.settings['budget']} s; sections: {', '.join(content.sections)}",
         *_ceilings(content.rows),
         *_gate(content.rows),
         *_interests(content.rows),
         *_others(content.rows),
-        *(f"  {name} {'-' if value is None else format(value, '.4g')}" for name, value in content.headline.items()),
+        *_goals(content.headline),
     ]
     if len(lines) <= MOST_LINES:
         return lines
@@ -107,16 +109,23 @@ def last_line(content: Content, out: Path) -> dict[str, object]:
     }
 
 
+def _goals(values: dict[str, float | None]) -> Iterator[str]:
+    """Two a line."""
+    words = [f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in values.items()]
+    for start in range(0, len(words), 2):
+        yield "  " + "".join(f"{word:<46}" for word in words[start : start + 2]).rstrip()
+
+
 def _ceilings(rows: Sequence[Row]) -> Iterator[str]:
     found = [line_of(row) for row in rows if row.section == "card"]
-    yield from (f"  {line[:116]}" for line in found)
+    yield from (f"  {line[: MOST_WIDTH - 2]}" for line in found)
 
 
 def _gate(rows: Sequence[Row]) -> Iterator[str]:
     gates = [row for row in rows if row.section == "gate"]
     passed = sum(row.status == "ok" for row in gates)
     yield f"gate: {passed} of {len(gates)} paths equal float64 within their tolerance"
-    yield from [f"  {line_of(row)[:116]}" for row in gates if row.status != "ok"][:5]
+    yield from [f"  {line_of(row)[: MOST_WIDTH - 2]}" for row in gates if row.status != "ok"][:5]
 
 
 def _interests(rows: Sequence[Row]) -> Iterator[str]:
@@ -158,12 +167,13 @@ def _others(rows: Sequence[Row]) -> Iterator[str]:
         if not in_table or row.section == "gate":
             continue
         if row.timed is None:
-            yield line_of(row)[:118]
+            yield line_of(row)[:MOST_WIDTH]
             continue
-        named = [f"{k} {v}" if isinstance(v, int) else v for k, v in row.settings.items() if k not in ("records", "D")]
+        shown = {k: v for k, v in row.settings.items() if k not in ("records", "D", "samples")}
+        name = " ".join(f"{k} {v}" if isinstance(v, int) else v for k, v in shown.items())
         values = [f"{row.timed.median_us:,.0f} us ({row.timed.p10_us:,.0f} to {row.timed.p90_us:,.0f})"]
-        values += [f"{v:,.4g} {k}" for k, v in row.values.items() if v is not None and k != "step_ms"]
-        yield f"{' '.join(named):<60} {', '.join(values)}"[:118]
+        values += [f"{v:,.4g} {k}" for k, v in row.values.items() if v is not None and k in OF_A_LINE]
+        yield f"{name:<58} {', '.join(values)}"[:MOST_WIDTH]
 
 
 def _matching(rows: Sequence[Row], wanted: dict[str, str | int]) -> list[Row]:

@@ -15,6 +15,7 @@ from lrea_cli.reference_compressors import RowsOf
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 GROUP = 32
+"""Users at a time on a CPU, so that what is computed stays in its cache; a GPU takes whole batches."""
 
 
 class Compressor(ABC):
@@ -52,7 +53,7 @@ class Compressor(ABC):
         Returns:
             keys and values (B, R, D) in float64, zero past `rows`; `linear` (B, D + 1, D).
         """
-        groups = [self._group(behaviors.of(part), users[part]) for part in _groups(len(users))]
+        groups = [self._group(behaviors.of(part), users[part]) for part in _groups(len(users), behaviors.mask.device)]
         return PseudoItems(
             torch.cat([g.keys for g in groups]),
             torch.cat([g.values for g in groups]),
@@ -67,9 +68,10 @@ class Compressor(ABC):
         return replace(found, linear=linear if found.linear is None else linear + found.linear)
 
 
-def _groups(users: int) -> list[slice]:
-    """Few users at a time, so that what is computed stays in the processor's cache; one group at least."""
-    return [slice(start, start + GROUP) for start in range(0, max(users, 1), GROUP)]
+def _groups(users: int, device: torch.device) -> list[slice]:
+    """One group at least."""
+    size = GROUP if device.type == "cpu" else max(users, 1)
+    return [slice(start, start + size) for start in range(0, max(users, 1), size)]
 
 
 def uniforms(seed: int, users: np.ndarray, count: int) -> np.ndarray:

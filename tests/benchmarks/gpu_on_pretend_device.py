@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import gpu
 import torch
-from on_gpu import gate, timing
+from on_gpu import exact, timing
 
 from tests.pretend_device import NAME, dense_embeddings, pretending
 
@@ -73,7 +73,7 @@ CUDA = {
 def main() -> int:
     timing.CARDS.add(NAME)
     timing.LEAST_SAMPLES = timing.MOST_SAMPLES = timing.TURN = 1
-    gate.POISON_MB = 1
+    exact.POISON_MB = 1
     for name, value in CUDA.items():
         setattr(torch.cuda, name, value)
     with pretending() as device, dense_embeddings():

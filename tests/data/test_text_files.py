@@ -97,6 +97,16 @@ def test_the_byte_order_is_that_of_the_mark(tmp_path: Path, encoding: str, asked
             list(RawFile(bad, encoding=asked).blocks(size))
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "koi8-r"])
+def test_utf8_is_not_read_in_an_encoding_of_one_byte(tmp_path: Path, encoding: str) -> None:
+    """In a folder of files in two encodings one user would become two."""
+    path = file(tmp_path, HEADER + rows(*["Жук"] * 20))
+    for block_bytes in (7, 1 << 20):
+        assert "is UTF-8, not " in refusal(path, encoding=known_encoding(encoding), block_bytes=block_bytes)
+    assert users(path) == ["Жук"] * 20
+    assert len(users(file(tmp_path, HEADER + rows("é")), encoding=encoding)) == 1  # too little to be sure
+
+
 def test_other_sources_are_as_strict(tmp_path: Path) -> None:
     path = file(tmp_path, b"1,2,3,pv,1511600000\n1,2,3,p\xe9,1511600000\n")
     with pytest.raises(UserError, match=r"line 2: the byte 0xe9 .* no utf-8"):

@@ -107,7 +107,7 @@ def _one_byte(encoding: str) -> bool:
 
 
 def _no_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The same pieces; refuses at their end what was UTF-8 from its beginning, since no other text looks so for long."""
+    """The same pieces; refuses, at their end, what was UTF-8 from its beginning: no other text looks so for long."""
     decoder = codecs.getincrementaldecoder(UTF8)()
     is_utf8, longer = True, 0
     for piece in pieces:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import gzip
 import shutil
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lrea_cli.data.estimate import estimate
 from lrea_cli.data.options import PrepareOptions
+from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import find_files
 from lrea_cli.data.sources.amazon_books import AmazonBooks
-from lrea_cli.data.sources.intake import common_folder
+from lrea_cli.data.sources.intake import Intake, common_folder
 from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
+from lrea_cli.data.sql import count
 from lrea_cli.errors import UserError
 from tests.data.found import Found
 from tests.data.test_table import NOON, extract
+from tests.fixtures.amazon_raw import write_amazon
+from tests.fixtures.kuairand_raw import write_kuairand
 
 HEADER = "user,item,time\n"
 
@@ -215,6 +221,26 @@ def test_names_of_files_may_be_any_bytes(tmp_path: Path) -> None:
 
 
 def test_companions_are_found_packed_and_in_capitals(tmp_path: Path) -> None:
-    for name in ("books.csv", "META_books.json.gz"):
-        write(tmp_path / name)
-    assert [p.name for p in find_files(AmazonBooks, tmp_path, tmp_path)] == ["books.csv", "META_books.json.gz"]
+    raw = write_amazon(tmp_path, 2018, csv=True)
+    plain = facts_of(AmazonBooks(), raw.reviews, raw.meta)
+    raw.reviews.rename(tmp_path / "BOOKS.CSV")
+    raw.meta.rename(tmp_path / "META_BOOKS.JSON.GZ")
+    files = find_files(AmazonBooks, tmp_path, tmp_path)
+    assert [path.name for path in files] == ["BOOKS.CSV", "META_BOOKS.JSON.GZ"]
+    assert facts_of(AmazonBooks(), *files) == plain
+
+
+def test_logs_of_kuairand_in_capitals(tmp_path: Path) -> None:
+    folder = write_kuairand(tmp_path, users=4).folder
+    plain = facts_of(KuaiRand(), *find_files(KuaiRand, folder, tmp_path))
+    for path in list((folder / "data").iterdir()):
+        path.rename(path.with_name(path.name.upper()))
+    assert facts_of(KuaiRand(), *find_files(KuaiRand, folder, tmp_path)) == plain
+
+
+def facts_of(source: Source, *files: Path) -> tuple[int, dict[str, Any], dict[str, int]]:
+    """How many events a source makes of files, and its account of the others."""
+    with duckdb.connect() as db:
+        intake = Intake(db)
+        facts = source.extract(intake, list(files)).facts
+        return count(db, "SELECT count(*) FROM raw_events"), facts, dict(intake.rejected)

@@ -82,6 +82,31 @@ def test_the_line_is_named_in_every_encoding(
     assert ", line 5: the byte 0x" in refusal(path, encoding=encoding, block_bytes=block_bytes)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "asked"), [("utf-16-be", "utf-16"), ("utf-16-be", "utf-16-be"), ("utf-16-le", "utf-16-le")]
+)
+def test_the_byte_order_is_that_of_the_mark(tmp_path: Path, encoding: str, asked: str) -> None:
+    text = HEADER + rows("é", "b")
+    path = file(tmp_path, "\ufeff" + text, encoding)
+    assert users(path, encoding=asked) == ["é", "b"]
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(path.read_bytes() + "\n\ud800a".encode(encoding, "surrogatepass"))
+    for size in range(1, 80):
+        assert b"".join(RawFile(path, encoding=asked).blocks(size)).decode() == text
+        with pytest.raises(UserError, match=", line 5: the byte 0x"):
+            list(RawFile(bad, encoding=asked).blocks(size))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "koi8-r"])
+def test_utf8_is_not_read_in_an_encoding_of_one_byte(tmp_path: Path, encoding: str) -> None:
+    """In a folder of files in two encodings one user would become two."""
+    path = file(tmp_path, HEADER + rows(*["Жук"] * 20))
+    for block_bytes in (7, 1 << 20):
+        assert "is UTF-8, not " in refusal(path, encoding=known_encoding(encoding), block_bytes=block_bytes)
+    assert users(path) == ["Жук"] * 20
+    assert len(users(file(tmp_path, HEADER + rows("é")), encoding=encoding)) == 1  # too little to be sure
+
+
 def test_other_sources_are_as_strict(tmp_path: Path) -> None:
     path = file(tmp_path, b"1,2,3,pv,1511600000\n1,2,3,p\xe9,1511600000\n")
     with pytest.raises(UserError, match=r"line 2: the byte 0xe9 .* no utf-8"):
@@ -142,9 +167,15 @@ def test_a_long_line_is_refused_before_it_fills_the_memory(tmp_path: Path, monke
 
 
 def test_a_line_longer_than_what_a_thread_takes_at_once_is_read(tmp_path: Path) -> None:
-    path = file(tmp_path, HEADER + rows("a") + f"b,{'z' * (3 << 20)},{NOON}\n" + rows("c"))
+    path = file(tmp_path, HEADER + rows("a") + f"b,{'z' * (5 << 20)},{NOON}\n" + rows("c"))
     found = extract(Table(), path)
-    assert [len(event["item"]) for event in found.events] == [1, 3 << 20, 1]
+    assert [len(event["item"]) for event in found.events] == [1, 5 << 20, 1]
+
+
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    assert users(file(tmp_path, f",,{HEADER}" + f"0,0,{rows('a')}")) == ["a"]
+    assert users(file(tmp_path, f"0,0,{rows('a')}"), Table(columns=",,user,item,time")) == ["a"]
+    assert "more than one column named 'x'" in refusal(file(tmp_path, f"x,x,{HEADER}" + f"0,0,{rows('a')}"))
 
 
 def test_a_long_name_in_the_header(tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_many_rows_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "row 18" in refusal(bad, Table())
 
 
+def test_the_first_rows_alone_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrea_cli.data.sources.parquet.ROWS", 7)
+    path = parquet(tmp_path / "a.parquet", user=[str(n) for n in range(50)])
+    for share, count in ((0.2, 10), (0.14, 7), (0, 1), (2, 50)):
+        rows = ParquetRows(path, first_bytes=int(share * path.stat().st_size) + 1)
+        assert sum(block.count for block in rows.blocks(["user"])) == rows.rows_to_read == count
+
+
 def lines(path: Path, *values: Any) -> Path:
     path.write_text("".join(f"{v if isinstance(v, str) else json.dumps(v)}\n" for v in values), encoding="utf-8")
     return path

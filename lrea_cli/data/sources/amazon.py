@@ -65,7 +65,7 @@ def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     Raises:
         UserError: one kind is missing.
     """
-    metas = [path for path in files if path.name.startswith(META)]
+    metas = [path for path in files if path.name.lower().startswith(META)]
     reviews = [path for path in files if path not in metas]
     if not reviews:
         raise UserError(f"{metas[0]} describes the products; there is no file of reviews.", "Name that with --raw.")
@@ -83,7 +83,7 @@ def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...
     csv = Delimited(columns, separation=PLAIN_COMMAS, threads=intake.threads)
     json = JsonLines(KEYS, intake.threads)
     for path in files:
-        if unpacked_name(path).endswith(".csv"):
+        if unpacked_name(path).lower().endswith(".csv"):
             intake.take_text(path, csv, _rating(csv.columns, remedy), "reviews")
         else:
             intake.take_text(path, json, _review(remedy), "reviews")

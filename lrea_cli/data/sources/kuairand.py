@@ -88,8 +88,8 @@ def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
         UserError: there are logs of several layouts or of none, no videos, or other files.
     """
     by_name = sorted(files, key=lambda path: path.name)
-    logs = [path for path in by_name if path.name.startswith(LOG)]
-    videos = [path for path in by_name if path.name.startswith(VIDEOS)]
+    logs = [path for path in by_name if path.name.lower().startswith(LOG)]
+    videos = [path for path in by_name if path.name.lower().startswith(VIDEOS)]
     for path in by_name:
         if path not in logs and path not in videos:
             raise UserError(f"{path} is neither {LOG}*.csv nor {VIDEOS}*.csv.", "Name the unpacked folder with --raw.")
@@ -112,7 +112,7 @@ def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 
 def _layout(path: Path) -> str:
     """`log_standard_4_08_to_4_21_27k_part1.csv` -> 27k."""
-    return re.sub(r"(_part\d+)?\.csv.*$", "", path.name).rpartition("_")[2]
+    return re.sub(r"(_part\d+)?\.csv.*$", "", path.name.lower()).rpartition("_")[2]
 
 
 def _form(

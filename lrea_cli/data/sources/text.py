@@ -12,6 +12,9 @@ UTF8 = "utf-8"
 LONGEST_LINE = 1 << 24
 """A line of more bytes is no row: it is refused before it fills the memory."""
 
+SURELY_UTF8 = 10
+"""So many bytes beyond one a character, all of them as UTF-8 has them, are no chance."""
+
 EXCERPT = 20
 OTHER_ENCODINGS = "latin-1, cp1252, gb18030 or utf-16"
 
@@ -83,7 +86,7 @@ def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     at_start = True
-    for piece, final in _with_end(pieces):
+    for piece, final in _with_end(_no_utf8(pieces, encoding) if _one_byte(encoding) else pieces):
         _, mode = decoder.getstate()
         try:
             text = decoder.decode(piece, final)
@@ -95,6 +98,30 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             raise _not_of(encoding, good.count("\n"), error) from error
         at_start = at_start and not text
         yield data
+
+
+def _one_byte(encoding: str) -> bool:
+    """Whether every byte is a character, so that text in UTF-8 can be read by mistake."""
+    upper = bytes(range(128, 256))
+    return len(upper.decode(encoding, "replace")) == len(upper)
+
+
+def _no_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same pieces; refuses, at their end, what was UTF-8 from its beginning: no other text looks so for long."""
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    is_utf8, longer = True, 0
+    for piece in pieces:
+        try:
+            longer += len(piece) - len(decoder.decode(piece)) if is_utf8 else 0
+        except UnicodeDecodeError:
+            is_utf8 = False
+        yield piece
+    if is_utf8 and longer >= SURELY_UTF8:
+        raise LineFault(
+            0,
+            f"all text up to here is UTF-8, not {encoding}",
+            "Leave --encoding out; all files of a log must share one.",
+        )
 
 
 def _with_end(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -18,7 +18,6 @@ from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.reporting.facts import Facts
     from lrea_cli.reporting.look import Look
 
 PAGE = "look.html"
@@ -108,14 +107,14 @@ def prepare_source(
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
-    from lrea_cli.reporting.facts import FIELD_COLUMNS, SPLIT_COLUMNS, explained, field_rows, split_rows
+    from lrea_cli.reporting.facts import explained, field_table, split_table
     from lrea_cli.reporting.look_page import rows_of
 
-    seen: list[tuple[Look, Facts]] = []
+    seen: list[Look] = []
 
     def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         seen.append(_look_into(folder, manifest))
-        return asdict(seen[0][0])
+        return asdict(seen[0])
 
     found = prepare(source, files, name, workspace, options, console, look, replace=replace)
     account = [
@@ -125,11 +124,10 @@ def prepare_source(
         *([("pairs without a negative", found["dropped_pairs"])] if found["dropped_pairs"] else []),
     ]
     console.table(f"dataset {found['dataset']}", ["", "count"], account)
-    ((found_look, facts),) = seen
-    console.table("a look at the data", ["", "value"], rows_of(found_look))
-    console.table("what each split holds", SPLIT_COLUMNS, split_rows(facts))
-    console.table("what each field says alone", FIELD_COLUMNS, field_rows(facts))
-    for line in explained(facts, found_look, found):
+    console.table("a look at the data", ["", "value"], rows_of(seen[0]))
+    for table in (split_table(found), field_table(found)):
+        console.table(table.title, table.columns, table.rows)
+    for line in explained(found, seen[0]):
         console.say(line)
     for warning in found["warnings"]:
         console.warn(warning)
@@ -138,17 +136,17 @@ def prepare_source(
     return found
 
 
-def _look_into(folder: Path, manifest: dict[str, Any]) -> tuple[Look, Facts]:
+def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
     """Look at the data, add facts and warnings to the manifest, and write the page into the dataset."""
-    from lrea_cli.reporting.facts import facts_of
+    from lrea_cli.reporting.facts import add_facts
     from lrea_cli.reporting.look import look_at
     from lrea_cli.reporting.look_page import page
 
-    look, facts = look_at(folder, manifest), facts_of(folder, manifest)
+    look = look_at(folder, manifest)
     manifest["warnings"] += look.warnings()
-    facts.add_to(manifest, look)
-    (folder / PAGE).write_text(page(look, facts, manifest), encoding="utf-8")
-    return look, facts
+    add_facts(folder, manifest, look)
+    (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
+    return look
 
 
 def _register(source_type: type[Source]) -> None:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.data.facts import ByValue, by_value
-from lrea_cli.data.layout import SPLITS, DatasetInfo
-from lrea_cli.data.schema import Role
-from lrea_cli.ids import UNKNOWN_ID
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.schema import EncodedField, Role
+from lrea_cli.data.tallies import ByValue, by_value
 
 PRIOR_ROWS = 10
 """Rows of the mean label that each value is given beside its own, so that a rare value stays near the mean."""
@@ -37,15 +36,11 @@ class FieldAlone:
     Args:
         auc: on the valid split, of the mean label of its value on the train split; None where the split has one label,
             or where labels were drawn and a request has one value of it.
-        missing: share of all samples without a value.
-        unknown: share of the test samples whose value was first seen after training.
     """
 
     name: str
     role: Role
     auc: float | None
-    missing: float
-    unknown: float
 
 
 def measure_fields(dataset: DatasetInfo, drawn_labels: bool) -> list[FieldAlone]:
@@ -53,16 +48,15 @@ def measure_fields(dataset: DatasetInfo, drawn_labels: bool) -> list[FieldAlone]
 
     Args:
         drawn_labels: negatives were drawn, so that user and context fields are the same for both labels of a request:
-            of those only the shares are measured.
+            those are not measured.
     """
-    found = []
-    for field in dataset.fields:
-        train, valid, test = (by_value(dataset, split, field) for split in SPLITS)
-        measured = None if drawn_labels and field.role != "item" else auc_of_value(train, valid)
-        rows = [int(counts.rows.sum(dtype=np.int64)) for counts in (train, valid, test)]
-        missing = sum(int(counts.rows[UNKNOWN_ID]) for counts in (train, valid, test)) / sum(rows)
-        found.append(FieldAlone(field.name, field.role, measured, missing, int(test.rows[-1]) / rows[2]))
-    return found
+
+    def measure(field: EncodedField) -> float | None:
+        if drawn_labels and field.role != "item":
+            return None
+        return auc_of_value(by_value(dataset, "train", field), by_value(dataset, "valid", field))
+
+    return [FieldAlone(field.name, field.role, measure(field)) for field in dataset.fields]
 
 
 def auc_of_value(train: ByValue, valid: ByValue) -> float | None:

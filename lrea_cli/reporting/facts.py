@@ -1,75 +1,75 @@
-"""The facts that end a preparation: what each split holds, what each field says alone, what the test can resolve."""
+"""The tables that end a preparation, from the manifest: what each split holds, and what each field says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrea_cli.console import number
-from lrea_cli.data.facts import SplitFacts, split_facts
-from lrea_cli.data.layout import SPLITS, DatasetInfo, Split
-from lrea_cli.evaluation.field_auc import FieldAlone, measure_fields, warnings_of
+from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.sample_facts import field_facts, split_facts
+from lrea_cli.evaluation.field_auc import measure_fields, warnings_of
 from lrea_cli.evaluation.resolution import ALIKE
 from lrea_cli.reporting.look import Look
 
-SPLIT_COLUMNS = ("split", "first day", "last day", "rows", "users", "click rate")
-FIELD_COLUMNS = ("field", "role", "AUC alone", "missing", "new in test")
-
 
 @dataclass(frozen=True)
-class Facts:
-    """What a dataset holds, beside the look at it."""
+class Table:
+    """Column names and rows."""
 
-    splits: dict[Split, SplitFacts]
-    fields: tuple[FieldAlone, ...]
-
-    def add_to(self, manifest: dict[str, Any], look: Look) -> None:
-        """Write `split_facts`, `field_facts` and `field_auc`, and add what is to be warned of."""
-        manifest["split_facts"] = {split: asdict(facts) for split, facts in self.splits.items()}
-        manifest["field_auc"] = {field.name: field.auc for field in self.fields}
-        known = manifest.setdefault("field_facts", {})
-        for field in self.fields:
-            known.setdefault(field.name, {}).update(missing=field.missing, unknown=field.unknown)
-        manifest["warnings"] += warnings_of(self.fields, look.best_counter)
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[object]]
 
 
-def facts_of(folder: Path, manifest: Mapping[str, Any]) -> Facts:
-    """Read them from a dataset's samples.
+def add_facts(folder: Path, manifest: dict[str, Any], look: Look) -> None:
+    """Add `field_auc`, and what it warns of, to the manifest of a dataset; `split_facts` and `field_facts`, too.
 
     Args:
-        folder: where it lies. manifest: what `data.json` says or will say.
+        folder: where the dataset lies. look: at the same one.
     """
-    dataset = DatasetInfo.from_manifest(folder, dict(manifest))
-    offset = manifest["utc_offset_hours"]
-    splits: dict[Split, SplitFacts] = {split: split_facts(dataset, split, offset) for split in SPLITS}
-    return Facts(splits, tuple(measure_fields(dataset, drawn_labels=manifest["labels"] == "sampled")))
+    dataset = DatasetInfo.from_manifest(folder, manifest)
+    if "split_facts" not in manifest:
+        manifest["split_facts"] = split_facts(dataset, manifest["utc_offset_hours"])
+        manifest["field_facts"] = field_facts(dataset)
+    fields = measure_fields(dataset, drawn_labels=_drawn(manifest))
+    manifest["field_auc"] = {field.name: field.auc for field in fields}
+    manifest["warnings"] += warnings_of(fields, look.best_counter)
 
 
-def split_rows(facts: Facts) -> list[list[object]]:
+def split_table(manifest: Mapping[str, Any]) -> Table:
     """One row a split."""
-    return [
-        [split, found.first_day, found.last_day, found.rows, found.users, f"{found.click_rate:.2%}"]
-        for split, found in facts.splits.items()
+    columns = ("split", "first day", "last day", "rows", "users", "click rate")
+    rows = [
+        [split, found["first_day"], found["last_day"], found["rows"], found["users"], f"{found['click_rate']:.2%}"]
+        for split, found in manifest["split_facts"].items()
     ]
+    return Table("what each split holds", columns, rows)
 
 
-def field_rows(facts: Facts) -> list[list[object]]:
-    """One row a field."""
-    return [
-        [field.name, field.role, number(field.auc), f"{field.missing:.2%}", f"{field.unknown:.2%}"]
-        for field in facts.fields
-    ]
+def field_table(manifest: Mapping[str, Any]) -> Table:
+    """One row a field; values that were lost have a column where there are any."""
+    facts, auc = manifest["field_facts"], manifest["field_auc"]
+    shares = ["missing", *(["lost"] if any(found.get("lost") for found in facts.values()) else []), "unknown"]
+    rows: list[list[object]] = []
+    for field in manifest["fields"]:
+        known = (f"{facts[field['name']].get(share, 0):.2%}" for share in shares)
+        rows.append([field["name"], field["role"], number(auc[field["name"]]), *known])
+    return Table("what each field says alone", ("field", "role", "AUC alone", *shares), rows)
 
 
-def explained(facts: Facts, look: Look, manifest: Mapping[str, Any]) -> list[str]:
-    """Sentences, of at most 80 columns, that say what the tables mean, and what the test split can resolve."""
+def explained(manifest: Mapping[str, Any], look: Look) -> list[str]:
+    """Lines of at most 80 columns that say what the tables mean, and what the test split can resolve."""
     lines = [
         "AUC alone: of the mean label of a value on train, measured on valid.",
-        "missing: of all samples; new in test: values first seen after training.",
+        "missing: without a value. unknown: of valid and test, values first seen after",
+        "  training.",
     ]
-    if any(field.auc is None for field in facts.fields) and manifest["labels"] == "sampled":
+    if any(found.get("lost") for found in manifest["field_facts"].values()):
+        lines.append("lost: with a value that could not be read.")
+    if _drawn(manifest) and any(auc is None for auc in manifest["field_auc"].values()):
         lines.append("n/a: negatives were drawn, so such a field is the same for both labels.")
     if (found := look.resolution) is not None:
         lines += [
@@ -78,10 +78,10 @@ def explained(facts: Facts, look: Look, manifest: Mapping[str, Any]) -> list[str
             f"  resolve is about {found.alike:.4f} where their AUCs correlate by {ALIKE}, as between most",
             f"  methods, and {found.unrelated:.4f} where they do not; `lrea compare` measures it.",
         ]
-    return lines + _unused(manifest.get("unused_columns", ()))
+    if unused := manifest.get("unused_columns"):
+        lines.append(f"columns that were not used: {', '.join(unused)}")
+    return lines
 
 
-def _unused(columns: Sequence[str]) -> list[str]:
-    if not columns:
-        return []
-    return [f"columns that were not used: {', '.join(columns)}"]
+def _drawn(manifest: Mapping[str, Any]) -> bool:
+    return manifest["labels"] == "sampled"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from lrea_cli.console import number
 from lrea_cli.data.schema import SECONDS_PER_DAY
-from lrea_cli.reporting.facts import FIELD_COLUMNS, SPLIT_COLUMNS, Facts, explained, field_rows, split_rows
+from lrea_cli.reporting.facts import explained, field_table, split_table
 from lrea_cli.reporting.look import Histogram, Look
 
 INCHES, DPI = (10.0, 6.6), 120
@@ -47,19 +47,12 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
     ]
 
 
-def page(look: Look, facts: Facts, manifest: dict[str, Any]) -> str:
+def page(look: Look, manifest: dict[str, Any]) -> str:
     """The whole page as HTML; the manifest's warnings stand above all else."""
     title = f"{manifest['dataset']}: a look at the data"
-    tables = "".join(
-        [
-            _table((), rows_of(look)),
-            "<h2>What each split holds</h2>",
-            _table(SPLIT_COLUMNS, split_rows(facts)),
-            "<h2>What each field says alone</h2>",
-            _table(FIELD_COLUMNS, field_rows(facts)),
-            f"<p>{escape(' '.join(line.strip() for line in explained(facts, look, manifest)))}</p>",
-        ]
-    )
+    facts = [split_table(manifest), field_table(manifest)]
+    tables = _table((), rows_of(look)) + "".join(f"<h2>{t.title}</h2>{_table(t.columns, t.rows)}" for t in facts)
+    tables += f"<p>{escape(' '.join(line.strip() for line in explained(manifest, look)))}</p>"
     said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in manifest["warnings"])
     picture = base64.b64encode(_picture(look, manifest)).decode()
     return (

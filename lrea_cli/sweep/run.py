@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrea_cli.data.facts import require_both_labels
 from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.tallies import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.data.batches import BatchReader, read_samples
-from lrea_cli.data.facts import require_both_labels
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo, Split
+from lrea_cli.data.tallies import require_both_labels
 from lrea_cli.errors import LreaError
 from lrea_cli.evaluation.metrics import auc, log_loss
 from lrea_cli.evaluation.scores import score_split

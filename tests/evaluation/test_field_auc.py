@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from lrea_cli.commands.prepare import PAGE, _look_into
 from lrea_cli.data.batches import read_samples
-from lrea_cli.data.facts import ByValue
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
+from lrea_cli.data.tallies import ByValue
 from lrea_cli.evaluation.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.workspace import Workspace
@@ -78,7 +78,7 @@ def test_a_value_scores_by_its_smoothed_mean_and_an_unseen_one_by_the_overall_me
 def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) -> None:
     folder, manifest = exposures(tmp_path, context_field=["hourmin"], item_field=["duration=duration_ms"])
     dataset = DatasetInfo.from_manifest(folder, manifest)
-    train, valid, test = (read_samples(dataset, split) for split in ("train", "valid", "test"))
+    train, valid = (read_samples(dataset, split) for split in ("train", "valid"))
     assert list(manifest["field_auc"]) == ["item", "duration", "hourmin"]
     for field in dataset.fields:
         clicks: dict[int, list[float]] = {}
@@ -91,9 +91,6 @@ def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) 
         scores = [(sum(clicks.get(v, [])) + 10 * mean) / (len(clicks.get(v, [])) + 10) for v in asked]
         expected = auc(np.array(scores).round(12), valid.label)
         assert manifest["field_auc"][field.name] == pytest.approx(expected, abs=1e-9)
-        late = np.mean({**test.ids, **test.profile}[field.name] >= field.size)
-        assert manifest["field_facts"][field.name]["unknown"] == late
-        assert manifest["field_facts"][field.name]["missing"] == 0
 
 
 def test_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
@@ -127,7 +124,6 @@ def test_a_missing_value_tells_what_the_label_was_where_it_did_in_training(tmp_p
     path.write_text("\n".join(["user,item,time,label,order", *rows]) + "\n", encoding="utf-8")
     _, manifest = prepared(tmp_path, path, Table(label_column="label", context_field=["order"]))
     assert manifest["field_auc"]["order"] == 1.0
-    assert manifest["field_facts"]["order"] == {"missing": 0.5, "unknown": 0.5}
     assert "order" in told_of(manifest)
 
 
@@ -159,7 +155,7 @@ def test_of_drawn_labels_only_item_fields_are_measured(tmp_path: Path) -> None:
     ],
 )
 def test_the_bounds_of_a_warning(auc: float | None, counter: float, told: bool) -> None:
-    found = warnings_of([FieldAlone("f", "context", auc, 0.0, 0.0)], counter)
+    found = warnings_of([FieldAlone("f", "context", auc)], counter)
     assert (len(found) == 1) == told
 
 
@@ -170,4 +166,3 @@ def test_the_kuairand_excerpt_with_what_is_known_afterwards(tmp_path: Path) -> N
     _, manifest = prepared(tmp_path, REAL, Table(**COLUMNS, **fields, numeric=["play_time_ms"]))
     assert told_of(manifest) == ["long_view", "play_time_ms"]
     assert manifest["field_auc"]["play_time_ms"] == pytest.approx(0.971, abs=0.001)
-    assert manifest["field_facts"]["date"] == {"missing": 0.0, "unknown": 1.0}

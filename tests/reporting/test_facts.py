@@ -8,7 +8,7 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.data.layout import SPLITS
-from lrea_cli.reporting.facts import explained, facts_of, field_rows, split_rows
+from lrea_cli.reporting.facts import add_facts, explained, field_table
 from lrea_cli.reporting.look import look_at
 from lrea_cli.workspace import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
@@ -63,19 +63,23 @@ def test_prepare_ends_with_the_facts(
     assert wide == []
 
 
-def test_columns_that_were_not_used_are_named(home: Path) -> None:
+def test_what_a_source_says_more_is_shown(home: Path) -> None:
     artifact = prepare(home)
-    look, facts = look_at(artifact.path, artifact.manifest), facts_of(artifact.path, artifact.manifest)
-    lines = explained(facts, look, {**artifact.manifest, "unused_columns": ["date", "long_view"]})
-    assert lines[-1] == "columns that were not used: date, long_view"
-    assert "columns" not in explained(facts, look, {**artifact.manifest, "unused_columns": []})[-1]
-    assert [row[0] for row in split_rows(facts)] == list(SPLITS)
-    assert [row[:2] for row in field_rows(facts)] == [["item", "item"], ["uid", "user"], ["hourmin", "context"]]
+    look, plain = look_at(artifact.path, artifact.manifest), artifact.manifest
+    assert field_table(plain).columns == ("field", "role", "AUC alone", "missing", "unknown")
+    assert [row[:2] for row in field_table(plain).rows] == [["item", "item"], ["uid", "user"], ["hourmin", "context"]]
+    assert "columns" not in explained({**plain, "unused_columns": []}, look)[-1]
+    lost = {**plain["field_facts"], "hourmin": {"missing": 0.5, "lost": 0.25, "unknown": 0.0}}
+    more = {**plain, "unused_columns": ["date", "long_view"], "field_facts": lost}
+    assert field_table(more).columns == ("field", "role", "AUC alone", "missing", "lost", "unknown")
+    assert field_table(more).rows[2][3:] == ["50.00%", "25.00%", "0.00%"]
+    assert field_table(more).rows[0][4] == "0.00%"
+    assert explained(more, look)[-1] == "columns that were not used: date, long_view"
 
 
-def test_what_a_source_has_said_of_a_field_stays(home: Path) -> None:
+def test_facts_that_the_manifest_has_are_not_made_again(home: Path) -> None:
     artifact = prepare(home)
-    manifest = {**artifact.manifest, "warnings": [], "field_facts": {"hourmin": {"lost": 0.25}}}
-    facts = facts_of(artifact.path, manifest)
-    facts.add_to(manifest, look_at(artifact.path, manifest))
-    assert manifest["field_facts"]["hourmin"] == {"lost": 0.25, "missing": 0.0, "unknown": 0.0}
+    manifest = {**artifact.manifest, "warnings": [], "field_facts": {"hourmin": {"lost": 0.25}}, "field_auc": {}}
+    add_facts(artifact.path, manifest, look_at(artifact.path, manifest))
+    assert manifest["field_facts"] == {"hourmin": {"lost": 0.25}}
+    assert manifest["field_auc"] == artifact.manifest["field_auc"]

@@ -106,7 +106,7 @@ def leaking(tmp_path: Path) -> dict[str, Any]:
 def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     manifest = leaking(tmp_path)
     folder = tmp_path / "data" / "leak"
-    found, _ = _look_into(folder, manifest)
+    found = _look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
     assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
         "The number of behaviors on the candidate",
@@ -119,7 +119,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
-    again = (_look_into(folder, {**manifest, "warnings": []})[0], (folder / PAGE).read_text())
+    again = (_look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
     assert again == (found, page)
 
 

@@ -1,6 +1,6 @@
-"""Facts of a prepared dataset, read from its samples in parts: what a split holds, and how often a value was clicked.
+"""Counts of a dataset's samples, read in parts: how often each value of a field was shown and clicked.
 
-Memory is bounded by the number of users and of a field's values, whatever the number of samples.
+Memory is bounded by the number of a field's values, whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -11,28 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrea_cli.data.layout import SPLITS, DatasetInfo, Split
-from lrea_cli.data.schema import SECONDS_PER_DAY, EncodedField
+from lrea_cli.data.schema import EncodedField
 from lrea_cli.errors import UserError
 from lrea_cli.parquet import open_parquet
 
 ROWS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class SplitFacts:
-    """What one split holds.
-
-    Args:
-        first_day, last_day: local days of its requests, such as 2017-12-03.
-        click_rate: share of rows with label 1.
-    """
-
-    first_day: str
-    last_day: str
-    rows: int
-    users: int
-    requests: int
-    click_rate: float
 
 
 @dataclass(frozen=True)
@@ -47,24 +30,10 @@ class ByValue:
     clicked: np.ndarray
 
 
-def split_facts(dataset: DatasetInfo, split: Split, utc_offset_hours: int) -> SplitFacts:
-    """Read the facts of a split that has samples."""
-    users = np.zeros(dataset.users, bool)
-    rows = requests = clicked = 0
-    first, last, before = np.iinfo(np.int64).max, np.iinfo(np.int64).min, -1
-    for request, user, time, label in _parts(dataset, split, ("request_id", "user", "time", "label")):
-        users[user] = True
-        rows, clicked = rows + len(label), clicked + int(label.sum(dtype=np.int64))
-        requests += int((np.diff(request, prepend=before) != 0).sum())
-        first, last, before = min(first, int(time.min())), max(last, int(time.max())), int(request[-1])
-    days = [_day(instant + utc_offset_hours * 3600) for instant in (first, last)]
-    return SplitFacts(days[0], days[1], rows, int(users.sum()), requests, clicked / rows)
-
-
 def by_value(dataset: DatasetInfo, split: Split, field: EncodedField) -> ByValue:
     """Count the rows and the clicks of each value of a field."""
     found = ByValue(np.zeros(field.size + 1, np.int32), np.zeros(field.size + 1, np.int32))
-    for ids, label in _parts(dataset, split, (field.name, "label")):
+    for ids, label in read_in_parts(dataset, split, (field.name, "label")):
         ids = np.minimum(ids, field.size)
         np.add.at(found.rows, ids, 1)
         np.add.at(found.clicked, ids[label > 0], 1)
@@ -79,7 +48,7 @@ def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) 
     """
     for split in splits:
         seen: set[int] = set()
-        for (label,) in _parts(dataset, split, ("label",)):
+        for (label,) in read_in_parts(dataset, split, ("label",)):
             seen.update(np.unique(label).tolist())
             if len(seen) > 1:
                 break
@@ -91,7 +60,7 @@ def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) 
             )
 
 
-def _parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) -> Iterator[tuple[np.ndarray, ...]]:
+def read_in_parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) -> Iterator[tuple[np.ndarray, ...]]:
     """Columns of a split, some rows after others."""
     import pyarrow as pa
 
@@ -102,7 +71,3 @@ def _parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) -> Iterat
                 yield tuple(batch.column(name).to_numpy() for name in columns)
     blocks.release()
     pa.default_memory_pool().release_unused()
-
-
-def _day(local_second: int) -> str:
-    return str(np.datetime64(local_second // SECONDS_PER_DAY, "D"))

@@ -246,11 +246,10 @@ def require_intact(artifact: Artifact, *names: str) -> None:
     Raises:
         DamagedArtifact: a file is missing or changed.
     """
-    manifest = artifact.manifest
-    for name in names or manifest["files"]:
+    files = artifact.manifest["files"]
+    for name in names or files:
         path = artifact.path / name
-        same_size = path.is_file() and path.stat().st_size == manifest["bytes"].get(name)
-        if not same_size or sha256_of(path) != manifest["files"].get(name):
+        if not path.is_file() or sha256_of(path) != files.get(name):
             raise DamagedArtifact(
                 f"{path} is missing, damaged or was changed after it was written.",
                 f"Make the {SINGULAR[artifact.kind]} anew with: {MAKERS[artifact.kind]}",

@@ -170,6 +170,25 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
         time_column(tmp_path)
 
 
+@pytest.mark.parametrize("change", [lambda b: b[:-8], lambda b: b + bytes(8)])
+def test_a_column_that_is_longer_or_shorter_than_it_says_is_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    np.save(tmp_path / "time.npy", TIME)
+    (tmp_path / "time.npy").write_bytes(change((tmp_path / "time.npy").read_bytes()))
+    with pytest.raises(DamagedArtifact, match="50,000 numbers announced"):
+        Column.map(DatasetFiles(tmp_path).blocks("time.npy"))
+
+
+def test_windows_are_zero_outside_the_mask(time_folder: Path) -> None:
+    last, kept, width = np.array([40_000, 7, 3]), np.array([3, 0, 2]), np.arange(3)
+    mask = width < kept[:, None]
+    for column in (time_column(time_folder), Column(TIME), Column(TIME[:0])):
+        found = column.windows(last, kept, np.where(mask, last[:, None] - width, 0), mask)
+        expected = np.where(mask, (last[:, None] - width) * 3, 0) if len(column) else np.zeros((3, 3))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_histories_read_what_was_written(folder: Path) -> None:
     mapped, plain = Histories.open(files(folder), ["item"]), Histories(OFFSETS, TIME, {"item": ITEM})
     users, lengths = np.array([3, 0, 1, 2]), np.array([30_000, 10, 0, 19_000])

@@ -18,6 +18,7 @@ import pytest
 
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.errors import LreaError, UserError
+from lrea_cli.evaluation.kept import check_evaluation
 from lrea_cli.progress import Silent
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import About, gather
@@ -76,6 +77,19 @@ def test_a_removed_run_is_trained_and_evaluated_again_and_no_other(home: Path, a
     shutil.rmtree(home / "runs" / name)
     assert again() == [name, name]
     assert sha256_of(home / "runs" / name / "checkpoint" / "model.safetensors") == before
+
+
+@pytest.mark.parametrize(
+    ("file", "jobs"), [("run.json", 2), ("eval-test.json", 1), ("scores-test.parquet", 1), ("sweep-test.json", 1)]
+)
+def test_a_damaged_result_is_made_anew(home: Path, again: Again, file: str, jobs: int) -> None:
+    name = f"tiny-mean-lr{chosen(home)['mean']:g}-seed2"
+    path = home / "runs" / name / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    assert again() == [name] * jobs
+    check_evaluation(path.parent, "test", "")
+    assert again() == []
 
 
 def test_a_changed_recipe_trains_its_own_runs_and_no_other(again: Again) -> None:

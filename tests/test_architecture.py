@@ -15,7 +15,8 @@ PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
-        *("errors", "sequence", "progress", "terminal", "stopping", "kinds", "locks", "places", "claims", "failures"),
+        *("errors", "limits", "failures", "sequence", "progress", "terminal", "stopping"),
+        *("kinds", "locks", "places", "claims"),
         *("recipe", "workspace", "console", "reference"),
     ),
     ("reference_compressors", "reference_searches"),
@@ -94,7 +95,8 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 def test_the_bottom_imports_only_errors_and_progress() -> None:
     for module in ("errors", "sequence", "progress", "terminal", "stopping"):
         assert own_imports(MODULES[module]) == set(), module
-    assert own_imports(MODULES["recipe"]) == {"errors"}
+    assert own_imports(MODULES["limits"]) == {"errors"}
+    assert own_imports(MODULES["recipe"]) == {"errors", "limits"}
 
 
 def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:

@@ -51,7 +51,8 @@ class Claim:
                 self._finish(partial)
         except BaseException as error:
             if not isinstance(error, LreaError) and partial.is_dir():
-                error.add_note(f"the {SINGULAR[self.kind]} '{self.name}' was not finished and is not kept")
+                old = "; the old one is as it was" if os.path.lexists(self.place) else ""
+                error.add_note(f"the {SINGULAR[self.kind]} '{self.name}' was not finished and is not kept{old}")
             raise
         finally:
             remove(partial)

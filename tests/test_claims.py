@@ -17,7 +17,7 @@ from lrea_cli.kinds import LONGEST_NAME
 from lrea_cli.locks import FOLDER, Held, lock
 from lrea_cli.places import OLD
 from lrea_cli.workspace import Workspace, identity_of, require_intact, write_json, write_manifest
-from tests.faults import failing
+from tests.faulty.calls import failing
 from tests.test_workspace import left_in, make
 
 

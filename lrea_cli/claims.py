@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from lrea_cli.errors import UserError
+from lrea_cli.errors import LreaError, UserError
 from lrea_cli.kinds import MANIFESTS, SINGULAR, TAKEN, Kind, path_of
 from lrea_cli.locks import FOLDER, Held, lock
 from lrea_cli.places import clear, clear_held, fsync, fsync_tree, lock_of, new_partial, place_of, remove, swap_in
@@ -49,8 +49,10 @@ class Claim:
             fsync_tree(partial)
             with undisturbed():
                 self._finish(partial)
-        except KeyboardInterrupt as stop:
-            stop.add_note(f"the {SINGULAR[self.kind]} '{self.name}' was not finished and is not kept")
+        except BaseException as error:
+            if not isinstance(error, LreaError) and partial.is_dir():
+                old = "; the old one is as it was" if os.path.lexists(self.place) else ""
+                error.add_note(f"the {SINGULAR[self.kind]} '{self.name}' was not finished and is not kept{old}")
             raise
         finally:
             remove(partial)

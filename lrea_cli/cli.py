@@ -72,13 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every sign ends no command
-    with stoppable():
-        code = _run([argument for argument in given if argument != "--debug"], "--debug" in given)
+    with stoppable() as signals:
+        code = _run([argument for argument in given if argument != "--debug"], "--debug" in given, signals)
     sys.exit(code)
 
 
-def _run(arguments: list[str], debug: bool) -> int:
-    """The exit code; what went wrong has been said."""
+def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
+    """Run a command and say what went wrong.
+
+    Args:
+        signals: that came meanwhile.
+
+    Returns:
+        the exit code.
+    """
     try:
         command = get_command(app)
         with command.make_context("lrea", arguments) as context:
@@ -87,18 +94,18 @@ def _run(arguments: list[str], debug: bool) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
-        return _say_stopped(stop)
+        return _say_stopped(stop, signals)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads what would still be flushed
         return 1
     except Exception as error:
-        return _say_failed(error, arguments, debug)
+        return _say_stopped(error, signals) if signals else _say_failed(error, arguments, debug)
     return 0
 
 
-def _say_stopped(stop: KeyboardInterrupt) -> int:
-    said = "; ".join(getattr(stop, "__notes__", ["what was finished before is kept"]))
-    stop = stop if isinstance(stop, Stopped) else Stopped()
+def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:
+    said = "; ".join(getattr(error, "__notes__", ["what was finished before is kept"]))
+    stop = Stopped(*signals[:1])
     print(f"Stopped by {stop.name}: {clean(said)}", file=sys.stderr)
     return stop.exit_code
 

@@ -22,6 +22,9 @@ NUMBERS = (*FULL, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFIL
 """Of what an operating system refuses: looked for in the text of errors of libraries that keep no number."""
 
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "bad_alloc", "bad allocation")
+LONG = 300
+"""Characters of a path, beyond which its start is shown."""
+
 WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
 """How numpy says that a file could not be written whole."""
 
@@ -61,6 +64,8 @@ def failure_of(error: BaseException, arguments: Sequence[str] = ()) -> Failure:
     number = errno_of(error)
     if number is None and not isinstance(error, OSError):
         return Failure(f"{type(error).__name__}: {_first_line(error)}".rstrip(": "), foreseen=False)
+    if number == errno.ENAMETOOLONG:
+        return Failure(_os_sentence(error), "Use a shorter name.", 2)
     full = number in FULL or WRITTEN_IN_PART.search(str(error))
     remedy = "Free space, or set LREA_HOME to a folder on a larger disk; then give the command again." if full else ""
     return Failure(_os_sentence(error), remedy)
@@ -121,7 +126,7 @@ def _value_of(error: BaseException, arguments: Sequence[str]) -> str:
 def _os_sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         files = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([error.strerror, *files])
+        return ": ".join([error.strerror, *(f if len(f) < LONG else f"{f[:LONG]}..." for f in files)])
     return _first_line(error)
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.limits import BUCKETS, HIDDEN, RECIPE, check_range
 from lrea_cli.method_options import foreign_options, require_own_options
+
+MOST_BYTES = 100_000
+"""Of a file of settings; some texts take their parser a time that grows with the square of their length."""
 
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none: see `sweep.settings`."""
@@ -210,12 +214,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
-        UserError: it is not TOML.
+        UserError: it is not TOML, or larger or deeper than any recipe.
     """
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} is no recipe: it has more than {MOST_BYTES:,} bytes.", "Name a recipe.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets; a number of thousands of digits
+        raise UserError(f"{path} is no recipe: {type(error).__name__}: {error}") from error
 
 
 def shipped(name: str) -> Path:
@@ -276,7 +284,7 @@ def read_value(value: Any, hint: Any, origin: str) -> Any:
             )
         return value
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 2**63 else math.inf
     elif isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):
         return value
     expected = hint.__name__ if isinstance(hint, type) else str(hint)
@@ -292,32 +300,30 @@ def _check(recipe: Recipe, origin: str) -> None:
                     f"{origin}: {key} = '{value}' is not known{nearest(value, CHOICES[key])}.",
                     f"Known: {', '.join(CHOICES[key])}",
                 )
-            least = {"lam": 0, "long": 0, "seed": 0, "patience": 0}.get(key, 1)
-            if isinstance(value, int) and value < least:
-                raise UserError(f"{origin}: {key} = {value} is too small.", f"Use {least} or more.")
-    for section, key, high, remedy in (
-        (recipe.model, "lam", math.inf, "Use 0 or more."),
-        (recipe.model, "dropout", 1.0, "Use 0 or more, below 1."),
-        (recipe.model, "embedding_std", math.inf, "Use 0 or more, such as 0.15."),
-        (recipe.train, "initial_accumulator", math.inf, "Use 0 or more, such as 0.01."),
-        (recipe.train, "weight_decay", 1.0, "Use 0 or more, below 1."),
-    ):
-        if not 0 <= getattr(section, key) < high:
-            raise UserError(f"{origin}: {key} = {getattr(section, key)} is out of range.", remedy)
+            if key in RECIPE:
+                check_range(f"{origin}: {key}", value, *RECIPE[key])
+    for name, share in (("dropout", recipe.model.dropout), ("weight_decay", recipe.train.weight_decay)):
+        if not 0 <= share < 1:
+            raise UserError(f"{origin}: {name} is {share}.", "Use 0 or more, below 1.")
+    for width in recipe.model.hidden:
+        check_range(f"{origin}: a width of hidden", width, *HIDDEN)
     if not 0 < recipe.train.lr < 100:
         raise UserError(f"{origin}: lr = {recipe.train.lr} is not a learning rate.", f"Try: {TrainSettings.lr}")
     model, data = recipe.model, recipe.data
-    if min(model.hidden, default=0) < 1:
-        raise UserError(
-            f"{origin}: hidden = {list(model.hidden)} has no usable width.",
-            "Use one or more, such as [128, 64].",
-        )
+    if not model.hidden:
+        raise UserError(f"{origin}: hidden has no width.", "Use one or more, such as [128, 64].")
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
     if model.method == "sdim" and model.m % model.tau:
         raise UserError(
             f"{origin}: m = {model.m} hashes are no whole number of groups of tau = {model.tau}.",
             f"Use m = {model.m // model.tau * model.tau or model.tau}.",
+        )
+    if model.method == "sdim" and model.m // model.tau * 2**model.tau > BUCKETS:
+        raise UserError(
+            f"{origin}: m = {model.m} and tau = {model.tau} make records of {model.m // model.tau} times 2^{model.tau} "
+            "rows.",
+            f"Use a smaller tau: at most {BUCKETS:,} rows.",
         )
     if model.method == "lrea" and model.rank > data.long:
         raise UserError(

@@ -30,18 +30,24 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Stopped` in the main thread when a signal comes, until the block ends."""
+def stoppable() -> Iterator[list[int]]:
+    """Raise `Stopped` in the main thread when a signal comes, until the block ends.
+
+    Yields:
+        the signals that came: a library may turn the exception into one of its own.
+    """
+    arrived: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
         raise Stopped(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield arrived
         return
     before = {number: signal.signal(number, stop) for number in NAMES}
     try:
-        yield
+        yield arrived
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)

@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ids", "sequence", "method_options", "progress", "terminal", "stopping"),
+    ("errors", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
     ("kinds", "locks", "places", "claims", "failures", "sealed", "manifests", "blocks", "parquet"),
     ("recipe", "workspace", "console", "reference"),
     ("reference_compressors", "reference_searches"),
@@ -96,9 +96,9 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 def test_the_bottom_imports_only_errors_and_progress() -> None:
     for module in ("errors", "ids", "sequence", "progress", "terminal", "stopping"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("sealed", "kinds", "method_options"):
+    for module in ("sealed", "kinds", "limits", "method_options"):
         assert own_imports(MODULES[module]) == {"errors"}, module
-    assert own_imports(MODULES["recipe"]) == {"errors", "method_options"}
+    assert own_imports(MODULES["recipe"]) == {"errors", "limits", "method_options"}
 
 
 def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:

@@ -18,7 +18,7 @@ from lrea_cli.places import OLD
 from lrea_cli.sealed import read_json
 from lrea_cli.workspace import Workspace, identity_of, require_intact, write_json, write_manifest
 from tests.changed import change_json
-from tests.faults import failing
+from tests.faulty.calls import failing
 from tests.test_workspace import left_in, make
 
 

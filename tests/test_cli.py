@@ -66,7 +66,6 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
         (duckdb.OutOfMemoryException("failed to pin block"), 1, "error: There was not enough memory: failed to pin"),
         (pa.ArrowMemoryError("malloc of size 9"), 1, "error: There was not enough memory: malloc"),
         (KeyboardInterrupt(), 130, "Stopped by Ctrl-C: what was finished before is kept\n"),
-        (Stopped(signal.SIGTERM), 143, "Stopped by SIGTERM: what was finished before is kept\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
@@ -209,6 +208,21 @@ def test_control_signs_from_names_reach_no_terminal(home: Path, capsys: pytest.C
 def test_text_is_shown_as_it_is_but_for_what_steers(text: str, shown: str | None) -> None:
     assert clean(text) == (text if shown is None else shown)
     clean(text).encode()
+
+
+def test_a_signal_is_one_even_where_a_library_makes_another_exception_of_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(command: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            error = RuntimeError("Query interrupted")
+            error.add_note("this is kept")
+            raise error from None
+
+    monkeypatch.setattr(cli, "get_command", fail)
+    assert run(capsys, "train") == (143, "Stopped by SIGTERM: this is kept\n")
 
 
 def test_a_signal_waits_for_steps_that_belong_together() -> None:

@@ -111,12 +111,20 @@ def test_what_is_misspelled_or_of_another_type_is_refused(tmp_path: Path, text: 
         ("model", {"method": "dinn"}),
         ("train", {"epochs": 0}),
         ("train", {"patience": -1}),
-        ("train", {"batch_size": 0}),
+        ("train", {"batch_size": 1}),
         ("train", {"lr": 0.0}),
         ("train", {"lr": -1.0}),
         ("train", {"lr": float("nan")}),
         ("train", {"lr": float("inf")}),
         ("train", {"seed": -1}),
+        ("train", {"seed": 2**63}),
+        ("data", {"long": 99_999_999_999}),
+        ("model", {"lam": 1e300}),
+        ("model", {"hidden": (10**9,)}),
+        ("model", {"dropout": 1.0}),
+        ("train", {"weight_decay": float("nan")}),
+        ("model", {"method": "sdim", "m": 20, "tau": 20}),
+        ("model", {"method": "sdim", "m": 39, "tau": 13}),
     ],
 )
 def test_impossible_values_are_refused_from_file_and_flag(section: str, values: dict[str, Any]) -> None:
@@ -132,7 +140,9 @@ def test_impossible_values_are_refused_from_file_and_flag(section: str, values: 
         ("data", {"long": 128}),
         ("model", {"rank": 500}),
         ("train", {"patience": 0}),
-        ("train", {"batch_size": 1}),
+        ("train", {"batch_size": 2}),
+        ("train", {"seed": 2**63 - 1}),
+        ("model", {"method": "sdim", "m": 26, "tau": 13}),
     ],
 )
 def test_values_at_the_edge_are_taken(section: str, values: dict[str, Any]) -> None:
@@ -160,6 +170,32 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not valid TOML"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 90_000, "x = " + "[" * 100_000, "[model]\nrank = " + "9" * 10_000, "#" * 100_001]
+)
+def test_toml_that_no_parser_bears_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(tmp_path, text))
+    assert "recipe.toml" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_whole_number_too_large_for_a_float_is_out_of_range(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lam is inf"):
+        load_recipe(write(tmp_path, "[model]\nlam = 1" + "0" * 400))
+
+
+def test_every_number_of_a_recipe_has_limits() -> None:
+    """A new setting is checked, too, whatever it is."""
+    recipe = Recipe()
+    for section in ("data", "model", "train"):
+        for name, value in vars(getattr(recipe, section)).items():
+            if isinstance(value, (int, float)):
+                for impossible in (-1, 10**18 if name != "seed" else 2**64, float("nan")):
+                    with pytest.raises(UserError):
+                        recipe.with_flags({section: {name: impossible}})
 
 
 def test_every_setting_reaches_the_manifest() -> None:

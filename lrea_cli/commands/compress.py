@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_compress
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
 from lrea_cli.errors import UserError
+from lrea_cli.limits import COUNT, HIGHEST_SEED
 from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from lrea_cli.serving.cache import CacheInfo
     from lrea_cli.serving.records import CacheDtype
     from lrea_cli.training.checkpoint import Run
+
+LATEST_DAYS = 366
+"""How long after the end of the data --as-of may be."""
+
+YEAR_2200 = 7_258_118_400
+"""Epoch seconds of its first moment; later ones were meant as milliseconds."""
 
 
 def compress(
@@ -30,14 +38,20 @@ def compress(
         CompressorName | None,
         typer.Option(help="Make the records of a din run smaller, without training; clusters = k-means, then fitted."),
     ] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="Most rows of a compressed record.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(min=1, callback=within(*COUNT), help="Most rows of a compressed record.")
+    ] = None,
     target: Annotated[
         float | None,
         typer.Option(
-            min=0, help="In place of --rank: the smallest whose logits deviate by at most this share of their sd."
+            min=0,
+            callback=within(0, 1000),
+            help="In place of --rank: the smallest whose logits deviate by at most this share of their sd.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of what a compressor draws.")] = Compression.seed,
+    seed: Annotated[
+        int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of what a compressor draws.")
+    ] = Compression.seed,
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
     cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
     dataset: Dataset = None,
@@ -53,10 +67,10 @@ def compress(
     from lrea_cli.training.checkpoint import open_run
 
     _check(compressor, rank, target)
+    instant = parse_time(as_of)
+    chosen = _read_users(users) if users else None
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
-    chosen = _read_users(users) if users else None
-    instant = parse_time(as_of)
     compression, curve = None, []
     if compressor is not None:
         compression = Compression(compressor, rank or 1, seed)
@@ -82,13 +96,18 @@ def compress_run(
 
     chosen = dense_users(run.dataset, users) if users is not None else None
     instant = run.dataset.end if as_of is None else as_of
+    if instant > run.dataset.end + LATEST_DAYS * 86_400:
+        raise UserError(
+            f"--as-of is {_utc(instant)}, the data end at {_utc(run.dataset.end)}.",
+            f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
+        )
     info = write_cache(
         session.workspace, run, name, dtype, instant, chosen, session.device, session.console, compression
     )
     rows = [
         ["made by", info.compressor or run.recipe.model.method],
         ["users", info.users],
-        ["known before", datetime.fromtimestamp(info.as_of, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")],
+        ["known before", _utc(info.as_of)],
         ["rows a record, at most", info.rank],
         ["dtype", info.dtype],
         ["bytes a user", f"{info.bytes_per_user:,.0f}"],
@@ -135,24 +154,43 @@ def parse_time(text: str | None) -> int | None:
     """Epoch seconds from epoch seconds or ISO 8601 (UTC where no zone is named).
 
     Raises:
-        UserError: it is neither.
+        UserError: it is neither, a date without dashes, or before 1970 or after 2200, as milliseconds are.
     """
     if text is None:
         return None
-    if text.lstrip("-").isdigit():
-        return int(text)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00.") from error
-    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())
+    if re.fullmatch(r"(19|20)[0-9]{6}", text):
+        date = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+        raise UserError(f"--as-of '{text}' looks like a date, and would be seconds in 1970.", f"Write it as {date}.")
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
+        seconds = int(text)
+    else:
+        try:
+            instant = datetime.fromisoformat(text)
+            seconds = int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError) as error:
+            raise UserError(
+                f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00."
+            ) from error
+    if not 0 <= seconds <= YEAR_2200:
+        hint = f", such as {seconds // 1000}" if YEAR_2200 < seconds <= 1000 * YEAR_2200 else ""
+        raise UserError(f"--as-of '{text}' is not between 1970 and 2200.", f"Use epoch seconds{hint}, or ISO 8601.")
+    return seconds
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _read_users(path: Path) -> list[str]:
+    """One id a line, blanks in it kept."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
-        raise UserError(f"--users {path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"--users {path} cannot be read: {error.strerror}.", "Name a text file.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"--users {path}, line {line}, is not UTF-8.", "Save the file as UTF-8.") from error
+    lines = [line.removesuffix("\r") for line in lines if line.strip()]
     if not lines:
         raise UserError(f"--users {path} is empty.", "Write one raw user id a line.")
     return lines

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli.commands.options import Dataset, Json
+from lrea_cli.commands.options import Dataset, Json, within
 from lrea_cli.console import Console
+from lrea_cli.limits import COUNT
 from lrea_cli.recipe import METHOD_NAMES, DataSettings, ModelSettings, Recipe, load_recipe
 from lrea_cli.workspace import Workspace
 
@@ -56,7 +57,7 @@ class Counted:
 
 
 def cost(
-    candidates: Annotated[int, typer.Option(min=1, help="Of one request.")] = 1000,
+    candidates: Annotated[int, typer.Option(min=1, callback=within(*COUNT), help="Of one request.")] = 1000,
     rank: Annotated[
         int | None, typer.Option(help=f"Of LREA and of compressors. Default: {ModelSettings.rank}.")
     ] = None,

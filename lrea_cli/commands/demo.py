@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.evaluate import interval
-from lrea_cli.commands.options import Json, Session, Threads, start
+from lrea_cli.commands.options import Json, Session, Threads, start, within
 from lrea_cli.console import number
+from lrea_cli.limits import HIGHEST_SEED
 
 if TYPE_CHECKING:
     from lrea_cli.evaluation.estimates import Difference
@@ -28,8 +29,10 @@ CLUSTERS_RANK = 16
 
 
 def demo(
-    users: Annotated[int, typer.Option(min=50, help="Users of the planted data set.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the data and of training.")] = 2025,
+    users: Annotated[
+        int, typer.Option(min=50, callback=within(50, 10**7), help="Users of the planted data set.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of the data and of training.")] = 2025,
     threads: Threads = None,
     json: Json = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +10,7 @@ import typer
 
 from lrea_cli.console import Console
 from lrea_cli.errors import UserError
+from lrea_cli.limits import HIGHEST_SEED, check_range, check_threads
 from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -16,8 +18,28 @@ if TYPE_CHECKING:
 
 Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
 RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")]
+
+
+def within(low: float, high: float) -> Callable[[typer.CallbackParam, float | None], float | None]:
+    """A callback of an option: its number lies within these limits, ends included; nan does not."""
+
+    def check(param: typer.CallbackParam, value: float | None) -> float | None:
+        if value is not None:
+            check_range(param.opts[-1], value, low, high)
+        return value
+
+    return check
+
+
+def as_threads(param: typer.CallbackParam, value: int | None) -> int | None:
+    """A callback of an option: the machine can start so many threads or processes."""
+    if value is not None:
+        check_threads(param.opts[-1], value)
+    return value
+
+
+Seed = Annotated[int | None, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of everything that is drawn.")]
+Threads = Annotated[int | None, typer.Option(min=1, callback=as_threads, help="CPU threads; default: all cores.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")
 ]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.errors import UserError
+from lrea_cli.limits import COUNT, HIGHEST_SEED
 
 if TYPE_CHECKING:
     from lrea_cli.serving.bench import Bench
@@ -22,12 +23,16 @@ KernelChoice = Literal["all", "naive", "gemm"]
 
 
 def serve_bench(
-    candidates: Annotated[int, typer.Option(min=1, help="Items to score for each request.")] = 1000,
+    candidates: Annotated[
+        int, typer.Option(min=1, callback=within(*COUNT), help="Items to score for each request.")
+    ] = 1000,
     kernel: Annotated[
         KernelChoice,
         typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
     ] = "all",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each route (or method), on average.")] = 8.0,
+    seconds: Annotated[
+        float, typer.Option(callback=within(0.1, 86_400), help="Time for each route (or method), on average.")
+    ] = 8.0,
     cache: Annotated[
         str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")
     ] = None,
@@ -37,7 +42,7 @@ def serve_bench(
     ] = None,
     dataset: Dataset = None,
     run: RunName = None,
-    seed: Annotated[int, typer.Option(help="Of candidates and users.")] = 2025,
+    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of candidates and users.")] = 2025,
     threads: Threads = None,
     device: Device = "auto",
     json: Json = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Json
+from lrea_cli.commands.options import Json, as_threads, within
 from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.console import Console, number
 from lrea_cli.errors import LreaError
@@ -29,8 +29,10 @@ def sweep(
     dataset: Annotated[
         str | None, typer.Option(help="A prepared dataset, in place of those that the folder's sweep.toml names.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Train with seeds 1 to N.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs at a time, one thread each; default: cores.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, callback=within(1, 1000), help="Train with seeds 1 to N.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, callback=as_threads, help="Jobs at a time, one thread each; default: cores.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Everything small, in a workspace of its own.")] = False,
     page: Annotated[
         Path | None, typer.Option(help="Also write the results as Markdown, and as JSON beside it.")

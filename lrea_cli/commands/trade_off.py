@@ -69,7 +69,11 @@ def trade_off(
         "without_run": missing,
     }
     file = stem.with_name(f"{stem.name}.json")
-    write_json(file, content)
+    try:
+        write_json(file, content)
+    except BaseException:
+        picture.unlink(missing_ok=True)
+        raise
     _show(session, found, content)
     session.console.say(f"written to {file}" + (f" and {picture.name}" if drawn else ""))
     kept = dict.fromkeys(line.contender.scores.name for line in found.lines)

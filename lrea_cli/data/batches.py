@@ -166,6 +166,7 @@ class BatchReader:
             part_of = _even_parts(np.cumsum(np.diff(samples.offsets)[window]), self.batch_size)
             batches = np.split(window, np.flatnonzero(np.diff(part_of)) + 1)
             if rng is not None:
+                batches = _without_single_rows(batches, np.diff(samples.offsets))
                 rng.shuffle(batches)
             yield batches
 
@@ -174,6 +175,21 @@ def _even_parts(rows: np.ndarray, size: int) -> np.ndarray:
     """For cumulative row counts, the number of the part that each belongs to; parts are even, so none is tiny."""
     parts = max(1, round(int(rows[-1]) / size))
     return (rows - 1) * parts // int(rows[-1])
+
+
+def _without_single_rows(batches: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:
+    """Join a batch of one row to the one before it, or after the first: BatchNorm cannot learn from a single row.
+
+    Args:
+        batches: request numbers of each. sizes: (requests,) rows of each request.
+    """
+    joined: list[np.ndarray] = []
+    for batch in batches:
+        if joined and min(sizes[batch].sum(), sizes[joined[-1]].sum()) < 2:
+            joined[-1] = np.concatenate([joined[-1], batch])
+        else:
+            joined.append(batch)
+    return joined
 
 
 def _rows(column: np.ndarray, row: np.ndarray, mask: np.ndarray) -> torch.Tensor:

@@ -7,8 +7,18 @@ import re
 from dataclasses import dataclass
 
 from lrea_cli.errors import UserError
+from lrea_cli.limits import COUNT, HIGHEST_SEED, check_range, check_threads
+
+LIMITS = {
+    "seed": (0, HIGHEST_SEED),
+    "min_history": COUNT,
+    "negatives_per_positive": (1, 1000),
+    "train_days": (1, 36_500),
+}
+"""Of the numbers among the options, ends included."""
 
 LEAST_MEMORY_MB = 500
+MOST_MEMORY_MB = 100e6
 RUNTIME_MB = 350
 """What is resident beside DuckDB's limit: Python, libraries, text while it is parsed (seen: 310 to 360)."""
 
@@ -39,18 +49,13 @@ class PrepareOptions:
     memory: str = "4GB"
 
     def __post_init__(self) -> None:
-        for option, least in (
-            ("seed", 0),
-            ("min_history", 1),
-            ("negatives_per_positive", 1),
-            ("train_days", 1),
-        ):
-            _check_least(option, getattr(self, option), least)
+        for option, (low, high) in LIMITS.items():
+            check_range(f"--{option.replace('_', '-')}", getattr(self, option), low, high)
         if self.threads is not None:
-            _check_least("threads", self.threads, 1)
-        if self.memory_mb < LEAST_MEMORY_MB:
+            check_threads("--threads", self.threads)
+        if not LEAST_MEMORY_MB <= self.memory_mb <= MOST_MEMORY_MB:
             raise UserError(
-                f"--memory is '{self.memory}'; it must be at least {LEAST_MEMORY_MB}MB.",
+                f"--memory is '{self.memory}'; it must be at least {LEAST_MEMORY_MB}MB, at most 100TB.",
                 "A few hundred megabytes do for any size; more is faster.",
             )
         _ = self.rejected_share, self.text_encoding
@@ -109,8 +114,3 @@ class PrepareOptions:
         if not found or float(found[1]) > 100:
             raise UserError(f"--max-rejected is '{self.max_rejected}'.", "Use a percentage, such as 1% or 0.01%.")
         return float(found[1]) / 100
-
-
-def _check_least(option: str, value: int, least: int) -> None:
-    if value < least:
-        raise UserError(f"--{option.replace('_', '-')} is {value}; it must be at least {least}.")

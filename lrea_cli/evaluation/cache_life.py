@@ -19,6 +19,8 @@ from lrea_cli.serving.records import CacheDtype
 from lrea_cli.serving.summarizer import Summarizer
 from lrea_cli.training.checkpoint import Run
 
+OLDEST_DAYS = 36_500
+DIGITS = 12
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -52,13 +54,15 @@ def parse_ages(text: str) -> tuple[Age, ...]:
     """`0,90m,1d` -> ages; units are s, m, h and d.
 
     Raises:
-        UserError: an age that cannot be read, or a negative one.
+        UserError: an age that cannot be read, a negative one, or one of more than a hundred years.
     """
     ages = []
     for part in (p.strip() for p in text.split(",")):
         number, unit = (part[:-1], part[-1:]) if part[-1:] in UNITS else (part, "s" if part == "0" else "")
-        if not number.isdigit() or not unit:
+        if not (number.isascii() and number.isdigit() and unit):
             raise UserError(f"--cache-age '{part}' is no age.", "Use numbers with s, m, h or d, such as 0,90m,1d,3d.")
+        if len(number) > DIGITS or int(number) * UNITS[unit] > OLDEST_DAYS * UNITS["d"]:
+            raise UserError(f"--cache-age '{part}' is too old.", f"Use at most {OLDEST_DAYS:,}d.")
         ages.append(Age(part, int(number) * UNITS[unit]))
     return tuple(ages)
 

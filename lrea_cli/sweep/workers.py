@@ -20,6 +20,7 @@ from typing import Protocol
 
 from lrea_cli.errors import LreaError
 from lrea_cli.progress import Reporter
+from lrea_cli.stopping import undisturbed
 
 
 class Job(Protocol):
@@ -80,7 +81,8 @@ def run_jobs(
     if not jobs:
         return failures
     with reporter.task(title, len(jobs), unit) as progress:
-        waiting: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
+        with undisturbed():  # a worker that is half started would say so
+            waiting: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:

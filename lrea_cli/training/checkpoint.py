@@ -52,11 +52,14 @@ def save_checkpoint(model: CTRModel, path: Path) -> None:
     """Write all weights; a file of the same name is replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.touch()
-    mode = partial.stat().st_mode  # the umask's, as of all files; safetensors leaves its own
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
-    partial.chmod(mode)
-    partial.replace(path)
+    try:
+        partial.touch()
+        mode = partial.stat().st_mode  # the umask's, as of all files; safetensors leaves its own
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, partial)
+        partial.chmod(mode)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact, DatasetInfo]:

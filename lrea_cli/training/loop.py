@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lrea_cli.data.batches import BatchReader, read_samples
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.data.tallies import require_both_labels
-from lrea_cli.errors import LreaError
+from lrea_cli.errors import LreaError, UserError
 from lrea_cli.evaluation.metrics import auc, log_loss
 from lrea_cli.evaluation.scores import score_split
 from lrea_cli.methods.lrea import LREA
@@ -24,6 +24,7 @@ from lrea_cli.model import CTRModel
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import DataSettings, Recipe
 from lrea_cli.sequence import Batch
+from lrea_cli.stopping import undisturbed
 from lrea_cli.training.checkpoint import CHECKPOINT, build_model, save_checkpoint
 from lrea_cli.training.optimizer import Optimizer
 
@@ -48,10 +49,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: its epochs; the checkpoint is that of the best one."""
+    """What a training left: its epochs that ended; the checkpoint is that of the best one.
+
+    Args:
+        stopped: what ended it before its time; None where it went to its end.
+    """
 
     epochs: list[Epoch]
     seconds: float
+    stopped: BaseException | None = None
 
     @property
     def best(self) -> Epoch:
@@ -65,11 +71,14 @@ def reader_of(dataset: DatasetInfo, split: Split, settings: DataSettings, batch_
 
 
 def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.device, reporter: Reporter) -> Trained:
-    """Train one model and leave `checkpoint/` and `metrics.jsonl` in `folder`.
+    """Train one model and leave `checkpoint/` in `folder`.
+
+    What ends a training after its first epoch (a signal, a full disk, a loss that is no longer finite) is returned: the
+    best epoch so far is there.
 
     Raises:
-        UserError: the samples of train or of valid all have one label: said before the first epoch.
-        LreaError: the loss is no longer finite.
+        UserError: the samples of train or of valid all have one label, or there is one training sample only.
+        LreaError: in the first epoch the loss is no longer finite.
     """
     require_both_labels(dataset, ("train", "valid"))
     started = time.perf_counter()
@@ -78,19 +87,32 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     train_reader, valid_reader = (
         reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")
     )
+    if train_reader.samples.rows < 2:
+        raise UserError("The train split has one sample: there is nothing to learn from.", "Prepare more data.")
     epochs: list[Epoch] = []
-    for number in range(1, recipe.train.epochs + 1):
-        epoch = _epoch(number, model, optimizer, train_reader, valid_reader, recipe, device, reporter)
-        if all(epoch.valid_auc > e.valid_auc for e in epochs):
-            save_checkpoint(model, folder / CHECKPOINT)
-        epochs.append(epoch)
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
-        reporter.say(_line(epoch))
-        best = max(epochs, key=lambda e: e.valid_auc)
-        if number - best.epoch >= recipe.train.patience > 0:
-            break
-    return Trained(epochs, time.perf_counter() - started)
+    stopped = None
+    try:
+        for number in range(1, recipe.train.epochs + 1):
+            epoch = _epoch(number, model, optimizer, train_reader, valid_reader, recipe, device, reporter)
+            with undisturbed():  # the checkpoint and the list of epochs belong together
+                if all(epoch.valid_auc > e.valid_auc for e in epochs):
+                    save_checkpoint(model, folder / CHECKPOINT)
+                epochs.append(epoch)
+            reporter.say(_line(epoch))
+            best = max(epochs, key=lambda e: e.valid_auc)
+            if number - best.epoch >= recipe.train.patience > 0:
+                break
+    except (Exception, KeyboardInterrupt) as error:
+        if not epochs:
+            raise
+        stopped = error
+    return Trained(epochs, time.perf_counter() - started, stopped)
+
+
+def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
+    """Write `metrics.jsonl`, a line for each epoch."""
+    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs)
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
 
 
 def training_steps(

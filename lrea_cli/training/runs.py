@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace as replaced
+from pathlib import Path
 
 import torch
 
 import lrea_cli
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import Recipe
+from lrea_cli.stopping import Stopped, undisturbed
 from lrea_cli.training.checkpoint import open_dataset
-from lrea_cli.training.loop import Trained, train
+from lrea_cli.training.loop import Trained, train, write_metrics
 from lrea_cli.workspace import Workspace, write_manifest
+
+RESERVED_BYTES = 1 << 18
+"""Of disk that a training holds for its manifest and metrics."""
 
 
 def train_run(
@@ -36,15 +43,23 @@ def train_run(
 
     Raises:
         UserError: no such dataset, or the name is taken. LreaError: see `loop.train`.
+        Whatever ended the training before its time, once the run of its best epoch is kept.
     """
     artifact, info = open_dataset(workspace, recipe.data.dataset)
     recipe = replaced(recipe, data=replaced(recipe.data, dataset=artifact.name))
     method = recipe.model.method
     stem = f"{artifact.name}-{method}"
-    with workspace.claim("runs", name, stem=stem, replace=replace) as claim, claim.folder() as folder:
+    with (
+        ExitStack() as finishing,
+        workspace.claim("runs", name, stem=stem, replace=replace) as claim,
+        claim.folder() as folder,
+    ):
         name = claim.name
         reporter.say(f"run {name}: {method} on {artifact.name}, {threads} threads, {device}")
-        trained = train(recipe, info, folder, device, reporter)
+        with _reserve(folder):
+            trained = train(recipe, info, folder, device, reporter)
+        finishing.enter_context(undisturbed())
+        write_metrics(folder, trained.epochs)
         best = trained.best
         content = {
             "run": name,
@@ -55,6 +70,7 @@ def train_run(
             "best_valid_auc": best.valid_auc,
             "best_epoch": best.epoch,
             "epochs": len(trained.epochs),
+            "stopped_early": _reason(trained.stopped),
             "column_entropy": best.column_entropy,
             "seconds": trained.seconds,
             "threads": threads,
@@ -65,5 +81,25 @@ def train_run(
             },
         }
         write_manifest(folder, "runs", content)
+    if trained.stopped is not None:
+        ended = f"{len(trained.epochs)} of at most {recipe.train.epochs} epochs"
+        trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
+        raise trained.stopped
     reporter.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")
     return name, trained
+
+
+@contextmanager
+def _reserve(folder: Path) -> Iterator[None]:
+    """Hold some disk until the block ends, so that a training that a full disk ended can still write its manifest."""
+    path = folder / "reserved"
+    path.write_bytes(bytes(RESERVED_BYTES))
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def _reason(stopped: BaseException | None) -> str | None:
+    """As the manifest keeps it."""
+    return stopped.name if isinstance(stopped, Stopped) else stopped and f"{type(stopped).__name__}: {stopped}"

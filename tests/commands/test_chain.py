@@ -157,7 +157,7 @@ def test_a_user_field_that_decides_the_label_is_learnt_by_recipe_alone(home, cap
         (["prepare", "table"], ["--raw"]),
         (["train"], ["no dataset", "lrea prepare"]),
         (["train", "--rank", "600"], ["rank = 600", "--method din"]),
-        (["train", "--lam", "-1"], ["lam = -1"]),
+        (["train", "--lam", "-1"], ["lam is -1", "Use 0 to"]),
         (["train", "--recipe", "taobao-lera"], ["did you mean 'taobao-lrea'"]),
         (["compress"], ["no run", "lrea train"]),
         (["compress", "--run", "none"], ["no run 'none'"]),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lrea_cli.cli import main
+from lrea_cli.commands.compress import LATEST_DAYS, _read_users
+from lrea_cli.errors import UserError
 from lrea_cli.evaluation import target as target_module
 from lrea_cli.workspace import Workspace
 
@@ -88,6 +91,28 @@ def test_mistakes_end_with_2_and_a_remedy(lrea: Call, arguments: list[str], word
     shown = lrea(*arguments, code=2)
     for word in words:
         assert word in shown.replace("\n", " ")
+
+
+def test_a_time_far_after_the_data_is_refused_and_leaves_no_cache(lrea: Call, workspace_copy: Workspace) -> None:
+    assert "the data end at" in lrea("compress", "--run", "tiny-din", "--as-of", "2199-01-01", code=2)
+    assert workspace_copy.all("caches") == []
+    end = lrea("compress", "--run", "tiny-din")["as_of"]
+    last = end + LATEST_DAYS * 86_400
+    assert lrea("compress", "--run", "tiny-din", "--as-of", last)["as_of"] == last
+    assert "the data end at" in lrea("compress", "--run", "tiny-din", "--as-of", last + 1, code=2)
+
+
+def test_users_are_one_a_line_blanks_in_them_kept(tmp_path: Path) -> None:
+    path = tmp_path / "users.txt"
+    path.write_bytes("\ufeffann bob\r\n\r\n zoë\u2028x\n7".encode())
+    assert _read_users(path) == ["ann bob", " zoë\u2028x", "7"]
+    for blob, words in ((b"a\nb\xff\n", "line 2, is not UTF-8"), (b"\n \n", "is empty")):
+        path.write_bytes(blob)
+        with pytest.raises(UserError, match=words) as caught:
+            _read_users(path)
+        assert caught.value.remedy
+    with pytest.raises(UserError, match="cannot be read"):
+        _read_users(tmp_path)
 
 
 def test_a_cache_of_another_run_is_refused(lrea: Call) -> None:

@@ -237,10 +237,14 @@ def test_a_taken_name_is_refused_and_equal_data_have_an_equal_identity(tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_history": 0}, "--min-history is 0; it must be at least 1"),
+        ({"min_history": 0}, "--min-history is 0"),
         ({"negatives_per_positive": 0}, "--negatives-per-positive is 0"),
         ({"train_days": 0}, "--train-days is 0"),
         ({"threads": 0}, "--threads is 0"),
+        ({"threads": 100_000}, "--threads is 100000"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"seed": 2**63}, "--seed is 9223372036854775808"),
+        ({"memory": "9" * 400 + "GB"}, "--memory is"),
         ({"memory": "lots"}, "--memory is 'lots'"),
         ({"memory": "3MB"}, "--memory is '3MB'; it must be at least 500MB"),
         ({"max_rejected": "0.01"}, "--max-rejected is '0.01'"),

@@ -21,7 +21,7 @@ def test_the_facts_of_a_split_are_those_of_a_loop(
 ) -> None:
     monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", rows)
     for split, found in split_facts(dataset, ZONE).items():
-        table = pq.read_table(dataset.split_path(split)).to_pylist()
+        table = pq.read_table(dataset.path / dataset.split_file(split)).to_pylist()
         days = sorted(str((datetime.fromtimestamp(r["time"], UTC) + timedelta(hours=ZONE)).date()) for r in table)
         assert (found["first_day"], found["last_day"]) == (days[0], days[-1])
         assert found["rows"] == len(table)
@@ -31,7 +31,7 @@ def test_the_facts_of_a_split_are_those_of_a_loop(
 
 
 def test_what_is_not_known_of_a_field_is_counted_as_by_a_loop(dataset: DatasetInfo) -> None:
-    tables = {split: pq.read_table(dataset.split_path(split)).to_pylist() for split in SPLITS}
+    tables = {split: pq.read_table(dataset.path / dataset.split_file(split)).to_pylist() for split in SPLITS}
     later = tables["valid"] + tables["test"]
     everything = tables["train"] + later
     for field in dataset.fields:

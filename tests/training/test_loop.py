@@ -1,18 +1,25 @@
 """Golden losses, the seed, and early stopping."""
 
+import errno
 import json
+import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from lrea_cli.errors import UserError
-from lrea_cli.progress import Silent
+from lrea_cli.errors import LreaError, UserError
+from lrea_cli.evaluation.metrics import auc
+from lrea_cli.evaluation.scores import score_split
+from lrea_cli.progress import Silent, ignore
 from lrea_cli.recipe import Recipe
+from lrea_cli.stopping import Stopped
 from lrea_cli.training import loop
-from lrea_cli.training.checkpoint import build_model, open_dataset
-from lrea_cli.training.loop import reader_of, train, training_steps
+from lrea_cli.training.checkpoint import build_model, open_dataset, open_run
+from lrea_cli.training.loop import reader_of, train, training_steps, write_metrics
 from lrea_cli.training.optimizer import Optimizer
+from lrea_cli.training.runs import train_run
 from tests.fixtures.one_label import give_one_label
 
 GOLDEN = {
@@ -94,6 +101,8 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
     recipe = replace(recipe, train=replace(recipe.train, epochs=6, patience=1))
     _, dataset = open_dataset(tiny, "synthetic")
     found = train(recipe, dataset, tmp_path, torch.device("cpu"), Silent())
+    write_metrics(tmp_path, found.epochs)
+    assert found.stopped is None
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(found.epochs) + 1))
     assert found.best.valid_auc == max(line["valid_auc"] for line in lines)
@@ -108,4 +117,106 @@ def test_a_split_with_one_label_is_refused_before_the_first_epoch(workspace_copy
     give_one_label(dataset, split, 0)
     monkeypatch.setattr(loop, "build_model", lambda *_: pytest.fail("the training has begun"))
     with pytest.raises(UserError, match=f"All samples of the {split} split of 'synthetic' have label 0"):
+        train(recipe_of("mean"), dataset, tmp_path, torch.device("cpu"), Silent())
+
+
+class Stopping(Silent):
+    """A reporter that ends the training when an epoch has been told of."""
+
+    def __init__(self, after, error):
+        self.after, self.error = after, error
+
+    def task(self, description, total, unit):
+        if description == f"epoch {self.after + 1}":
+            raise self.error
+        return super().task(description, total, unit)
+
+
+ENDS = {
+    "Ctrl-C": Stopped(signal.SIGINT),
+    "SIGTERM": Stopped(signal.SIGTERM),
+    "OSError: [Errno 28] No space left on device": OSError(errno.ENOSPC, "No space left on device"),
+    "LreaError: The loss became nan.": LreaError("The loss became nan."),
+    "RuntimeError: out of memory": RuntimeError("out of memory"),
+}
+
+
+@pytest.mark.parametrize("reason", ENDS)
+def test_what_ends_a_training_keeps_its_best_epoch(workspace_copy, reason):
+    recipe = recipe_of("mean")
+    error = type(ENDS[reason])(*ENDS[reason].args) if not isinstance(ENDS[reason], Stopped) else ENDS[reason]
+    with pytest.raises(type(error)) as caught:
+        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Stopping(2, error))
+    run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
+    manifest = run.artifact.manifest
+    assert (manifest["epochs"], manifest["stopped_early"]) == (2, reason)
+    lines = [json.loads(line) for line in (run.artifact.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    best = max(lines, key=lambda line: line["valid_auc"])
+    assert (manifest["best_epoch"], manifest["best_valid_auc"]) == (best["epoch"], best["valid_auc"])
+    reader = reader_of(run.dataset, "valid", recipe.data, recipe.train.batch_size)
+    logits = score_split(run.model, reader, torch.device("cpu"), ignore)
+    assert auc(logits, reader.samples.label) == best["valid_auc"]
+    said = f"the run 'cut' is kept as of epoch {best['epoch']}, the best of 2 of at most 3 epochs"
+    assert caught.value.__notes__[-1:] == [said]
+    assert sorted(p.name for p in run.artifact.path.iterdir()) == [
+        ".finished",
+        "checkpoint",
+        "metrics.jsonl",
+        "run.json",
+    ]
+    assert [p.name for p in (run.artifact.path / "checkpoint").iterdir()] == ["model.safetensors"]
+
+
+def test_before_the_first_epoch_has_ended_nothing_is_kept(workspace_copy):
+    with pytest.raises(Stopped) as caught:
+        train_run(workspace_copy, recipe_of("mean"), "cut", torch.device("cpu"), 1, Stopping(0, Stopped()))
+    assert caught.value.__notes__ == ["the run 'cut' was not finished and is not kept"]
+    assert sorted(p.name for p in (workspace_copy.home / "runs").iterdir()) == ["tiny-din", "tiny-lrea"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(workspace_copy, monkeypatch):
+    """The epoch whose weights were lost is not among those that ended."""
+    real, calls = loop.save_checkpoint, []
+
+    def save(model, path):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(model, path)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    recipe = recipe_of("din")
+    recipe = replace(recipe, train=replace(recipe.train, lr=0.005))  # slow, so that the second epoch is better
+    with pytest.raises(OSError, match="No space"):
+        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Silent())
+    run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
+    reader = reader_of(run.dataset, "valid", recipe.data, recipe.train.batch_size)
+    logits = score_split(run.model, reader, torch.device("cpu"), ignore)
+    assert auc(logits, reader.samples.label) == run.artifact.manifest["best_valid_auc"]
+    assert run.artifact.manifest["stopped_early"].endswith("No space left on device")
+
+
+def test_no_batch_of_training_has_a_single_row(tiny):
+    _, dataset = open_dataset(tiny, "synthetic")
+    reader = reader_of(dataset, "train", recipe_of("mean").data, 2)
+    few = replace(reader, samples=reader.samples.of_requests(np.arange(3)), histories=reader.histories)
+    for rows in (few, reader):
+        for seed in range(3):
+            sizes = [int(batch.candidates.mask.sum()) for batch in rows.shuffled([seed])]
+            assert sum(sizes) == rows.samples.rows
+            assert min(sizes) >= 2
+
+
+def test_one_training_sample_is_refused(tiny, tmp_path, monkeypatch):
+    _, dataset = open_dataset(tiny, "synthetic")
+    real = loop.reader_of
+
+    def one(dataset, split, settings, size):
+        reader = real(dataset, split, settings, size)
+        first = np.flatnonzero(np.diff(reader.samples.offsets) == 1)[:1]
+        return replace(reader, samples=reader.samples.of_requests(first)) if split == "train" else reader
+
+    monkeypatch.setattr(loop, "reader_of", one)
+    with pytest.raises(UserError, match="has one sample"):
         train(recipe_of("mean"), dataset, tmp_path, torch.device("cpu"), Silent())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 import typer
 
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.errors import UserError, check_choice
+from lrea_cli.errors import check_choice
+from lrea_cli.limits import HIGHEST_SEED, check_range
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,16 +69,11 @@ class Synthetic:
     def __post_init__(self) -> None:
         check_choice("preset", self.preset, get_args(Preset))
         check_choice("lengths", self.lengths, get_args(Lengths))
-        for option, value, least in (
-            ("users", self.users, 1),
-            ("drift", self.drift, 0),
-            ("sharpness", self.sharpness, 0),
-            ("seed", self.seed, 0),
-        ):
-            if not value >= least:
-                raise UserError(f"--{option} is {value}; it must be at least {least}.")
-        if not math.isfinite(self.field_effect):
-            raise UserError(f"--field-effect is {self.field_effect}; it must be a number.")
+        check_range("--users", self.users, 1, 10**7)
+        check_range("--drift", self.drift, 0, 1000)
+        check_range("--sharpness", self.sharpness, 0, 1000)
+        check_range("--field-effect", self.field_effect, -1000, 1000)
+        check_range("--seed", self.seed, 0, HIGHEST_SEED)
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Generate the events and put them in `raw_events`, ordered by time; nothing is rejected."""

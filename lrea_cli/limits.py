@@ -1,0 +1,60 @@
+"""Limits of numbers that users give: beyond them something overflows, or runs out of memory, long after the start."""
+
+from __future__ import annotations
+
+import os
+
+from lrea_cli.errors import UserError
+
+HIGHEST_SEED = 2**63 - 1
+"""Seeds are 64-bit numbers with a sign in DuckDB and torch."""
+
+THREADS_A_CORE = 8
+
+COUNT = (1, 10**6)
+"""Of rows, behaviors, candidates and epochs."""
+
+RECIPE: dict[str, tuple[float, float]] = {
+    "short": COUNT,
+    "long": (0, 10**6),
+    "embedding_dim": (1, 4096),
+    "embedding_std": (0, 1000),
+    "rank": COUNT,
+    "lam": (0, 10**6),
+    "k": COUNT,
+    "heads": (1, 4096),
+    "m": (1, 4096),
+    "tau": (1, 4096),
+    "epochs": COUNT,
+    "patience": (0, 10**6),
+    "batch_size": (2, 10**7),
+    "initial_accumulator": (0, 10**6),
+    "seed": (0, HIGHEST_SEED),
+}
+"""Of the numbers of a recipe, ends included."""
+
+HIDDEN = (1, 65_536)
+"""Of the width of a hidden layer."""
+
+BUCKETS = 16_384
+"""Most rows of an SDIM record, m / tau groups of 2^tau."""
+
+
+def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:
+    """Refuse a number outside its limits; nan is outside of all.
+
+    Raises:
+        UserError: naming the value and the limits.
+    """
+    if not low <= value <= high:
+        raise UserError(f"{name} is {value}.", remedy or f"Use {low:,} to {high:,}.")
+
+
+def check_threads(name: str, value: int) -> None:
+    """Refuse more threads or processes than a machine can start.
+
+    Raises:
+        UserError: naming the value and the limit.
+    """
+    cores = os.cpu_count() or 1
+    check_range(name, value, 1, THREADS_A_CORE * cores, f"Use 1 to {THREADS_A_CORE * cores}; there are {cores} cores.")

@@ -10,6 +10,7 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.evaluation import target as target_module
+from lrea_cli.serving import gate as gate_module
 from lrea_cli.workspace import Workspace
 
 Call = Callable[..., Any]
@@ -93,3 +94,14 @@ def test_mistakes_end_with_2_and_a_remedy(lrea: Call, arguments: list[str], word
 def test_a_cache_of_another_run_is_refused(lrea: Call) -> None:
     lrea("compress", "--run", "tiny-din", "--cache", "of-din")
     assert "was made from another version of the run" in lrea("eval", "--run", "tiny-lrea", "--cache", "of-din", code=2)
+
+
+def test_serve_bench_of_a_cache_opens_the_run_of_the_cache(lrea: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tiny-din is the later run; the cache is of the one before it."""
+    monkeypatch.setattr(gate_module, "GATE_USERS", 2)
+    lrea("compress", "--run", "tiny-lrea", "--cache", "of-lrea")
+    found = lrea("serve-bench", "--cache", "of-lrea", "--kernel", "gemm", "--candidates", 5, "--seconds", 0.1)
+    assert (found["run"], found["cache"]) == ("tiny-lrea", "of-lrea")
+    refused = lrea("serve-bench", "--cache", "of-lrea", "--run", "tiny-din", code=2)
+    assert "was made from another version of the run" in refused
+    assert "no cache 'of-lera'" in lrea("serve-bench", "--cache", "of-lera", code=2)

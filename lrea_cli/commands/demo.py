@@ -24,19 +24,19 @@ BENCHED = "lrea"
 DATASET = "demo"
 RECIPE = "demo"
 CANDIDATES = 1000
-SECONDS_A_ROW = 1.5
+SECONDS_A_ROUTE = 4.0
 CLUSTERS_RANK = 16
 
 
 def demo(
     users: Annotated[
         int, typer.Option(min=50, callback=within(50, 10**7), help="Users of the planted data set.")
-    ] = 2000,
+    ] = 1800,
     seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of the data and of training.")] = 2025,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """See all of it on planted data, in three to four minutes.
+    """See all of it on planted data, in under three minutes.
 
     Example: lrea demo
     """
@@ -77,7 +77,7 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
         found.append(_served(session, runs[method], ServedFrom()))
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
     found.append(_served(session, runs["din"], clusters))
-    bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "all", SECONDS_A_ROW, seed)
+    bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "gemm", SECONDS_A_ROUTE, seed)
     facts = dataset["facts"]
     columns = ["method", "AUC", "served", "95%", "to din-short", "", "change"]
     rows = [_row(served, found[0]) for served in found]
@@ -85,18 +85,15 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
     console.table(
         "planted data: AUC as trained and as served; ~ = no difference; rms change of the logit", columns, rows
     )
-    speedup = bench["speedup_vs_full"]
-    console.say(
-        f"{BENCHED} through its cache against full attention, the same kernel on both sides: "
-        f"{speedup['real'] or float('nan'):.2f}x at real lengths, {speedup['padded'] or float('nan'):.2f}x padded"
-    )
     console.result(
         {
             "bayes_auc": facts["bayes_auc"],
             "bayes_gauc": facts["bayes_gauc"],
             "results": [_result(served, found[0]) for served in found],
             "serve": bench["rows"],
-            "speedup_vs_full": speedup,
+            "speedup_vs_full": bench["speedup_vs_full"],
+            "withheld": bench["withheld"],
+            "load": bench["load"],
             "gate": bench["gate"],
         },
         then="lrea prepare taobao   (or: lrea prepare table --help, for your own log)",

@@ -70,19 +70,26 @@ def take_turns(
             clock(call, number)
     rounds: list[np.ndarray] = []
     meter, started, shown = Meter(torch.get_num_threads()), time.perf_counter(), 0
-    while len(rounds) < ENOUGH_ROUNDS:
-        taken = (time.perf_counter() - started) / (seconds * len(calls))
-        if taken >= 1 and len(rounds) >= (LEAST_ROUNDS_WITHHELD if _withheld(meter, rounds) else LEAST_ROUNDS):
-            break
+
+    def taken() -> float:
+        return (time.perf_counter() - started) / (seconds * len(calls))
+
+    while not _enough(len(rounds), taken(), meter):
         rounds.append(_round(calls, len(rounds) * TURN, rng.permutation(len(calls)), clock, meter))
-        done = int(PERCENT * min(1.0, max(len(rounds) / ENOUGH_ROUNDS, min(taken, len(rounds) / LEAST_ROUNDS))))
+        by_time = min(taken(), len(rounds) / LEAST_ROUNDS)
+        done = int(PERCENT * min(1.0, max(len(rounds) / ENOUGH_ROUNDS, by_time)))
         progress(done - shown)
         shown = done
     return Timings(np.concatenate(rounds, 1), meter.read())
 
 
-def _withheld(meter: Meter, rounds: Sequence[object]) -> bool:
-    return bool(rounds) and meter.read().reason_to_withhold is not None
+def _enough(rounds: int, taken: float, meter: Meter) -> bool:
+    """Whether to end after so many rounds and this share of the time."""
+    if rounds >= ENOUGH_ROUNDS or (rounds >= LEAST_ROUNDS and taken >= 1):
+        return True
+    if rounds < LEAST_ROUNDS_WITHHELD or taken < 1:
+        return False
+    return meter.read().reason_to_withhold is not None
 
 
 Clock = Callable[[Call, int], list[float]]

@@ -44,9 +44,17 @@ def check_bench(found, method):
     assert found["gate"]["max_relative_error"] < 1e-5
     assert set(found["machine"]) == {"cpu", "threads", "device"}
     assert set(found["lengths"]) == {"p50", "p90", "max"}
-    assert set(found["speedup_vs_full"]) == {"real", "padded"}
+    assert set(found["speedup_vs_full"]) == {"request", "interest"}
+    for lengths in found["speedup_vs_full"].values():
+        assert set(lengths) == {"real", "padded"}
+        for ratio in lengths.values():
+            assert (ratio["value"] is None) == (found["withheld"] is not None)
+            assert found["withheld"] or ratio["ci"][0] <= ratio["value"] <= ratio["ci"][1]
+    assert 0 < found["load"]["share"] <= 1
     rows = {(r["stage"], r["method"], r["kernel"], str(r["length"])) for r in found["rows"]}
-    assert len(rows) == 12
+    kernels = {r["kernel"] for r in found["rows"]}
+    assert len(rows) == 6 * len(kernels)
+    assert len({r["requests"] for r in found["rows"]}) == 1
     assert ("interest", method, "gemm", "real") in rows
     assert all(r["p50_ms"] > 0 and r["requests"] >= 10 for r in found["rows"])
 
@@ -210,6 +218,7 @@ def test_demo(home, capsys):
     assert all(r["difference"]["ci"][0] <= r["difference"]["value"] for r in found["results"])
     assert all(r["auc"] is not None and abs(r["auc"] - r["auc_cached"]) < 0.05 for r in found["results"])
     assert found["bayes_auc"] > 0.7
+    assert {row["kernel"] for row in found["serve"]} == {"gemm"}
     check_bench(
         {
             **found,

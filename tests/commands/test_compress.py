@@ -13,6 +13,7 @@ from lrea_cli.cli import main
 from lrea_cli.commands.compress import LATEST_DAYS, _read_users
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation import target as target_module
+from lrea_cli.serving import gate as gate_module
 from lrea_cli.workspace import Workspace
 
 Call = Callable[..., Any]
@@ -120,3 +121,14 @@ def test_a_cache_of_another_run_is_refused(lrea: Call) -> None:
     assert "is of the run 'tiny-din', not of 'tiny-lrea'" in lrea(
         "eval", "--run", "tiny-lrea", "--cache", "of-din", code=2
     )
+
+
+def test_serve_bench_of_a_cache_opens_the_run_of_the_cache(lrea: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tiny-din is the later run; the cache is of the one before it."""
+    monkeypatch.setattr(gate_module, "GATE_USERS", 2)
+    lrea("compress", "--run", "tiny-lrea", "--cache", "of-lrea")
+    found = lrea("serve-bench", "--cache", "of-lrea", "--kernel", "gemm", "--candidates", 5, "--seconds", 0.1)
+    assert (found["run"], found["cache"]) == ("tiny-lrea", "of-lrea")
+    refused = lrea("serve-bench", "--cache", "of-lrea", "--run", "tiny-din", code=2)
+    assert "is of the run" in refused or "was made from another version of the run" in refused
+    assert "no cache 'of-lera'" in lrea("serve-bench", "--cache", "of-lera", code=2)

@@ -9,34 +9,48 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
 from lrea_cli.evaluation import served as served_module
 from lrea_cli.evaluation.kept import read_scores
+from lrea_cli.evaluation.metrics import auc
 from lrea_cli.recipe import METHOD_NAMES
 from lrea_cli.sealed import read_json
 from lrea_cli.serving import gate as gate_module
+from lrea_cli.serving import timing as timing_module
 from lrea_cli.serving import trade_off as trade_off_module
 from lrea_cli.serving.gate import GateResult
+from lrea_cli.serving.machine import Load, Meter
+from lrea_cli.serving.timing import Timings
 from lrea_cli.workspace import Workspace
 from tests.commands.test_compare import Done
 
 NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]
 OPTIONS = ("--candidates", "5", "--seconds", "0.1", "--threads", "1")
+FREE = Load(0.99, 0.98, 0.02, 2, 1)
 KEYS = {
     *("name", "method", "run", "cache", "compressor", "rank", "auc", "auc_ci", "p50_ms", "p50_ci_ms", "p99_ms"),
     *("interest_p50_ms", "interest_p50_ci_ms", "interest_p99_ms", "bytes_per_user", "compress_ms_per_user"),
-    *("rows_changed", "flops_changed", "gate"),
+    *("rows_changed", "flops_changed", "gate", "speedup_vs_full", "auc_by_seed", "recipe"),
 }
 
 
-def lrea(home: Path, *arguments: str) -> Done:
+def lrea(home: Path, *arguments: str, busy: bool = False) -> Done:
+    """Run a command line.
+
+    Args:
+        busy: leave the machine as a test has patched it; else it is free.
+    """
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("LREA_HOME", str(home))
         patch.setattr(gate_module, "GATE_USERS", 2)
+        patch.setattr(timing_module, "LEAST_ROUNDS", 2)
+        if not busy:
+            patch.setattr(Meter, "read", lambda _: FREE)
         with pytest.raises(SystemExit) as stop:
             main(list(arguments))
     return Done(int(stop.value.code or 0), out.getvalue(), err.getvalue())
@@ -68,10 +82,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
-    monkeypatch.setattr(
-        trade_off_module, "measure_in_turns", lambda loops, *_: [[1.0 + n] * 20 for n in range(len(loops))]
-    )
+    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
     return failing.append
+
+
+def timings(calls: int, load: Load = FREE) -> Timings:
+    """Call n takes n + 1 ms for its interest, and 10 ms for the rest of the request."""
+    interest = np.repeat(1.0 + np.arange(calls)[:, None], 20, 1)
+    nothing = np.zeros_like(interest)
+    return Timings(np.stack([nothing, nothing, interest, 10 + interest], -1), load)
 
 
 def caches(home: Path) -> set[str]:
@@ -86,7 +105,7 @@ def test_one_object_says_all(first: tuple[Path, Done]) -> None:
     home, done = first
     assert done.code == 0, done.err
     found = done.json
-    assert set(found) == {"dataset", "machine", "candidates", "rows", "picture", "without_run"}
+    assert set(found) == {*("dataset", "machine", "candidates", "rows", "load", "withheld", "picture", "without_run")}
     assert (found["dataset"], found["candidates"]) == ("synthetic", 5)
     assert set(found["machine"]) == {"cpu", "threads", "device"}
     assert [row["name"] for row in found["rows"]] == NAMES
@@ -96,6 +115,10 @@ def test_one_object_says_all(first: tuple[Path, Done]) -> None:
         assert row["auc_ci"][0] < row["auc"] < row["auc_ci"][1]
         assert 0 < row["interest_p50_ms"] <= row["p50_ci_ms"][1]
         assert (row["cache"] is None) == (row["method"] == "full")
+        for ratio in row["speedup_vs_full"].values():
+            assert 0 < ratio["ci"][0] <= ratio["value"] <= ratio["ci"][1]
+    assert found["rows"][-1]["speedup_vs_full"]["request"]["ci"] == [1, 1]
+    assert (found["withheld"], found["load"]["share"]) == (None, 0.99)
     assert read_json(written(home, ".json")[0], "") == found
 
 
@@ -161,9 +184,11 @@ def test_tables_of_80_columns(home: Path, quick: Callable[[str], None]) -> None:
     assert len(table) == 2 * (1 + len(NAMES))
     assert [line for line in table if len(line) > 80] == []
     assert [line for line in lines if len(line) > 82 and not line.startswith(("machine", "written", "next"))] == []
-    clusters = next(line for line in table if line.strip().startswith("din, clusters 16"))
-    assert clusters.split()[-4:] == ["11", "n/a", "12", "n/a"]
+    first, second = (line.split() for line in table if line.strip().startswith("din, clusters 16"))
+    assert first[-6:] == ["16.0", "n/a", "1.06x", "(1.06", "to", "1.06)"]
+    assert second[3:5] == ["6", "n/a"]
     assert "p99 n/a: needs 459, have 20" in shown.out
+    assert "CPU: had 99% of the time" in shown.out
     assert "p95" not in shown.out
     assert "9 of 560 searches" in shown.out
     assert sum("made anew" in line for line in table) == 4
@@ -178,11 +203,50 @@ def test_a_failed_gate_ends_with_3_and_shows_no_time_of_that_method(home: Path, 
     failed, din, *_ = done.json["rows"]
     assert failed["gate"] == {"passed": False, "failure": "The gate failed: off by 2."}
     assert {failed[name] for name in ("p50_ms", "p99_ms", "interest_p50_ms", "p50_ci_ms")} == {None}
-    assert din["p50_ms"] == 2
-    (line,) = (line for line in done.err.splitlines() if line.strip().startswith("lrea ") and "failed" in line)
-    assert line.split()[-4:] == ["failed"] * 4
+    assert (din["interest_p50_ms"], din["p50_ms"]) == (1, 11)
+    first, second = (line for line in done.err.splitlines() if line.strip().startswith("lrea ") and "failed" in line)
+    assert (first.count("failed"), second.count("failed")) == (3, 2)
     assert read_json(written(home, ".json")[-1], "") == done.json
     assert len(written(home, ".png")) == 2
+
+
+def test_a_busy_machine_has_times_and_no_ratio(
+    home: Path, quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Load(0.6, 0.2, 0.9, 2, 2)
+    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls), taken))
+    done = lrea(home, "serve-bench", "--methods", "din", *OPTIONS, "--json", busy=True)
+    assert done.code == 0
+    assert "no ratio is given: 40% of the time the thread that serves had no CPU (limit 10%)" in done.err
+    assert "Stop what else runs here" in done.err
+    assert "40% of the time" in done.json["withheld"]
+    for row in done.json["rows"]:
+        assert row["p50_ms"] > 10
+        assert {value for ratio in row["speedup_vs_full"].values() for value in ratio.values()} == {None}
+
+
+def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[str], None]) -> None:
+    """Another seed of lrea, and another rank: the first changes its AUC, the second is a contender of its own."""
+    small = ("--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--threads", "1")
+    before = json.loads((home / "runs" / "tiny-lrea" / "run.json").read_text())["recipe"]
+    recipe = home / "tiny.toml"
+    recipe.write_text("[model]\nhidden = [16, 8]\n")
+    for name, more in (("rank-3", ("--rank", "3")), ("other-seed", ("--rank", "6", "--seed", "7"))):
+        made = lrea(home, "train", "--recipe", str(recipe), "--run", name, *small, *more)
+        assert made.code == 0, made.err
+    after = json.loads((home / "runs" / "other-seed" / "run.json").read_text())["recipe"]
+    assert {**after["train"], "seed": before["train"]["seed"]} == before["train"]
+    done = lrea(home, "serve-bench", "--methods", "lrea", *OPTIONS, "--json")
+    assert done.code == 0, done.err
+    rank_3, rank_6 = done.json["rows"]
+    assert (rank_3["name"], rank_6["name"]) == ("lrea (rank 3)", "lrea (rank 6)")
+    assert (rank_3["run"], rank_6["run"]) == ("rank-3", "other-seed")
+    kept = [read_scores(home / "runs" / run, "test", "") for run in ("other-seed", "tiny-lrea")]
+    each = [auc(of.served, of.label) for of in kept]
+    assert rank_6["auc_by_seed"] == each
+    assert rank_6["auc"] == pytest.approx(sum(each) / 2)  # pyright: ignore
+    assert rank_3["auc_by_seed"] == [rank_3["auc"]]
+    assert "the mean over runs that differ in nothing but the seed" in done.err
 
 
 def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[str], None]) -> None:
@@ -196,9 +260,9 @@ def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["all", "--run", "tiny-din"], ["--methods takes the latest run", "--run"]),
-        (["all", "--cache", "tiny-din-1"], ["--methods takes the latest run"]),
-        (["all", "--kernel", "naive"], ["--methods takes the latest run"]),
+        (["all", "--run", "tiny-din"], ["--methods takes the runs of each method", "--run"]),
+        (["all", "--cache", "tiny-din-1"], ["--methods takes the runs of each method"]),
+        (["all", "--kernel", "naive"], ["--methods takes the runs of each method"]),
         (["lrea,tvin"], ["no method 'tvin'", "did you mean 'twin'?", "din-short"]),
         (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
         (["all", "--dataset", "other"], ["no dataset 'other'"]),

@@ -64,8 +64,7 @@ def test_a_split_with_one_label_is_refused_and_named(
     monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", 7)
     require_both_labels(dataset)
     shutil.copytree(dataset.path, tmp_path / "e")
-    changed = replace(dataset, path=tmp_path / "e")
-    give_one_label(changed, split, label)
+    changed = give_one_label(replace(dataset, path=tmp_path / "e"), split, label)
     require_both_labels(changed, [other for other in SPLITS if other != split])
     with pytest.raises(
         UserError, match=rf"samples of the {split} split of 'e' have label {label}: its AUC is undefined"

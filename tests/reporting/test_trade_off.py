@@ -35,14 +35,14 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return made
 
 
-def drawn(figures: list[Figure], path: Path, marks: list[Mark]) -> Axes:
-    draw(path, marks, "taobao, 1,000 candidates a request", "some CPU, 2 threads, cpu")
+def drawn(figures: list[Figure], path: Path, marks: list[Mark], seeds: tuple[int, ...] = (1,)) -> Axes:
+    draw(path, marks, "taobao, 1,000 candidates a request", "some CPU, 2 threads, cpu", seeds)
     return figures[-1].axes[0]
 
 
 def test_it_is_a_png_of_sensible_size(tmp_path: Path) -> None:
     path = tmp_path / "bench" / "x.png"
-    draw(path, MARKS, "title", "machine")
+    draw(path, MARKS, "title", "machine", (1,))
     content = path.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", content[16:24]) == (1200, 810)
@@ -84,6 +84,21 @@ def test_it_says_what_it_shows(figures: list[Figure], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ((1, 1), "interval of the AUC, other users drawn; one seed of training each"),
+        ((3, 3), "mean AUC over 3 seeds of training, for other users and seeds"),
+        ((3, 1, 2), "mean AUC over 1 to 3 seeds of training"),
+    ],
+)
+def test_it_says_how_many_seeds_an_auc_is_of(
+    figures: list[Figure], tmp_path: Path, seeds: tuple[int, ...], words: str
+) -> None:
+    drawn(figures, tmp_path / "x.png", MARKS, seeds)
+    assert words in figures[-1].texts[0].get_text()
+
+
+@pytest.mark.parametrize(
     "times", [(4.0, 4.0), (4.0, 4.1), (4.0, 7.0), (4.0, 15.0), (4.0, 17.0), (0.8, 90.0), (30.0, 700.0)]
 )
 def test_the_time_axis_has_numbers_whatever_its_range(
@@ -104,7 +119,7 @@ def test_the_global_state_of_pyplot_is_not_used(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from lrea_cli.reporting.trade_off import Mark, draw\n"
-        f"draw(Path({str(tmp_path / 'x.png')!r}), [Mark('m', 'method', 1.0, .7, None, 1)], 't', 'm')\n"
+        f"draw(Path({str(tmp_path / 'x.png')!r}), [Mark('m', 'method', 1.0, .7, None, 1)], 't', 'm', [1])\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)

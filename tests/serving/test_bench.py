@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,21 +18,27 @@ from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
 from lrea_cli.kernels import KernelName
 from lrea_cli.progress import Silent
-from lrea_cli.sequence import CandidateIds, HistoryIds
+from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
 from lrea_cli.serving import bench as bench_module
 from lrea_cli.serving import gate as gate_module
-from lrea_cli.serving.bench import Bench, Row, serve_bench
+from lrea_cli.serving import timing as timing_module
+from lrea_cli.serving.bench import Bench, serve_bench, speedup_of
 from lrea_cli.serving.cache import Cache, compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.percentiles import percentile
+from lrea_cli.serving.machine import Load, Meter
+from lrea_cli.serving.ratios import NO_RATIO, paired_ratio
+from lrea_cli.serving.routes import ROUTES, STAGES, Route, row_of
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.timing import LEAST_REQUESTS
+from lrea_cli.serving.timing import TURN, Timings
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Workspace
 
 CPU = torch.device("cpu")
 KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
 USERS = np.arange(0, 150, 2)
+FREE = Load(1.0, 1.0, 0.0, 2, 2)
+ROUNDS = 3
+"""Of the turns that are really taken here."""
 
 Draw = Callable[[int], CandidateIds]
 
@@ -52,6 +60,8 @@ def visitors(lrea_run: Run, histories: Histories) -> list[Visitor]:
 def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_module, "GATE_USERS", 6)
+        patch.setattr(Meter, "read", lambda _: FREE)
+        patch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
         yield serve_bench(lrea_run, cache, 7, KERNELS, 0.01, 3, CPU, Silent())
 
 
@@ -78,7 +88,7 @@ def test_rows_say_what_they_are(bench: Bench) -> None:
         assert row.rank == (6 if through_cache else None)
         assert row.length == (40 if row.route == "padded" else "real")
         assert (row.candidates, row.dtype) == (7, "float32")
-        assert row.requests >= LEAST_REQUESTS
+        assert row.requests == ROUNDS * TURN
         assert [(p.percent, p.have) for p in row.percentiles] == [(p, row.requests) for p in (50, 95, 99)]
         content = row.to_dict()
         assert {"p50_ms", "p95_ms", "p99_ms", "stage", "requests", "rank"} <= set(content)
@@ -98,8 +108,9 @@ def test_the_file_keeps_latencies_to_the_microsecond(bench: Bench) -> None:
         assert max(times) > 0
 
 
-def test_too_few_requests_have_no_interval() -> None:
-    assert row("cache", "gemm", None).to_dict()["p50_ci_ms"] is None
+def test_too_few_requests_have_no_interval(lrea_run: Run, cache: Cache) -> None:
+    few = row_of(lrea_run, cache, "cache", "interest", "gemm", 7, np.ones(3))
+    assert few.to_dict()["p50_ci_ms"] is None
 
 
 def test_lengths_are_those_of_the_long_parts(bench: Bench, visitors: list[Visitor]) -> None:
@@ -108,40 +119,70 @@ def test_lengths_are_those_of_the_long_parts(bench: Bench, visitors: list[Visito
     assert bench.lengths == {"p50": p50, "p90": p90, "max": max(long)}
 
 
-def row(route: str, kernel: str, median: float | None, stage: str = "interest") -> Row:
-    latencies = [] if median is None else [median] * 20
-    percentiles = tuple(percentile(latencies, p) for p in (50, 95, 99))
-    return Row(route, "m", stage, kernel, "float32", 1, "real", None, len(latencies), percentiles, ())  # pyright: ignore
+def timings(load: Load = FREE, slower: float = 0.0) -> Timings:
+    """Of cache, full and padded: interests of 1, 3 and 5 ms, 6 ms for all else of a request, a user's length on top."""
+    rng = np.random.default_rng(1)
+    length = rng.random(40)
+    interest = np.array([1.0 + slower, 3.0, 5.0])[:, None] * (0.5 + length)
+    nothing = np.zeros_like(interest)
+    return Timings(np.stack([nothing, nothing + 1, 1 + interest, 6 + interest], -1), load)
 
 
-def table(cached: float | None, real: float, padded: float, kernel: str = "gemm", stage: str = "interest") -> list[Row]:
-    routes = {"cache": cached, "full": real, "padded": padded}
-    return [row(route, kernel, median, stage) for route, median in routes.items()]
+PLACES: dict[Route, int] = {"cache": 0, "full": 1, "padded": 2}
 
 
-def test_the_ratio_has_gemm_interest_on_both_sides() -> None:
-    rows = [*table(1, 100, 100, "naive"), *table(2, 6, 10), *table(1, 50, 50, stage="request")]
-    assert bench_module._speedups(rows, 8.0) == ({"real": 3.0, "padded": 5.0}, 2.0)
+def test_ratios_are_of_the_same_requests_and_the_whole_request_comes_first() -> None:
+    timed = timings()
+    found = speedup_of(timed, "gemm", PLACES)
+    assert list(found.ratios) == ["request", "interest"]
+    assert found.ratios["interest"]["real"].value == pytest.approx(3)
+    assert found.ratios["interest"]["padded"].ci == pytest.approx((5, 5))
+    request = timed.between(1, 0, 3), timed.between(0, 0, 3)
+    assert found.ratios["request"]["real"] == paired_ratio(*request, timed.rounds)
+    assert 1 < (found.ratios["request"]["real"].value or 0) < 1.4
+    assert found.saved_ms == pytest.approx((request[0] - request[1]).mean())
+    assert (found.kernel, found.withheld) == ("gemm", None)
 
 
-def test_the_ratio_falls_back_to_the_only_kernel() -> None:
-    assert bench_module._speedups(table(2, 3, 4, "naive"), 1.0) == ({"real": 1.5, "padded": 2.0}, 1.0)
+def test_a_busy_machine_has_no_ratio_and_no_saving() -> None:
+    found = speedup_of(timings(Load(0.5, 0.1, 1.0, 2, 2)), "gemm", PLACES)
+    assert found.withheld
+    assert "50% of the time" in found.withheld
+    assert {ratio for row in found.ratios.values() for ratio in row.values()} == {NO_RATIO}
+    assert found.saved_ms is None
+    assert found.pays_after(1.0) is None
 
 
-def test_without_a_median_there_is_no_ratio() -> None:
-    assert bench_module._speedups(table(None, 3, 4), 1.0) == ({"real": None, "padded": None}, None)
+def test_a_record_pays_after_as_many_requests_as_save_what_it_costs() -> None:
+    found = speedup_of(timings(), "gemm", PLACES)
+    assert found.saved_ms
+    assert found.pays_after(10 * found.saved_ms) == pytest.approx(10)
+    assert speedup_of(timings(slower=2.0), "gemm", PLACES).pays_after(1.0) is None
+    assert speedup_of(timings(slower=3.0), "gemm", PLACES).pays_after(1.0) is None
 
 
-@pytest.mark.parametrize("real", [1.0, 2.0])
-def test_a_cache_that_is_not_faster_never_pays(real: float) -> None:
-    assert bench_module._speedups(table(2, real, 4), 1.0) == ({"real": real / 2, "padded": 2.0}, None)
+def test_the_bench_reports_the_ratio_of_its_gemm_rows(bench: Bench) -> None:
+    assert bench.speedup.kernel == "gemm"
+    owner = np.arange(bench.rows[0].requests) // TURN
+    for stage in STAGES:
+        times = {r.route: np.array(r.latencies_ms) for r in bench.rows if (r.stage, r.kernel) == (stage, "gemm")}
+        found = bench.speedup.ratios[stage]
+        assert found["real"] == paired_ratio(times["full"], times["cache"], owner)
+        assert found["padded"] == paired_ratio(times["padded"], times["cache"], owner)
 
 
-def test_the_bench_reports_the_ratio_of_its_rows(bench: Bench, cache: Cache) -> None:
-    assert (bench.speedup_vs_full, bench.pays_after) == bench_module._speedups(bench.rows, cache.ms_per_user)
-    timed = [r for r in bench.rows if (r.stage, r.kernel) == ("interest", "gemm")]
-    medians = {r.route: r.percentiles[0].value for r in timed}
-    assert bench.speedup_vs_full["real"] == medians["full"] / medians["cache"]  # pyright: ignore
+def test_an_interest_is_a_part_of_its_own_request(bench: Bench) -> None:
+    times = {(r.stage, r.kernel, r.route): np.array(r.latencies_ms) for r in bench.rows}
+    for kernel, route in itertools.product(KERNELS, ROUTES):
+        assert (times["interest", kernel, route] < times["request", kernel, route]).all()
+
+
+def test_the_ratio_is_of_the_only_kernel(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
+    monkeypatch.setattr(bench_module, "take_turns", lambda *_: timings())
+    found = serve_bench(lrea_run, cache, 7, ("naive",), 0.0, 1, CPU, Silent())
+    assert found.speedup == speedup_of(timings(), "naive", PLACES)
+    assert [(r.stage, r.route) for r in found.rows] == list(itertools.product(STAGES, ROUTES))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -184,44 +225,6 @@ def test_interest_through_the_cache_is_attend_of_the_record(
             torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-6)
 
 
-def test_each_request_is_another_users(
-    lrea_run: Run, histories: Histories, cache: Cache, visitors: list[Visitor], draw
-) -> None:
-    scorer = scorer_of(lrea_run, histories, cache)
-    sets = [draw(4), draw(4)]
-    for stage, route in itertools.product(bench_module.STAGES, bench_module.ROUTES):
-        calls = bench_module.requests(scorer, stage, route, visitors[:3], sets)
-        with torch.inference_mode():
-            for number in range(5):
-                user, ids = visitors[number % 3], sets[number % 2]
-                candidates = lrea_run.model.features.candidates(ids)
-                if route == "cache":
-                    expected = scorer.cached_interest(user, candidates)
-                else:
-                    expected = scorer.full_interest(user, candidates)
-                if stage == "request":
-                    expected = scorer.logits(user, ids, candidates, expected)
-                found = next(calls)()
-                assert isinstance(found, torch.Tensor)
-                torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("stage", bench_module.STAGES)
-def test_only_the_padded_route_is_padded(
-    lrea_run: Run, histories: Histories, cache: Cache, draw: Draw, stage: bench_module.Stage
-) -> None:
-    for route in bench_module.ROUTES:
-        scorer, padded = scorer_of(lrea_run, histories, cache), []
-
-        def spy(user, candidates, padded, right=scorer.full_interest, seen=padded):
-            seen.append(padded)
-            return right(user, candidates, padded)
-
-        scorer.full_interest = spy
-        next(bench_module.requests(scorer, stage, route, [Visitor(0, 30)], [draw(4)]))()
-        assert padded == {"cache": [], "full": [False], "padded": [True]}[route]
-
-
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_kernel_asked_for_computes_both_interests(
     lrea_run: Run, histories: Histories, cache: Cache, draw: Draw, kernel: KernelName, monkeypatch: pytest.MonkeyPatch
@@ -236,26 +239,38 @@ def test_the_kernel_asked_for_computes_both_interests(
     assert used == [kernel, kernel]
 
 
-def test_the_order_of_users_and_the_candidates_follow_the_seed(
+def test_every_route_serves_the_same_users_and_candidates_which_follow_the_seed(
     lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[list[int], list[int]]] = []
+    """Full attention at 10 times the cost meets the same users as the cache does: the real loops, all routes."""
+    seen: dict[tuple[int, str], list[tuple[int, int]]] = {}
 
-    def requests(scorer, stage, route, visitors, sets):
-        seen.append(([v.key for v in visitors], [i for ids in sets for i in ids.ids["item"][0].tolist()]))
-        return itertools.repeat(lambda: None)
+    class Spy(RequestScorer):
+        def cached_interest(self, user, candidates):
+            note("cache", user, candidates)
+            return super().cached_interest(user, candidates)
 
+        def full_interest(self, user, candidates, padded=False):
+            note("padded" if padded else "full", user, candidates)
+            return super().full_interest(user, candidates, padded)
+
+    def note(route: str, user: Visitor, candidates: Candidates) -> None:
+        seen.setdefault((seed, route), []).append((user.key, int(candidates.item[0, 0])))
+
+    monkeypatch.setattr(bench_module, "RequestScorer", Spy)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
-    monkeypatch.setattr(bench_module, "requests", requests)
-    monkeypatch.setattr(bench_module, "STAGES", ("interest",))
+    monkeypatch.setattr(Meter, "read", lambda _: FREE)
+    monkeypatch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
     for seed in (1, 1, 2):
-        serve_bench(lrea_run, cache, 7, ("gemm",), 0.0, seed, CPU, Silent())
-    first, same, other = seen[0], seen[3], seen[6]
-    assert seen[:3] == [first] * 3
-    assert first == same
-    assert first[0] != other[0]
-    assert first[1] != other[1]
-    assert sorted(first[0]) == USERS.tolist()
+        serve_bench(lrea_run, cache, 7, ("gemm",), 1e-9, seed, CPU, Silent())
+    first = seen[1, "cache"]
+    half = len(first) // 2
+    assert first[:half] == first[half:]
+    for seed, route in itertools.product((1, 2), ROUTES):
+        assert seen[seed, route] == seen[seed, "cache"]
+    assert seen[2, "cache"] != first[:half]
+    assert {user for user, _ in first} <= set(USERS.tolist())
+    assert len({user for user, _ in first}) == ROUNDS * TURN
 
 
 def test_no_time_is_taken_where_the_gate_fails(
@@ -265,7 +280,7 @@ def test_no_time_is_taken_where_the_gate_fails(
         raise GateFailed("no")
 
     monkeypatch.setattr(bench_module, "run_gate", fail)
-    monkeypatch.setattr(bench_module, "measure", lambda *_: pytest.fail("a time was taken"))
+    monkeypatch.setattr(bench_module, "take_turns", lambda *_: pytest.fail("a time was taken"))
     with pytest.raises(GateFailed):
         serve_bench(lrea_run, cache, 7, KERNELS, 0.01, 3, CPU, Silent())
 
@@ -288,3 +303,25 @@ def test_candidates_are_rows_of_the_log_with_one_real_profile(lrea_run: Run, his
     assert len(profiles) == 1
     assert profiles <= set(zip(*(samples.profile[name].tolist() for name in drawn.profile), strict=True))
     assert drawn.mask.all()
+
+
+@pytest.mark.slow
+def test_two_runs_beside_a_busy_loop_agree_within_the_interval_or_say_nothing(
+    lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        first, second = (serve_bench(lrea_run, cache, 1000, ("gemm",), 2.0, 3, CPU, Silent()) for _ in range(2))
+    finally:
+        busy.kill()
+        busy.wait()
+    if first.speedup.withheld or second.speedup.withheld:
+        return
+    for stage, lengths in itertools.product(STAGES, bench_module.AGAINST):
+        a, b = (found.speedup.ratios[stage][lengths] for found in (first, second))
+        assert a.value is not None
+        assert a.ci is not None
+        assert b.value is not None
+        assert b.ci is not None
+        assert abs(a.value - b.value) < max(a.ci[1] - a.ci[0], b.ci[1] - b.ci[0])

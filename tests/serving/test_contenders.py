@@ -1,4 +1,4 @@
-"""Who takes part in a trade-off: the latest run of each method, whole caches made in the right way, clear mistakes."""
+"""Who takes part in a trade-off: recipes with the runs of all seeds, whole caches made in the right way, mistakes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import torch
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.sealed import read_json
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.contenders import (
     Contender,
+    _phrase,
     chosen_methods,
     compressions,
     find_whole_cache,
-    latest_runs,
+    trained_recipes,
     training,
 )
 from lrea_cli.serving.records import CacheDtype
 from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace import Workspace, write_json
 from tests.changed import change_json
 
 CPU = torch.device("cpu")
@@ -53,26 +55,71 @@ def test_only_din_is_compressed() -> None:
     assert [c.rank for c in made if c] == [1 if c.compressor == "mean" else 16 for c in made if c]
 
 
-def again(workspace: Workspace, name: str, copy: str, **changed: str) -> None:
-    """A copy of a run with another manifest."""
+def again(
+    workspace: Workspace, name: str, copy: str, recipe: dict[str, dict[str, object]] | None = None, **changed: str
+) -> None:
+    """A copy of a run with another manifest.
+
+    Args:
+        recipe: settings that differ, by section.
+    """
     folder = workspace.home / "runs" / copy
     shutil.copytree(workspace.home / "runs" / name, folder)
-    change_json(folder / "run.json", **changed)
+    manifest = read_json(folder / "run.json", "")
+    for section, values in (recipe or {}).items():
+        manifest["recipe"][section].update(values)
+    write_json(folder / "run.json", {**manifest, **changed})
 
 
-def test_each_method_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
+def found_in(workspace: Workspace, *methods: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(t.method, t.difference, t.runs) for t in trained_recipes(workspace, workspace.open("data"), methods)]
+
+
+def test_a_recipe_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
     again(workspace_copy, "tiny-din", "a-later", created="2999")
     again(workspace_copy, "tiny-din", "z-earlier", created="1999")
     again(workspace_copy, "tiny-lrea", "z-other", created="3000", made_from="another version")
     again(workspace_copy, "tiny-lrea", "z-twin", method="twin", made_from="another version")
-    found = latest_runs(workspace_copy, workspace_copy.open("data"), ("lrea", "twin", "din"))
-    assert found == {"lrea": "tiny-lrea", "din": "a-later"}
-    assert list(latest_runs(workspace_copy, workspace_copy.open("data"), ("din",))) == ["din"]
+    found = found_in(workspace_copy, "lrea", "twin", "din")
+    assert found == [("lrea", "", ("tiny-lrea",)), ("din", "", ("a-later",))]
+    assert found_in(workspace_copy, "din") == found[1:]
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_recipe(workspace_copy: Workspace) -> None:
+    """The latest run first; of every other seed the latest one, and none of another [train]."""
+    home = workspace_copy
+    again(home, "tiny-din", "seed-1", {"train": {"seed": 1}}, created="3001")
+    again(home, "tiny-din", "seed-2", {"train": {"seed": 2}}, created="3002")
+    again(home, "tiny-din", "seed-1-old", {"train": {"seed": 1}}, created="3000")
+    again(home, "tiny-din", "slow", {"train": {"seed": 3, "lr": 0.001}}, created="2999")
+    assert found_in(home, "din") == [("din", "", ("seed-2", "seed-1", "tiny-din"))]
+    again(home, "tiny-din", "slower", {"train": {"seed": 3, "lr": 0.0001}}, created="3003")
+    assert found_in(home, "din") == [("din", "", ("slower",))]
+
+
+def test_recipes_of_one_method_are_told_apart_by_what_is_not_the_default(workspace_copy: Workspace) -> None:
+    home = workspace_copy
+    again(home, "tiny-lrea", "wide", {"model": {"rank": 12, "form": "absorbed"}})
+    again(home, "tiny-lrea", "default", {"model": {"rank": 128}})
+    again(home, "tiny-lrea", "counted", {"data": {"match_counters": []}, "model": {"rank": 12, "lam": 0.5}})
+    assert [(difference, runs) for _, difference, runs in found_in(home, "lrea")] == [
+        ("", ("default",)),
+        ("no match counters, rank 12, lam 0.5", ("counted",)),
+        ("rank 12, absorbed form", ("wide",)),
+        ("rank 6", ("tiny-lrea",)),
+    ]
+
+
+def test_settings_are_named_in_words() -> None:
+    assert _phrase("target_attention", "din") == "din attention"
+    assert _phrase("search", "soft") == "soft search"
+    assert _phrase("hidden", (128, 64)) == "hidden 128-64"
+    assert _phrase("embedding_dim", 8) == "embedding dim 8"
 
 
 def test_without_any_run_the_command_that_trains_one_is_named(tiny: Workspace) -> None:
     with pytest.raises(UserError, match=r"'synthetic' has no run of sim, twin") as error:
-        latest_runs(tiny, tiny.open("data"), ("sim", "twin"))
+        trained_recipes(tiny, tiny.open("data"), ("sim", "twin"))
     assert training("twin", "synthetic") == "lrea train --method twin --dataset synthetic"
     assert training("twin", "synthetic") in error.value.remedy
 
@@ -124,3 +171,6 @@ def test_contenders_have_names_and_a_place_for_scores(din_run: Run, tmp_path: Pa
     found = [Contender(din_run, c) for c in (own, clusters, mean)] + [Contender(din_run, own, "full")]
     assert [c.name for c in found] == ["din", "din, clusters 16", "din, mean", "full attention"]
     assert [c.scores.name for c in found] == ["tiny-din", "clusters", "mean", "tiny-din"]
+    other = [Contender(din_run, c, difference="rank 9") for c in (own, clusters)]
+    assert [c.name for c in other] == ["din (rank 9)", "din (rank 9), clusters 16"]
+    assert Contender(din_run, own, "full", "rank 9").name == "full attention (rank 9)"

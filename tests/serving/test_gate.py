@@ -206,9 +206,29 @@ def test_a_cache_of_few_users_is_compared_whole(lrea_run: Run, tmp_path: Path, m
 @pytest.mark.parametrize("method", ["sim", "eta", "twin"])
 def test_searches_are_compared_at_k_and_one_more(make_run, method: str) -> None:
     run = make_run(method=method, k=5, rank=9)
-    assert gate_module._lengths_needed(run) == {0, 1, 9, 13, 14, 48}
+    assert gate_module._lengths_needed(run, None) == {0, 1, 9, 13, 14, 48}
     recipe = replace(run.recipe, model=replace(run.recipe.model, k=64))
-    assert gate_module._lengths_needed(replace(run, recipe=recipe)) == {0, 1, 9, 48}
+    assert gate_module._lengths_needed(replace(run, recipe=recipe), None) == {0, 1, 9, 48}
+
+
+def test_a_compressed_cache_is_compared_at_its_own_rank_and_one_more(
+    din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe's rank is 6: it says nothing of `clusters` at 16, whose 17th long row is the first that is merged."""
+    cache = make_cache(din_run, tmp_path, compression=Compression("clusters", 16))
+    seen = lengths_compared(din_run, cache, monkeypatch)
+    assert {8 + 16, 8 + 17} <= set(seen)
+    assert gate_module._lengths_needed(din_run, Compression("clusters", 16)) == {0, 1, 9, 24, 25, 48}
+    assert gate_module._lengths_needed(din_run, Compression("mean", 1)) == {0, 1, 9, 10, 48}
+
+
+def test_where_no_history_has_to_be_made_records_in_memory_pass(
+    lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: the store of made histories is empty then."""
+    monkeypatch.setattr(gate_module, "_lengths_needed", lambda *_: set())
+    monkeypatch.setattr(gate_module, "records_on", lambda store, device: ResidentRecords(store, device))
+    assert gate(lrea_run, make_cache(lrea_run, tmp_path), resident=True).users == GATED
 
 
 def test_candidates_are_asked_after_all_that_is_known(lrea_run: Run, histories: Histories) -> None:

@@ -19,10 +19,10 @@ from lrea_cli.serving import resident as resident_module
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import run_gate
-from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype
+from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, RecordFormat
 from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.store import RecordStore
+from lrea_cli.serving.store import RecordStore, RecordWriter
 from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Workspace
 
@@ -80,6 +80,20 @@ def test_a_user_without_a_record_is_refused(both: Both, keys: list[int]) -> None
     with pytest.raises(UserError, match="no record") as caught:
         both[2].fetch(keys)
     assert "lrea compress" in caught.value.remedy
+
+
+@pytest.mark.parametrize("method", ["lrea", "din", "din-short", "sim"])
+def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: str) -> None:
+    run = make_run(method=method)
+    layout = RecordFormat(run.model.long.record, "float32")
+    with RecordWriter(tmp_path, layout):
+        pass
+    with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
+        found = ResidentRecords(store, CPU)
+        assert len(found) == 0
+        assert len(found.fetch([]).rows) == 0
+        with pytest.raises(UserError, match="no record"):
+            found.fetch([0])
 
 
 def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) -> None:

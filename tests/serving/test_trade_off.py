@@ -13,18 +13,22 @@ import torch
 
 from lrea_cli.errors import GateFailed
 from lrea_cli.evaluation.kept import read_scores, write_evaluation
-from lrea_cli.evaluation.statistics import auc_estimate
+from lrea_cli.evaluation.metrics import auc
+from lrea_cli.evaluation.statistics import auc_estimate, mean_auc_estimate
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Compression
 from lrea_cli.serving import gate as gate_module
+from lrea_cli.serving import timing as timing_module
 from lrea_cli.serving import trade_off as trade_off_module
-from lrea_cli.serving.bench import STAGES
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.contenders import Contender
 from lrea_cli.serving.gate import GateResult
-from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.timing import LEAST_REQUESTS, Calls
-from lrea_cli.serving.trade_off import Line, spread_out, trade_off
+from lrea_cli.serving.machine import Load, Meter
+from lrea_cli.serving.ratios import NO_RATIO, paired_ratio
+from lrea_cli.serving.routes import STAGES, Stage, Workload
+from lrea_cli.serving.scorer import RequestScorer
+from lrea_cli.serving.timing import TURN, Call, Timings
+from lrea_cli.serving.trade_off import Line, TradeOff, trade_off
 from lrea_cli.training.checkpoint import open_run
 from lrea_cli.workspace import Workspace
 
@@ -32,6 +36,9 @@ CPU = torch.device("cpu")
 FEW = Compression("recent", 2)
 NAMES = ["lrea", "din", "din, recent 2", "full attention"]
 CANDIDATES = 7
+FREE = Load(1.0, 1.0, 0.0, 2, 2)
+ROUNDS = 3
+"""Of the turns that are really taken here."""
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +55,33 @@ def contenders(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> lis
 
 
 def measured(contenders: Sequence[Contender], seed: int = 3) -> list[Line]:
-    return trade_off(contenders, CANDIDATES, 0.0, seed, CPU, Silent())
+    return whole(contenders, seed).lines
+
+
+def whole(contenders: Sequence[Contender], seed: int = 3) -> TradeOff:
+    return trade_off(contenders, CANDIDATES, 1e-9, seed, CPU, Silent())
+
+
+def timings(calls: int, load: Load = FREE, rounds: int = 8) -> Timings:
+    """Call n takes n + 1 ms for its interest, and 10 ms for the rest of the request."""
+    interest = np.repeat(1.0 + np.arange(calls)[:, None], rounds * TURN, 1)
+    nothing = np.zeros_like(interest)
+    return Timings(np.stack([nothing, nothing, interest, 10 + interest], -1), load)
 
 
 @pytest.fixture(autouse=True)
 def _few_users_in_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_module, "GATE_USERS", 2)
+    monkeypatch.setattr(Meter, "read", lambda _: FREE)
+    monkeypatch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
 
 
 @pytest.fixture(scope="module")
 def lines(contenders: list[Contender]) -> Iterator[list[Line]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_module, "GATE_USERS", 2)
+        patch.setattr(Meter, "read", lambda _: FREE)
+        patch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
         yield measured(contenders)
 
 
@@ -80,12 +102,13 @@ def test_every_contender_has_a_line(lines: list[Line]) -> None:
     for line in lines:
         assert isinstance(line.gate, GateResult)
         assert line.gate.passed
-        for stage, row in zip(STAGES, (line.interest, line.request), strict=True):
-            assert row
+        assert line.timed
+        for stage, row in line.timed.rows.items():
             assert (row.stage, row.kernel, row.candidates, row.length) == (stage, "gemm", CANDIDATES, "real")
-            assert row.requests == LEAST_REQUESTS
+            assert row.requests == ROUNDS * TURN
             assert row.route == line.contender.route
-    assert [line.request.method for line in lines if line.request] == ["lrea", "din", "recent", "full"]
+        assert list(line.timed.rows) == list(STAGES)
+    assert [line.timed.rows["request"].method for line in lines if line.timed] == ["lrea", "din", "recent", "full"]
 
 
 def test_auc_is_that_of_what_is_served(lines: list[Line]) -> None:
@@ -133,9 +156,11 @@ def test_plain_values_of_a_line(lines: list[Line]) -> None:
     assert [row["compressor"] for row in (lrea, din, few, full)] == [None, None, "recent", None]
     assert [row["rank"] for row in (lrea, din, few, full)] == [6, 40, 2, None]
     for line, row in zip(lines, (lrea, din, few, full), strict=True):
-        assert line.interest
-        assert line.request
-        request, interest = line.request.to_dict(), line.interest.to_dict()
+        assert line.timed
+        request, interest = (line.timed.rows[stage].to_dict() for stage in STAGES)
+        assert row["speedup_vs_full"] == {stage: line.timed.speedup[stage].to_dict() for stage in STAGES}
+        assert row["speedup_vs_full"]["request"]["value"] > 0
+        assert (row["recipe"], row["auc_by_seed"]) == ("", [row["auc"]])
         assert (row["p50_ms"], row["p50_ci_ms"]) == (request["p50_ms"], request["p50_ci_ms"])
         assert row["p99_ms"] is None  # too few requests
         assert row["interest_p50_ms"] == interest["p50_ms"]
@@ -148,49 +173,102 @@ def test_plain_values_of_a_line(lines: list[Line]) -> None:
     assert (din["rows_changed"], din["flops_changed"]) == (1, lines[1].behavior and lines[1].behavior.flops)
 
 
-def test_all_loops_take_turns_over_the_same_users_and_candidates(
+def test_all_contenders_take_turns_over_the_same_users_and_candidates(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[list[Calls]] = []
+    seen: list[tuple[list[str], list[Workload]]] = []
 
-    def spy(loops: list[Calls], *_: object) -> list[list[float]]:
-        seen.append(loops)
-        return [[1.0 + n] * 20 for n in range(len(loops))]
+    def serve(scorer: RequestScorer, route: str, workload: Workload) -> str:
+        seen[-1][1].append(workload)
+        return f"{scorer.records.folder.name} {route}"  # pyright: ignore
+
+    def spy(calls: list[str], *_: object) -> Timings:
+        seen[-1][0].extend(calls)
+        return timings(len(calls))
 
     passing(monkeypatch)
-    monkeypatch.setattr(trade_off_module, "measure_in_turns", spy)
-    found = [measured(contenders, seed) for seed in (1, 1, 2)]
-    assert [len(loops) for loops in seen] == [2 * len(contenders)] * 3
-    medians = [(row.interest.percentiles[0].value, row.request.percentiles[0].value) for row in found[0]]  # pyright: ignore
-    assert medians == [(1, 2), (3, 4), (5, 6), (7, 8)]
-
-    def requests(loops: list[Calls]) -> list[tuple[list[int], list[int]]]:
-        with torch.inference_mode():
-            calls = [[next(loop).args for _ in range(20)] for loop in loops]  # pyright: ignore
-        return [([u.key for u, _ in made], [int(c.item[0, 0]) for _, c in made]) for made in calls[::2]] + [
-            ([u.key for u, _ in made], [int(c.ids["item"][0, 0]) for _, c in made]) for made in calls[1::2]
-        ]
-
-    first, same, other = (requests(loops) for loops in seen)
-    assert first == [first[0]] * len(first)
-    assert same == first
-    assert other[0][0] != first[0][0]
-    assert other[0][1] != first[0][1]
-    assert len(set(first[0][0])) == 20
-    assert len(set(first[0][1])) > 10
+    monkeypatch.setattr(trade_off_module, "serve", serve)
+    monkeypatch.setattr(trade_off_module, "take_turns", spy)
+    found = []
+    for seed in (1, 1, 2):
+        seen.append(([], []))
+        found.append(measured(contenders, seed))
+    assert [calls for calls, _ in seen] == [["lrea cache", "din cache", "few cache", "din full"]] * 3
+    assert [medians(line) for line in found[0]] == [(11, 1), (12, 2), (13, 3), (14, 4)]
+    first, same, other = (workloads[0] for _, workloads in seen)
+    assert all(workloads == [workloads[0]] * 4 for _, workloads in seen)
+    assert first.visitors == same.visitors != other.visitors
+    items = [[ids.ids["item"].tolist() for ids in workload.sets] for workload in (first, same, other)]
+    assert items[0] == items[1] != items[2]
+    assert len(first.visitors) == 150
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_beginning_of_the_users_has_short_and_long_histories_in_their_shares(seed: int) -> None:
-    visitors = [Visitor(key, min(length, 300)) for key, length in enumerate(np.random.default_rng(0).permutation(500))]
-    found = spread_out(visitors, seed)
-    assert sorted(v.key for v in found) == list(range(500))
-    assert found == spread_out(visitors, seed)
-    assert found[:10] != spread_out(visitors, seed + 1)[:10]
-    for requests in (10, 50, 87, 160, 459):
-        lengths = np.sort([v.length for v in found[:requests]])
-        shares = np.searchsorted(lengths, (50, 100, 200, 300)) / requests
-        assert shares == pytest.approx([0.1, 0.2, 0.4, 0.6], abs=1.5 / requests)
+def medians(line: Line) -> tuple[float | None, ...]:
+    assert line.timed
+    return tuple(line.timed.rows[stage].percentiles[0].value for stage in STAGES)
+
+
+def test_ratios_are_to_full_attention_on_the_same_requests(
+    contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing(monkeypatch)
+    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
+    found = whole(contenders)
+    assert found.withheld is None
+    assert [ratio(line, "interest") for line in found.lines] == pytest.approx([4, 2, 4 / 3, 1])
+    assert [ratio(line, "request") for line in found.lines] == pytest.approx([14 / 11, 14 / 12, 14 / 13, 1])
+    real = [np.array(line.timed.rows["request"].latencies_ms) for line in lines if line.timed]
+    owner = np.arange(len(real[0])) // TURN
+    assert [line.timed.speedup["request"] for line in lines if line.timed] == [
+        paired_ratio(real[3], times, owner) for times in real
+    ]
+
+
+def ratio(line: Line, stage: Stage) -> float | None:
+    assert line.timed
+    return line.timed.speedup[stage].value
+
+
+@pytest.mark.parametrize(
+    ("named", "load", "words"),
+    [
+        ([0, 1, 2, 3], Load(0.6, 0.1, 1.0, 2, 2), "40% of the time"),
+        ([0, 1, 2], FREE, "full attention was not timed"),
+    ],
+)
+def test_there_is_no_ratio_on_a_busy_machine_or_without_full_attention(
+    contenders: list[Contender],
+    lines: list[Line],
+    monkeypatch: pytest.MonkeyPatch,
+    named: list[int],
+    load: Load,
+    words: str,
+) -> None:
+    passing(monkeypatch)
+    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls), load))
+    found = whole([contenders[n] for n in named])
+    assert found.withheld
+    assert words in found.withheld
+    assert all(line.timed and set(line.timed.speedup.values()) == {NO_RATIO} for line in found.lines)
+
+
+def test_the_auc_of_several_seeds_is_their_mean(
+    contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of full attention, the form that was trained of every seed."""
+    kept = read_scores(contenders[1].scores.path, "test", "")
+    rng = np.random.default_rng(1)
+    noisy = [
+        replace(kept, served=kept.served + rng.normal(0, s, len(kept.served)), trained=kept.trained) for s in (1, 2)
+    ]
+    passing(monkeypatch)
+    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
+    din, full = measured([replace(c, other_seeds=tuple(noisy)) for c in (contenders[1], contenders[3])])
+    scores = [kept.served, *(n.served for n in noisy)]
+    assert din.auc == mean_auc_estimate(scores, kept.label, kept.user)
+    assert din.auc_by_seed == tuple(auc(of, kept.label) for of in scores)
+    assert len(set(din.auc_by_seed)) == 3
+    assert full.auc_by_seed == (auc(kept.trained, kept.label),) * 3
 
 
 def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
@@ -207,17 +285,17 @@ def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
         read.append(scorer.records.folder.name)  # pyright: ignore
         return right[1](scorer, *arguments)
 
-    def once(loops: list[Calls], *_: object) -> list[list[float]]:
-        for loop in loops:
-            next(loop)()
-        return [[1.0]] * len(loops)
+    def once(calls: list[Call], *_: object) -> Timings:
+        for call in calls:
+            call(0, lambda: None)
+        return timings(len(calls))
 
     passing(monkeypatch)
     monkeypatch.setattr(RequestScorer, "full_interest", full)
     monkeypatch.setattr(RequestScorer, "cached_interest", cached)
-    monkeypatch.setattr(trade_off_module, "measure_in_turns", once)
+    monkeypatch.setattr(trade_off_module, "take_turns", once)
     measured(contenders)
-    assert read == ["lrea", "lrea", "din", "din", "few", "few", "history", "history"]
+    assert read == ["lrea", "din", "few", "history"]
 
 
 def test_a_cache_is_gated_once_and_with_the_kernel_that_serves(
@@ -237,19 +315,19 @@ def test_where_a_gate_fails_no_time_is_taken_of_it_alone(
         return GateResult(True, 0.0, 1, "nowhere", 1, 0)
 
     seen: list[int] = []
-    right = trade_off_module.measure_in_turns
+    right = trade_off_module.take_turns
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
     monkeypatch.setattr(
-        trade_off_module, "measure_in_turns", lambda loops, *a: (seen.append(len(loops)), right(loops, *a))[1]
+        trade_off_module, "take_turns", lambda calls, *a: (seen.append(len(calls)), right(calls, *a))[1]
     )
     found = measured(contenders)
-    assert seen == [4]
-    assert [line.request is None for line in found] == [False, True, False, True]
-    assert [line.interest is None for line in found] == [False, True, False, True]
-    assert [line.request.method for line in found if line.request] == ["lrea", "recent"]
+    assert seen == [2]
+    assert [line.timed is None for line in found] == [False, True, False, True]
+    assert [line.timed.rows["request"].method for line in found if line.timed] == ["lrea", "recent"]
     row = found[1].to_dict()
     assert row["gate"] == {"passed": False, "failure": "off by one"}
     assert {row[name] for name in ("p50_ms", "p50_ci_ms", "p99_ms", "interest_p50_ms")} == {None}
+    assert row["speedup_vs_full"]["request"]["value"] is None
     assert row["auc"] == lines[1].auc.value
 
 
@@ -258,11 +336,11 @@ def test_no_time_is_taken_before_the_last_gate(
 ) -> None:
     asked = passing(monkeypatch)
 
-    def spy(loops: list[Calls], *_: object) -> list[list[float]]:
+    def spy(calls: list[Call], *_: object) -> Timings:
         assert asked == ["lrea", "din", "few"]
-        return [[1.0]] * len(loops)
+        return timings(len(calls))
 
-    monkeypatch.setattr(trade_off_module, "measure_in_turns", spy)
+    monkeypatch.setattr(trade_off_module, "take_turns", spy)
     measured(contenders)
 
 
@@ -273,5 +351,5 @@ def test_wrong_records_fail_the_real_gate(contenders: list[Contender], monkeypat
     wrong = Contender(few.run, replace(few.cache, compression=None))
     found = measured([lrea, wrong])
     assert isinstance(found[1].gate, GateFailed)
-    assert found[1].request is None
-    assert found[0].request
+    assert found[1].timed is None
+    assert found[0].timed

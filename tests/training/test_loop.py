@@ -114,7 +114,7 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
 @pytest.mark.parametrize("split", ["train", "valid"])
 def test_a_split_with_one_label_is_refused_before_the_first_epoch(workspace_copy, tmp_path, monkeypatch, split):
     _, dataset = open_dataset(workspace_copy, "synthetic")
-    give_one_label(dataset, split, 0)
+    dataset = give_one_label(dataset, split, 0)
     monkeypatch.setattr(loop, "build_model", lambda *_: pytest.fail("the training has begun"))
     with pytest.raises(UserError, match=f"All samples of the {split} split of 'synthetic' have label 0"):
         train(recipe_of("mean"), dataset, tmp_path, torch.device("cpu"), Silent())

@@ -24,6 +24,7 @@ class PrepareOptions:
         min_history: behaviors that a sampled positive must have strictly before it.
         negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
         train_days: days before the valid day that give training samples, when labels are sampled.
+        test_days: last days that are the test split; the day before them is the valid split.
         max_rejected: share of rows with a wrong form that stops the run, such as 1%.
         threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
     """
@@ -32,6 +33,7 @@ class PrepareOptions:
     min_history: int = 20
     negatives_per_positive: int = 1
     train_days: int = 1
+    test_days: int = 1
     max_rejected: str = "1%"
     threads: int | None = None
     memory: str = "4GB"
@@ -42,6 +44,7 @@ class PrepareOptions:
             ("min_history", 1),
             ("negatives_per_positive", 1),
             ("train_days", 1),
+            ("test_days", 1),
         ):
             _check_least(option, getattr(self, option), least)
         if self.threads is not None:

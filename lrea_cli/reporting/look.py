@@ -159,7 +159,7 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
             "popularity": auc(popularity, some.label),
             "novelty": auc(age, some.label),
         },
-        days=_days(histories, manifest["utc_offset_hours"] * 3600),
+        days=_days(histories, manifest["utc_offset_minutes"] * 60),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
         popularity=_by_label(popularity, some.label, COUNT_EDGES),

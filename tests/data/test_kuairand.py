@@ -71,7 +71,7 @@ def test_every_trap_is_counted_under_its_reason(tmp_path: Path, newline: str, bo
     lines = {path.name: log for path, log in zip(raw.files, raw.logs, strict=True)} | {"videos": raw.videos}
     for file, line, _, text in intake.examples:
         assert text == lines.get(file, raw.videos)[line - 1]
-    assert (found.sampling, found.utc_offset_hours, found.unique) == (None, 8, ())
+    assert (found.sampling, found.utc_offset_minutes, found.unique) == (None, 480, ())
     assert found.facts == {
         "video_rows": len(raw.videos) - 1,
         "video_rejected": len(kuairand_raw.BAD_VIDEOS),

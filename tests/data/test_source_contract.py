@@ -68,7 +68,14 @@ def test_threads_and_memory_change_no_byte(datasets: Callable[[Case], Prepared],
         assert prepared(case, data.raw, tmp_path / name, **options).files == data.files
 
 
-OTHERWISE = {"seed": 3, "min_history": 2, "negatives_per_positive": 2, "train_days": 2, "max_rejected": "90%"}
+OTHERWISE = {
+    "seed": 3,
+    "min_history": 2,
+    "negatives_per_positive": 2,
+    "train_days": 2,
+    "test_days": 2,
+    "max_rejected": "90%",
+}
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.source.unused_options], ids=lambda case: case.name)

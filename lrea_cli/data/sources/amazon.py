@@ -102,7 +102,7 @@ def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
     )
     repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
     first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
-    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item {first}")
+    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item AS text {first}")
     db.execute("DROP TABLE catalog")
     if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
         raise UserError(f"No product of {metas[0]} has a category.", remedy)
@@ -116,7 +116,7 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
     )
     repeated = intake.kept - count(db, "SELECT count(*) FROM firsts")
     first = (
-        "SELECT source_row, concat_ws(',', user, item, time) FROM reviews "
+        "SELECT source_row, concat_ws(',', user, item, time) AS text FROM reviews "
         "SEMI JOIN (FROM firsts WHERE _reviews > 1) USING (user, item) "
         "QUALIFY row_number() OVER (PARTITION BY user, item ORDER BY time, source_row) > 1"
     )

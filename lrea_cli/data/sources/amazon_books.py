@@ -39,7 +39,7 @@ class AmazonBooks:
     name: ClassVar[str] = "amazon-books"
     file_names: ClassVar[tuple[str, ...]] = ("Books_5.json", "Books.json", "Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
-    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
     where_to_get: ClassVar[str] = (
         "Books_5.json.gz (27,164,983 reviews), Books.json.gz (all, 11.8 GB) or Books.csv, and meta_Books.json.gz, from "
         "https://nijianmo.github.io/amazon/; they are read without unpacking"

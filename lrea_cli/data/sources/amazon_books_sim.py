@@ -35,7 +35,7 @@ class AmazonBooksSim:
     name: ClassVar[str] = "amazon-books-sim"
     file_names: ClassVar[tuple[str, ...]] = ("reviews_Books_5.json", "reviews_Books.json", "ratings_Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
-    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
     where_to_get: ClassVar[str] = (
         "reviews_Books_5.json.gz (8,898,041 reviews), reviews_Books.json.gz (22,507,155) or ratings_Books.csv, and "
         "meta_Books.json.gz, from https://jmcauley.ucsd.edu/data/amazon/; they are read without unpacking"

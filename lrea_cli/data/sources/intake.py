@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lrea_cli.data.schema import SourceFile
+from lrea_cli.data.schema import ROWS_AT_MOST, SourceFile
 from lrea_cli.data.sources.blocks import LINE, WRONG_COLUMNS, Block, joined, read_ahead
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sql import identifier
@@ -30,6 +30,7 @@ FEW = 100
 """So many rows of a wrong form stop no run, unless none is allowed: in a small file they are no share to speak of."""
 
 QUOTED = 3
+LOST_KEPT, LOST_SHOWN = 20, 3
 INCOMING = "incoming"
 
 
@@ -60,11 +61,24 @@ class Rejected(NamedTuple):
 
 
 class Began(NamedTuple):
-    """Where a file begins: its first `source_row`, which is `rows_before` and its line."""
+    """Where a file begins: its first `source_row`, which is `lines_before` and its line."""
 
     source_row: int
-    rows_before: int
+    lines_before: int
     file: str
+
+
+@dataclass
+class Lost:
+    """Values of a field that are there and could not be read: how many, and some of the first."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    @property
+    def first_values(self) -> list[str]:
+        """The first different ones."""
+        return list(dict.fromkeys(self.first))[:LOST_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,8 @@ class Judge:
         values: column of the table -> SQL over those names.
         remedy: what to do where rows have a wrong form.
         unwanted: reasons that say nothing against the form of the file: the protocol leaves such rows out.
+        nanoseconds: SQL over those names: the time beyond the whole second, which orders events inside it.
+        lost: field -> one of those names: the text of a value that is there and could not be read, else NULL.
     """
 
     cast: Mapping[str, str]
@@ -83,6 +99,8 @@ class Judge:
     values: Mapping[str, str]
     remedy: str
     unwanted: frozenset[str] = frozenset()
+    nanoseconds: str = "0"
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def judged(self) -> str:
@@ -101,8 +119,10 @@ class Intake:
         progress: is told the bytes read of raw files.
 
     Attributes:
-        read: rows so far. wrong: of those, with a wrong form. rejected: count by reason. files: what was read.
+        read: rows so far. lines: of their files, headers counted. wrong: rows with a wrong form.
+        rejected: count by reason. files: what was read.
         examples: of rejected rows the first of each reason. began: where each file begins.
+        lost: of kept rows, by field.
     """
 
     db: duckdb.DuckDBPyConnection
@@ -112,11 +132,13 @@ class Intake:
     bytes_at_once: int = 1 << 27
     progress: Progress = ignore
     read: int = 0
+    lines: int = 0
     wrong: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     files: list[SourceFile] = field(default_factory=list)
     examples: list[Rejected] = field(default_factory=list)
     began: list[Began] = field(default_factory=list)
+    lost: dict[str, Lost] = field(default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -124,7 +146,7 @@ class Intake:
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        return replace(self, read=0, wrong=0, rejected=Counter(), began=[])
+        return replace(self, read=0, lines=0, wrong=0, rejected=Counter(), began=[], lost={})
 
     def create(self, table: str, columns: Mapping[str, str]) -> None:
         """An empty table with `source_row` and the given columns (name -> SQL type)."""
@@ -132,22 +154,23 @@ class Intake:
         self.db.execute(f"CREATE TABLE {table} (source_row BIGINT{typed})")
 
     def take(self, file: ReadsRows, blocks: Iterator[Block], judge: Judge, into: str) -> None:
-        """Take the rows of one file; `source_row` goes on from the rows taken before.
+        """Take the rows of one file; `source_row` goes on from the lines of the files before.
 
         Raises:
             UserError: the file cannot be read, or too many rows have a wrong form.
         """
         import pyarrow as pa
 
-        rows_before = self.read
+        before, rows_before = self.lines, self.read
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
-                self.began.append(Began(rows_before + together[0].first, rows_before, file.path.name))
+                self.began.append(Began(before + together[0].first, before, file.path.name))
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
-                self._take(file.path.name, rows_before, together, judge, into)
+                self._take(file.path.name, before, together, judge, into)
             finally:
                 self.db.unregister(INCOMING)
+            self.lines = before + together[-1].last
             if self.kept or self.read > FEW:
                 self._check_wrong(judge)
         self.files.append(file.source)
@@ -175,15 +198,17 @@ class Intake:
         """Count rows that were kept at first.
 
         Args:
-            rows: SQL for `source_row` and text of all of them.
+            rows: SQL for `source_row` and `text` of all of them.
         """
         if not count:
             return
         self.rejected[reason] += count
-        first = f"{rows} ORDER BY source_row LIMIT {REJECTED_PER_REASON}"
+        first = (
+            f"SELECT source_row % {ROWS_AT_MOST} AS line, text FROM ({rows}) ORDER BY line LIMIT {REJECTED_PER_REASON}"
+        )
         for source_row, text in self.db.execute(first).fetchall():
             began = self.began[bisect_right(self.began, source_row, key=lambda b: b.source_row) - 1]
-            self.examples.append(Rejected(began.file, source_row - began.rows_before, reason, text[:TEXT_CAP]))
+            self.examples.append(Rejected(began.file, source_row - began.lines_before, reason, text[:TEXT_CAP]))
 
     def check_published(self, published: Mapping[str, int]) -> None:
         """Compare counts with what is known of the file.
@@ -208,13 +233,15 @@ class Intake:
             {name: pa.array(c, kind) for name, c, kind in zip(Rejected._fields, columns, kinds, strict=True)}
         )
 
-    def _take(self, name: str, rows_before: int, blocks: list[Block], judge: Judge, into: str) -> None:
+    def _take(self, name: str, before: int, blocks: list[Block], judge: Judge, into: str) -> None:
         columns = ", ".join(map(identifier, judge.values))
+        row = f"({judge.nanoseconds}) * {ROWS_AT_MOST} + {before} + {LINE}"
         inserted = self.db.execute(
             f"INSERT INTO {into} (source_row, {columns}) "
-            f"SELECT {rows_before} + {LINE}, {', '.join(judge.values.values())} FROM {judge.judged} "
-            "WHERE _reason IS NULL"
+            f"SELECT {row}, {', '.join(judge.values.values())} FROM {judge.judged} WHERE _reason IS NULL"
         ).fetchall()[0][0]
+        if judge.lost:
+            self._count_lost(judge)
         found: list[tuple[str, int, list[int]]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
             found = self.db.execute(
@@ -231,6 +258,14 @@ class Intake:
             self.rejected[reason] += count
             self.wrong += count if reason not in judge.unwanted else 0
         self.read += sum(block.count for block in blocks)
+
+    def _count_lost(self, judge: Judge) -> None:
+        columns = ", ".join(f"count({x}), arg_min({x}, {LINE}, {LOST_KEPT})" for x in judge.lost.values())
+        found = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
+        for name, count, first in zip(judge.lost, found[::2], found[1::2], strict=True):
+            lost = self.lost.setdefault(name, Lost())
+            lost.count += count
+            lost.first += (first or [])[: LOST_KEPT - len(lost.first)]
 
     def _own_examples(self) -> list[Rejected]:
         """Those of this table's files, which `beside` shares with others."""

@@ -31,7 +31,13 @@ class Synthetic:
     name: ClassVar[str] = "synthetic"
     file_names: ClassVar[tuple[str, ...]] = ()
     companion_names: ClassVar[tuple[str, ...]] = ()
-    unused_options: ClassVar[tuple[str, ...]] = ("min_history", "negatives_per_positive", "train_days", "max_rejected")
+    unused_options: ClassVar[tuple[str, ...]] = (
+        "min_history",
+        "negatives_per_positive",
+        "train_days",
+        "test_days",
+        "max_rejected",
+    )
     where_to_get: ClassVar[str] = ""
 
     preset: Annotated[

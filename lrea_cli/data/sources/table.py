@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, get_args
 
 import typer
 
-from lrea_cli.data.schema import Extract, Field, Role, Sampling
-from lrea_cli.data.sources.columns import (
-    FieldColumn,
-    check_columns,
-    field_columns,
-    label_sql,
-    number_sql,
-    text_sql,
-    time_sql,
-)
+from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, Role, Sampling
+from lrea_cli.data.sources.columns import FieldColumn, field_columns
 from lrea_cli.data.sources.delimited import Delimited, read_header
-from lrea_cli.data.sources.intake import Intake, Judge
+from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.data.sources.reconcile import ReadFile, check_reconciled, unused_columns
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
-from lrea_cli.errors import UserError
-
-TimeUnit = Literal["s", "ms", "us"]
-EARLIEST = -2_208_988_800  # 1900
-LATEST = 7_258_118_400  # 2200
-REMEDY = "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
+from lrea_cli.data.sources.table_rows import REMEDY, TableRows
+from lrea_cli.data.sources.times import TimeForm, TimeUnit, parse_offset, parse_until
+from lrea_cli.data.spelling import MISSING
+from lrea_cli.data.sql import identifier
+from lrea_cli.errors import UserError, check_choice
 
 
 @dataclass(frozen=True)
@@ -47,13 +38,20 @@ class Table:
     time_column: Annotated[str, typer.Option(help="Column of the time: a number, a timestamp or ISO 8601 text.")] = (
         "time"
     )
-    time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970: s, ms or us.")] = "s"
+    time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970.")] = "s"
+    time_format: Annotated[
+        str | None,
+        typer.Option(help="How text or numbers are times, as strptime has it: '%Y%m%d%H' reads 2016010100."),
+    ] = None
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column with 0 or 1: each row is then an exposure, and rows with 1 are the history. "
-            "Without it every row is a behavior, and negatives are drawn."
+            help="Column with 0 or 1 (or yes, no, true, false): each row is then an exposure, and rows with 1 are the "
+            "history. Without it every row is a behavior, and negatives are drawn."
         ),
+    ] = None
+    label_threshold: Annotated[
+        float | None, typer.Option(help="The label is a number, and from this one on it is a click: 4 for ratings.")
     ] = None
     item_field: Annotated[list[str], typer.Option(help="A further item feature: name or name=column. Repeatable.")] = (
         field(default_factory=list)
@@ -67,18 +65,30 @@ class Table:
     numeric: Annotated[
         list[str], typer.Option(help="A declared field whose values are numbers, to be cut into quantiles. Repeatable.")
     ] = field(default_factory=list)
+    missing: Annotated[
+        str, typer.Option(help="Comma list of what means that a value is missing, in any case; empty always does.")
+    ] = ",".join(MISSING)
+    keep_repeats: Annotated[
+        bool, typer.Option(help="Keep rows that repeat another one in every column that is used.")
+    ] = False
+    until: Annotated[
+        str | None, typer.Option(help="The last day that counts, such as 2017-12-03; later rows are left out.")
+    ] = None
     negatives: NegativesOption = "same-day"
     positives: PositivesOption = "all"
     quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
-    utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
+    utc_offset: Annotated[
+        str,
+        typer.Option(help="Hours east of UTC, such as 8, -3.5, +05:30: of midnight, and of times without a zone."),
+    ] = "0"
 
     def __post_init__(self) -> None:
         check_sampling(self.negatives, self.positives)
-        if self.time_unit not in get_args(TimeUnit):
-            raise UserError(f"--time-unit is '{self.time_unit}'.", "Use s, ms or us.")
-        if not -14 <= self.utc_offset <= 14:
-            raise UserError(f"--utc-offset is {self.utc_offset}.", "Use hours from -14 to 14.")
-        names = [c.field.name for c in self._columns() if c.field.role == "item"]
+        check_choice("time-unit", self.time_unit, get_args(TimeUnit))
+        if self.label_threshold is not None and self.label_column is None:
+            raise UserError("--label-threshold needs a label.", "Name its column with --label-column.")
+        rows = self._rows()
+        names = [c.field.name for c in rows.fields if c.field.role == "item"]
         if self.negatives == "same-day-category" and self.label_column is None and "category" not in names:
             raise UserError(
                 "--negatives same-day-category needs the items' categories.",
@@ -89,20 +99,37 @@ class Table:
         """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.
 
         Raises:
-            UserError: a file cannot be read, a column is missing, or no row can be used.
+            UserError: a file cannot be read, a column is missing or holds other things than in another file, or no row
+                can be used.
         """
-        intake.db.execute("SET TimeZone = 'UTC'")  # text without a zone is UTC
-        columns = self._columns()
-        kinds = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in columns}
-        shown = {"is_behavior": "BOOLEAN", "label": "TINYINT"} if self.label_column else {}
-        intake.create("raw_events", {"user": "VARCHAR", "time": "BIGINT", **shown, **kinds})
-        for path in files:
-            self._read(intake, path, columns)
+        rows = self._rows()
+        rows.times.check(intake.db)
+        intake.db.execute("SET TimeZone = 'UTC'")  # of text without a zone, from which the offset is then taken off
+        intake.create("raw_events", rows.kinds)
+        read = [self._read(intake, path, rows) for path in files]
         intake.require_some(files, REMEDY)
+        apart = check_reconciled(intake.db, read, list(rows.texts))
         return Extract(
-            fields=tuple(c.field for c in columns),
+            fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
-            utc_offset_hours=self.utc_offset,
+            utc_offset_minutes=parse_offset(self.utc_offset),
+            unique=() if self.keep_repeats else rows.unique,
+            text=rows.text,
+            warnings=(*apart, *rows.warnings(intake)),
+            unused_columns=unused_columns(read),
+        )
+
+    def _rows(self) -> TableRows:
+        offset = parse_offset(self.utc_offset) * 60
+        return TableRows(
+            user=self.user_column,
+            time=self.time_column,
+            label=self.label_column,
+            fields=tuple(self._columns()),
+            times=TimeForm(self.time_unit, self.time_format, offset),
+            ends=None if self.until is None else parse_until(self.until) * SECONDS_PER_DAY - offset,
+            threshold=self.label_threshold,
+            missing=tuple(word.strip().lower() for word in self.missing.split(",") if word.strip()),
         )
 
     def _columns(self) -> list[FieldColumn]:
@@ -117,50 +144,21 @@ class Table:
         }
         return field_columns(found, declared, self.numeric)
 
-    def _read(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
+    def _read(self, intake: Intake, path: Path, rows: TableRows) -> ReadFile:
+        """Take the rows of one file."""
+        before = intake.lines
         if is_parquet(path):
-            rows = ParquetRows(path, intake.progress)
-            intake.take(rows, rows.blocks(), self._judge(path, rows.types, columns), "raw_events")
-            return
-        names, delimiter = read_header(path)
-        form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
-        judge = self._judge(path, dict.fromkeys(names, "VARCHAR"), columns)
-        intake.take_text(path, form, judge, "raw_events")
-
-    def _judge(self, path: Path, types: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
-        """How the rows of one file are read.
-
-        Args:
-            types: the file's columns and their SQL types.
-
-        Raises:
-            UserError: the file lacks a column.
-        """
-        wanted = {self.user_column: "--user-column", self.time_column: "--time-column"}
-        if self.label_column is not None:
-            wanted[self.label_column] = "--label-column"
-        wanted |= {c.column: c.option for c in columns}
-        check_columns(path, types, {column: f"Name the column with {option}." for column, option in wanted.items()})
-        label = "NULL" if self.label_column is None else label_sql(self.label_column)
-        casts = {f"_f{n}": (number_sql if c.field.numeric else text_sql)(c.column) for n, c in enumerate(columns)}
-        no_label = "WHEN _label IS NULL THEN 'label_not_0_or_1' " if self.label_column else ""
-        return Judge(
-            cast={
-                "_user": text_sql(self.user_column),
-                "_time": time_sql(self.time_column, types[self.time_column], self.time_unit),
-                "_label": f"CAST({label} AS TINYINT)",
-                **casts,
-            },
-            reason=(
-                "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
-                "WHEN _time IS NULL THEN 'unparseable_time' "
-                f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {no_label}END"
-            ),
-            values={
-                "user": "_user",
-                "time": "_time",
-                **({"is_behavior": "_label = 1", "label": "_label"} if self.label_column else {}),
-                **{c.field.name: f"_f{n}" for n, c in enumerate(columns)},
-            },
-            remedy=REMEDY,
-        )
+            parquet = ParquetRows(path, intake.progress)
+            types = parquet.types
+            rows.check_columns(path, list(types))
+            judge = rows.judge(types, {name: identifier(name) for name in types})
+            intake.take(parquet, parquet.blocks(), judge, "raw_events")
+        else:
+            names, delimiter = read_header(path)
+            types = dict.fromkeys(names, "VARCHAR")
+            rows.check_columns(path, names)
+            form = Delimited(names, True, delimiter, self.quotes, threads=intake.threads)
+            judge = rows.judge(types, {name: identifier(name) for name in names})
+            intake.take_text(path, form, judge, "raw_events")
+        kinds = {name: types[column] for name, column in rows.texts.items()}
+        return ReadFile(path, before, intake.lines - before, kinds, rows.unused(list(types)))

@@ -115,10 +115,11 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: Prep
         valid_day, test_day = _cut_by_shares(db, offset, options.min_history)
         return Calendar(first_day, valid_day, test_day, last_day, last + 1, offset)
     train_days = None if extract.sampling is None else options.train_days
-    test_day = last_day - options.test_days + 1
+    test_days = options.test_days if extract.test_days is None else extract.test_days
+    test_day = last_day - test_days + 1
     train_day = min(first_day, test_day - 2) if train_days is None else test_day - 1 - train_days
     if train_day < first_day:
-        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, options.test_days)
+        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days)
     return Calendar(train_day, test_day - 1, test_day, last_day, last + 1, offset)
 
 

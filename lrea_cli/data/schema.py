@@ -98,7 +98,8 @@ class Extract:
         fields: `item` first; `category` second where the log has categories.
         sampling: how candidates are drawn; None = the rows with a label are the samples.
         utc_offset_minutes: days (splits, targets, negatives) begin at midnight of this zone, east of UTC.
-        last_day: day number (local days since 1970-01-01) of the test split; None = the last day in the data.
+        last_day: day number (local days since 1970-01-01) of the end of the test split; None = that of the data.
+        test_days: days of the test split, where the source and not an option decides.
         unique: columns of `raw_events`, user and time among them: of rows equal in all of them and in their nanoseconds
             the first stays.
         text: SQL over `raw_events` for such a row as it stands in the file.
@@ -112,6 +113,7 @@ class Extract:
     sampling: Sampling | None
     utc_offset_minutes: int = 0
     last_day: int | None = None
+    test_days: int | None = None
     unique: tuple[str, ...] = ()
     text: str = ""
     published: Mapping[str, int] = field(default_factory=dict)

@@ -60,6 +60,16 @@ def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tupl
     return events, dict(rejected)
 
 
+def spelled(text: object) -> str | None:
+    """The one spelling of an id or category that was written as text; None where that says that it is missing."""
+    trimmed = str(text or "").strip()
+    if trimmed.lower() in ("", "null", "na", "n/a", "nan", "none", "\\n", "<na>", "#n/a"):
+        return None
+    whole, point, zeros = trimmed.partition(".")
+    is_whole = point and set(zeros) == {"0"} and whole.removeprefix("-").isdecimal() and str(int(whole)) == whole
+    return whole if is_whole else trimmed
+
+
 def without_repeats(events: Iterable[Event]) -> list[Event]:
     """Of rows that are equal in everything the first stays."""
     return list(dict.fromkeys(events))

@@ -17,6 +17,7 @@ from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sources.rawfile import unpacked_name
+from lrea_cli.data.spelling import spelled_sql
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
 
@@ -123,7 +124,7 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
     intake.reject_later(REPEATED_REVIEW, repeated, first)
     db.execute(
         f"CREATE TABLE raw_events AS SELECT _order AS source_row, user, time, "
-        f"item, coalesce(nullif(category, ''), {literal(UNKNOWN)}) AS category "
+        f"item, coalesce({spelled_sql('category', 'VARCHAR')}, {literal(UNKNOWN)}) AS category "
         f"FROM ({_ordered('firsts')}) LEFT JOIN products USING (item)"
     )
     for table in ("reviews", "firsts", "products"):
@@ -152,8 +153,8 @@ def _review(remedy: str) -> Judge:
     return Judge(
         cast={
             "_json": "is_json",
-            "_user": "nullif(user, '')",
-            "_item": "nullif(item, '')",
+            "_user": spelled_sql("user", "VARCHAR"),
+            "_item": spelled_sql("item", "VARCHAR"),
             "_time": strict_integer("time"),
         },
         reason=f"CASE WHEN NOT _json THEN 'not_json' {_SHARED_REASONS} END",
@@ -166,8 +167,8 @@ def _rating(remedy: str) -> Judge:
     """Of a CSV row; a user that is no reviewer's id betrays the columns of the other edition."""
     return Judge(
         cast={
-            "_user": "nullif(user, '')",
-            "_item": "nullif(item, '')",
+            "_user": spelled_sql("user", "VARCHAR"),
+            "_item": spelled_sql("item", "VARCHAR"),
             "_time": strict_integer("time"),
             "_rating": number_sql("rating"),
         },

@@ -12,6 +12,7 @@ from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
+from lrea_cli.data.spelling import spelled_sql
 from lrea_cli.data.sql import literal
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
 
 def _product() -> Judge:
     return Judge(
-        cast={"_json": "is_json", "_item": "nullif(item, '')", "_category": "category"},
+        cast={"_json": "is_json", "_item": spelled_sql("item", "VARCHAR"), "_category": "category"},
         reason="CASE WHEN NOT _json THEN 'not_json' WHEN _item IS NULL THEN 'missing_item' END",
         values={"item": "_item", "category": "_category"},
         remedy=META_REMEDY,

@@ -11,6 +11,7 @@ from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.python_literals import LiteralProducts
+from lrea_cli.data.spelling import spelled_sql
 
 COLUMNS = ("user", "item", "rating", "time")
 REMEDY = (
@@ -62,7 +63,7 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
     """Make `products` (item, category) of `categories[0][-1]`."""
     catalog.create("catalog", {"item": "VARCHAR", "category": "VARCHAR"})
     judge = Judge(
-        cast={"_literal": "is_literal", "_item": "nullif(item, '')", "_category": "coalesce(category, '')"},
+        cast={"_literal": "is_literal", "_item": spelled_sql("item", "VARCHAR"), "_category": "coalesce(category, '')"},
         reason="CASE WHEN NOT _literal THEN 'not_a_python_literal' WHEN _item IS NULL THEN 'missing_item' END",
         values={"item": "_item", "category": "_category"},
         remedy=META_REMEDY,

@@ -105,6 +105,7 @@ class Synthetic:
             ),
             sampling=None,
             last_day=planted.last_day,
+            test_days=1,  # of which the best possible AUC is known
             facts=_facts(self, planted),
         )
 

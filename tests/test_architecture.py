@@ -16,7 +16,7 @@ PACKAGE = Path(lrea_cli.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "sequence", "recipe", "workspace", "progress", "console", "reference"),
     ("reference_compressors", "reference_searches"),
-    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "kernels"),
+    ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.spelling", "kernels"),
     ("attention",),
     ("methods", "features"),
     ("model", "compressors"),
@@ -129,7 +129,7 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_only_data_two_commands_and_sweeps_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches")
+    readers = ("data.schema", "data.layout", "data.histories", "data.matches", "data.batches", "data.spelling")
     may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.table import Table
-from lrea_cli.data.spelling import MISSING, inexact_sql, spelled, spelled_sql
+from lrea_cli.data.spelling import MISSING, spelled
+from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql
 from lrea_cli.errors import UserError
 from lrea_cli.serving.cache import dense_users
 from lrea_cli.workspace import Workspace

@@ -17,7 +17,7 @@ from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sources.rawfile import unpacked_name
-from lrea_cli.data.spelling import spelled_sql
+from lrea_cli.data.spelling_sql import spelled_sql
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
 

@@ -11,7 +11,7 @@ from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.python_literals import LiteralProducts
-from lrea_cli.data.spelling import spelled_sql
+from lrea_cli.data.spelling_sql import spelled_sql
 
 COLUMNS = ("user", "item", "rating", "time")
 REMEDY = (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
-from lrea_cli.data.spelling import MISSING, TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
+from lrea_cli.data.spelling import MISSING
+from lrea_cli.data.spelling_sql import TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError, nearest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.schema import ROWS_AT_MOST
-from lrea_cli.data.spelling import NUMBERS, TEXTS, family
+from lrea_cli.data.spelling_sql import NUMBERS, TEXTS, family
 from lrea_cli.data.sql import identifier, literal
 from lrea_cli.errors import UserError
 

@@ -16,7 +16,7 @@ from lrea_cli.data.sources.columns import (
 )
 from lrea_cli.data.sources.intake import Intake, Judge, Lost
 from lrea_cli.data.sources.times import TimeForm, looks_like_a_date
-from lrea_cli.data.spelling import inexact_sql, spelled_sql
+from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql
 from lrea_cli.data.sql import count, identifier
 from lrea_cli.errors import UserError
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from lrea_cli.data.spelling import family, spelled_sql, trimmed_sql
+from lrea_cli.data.spelling_sql import family, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError
 

@@ -56,7 +56,7 @@ class Features(nn.Module):
         self.item_fields = tuple(f for f in fields if f.role == "item")
         self.profile_fields = tuple(f for f in fields if f.role != "item")
         self.sizes = {f.name: f.size for f in fields}
-        self.tables = nn.ModuleDict({f.name: _table(f.size, dim, std) for f in fields})
+        self.tables = nn.ModuleDict({table_key(f.name): _table(f.size, dim, std) for f in fields})
         self.width = dim * len(self.item_fields)
         self.profile_width = dim * len(self.profile_fields)
 
@@ -83,7 +83,12 @@ class Features(nn.Module):
 
     def _embed(self, name: str, ids: Tensor) -> Tensor:
         """Ids from `size` on were first seen after training: they share the row of the unknown."""
-        return self.tables[name](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
+        return self.tables[table_key(name)](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
+
+
+def table_key(name: str) -> str:
+    """The key of a field's table: a field may have any name, also that of a module's attribute, such as `type`."""
+    return f"field:{name}"
 
 
 def _table(size: int, dim: int, std: float) -> nn.Embedding:

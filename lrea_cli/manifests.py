@@ -25,7 +25,7 @@ TYPES: dict[Kind, dict[str, tuple[type, ...]]] = {
         "samples": (dict,),
         "splits": (dict,),
         "facts": (dict,),
-        "utc_offset_hours": NUMBER,
+        "utc_offset_minutes": (int,),
     },
     "runs": {
         "run": (str,),

@@ -149,7 +149,7 @@ class ReferenceModel:
         """Concatenated embeddings of the named fields; ids past the table are unknown (1)."""
         parts = []
         for name in names:
-            table = self.weights[f"features.tables.{name}.weight"]
+            table = self.weights[f"features.tables.field:{name}.weight"]
             parts.append(table[ids[name]] if ids[name] < len(table) else table[1])
         return np.concatenate(parts) if parts else np.zeros(0)
 

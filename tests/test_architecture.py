@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("reference_compressors", "reference_searches"),
     (
         *("data.schema", "data.layout", "data.column", "data.histories", "data.matches"),
-        *("data.batches", "data.tallies", "kernels"),
+        *("data.batches", "data.tallies", "data.spelling", "kernels"),
     ),
     ("attention", "mlp"),
     ("methods", "features"),
@@ -143,7 +143,7 @@ def test_there_is_no_cycle() -> None:
 
 def test_only_data_two_commands_and_sweeps_prepare() -> None:
     readers = ("data.schema", "data.layout", "data.column", "data.histories", "data.matches")
-    readers += ("data.batches", "data.tallies", "data.sample_facts")
+    readers += ("data.batches", "data.tallies", "data.spelling")
     may = ("commands.prepare", "commands.demo", "sweep.datasets")
     for module, path in MODULES.items():
         if module in may or (module.startswith("data") and module not in readers):

@@ -38,6 +38,9 @@ def _shared(
         int, typer.Option(help="Drawn for each positive.")
     ] = PrepareOptions.negatives_per_positive,
     train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = PrepareOptions.train_days,
+    test_days: Annotated[
+        int, typer.Option(help="Last days that are the test split; the day before them is valid.")
+    ] = PrepareOptions.test_days,
     max_rejected: Annotated[
         str, typer.Option(help="Stop when more rows have a wrong form; up to 100 never stop it, but for 0%.")
     ] = PrepareOptions.max_rejected,

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 VALID_SHARE, TEST_SHARE = 0.1, 0.1
 """Of the targets, where days are cut by shares or users are drawn."""
 
+LEAST_OF_USUAL = 0.1
+"""A test split with fewer events, of the median of the days before it, is warned of."""
+
 
 @dataclass(frozen=True)
 class Calendar:
-    """Local days, numbered since 1970-01-01; a day begins at midnight of `utc_offset_hours`.
+    """Local days, numbered since 1970-01-01; a day begins at midnight, `utc_offset_minutes` east of UTC.
 
     Args:
         train_day, valid_day, test_day: the first of each split. last_day: the last of all.
@@ -35,12 +38,12 @@ class Calendar:
     test_day: int
     last_day: int
     end: int
-    utc_offset_hours: int
+    utc_offset_minutes: int
     by_user: bool = False
 
     def starts_at(self, day: int) -> int:
         """The first second of a local day (epoch seconds)."""
-        return day * SECONDS_PER_DAY - self.utc_offset_hours * 3600
+        return day * SECONDS_PER_DAY - self.utc_offset_minutes * 60
 
     @property
     def valid_from(self) -> int:
@@ -70,7 +73,17 @@ class Calendar:
 
     def day_sql(self, time: str = "time") -> str:
         """SQL for the local day of a column of epoch seconds, also before 1970."""
-        return _day_sql(time, self.utc_offset_hours)
+        return _day_sql(time, self.utc_offset_minutes)
+
+    @property
+    def zone(self) -> str:
+        """The zone as UTC+8 or UTC-3:30."""
+        hours, minutes = divmod(abs(self.utc_offset_minutes), 60)
+        return f"UTC{'-' if self.utc_offset_minutes < 0 else '+'}{hours}" + (f":{minutes:02d}" if minutes else "")
+
+    def day_of(self, time: int) -> int:
+        """The local day of an instant."""
+        return (time + self.utc_offset_minutes * 60) // SECONDS_PER_DAY
 
     def within_sql(self, time: str = "time") -> str:
         """SQL: the instant is in one of the splits' days."""
@@ -85,14 +98,15 @@ def day_name(day: int) -> str:
 def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: PrepareOptions) -> Calendar:
     """Read the times of `raw_events` and lay out the splits.
 
-    Real labels: the last day is test, the one before valid, all before train; sampled ones: as `Sampling.splits` says.
+    Real labels: the last `test_days` are test, the one before valid, all before train; sampled ones: as
+    `Sampling.splits` says.
 
     Raises:
         UserError: the log spans too few days.
     """
     first, last = db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
-    offset = extract.utc_offset_hours
-    first_day, last_seen = ((t + offset * 3600) // SECONDS_PER_DAY for t in (first, last))
+    offset = extract.utc_offset_minutes
+    first_day, last_seen = ((t + offset * 60) // SECONDS_PER_DAY for t in (first, last))
     last_day = last_seen if extract.last_day is None else extract.last_day
     if extract.sampling is not None and extract.sampling.splits == "users":
         past = last_day + 1
@@ -101,10 +115,35 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: Prep
         valid_day, test_day = _cut_by_shares(db, offset, options.min_history)
         return Calendar(first_day, valid_day, test_day, last_day, last + 1, offset)
     train_days = None if extract.sampling is None else options.train_days
-    train_day = min(first_day, last_day - 2) if train_days is None else last_day - 1 - train_days
+    test_days = options.test_days if extract.test_days is None else extract.test_days
+    test_day = last_day - test_days + 1
+    train_day = min(first_day, test_day - 2) if train_days is None else test_day - 1 - train_days
     if train_day < first_day:
-        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days)
-    return Calendar(train_day, last_day - 1, last_day, last_day, last + 1, offset)
+        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days)
+    return Calendar(train_day, test_day - 1, test_day, last_day, last + 1, offset)
+
+
+def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar) -> list[str]:
+    """Warnings of a log whose last day is far from all others, or has next to no rows: it is the test split."""
+    by_day = extract.sampling is None or extract.sampling.splits == "days"
+    if extract.last_day is not None or not by_day:
+        return []
+    found = db.execute(f"SELECT {calendar.day_sql()}, count(*) FROM raw_events GROUP BY 1 ORDER BY 1").fetchall()
+    first, before, last = found[0][0], found[-2][0], found[-1][0]
+    test_rows = sum(rows for day, rows in found if day >= calendar.test_day)
+    usual = float(np.median([rows for day, rows in found if day < calendar.test_day]))
+    remedy = f"--until {day_name(before)} ends the log before it"
+    if last - before - 1 > before - first + 1:
+        return [
+            f"The last day, {day_name(last)}, is {last - before:,} days after the one before it ({day_name(before)}), "
+            f"and all others are within {before - first + 1:,} days: is its time wrong? With `table`, {remedy}."
+        ]
+    if test_rows < LEAST_OF_USUAL * usual:
+        return [
+            f"The test split has {test_rows:,} events from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
+            f"of a usual day's: does the log end early that day? With `table`, {remedy}; --test-days widens the split."
+        ]
+    return []
 
 
 def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int) -> tuple[int, int]:
@@ -131,15 +170,17 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     return int(days[valid]), int(days[test])
 
 
-def _day_sql(time: str, utc_offset_hours: int) -> str:
-    return f"CAST(floor(({time} + {utc_offset_hours * 3600}) / {SECONDS_PER_DAY}) AS INTEGER)"
+def _day_sql(time: str, utc_offset_minutes: int) -> str:
+    return f"CAST(floor(({time} + {utc_offset_minutes * 60}) / {SECONDS_PER_DAY}) AS INTEGER)"
 
 
-def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None) -> UserError:
-    needed = 3 if train_days is None else train_days + 2
+def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int) -> UserError:
+    needed = (train_days or 1) + 1 + test_days
     split = "1 or more" if train_days is None else str(train_days)
+    to_test = "one" if test_days == 1 else str(test_days)
+    lower = [f"--{name}-days" for name, days in (("train", train_days or 1), ("test", test_days)) if days > 1]
     span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
     return UserError(
-        f"The log spans {span}; {needed} are needed: {split} to train, one to validate, one to test.",
-        "Give a longer log, or lower --train-days." if (train_days or 1) > 1 else "Give a longer log.",
+        f"The log spans {span}; {needed} are needed: {split} to train, one to validate, {to_test} to test.",
+        f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log.",
     )

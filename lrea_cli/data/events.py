@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lrea_cli.data.schema import Extract
+from lrea_cli.data.schema import ROWS_AT_MOST, Extract
 from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sql import count, identifier
-from lrea_cli.data.vocabulary import encode
+from lrea_cli.data.vocabulary import encode, names
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,26 +113,33 @@ def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -
 
 
 def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -> None:
-    """Of the few events that share their second, the raw rows say which are equal."""
+    """Of the events that share their second and all ids, the raw rows say which are equal."""
     db = intake.db
-    columns = ", ".join(map(identifier, extract.unique))
+    same = ", ".join([*map(identifier, extract.unique), f"source_row // {ROWS_AT_MOST}"])
+    ids = f"user_id, time, {names(extract.fields)}" + (", label" if extract.sampling is None else "")
     db.execute(
         "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
         "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM sorted) "
         "WHERE user_id = user_before AND time = time_before"
     )
-    db.execute("CREATE TABLE suspects AS SELECT source_row FROM sorted SEMI JOIN shared USING (user_id, time)")
-    db.execute(
-        f"CREATE TABLE repeats AS SELECT source_row, {extract.text} AS text "
-        "FROM raw_events SEMI JOIN suspects USING (source_row) "
-        f"QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY source_row) > 1"
-    )
+    db.execute("CREATE TABLE repeats (source_row BIGINT, text VARCHAR)")
+    for part in parts:
+        db.execute(
+            f"CREATE TABLE tied AS SELECT source_row, {ids} FROM sorted SEMI JOIN shared USING (user_id, time) "
+            f"WHERE {part.sql('user_id')}"
+        )
+        db.execute(
+            f"INSERT INTO repeats SELECT source_row, {extract.text} FROM raw_events SEMI JOIN ("
+            f"FROM tied SEMI JOIN (SELECT {ids} FROM tied GROUP BY ALL HAVING count(*) > 1) USING ({ids})"
+            f") USING (source_row) QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY source_row) > 1"
+        )
+        db.execute("DROP TABLE tied")
     found = count(db, "SELECT count(*) FROM repeats")
     intake.reject_later(DUPLICATE, found, "FROM repeats")
     for part in parts if found else ():
         db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
         db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
-    for table in ("shared", "suspects", "repeats"):
+    for table in ("shared", "repeats"):
         db.execute(f"DROP TABLE {table}")
 
 

@@ -5,6 +5,7 @@ vocab/<field>.parquet    id int32, value VARCHAR (of a numeric field "smallest t
 vocab/user.parquet       user int32 (dense, from 0), value VARCHAR
 events/*.parquet         behaviors with raw values sorted by (user, time, source_row), a user in one file: what other
                          engines read; of a numeric field the number of its quantile
+                         (source_row int64: nanoseconds inside the second x 2^33 + the row's number)
 histories/offsets.npy    int64 (users + 1): user u's behaviors are rows offsets[u] : offsets[u + 1], oldest first
 histories/time.npy       int64 epoch seconds
 histories/<field>.npy    int32 ids, one file for each item field

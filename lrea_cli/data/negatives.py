@@ -15,12 +15,13 @@ from lrea_cli.data.events import UserPart
 from lrea_cli.data.hashing import mix_sql, wide_sql
 from lrea_cli.data.schema import Field, Negatives
 from lrea_cli.data.sql import count
-from lrea_cli.data.vocabulary import names
+from lrea_cli.data.vocabulary import column, names
 
 if TYPE_CHECKING:
     import duckdb
 
 DRAWS = 100
+ITEM, CATEGORY = column(Field("item", "item")), column(Field("category", "item"))
 ROUNDS = ((0, 1), (1, 10), (10, DRAWS))  # nearly all pairs end with their first draw
 
 
@@ -43,7 +44,7 @@ class Pool:
     @property
     def strata(self) -> tuple[str, ...]:
         """Columns that the pool is sorted by first, and that a positive shares with its part of it."""
-        return ("_period", "category") if self.by_category else ("_period",)
+        return ("_period", CATEGORY) if self.by_category else ("_period",)
 
     def period_sql(self, calendar: Calendar) -> str:
         """SQL for the period of a `_day`."""
@@ -121,12 +122,12 @@ def _make_pool(
         behaviors, positives: SQL for them with their `_period`.
     """
     strata = ", ".join(pool.strata)
-    others = "".join(f", {names([f])}" for f in items if f.name not in pool.strata)
+    others = "".join(f", {names([f])}" for f in items if column(f) not in pool.strata)
     if pool.items_once:
         rows = (
             f"SELECT * FROM ({behaviors}) JOIN ("
-            "SELECT item, min(time) AS time FROM events WHERE is_behavior GROUP BY item) USING (item, time) "
-            f"QUALIFY row_number() OVER (PARTITION BY item ORDER BY user_id{others}) = 1"
+            f"SELECT {ITEM}, min(time) AS time FROM events WHERE is_behavior GROUP BY {ITEM}) USING ({ITEM}, time) "
+            f"QUALIFY row_number() OVER (PARTITION BY {ITEM} ORDER BY user_id{others}) = 1"
         )
     elif pool.nested:
         rows = behaviors
@@ -160,13 +161,13 @@ def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart,
         "JOIN pool ON pool.rowid = d._place"
     )
     db.execute(  # the few draws are looked up in the many behaviors, not the other way round
-        "CREATE OR REPLACE TABLE touched AS SELECT DISTINCT e.user_id, e.item FROM events AS e "
-        f"SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.item = d.item "
+        f"CREATE OR REPLACE TABLE touched AS SELECT DISTINCT e.user_id, e.{ITEM} FROM events AS e "
+        f"SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.{ITEM} = d.{ITEM} "
         f"WHERE e.is_behavior AND {part.sql('e.user_id')}"
     )
     db.execute(
         f"INSERT INTO negatives SELECT user_id, _day, _number, {names(items)} FROM draws "
-        "ANTI JOIN touched USING (user_id, item) "
+        f"ANTI JOIN touched USING (user_id, {ITEM}) "
         "QUALIFY row_number() OVER (PARTITION BY user_id, _day, _number ORDER BY _draw) = 1"
     )
     db.execute("CREATE OR REPLACE TABLE pending AS FROM pending ANTI JOIN negatives USING (user_id, _day, _number)")

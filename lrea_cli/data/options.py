@@ -34,6 +34,7 @@ class PrepareOptions:
         min_history: behaviors that a sampled positive must have strictly before it.
         negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
         train_days: days before the valid day that give training samples, when labels are sampled.
+        test_days: last days that are the test split; the day before them is the valid split.
         max_rejected: share of rows with a wrong form that stops the run, such as 1%.
         encoding: of text files, as Python names it.
         threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
@@ -43,6 +44,7 @@ class PrepareOptions:
     min_history: int = 20
     negatives_per_positive: int = 1
     train_days: int = 1
+    test_days: int = 1
     max_rejected: str = "1%"
     encoding: str = "utf-8"
     threads: int | None = None

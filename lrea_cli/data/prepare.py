@@ -12,10 +12,11 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.data.calendar import Calendar, find_calendar
+from lrea_cli.data.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.data.events import sort_events
+from lrea_cli.data.facts import empty_fields, field_facts
 from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.samples import check_samples, make_samples
+from lrea_cli.data.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
 from lrea_cli.data.sources.intake import Intake, common_folder
 from lrea_cli.data.vocabulary import number_users, number_values
@@ -94,6 +95,7 @@ def _write_dataset(
         )
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)
+    odd = odd_days(db, extract, calendar)
     reporter.say("numbering users and values ...")
     users = number_users(db)
     encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
@@ -103,7 +105,9 @@ def _write_dataset(
     intake.check_published(extract.published)
     reporter.say("making samples ...")
     dropped = make_samples(db, extract, calendar, options)
-    samples, warnings = check_samples(db, extract, calendar, options.min_history)
+    splits = check_samples(db, extract, calendar, options.min_history, odd)
+    conflicts = label_conflicts(db) if extract.sampling is None else 0
+    of_fields = field_facts(db, encoded, intake.lost)
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
     items = [f for f in encoded if f.role == "item"]
@@ -113,10 +117,27 @@ def _write_dataset(
     return {
         **content,
         "users": users,
-        "samples": samples,
-        "warnings": [*extract.warnings, *warnings],
+        "samples": {split: facts["rows"] for split, facts in splits.items()},
+        "split_facts": splits,
+        "field_facts": of_fields,
+        "unused_columns": list(extract.unused_columns),
+        "label_conflicts": conflicts,
+        "warnings": [*extract.warnings, *odd, *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)],
         "dropped_pairs": dropped,
     }
+
+
+def _of_labels(train: dict[str, Any], conflicts: int) -> list[str]:
+    warnings = []
+    if train["click_rate"] in (0, 1):
+        warnings.append(
+            f"All {train['rows']:,} samples of train have label {train['click_rate']:.0f}: a model learns that."
+        )
+    if conflicts:
+        warnings.append(
+            f"{conflicts:,} times a user has one item in one second both clicked and not clicked: all rows are kept."
+        )
+    return warnings
 
 
 def _manifest(
@@ -144,7 +165,7 @@ def _manifest(
         "splits": calendar.splits,
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
-        "utc_offset_hours": extract.utc_offset_hours,
+        "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
         "raw_files": [asdict(f) for f in intake.files],
     }

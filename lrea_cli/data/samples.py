@@ -8,7 +8,7 @@ our own begin with `_`: no field of a log does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrea_cli.data.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
 from lrea_cli.data.events import UserPart, history_lengths, user_parts
@@ -17,9 +17,9 @@ from lrea_cli.data.layout import SPLITS, Split
 from lrea_cli.data.negatives import draw_negatives
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.data.sql import kinds_of
+from lrea_cli.data.sql import count, kinds_of
 from lrea_cli.data.targets import make_positives
-from lrea_cli.data.vocabulary import names
+from lrea_cli.data.vocabulary import column, names
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,24 +47,53 @@ def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Cale
 
 
 def check_samples(
-    db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, min_history: int
-) -> tuple[dict[Split, int], list[str]]:
-    """Return the samples of each split and warnings.
+    db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]
+) -> dict[Split, dict[str, Any]]:
+    """Refuse splits that nothing can be measured on, and return the facts of each.
+
+    Args:
+        odd: warnings of the log's days, which may be the reason.
 
     Raises:
-        UserError: a split has none.
+        UserError: a split has no sample, or is not train and has samples of one label alone.
     """
-    found = db.execute("SELECT _split, count(*), CAST(sum(label) AS BIGINT) FROM samples GROUP BY _split").fetchall()
-    by_split = {SPLITS[split]: (rows, clicked) for split, rows, clicked in found}
-    warnings: list[str] = []
+    facts = split_facts(db, calendar)
     for split in SPLITS:
-        rows, clicked = by_split.get(split, (0, 0))
-        if not rows:
-            raise _no_samples(split, extract, calendar, min_history)
-        if clicked in (0, rows):
-            only = "0" if clicked == 0 else "1"
-            warnings.append(f"All {rows:,} samples of {split} have label {only}: AUC is undefined there.")
-    return {split: by_split[split][0] for split in SPLITS}, warnings
+        if split not in facts:
+            raise _no_samples(split, extract, calendar, min_history, odd)
+        if split != "train" and facts[split]["click_rate"] in (0, 1):
+            raise _one_class(split, facts[split], calendar, odd)
+    return facts
+
+
+def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split, dict[str, Any]]:
+    """First and last day, rows, users, requests and click rate of each split that has samples, from their order."""
+    same_user = " AND ".join(f"{name} = lag({name}) OVER ()" for name in ("_split", "user_id"))
+    found = db.execute(
+        "SELECT _split, min(time), max(time), count(*), sum(_user), sum(_request), avg(label) FROM ("
+        f"SELECT _split, time, label, CASE WHEN {same_user} THEN 0 ELSE 1 END AS _user, "
+        f"CASE WHEN {same_user} AND time = lag(time) OVER () THEN 0 ELSE 1 END AS _request FROM samples) "
+        "GROUP BY _split ORDER BY _split"
+    ).fetchall()
+    return {
+        SPLITS[split]: {
+            "first_day": day_name(calendar.day_of(first)),
+            "last_day": day_name(calendar.day_of(last)),
+            "rows": rows,
+            "users": int(users),
+            "requests": int(requests),
+            "click_rate": click_rate,
+        }
+        for split, first, last, rows, users, requests, click_rate in found
+    }
+
+
+def label_conflicts(db: duckdb.DuckDBPyConnection) -> int:
+    """How often one user has an item in one second with label 1 and with label 0, from the order of `samples`."""
+    key = ("_split", "user_id", "time", column(Field("item", "item")))
+    same = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
+    differs = f"SELECT *, {same} AND label <> lag(label) OVER () AS _differs FROM samples"
+    return count(db, f"SELECT count(DISTINCT ({', '.join(key)})) FROM ({differs}) WHERE _differs")
 
 
 def _shown_candidates(
@@ -99,14 +128,28 @@ def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
     return f"SELECT user_id, {mix_sql(f'{mix(seed)} + {user}')} AS _drawn FROM users"
 
 
-def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int) -> UserError:
-    first, last = map(day_name, calendar.days[split])
-    when = first if first == last else f"{first} to {last}"
-    zone = f"UTC{calendar.utc_offset_hours:+d}"
-    if extract.sampling is None:
-        return UserError(f"The {split} split ({when}, {zone}) has no labelled row.", "Give a log without such gaps.")
+def _one_class(split: Split, facts: dict[str, Any], calendar: Calendar, odd: Sequence[str]) -> UserError:
+    said = f"All {facts['rows']:,} samples of the {split} split ({_when(split, calendar)}) have label "
     return UserError(
-        f"The {split} split ({when}, {zone}) has no sample: no user has a behavior on such a day with "
-        f"{min_history} or more strictly before it, and an item of another user to set against it.",
-        "Give a longer log, or lower --min-history.",
+        " ".join([f"{said}{facts['click_rate']:.0f}: nothing can be measured there.", *odd]),
+        "Widen the test split with --test-days, end the log earlier with --until, or name another --label-column.",
     )
+
+
+def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]) -> UserError:
+    said = f"The {split} split ({_when(split, calendar)}) has no"
+    if extract.sampling is None:
+        return UserError(
+            " ".join([f"{said} labelled row.", *odd]),
+            "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
+        )
+    lacking = (
+        f"{said} sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an "
+        "item of another user to set against it."
+    )
+    return UserError(" ".join([lacking, *odd]), "Give a longer log, or lower --min-history.")
+
+
+def _when(split: Split, calendar: Calendar) -> str:
+    first, last = map(day_name, calendar.days[split])
+    return f"{first if first == last else f'{first} to {last}'}, {calendar.zone}"

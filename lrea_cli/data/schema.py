@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lrea_cli.data.sources.intake import Intake
 
 SECONDS_PER_DAY = 86_400
+ROWS_AT_MOST = 1 << 33
+"""Of one log: a `source_row` is nanoseconds inside a second times this, and the row's number."""
 
 Role = Literal["item", "user", "context"]
 Negatives = Literal["same-day", "same-day-category", "same-month", "uniform", "popularity"]
@@ -82,7 +84,8 @@ class Sampling:
 class Extract:
     """What a source found; the rows themselves are in the DuckDB table `raw_events`, one for each kept event.
 
-        source_row BIGINT   the order inside one second: that of the raw files, or what the source puts in its place
+        source_row BIGINT   the order inside one second: the nanoseconds, where the log has them, then the row's number
+                            in the raw files, or what the source puts in its place
         user       BIGINT or VARCHAR
         time       BIGINT   epoch seconds, UTC
         and one column named after each field (BIGINT or VARCHAR, DOUBLE where numeric, NULL = unknown); where labels
@@ -93,24 +96,29 @@ class Extract:
     Args:
         fields: `item` first; `category` second where the log has categories.
         sampling: how candidates are drawn; None = the rows with a label are the samples.
-        utc_offset_hours: days (splits, targets, negatives) begin at midnight of this zone.
-        last_day: day number (local days since 1970-01-01) of the test split; None = the last day in the data.
-        unique: columns of `raw_events`, user and time among them: of rows equal in all of them the first stays.
+        utc_offset_minutes: days (splits, targets, negatives) begin at midnight of this zone, east of UTC.
+        last_day: day number (local days since 1970-01-01) of the end of the test split; None = that of the data.
+        test_days: days of the test split, where the source and not an option decides.
+        unique: columns of `raw_events`, user and time among them: of rows equal in all of them and in their nanoseconds
+            the first stays.
         text: SQL over `raw_events` for such a row as it stands in the file.
         published: what a known file must give: `kept`, or a reason, -> count.
         facts: what the source knows beyond the rows (synthetic: the best possible AUC and GAUC).
-        warnings: what the user should know of this protocol.
+        warnings: what the user should know of this protocol, or of what was read.
+        unused_columns: of the raw files, which no option names.
     """
 
     fields: tuple[Field, ...]
     sampling: Sampling | None
-    utc_offset_hours: int = 0
+    utc_offset_minutes: int = 0
     last_day: int | None = None
+    test_days: int | None = None
     unique: tuple[str, ...] = ()
     text: str = ""
     published: Mapping[str, int] = field(default_factory=dict)
     facts: dict[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    unused_columns: tuple[str, ...] = ()
 
 
 class Source(Protocol):

@@ -9,12 +9,14 @@ from lrea_cli.data.calendar import Calendar
 from lrea_cli.data.events import UserPart, history_lengths
 from lrea_cli.data.hashing import mix, mix_sql, residue_sql
 from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.schema import Extract
+from lrea_cli.data.schema import Extract, Field
 from lrea_cli.data.sql import kinds_of
-from lrea_cli.data.vocabulary import names
+from lrea_cli.data.vocabulary import column, names, table
 
 if TYPE_CHECKING:
     import duckdb
+
+ITEM = Field("item", "item")
 
 
 def make_positives(
@@ -52,17 +54,17 @@ def make_positives(
             f"QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY _key, {fields}) = 1"
         )
         db.execute(f"CREATE TABLE positives AS {found}" if part is parts[0] else f"INSERT INTO positives {found}")
-        for table in ("eligible", "lasts"):
-            db.execute(f"DROP TABLE {table}")
+        for name in ("eligible", "lasts"):
+            db.execute(f"DROP TABLE {name}")
 
 
 def _leave_out_repeats(db: duckdb.DuckDBPyConnection, part: UserPart) -> None:
     """Of a user's behaviors on one item, those of the first second stay."""
     db.execute(
         "CREATE OR REPLACE TABLE eligible AS SELECT e.* FROM eligible AS e JOIN ("
-        "SELECT user_id, item, min(time) AS first FROM events "
-        f"WHERE is_behavior AND {part.sql('user_id')} GROUP BY user_id, item) AS f "
-        "ON e.user_id = f.user_id AND e.item = f.item AND e.time = f.first"
+        f"SELECT user_id, {column(ITEM)}, min(time) AS first FROM events "
+        f"WHERE is_behavior AND {part.sql('user_id')} GROUP BY user_id, {column(ITEM)}) AS f "
+        f"ON e.user_id = f.user_id AND e.{column(ITEM)} = f.{column(ITEM)} AND e.time = f.first"
     )
 
 
@@ -71,8 +73,8 @@ def _keyed(db: duckdb.DuckDBPyConnection, seed: int) -> str:
     parts = ("_user", residue_sql("time", "BIGINT"), "_item")
     raw = (
         f"SELECT l.*, {residue_sql('u.user', kinds_of(db, 'users')['user'])} AS _user, "
-        f"{residue_sql('v.value', kinds_of(db, 'vocab_item')['value'])} AS _item "
-        "FROM lasts AS l JOIN users AS u USING (user_id) JOIN vocab_item AS v ON l.item = v.id"
+        f"{residue_sql('v.value', kinds_of(db, table(ITEM))['value'])} AS _item "
+        f"FROM lasts AS l JOIN users AS u USING (user_id) JOIN {table(ITEM)} AS v ON l.{column(ITEM)} = v.id"
     )
     keyed = f"SELECT *, {mix(seed)} AS _key FROM ({raw})"
     for part in parts:

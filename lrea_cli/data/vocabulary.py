@@ -2,6 +2,9 @@
 
 Tables made here: `users` (user_id from 0, user) and, for each field, `vocab_<field>` (id, value, first: the time of its
 first event). A numeric field's values share the id of their quantile.
+
+`raw_events` has a column named after each field; from `encode` on a field's column is `f_<name>`, so that no name is
+that of a column, a pseudo column (`rowid`) or a function of ours. On disk the fields have their names again.
 """
 
 from __future__ import annotations
@@ -43,8 +46,7 @@ def number_values(db: duckdb.DuckDBPyConnection, field: Field, valid_from: int) 
     early = f"(first < {valid_from})"
     db.execute(
         f"CREATE TABLE {table(field)} AS WITH seen AS ("
-        f"SELECT {quoted(field)} AS value, min(time) AS first FROM raw_events "
-        f"WHERE {quoted(field)} IS NOT NULL GROUP BY 1) "
+        f"SELECT {raw(field)} AS value, min(time) AS first FROM raw_events WHERE {raw(field)} IS NOT NULL GROUP BY 1) "
         f"SELECT CAST(row_number() OVER (ORDER BY {early} DESC, value) + {FIRST_ID - 1} AS INTEGER) AS id, "
         "value, first FROM seen ORDER BY id"
     )
@@ -60,8 +62,8 @@ def _number_quantiles(db: duckdb.DuckDBPyConnection, field: Field, valid_from: i
     """
     db.execute(
         f"CREATE TABLE {table(field)} AS WITH seen AS ("
-        f"SELECT {quoted(field)} AS value, min(time) AS first, count(*) FILTER (WHERE time < {valid_from}) AS early "
-        f"FROM raw_events WHERE {quoted(field)} IS NOT NULL GROUP BY 1), "
+        f"SELECT {raw(field)} AS value, min(time) AS first, count(*) FILTER (WHERE time < {valid_from}) AS early "
+        f"FROM raw_events WHERE {raw(field)} IS NOT NULL GROUP BY 1), "
         "placed AS (SELECT value, sum(early) OVER (ORDER BY value) - early AS before, sum(early) OVER () AS total "
         "FROM seen WHERE early > 0), "
         f"edges AS (SELECT min(value) AS edge FROM placed GROUP BY floor({QUANTILES} * before / total)) "
@@ -80,21 +82,21 @@ def encode(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Seque
     Args:
         memory_mb: DuckDB's limit.
     """
-    columns = ", ".join(map(identifier, others))
     values = sum(count(db, f"SELECT count(*) FROM {name}") for name in ("users", *map(table, fields)))
     if values * BYTES_A_VALUE > memory_mb * 1e6 * SHARE_OF_MEMORY:
-        _encode_one_by_one(db, fields)
-        return f"SELECT user_id, {columns}, {names(fields)} FROM encoded"
+        _encode_one_by_one(db, fields, others)
+        return f"SELECT user_id, {', '.join(others)}, {names(fields)} FROM encoded"
     ids = ", ".join(f"coalesce(v{n}.id, {UNKNOWN_ID}) AS {quoted(f)}" for n, f in enumerate(fields))
-    joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{quoted(f)} = v{n}.value" for n, f in enumerate(fields))
+    joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{raw(f)} = v{n}.value" for n, f in enumerate(fields))
+    columns = ", ".join(f"r.{name}" for name in others)
     return f"SELECT u.user_id, {columns}, {ids} FROM raw_events AS r JOIN users AS u ON r.user = u.user{joins}"
 
 
-def _encode_one_by_one(db: duckdb.DuckDBPyConnection, fields: Sequence[Field]) -> None:
+def _encode_one_by_one(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Sequence[str]) -> None:
     db.execute("SET preserve_insertion_order = false")  # events are sorted afterwards
+    columns = ", ".join([f"r.{name}" for name in others] + [f"r.{raw(f)} AS {quoted(f)}" for f in fields])
     db.execute(
-        "CREATE TABLE encoded AS "
-        "SELECT u.user_id, r.* EXCLUDE (user) FROM raw_events AS r JOIN users AS u ON r.user = u.user"
+        f"CREATE TABLE encoded AS SELECT u.user_id, {columns} FROM raw_events AS r JOIN users AS u ON r.user = u.user"
     )
     for field in fields:
         name = quoted(field)
@@ -112,11 +114,26 @@ def table(field: Field) -> str:
     return f"vocab_{field.name}"
 
 
-def quoted(field: Field) -> str:
-    """A field's name as a SQL identifier."""
+def raw(field: Field) -> str:
+    """A field's column of `raw_events`, as a SQL identifier."""
     return identifier(field.name)
 
 
+def column(field: Field) -> str:
+    """The name of a field's column in every table made here, but for `raw_events`; no other column begins so."""
+    return f"f_{field.name}"
+
+
+def quoted(field: Field) -> str:
+    """That column as a SQL identifier."""
+    return identifier(column(field))
+
+
 def names(fields: Iterable[Field], prefix: str = "") -> str:
-    """The fields as a comma list of SQL identifiers."""
+    """The fields' columns as a comma list of SQL identifiers."""
     return ", ".join(prefix + quoted(f) for f in fields)
+
+
+def named(fields: Iterable[Field]) -> str:
+    """The same under the fields' own names, as files have them."""
+    return ", ".join(f"{quoted(f)} AS {raw(f)}" for f in fields)

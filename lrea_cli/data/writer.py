@@ -17,7 +17,7 @@ import numpy as np
 from lrea_cli.data.layout import SPLITS
 from lrea_cli.data.schema import Field
 from lrea_cli.data.sql import count
-from lrea_cli.data.vocabulary import names, table
+from lrea_cli.data.vocabulary import column, named, names, table
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.parquet import parquet_writer
 
@@ -52,7 +52,7 @@ def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[
     numbered = f"SELECT *, CAST({running} - 1 AS BIGINT) AS request_id FROM ({opened})"
     for split in SPLITS:
         query = (
-            f"SELECT request_id, user_id AS user, time, history_length, {names(fields)}, label "
+            f"SELECT request_id, user_id AS user, time, history_length, {named(fields)}, label "
             f"FROM ({numbered}) WHERE _split = {SPLITS.index(split)}"
         )
         _write_parquet(db, query, folder / f"{split}.parquet")
@@ -67,7 +67,7 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
     rows = count(db, "SELECT sum(behaviors) FROM starts")
     query = f"SELECT user_id, time, source_row, {names(items)} FROM events WHERE is_behavior"
     with ExitStack() as stack:
-        histories = stack.enter_context(_Histories(folder / "histories", [f.name for f in items], rows))
+        histories = stack.enter_context(_Histories(folder / "histories", items, rows))
         events = stack.enter_context(_RawEvents(folder / "events", db, items))
         db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")
         writing: Future[None] | None = None
@@ -97,10 +97,11 @@ def write_rejected(folder: Path, rejected: pa.Table) -> None:
 class _Histories:
     """The columns of histories/, written as rows come; no column is ever whole in memory."""
 
-    def __init__(self, folder: Path, items: Sequence[str], rows: int) -> None:
+    def __init__(self, folder: Path, items: Sequence[Field], rows: int) -> None:
         folder.mkdir()
-        self._kinds = {"time": np.dtype(np.int64)} | dict.fromkeys(items, np.dtype(np.int32))
-        self._files = {name: _npy(folder / f"{name}.npy", kind, rows) for name, kind in self._kinds.items()}
+        self._kinds = {"time": np.dtype(np.int64)} | {column(f): np.dtype(np.int32) for f in items}
+        files = {"time": "time"} | {column(f): f.name for f in items}
+        self._files = {name: _npy(folder / f"{files[name]}.npy", kind, rows) for name, kind in self._kinds.items()}
 
     def __enter__(self) -> _Histories:
         return self
@@ -124,7 +125,7 @@ class _RawEvents:
         self._values = {
             f.name: _column(db, f"SELECT value FROM {table(f)} ORDER BY id", FIRST_ID) for f in items if not f.numeric
         }
-        self._items = [f.name for f in items]
+        self._items = tuple(items)
         self._out: pq.ParquetWriter | None = None
         self._part = self._rows = 0
 
@@ -158,8 +159,9 @@ class _RawEvents:
         import pyarrow as pa
 
         columns = {"user": self._users.take(batch["user_id"])}
-        for name in self._items:
-            columns[name] = self._values[name].take(batch[name]) if name in self._values else batch[name]
+        for field in self._items:
+            ids, values = batch[column(field)], self._values.get(field.name)
+            columns[field.name] = ids if values is None else values.take(ids)
         return pa.table(columns | {name: batch[name] for name in ("time", "source_row")})
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from lrea_cli.console import number
 from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.data.sample_facts import field_facts, split_facts
 from lrea_cli.evaluation.field_auc import measure_fields, warnings_of
 from lrea_cli.evaluation.resolution import ALIKE
 from lrea_cli.reporting.look import Look
@@ -25,15 +24,12 @@ class Table:
 
 
 def add_facts(folder: Path, manifest: dict[str, Any], look: Look) -> None:
-    """Add `field_auc`, and what it warns of, to the manifest of a dataset; `split_facts` and `field_facts`, too.
+    """Add `field_auc`, and what it warns of, to the manifest of a dataset.
 
     Args:
         folder: where the dataset lies. look: at the same one.
     """
     dataset = DatasetInfo.from_manifest(folder, manifest)
-    if "split_facts" not in manifest:
-        manifest["split_facts"] = split_facts(dataset, manifest["utc_offset_hours"])
-        manifest["field_facts"] = field_facts(dataset)
     fields = measure_fields(dataset, drawn_labels=_drawn(manifest))
     manifest["field_auc"] = {field.name: field.auc for field in fields}
     manifest["warnings"] += warnings_of(fields, look.best_counter)

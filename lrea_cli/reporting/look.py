@@ -169,7 +169,7 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
         unknown_items=unknown_items,
         baselines={"category_count": None, **counted, "novelty": auc(age, some.label)},
         resolution=resolution(counters, some.label, some.user[some.row_request], test_users),
-        days=_days(histories, manifest["utc_offset_hours"] * 3600),
+        days=_days(histories, manifest["utc_offset_minutes"] * 60),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
         popularity=_by_label(popularity, some.label, COUNT_EDGES),

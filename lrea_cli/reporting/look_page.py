@@ -114,7 +114,7 @@ def _volume(axes: Axes, look: Look, manifest: dict[str, Any]) -> None:
     axes.xaxis_date()
     axes.bar([day for day, _ in look.days], [count for _, count in look.days], width=0.9, color=BLUE)
     for name, side in (("valid", "right"), ("test", "left")):  # a day apart: their names would meet
-        starts = manifest["splits"][f"{name}_from"] + manifest["utc_offset_hours"] * 3600
+        starts = manifest["splits"][f"{name}_from"] + manifest["utc_offset_minutes"] * 60
         edge = starts / SECONDS_PER_DAY - 0.5  # a bar stands over its day's number
         if edge <= look.days[-1][0]:
             axes.axvline(edge, color=GRAY, linewidth=1)

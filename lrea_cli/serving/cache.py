@@ -11,6 +11,7 @@ import torch
 
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.data.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
 from lrea_cli.model import CTRModel
 from lrea_cli.parquet import open_parquet
@@ -227,13 +228,14 @@ def find_cache(workspace: Workspace, run: Run) -> str | None:
 
 
 def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
-    """Dense numbers of raw user ids.
+    """Dense numbers of raw user ids, which may be spelled otherwise than the dataset does (`spelling.py`).
 
     Raises:
         UserError: an id that the dataset has not.
     """
     table = open_parquet(dataset.files.blocks("vocab/user.parquet")).read()
     number = {str(v): u for u, v in zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True)}
+    raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]
     if missing:
         raise UserError(f"{len(missing)} users are not in the dataset, '{missing[0]}' the first of them.")

@@ -393,3 +393,19 @@ def check_no_leak(folder: Path, disjoint_days: bool) -> None:
     if disjoint_days:
         assert max(days["train"]) < min(days["valid"])
         assert max(days["valid"]) < min(days["test"])
+
+
+def test_missing_is_missing_in_reviews_and_products(tmp_path: Path) -> None:
+    reviews = [("NULL", "b1"), (" ", "b1"), ("A1", "N/A"), ("A1", "b1"), ("A2", "b2")]
+    lines = [{"reviewerID": u, "asin": i, "unixReviewTime": FIRST_DAY * DAY} for u, i in reviews]
+    products = [{"asin": "b1", "category": ["Books", "None"]}, {"asin": "b2", "category": ["Art"]}, {"asin": "nan"}]
+    paths = [tmp_path / "Books_5.json", tmp_path / "meta_Books.json"]
+    for path, rows in zip(paths, (lines, products), strict=True):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with duckdb.connect(config={"threads": 1}) as db:
+        intake = Intake(db)
+        facts = AmazonBooks().extract(intake, paths).facts
+        found = db.execute("SELECT user, item, category FROM raw_events ORDER BY user").fetchall()
+    assert found == [("A1", "b1", "unknown"), ("A2", "b2", "Art")]
+    assert dict(intake.rejected) == {"missing_user": 2, "missing_item": 1}
+    assert facts["meta_rejected"] == 1

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
+from lrea_cli.data.schema import ROWS_AT_MOST
 from lrea_cli.data.sources import find_files
 from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sources.kuairand import KuaiRand
@@ -60,7 +61,10 @@ def test_every_trap_is_counted_under_its_reason(tmp_path: Path, newline: str, bo
     with duckdb.connect(config={"threads": 1}) as db:
         intake = Intake(db)
         found = KuaiRand().extract(intake, find_files(KuaiRand, raw.folder, tmp_path))
-        events = db.sql("FROM raw_events ORDER BY source_row").to_arrow_table().to_pylist()
+        in_file = f"source_row % {ROWS_AT_MOST}"
+        time_ms = f"time * 1000 + source_row // {ROWS_AT_MOST} // 1000000"
+        rows = db.sql(f"SELECT *, {time_ms} AS time_ms FROM raw_events ORDER BY {in_file}")
+        events = rows.to_arrow_table().to_pylist()
         assert [name for (name,) in db.sql("SHOW TABLES").fetchall()] == ["raw_events"]
     assert dict(intake.rejected) == raw.rejected
     assert intake.read == sum(len(log) - 1 for log in raw.logs) == intake.kept + intake.rejected.total()
@@ -71,7 +75,7 @@ def test_every_trap_is_counted_under_its_reason(tmp_path: Path, newline: str, bo
     lines = {path.name: log for path, log in zip(raw.files, raw.logs, strict=True)} | {"videos": raw.videos}
     for file, line, _, text in intake.examples:
         assert text == lines.get(file, raw.videos)[line - 1]
-    assert (found.sampling, found.utc_offset_hours, found.unique) == (None, 8, ())
+    assert (found.sampling, found.utc_offset_minutes, found.unique) == (None, 480, ())
     assert found.facts == {
         "video_rows": len(raw.videos) - 1,
         "video_rejected": len(kuairand_raw.BAD_VIDEOS),
@@ -165,11 +169,13 @@ def test_clicks_of_the_same_second_are_not_yet_history(tmp_path: Path) -> None:
     """The first request sees nothing, the second one the click of the first, whatever its milliseconds."""
     noon = kuairand_raw.FIRST_MIDNIGHT * 1000 + DAY * 500
     rows = [
-        log_row(1, v, noon + day * DAY * 1000 + ms, 1) for day in range(3) for v, ms in ((1, 0), (2, 999), (3, 1000))
+        log_row(1, v, noon + day * DAY * 1000 + ms, int(v < 4))
+        for day in range(3)
+        for v, ms in ((1, 0), (2, 999), (3, 1000), (4, 2000))
     ]
     _, folder = run(archive(tmp_path, rows), tmp_path)
     lengths = [pq.read_table(folder / f"{split}.parquet")["history_length"].to_pylist() for split in SPLITS]
-    assert lengths == [[0, 0, 2], [3, 3, 5], [6, 6, 8]]
+    assert lengths == [[0, 0, 2, 3], [3, 3, 5, 6], [6, 6, 8, 9]]
 
 
 def test_real_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
@@ -200,7 +206,7 @@ exposures = st.lists(
     st.tuples(st.integers(1, 3), st.integers(0, 3), st.integers(0, 4), st.integers(0, 3999), st.integers(0, 1)),
     min_size=5,
     max_size=40,
-).map(lambda rows: [*rows, *((1, 0, day, 0, 1) for day in range(5))])
+).map(lambda rows: [*rows, *((1, 0, day, ms, label) for day in range(5) for ms in (0, 3000) for label in (0, 1))])
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])

@@ -111,11 +111,11 @@ def test_missing_column_of_the_videos(tmp_path: Path, column: str) -> None:
 
 def test_columns_may_stand_in_any_order_with_others_between(tmp_path: Path) -> None:
     noon = kuairand_raw.FIRST_MIDNIGHT + DAY // 2
-    rows = [f"{n % 2},Ä 1.5,{2130 - n},{noon + n * DAY}999,{n},{n + 7}" for n in range(3)]
+    rows = [f"{label},Ä 1.5,{2130 - n},{noon + n * DAY}999,{n},{n + 7}" for n in range(3) for label in (0, 1)]
     folder = archive(tmp_path, rows, "is_click,note,hourmin,time_ms,video_id,user_id")
     write_lines(folder / "video_features_basic_pure.csv", ["tag,video_duration,video_id,author_id", "5,1.5,1,9"])
     manifest, dataset = run(folder, tmp_path)
-    assert (manifest["events_kept"], manifest["users"], manifest["categories"]) == (3, 3, 1)
+    assert (manifest["events_kept"], manifest["users"], manifest["categories"]) == (6, 3, 1)
     assert pq.read_table(dataset / "vocab" / "hour.parquet")["value"].to_pylist() == [
         "12"
     ]  # of time_ms: hourmin is not read

@@ -88,6 +88,7 @@ def test_manifest_says_what_was_done(home: Path) -> None:
         "min_history": 20,
         "negatives_per_positive": 1,
         "train_days": 1,
+        "test_days": 1,
         "encoding": "utf-8",
     }
     assert manifest["splits"] == {

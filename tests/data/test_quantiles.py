@@ -32,7 +32,7 @@ def numbered(*events: tuple[int, float | None]) -> Numbered:
         db.executemany("INSERT INTO raw_events VALUES (?, 1, ?, ?)", [[n, *event] for n, event in enumerate(events)])
         number_users(db)
         field = number_values(db, SIZE, VALID_FROM)
-        rows = db.execute(f"SELECT size FROM ({encode(db, [field], ['source_row'], 1000)}) ORDER BY source_row")
+        rows = db.execute(f"SELECT f_size FROM ({encode(db, [field], ['source_row'], 1000)}) ORDER BY source_row")
         ids = [row[0] for row in rows.fetchall()]
     assert len(ids) == len(events)  # no event is lost or doubled
     assert (field.numeric, field.late) == (True, 0)

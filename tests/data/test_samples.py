@@ -22,7 +22,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
-from tests.reference.prepare_loops import Event, Sample, make_samples, number, read_taobao
+from tests.reference.prepare_loops import Event, Sample, make_samples, number, read_taobao, without_repeats
 
 DAY = 86_400
 CLICKS = Table(category_column="category")
@@ -57,10 +57,11 @@ def test_a_table_agrees_with_the_loops(tmp_path: Path, users: int, label: str | 
     path = tmp_path / "shown.tsv"
     rows = write_exposures(path, users)
     assert 30 < rows / users < 50
-    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column=label, utc_offset=8)
+    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column=label, utc_offset="8")
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     lines = [line.split("\t") for line in path.read_text().splitlines()[1:]]
-    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5]) if label else None) for c in lines]
+    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5]) if label else None, int(c[4]) % 1000) for c in lines]
+    assert len({e.nanoseconds for e in events}) > 100
     assert manifest["events_kept"] == rows == len(events)
     expected, dropped = make_samples(events, 8)
     assert manifest["dropped_pairs"] == dropped
@@ -71,7 +72,15 @@ def test_a_table_agrees_with_the_loops(tmp_path: Path, users: int, label: str | 
 seconds = st.builds(lambda day, second: 17_500 * DAY + day * DAY + second, st.integers(0, 4), st.integers(0, 3))
 texts = st.sampled_from(["a", "b", "c", "d", "é", "B"])
 small_events = st.lists(
-    st.builds(Event, texts, seconds, texts, st.sampled_from(["x", "y", None]), st.integers(0, 1)),
+    st.builds(
+        Event,
+        texts,
+        seconds,
+        texts,
+        st.sampled_from(["x", "y", None]),
+        st.integers(0, 1),
+        st.sampled_from([0, 5 * 10**8]),
+    ),
     min_size=8,
     max_size=60,
 ).map(lambda events: [*events, *(Event("a", 17_500 * DAY + d * DAY, "a", "x", 1) for d in range(5))])
@@ -185,21 +194,34 @@ def test_split_without_samples_is_an_error_and_leaves_nothing(tmp_path: Path) ->
     assert not list((tmp_path / "data").iterdir())
 
 
-def test_one_class_is_a_warning_in_the_manifest(tmp_path: Path) -> None:
-    events = [Event("u", (17_500 + d) * DAY + n, "a", None, int(d < 2 or n)) for d in range(3) for n in range(2)]
+def test_one_class_is_refused_where_it_is_measured_and_told_of_where_it_trains(tmp_path: Path) -> None:
+    def events(ones: int) -> Path:
+        return write(
+            tmp_path,
+            [Event("u", (17_500 + d) * DAY + n, "a", None, int(d < ones or n)) for d in range(3) for n in range(2)],
+        )
+
     source = Table(label_column="label")
-    manifest = prepare(source, [write(tmp_path, events)], "d", Workspace(tmp_path), PrepareOptions())
-    assert manifest["warnings"] == [
-        "All 2 samples of train have label 1: AUC is undefined there.",
-        "All 2 samples of valid have label 1: AUC is undefined there.",
-    ]
+    with pytest.raises(
+        UserError, match=r"All 2 samples of the valid split \(2017-12-01, UTC\+0\) have label 1"
+    ) as caught:
+        prepare(source, [events(2)], "d", Workspace(tmp_path), PrepareOptions())
+    assert all(option in caught.value.remedy for option in ("--test-days", "--until", "--label-column"))
+    manifest = prepare(source, [events(1)], "d", Workspace(tmp_path), PrepareOptions())
+    assert manifest["warnings"] == ["All 2 samples of train have label 1: a model learns that."]
 
 
 def write(folder: Path, events: list[Event]) -> Path:
     """The events as a CSV with the columns that `Table` looks for by default, and category and label."""
     path = folder / "events.csv"
     rows = [
-        [e.user, e.time, e.item, "" if e.category is None else e.category, "" if e.label is None else e.label]
+        [
+            e.user,
+            e.time + e.nanoseconds / 1e9,
+            e.item,
+            "" if e.category is None else e.category,
+            "" if e.label is None else e.label,
+        ]
         for e in events
     ]
     lines = ["user,time,item,category,label", *(",".join(map(str, row)) for row in rows)]
@@ -217,12 +239,15 @@ def run(folder: Path, source: Table, events: list[Event], options: PrepareOption
 
 
 def check_against_loops(folder: Path, source: Table, events: list[Event]) -> None:
+    events = without_repeats(events)
     expected, _ = make_samples(events, 0, min_history=1)
     options = PrepareOptions(min_history=1, threads=2)
     try:
         manifest = prepare(source, [write(folder, events)], "d", Workspace(folder), options)
     except UserError:
-        assert {s.split for s in expected} != set(SPLITS)
+        assert len({(s.split, s.label) for s in expected if s.split != "train"}) < 4 or not any(
+            s.split == "train" for s in expected
+        )
         return
     assert_same_rows(folder / "data" / "d", manifest, events, expected)
 
@@ -255,7 +280,9 @@ def assert_same_rows(folder: Path, manifest: dict[str, Any], events: list[Event]
         found = [table[c].to_pylist() if c in table.column_names else [1] * table.num_rows for c in columns]
         assert list(zip(*found, strict=True)) == rows
     assert has_category == ("category" in pq.read_schema(folder / "test.parquet").names)
-    ordered = sorted((e for e in events if e.label != 0), key=lambda e: (users[e.user], e.time))  # stable: row order
+    ordered = sorted(
+        (e for e in events if e.label != 0), key=lambda e: (users[e.user], e.time, e.nanoseconds)
+    )  # stable: row order
     histories = {f.stem: np.load(f) for f in (folder / "histories").iterdir()}
     assert histories["item"].tolist() == [items[e.item] for e in ordered]
     assert histories["time"].tolist() == [e.time for e in ordered]

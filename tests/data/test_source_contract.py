@@ -73,6 +73,7 @@ OTHERWISE = {
     "min_history": 2,
     "negatives_per_positive": 2,
     "train_days": 2,
+    "test_days": 2,
     "max_rejected": "90%",
     "encoding": "latin-1",
 }

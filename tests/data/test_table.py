@@ -78,7 +78,7 @@ def test_fields_have_roles_and_empty_values_are_null(tmp_path: Path) -> None:
 
 
 def test_labels_make_exposures(tmp_path: Path) -> None:
-    values = ["1", "0", "true", "False", "1.0", "2", "", "yes"]
+    values = ["1", "0", "true", "False", "1.0", "2", "", "yes", "No ", "maybe"]
     path = write(tmp_path / "a.csv", "user,item,time,y", *(f"1,{n},{NOON},{v}" for n, v in enumerate(values)))
     both = extract(Table(label_column="y"), path)
     found, _, events = both
@@ -89,12 +89,14 @@ def test_labels_make_exposures(tmp_path: Path) -> None:
         (1, True),
         (0, False),
         (1, True),
+        (1, True),
+        (0, False),
     ]
     assert both.rejected == {"label_not_0_or_1": 3}
     assert [(r.file, r.line, r.text) for r in both.examples] == [
         ("a.csv", 7, f"1,5,{NOON},2"),
         ("a.csv", 8, f"1,6,{NOON},"),
-        ("a.csv", 9, f"1,7,{NOON},yes"),
+        ("a.csv", 11, f"1,9,{NOON},maybe"),
     ]
 
 
@@ -258,7 +260,7 @@ def test_missing_column(tmp_path: Path, source: Table, message: str) -> None:
         ({"user_field": ["ITEM=x"]}, "there is a field 'ITEM' already"),
         ({"user_field": ["a"], "context_field": ["A=b"]}, "there is a field 'A' already"),
         ({"time_unit": "h"}, "--time-unit is 'h'"),
-        ({"utc_offset": 480}, "--utc-offset is 480"),
+        ({"utc_offset": "480"}, "--utc-offset is 480"),
     ],
 )
 def test_impossible_options_fail_before_any_work(options: dict[str, Any], message: str) -> None:
@@ -315,12 +317,14 @@ def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     path = KUAIRAND / "kuairand_kcore15.tsv.gz"
     if not path.is_file():
         pytest.skip(f"the KuaiRand excerpt is not in {KUAIRAND}: put shared/ beside the repository")
-    source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset=8)
+    source = Table(
+        "user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset="8"
+    )
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     assert manifest["events_read"] == manifest["events_kept"] == 41_828
     assert (manifest["users"], manifest["categories"]) == (664, None)
     lines = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()[1:]]
-    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5])) for c in lines]
+    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5]), int(c[4]) % 1000) for c in lines]
     assert_same_rows(tmp_path / "data" / "k", manifest, events, make_samples(events, 8)[0])
     test = pq.read_table(tmp_path / "data" / "k" / "test.parquet")["history_length"].to_numpy()
     assert 0.36 < (test > 64).mean() < 0.38

@@ -40,7 +40,7 @@ def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Foun
         intake.check_published(found.published)
         events = db.execute(
             "SELECT u.user, time, i.value, c.value FROM events JOIN users AS u USING (user_id) "
-            "JOIN vocab_item AS i ON item = i.id JOIN vocab_category AS c ON category = c.id ORDER BY source_row"
+            "JOIN vocab_item AS i ON f_item = i.id JOIN vocab_category AS c ON f_category = c.id ORDER BY source_row"
         ).fetchall()
     assert intake.read == len(events) + intake.rejected.total()
     return Found(found, intake, events)
@@ -54,7 +54,7 @@ def test_every_trap_is_counted(tmp_path: Path, newline: str, bom: bool) -> None:
     assert found.rejected == raw.rejected
     assert found.intake.read == raw.rows
     assert found.extract.sampling == Sampling()
-    assert (found.extract.utc_offset_hours, found.extract.last_day) == (8, LAST_DAY)
+    assert (found.extract.utc_offset_minutes, found.extract.last_day) == (480, LAST_DAY)
     expected, _ = read_taobao(raw.lines)
     assert found.events == [(e.user, e.time, e.item, e.category) for e in expected]
     assert [(r.line, r.text) for r in found.examples] == [

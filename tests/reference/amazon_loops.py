@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.reference.prepare_loops import PRIME, Event, Order, Sample, _key, _mix, _wide, make_pool
+from tests.reference.prepare_loops import PRIME, Event, Order, Sample, _key, _mix, _wide, make_pool, spelled
 
 DAY = 86_400
 
@@ -37,7 +37,8 @@ def read_json(lines: Iterable[str]) -> tuple[list[Review], Counter[str]]:
             rejected["not_json"] += 1
             continue
         row = row if isinstance(row, dict) else {}
-        user, item, time = (row.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
+        user, item = (spelled(row.get(key)) for key in ("reviewerID", "asin"))
+        time = row.get("unixReviewTime")
         reason = _reason(user, item, str(time))
         if reason:
             rejected[reason] += 1
@@ -54,13 +55,13 @@ def read_csv(lines: Iterable[str], user_first: bool) -> tuple[list[Review], Coun
         if len(row) != 4:
             rejected["wrong_number_of_columns"] += 1
             continue
-        user, item = row[:2] if user_first else row[1::-1]
+        user, item = map(spelled, row[:2] if user_first else row[1::-1])
         reason = "not_a_reviewer" if user and not re.fullmatch("A[0-9A-Z]+", user) else _reason(user, item, row[3])
         reason = reason or ("" if _is_number(row[2]) else "not_a_rating")
         if reason:
             rejected[reason] += 1
         else:
-            kept.append(Review(user, item, int(row[3])))
+            kept.append(Review(str(user), str(item), int(row[3])))
     return kept, rejected
 
 
@@ -84,7 +85,7 @@ def read_meta_2018(lines: Iterable[str]) -> tuple[dict[str, str], Counter[str]]:
             elements = elements if isinstance(elements, list) else []
             texts = [html.unescape(str(e)).strip() for e in elements if e is not None]
             clean = [text for text in texts if text and not re.search("</?[A-Za-z!]", text)]
-            categories[item] = clean[-1] if clean else "unknown"
+            categories[item] = (spelled(clean[-1]) if clean else None) or "unknown"
     return categories, rejected
 
 
@@ -107,7 +108,7 @@ def read_meta_2014(lines: Iterable[str]) -> tuple[dict[str, str], Counter[str]]:
         else:
             lists = row.get("categories")
             category = lists[0][-1] if isinstance(lists, list) and lists and lists[0] else None
-            categories[item] = category if isinstance(category, str) and category else "unknown"
+            categories[item] = (spelled(category) if isinstance(category, str) else None) or "unknown"
     return categories, rejected
 
 

@@ -23,6 +23,7 @@ class Exposure(NamedTuple):
     duration: float | None
     hour: int
     label: int
+    time_ms: int
 
 
 def read_kuairand(logs: Iterable[Sequence[str]], videos: Sequence[str]) -> tuple[list[Exposure], dict[str, int]]:
@@ -50,7 +51,7 @@ def read_kuairand(logs: Iterable[Sequence[str]], videos: Sequence[str]) -> tuple
             else:
                 of_video = catalog.get(item, (None, None, None))
                 hour = (time_ms // 1000 + 8 * 3600) % 86_400 // 3600
-                exposures.append(Exposure(user, time_ms // 1000, item, *of_video, hour, label))
+                exposures.append(Exposure(user, time_ms // 1000, item, *of_video, hour, label, time_ms))
     return exposures, dict(rejected)
 
 
@@ -69,7 +70,7 @@ def read_videos(lines: Sequence[str]) -> dict[int, tuple[int | None, int | None,
 def histories(exposures: Sequence[Exposure]) -> dict[int, list[Exposure]]:
     """Each user's clicks, oldest first."""
     users = sorted({e.user for e in exposures})
-    return {u: sorted((e for e in exposures if e.user == u and e.label), key=lambda e: e.time) for u in users}
+    return {u: sorted((e for e in exposures if e.user == u and e.label), key=lambda e: e.time_ms) for u in users}
 
 
 def splits(exposures: Sequence[Exposure]) -> dict[str, list[tuple[Exposure, int]]]:

@@ -13,13 +13,14 @@ Raw = int | str
 
 
 class Event(NamedTuple):
-    """A kept row; `label` is None where labels are sampled."""
+    """A kept row; `label` is None where labels are sampled, `nanoseconds` order events inside one second."""
 
     user: Raw
     time: int
     item: Raw
     category: Raw | None
     label: int | None = None
+    nanoseconds: int = 0
 
 
 class Sample(NamedTuple):
@@ -59,27 +60,45 @@ def read_taobao(lines: Iterable[str], wanted: tuple[str, ...] = ("pv",)) -> tupl
     return events, dict(rejected)
 
 
+def spelled(text: object) -> str | None:
+    """The one spelling of an id or category that was written as text; None where that says that it is missing."""
+    trimmed = str(text or "").strip()
+    if trimmed.lower() in ("", "null", "na", "n/a", "nan", "none", "\\n", "<na>", "#n/a"):
+        return None
+    whole, point, zeros = trimmed.partition(".")
+    is_whole = point and set(zeros) == {"0"} and whole.removeprefix("-").isdecimal() and str(int(whole)) == whole
+    return whole if is_whole else trimmed
+
+
+def without_repeats(events: Iterable[Event]) -> list[Event]:
+    """Of rows that are equal in everything the first stays."""
+    return list(dict.fromkeys(events))
+
+
 def make_samples(
     events: list[Event],
-    utc_offset_hours: int,
+    utc_offset_hours: float,
     last_day: int | None = None,
     seed: int = 2025,
     min_history: int = 20,
     negatives_per_positive: int = 1,
     train_days: int = 1,
+    test_days: int = 1,
     negatives: str = "same-day",
     positives: str = "all",
 ) -> tuple[list[Sample], int]:
     """All samples in no particular order, and the number of dropped pairs."""
 
     def day_of(time: int) -> int:
-        return (time + utc_offset_hours * 3600) // 86_400
+        return (time + offset) // 86_400
 
-    test_day = max(day_of(e.time) for e in events) if last_day is None else last_day
+    offset = round(utc_offset_hours * 3600)
+    end_day = max(day_of(e.time) for e in events) if last_day is None else last_day
+    test_day = end_day - test_days + 1
     real = any(e.label is not None for e in events)
     train_day = min(day_of(e.time) for e in events) if real else test_day - 1 - train_days
     splits = dict.fromkeys(range(train_day, test_day - 1), "train")
-    splits |= {test_day - 1: "valid", test_day: "test"}
+    splits |= {test_day - 1: "valid"} | dict.fromkeys(range(test_day, end_day + 1), "test")
     behaviors: dict[Raw, list[Event]] = defaultdict(list)
     for e in events:
         if e.label != 0:
@@ -95,7 +114,7 @@ def make_samples(
             for e in shown
         ], 0
 
-    order = Order(events, (test_day - 1) * 86_400 - utc_offset_hours * 3600)
+    order = Order(events, (test_day - 1) * 86_400 - offset)
     samples, dropped = [], 0
     pools: dict[tuple[int, Raw | None], list[Event]] = {}
     for day, split in splits.items():

@@ -195,7 +195,7 @@ def test_the_same_users_give_the_same_bytes(lrea_run: Run, tmp_path: Path) -> No
 def test_a_value_that_float16_cannot_hold_leaves_no_cache(make_run, tmp_path: Path) -> None:
     run = make_run(method="din")
     with torch.no_grad():
-        run.model.features.tables["item"].weight.mul_(1e6)
+        run.model.features.tables["field:item"].weight.mul_(1e6)
     with pytest.raises(LreaError, match="does not fit float16") as caught:
         make(Workspace(tmp_path), run, dtype="float16")
     assert "--dtype float32" in caught.value.remedy
@@ -295,7 +295,7 @@ def test_the_checkpoint_of_another_seed_gives_other_records(make_run, tmp_path: 
     run = make_run(method="din")
     other = make_run(method="din")
     with torch.no_grad():
-        other.model.features.tables["category"].weight.add_(1.0)
+        other.model.features.tables["field:category"].weight.add_(1.0)
     found = []
     for number, each in enumerate((run, replace(run, model=other.model))):
         make(Workspace(tmp_path), each, f"cache-{number}", users=np.array([0]))

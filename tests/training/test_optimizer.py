@@ -41,9 +41,9 @@ def test_weight_decay_shrinks_only_the_embeddings_that_were_read(tiny):
     _, dataset = open_dataset(tiny, "synthetic")
     shrunk, plain = (build_model(recipe, dataset) for _ in range(2))
     for model, decay in ((shrunk, 0.25), (plain, 0.0)):
-        table = model.features.tables["item"].weight
+        table = model.features.tables["field:item"].weight
         table.grad = torch.sparse_coo_tensor([[3, 5, 3]], torch.ones(3, table.shape[1]), table.shape)
         Optimizer(model, TrainSettings(weight_decay=decay)).step()
-    found, expected = (m.features.tables["item"].weight.detach() for m in (shrunk, plain))
+    found, expected = (m.features.tables["field:item"].weight.detach() for m in (shrunk, plain))
     torch.testing.assert_close(found[[3, 5]], 0.75 * expected[[3, 5]])
     torch.testing.assert_close(found[6:], expected[6:])

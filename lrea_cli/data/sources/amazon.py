@@ -18,6 +18,7 @@ from lrea_cli.data.sources.delimited import Delimited, strict_integer
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
 from lrea_cli.data.sources.rawfile import unpacked_name
+from lrea_cli.data.spelling_sql import spelled_sql
 from lrea_cli.data.sql import count, literal
 from lrea_cli.errors import UserError
 
@@ -103,7 +104,7 @@ def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
     )
     repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
     first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
-    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item {first}")
+    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item AS text {first}")
     db.execute("DROP TABLE catalog")
     if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
         raise UserError(f"No product of {metas[0]} has a category.", remedy)
@@ -117,14 +118,14 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
     )
     repeated = intake.kept - count(db, "SELECT count(*) FROM firsts")
     first = (
-        "SELECT source_row, concat_ws(',', user, item, time) FROM reviews "
+        "SELECT source_row, concat_ws(',', user, item, time) AS text FROM reviews "
         "SEMI JOIN (FROM firsts WHERE _reviews > 1) USING (user, item) "
         "QUALIFY row_number() OVER (PARTITION BY user, item ORDER BY time, source_row) > 1"
     )
     intake.reject_later(REPEATED_REVIEW, repeated, first)
     db.execute(
         f"CREATE TABLE raw_events AS SELECT _order AS source_row, user, time, "
-        f"item, coalesce(nullif(category, ''), {literal(UNKNOWN)}) AS category "
+        f"item, coalesce({spelled_sql('category', 'VARCHAR')}, {literal(UNKNOWN)}) AS category "
         f"FROM ({_ordered('firsts')}) LEFT JOIN products USING (item)"
     )
     for table in ("reviews", "firsts", "products"):
@@ -153,8 +154,8 @@ def _review(remedy: str) -> Judge:
     return Judge(
         cast={
             "_json": "is_json",
-            "_user": "nullif(user, '')",
-            "_item": "nullif(item, '')",
+            "_user": spelled_sql("user", "VARCHAR"),
+            "_item": spelled_sql("item", "VARCHAR"),
             "_time": strict_integer("time"),
         },
         reason=f"CASE WHEN NOT _json THEN 'not_json' {_SHARED_REASONS} END",
@@ -167,8 +168,8 @@ def _rating(columns: Mapping[str, str], remedy: str) -> Judge:
     """Of a CSV row; a user that is no reviewer's id betrays the columns of the other edition."""
     return Judge(
         cast={
-            "_user": f"nullif({columns['user']}, '')",
-            "_item": f"nullif({columns['item']}, '')",
+            "_user": spelled_sql(columns["user"], "VARCHAR"),
+            "_item": spelled_sql(columns["item"], "VARCHAR"),
             "_time": strict_integer(columns["time"]),
             "_rating": number_sql(columns["rating"]),
         },

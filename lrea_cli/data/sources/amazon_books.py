@@ -12,6 +12,7 @@ from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.json_lines import JsonLines
+from lrea_cli.data.spelling_sql import spelled_sql
 from lrea_cli.data.sql import literal
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class AmazonBooks:
     name: ClassVar[str] = "amazon-books"
     file_names: ClassVar[tuple[str, ...]] = ("Books_5.json", "Books.json", "Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
-    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
     where_to_get: ClassVar[str] = (
         "Books_5.json.gz (27,164,983 reviews), Books.json.gz (all, 11.8 GB) or Books.csv, and meta_Books.json.gz, from "
         "https://nijianmo.github.io/amazon/; they are read without unpacking"
@@ -69,7 +70,7 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
 
 def _product() -> Judge:
     return Judge(
-        cast={"_json": "is_json", "_item": "nullif(item, '')", "_category": "category"},
+        cast={"_json": "is_json", "_item": spelled_sql("item", "VARCHAR"), "_category": "category"},
         reason="CASE WHEN NOT _json THEN 'not_json' WHEN _item IS NULL THEN 'missing_item' END",
         values={"item": "_item", "category": "_category"},
         remedy=META_REMEDY,

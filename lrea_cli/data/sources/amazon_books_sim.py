@@ -11,6 +11,7 @@ from lrea_cli.data.schema import Extract, Field, Sampling
 from lrea_cli.data.sources.amazon import make_products, read_log
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.python_literals import LiteralProducts
+from lrea_cli.data.spelling_sql import spelled_sql
 
 COLUMNS = ("user", "item", "rating", "time")
 REMEDY = (
@@ -35,7 +36,7 @@ class AmazonBooksSim:
     name: ClassVar[str] = "amazon-books-sim"
     file_names: ClassVar[tuple[str, ...]] = ("reviews_Books_5.json", "reviews_Books.json", "ratings_Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
-    unused_options: ClassVar[tuple[str, ...]] = ("train_days",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
     where_to_get: ClassVar[str] = (
         "reviews_Books_5.json.gz (8,898,041 reviews), reviews_Books.json.gz (22,507,155) or ratings_Books.csv, and "
         "meta_Books.json.gz, from https://jmcauley.ucsd.edu/data/amazon/; they are read without unpacking"
@@ -62,7 +63,7 @@ def _read_products(catalog: Intake, metas: Sequence[Path]) -> None:
     """Make `products` (item, category) of `categories[0][-1]`."""
     catalog.create("catalog", {"item": "VARCHAR", "category": "VARCHAR"})
     judge = Judge(
-        cast={"_literal": "is_literal", "_item": "nullif(item, '')", "_category": "coalesce(category, '')"},
+        cast={"_literal": "is_literal", "_item": spelled_sql("item", "VARCHAR"), "_category": "coalesce(category, '')"},
         reason="CASE WHEN NOT _literal THEN 'not_a_python_literal' WHEN _item IS NULL THEN 'missing_item' END",
         values={"item": "_item", "category": "_category"},
         remedy=META_REMEDY,

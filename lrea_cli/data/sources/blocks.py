@@ -47,6 +47,11 @@ class Block:
         return min([*self.malformed[:1], *(self.rows[LINE][:1].to_pylist())])
 
     @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return max([*self.malformed[-1:], *(self.rows[LINE][-1:].to_pylist())])
+
+    @property
     def count(self) -> int:
         """Rows read, usable or not."""
         return self.rows.num_rows + len(self.malformed)

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
 from lrea_cli.data.sources.forms import shown
+from lrea_cli.data.spelling import MISSING
+from lrea_cli.data.spelling_sql import TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
+from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError, nearest
 
-UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 LONGEST_NAME, MOST_NAMES = 60, 40
 """Of the columns that a message lists."""
 
-RESERVED = frozenset(
-    ("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets", "value")
-)
-INTEGER_TYPES = frozenset(
-    f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-)
+RESERVED = frozenset(("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets"))
+"""Columns and files that a dataset has of its own."""
+
+CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+LOST_AT_MOST = 0.5
+"""A numeric field of whose values more are no numbers is refused."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def field_columns(
         option = f"--{role}-field"
         for text in texts:
             name, _, column = text.partition("=")
-            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
                 raise UserError(
                     f"{option} {text}: '{name}' is not a usable name of a field.",
                     f"Write {option} name=column, with letters, digits and '_', and none of: {reserved}.",
@@ -88,44 +90,34 @@ def _listed(names: list[str]) -> str:
     return shown(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
 
 
-def text_sql(column: str) -> str:
-    """A value as text; the empty text is a missing value. Here and below `column` is SQL of a column."""
-    return f"nullif(CAST({column} AS VARCHAR), '')"
+def number_sql(x: str, kind: str = "VARCHAR", missing: Iterable[str] = MISSING) -> str:
+    """SQL for a finite number, or NULL.
+
+    Args:
+        x: SQL of the value. kind: its SQL type.
+    """
+    if family(kind) not in TEXTS:
+        number = f"TRY_CAST({x} AS DOUBLE)"
+        return f"CASE WHEN isfinite({number}) THEN {number} END"
+    text = trimmed_sql(x, kind)
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    return f"CASE WHEN NOT {is_missing_sql(text, missing)} AND isfinite({number}) THEN {number} END"
 
 
-def number_sql(column: str) -> str:
-    """A finite number, or NULL."""
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    return f"CASE WHEN isfinite({number}) THEN {number} END"
+def lost_sql(x: str, kind: str, missing: Iterable[str] = MISSING) -> str:
+    """SQL for a value that is there and is no number, as it stands, or NULL."""
+    return f"CASE WHEN {number_sql(x, kind, missing)} IS NULL THEN {spelled_sql(x, kind, missing)} END"
 
 
-def label_sql(column: str) -> str:
-    """0 or 1, or NULL for anything else."""
-    text = f"lower(trim(CAST({column} AS VARCHAR)))"
-    return f"CASE WHEN {text} IN ('1', '1.0', 'true') THEN 1 WHEN {text} IN ('0', '0.0', 'false') THEN 0 END"
+def label_sql(x: str, kind: str = "VARCHAR", threshold: float | None = None) -> str:
+    """SQL for 0 or 1, or NULL for anything else.
 
-
-def time_sql(column: str, kind: str, unit: str) -> str:
-    """Epoch seconds, rounded down, or NULL; `kind` is the column's SQL type, `unit` that of a number."""
-    x, per_second = column, UNITS_PER_SECOND[unit]
-    if kind in INTEGER_TYPES:
-        return _floor_seconds(f"TRY_CAST({x} AS BIGINT)", per_second)
-    if kind.startswith(("TIMESTAMP", "DATE")):
-        return f"CASE WHEN isfinite({x}) THEN CAST(floor(epoch({x})) AS BIGINT) END"
-    if kind != "VARCHAR":
-        return f"TRY_CAST(floor(TRY_CAST({x} AS DOUBLE) / {per_second}) AS BIGINT)"
-    stamp = f"TRY_CAST({x} AS TIMESTAMPTZ)"
-    return (
-        f"CASE WHEN regexp_full_match({x}, '[-+]?[0-9]+') "
-        f"THEN {_floor_seconds(f'TRY_CAST({x} AS BIGINT)', per_second)} "
-        f"WHEN regexp_full_match({x}, '[-+]?[0-9]+[.][0-9]*') "
-        f"THEN TRY_CAST(floor(TRY_CAST({x} AS DOUBLE) / {per_second}) AS BIGINT) "
-        f"WHEN isfinite({stamp}) THEN CAST(floor(epoch({stamp})) AS BIGINT) END"
-    )
-
-
-def _floor_seconds(number: str, per_second: int) -> str:
-    """Integer division that rounds down for times before 1970, too (that of SQL goes towards zero)."""
-    if per_second == 1:
-        return number
-    return f"({number} - ({number} % {per_second} + {per_second}) % {per_second}) // {per_second}"
+    Args:
+        threshold: a number that is at least so large is a click, any smaller one is none.
+    """
+    if threshold is not None:
+        return f"CAST(({number_sql(x, kind)} >= {threshold!r}) AS TINYINT)"
+    text = f"lower({spelled_sql(x, kind)})"
+    words = ((", ".join(map(literal, listed)), value) for listed, value in ((CLICKED, 1), (NOT_CLICKED, 0)))
+    cases = " ".join(f"WHEN {text} IN ({listed}) THEN {value}" for listed, value in words)
+    return f"CAST(CASE {cases} END AS TINYINT)"

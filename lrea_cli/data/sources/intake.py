@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lrea_cli.data.schema import SourceFile
+from lrea_cli.data.schema import ROWS_AT_MOST, SourceFile
 from lrea_cli.data.sources.blocks import LINE, Block, joined, read_ahead
 from lrea_cli.data.sources.forms import shown
 from lrea_cli.data.sources.rawfile import RawFile
@@ -33,6 +33,7 @@ FEW = 100
 """So many rows of a wrong form stop no run, unless none is allowed: in a small file they are no share to speak of."""
 
 QUOTED = 3
+LOST_KEPT, LOST_SHOWN = 20, 3
 INCOMING = "incoming"
 
 
@@ -68,11 +69,24 @@ class Rejected(NamedTuple):
 
 
 class Began(NamedTuple):
-    """Where a file begins: its first `source_row`, which is `rows_before` and its line."""
+    """Where a file begins: its first `source_row`, which is `lines_before` and its line."""
 
     source_row: int
-    rows_before: int
+    lines_before: int
     file: str
+
+
+@dataclass
+class Lost:
+    """Values of a field that are there and could not be read: how many, and some of the first."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    @property
+    def first_values(self) -> list[str]:
+        """The first different ones."""
+        return list(dict.fromkeys(self.first))[:LOST_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,8 @@ class Judge:
         values: column of the table -> SQL over those names.
         remedy: what to do where rows have a wrong form.
         unwanted: reasons that say nothing against the form of the file: the protocol leaves such rows out.
+        nanoseconds: SQL over those names: the time beyond the whole second, which orders events inside it.
+        lost: field -> one of those names: the text of a value that is there and could not be read, else NULL.
     """
 
     cast: Mapping[str, str]
@@ -91,6 +107,8 @@ class Judge:
     values: Mapping[str, str]
     remedy: str
     unwanted: frozenset[str] = frozenset()
+    nanoseconds: str = "0"
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def judged(self) -> str:
@@ -116,9 +134,11 @@ class Intake:
         encoding: of text. folder: by paths from it files are named. first_bytes: to read of each file; None = all.
 
     Attributes:
-        read: rows so far. wrong: of those, with a wrong form. rejected: count by reason. files: what was read.
+        read: rows so far. lines: of their files, headers counted. wrong: rows with a wrong form.
+        rejected: count by reason. files: what was read.
         examples: of rejected rows the first of each reason. began: where each file begins.
         contents: of files that gave rows, with how they were read -> the file's name.
+        lost: of kept rows, by field.
     """
 
     db: duckdb.DuckDBPyConnection
@@ -131,12 +151,14 @@ class Intake:
     folder: Path | None = None
     first_bytes: int | None = None
     read: int = 0
+    lines: int = 0
     wrong: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     files: list[SourceFile] = field(default_factory=list)
     examples: list[Rejected] = field(default_factory=list)
     began: list[Began] = field(default_factory=list)
     contents: dict[tuple[str, str], str] = field(default_factory=dict)
+    lost: dict[str, Lost] = field(default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -144,7 +166,7 @@ class Intake:
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        return replace(self, read=0, wrong=0, rejected=Counter(), began=[], contents={})
+        return replace(self, read=0, lines=0, wrong=0, rejected=Counter(), began=[], contents={}, lost={})
 
     def text(self, path: Path) -> RawFile:
         """A file of text, to be read as the options say."""
@@ -163,22 +185,23 @@ class Intake:
         self.db.execute(f"CREATE TABLE {table} (source_row BIGINT{typed})")
 
     def take(self, file: ReadsRows, blocks: Iterator[Block], judge: Judge, into: str) -> None:
-        """Take the rows of one file; `source_row` goes on from the rows taken before.
+        """Take the rows of one file; `source_row` goes on from the lines of the files before.
 
         Raises:
             UserError: the file cannot be read, too many rows have a wrong form, or another file held the same rows.
         """
         import pyarrow as pa
 
-        rows_before, name = self.read, self.name_of(file.path)
+        before, rows_before, name = self.lines, self.read, self.name_of(file.path)
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
-                self.began.append(Began(rows_before + together[0].first, rows_before, name))
+                self.began.append(Began(before + together[0].first, before, name))
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
-                self._take(name, rows_before, together, judge, into)
+                self._take(name, before, together, judge, into)
             finally:
                 self.db.unregister(INCOMING)
+            self.lines = before + together[-1].last
             if self.kept or self.read > FEW:
                 self._check_wrong(judge)
         if self.read > rows_before:
@@ -208,15 +231,17 @@ class Intake:
         """Count rows that were kept at first.
 
         Args:
-            rows: SQL for `source_row` and text of all of them.
+            rows: SQL for `source_row` and `text` of all of them.
         """
         if not count:
             return
         self.rejected[reason] += count
-        first = f"{rows} ORDER BY source_row LIMIT {REJECTED_PER_REASON}"
+        first = (
+            f"SELECT source_row % {ROWS_AT_MOST} AS line, text FROM ({rows}) ORDER BY line LIMIT {REJECTED_PER_REASON}"
+        )
         for source_row, text in self.db.execute(first).fetchall():
             began = self.began[bisect_right(self.began, source_row, key=lambda b: b.source_row) - 1]
-            self.examples.append(Rejected(began.file, source_row - began.rows_before, reason, text[:TEXT_CAP]))
+            self.examples.append(Rejected(began.file, source_row - began.lines_before, reason, text[:TEXT_CAP]))
 
     def check_published(self, published: Mapping[str, int]) -> None:
         """Compare counts with what is known of the file.
@@ -241,13 +266,15 @@ class Intake:
             {name: pa.array(c, kind) for name, c, kind in zip(Rejected._fields, columns, kinds, strict=True)}
         )
 
-    def _take(self, name: str, rows_before: int, blocks: list[Block], judge: Judge, into: str) -> None:
+    def _take(self, name: str, before: int, blocks: list[Block], judge: Judge, into: str) -> None:
         columns = ", ".join(map(identifier, judge.values))
+        row = f"({judge.nanoseconds}) * {ROWS_AT_MOST} + {before} + {LINE}"
         inserted = self.db.execute(
             f"INSERT INTO {into} (source_row, {columns}) "
-            f"SELECT {rows_before} + {LINE}, {', '.join(judge.values.values())} FROM {judge.judged} "
-            "WHERE _reason IS NULL"
+            f"SELECT {row}, {', '.join(judge.values.values())} FROM {judge.judged} WHERE _reason IS NULL"
         ).fetchall()[0][0]
+        if judge.lost:
+            self._count_lost(judge)
         found: list[tuple[str, int, list[int]]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
             found = self.db.execute(
@@ -276,6 +303,14 @@ class Intake:
                 "Name one of them with --raw, or move one away.",
             )
         self.contents[key] = name
+
+    def _count_lost(self, judge: Judge) -> None:
+        columns = ", ".join(f"count({x}), arg_min({x}, {LINE}, {LOST_KEPT})" for x in judge.lost.values())
+        found = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
+        for name, count, first in zip(judge.lost, found[::2], found[1::2], strict=True):
+            lost = self.lost.setdefault(name, Lost())
+            lost.count += count
+            lost.first += (first or [])[: LOST_KEPT - len(lost.first)]
 
     def _own_examples(self) -> list[Rejected]:
         """Those of this table's files, which `beside` shares with others."""

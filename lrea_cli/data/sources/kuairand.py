@@ -24,7 +24,7 @@ LOG_COLUMNS = ("user_id", "video_id", "time_ms", "is_click")
 VIDEO_COLUMNS = ("video_id", "author_id", "video_duration", "tag")
 VIDEO_INTEGERS = ("video_id", "author_id")
 
-UTC_OFFSET_HOURS = 8
+UTC_OFFSET_MINUTES = 8 * 60
 WINDOW_FROM = 1_649_260_800  # 2022-04-07 00:00:00 in UTC+8: `time_ms` is up to two hours before the log's own hour
 WINDOW_LAST = 1_652_025_599  # 2022-05-08 23:59:59 in UTC+8
 NO_LOG = "This is no KuaiRand log: take log_standard_*.csv of the archive as it is."
@@ -71,7 +71,7 @@ class KuaiRand:
                 Field("hour", "context"),
             ),
             sampling=None,
-            utc_offset_hours=UTC_OFFSET_HOURS,
+            utc_offset_minutes=UTC_OFFSET_MINUTES,
             facts={
                 "video_rows": catalog.read,
                 "video_rejected": catalog.rejected.total(),
@@ -156,9 +156,10 @@ def _exposures(columns: Mapping[str, str]) -> Judge:
             "label": "is_click",
             "item": "video_id",
             # not the log's own hourmin: for a fifth of the rows it begins after time_ms, and knows of the click
-            "hour": f"(time_ms // 1000 + {UTC_OFFSET_HOURS * 3600}) % 86400 // 3600",
+            "hour": f"(time_ms // 1000 + {UTC_OFFSET_MINUTES * 60}) % 86400 // 3600",
         },
         remedy=NO_LOG,
+        nanoseconds="time_ms % 1000 * 1000000",
     )
 
 

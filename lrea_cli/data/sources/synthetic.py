@@ -36,6 +36,7 @@ class Synthetic:
         "min_history",
         "negatives_per_positive",
         "train_days",
+        "test_days",
         "max_rejected",
         "encoding",
     )
@@ -101,6 +102,7 @@ class Synthetic:
             ),
             sampling=None,
             last_day=planted.last_day,
+            test_days=1,  # of which the best possible AUC is known
             facts=_facts(self, planted),
         )
 

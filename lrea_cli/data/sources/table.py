@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, get_args
 
 import typer
 
-from lrea_cli.data.schema import Extract, Field, Role, Sampling
-from lrea_cli.data.sources.columns import (
-    FieldColumn,
-    check_columns,
-    field_columns,
-    label_sql,
-    number_sql,
-    text_sql,
-    time_sql,
-)
+from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, Role, Sampling
+from lrea_cli.data.sources.columns import FieldColumn, field_columns
 from lrea_cli.data.sources.forms import NotTheLog
 from lrea_cli.data.sources.header import TextLayout
-from lrea_cli.data.sources.intake import Intake, Judge
+from lrea_cli.data.sources.intake import Intake
+from lrea_cli.data.sources.reconcile import ReadFile, check_reconciled, unused_columns
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
+from lrea_cli.data.sources.table_rows import REMEDY, TableRows
 from lrea_cli.data.sources.tabular import open_table
-from lrea_cli.errors import UserError
+from lrea_cli.data.sources.times import TimeForm, TimeUnit, parse_offset, parse_until
+from lrea_cli.data.spelling import MISSING
+from lrea_cli.errors import UserError, check_choice
 
-TimeUnit = Literal["s", "ms", "us"]
-EARLIEST = -2_208_988_800  # 1900
-LATEST = 7_258_118_400  # 2200
 PASSED_OVER_SHOWN = 3
-REMEDY = "Check the column options (--user-column, --item-column, --time-column, --label-column) and --time-unit."
 
 
 @dataclass(frozen=True)
@@ -51,13 +43,20 @@ class Table:
     time_column: Annotated[str, typer.Option(help="Column of the time: a number, a timestamp or ISO 8601 text.")] = (
         "time"
     )
-    time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970: s, ms or us.")] = "s"
+    time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970.")] = "s"
+    time_format: Annotated[
+        str | None,
+        typer.Option(help="How text or numbers are times, as strptime has it: '%Y%m%d%H' reads 2016010100."),
+    ] = None
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column with 0 or 1: each row is then an exposure, and rows with 1 are the history. "
-            "Without it every row is a behavior, and negatives are drawn."
+            help="Column with 0 or 1 (or yes, no, true, false): each row is then an exposure, and rows with 1 are the "
+            "history. Without it every row is a behavior, and negatives are drawn."
         ),
+    ] = None
+    label_threshold: Annotated[
+        float | None, typer.Option(help="The label is a number, and from this one on it is a click: 4 for ratings.")
     ] = None
     item_field: Annotated[list[str], typer.Option(help="A further item feature: name or name=column. Repeatable.")] = (
         field(default_factory=list)
@@ -71,6 +70,15 @@ class Table:
     numeric: Annotated[
         list[str], typer.Option(help="A declared field whose values are numbers, to be cut into quantiles. Repeatable.")
     ] = field(default_factory=list)
+    missing: Annotated[
+        str, typer.Option(help="Comma list of what means that a value is missing, in any case; empty always does.")
+    ] = ",".join(MISSING)
+    keep_repeats: Annotated[
+        bool, typer.Option(help="Keep rows that repeat another one in every column that is used.")
+    ] = False
+    until: Annotated[
+        str | None, typer.Option(help="The last day that counts, such as 2017-12-03; later rows are left out.")
+    ] = None
     negatives: NegativesOption = "same-day"
     positives: PositivesOption = "all"
     delimiter: Annotated[
@@ -81,16 +89,19 @@ class Table:
     ] = None
     quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
     backslash: Annotated[bool, typer.Option(help="In text files: a backslash escapes the next character.")] = False
-    utc_offset: Annotated[int, typer.Option(help="Days begin at midnight of UTC + this many hours.")] = 0
+    utc_offset: Annotated[
+        str,
+        typer.Option(help="Hours east of UTC, such as 8, -3.5, +05:30: of midnight, and of times without a zone."),
+    ] = "0"
 
     def __post_init__(self) -> None:
         check_sampling(self.negatives, self.positives)
         self._layout()
-        if self.time_unit not in get_args(TimeUnit):
-            raise UserError(f"--time-unit is '{self.time_unit}'.", "Use s, ms or us.")
-        if not -14 <= self.utc_offset <= 14:
-            raise UserError(f"--utc-offset is {self.utc_offset}.", "Use hours from -14 to 14.")
-        names = [c.field.name for c in self._columns() if c.field.role == "item"]
+        check_choice("time-unit", self.time_unit, get_args(TimeUnit))
+        if self.label_threshold is not None and self.label_column is None:
+            raise UserError("--label-threshold needs a label.", "Name its column with --label-column.")
+        rows = self._rows()
+        names = [c.field.name for c in rows.fields if c.field.role == "item"]
         if self.negatives == "same-day-category" and self.label_column is None and "category" not in names:
             raise UserError(
                 "--negatives same-day-category needs the items' categories.",
@@ -101,20 +112,37 @@ class Table:
         """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.
 
         Raises:
-            UserError: a file cannot be read, a column is missing, or no row can be used.
+            UserError: a file cannot be read, a column is missing or holds other things than in another file, or no row
+                can be used.
         """
-        intake.db.execute("SET TimeZone = 'UTC'")  # text without a zone is UTC
-        columns = self._columns()
-        kinds = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in columns}
-        shown = {"is_behavior": "BOOLEAN", "label": "TINYINT"} if self.label_column else {}
-        intake.create("raw_events", {"user": "VARCHAR", "time": "BIGINT", **shown, **kinds})
-        warnings = self._read(intake, files, columns)
+        rows = self._rows()
+        rows.times.check(intake.db)
+        intake.db.execute("SET TimeZone = 'UTC'")  # of text without a zone, from which the offset is then taken off
+        intake.create("raw_events", rows.kinds)
+        read, passed_over = self._read(intake, files, rows)
         intake.require_some(files, REMEDY)
+        apart = check_reconciled(intake.db, read, list(rows.texts))
         return Extract(
-            fields=tuple(c.field for c in columns),
+            fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
-            utc_offset_hours=self.utc_offset,
-            warnings=warnings,
+            utc_offset_minutes=parse_offset(self.utc_offset),
+            unique=() if self.keep_repeats else rows.unique,
+            text=rows.text,
+            warnings=(*passed_over, *apart, *rows.warnings(intake)),
+            unused_columns=unused_columns(read),
+        )
+
+    def _rows(self) -> TableRows:
+        offset = parse_offset(self.utc_offset) * 60
+        return TableRows(
+            user=self.user_column,
+            time=self.time_column,
+            label=self.label_column,
+            fields=tuple(self._columns()),
+            times=TimeForm(self.time_unit, self.time_format, offset),
+            ends=None if self.until is None else parse_until(self.until) * SECONDS_PER_DAY - offset,
+            threshold=self.label_threshold,
+            missing=tuple(word.strip().lower() for word in self.missing.split(",") if word.strip()),
         )
 
     def _layout(self) -> TextLayout:
@@ -132,77 +160,32 @@ class Table:
         }
         return field_columns(found, declared, self.numeric)
 
-    def _read(self, intake: Intake, files: Sequence[Path], columns: Sequence[FieldColumn]) -> tuple[str, ...]:
+    def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
         """Take the rows of all files; of several, those that are no part of the log are passed over.
 
         Returns:
-            What to tell the user: which files were passed over.
+            The files that were read, and what to tell the user of those that were passed over.
 
         Raises:
             UserError: a file cannot be read or lacks a column, or all files were passed over.
         """
+        read: list[ReadFile] = []
         others: list[NotTheLog] = []
         for path in files:
             try:
-                self._read_file(intake, path, columns)
+                read.append(self._read_file(intake, path, rows))
             except NotTheLog as error:
                 others.append(error)
-        if others and len(others) == len(files):
+        if others and not read:
             raise others[0]
         shown = " ".join(error.message for error in others[:PASSED_OVER_SHOWN])
         told = f"{len(others)} of {len(files)} files were passed over, as they are no part of the log: {shown}"
-        return (told,) if others else ()
+        return read, (told,) if others else ()
 
-    def _read_file(self, intake: Intake, path: Path, columns: Sequence[FieldColumn]) -> None:
+    def _read_file(self, intake: Intake, path: Path, rows: TableRows) -> ReadFile:
         file = open_table(path, intake, self._layout())
-        wanted = self._wanted(columns)
-        remedies = {column: f"Name the column with {option}." for column, option in wanted.items()}
-        try:
-            identify = (self.user_column, self.item_column, self.time_column)
-            check_columns(path, file.names, {column: remedies[column] for column in identify})
-        except UserError as error:
-            raise NotTheLog(error.message, error.remedy) from error
-        check_columns(path, file.names, remedies)
-        chosen = file.choose(list(wanted))
-        intake.take(chosen.file, chosen.blocks, self._judge(chosen.kinds, chosen.columns, columns), "raw_events")
-
-    def _wanted(self, columns: Sequence[FieldColumn]) -> dict[str, str]:
-        """The columns to read, and the options that name them."""
-        wanted = {self.user_column: "--user-column", self.time_column: "--time-column"}
-        if self.label_column is not None:
-            wanted[self.label_column] = "--label-column"
-        return wanted | {c.column: c.option for c in columns}
-
-    def _judge(self, types: dict[str, str], identifiers: dict[str, str], columns: Sequence[FieldColumn]) -> Judge:
-        """How the rows of one file are read.
-
-        Args:
-            types: the columns and their SQL types.
-            identifiers: the columns and the SQL of their values in the rows.
-        """
-        label = "NULL" if self.label_column is None else label_sql(identifiers[self.label_column])
-        casts = {
-            f"_f{n}": (number_sql if c.field.numeric else text_sql)(identifiers[c.column])
-            for n, c in enumerate(columns)
-        }
-        no_label = "WHEN _label IS NULL THEN 'label_not_0_or_1' " if self.label_column else ""
-        return Judge(
-            cast={
-                "_user": text_sql(identifiers[self.user_column]),
-                "_time": time_sql(identifiers[self.time_column], types[self.time_column], self.time_unit),
-                "_label": f"CAST({label} AS TINYINT)",
-                **casts,
-            },
-            reason=(
-                "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
-                "WHEN _time IS NULL THEN 'unparseable_time' "
-                f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {no_label}END"
-            ),
-            values={
-                "user": "_user",
-                "time": "_time",
-                **({"is_behavior": "_label = 1", "label": "_label"} if self.label_column else {}),
-                **{c.field.name: f"_f{n}" for n, c in enumerate(columns)},
-            },
-            remedy=REMEDY,
-        )
+        rows.check_columns(path, file.names)
+        chosen, before = file.choose(list(rows.columns)), intake.lines
+        intake.take(chosen.file, chosen.blocks, rows.judge(chosen.kinds, chosen.columns), "raw_events")
+        kinds = {name: chosen.kinds[column] for name, column in rows.texts.items()}
+        return ReadFile(path, before, intake.lines - before, kinds, rows.unused(file.names))

@@ -20,10 +20,10 @@ from lrea_cli.errors import UserError, nearest
 COLUMNS = ("user", "item", "category", "behavior", "time")
 INTEGERS = ("user", "item", "category", "time")
 BEHAVIORS = ("pv", "cart", "fav", "buy")
-UTC_OFFSET_HOURS = 8
+UTC_OFFSET_MINUTES = 8 * 60
 WINDOW_FROM = 1_511_539_200  # 2017-11-25 00:00:00 in UTC+8
 WINDOW_LAST = 1_512_316_799  # 2017-12-03 23:59:59 in UTC+8
-LAST_DAY = (WINDOW_LAST + UTC_OFFSET_HOURS * 3600) // SECONDS_PER_DAY
+LAST_DAY = (WINDOW_LAST + UTC_OFFSET_MINUTES * 60) // SECONDS_PER_DAY
 
 PUBLISHED_SHA256 = "46fdd7d389c1ddc7922eb7d9014af5573a4a3045da28c6c46197636873d8f1a9"
 PUBLISHED_ROWS = 100_150_807
@@ -78,7 +78,7 @@ class Taobao:
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
             sampling=Sampling(self.negatives, self.positives),
-            utc_offset_hours=UTC_OFFSET_HOURS,
+            utc_offset_minutes=UTC_OFFSET_MINUTES,
             last_day=LAST_DAY,
             unique=kept,
             text=self._text(),

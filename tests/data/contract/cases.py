@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Raw:
         path: for --raw; None where the source needs no file.
         kept: the usable rows; of one user's in one second, those that come first in a history stand first.
         logs: the files of the log, a row a line, behind so many lines of `header`.
-        generated: rows that no file holds.
+        generated: rows that no file holds. repeats: usable rows that are left out, since they repeat another.
     """
 
     path: Path | None
@@ -55,6 +56,7 @@ class Raw:
     logs: tuple[Path, ...] = ()
     header: int = 0
     generated: int = 0
+    repeats: tuple[Kept, ...] = ()
 
     @property
     def read(self) -> int:
@@ -100,7 +102,7 @@ def kuairand(folder: Path) -> Raw:
     raw = write_kuairand(folder, users=15)
     kept = [
         Kept(e.user, e.time, tuple(getattr(e, name) for name in FIELDS), e.label, e.label == 1)
-        for e in read_kuairand(raw.logs, raw.videos)[0]
+        for e in sorted(read_kuairand(raw.logs, raw.videos)[0], key=lambda e: e.time_ms)
     ]
     return Raw(raw.folder, kept, tuple(path for path in raw.files if path.name.startswith("log_")), header=1)
 
@@ -130,7 +132,7 @@ TABLE: dict[str, Any] = {
     "user_field": ["age", "city"],
     "context_field": ["device"],
     "numeric": ["price", "age"],
-    "utc_offset": -5,
+    "utc_offset": "-5",
 }
 BAD_ROWS = (
     ",i1,c1,{t},1",
@@ -149,6 +151,7 @@ def table(labels: bool) -> Callable[[Path], Raw]:
     def write(folder: Path) -> Raw:
         rng = random.Random(23)
         rows = [row for user in range(14) for row in rows_of_user(rng, f"u{user}")]
+        rows += rng.sample(rows, 12)
         rng.shuffle(rows)
         lines = [",".join(map(str, row)) for row in rows]
         for row in (*BAD_ROWS, *(BAD_LABELS if labels else ())):
@@ -157,9 +160,16 @@ def table(labels: bool) -> Callable[[Path], Raw]:
             lines.append(row + "," * missing if missing < 6 else row)
         path = folder / "log.csv"
         path.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="utf-8")
-        return Raw(path, [kept_row(row, labels) for row in rows], (path,), header=1)
+        return with_repeats(path, [kept_row(row, labels) for row in rows])
 
     return write
+
+
+def with_repeats(path: Path, rows: Sequence[Kept]) -> Raw:
+    """Of rows that are equal in all that is used the first is kept."""
+    counts = Counter(rows)
+    repeats = [row for row, times in counts.items() for _ in range(times - 1)]
+    return Raw(path, list(counts), (path,), header=1, repeats=tuple(repeats))
 
 
 def rows_of_user(rng: random.Random, user: str) -> list[tuple[Value, ...]]:
@@ -186,7 +196,7 @@ def kept_row(row: Sequence[Value], labels: bool) -> Kept:
 CASES = (
     Case("taobao", Taobao(), taobao),
     Case("taobao-category", Taobao(negatives="same-day-category"), taobao, {"negatives_per_positive": 2}),
-    Case("taobao-uniform", Taobao(negatives="uniform"), taobao, {"train_days": 3}),
+    Case("taobao-uniform", Taobao(negatives="uniform"), taobao, {"train_days": 3, "test_days": 2}),
     Case("taobao-popularity", Taobao(negatives="popularity"), taobao, {"seed": 1}),
     Case("taobao-first-time", Taobao(positives="first-time"), taobao, {"min_history": 5}),
     Case("amazon-books", AmazonBooks(), amazon(2018, csv=False)),
@@ -196,6 +206,9 @@ CASES = (
     Case("kuairand", KuaiRand(), kuairand),
     Case("table", Table(**TABLE), table(labels=False), {"min_history": 3, "negatives_per_positive": 2}),
     Case("table-shown", Table(**TABLE, label_column="clicked"), table(labels=True)),
+    Case(
+        "table-days", Table(**TABLE | {"utc_offset": "-03:30"}, label_column="clicked"), table(True), {"test_days": 2}
+    ),
     Case("synthetic", Synthetic(users=SYNTHETIC_USERS), synthetic),
 )
 """A new source adds itself here; an option that changes which rows are samples, or which history they see, too."""

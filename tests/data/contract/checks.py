@@ -127,9 +127,10 @@ def check_splits_are_apart(data: Prepared) -> None:
     assert max(days["train"]) < min(days["valid"]) <= max(days["valid"]) < min(days["test"])
     assert all(s.split == data.split_at(s.event.time) for s in data.samples)
     if not sampling or sampling["splits"] == "days":
-        train = last - 1 - data.options.train_days if sampling else first
+        valid = last - data.options.test_days
+        train = valid - data.options.train_days if sampling else first
         begin = [at[name] for name in ("train_from", "valid_from", "test_from")]
-        assert begin == [data.midnight(day) for day in (train, last - 1, last)]
+        assert begin == [data.midnight(day) for day in (train, valid, valid + 1)]
     else:  # 80%, 10%, 10% of the targets, as near as days can be
         targeted = sorted(data.day_of(time) for _, time in targets(data))
         cuts = sorted(set(targeted))
@@ -244,7 +245,43 @@ def check_ids(data: Prepared) -> None:
     assert all(code >= UNKNOWN for sample in data.samples for code in sample.event.ids)
 
 
+def check_facts(data: Prepared) -> None:
+    """What the manifest says of each split and field, counted anew."""
+    for split, facts in data.manifest["split_facts"].items():
+        rows = [s for s in data.samples if s.split == split]
+        days = [date_of(s.event.day) for s in rows]
+        assert facts == {
+            "first_day": min(days),
+            "last_day": max(days),
+            "rows": len(rows),
+            "users": len({s.event.user for s in rows}),
+            "requests": len({s.request for s in rows}),
+            "click_rate": sum(s.event.label or 0 for s in rows) / len(rows),
+        }
+    later = [s.event for s in data.samples if s.split != "train"]
+    for place, f in enumerate(data.manifest["fields"]):
+        facts = data.manifest["field_facts"][f["name"]]
+        absent = sum(e.ids[place] == UNKNOWN for e in data.events) / len(data.events)
+        assert abs(facts["missing"] + facts["lost"] - absent) < 1e-12
+        assert facts["unknown"] == sum(e.ids[place] >= f["size"] for e in later) / len(later)
+        assert (facts["lost"] > 0) == bool(facts["first_lost_values"])
+    assert data.manifest["label_conflicts"] == conflicts(data)
+
+
+def conflicts(data: Prepared) -> int:
+    """How often an item stands with both labels in one request."""
+    labels: dict[tuple[int, int], set[int | None]] = defaultdict(set)
+    for s in data.samples:
+        labels[s.request, s.event.ids[0]].add(s.event.label)
+    return sum(len(of_item) == 2 for of_item in labels.values())
+
+
+def date_of(day: int) -> str:
+    return str(datetime.fromtimestamp(day * DAY, UTC).date())
+
+
 CHECKS = (
+    check_facts,
     check_nothing_is_lost,
     check_events_are_the_kept_behaviors,
     check_histories_are_the_events,

@@ -66,15 +66,15 @@ class Prepared:
         return [f["name"] for f in self.manifest["fields"] if f["role"] == "item"]
 
     def day_of(self, time: int) -> int:
-        return (time + self.manifest["utc_offset_hours"] * 3600) // DAY
+        return (time + self.manifest["utc_offset_minutes"] * 60) // DAY
 
     def midnight(self, day: int) -> int:
-        return day * DAY - self.manifest["utc_offset_hours"] * 3600
+        return day * DAY - self.manifest["utc_offset_minutes"] * 60
 
     def values(self, name: str) -> list[tuple[Value | None, int]]:
-        """A field's raw value and time in every usable row."""
+        """A field's raw value and time in every usable row, repeats among them."""
         place = self.names.index(name)
-        return [(row.values[place], row.time) for row in self.raw.kept]
+        return [(row.values[place], row.time) for row in (*self.raw.kept, *self.raw.repeats)]
 
     @cached_property
     def user_ids(self) -> dict[str, int]:

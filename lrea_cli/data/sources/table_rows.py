@@ -1,0 +1,169 @@
+"""How the rows of one file of `table` become events: which columns, of which types, under which conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrea_cli.data.sources.columns import (
+    LOST_AT_MOST,
+    FieldColumn,
+    check_columns,
+    label_sql,
+    lost_sql,
+    number_sql,
+)
+from lrea_cli.data.sources.forms import NotTheLog
+from lrea_cli.data.sources.intake import Intake, Judge, Lost
+from lrea_cli.data.sources.times import TimeForm, looks_like_a_date
+from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql
+from lrea_cli.data.sql import count, identifier
+from lrea_cli.errors import UserError
+
+EARLIEST = -2_208_988_800  # 1900
+LATEST = 7_258_118_400  # 2200
+REMEDY = (
+    "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
+    "--time-format and --label-threshold."
+)
+AFTER_UNTIL = "after_until"
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """What is read of every file.
+
+    Args:
+        user, time, label: their columns; None: there is no label. fields: `item` first.
+        times: how times are written. ends: the second after the last that counts, or None.
+        threshold: of a label that is a number. missing: spellings of a missing value, in small letters.
+    """
+
+    user: str
+    time: str
+    label: str | None
+    fields: tuple[FieldColumn, ...]
+    times: TimeForm
+    ends: int | None
+    threshold: float | None
+    missing: tuple[str, ...]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The columns of `raw_events` and their SQL types."""
+        shown = {"is_behavior": "BOOLEAN", "label": "TINYINT"} if self.label is not None else {}
+        fields = {c.field.name: "DOUBLE" if c.field.numeric else "VARCHAR" for c in self.fields}
+        return {"user": "VARCHAR", "time": "BIGINT", **shown, **fields}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Of these the ones that are compared as text, and the file's column that each is read from."""
+        return {"user": self.user} | {c.field.name: c.column for c in self.fields if not c.field.numeric}
+
+    @property
+    def unique(self) -> tuple[str, ...]:
+        """By which a row is an exact repeat of another; `is_behavior` follows from the label."""
+        return tuple(name for name in self.kinds if name != "is_behavior")
+
+    @property
+    def text(self) -> str:
+        """SQL for a row of `raw_events` as text."""
+        return f"concat_ws(',', {', '.join(map(identifier, self.unique))})"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns to read, and the options that name them."""
+        label = {} if self.label is None else {self.label: "--label-column"}
+        of_fields = {c.column: c.option for c in self.fields}
+        return {self.user: "--user-column", self.time: "--time-column"} | label | of_fields
+
+    def check_columns(self, path: Path, existing: Sequence[str]) -> None:
+        """Every column that an option names must exist.
+
+        Raises:
+            NotTheLog: user, item or time is missing. UserError: another one is.
+        """
+        remedies = {column: f"Name the column with {option}." for column, option in self.columns.items()}
+        try:
+            identify = (self.user, self.fields[0].column, self.time)
+            check_columns(path, existing, {column: remedies[column] for column in identify})
+        except UserError as error:
+            raise NotTheLog(error.message, error.remedy) from error
+        check_columns(path, existing, remedies)
+
+    def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
+        """The columns that no option names."""
+        return tuple(name for name in existing if name not in self.columns)
+
+    def judge(self, types: Mapping[str, str], sql: Mapping[str, str]) -> Judge:
+        """How the rows of one file are read.
+
+        Args:
+            types: the file's columns and their SQL types. sql: the same columns as SQL identifiers of a block.
+
+        Raises:
+            UserError: the column of the time holds no time.
+        """
+        instant = self.times.instant(sql[self.time], types[self.time], self.time)
+        user, item = ((sql[c], types[c]) for c in (self.user, self.fields[0].column))
+        cast = {
+            "_user": spelled_sql(*user, self.missing),
+            "_inexact": f"{inexact_sql(*user)} OR {inexact_sql(*item)}",
+            "_time": instant.seconds,
+            "_nanoseconds": instant.nanoseconds,
+        }
+        if self.label is not None:
+            cast["_label"] = label_sql(sql[self.label], types[self.label], self.threshold)
+        lost: dict[str, str] = {}
+        for n, c in enumerate(self.fields):
+            read = number_sql if c.field.numeric else spelled_sql
+            cast[f"_f{n}"] = read(sql[c.column], types[c.column], self.missing)
+            if c.field.numeric:
+                cast[f"_lost{n}"] = lost_sql(sql[c.column], types[c.column], self.missing)
+                lost[c.field.name] = f"_lost{n}"
+        values = {"user": "_user", "time": "_time"}
+        values |= {} if self.label is None else {"is_behavior": "_label = 1", "label": "_label"}
+        values |= {c.field.name: f"_f{n}" for n, c in enumerate(self.fields)}
+        unwanted = frozenset((AFTER_UNTIL,))
+        return Judge(cast, self._reason(), values, REMEDY, unwanted, nanoseconds="_nanoseconds", lost=lost)
+
+    def warnings(self, intake: Intake) -> Iterator[str]:
+        """What to say of the rows that were read.
+
+        Raises:
+            UserError: most values of a numeric field are no numbers.
+        """
+        first, last = intake.db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
+        in_seconds = self.times.unit == "s" and self.times.pattern is None
+        if in_seconds and (guess := looks_like_a_date(first, last)):
+            yield (
+                f"The times {first} to {last} were read as seconds since 1970; they look like dates: "
+                f"--time-format '{guess}'."
+            )
+        for name, lost in intake.lost.items():
+            if lost.count:
+                numbers = count(intake.db, f"SELECT count({identifier(name)}) FROM raw_events")
+                yield _of_lost(name, lost, numbers)
+
+    def _reason(self) -> str:
+        until = f"WHEN _time >= {self.ends} THEN '{AFTER_UNTIL}' " if self.ends is not None else ""
+        no_label = "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
+        return (
+            "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
+            "WHEN _inexact THEN 'inexact_id' WHEN _time IS NULL THEN 'unparseable_time' "
+            f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {until}"
+            + (f"WHEN _label IS NULL THEN '{no_label}' " if self.label is not None else "")
+            + "END"
+        )
+
+
+def _of_lost(name: str, lost: Lost, numbers: int) -> str:
+    share = lost.count / (lost.count + numbers)
+    some = ", ".join(map(repr, lost.first_values))
+    said = f"--numeric {name}: {share:.1%} of its values are no numbers and count as missing, such as {some}"
+    if share > LOST_AT_MOST:
+        raise UserError(
+            f"{said}.", "Write numbers as 4.50, name a spelling of no value with --missing, or leave --numeric out."
+        )
+    return f"{said}."

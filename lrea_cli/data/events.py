@@ -116,7 +116,7 @@ def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -
     """Of the events that share their second and all ids, the raw rows say which are equal."""
     db = intake.db
     same = ", ".join([*map(identifier, extract.unique), f"source_row // {ROWS_AT_MOST}"])
-    ids = f"user_id, time, {names(extract.fields)}" + (", label" if extract.sampling is None else "")
+    ids = f"user_id, time, {names(extract.fields)}"
     db.execute(
         "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
         "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM sorted) "

@@ -203,6 +203,14 @@ def test_one_row_of_2199_is_told_of_and_until_leaves_it_out(tmp_path: Path) -> N
     assert manifest["warnings"] == []
 
 
+@pytest.mark.parametrize(("last", "told"), [(6, False), (7, True)])
+def test_a_gap_is_told_of_when_it_is_longer_than_all_the_rest(tmp_path: Path, last: int, told: bool) -> None:
+    """Three days, and then three or four without an event."""
+    with pytest.raises(UserError, match="no labelled row") as caught:
+        made(tmp_path, log(tmp_path, [0, 1, 2, last]))
+    assert ("The last day, " in caught.value.message) == told
+
+
 def test_until_is_a_local_day_and_counts(tmp_path: Path) -> None:
     last = NOON + DAY + 4 * 3600  # 2023-11-16 04:00 in UTC
     path = write(tmp_path / "a.csv", HEADER, f"1,2,{last - 1}", f"1,2,{last}")

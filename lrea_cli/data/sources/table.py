@@ -19,7 +19,7 @@ from lrea_cli.data.sources.columns import (
     text_sql,
     time_sql,
 )
-from lrea_cli.data.sources.forms import NotTheLog
+from lrea_cli.data.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.data.sources.header import TextLayout
 from lrea_cli.data.sources.intake import Intake, Judge
 from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
@@ -148,7 +148,7 @@ class Table:
             except NotTheLog as error:
                 others.append(error)
         if others and len(others) == len(files):
-            raise others[0]
+            raise next((error for error in others if not isinstance(error, EmptyFile)), others[0])
         shown = " ".join(error.message for error in others[:PASSED_OVER_SHOWN])
         told = f"{len(others)} of {len(files)} files were passed over, as they are no part of the log: {shown}"
         return (told,) if others else ()

@@ -172,7 +172,7 @@ def test_what_is_no_part_of_the_log_is_passed_over_and_told(tmp_path: Path) -> N
         with pytest.raises(UserError, match=message):  # named alone
             found_in(path)
     (tmp_path / "a.csv").unlink()
-    with pytest.raises(UserError, match="is empty"):
+    with pytest.raises(UserError, match=r"items\.csv has no column 'user'"):
         found_in(tmp_path)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract, Field, Role, Sampling
 from lrea_cli.data.sources.columns import FieldColumn, field_columns
-from lrea_cli.data.sources.forms import NotTheLog
+from lrea_cli.data.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.data.sources.header import TextLayout
 from lrea_cli.data.sources.intake import Intake
 from lrea_cli.data.sources.reconcile import ReadFile, check_reconciled, unused_columns
@@ -177,7 +177,7 @@ class Table:
             except NotTheLog as error:
                 others.append(error)
         if others and not read:
-            raise others[0]
+            raise next((error for error in others if not isinstance(error, EmptyFile)), others[0])
         shown = " ".join(error.message for error in others[:PASSED_OVER_SHOWN])
         told = f"{len(others)} of {len(files)} files were passed over, as they are no part of the log: {shown}"
         return read, (told,) if others else ()

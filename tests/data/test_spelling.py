@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.table import Table
@@ -125,9 +126,11 @@ def test_a_list_of_users_may_spell_them_otherwise(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.csv", "user,item,time,label", *rows)
     prepare(Table(label_column="label"), [path], "d", Workspace(tmp_path), PrepareOptions())
-    assert dense_users(tmp_path / "data" / "d", ["5", "007", "5.00", " 5"]).tolist() == [1, 0, 1, 1]
+    artifact = Workspace(tmp_path).open("data", "d")
+    dataset = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    assert dense_users(dataset, ["5", "007", "5.00", " 5"]).tolist() == [1, 0, 1, 1]
     with pytest.raises(UserError, match="1 users are not in the dataset, '7' the first"):
-        dense_users(tmp_path / "data" / "d", ["5", "7"])
+        dense_users(dataset, ["5", "7"])
 
 
 def test_ids_that_were_rounded_are_rejected_and_counted(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     text = (home / "exposures.tsv").read_text(encoding="utf-8")
     (home / "exposures.tsv").write_text(text.replace("\t900\t", "\t\t"), encoding="utf-8")  # nine o'clock is missing
     columns = {"user_column": "user_id", "item_column": "video_id", "time_column": "time_ms", "time_unit": "ms"}
-    source = Table(**columns, label_column="is_click", context_field=["hourmin"], utc_offset=ZONE)
+    source = Table(**columns, label_column="is_click", context_field=["hourmin"], utc_offset=str(ZONE))
     manifest = prepare(source, [home / "exposures.tsv"], "e", Workspace(home), PrepareOptions(threads=1))
     return DatasetInfo.from_manifest(home / "data" / "e", manifest)
 

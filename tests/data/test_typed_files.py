@@ -103,7 +103,7 @@ def test_what_is_no_single_value_is_refused_where_it_is_asked_for(tmp_path: Path
         (pa.array([SOME_UUID.bytes], pa.uuid()), str(SOME_UUID)),
         (pa.array([3_600], pa.time32("s")), "01:00:00.000"),
         (pa.array([None], pa.null()), None),
-        (pa.array([True]), "true"),
+        (pa.array([True]), "1"),
     ],
     ids=lambda v: str(getattr(v, "type", "")),
 )
@@ -180,8 +180,8 @@ def test_json_lines_have_typed_values(tmp_path: Path, name: str) -> None:
     assert [(e["x"], e["y"]) for e in found.events] == [
         ("5", "a"),
         ("2.5", None),
-        ("true", None),
-        ("é\n", None),
+        ("1", None),
+        ("é", None),
         ("123456789012345678901", None),
     ]
     assert {e["time"] for e in found.events} == {NOON}

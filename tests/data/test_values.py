@@ -85,7 +85,9 @@ def log(folder: Path, rows: int = 30, repeats: int = 0, header: str = "user,item
 
 
 def made(folder: Path, path: Path, name: str = "d", **source: Any) -> dict[str, Any]:
-    return prepare(Table(label_column="label", **source), [path], name, Workspace(folder), PrepareOptions(threads=2))
+    return prepare(
+        Table(label_column="label", **source), [path], name, Workspace(folder), PrepareOptions(threads=2), replace=True
+    )
 
 
 def test_the_facts_of_fields(tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ def test_a_field_may_have_any_name(tmp_path: Path, labels: bool) -> None:
             label_column="label" if labels else None,
             negatives="uniform",
         )
-        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1))
+        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1), replace=True)
         folder = tmp_path / "data" / "d"
         tables.append([pq.read_table(folder / f"{split}.parquet") for split in ("train", "valid", "test")])
         assert sorted(p.stem for p in (folder / "histories").iterdir()) == sorted(

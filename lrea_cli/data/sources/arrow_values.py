@@ -34,8 +34,6 @@ def value_type(path: Path, column: str, kind: pa.DataType) -> pa.DataType:
         return pa.float32()
     if is_.is_decimal(kind):
         return pa.decimal128(DECIMAL_DIGITS, min(kind.scale, DECIMAL_DIGITS)) if is_.is_decimal256(kind) else kind
-    if is_.is_timestamp(kind) and kind.unit == "ns":
-        return pa.timestamp("us", kind.tz)  # DuckDB reads none with a zone, and rounds others up to the next second
     single = (is_.is_boolean, is_.is_integer, is_.is_floating, is_.is_timestamp, is_.is_date, is_.is_null)
     if isinstance(kind, pa.UuidType) or any(test(kind) for test in single):
         return kind
@@ -55,7 +53,6 @@ def as_value(path: Path, column: str, values: pa.Array, line: int) -> pa.Array:
         UserError: a value does not fit, or bytes are not UTF-8; the message has the row.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
@@ -65,8 +62,6 @@ def as_value(path: Path, column: str, values: pa.Array, line: int) -> pa.Array:
     text = _is_text(values.type)
     try:
         if wanted != values.type:
-            if pa.types.is_timestamp(wanted):
-                values = pc.call_function("floor_temporal", [values], pc.RoundTemporalOptions(unit="microsecond"))
             values = values.cast(wanted)
         if text:
             values.validate(full=True)

@@ -28,7 +28,7 @@ class NotJsonLines(NotTheLog):
 
 @dataclass(frozen=True)
 class JsonRows:
-    """The form of a file of JSON lines: numbers in the spelling of SQL, `true` or `false`, NULL where there is none.
+    """The form of a file of JSON lines: numbers in the spelling of SQL, 1 for true and 0 for false, NULL for none.
 
     Args:
         names: of the values to read, each a column c0, c1, ..
@@ -107,7 +107,8 @@ def _values_sql(names: Sequence[str]) -> str:
     pointers = [literal("/" + name.replace("~", "~0").replace("/", "~1")) for name in names]
     listed = f"[{', '.join(pointers)}]::VARCHAR[]"
     place = "nullif(list_position(types, {kind}), 0)"
-    values = "".join(f", items[{n}] AS c{n - 1}" for n in range(1, len(names) + 1))
+    truth = "CASE WHEN types[{n}] = 'BOOLEAN' THEN CAST(items[{n}] = 'true' AS TINYINT)::VARCHAR ELSE items[{n}] END"
+    values = "".join(f", {truth.format(n=n)} AS c{n - 1}" for n in range(1, len(names) + 1))
     objects = (
         f"SELECT {LINE}, text, CASE WHEN json_valid(text) THEN json_type(text) = 'OBJECT' ELSE false END AS is_object "
         "FROM lines"

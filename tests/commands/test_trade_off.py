@@ -47,7 +47,7 @@ def lrea(home: Path, *arguments: str, busy: bool = False) -> Done:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("LREA_HOME", str(home))
         patch.setattr(gate_module, "GATE_USERS", 2)
-        patch.setattr(timing_module, "LEAST_ROUNDS", 2)
+        patch.setattr(timing_module, "LEAST_ROUNDS", 6)
         if not busy:
             patch.setattr(Meter, "read", lambda _: FREE)
         with pytest.raises(SystemExit) as stop:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,6 +86,7 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
     console.table(
         "planted data: AUC as trained and as served; ~ = no difference; rms change of the logit", columns, rows
     )
+    console.say(_headline(bench))
     console.result(
         {
             "bayes_auc": facts["bayes_auc"],
@@ -98,6 +100,16 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
         },
         then="lrea prepare taobao   (or: lrea prepare table --help, for your own log)",
     )
+
+
+def _headline(bench: Mapping[str, Any]) -> str:
+    """The whole request, in one line."""
+    from lrea_cli.serving.ratios import Ratio
+
+    if bench["withheld"]:
+        return f"no ratio of times is given: {bench['withheld']}"
+    ratio = Ratio(**bench["speedup_vs_full"]["request"]["real"])
+    return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
 
 
 def _recipe(base: Recipe, method: str, seed: int) -> Recipe:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lrea_cli.serving.cache import Cache
     from lrea_cli.serving.contenders import Contender, Trained
     from lrea_cli.serving.percentiles import Percentile
+    from lrea_cli.serving.ratios import Ratio
     from lrea_cli.serving.routes import Stage
     from lrea_cli.serving.trade_off import Line, TradeOff
     from lrea_cli.training.checkpoint import Run
@@ -145,7 +146,7 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
             console.say(f"gate of {line.contender.name}: {counts} too close to call, not compared")
     requests = max((row.requests for line in lines if line.timed for row in line.timed.rows.values()), default=0)
     title = f"{content['dataset']}: AUC as served; {requests} requests of {content['candidates']:,} candidates"
-    columns = ["method", "AUC", "95% interval", "request\np50 ms", "p99", "full attention's time\n/ its (95%)"]
+    columns = ["method", "AUC", "95% interval", "request\np50 ms", "p99", "full attention\n/ it (95%)"]
     console.table(title, columns, [_request(line) for line in lines])
     timed = [row for line in lines if line.timed for row in line.timed.rows.values()]
     for text in shortfalls([[p for p in row.percentiles if p.percent in SHOWN] for row in timed]):
@@ -168,8 +169,13 @@ def _request(line: Line) -> list[str]:
     ci = "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci)
     times = [_time(line, "request", percent) for percent in SHOWN]
     full = line.contender.route == "full"
-    ratio = "failed" if line.timed is None else "-" if full else str(line.timed.speedup["request"])
+    ratio = "failed" if line.timed is None else "-" if full else _short(line.timed.speedup["request"])
     return [line.contender.name, number(line.auc.value), ci, *times, ratio]
+
+
+def _short(ratio: Ratio) -> str:
+    """`1.55 (1.50-1.61)`."""
+    return "n/a" if ratio.value is None or ratio.ci is None else "{:.2f} ({:.2f}-{:.2f})".format(ratio.value, *ratio.ci)
 
 
 def _record(line: Line) -> list[str]:

@@ -61,9 +61,9 @@ def median_difference(a: Sequence[float], b: Sequence[float], seed: int = 0) -> 
     return difference(value, drawn[1] / drawn[0] - 1)
 
 
-def median(values: Sequence[float]) -> float:
+def median(values: Sequence[float] | np.ndarray) -> float:
     """By nearest rank, as `serving.percentiles` has it: the ceil(n / 2)-th."""
-    return float(sorted(values)[(len(values) - 1) // 2])
+    return float(np.quantile(values, 0.5, method="inverted_cdf"))
 
 
 def t_quantile(freedom: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrea_cli.evaluation.estimates import Interval
-from lrea_cli.evaluation.intervals import t_quantile
+from lrea_cli.evaluation.intervals import median, t_quantile
 from lrea_cli.evaluation.statistics import dense, user_counts
 
 DRAWS = 2000
@@ -66,7 +66,7 @@ def paired_ratio(numerator: np.ndarray, denominator: np.ndarray, rounds: np.ndar
     return Ratio(
         float(sides[0].sum() / sides[1].sum()),
         _ends(np.concatenate(totals), below),
-        _median(sides[0]) / _median(sides[1]),
+        median(sides[0]) / median(sides[1]),
         _ends(np.concatenate(medians), below),
     )
 
@@ -74,10 +74,6 @@ def paired_ratio(numerator: np.ndarray, denominator: np.ndarray, rounds: np.ndar
 def _ends(drawn: np.ndarray, below: float) -> Interval:
     low, high = np.quantile(drawn, [below, 1 - below]).tolist()
     return low, high
-
-
-def _median(values: np.ndarray) -> float:
-    return float(np.quantile(values, 0.5, method="inverted_cdf"))
 
 
 def _medians(ordered: np.ndarray, counts: np.ndarray) -> np.ndarray:

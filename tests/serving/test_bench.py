@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
 USERS = np.arange(0, 150, 2)
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
-ROUNDS = 3
+ROUNDS = 6
 """Of the turns that are really taken here."""
 
 Draw = Callable[[int], CandidateIds]

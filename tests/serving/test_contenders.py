@@ -99,14 +99,15 @@ def test_runs_that_differ_in_the_seed_alone_are_one_recipe(workspace_copy: Works
 
 def test_recipes_of_one_method_are_told_apart_by_what_is_not_the_default(workspace_copy: Workspace) -> None:
     home = workspace_copy
+    again(home, "tiny-din", "own", {"model": {"target_attention": "din"}})
     again(home, "tiny-lrea", "wide", {"model": {"rank": 12, "form": "absorbed"}})
-    again(home, "tiny-lrea", "default", {"model": {"rank": 128}})
-    again(home, "tiny-lrea", "counted", {"data": {"match_counters": []}, "model": {"rank": 12, "lam": 0.5}})
-    assert [(difference, runs) for _, difference, runs in found_in(home, "lrea")] == [
-        ("", ("default",)),
-        ("no match counters, rank 12, lam 0.5", ("counted",)),
-        ("rank 12, absorbed form", ("wide",)),
-        ("rank 6", ("tiny-lrea",)),
+    again(home, "tiny-lrea", "counted", {"data": {"match_counters": []}, "model": {"lam": 0.5}})
+    assert found_in(home, "din", "lrea") == [
+        ("din", "", ("tiny-din",)),
+        ("din", "din attention", ("own",)),
+        ("lrea", "no match counters, rank 6, lam 0.5", ("counted",)),
+        ("lrea", "rank 12, absorbed form", ("wide",)),
+        ("lrea", "rank 6", ("tiny-lrea",)),
     ]
 
 

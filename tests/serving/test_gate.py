@@ -292,7 +292,8 @@ def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.
     """Change one row of a compared user's record, its checksums repaired, here and in the index; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
-    compared = gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run))
+    wanted = gate_module._lengths_needed(run, cache.compression)
+    compared = gate_module._choose(visitors_of(run, cache), wanted)
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
     arrays = [a.copy() for a in record.arrays]

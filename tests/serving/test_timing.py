@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lrea_cli.serving import machine as machine_module
+from lrea_cli.serving import ratios as ratios_module
 from lrea_cli.serving import timing as timing_module
 from lrea_cli.serving.machine import Load, Meter
 from lrea_cli.serving.ratios import Ratio, paired_ratio
@@ -66,9 +67,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_steps_are_in_ms_since_the_beginning(clock: Clock) -> None:
     found = take_turns([clock.taking("a", 20, []), clock.taking("b", 50, [])], 1e-9, 1, CPU)
     assert found.marks_ms.shape == (2, LEAST_ROUNDS * TURN, 3)
-    assert found.marks_ms[0] == pytest.approx(np.tile([0, 2, 20], (40, 1)))
-    assert found.between(1, 1, 2) == pytest.approx(np.full(40, 45.0))
-    assert found.between(0, 0, 2) == pytest.approx(np.full(40, 20.0))
+    assert found.marks_ms[0] == pytest.approx(np.tile([0, 2, 20], (LEAST_ROUNDS * TURN, 1)))
+    assert found.between(1, 1, 2) == pytest.approx(np.full(LEAST_ROUNDS * TURN, 45.0))
+    assert found.between(0, 0, 2) == pytest.approx(np.full(LEAST_ROUNDS * TURN, 20.0))
     assert found.rounds.tolist() == [r for r in range(LEAST_ROUNDS) for _ in range(TURN)]
     assert found.load == FREE
 
@@ -101,9 +102,9 @@ def test_who_begins_changes_and_follows_the_seed(clock: Clock) -> None:
 
 
 def test_they_end_together_when_the_time_of_all_is_up(clock: Clock) -> None:
-    """A round takes 6 x (10 + 30) ms = .24 s; 2 x 2 s are up in the 17th."""
+    """A round takes 3 x (10 + 30) ms = .12 s; 2 x 2 s are up in the 34th."""
     found = take_turns([clock.taking("a", 10, []), clock.taking("b", 30, [])], 2.0, 1, CPU)
-    assert found.marks_ms.shape[:2] == (2, 17 * TURN)
+    assert found.marks_ms.shape[:2] == (2, 34 * TURN)
 
 
 def test_they_end_where_p99_is_backed(clock: Clock) -> None:
@@ -144,7 +145,8 @@ def test_only_what_is_timed_is_metered(clock: Clock, monkeypatch: pytest.MonkeyP
 
 
 def test_a_ratio_survives_a_machine_that_is_slow_by_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For .1 to 3 s at a time all takes four times as long; the true ratio is 3, and intervals of 20 tries hold it."""
+    """For .1 to 3 s at a time all takes four times as long; the true ratio is 3, and most of 40 intervals hold it."""
+    monkeypatch.setattr(ratios_module, "DRAWS", 500)
 
     def tried(seed: int) -> Ratio:
         rng = np.random.default_rng(seed)
@@ -163,9 +165,9 @@ def test_a_ratio_survives_a_machine_that_is_slow_by_fits(clock: Clock, monkeypat
         found = take_turns([taking(10), taking(30)], 4.0, seed, CPU)
         return paired_ratio(found.between(1, 0, 1), found.between(0, 0, 1), found.rounds)
 
-    ratios = [tried(seed) for seed in range(20)]
+    ratios = [tried(seed) for seed in range(40)]
     held = [r.ci is not None and r.ci[0] <= 3 <= r.ci[1] for r in ratios]
-    assert sum(held) >= 17
+    assert sum(held) >= 33
     for first, second in itertools.pairwise(ratios):
         assert first.value is not None
         assert first.ci is not None

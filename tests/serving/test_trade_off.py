@@ -37,7 +37,7 @@ FEW = Compression("recent", 2)
 NAMES = ["lrea", "din", "din, recent 2", "full attention"]
 CANDIDATES = 7
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
-ROUNDS = 3
+ROUNDS = 6
 """Of the turns that are really taken here."""
 
 

@@ -177,6 +177,8 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
     import duckdb
 
     (folder / "spill").mkdir(parents=True)
+    file = str(folder.resolve() / "prepare.duckdb")
+    database = file if "?" not in file else ":memory:"  # DuckDB takes what follows a ? for options; both spill to disk
     config: dict[str, Any] = {
         "memory_limit": f"{options.database_mb}MB",
         "temp_directory": str(folder / "spill"),
@@ -186,7 +188,7 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
     if options.threads is not None:
         config["threads"] = options.threads
     try:
-        with duckdb.connect(folder / "prepare.duckdb", config=config) as db:
+        with duckdb.connect(database, config=config) as db:
             yield db
     except duckdb.OutOfMemoryException as error:
         raise UserError(

@@ -228,3 +228,13 @@ def test_demo(home, capsys):
         },
         "lrea",
     )
+
+
+def test_a_home_may_hold_signs_of_patterns_and_quotes(home, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(home.parent))
+    monkeypatch.setenv("LREA_HOME", "~/a?b*[c]'d %41")
+    assert result(capsys, "prepare", "synthetic", "--users", 60)["users"] == 60
+    lrea(capsys, "train", "--method", "din", "--long", 20, "--short", 5, *SMALL)
+    lrea(capsys, "compress")
+    assert result(capsys, "eval")["run"] == "synthetic-din-1"
+    assert [p.name for p in home.parent.iterdir() if not p.name.startswith(".")] == ["a?b*[c]'d %41"]

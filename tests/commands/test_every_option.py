@@ -44,6 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cli, "get_command", lambda app: COMMAND)
     monkeypatch.setenv("LREA_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lrea_cli.sweep.datasets.prepare", stop)  # imported first: it must not keep the other one
     monkeypatch.setattr("lrea_cli.data.prepare.prepare", stop)
     monkeypatch.setattr(prepare, "find_files", lambda source, raw, home: [])
     return tmp_path / "home"

@@ -9,7 +9,7 @@ import torch
 
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.manifests import MAKERS, MANIFESTS, Kind
+from lrea_cli.kinds import MAKERS, MANIFESTS, Kind
 from lrea_cli.progress import Silent
 from lrea_cli.recipe import Compression
 from lrea_cli.sealed import read_json

@@ -32,7 +32,7 @@ COLUMNS: dict[str, Any] = {
     "time_column": "time_ms",
     "time_unit": "ms",
     "label_column": "is_click",
-    "utc_offset": 8,
+    "utc_offset": "8",
 }
 
 

@@ -56,7 +56,9 @@ def trade_off(
     found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
     picture = stem.with_name(f"{stem.name}.png")
-    drawn = _draw(picture, found.lines, data.name, candidates, machine)
+    busy = found.load is not None and found.load.reason_to_withhold is not None
+    taken_on = machine_line(machine) + ("; others needed the CPU: do not compare times" if busy else "")
+    drawn = _draw(picture, found.lines, f"{data.name}, {candidates:,} candidates a request", taken_on)
     with_run = {recipe.method for recipe in trained}
     missing = [{"method": m, "command": training(m, data.name)} for m in names if m not in with_run]
     content = {
@@ -116,7 +118,7 @@ def _whole_cache(session: Session, run: Run, compression: Compression | None) ->
     return open_cache(session.workspace, run, name)
 
 
-def _draw(path: Path, lines: Sequence[Line], dataset: str, candidates: int, machine: Mapping[str, Any]) -> bool:
+def _draw(path: Path, lines: Sequence[Line], title: str, machine: str) -> bool:
     """Whether there is anything to draw."""
     from lrea_cli.reporting.trade_off import Mark, draw
 
@@ -130,7 +132,7 @@ def _draw(path: Path, lines: Sequence[Line], dataset: str, candidates: int, mach
         marks.append(Mark(c.name, kind, p50.value, line.auc.value, line.auc.ci, size))
         seeds.append(len(line.auc_by_seed))
     if marks:
-        draw(path, marks, f"{dataset}, {candidates:,} candidates a request", machine_line(machine), seeds)
+        draw(path, marks, title, machine, seeds)
     return bool(marks)
 
 

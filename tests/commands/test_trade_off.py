@@ -18,7 +18,11 @@ from lrea_cli.evaluation import served as served_module
 from lrea_cli.evaluation.kept import read_scores
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.recipe import METHOD_NAMES
+<<<<<<< HEAD
 from lrea_cli.sealed import read_json
+=======
+from lrea_cli.reporting import trade_off as picture_module
+>>>>>>> wt/bench
 from lrea_cli.serving import gate as gate_module
 from lrea_cli.serving import timing as timing_module
 from lrea_cli.serving import trade_off as trade_off_module
@@ -215,11 +219,15 @@ def test_a_busy_machine_has_times_and_no_ratio(
 ) -> None:
     taken = Load(0.6, 0.2, 0.9, 2, 2)
     monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls), taken))
+    said: list[str] = []
+    right = picture_module.draw
+    monkeypatch.setattr(picture_module, "draw", lambda *a: (said.append(a[3]), right(*a)))
     done = lrea(home, "serve-bench", "--methods", "din", *OPTIONS, "--json", busy=True)
     assert done.code == 0
     assert "no ratio is given: 40% of the time the thread that serves had no CPU (limit 10%)" in done.err
     assert "Stop what else runs here" in done.err
     assert "40% of the time" in done.json["withheld"]
+    assert "do not compare times" in said[0]
     for row in done.json["rows"]:
         assert row["p50_ms"] > 10
         assert {value for ratio in row["speedup_vs_full"].values() for value in ratio.values()} == {None}

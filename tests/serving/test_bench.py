@@ -239,6 +239,17 @@ def test_the_kernel_asked_for_computes_both_interests(
     assert used == [kernel, kernel]
 
 
+def test_the_ratio_is_of_gemm_wherever_it_stands(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """naive is timed after it, three times as slow at full attention."""
+    marks = timings().marks_ms
+    slow = marks * np.array([1.0, 3.0, 3.0])[:, None, None]
+    both = Timings(np.concatenate([marks, slow]), FREE)
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
+    monkeypatch.setattr(bench_module, "take_turns", lambda *_: both)
+    found = serve_bench(lrea_run, cache, 7, ("gemm", "naive"), 0.0, 1, CPU, Silent())
+    assert found.speedup == speedup_of(timings(), "gemm", PLACES)
+
+
 def test_every_route_serves_the_same_users_and_candidates_which_follow_the_seed(
     lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,12 @@ def test_a_machine_too_busy_for_a_ratio_is_not_waited_for(
     assert found.load.share == share
 
 
+def test_a_busy_machine_may_become_free_while_there_is_time(clock: Clock, load: list[Load]) -> None:
+    """A round takes 30 ms: 1 s is up in the 34th."""
+    load.append(Load(0.5, 0.5, None, 2, 2))
+    assert take_turns([clock.taking("a", 10, [])], 1.0, 1, CPU).marks_ms.shape[1] == 34 * TURN
+
+
 def test_only_what_is_timed_is_metered(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The meter sees the turns, without the request that is not timed."""
     seen: list[float] = []

@@ -18,11 +18,8 @@ from lrea_cli.evaluation import served as served_module
 from lrea_cli.evaluation.kept import read_scores
 from lrea_cli.evaluation.metrics import auc
 from lrea_cli.recipe import METHOD_NAMES
-<<<<<<< HEAD
-from lrea_cli.sealed import read_json
-=======
 from lrea_cli.reporting import trade_off as picture_module
->>>>>>> wt/bench
+from lrea_cli.sealed import read_json
 from lrea_cli.serving import gate as gate_module
 from lrea_cli.serving import timing as timing_module
 from lrea_cli.serving import trade_off as trade_off_module

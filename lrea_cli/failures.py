@@ -25,6 +25,9 @@ OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memo
 LONG = 300
 """Characters of a path, beyond which its start is shown."""
 
+FSYNC_FAILED = "fsync failed"
+"""All that DuckDB says of it, when it does not say more."""
+
 WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
 """How numpy says that a file could not be written whole."""
 
@@ -85,6 +88,8 @@ def errno_of(error: BaseException) -> int | None:
     text = str(error)
     if found := re.search(r"\b(?:code: |errno:? |os error )(\d+)", text, re.IGNORECASE):
         return int(found[1])
+    if FSYNC_FAILED in text:
+        return errno.EIO
     return next((number for number in NUMBERS if os.strerror(number) in text), None)
 
 

@@ -105,6 +105,7 @@ def test_a_full_disk_is_one_sentence_whichever_library_met_it(error: Exception) 
 
 def test_a_number_is_read_from_a_text_only_where_it_is_one() -> None:
     assert errno_of(RuntimeError("Input/output error")) == errno.EIO
+    assert failure_of(duckdb.FatalException("FATAL Error: fsync failed!")).foreseen
     assert errno_of(ValueError("28 rows, code 28")) is None
     assert "Free space" not in failure_of(OSError(errno.EIO, "Input/output error")).remedy
 

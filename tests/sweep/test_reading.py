@@ -131,7 +131,10 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"source": {"taobao": {"data": 3}}}, r"\[source\.taobao\] = .* has no sections"),
         ({"source": {"taobao": {"dta": {}}}}, r"unknown section \[dta\] \(did you mean 'data'\?\)"),
         ({"source": {"taobao": {"data": {"logn": 9}}}}, r"unknown key 'logn' \(did you mean 'long'\?\)"),
-        ({"source": {"taobao": {"model": {"embedding_dim": 0}}}}, r"\[source\.taobao\], recipe din: embedding_dim = 0"),
+        (
+            {"source": {"taobao": {"model": {"embedding_dim": 0}}}},
+            r"\[source\.taobao\], recipe din: embedding_dim is 0",
+        ),
     ],
 )
 def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], message: str) -> None:

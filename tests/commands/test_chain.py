@@ -184,6 +184,7 @@ def test_the_users_mistakes_end_with_2_and_a_remedy(home, capsys, arguments, wor
         assert word in found.err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_dataset_prepared_anew_refuses_its_old_runs(home, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 60)
     lrea(capsys, "train", "--method", "mean", "--long", 20, *SMALL)
@@ -197,6 +198,7 @@ def test_a_dataset_prepared_anew_refuses_its_old_runs(home, capsys):
         assert "made from another version of the dataset" in lrea(capsys, command, code=2).err
 
 
+@pytest.mark.slow
 def test_compress_of_some_users_and_of_a_time(home, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 60)
     lrea(capsys, "train", "--method", "din", "--long", 20, "--short", 5, *SMALL)
@@ -230,6 +232,7 @@ def test_demo(home, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_home_may_hold_signs_of_patterns_and_quotes(home, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(home.parent))
     monkeypatch.setenv("LREA_HOME", "~/a?b*[c]'d %41")

@@ -76,6 +76,7 @@ patience = 0
 """
 
 
+@pytest.mark.slow
 def test_a_training_that_fills_the_disk_is_kept_as_of_its_best_epoch(tiny: Workspace, tmp_path: Path) -> None:
     """There is room for one checkpoint, not for a second beside it."""
     if shutil.which("unshare") is None:

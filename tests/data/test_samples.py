@@ -60,9 +60,11 @@ def test_a_table_agrees_with_the_loops(tmp_path: Path, users: int, label: str | 
     source = Table("user_id", "video_id", time_column="time_ms", time_unit="ms", label_column=label, utc_offset="8")
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
     lines = [line.split("\t") for line in path.read_text().splitlines()[1:]]
-    events = [Event(c[0], int(c[4]) // 1000, c[1], None, int(c[5]) if label else None, int(c[4]) % 1000) for c in lines]
+    used = dict.fromkeys((c[0], c[1], int(c[4]), int(c[5]) if label else None) for c in lines)  # each row once
+    events = [Event(user, ms // 1000, item, None, clicked, ms % 1000) for user, item, ms, clicked in used]
     assert len({e.nanoseconds for e in events}) > 100
-    assert manifest["events_kept"] == rows == len(events)
+    assert manifest["events_read"] == rows == len(lines)
+    assert manifest["events_kept"] == len(events) == rows - manifest["rejected"].get("duplicate", 0)
     expected, dropped = make_samples(events, 8)
     assert manifest["dropped_pairs"] == dropped
     assert_same_rows(tmp_path / "data" / "k", manifest, events, expected)

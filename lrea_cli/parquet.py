@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,8 @@ from lrea_cli.blocks import Blocks, CheckedFile
 from lrea_cli.errors import DamagedArtifact
 
 if TYPE_CHECKING:
+    import mmap
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -33,18 +37,57 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def open_parquet(blocks: Blocks) -> pq.ParquetFile:
-    """A Parquet file of ours, of which only what is read is compared: the footer first, then pages.
+def read_parquet(blocks: Blocks) -> pa.Table:
+    """All of a Parquet file of ours, after every block was compared with its hash.
 
     Page checksums leave the footer out (a name or a type may change in it), so the hashes of blocks decide.
 
     Raises:
-        DamagedArtifact: from here on, wherever a byte that is read is not as it was written.
+        DamagedArtifact: a byte is not as it was written.
+    """
+    blocks.touch_bytes(0, blocks.size)
+    with _as_damage(blocks):
+        return table_of(blocks.memory)
+
+
+def table_of(data: bytes | mmap.mmap) -> pa.Table:
+    """The table of a Parquet file's bytes.
+
+    One thread reads: a thread of Arrow that lets go of Python's bytes while the interpreter ends aborts the process.
+
+    Raises:
+        pyarrow.ArrowException, OSError: they are no Parquet, or a page is not as it was written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False) as file:
+        return file.read(use_threads=False)
+
+
+def parquet_batches(blocks: Blocks, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns, so many rows at a time; only the blocks that are read are compared, the footer's first.
+
+    One thread reads, as in `table_of`.
+
+    Raises:
+        DamagedArtifact: wherever a byte that is read is not as it was written.
+    """
+    import pyarrow.parquet as pq
+
+    with (
+        _as_damage(blocks),
+        pq.ParquetFile(CheckedFile(blocks), page_checksum_verification=True, pre_buffer=False) as file,
+    ):
+        yield from file.iter_batches(rows, columns=list(columns), use_threads=False)
+
+
+@contextmanager
+def _as_damage(blocks: Blocks) -> Iterator[None]:
+    """What Arrow cannot read of a file of ours is damage."""
+    import pyarrow as pa
+
     try:
-        return pq.ParquetFile(CheckedFile(blocks), page_checksum_verification=True)
+        yield
     except (pa.ArrowException, OSError) as error:
         raise DamagedArtifact(f"{blocks.path} is no Parquet file: {error}", blocks.remedy) from error

@@ -14,7 +14,7 @@ from lrea_cli.blocks import BLOCKS, open_files, write_blocks
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.parquet import open_parquet, parquet_writer
+from lrea_cli.parquet import parquet_writer, read_parquet
 from lrea_cli.serving.cache import dense_users
 from lrea_cli.workspace import Workspace
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path, size: int) -> pa.Table:
     sha256 = hashlib.sha256((path.parent / BLOCKS).read_bytes()).hexdigest()
-    return open_parquet(open_files(path.parent, {path.name: size}, sha256, "again").blocks(path.name)).read()
+    return read_parquet(open_files(path.parent, {path.name: size}, sha256, "again").blocks(path.name))
 
 
 def test_every_flipped_byte_is_refused_in_the_footer_too(path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from lrea_cli.data.histories import Histories, concatenated
 from lrea_cli.data.layout import DatasetInfo, Split
 from lrea_cli.data.matches import count_in_history
-from lrea_cli.parquet import open_parquet
+from lrea_cli.parquet import read_parquet
 from lrea_cli.recipe import DataSettings
 
 if TYPE_CHECKING:  # preparing reads samples, too, and needs no torch
@@ -77,7 +77,7 @@ def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
         DamagedArtifact: the file is not as it was written.
     """
     blocks = dataset.files.blocks(dataset.split_file(split))
-    table = open_parquet(blocks).read()
+    table = read_parquet(blocks)
     blocks.release()
     column = {name: table.column(name).to_numpy() for name in table.column_names}
     first = np.flatnonzero(np.diff(column["request_id"], prepend=-1))

@@ -13,7 +13,7 @@ import numpy as np
 from lrea_cli.data.layout import SPLITS, DatasetInfo, Split
 from lrea_cli.data.schema import EncodedField
 from lrea_cli.errors import UserError
-from lrea_cli.parquet import open_parquet
+from lrea_cli.parquet import parquet_batches
 
 ROWS_AT_ONCE = 1 << 18
 
@@ -65,9 +65,8 @@ def read_in_parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) ->
     import pyarrow as pa
 
     blocks = dataset.files.blocks(dataset.split_file(split))
-    with open_parquet(blocks) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
-            if batch.num_rows:
-                yield tuple(batch.column(name).to_numpy() for name in columns)
+    for batch in parquet_batches(blocks, ROWS_AT_ONCE, columns):
+        if batch.num_rows:
+            yield tuple(batch.column(name).to_numpy() for name in columns)
     blocks.release()
     pa.default_memory_pool().release_unused()

@@ -17,6 +17,7 @@ import numpy as np
 
 from lrea_cli.data.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
+from lrea_cli.parquet import table_of
 from lrea_cli.sealed import read_json
 from lrea_cli.workspace import replacing, sha256_of, write_json
 
@@ -144,10 +145,9 @@ def read_scores(folder: Path, split: Split, remedy: str, made_from: str | None =
 def _read(data: bytes) -> KeptScores | None:
     """None where the bytes are those of another table."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        table = table_of(data)
         facts: dict[str, Any] = json.loads((table.schema.metadata or {})[METADATA])
         columns = {name: table.column(name).to_numpy() for name in TYPES}
         scores = KeptScores(**facts, **columns)

@@ -14,7 +14,7 @@ from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
 from lrea_cli.model import CTRModel
-from lrea_cli.parquet import open_parquet
+from lrea_cli.parquet import read_parquet
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import Compression, CompressorName, read_section
 from lrea_cli.sequence import HistoryIds
@@ -233,7 +233,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an id that the dataset has not.
     """
-    table = open_parquet(dataset.files.blocks("vocab/user.parquet")).read()
+    table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
     number = {str(v): u for u, v in zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True)}
     raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]

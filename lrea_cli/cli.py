@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from lrea_cli import __version__
 from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
-from lrea_cli.errors import LreaError
+from lrea_cli.errors import LreaError, UserError
 from lrea_cli.failures import failure_of, write_log
 from lrea_cli.stopping import Stopped, stoppable
 from lrea_cli.terminal import clean
@@ -88,6 +88,7 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
     """
     try:
         command = get_command(app)
+        _refuse_repeats(command, arguments)
         with command.make_context("lrea", arguments) as context:
             command.invoke(context)
         sys.stdout.flush()
@@ -101,6 +102,24 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
     except Exception as error:
         return _say_stopped(error, signals) if signals else _say_failed(error, arguments, debug)
     return 0
+
+
+def _refuse_repeats(command: Any, arguments: Sequence[str]) -> None:
+    """Refuse an option that takes one value and is given twice: the parser would drop the first without a word.
+
+    Raises:
+        UserError: it names the option.
+    """
+    given = list(arguments)
+    while given and not given[0].startswith("-") and given[0] in getattr(command, "commands", {}):
+        command = command.commands[given.pop(0)]
+    options = [p for p in command.params if p.param_type_name == "option" and not (p.multiple or p.is_flag)]
+    single = {name for option in options for name in option.opts}
+    names = [argument.partition("=")[0] for argument in given[: given.index("--") if "--" in given else None]]
+    for name in dict.fromkeys(names):
+        if name in single and names.count(name) > 1:
+            several = " Several files are one folder or one quoted glob: --raw 'logs/*.csv'." if name == "--raw" else ""
+            raise UserError(f"{name} is given {names.count(name)} times.", f"Give it once.{several}")
 
 
 def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:

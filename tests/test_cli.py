@@ -183,6 +183,21 @@ def test_help_and_version(home: Path, capsys: pytest.CaptureFixture[str], argume
     assert "lrea" in found.out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["prepare", "table", "--raw", "a.csv", "--raw=b.csv"], ["train", "--rank", "8", "--rank", "16"]],
+    ids=" ".join,
+)
+def test_an_option_that_is_given_twice_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert f"{arguments[-1].partition('=')[0] if '=' in arguments[-1] else arguments[-2]} is given 2 times." in said
+
+
 def test_control_signs_from_names_reach_no_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "runs" / "x\x1b]0;title\x07").mkdir(parents=True)
     (home / "runs" / "x\x1b]0;title\x07" / "run.json").write_text("{}")

@@ -96,6 +96,7 @@ def bench_run(
         console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
         cache = compress_run(session, run, "float32", None, None, None).cache
     opened = open_cache(session.workspace, run, cache)
+    console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
     speedup = found.speedup

@@ -176,6 +176,25 @@ def test_what_is_no_part_of_the_log_is_passed_over_and_told(tmp_path: Path) -> N
         found_in(tmp_path)
 
 
+def test_files_whose_names_end_otherwise_are_told_of(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "a")
+    for name in ("b.log", "part-00000", "logs.zip"):
+        write(tmp_path / name, "b")
+    (tmp_path / "_SUCCESS").touch()
+    told: list[str] = []
+    assert [path.name for path in find_files(Table, tmp_path, tmp_path, told.append)] == ["a.csv"]
+    (line,) = told
+    assert "3 files" in line
+    assert all(name in line for name in ("b.log", "part-00000", "logs.zip", f"--raw '{tmp_path}/*'"))
+
+
+def test_a_part_of_the_log_with_a_name_in_other_letters_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "a")
+    write(tmp_path / "b.csv", "b", header="User,item,time\n")
+    with pytest.raises(UserError, match=r"b\.csv has no column 'user' \(did you mean 'User'\?\)"):
+        found_in(tmp_path)
+
+
 def test_a_file_of_the_log_that_lacks_a_field_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "a,1", header="user,label,item,time\n")
     write(tmp_path / "b.csv", "a", "b")

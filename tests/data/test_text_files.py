@@ -119,6 +119,7 @@ def test_utf16_is_named_by_its_mark_and_without_it(tmp_path: Path) -> None:
     for encoding, remedy in (("utf-16", "utf-16"), ("utf-32", "utf-32"), ("utf-16-be", "utf-16-le")):
         assert f"--encoding {remedy}" in refusal(file(tmp_path, text, encoding))
     assert "Leave --encoding cp1252 out" in refusal(file(tmp_path, text, "utf-8-sig"), encoding="cp1252")
+    assert "text cannot be read as utf-16" in refusal(file(tmp_path, text, "latin-1"), encoding="utf-16")
 
 
 @pytest.mark.parametrize("name", ["latin1", "ISO-8859-1", "L1"])

@@ -13,6 +13,9 @@ from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES, shown
 from lrea_cli.errors import UserError
 
+OTHERS_SHOWN = 3
+"""Of files that are not read, in a message."""
+
 Tell = Callable[[str], None]
 
 
@@ -65,6 +68,7 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
 
     What begins with `.` or `_` is left out: Hive and Spark keep their own files under such names.
     """
+    others: list[str] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(name for name in names if not name.startswith((".", "_"))):
@@ -72,6 +76,15 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
                 yield Path(parent, name)
             elif name.lower().endswith(NOT_READ):
                 tell(f"{shown(Path(parent, name))} is left out: files of this form are not read.")
+            else:
+                others.append(shown(os.path.relpath(Path(parent, name), folder)))
+    if others:
+        some = ", ".join(others[:OTHERS_SHOWN]) + (", .." if len(others) > OTHERS_SHOWN else "")
+        tell(
+            f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): {len(others)} files of "
+            f"{shown(folder)}, such as {some}. If one is part of the log, name all by a quoted glob: "
+            f"--raw '{shown(folder)}/*'."
+        )
 
 
 def _tell_of_forms(files: list[Path], tell: Tell) -> None:

@@ -85,10 +85,13 @@ class TableRows:
             NotTheLog: user, item or time is missing. UserError: another one is.
         """
         remedies = {column: f"Name the column with {option}." for column, option in self.columns.items()}
+        identify = (self.user, self.fields[0].column, self.time)
         try:
-            identify = (self.user, self.fields[0].column, self.time)
             check_columns(path, existing, {column: remedies[column] for column in identify})
         except UserError as error:
+            names = {name.strip().lower() for name in existing}
+            if all(column.strip().lower() in names for column in identify):
+                raise  # the log, with a name in other letters
             raise NotTheLog(error.message, error.remedy) from error
         check_columns(path, existing, remedies)
 

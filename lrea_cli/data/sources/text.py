@@ -96,6 +96,10 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             before.setstate((b"", mode))
             good = before.decode(error.object[: error.start]).replace("\r\n", "\n").replace("\r", "\n")
             raise _not_of(encoding, good.count("\n"), error) from error
+        except UnicodeError as error:  # such as UTF-16 without its mark
+            raise LineFault(
+                0, f"text cannot be read as {encoding}: {error}.", "Name the encoding of the file."
+            ) from error
         at_start = at_start and not text
         yield data
 

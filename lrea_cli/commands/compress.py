@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +32,9 @@ def compress(
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of keys and values.")] = "float32",
     as_of: Annotated[
         str | None,
-        typer.Option(help="Behaviors before this time (epoch seconds or ISO); default: the end of the data."),
+        typer.Option(
+            help="Behaviors before this time: epoch seconds or ISO, local time of the log; default: the end of the data."
+        ),
     ] = None,
     compressor: Annotated[
         CompressorName | None,
@@ -67,10 +69,12 @@ def compress(
     from lrea_cli.training.checkpoint import open_run
 
     _check(compressor, rank, target)
-    instant = parse_time(as_of)
+    parse_time(as_of)  # refused before anything is opened
     chosen = _read_users(users) if users else None
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
+    manifest = session.workspace.open("data", opened.dataset.name).manifest
+    instant = parse_time(as_of, manifest["utc_offset_minutes"])
     compression, curve = None, []
     if compressor is not None:
         compression = Compression(compressor, rank or 1, seed)
@@ -150,8 +154,11 @@ def _find_rank(
     return compression, curve
 
 
-def parse_time(text: str | None) -> int | None:
-    """Epoch seconds from epoch seconds or ISO 8601 (UTC where no zone is named).
+def parse_time(text: str | None, offset_minutes: int = 0) -> int | None:
+    """Epoch seconds from epoch seconds or ISO 8601.
+
+    Args:
+        offset_minutes: of the dataset's local time, east of UTC, which a text without a zone is.
 
     Raises:
         UserError: it is neither, a date without dashes, or before 1970 or after 2200, as milliseconds are.
@@ -166,7 +173,8 @@ def parse_time(text: str | None) -> int | None:
     else:
         try:
             instant = datetime.fromisoformat(text)
-            seconds = int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())
+            local = timezone(timedelta(minutes=offset_minutes))
+            seconds = int((instant if instant.tzinfo else instant.replace(tzinfo=local)).timestamp())
         except (ValueError, OverflowError) as error:
             raise UserError(
                 f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00."

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.commands.compress import LATEST_DAYS, _read_users
+from lrea_cli.commands.compress import LATEST_DAYS, _read_users, parse_time
 from lrea_cli.errors import UserError
 from lrea_cli.evaluation import target as target_module
 from lrea_cli.serving import gate as gate_module
 from lrea_cli.workspace import Workspace
+from tests.changed import change_json
 
 Call = Callable[..., Any]
 
@@ -101,6 +102,29 @@ def test_a_time_far_after_the_data_is_refused_and_leaves_no_cache(lrea: Call, wo
     last = end + LATEST_DAYS * 86_400
     assert lrea("compress", "--run", "tiny-din", "--as-of", last)["as_of"] == last
     assert "the data end at" in lrea("compress", "--run", "tiny-din", "--as-of", last + 1, code=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "seconds"),
+    [
+        ("2024-01-05", 0, 1_704_412_800),
+        ("2024-01-05", 480, 1_704_412_800 - 8 * 3600),
+        ("2024-01-05T00:00:00+00:00", 480, 1_704_412_800),
+        ("1704412800", 480, 1_704_412_800),
+    ],
+)
+def test_a_time_without_a_zone_is_the_datasets_local_time(text: str, offset: int, seconds: int) -> None:
+    assert parse_time(text, offset) == seconds
+
+
+def test_the_offset_is_the_datasets(lrea: Call, workspace_copy: Workspace) -> None:
+    before = lrea("compress", "--run", "tiny-din", "--as-of", "2025-12-01")["as_of"]
+    assert before == 1_764_547_200
+    artifact = workspace_copy.open("data", "synthetic")
+    change_json(artifact.path / "data.json", utc_offset_minutes=480)
+    run = workspace_copy.open("runs", "tiny-din")
+    change_json(run.path / "run.json", made_from=workspace_copy.open("data", "synthetic").identity)
+    assert lrea("compress", "--run", "tiny-din", "--as-of", "2025-12-01")["as_of"] == before - 8 * 3600
 
 
 def test_users_are_one_a_line_blanks_in_them_kept(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def compress(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Behaviors before this time: epoch seconds or ISO, local time of the log; default: the end of the data."
+            help="Behaviors before this time: epoch seconds, or ISO in the log's local time; default: the data's end."
         ),
     ] = None,
     compressor: Annotated[

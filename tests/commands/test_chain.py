@@ -139,8 +139,10 @@ def test_the_chain_on_the_kuairand_excerpt(home, capsys):
         pytest.skip("the KuaiRand excerpt is not beside the checkout: put it at ../shared/data/kuairand/")
     prepared, evaluated = chain_on_exposures(capsys, KUAIRAND)
     with gzip.open(KUAIRAND, "rt") as file:
-        clicks = [int(row["is_click"]) for row in csv.DictReader(file, delimiter="\t")]
-    assert prepared["events_kept"] == len(clicks) == sum(prepared["samples"].values())
+        columns = ("user_id", "video_id", "time_ms", "is_click", "duration_ms")
+        rows = [tuple(row[c] for c in columns) for row in csv.DictReader(file, delimiter="\t")]
+    assert prepared["events_read"] == len(rows)
+    assert prepared["events_kept"] == len(set(rows)) == sum(prepared["samples"].values())
     assert evaluated["auc"] > 0.5
 
 

@@ -280,8 +280,9 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, swept: Path, how: signa
     folder, home = tmp_path / "cut", tmp_path / "home"
     folder.mkdir()
     for method in ("mean", "din-short", "lrea"):
-        text = FOLDER.format(method=method).replace("embedding_dim", "rank = 4\nembedding_dim")
-        (folder / f"{method}.toml").write_text(text)
+        text = FOLDER.format(method=method)
+        of_method = "rank = 4\nembedding_dim" if method == "lrea" else "embedding_dim"
+        (folder / f"{method}.toml").write_text(text.replace("embedding_dim", of_method))
     (folder / "sweep.toml").write_text(DATASETS)
     shutil.copytree(swept / "data", home / "sweeps" / "cut" / "data")
     command = [sys.executable, "-m", "lrea_cli", "sweep", str(folder), "--jobs", "2"]

@@ -42,7 +42,10 @@ def _shared(
         int, typer.Option(help="Last days that are the test split; the day before them is valid.")
     ] = PrepareOptions.test_days,
     max_rejected: Annotated[
-        str, typer.Option(help="Stop when more rows have a wrong form; up to 100 never stop it, but for 0%.")
+        str,
+        typer.Option(
+            help="Fail when more than this share of rows cannot be read; 100 or fewer never fail, unless this is 0%."
+        ),
     ] = PrepareOptions.max_rejected,
     encoding: Annotated[
         str, typer.Option(help="Of text files: utf-8, latin-1, gb18030, utf-16, ..")

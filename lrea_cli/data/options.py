@@ -14,6 +14,7 @@ LIMITS = {
     "min_history": COUNT,
     "negatives_per_positive": (1, 1000),
     "train_days": (1, 36_500),
+    "test_days": (1, 36_500),
 }
 """Of the numbers among the options, ends included."""
 

@@ -241,6 +241,7 @@ def test_a_taken_name_is_refused_and_equal_data_have_an_equal_identity(tmp_path:
         ({"min_history": 0}, "--min-history is 0"),
         ({"negatives_per_positive": 0}, "--negatives-per-positive is 0"),
         ({"train_days": 0}, "--train-days is 0"),
+        ({"test_days": 0}, "--test-days is 0"),
         ({"threads": 0}, "--threads is 0"),
         ({"threads": 100_000}, "--threads is 100000"),
         ({"seed": -1}, "--seed is -1"),

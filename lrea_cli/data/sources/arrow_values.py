@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.data.sources.forms import shown
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ def value_type(path: Path, column: str, kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.UuidType) or any(test(kind) for test in single):
         return kind
     raise UserError(
-        f"{shown(path)}: the column '{shown(column)}' is of type {kind}: a row has no single value there.",
+        f"{clean(path)}: the column '{clean(column)}' is of type {kind}: a row has no single value there.",
         "Write a column of numbers, text or times instead (of a list, such as its first value).",
     )
 
@@ -81,7 +81,7 @@ def _is_text(kind: pa.DataType) -> bool:
 def _misfit(path: Path, column: str, values: pa.Array, wanted: pa.DataType, line: int) -> UserError:
     """What to say of the first value that cannot be read."""
     place, value = next((n, v) for n, v in enumerate(_as_stored(values)) if not _fits(v, wanted))
-    where = f"{shown(path)}, row {line + place:,}: the column '{shown(column)}' holds {value!r}"
+    where = f"{clean(path)}, row {line + place:,}: the column '{clean(column)}' holds {value!r}"
     if isinstance(value, bytes):
         return UserError(f"{where}, which is no text in UTF-8.", "Write the column as text (a Parquet string).")
     return UserError(f"{where}, which has more than {DECIMAL_DIGITS} digits.", "Write the column as text.")

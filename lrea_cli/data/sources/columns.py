@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
-from lrea_cli.data.sources.forms import shown
 from lrea_cli.data.spelling import MISSING
 from lrea_cli.data.spelling_sql import TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.terminal import clean
 
 LONGEST_NAME, MOST_NAMES = 60, 40
 """Of the columns that a message lists."""
@@ -79,7 +79,7 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
     for column, remedy in wanted.items():
         if column not in names:
             raise UserError(
-                f"{shown(path)} has no column '{column}'{shown(nearest(column, names))}. It has: {_listed(names)}.",
+                f"{clean(path)} has no column '{column}'{clean(nearest(column, names))}. It has: {_listed(names)}.",
                 remedy,
             )
 
@@ -87,7 +87,7 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
 def _listed(names: list[str]) -> str:
     """The first columns of a file, as a message may show them."""
     short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}.." for name in names[:MOST_NAMES]]
-    return shown(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
+    return clean(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
 
 
 def number_sql(x: str, kind: str = "VARCHAR", missing: Iterable[str] = MISSING) -> str:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines, numbered
 from lrea_cli.data.sources.csv_rows import COMMAS, Handler, Separation, read_csv
-from lrea_cli.data.sources.forms import EmptyFile, shown
+from lrea_cli.data.sources.forms import EmptyFile
 from lrea_cli.data.sources.rawfile import RawFile, unreadable
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +144,7 @@ class Delimited:
         if escaped := re.search(inside, lines.data):
             line = lines.first + lines.data.count(b"\n", 0, escaped.start())
             raise UserError(
-                f"{shown(file.path)}, line {line:,}: a backslash stands before a quote inside a value: "
+                f"{clean(file.path)}, line {line:,}: a backslash stands before a quote inside a value: "
                 f"{lines.text(line)[:QUOTED_CHARACTERS]!r}.",
                 "If it escapes the quote, `table` has --backslash; where quotes mean nothing, --no-quotes.",
             )
@@ -176,7 +177,7 @@ def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
 def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
     """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
     return UserError(
-        f"{shown(file.path)} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
+        f"{clean(file.path)} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
         "a quoted value goes on in the next line, or a quote is never closed.",
         "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
         "backslash escapes them, --backslash.",

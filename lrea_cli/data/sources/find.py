@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lrea_cli.data.schema import Source
-from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES, shown
+from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 OTHERS_SHOWN = 3
 """Of files that are not read, in a message."""
@@ -75,15 +76,15 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
             if _unpacked(name).lower().endswith(suffixes):
                 yield Path(parent, name)
             elif name.lower().endswith(NOT_READ):
-                tell(f"{shown(Path(parent, name))} is left out: files of this form are not read.")
+                tell(f"{clean(Path(parent, name))} is left out: files of this form are not read.")
             else:
-                others.append(shown(os.path.relpath(Path(parent, name), folder)))
+                others.append(clean(os.path.relpath(Path(parent, name), folder)))
     if others:
         some = ", ".join(others[:OTHERS_SHOWN]) + (", .." if len(others) > OTHERS_SHOWN else "")
         tell(
             f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): {len(others)} files of "
-            f"{shown(folder)}, such as {some}. If one is part of the log, name all by a quoted glob: "
-            f"--raw '{shown(folder)}/*'."
+            f"{clean(folder)}, such as {some}. If one is part of the log, name all by a quoted glob: "
+            f"--raw '{clean(folder)}/*'."
         )
 
 
@@ -111,7 +112,7 @@ def _each_once(paths: Iterable[Path], tell: Tell) -> list[Path]:
     for path in sorted({path for path in paths if path.is_file()}, key=lambda path: (_rank(path), path)):
         first = taken.setdefault(_unpacked(str(path)), path)
         if first != path:
-            tell(f"{shown(path)} is left out: {shown(first)} is taken.")
+            tell(f"{clean(path)} is left out: {clean(first)} is taken.")
     return sorted(taken.values())
 
 
@@ -138,7 +139,7 @@ def _check_forms(source: Source | type[Source], files: Iterable[Path]) -> None:
         root, suffix = os.path.splitext(_unpacked(str(path)))
         if suffix.lower() in forms and (other := roots.setdefault(root.lower(), path)) != path:
             raise UserError(
-                f"{shown(other)} and {shown(path)} have one name and two forms: their rows would count twice.",
+                f"{clean(other)} and {clean(path)} have one name and two forms: their rows would count twice.",
                 "Name one of them with --raw, or a glob such as --raw 'logs/*.parquet'; if they are two parts of one "
                 "log, rename one.",
             )
@@ -147,16 +148,16 @@ def _check_forms(source: Source | type[Source], files: Iterable[Path]) -> None:
 def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]) -> UserError:
     name_it = "Name a file, a folder or a quoted glob with --raw."
     if raw is not None:
-        what = f"There is no raw file of '{source.name}' at {shown(raw)}."
+        what = f"There is no raw file of '{source.name}' at {clean(raw)}."
         mend = f"Get {source.where_to_get}. {name_it}"
     elif not places:
         what = f"'{source.name}' reads files that you name: {source.where_to_get}."
         mend = name_it
     else:
-        looked = " and ".join(shown(place.absolute()) for place in places)
+        looked = " and ".join(clean(place.absolute()) for place in places)
         names = ", ".join(source.file_names)
         what = f"There is no raw file of '{source.name}': looked for {names} (or {', '.join(SUFFIXES)}) in {looked}."
-        mend = f"Get {source.where_to_get}. Put it into {shown(places[0])}, or name it with --raw."
+        mend = f"Get {source.where_to_get}. Put it into {clean(places[0])}, or name it with --raw."
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 START_BYTES = 4096
 """So many first bytes tell what a file is."""
@@ -90,7 +91,7 @@ def check_suffix(path: Path, start: bytes) -> None:
     for packing in PACKINGS:
         if path.suffix.lower() == packing.suffix and not packing.magic.match(start):
             raise UserError(
-                f"{shown(path)} is not a {packing.noun}: it begins with {start[:2]!r}.",
+                f"{clean(path)} is not a {packing.noun}: it begins with {start[:2]!r}.",
                 "Download it again; what lies there may be a web page.",
             )
 
@@ -106,21 +107,21 @@ def check_text(path: Path, start: bytes, encoding: str) -> None:
     """
     for magic, noun, remedy in FOREIGN:
         if start.startswith(magic):
-            raise UserError(f"{shown(path)} is no text: it is {noun}.", remedy)
+            raise UserError(f"{clean(path)} is no text: it is {noun}.", remedy)
     if (packing := packing_of(start)) is not None:
-        raise UserError(f"{shown(path)} is packed twice: it holds a {packing.noun}.", "Unpack it once.")
+        raise UserError(f"{clean(path)} is packed twice: it holds a {packing.noun}.", "Unpack it once.")
     if start[257:262] == b"ustar":
-        raise UserError(f"{shown(path)} is a tar archive.", "Unpack it, and name its file or folder with --raw.")
+        raise UserError(f"{clean(path)} is a tar archive.", "Unpack it, and name its file or folder with --raw.")
     wide = encoding.startswith(("utf-16", "utf-32"))
     if not wide and (bom := next((name for bom, name in WIDE_BOMS if start.startswith(bom)), None)):
-        raise UserError(f"{shown(path)} is text in {bom.upper()}, not in {encoding}.", f"Add --encoding {bom}.")
+        raise UserError(f"{clean(path)} is text in {bom.upper()}, not in {encoding}.", f"Add --encoding {bom}.")
     if not wide and (b"\0" in start.partition(b"\n")[0] or start.count(b"\0") > MOST_ZEROS * len(start)):
         raise UserError(
-            f"{shown(path)} holds zero bytes: it is no text, or text in UTF-16.",
+            f"{clean(path)} holds zero bytes: it is no text, or text in UTF-16.",
             "If it is text, name its encoding, such as --encoding utf-16-le.",
         )
     if start.startswith(BOM_UTF8) and encoding != "utf-8":
-        raise UserError(f"{shown(path)} begins with the mark of UTF-8.", f"Leave --encoding {encoding} out.")
+        raise UserError(f"{clean(path)} begins with the mark of UTF-8.", f"Leave --encoding {encoding} out.")
 
 
 class NotTheLog(UserError):
@@ -131,9 +132,4 @@ class EmptyFile(NotTheLog):
     """A file without a byte, or without a line of text."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{shown(path)} is empty.", "Download or export it again.")
-
-
-def shown(text: object) -> str:
-    """A name from outside as a message may show it: what no terminal should interpret is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+        super().__init__(f"{clean(path)} is empty.", "Download or export it again.")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.sources.csv_rows import Separation, read_csv
-from lrea_cli.data.sources.forms import EmptyFile, shown
+from lrea_cli.data.sources.forms import EmptyFile
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 DELIMITERS = ("\t", "::", ",", ";", "|")
 SPELLED = {"\\t": "\t", "tab": "\t", "space": " "}
@@ -47,7 +48,7 @@ class TextLayout:
             delimiter = SPELLED.get(delimiter, delimiter)
             if not delimiter or any(c in '\r\n"\\' or c.isalnum() for c in delimiter):
                 raise UserError(
-                    f"--delimiter is '{shown(delimiter)}'.",
+                    f"--delimiter is '{clean(delimiter)}'.",
                     "Use what stands between values, such as ';', '::' or tab.",
                 )
         return cls(names, delimiter, quotes, backslash)
@@ -77,7 +78,7 @@ def check_unique(path: Path, names: Sequence[str]) -> None:
         UserError: as said.
     """
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
-        raise UserError(f"{shown(path)} has more than one column named '{shown(repeated[0])}'.", "Rename one of them.")
+        raise UserError(f"{clean(path)} has more than one column named '{clean(repeated[0])}'.", "Rename one of them.")
 
 
 class NoHeader(EmptyFile):
@@ -86,7 +87,7 @@ class NoHeader(EmptyFile):
     def __init__(self, path: Path) -> None:
         UserError.__init__(
             self,
-            f"{shown(path)} has no header line.",
+            f"{clean(path)} has no header line.",
             "The first line must hold the names of the columns; or name them with --columns.",
         )
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lrea_cli.data.schema import ROWS_AT_MOST, SourceFile
 from lrea_cli.data.sources.blocks import LINE, Block, joined, read_ahead
-from lrea_cli.data.sources.forms import shown
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sources.text import UTF8
 from lrea_cli.data.sql import identifier
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Progress, ignore
+from lrea_cli.terminal import clean
 
 if TYPE_CHECKING:
     import duckdb
@@ -176,8 +176,8 @@ class Intake:
         """A file's name, with the folders that tell it from others of that name."""
         path = path.absolute()
         if self.folder is None or not path.is_relative_to(self.folder):
-            return shown(path.name)
-        return shown(path.relative_to(self.folder).as_posix())
+            return clean(path.name)
+        return clean(path.relative_to(self.folder).as_posix())
 
     def create(self, table: str, columns: Mapping[str, str]) -> None:
         """An empty table with `source_row` and the given columns (name -> SQL type)."""
@@ -224,7 +224,7 @@ class Intake:
             UserError: naming the first rejected row.
         """
         if not self.kept:
-            names = ", ".join(shown(path) for path in list(files)[:3])
+            names = ", ".join(clean(path) for path in list(files)[:3])
             raise UserError(f"No row of {names} can be used.{_quote(self._own_examples()[:1])}", remedy)
 
     def reject_later(self, reason: str, count: int, rows: str) -> None:
@@ -299,7 +299,7 @@ class Intake:
         key = (file.content, judge.judged)
         if key in self.contents:
             raise UserError(
-                f"{shown(self.contents[key])} and {shown(name)} hold the same rows.",
+                f"{clean(self.contents[key])} and {clean(name)} hold the same rows.",
                 "Name one of them with --raw, or move one away.",
             )
         self.contents[key] = name
@@ -328,4 +328,4 @@ class Intake:
 
 
 def _quote(rows: Iterable[Rejected]) -> str:
-    return "".join(f" {shown(file)}, line {line}: {reason}: {text!r}." for file, line, reason, text in rows)
+    return "".join(f" {clean(file)}, line {line}: {reason}: {text!r}." for file, line, reason, text in rows)

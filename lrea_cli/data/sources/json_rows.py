@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.data.sources.blocks import LINE, Block, Lines, numbered
-from lrea_cli.data.sources.forms import EmptyFile, NotTheLog, shown
+from lrea_cli.data.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.data.sources.json_lines import read_lines
 from lrea_cli.data.sources.rawfile import RawFile, unpacked_name
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 if TYPE_CHECKING:
     pass
@@ -58,7 +59,7 @@ class JsonRows:
         if nested.num_rows:
             line, name = nested[LINE][0].as_py(), self.names[nested["nested"][0].as_py() - 1]
             raise UserError(
-                f"{shown(file.path)}, line {line:,}: '{shown(name)}' is a list or an object: "
+                f"{clean(file.path)}, line {line:,}: '{clean(name)}' is a list or an object: "
                 f"{block.text(line)[:QUOTED_CHARACTERS]!r}.",
                 "Name another column, or write a single value there.",
             )
@@ -85,7 +86,7 @@ def read_keys(file: RawFile) -> tuple[str, ...]:
         raise EmptyFile(file.path)
     if start.lstrip()[:1] == b"[":
         raise NotJsonLines(
-            f"{shown(file.path)} is one JSON array, not an object a line.",
+            f"{clean(file.path)} is one JSON array, not an object a line.",
             "Write it as lines, such as with `jq -c '.[]'`.",
         )
     with duckdb.connect(config={"threads": 1}) as db:
@@ -96,7 +97,7 @@ def read_keys(file: RawFile) -> tuple[str, ...]:
         ).fetchall()
     if not keys:
         raise NotJsonLines(
-            f"{shown(file.path)} has no JSON object in its first lines: {start[:60]!r}.",
+            f"{clean(file.path)} has no JSON object in its first lines: {start[:60]!r}.",
             "Write an object a line, such as with `jq -c .`.",
         )
     return tuple(key for key, _ in keys)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from lrea_cli.data.schema import SourceFile
 from lrea_cli.data.sources.arrow_values import as_value, value_type
 from lrea_cli.data.sources.blocks import LINE, Block, numbered
-from lrea_cli.data.sources.forms import PARQUET_MAGIC, EmptyFile, shown
+from lrea_cli.data.sources.forms import PARQUET_MAGIC, EmptyFile
 from lrea_cli.data.sources.header import check_unique
 from lrea_cli.data.sql import kinds_of
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
+from lrea_cli.terminal import clean
 from lrea_cli.workspace import sha256_of
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _opened(path: Path) -> pq.ParquetFile:
 
 
 def _no_parquet(path: Path, error: Exception) -> UserError:
-    return UserError(f"{shown(path)} cannot be read as Parquet: {error}", "Export or download it again.")
+    return UserError(f"{clean(path)} cannot be read as Parquet: {error}", "Export or download it again.")
 
 
 def _text(rows: pa.Table, place: int) -> str:

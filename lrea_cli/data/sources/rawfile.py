@@ -21,11 +21,11 @@ from lrea_cli.data.sources.forms import (
     check_suffix,
     check_text,
     packing_of,
-    shown,
 )
 from lrea_cli.data.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.errors import UserError
 from lrea_cli.progress import Progress, ignore
+from lrea_cli.terminal import clean
 from lrea_cli.workspace import sha256_of
 
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
@@ -84,7 +84,7 @@ class RawFile:
                 blocks += 1
         except LineFault as fault:
             line = 1 + self._lines_of(blocks, size) + fault.lines_before
-            raise UserError(f"{shown(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
+            raise UserError(f"{clean(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
 
     def start(self) -> bytes:
         """The first megabyte, cut after its last whole line.
@@ -147,7 +147,7 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     except DAMAGE as error:
         raise unreadable(path, error) from error
     except PermissionError as error:
-        raise UserError(f"{shown(path)} may not be read: {error.strerror}.", "Change its permissions.") from error
+        raise UserError(f"{clean(path)} may not be read: {error.strerror}.", "Change its permissions.") from error
     except OSError as error:
         if error.errno is None:  # of bzip2, which has no exception of its own for damage
             raise unreadable(path, error) from error
@@ -181,7 +181,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
     """What to say of a file that breaks while it is read."""
     reason = (str(error) or type(error).__name__).rstrip(".")
     return UserError(
-        f"{shown(path)} cannot be read: {shown(reason)}.",
+        f"{clean(path)} cannot be read: {clean(reason)}.",
         "It may be incomplete: download it again and compare its size.",
     )
 
@@ -195,15 +195,15 @@ def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if OFFICE in (m.filename for m in files):
         raise UserError(
-            f"{shown(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
+            f"{clean(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
         )
     if len(files) != 1:
-        names = ", ".join(shown(m.filename) for m in files[:5]) or "nothing"
+        names = ", ".join(clean(m.filename) for m in files[:5]) or "nothing"
         raise UserError(
-            f"{shown(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
+            f"{clean(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
         )
     if files[0].flag_bits & ENCRYPTED:
         raise UserError(
-            f"{shown(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
+            f"{clean(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
         )
     return files[0]

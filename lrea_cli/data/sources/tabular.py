@@ -9,13 +9,13 @@ from urllib.parse import unquote
 
 from lrea_cli.data.sources.blocks import Block
 from lrea_cli.data.sources.delimited import Delimited
-from lrea_cli.data.sources.forms import shown
 from lrea_cli.data.sources.header import TextLayout, read_header
 from lrea_cli.data.sources.intake import Intake, ReadsRows
 from lrea_cli.data.sources.json_rows import JsonRows, is_json_lines, read_keys
 from lrea_cli.data.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -65,7 +65,7 @@ class TabularFile:
         for name in wanted:
             if name in self.own and name in self.folders:
                 raise UserError(
-                    f"{shown(self.path)} has a column '{shown(name)}', and so has the name of its folder.",
+                    f"{clean(self.path)} has a column '{clean(name)}', and so has the name of its folder.",
                     "Rename the folder or the column: it is not said which one counts.",
                 )
         chosen = self._choose([name for name in wanted if name in self.own])
@@ -134,4 +134,4 @@ def _delimited(
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:
     for option, given in (("--columns", layout.names), ("--delimiter", layout.delimiter)):
         if given:
-            raise UserError(f"{shown(path)} is {form}: {option} means nothing there.", f"Leave {option} out.")
+            raise UserError(f"{clean(path)} is {form}: {option} means nothing there.", f"Leave {option} out.")

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,9 @@ from lrea_cli.failures import failure_of, write_log
 from lrea_cli.stopping import Stopped, stoppable
 from lrea_cli.terminal import clean
 from lrea_cli.workspace import Workspace
+
+MAY_BE_EMPTY = frozenset({"--missing"})
+"""Options whose empty value says something: no word means that a value is missing."""
 
 
 class PrepareFirst(TyperGroup):
@@ -88,7 +91,7 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
     """
     try:
         command = get_command(app)
-        _refuse_repeats(command, arguments)
+        _check_given(command, arguments)
         with command.make_context("lrea", arguments) as context:
             command.invoke(context)
         sys.stdout.flush()
@@ -104,17 +107,45 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
     return 0
 
 
-def _refuse_repeats(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse an option that takes one value and is given twice: the parser would drop the first without a word.
+def _check_given(command: Any, arguments: Sequence[str]) -> None:
+    """Refuse what would be dropped or replaced by a default without a word.
 
     Raises:
-        UserError: it names the option.
+        UserError: a value is empty, or an option that takes one value is given twice; it names the option.
     """
     given = list(arguments)
     while given and not given[0].startswith("-") and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]
-    options = [p for p in command.params if p.param_type_name == "option" and not (p.multiple or p.is_flag)]
-    single = {name for option in options for name in option.opts}
+    options = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
+    _refuse_empty({name for option in options for name in option.opts}, given)
+    _refuse_repeats({name for option in options if not option.multiple for name in option.opts}, given)
+
+
+def _refuse_empty(options: Collection[str], given: Sequence[str]) -> None:
+    """Refuse an empty value, such as that of a variable of the shell that was never set.
+
+    Args:
+        options: that take a value. given: on the command line, after the command.
+    """
+    value_of: str | None = None
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if value_of is None and name in options:
+            empty, option = bool(equals) and not value, name
+        else:
+            empty, option = not argument, value_of
+        if empty and option not in MAY_BE_EMPTY:
+            what = "An argument is empty" if option is None else f"The value of {option} is empty"
+            raise UserError(f"{what}.", f"Write a value, or leave {'it' if option is None else option} out.")
+        value_of = argument if value_of is None and argument in options else None
+
+
+def _refuse_repeats(single: Collection[str], given: Sequence[str]) -> None:
+    """Refuse an option that takes one value and is given twice.
+
+    Args:
+        single: options that take one value. given: on the command line, after the command.
+    """
     names = [argument.partition("=")[0] for argument in given[: given.index("--") if "--" in given else None]]
     for name in dict.fromkeys(names):
         if name in single and names.count(name) > 1:

@@ -73,7 +73,7 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
     others = [a for a in runs if cache is not None or a.name != run.name]
     others.sort(key=lambda a: (a.name == run.name, a.manifest["method"] == "din", a.manifest["created"]), reverse=True)
     on_split = "" if split == "test" else f" --split {split}"
-    mine = shlex.quote(cache or run.name)
+    mine = shlex.quote(run.name if cache is None else cache)
     for other in others:
         if scores_path(other.path, split).is_file():
             return f"lrea compare {shlex.quote(other.name)} {mine}{on_split}"

@@ -61,7 +61,7 @@ def serve_bench(
 
     session = start(json, threads, device)
     if methods is not None:
-        if run or cache or kernel != "all":
+        if run is not None or cache is not None or kernel != "all":
             raise UserError(
                 "--methods takes the runs of each method, whole caches and the kernel that serves them.",
                 "Leave out --run, --cache and --kernel, or --methods.",
@@ -91,7 +91,7 @@ def bench_run(
     from lrea_cli.workspace import write_json
 
     console = session.console
-    cache = cache or find_cache(session.workspace, run)
+    cache = find_cache(session.workspace, run) if cache is None else cache
     if cache is None:
         console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
         cache = compress_run(session, run, "float32", None, None, None).cache

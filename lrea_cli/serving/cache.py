@@ -188,7 +188,7 @@ def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    artifact = workspace.open("caches", name, **({} if name else {"run": run.name}))
+    artifact = workspace.open("caches", name, **({} if name is not None else {"run": run.name}))
     of_run = artifact.manifest["run"]
     if of_run != run.name:
         raise UserError(

@@ -27,7 +27,7 @@ def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
     if name is None and sweep.datasets:
         return sweep
     if name is None:
-        named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset}
+        named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset is not None}
         if len(named) > 1:
             raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
         name = next(iter(named), None)

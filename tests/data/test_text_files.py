@@ -179,6 +179,19 @@ def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
     assert "more than one column named 'x'" in refusal(file(tmp_path, f"x,x,{HEADER}" + f"0,0,{rows('a')}"))
 
 
+def test_a_column_without_a_name_is_named_by_its_place(tmp_path: Path) -> None:
+    said = refusal(file(tmp_path, "user,,time\n"), Table())
+    assert "has no column 'item'" in said
+    assert "It has: user, column 2 (no name), time." in said
+
+
+def test_names_are_read_without_blanks_at_their_ends(tmp_path: Path) -> None:
+    header = " user, item ,\ttime\u00a0\n"
+    assert users(file(tmp_path, header + rows("a"))) == ["a"]
+    assert "no column ' user' (did you mean 'user'?)" in refusal(file(tmp_path, header), Table(user_column=" user"))
+    assert "more than one column named 'x'" in refusal(file(tmp_path, f"x, x,{HEADER}"))
+
+
 def test_a_long_name_in_the_header(tmp_path: Path) -> None:
     path = file(tmp_path, HEADER.replace("\n", f",{'x' * 200_000}\n") + rows("a").replace("\n", ",1\n"))
     assert users(path) == ["a"]

@@ -220,9 +220,16 @@ def test_other_json_is_named(tmp_path: Path, content: str, message: str) -> None
     assert message in refusal(lines(tmp_path / "a.json", content), Table())
 
 
-@pytest.mark.parametrize("options", [{"columns": "user,item,time"}, {"delimiter": ";"}])
-def test_options_of_delimited_text_mean_nothing_elsewhere(tmp_path: Path, options: dict[str, str]) -> None:
-    (option,) = options
+@pytest.mark.parametrize(
+    ("option", "options"),
+    [
+        ("columns", {"columns": "user,item,time"}),
+        ("delimiter", {"delimiter": ";"}),
+        ("no-quotes", {"quotes": False}),
+        ("backslash", {"backslash": True}),
+    ],
+)
+def test_options_of_delimited_text_mean_nothing_elsewhere(tmp_path: Path, option: str, options: dict[str, Any]) -> None:
     for path in (parquet(tmp_path / "a.parquet", x=[1]), lines(tmp_path / "a.jsonl", {"user": 1})):
         assert f"--{option} means nothing there" in refusal(path, Table(**options))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrea_cli.data.schema import Field, Role
+from lrea_cli.data.sources.header import shown_names
 from lrea_cli.data.spelling import MISSING
 from lrea_cli.data.spelling_sql import TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import literal
@@ -86,7 +87,9 @@ def check_columns(path: Path, existing: Iterable[str], wanted: Mapping[str, str]
 
 def _listed(names: list[str]) -> str:
     """The first columns of a file, as a message may show them."""
-    short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}.." for name in names[:MOST_NAMES]]
+    short = [
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}.." for name in shown_names(names)[:MOST_NAMES]
+    ]
     return clean(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lrea_cli.data.sources.csv_rows import Separation, read_csv
 from lrea_cli.data.sources.forms import EmptyFile
 from lrea_cli.data.sources.rawfile import RawFile
+from lrea_cli.data.spelling import BLANKS
 from lrea_cli.errors import UserError
 from lrea_cli.terminal import clean
 
@@ -55,7 +56,7 @@ class TextLayout:
 
 
 def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[str, ...], Separation]:
-    """Return the names of the columns, and how values stand apart.
+    """Return the names of the columns, without blanks at their ends, and how values stand apart.
 
     Raises:
         UserError: the file is empty or unreadable, or two columns have one name.
@@ -66,7 +67,7 @@ def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[
         raise NoHeader(file.path)
     delimiter = layout.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
     separation = Separation(delimiter, layout.quoted, layout.backslash)
-    names = layout.names or _values(line, separation)
+    names = layout.names or tuple(name.strip(BLANKS) for name in _values(line, separation))
     check_unique(file.path, names)
     return names, separation
 
@@ -79,6 +80,11 @@ def check_unique(path: Path, names: Sequence[str]) -> None:
     """
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{clean(path)} has more than one column named '{clean(repeated[0])}'.", "Rename one of them.")
+
+
+def shown_names(names: Sequence[str]) -> list[str]:
+    """The names of all columns of a file as a message has them: one without a name by its place."""
+    return [name or f"column {place} (no name)" for place, name in enumerate(names, 1)]
 
 
 class NoHeader(EmptyFile):

@@ -132,6 +132,11 @@ def _delimited(
 
 
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:
-    for option, given in (("--columns", layout.names), ("--delimiter", layout.delimiter)):
+    for option, given in (
+        ("--columns", layout.names),
+        ("--delimiter", layout.delimiter),
+        ("--no-quotes", not layout.quoted),
+        ("--backslash", layout.backslash),
+    ):
         if given:
             raise UserError(f"{clean(path)} is {form}: {option} means nothing there.", f"Leave {option} out.")

@@ -11,6 +11,7 @@ import typer
 
 from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
+from lrea_cli.data.schema import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.limits import COUNT, HIGHEST_SEED
 from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 LATEST_DAYS = 366
 """How long after the end of the data --as-of may be."""
-
-YEAR_2200 = 7_258_118_400
-"""Epoch seconds of its first moment; later ones were meant as milliseconds."""
 
 
 def compress(
@@ -70,7 +68,7 @@ def compress(
 
     _check(compressor, rank, target)
     parse_time(as_of)  # refused before anything is opened
-    chosen = _read_users(users) if users else None
+    chosen = _read_users(users) if users is not None else None
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
     manifest = session.workspace.open("data", opened.dataset.name).manifest

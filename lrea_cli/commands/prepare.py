@@ -15,6 +15,7 @@ from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def run(source: Source, shared: dict[str, Any], typed: str) -> None:
     if shared["dry_run"]:
         _say_what_it_takes(console, source, files, options, typed)
         return
-    found = prepare_source(
-        console, workspace, source, files, shared["dataset"] or source.name, options, shared["replace"]
-    )
+    name = source.name if shared["dataset"] is None else shared["dataset"]
+    found = prepare_source(console, workspace, source, files, name, options, shared["replace"])
     console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
@@ -162,6 +162,7 @@ def _register(source_type: type[Source]) -> None:
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
 
     def command(context: typer.Context, **values: Any) -> None:
+        _refuse_idle(context, source_type)
         source = source_type(**{p.name: values[p.name] for p in own})
         typed = as_typed(context, f"lrea prepare {source.name}", leave_out=("dry_run",))
         run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values}, typed)
@@ -171,6 +172,22 @@ def _register(source_type: type[Source]) -> None:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(source_type.name, help=inspect.getdoc(source_type))(command)
+
+
+def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
+    """Refuse an option that changes nothing beside another one, where both are typed.
+
+    Raises:
+        UserError: it names the two.
+    """
+    typed = {
+        parameter.name or "": parameter.opts[0]
+        for parameter in context.command.params
+        if (origin := context.get_parameter_source(parameter.name or "")) is not None and origin.name == "COMMANDLINE"
+    }
+    for idle, other in source_type.idle_options.items():
+        if idle in typed and other in typed:
+            raise UserError(f"{typed[idle]} has no effect beside {typed[other]}.", f"Leave {typed[idle]} out.")
 
 
 def _parameters(target: Any) -> list[inspect.Parameter]:

@@ -23,6 +23,10 @@ LEAST_OF_USUAL = 0.1
 """A test split with fewer events, of the median of the days before it, is warned of."""
 
 
+Days = list[tuple[int, int]]
+"""(local day, rows) of the days that have any, in their order."""
+
+
 @dataclass(frozen=True)
 class Calendar:
     """Local days, numbered since 1970-01-01; a day begins at midnight, `utc_offset_minutes` east of UTC.
@@ -124,26 +128,72 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: Prep
 
 
 def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar) -> list[str]:
-    """Warnings of a log whose last day is far from all others, or has next to no rows: it is the test split."""
+    """Warnings of first or last days that are far from all others, and of a test split that has next to no rows."""
     by_day = extract.sampling is None or extract.sampling.splits == "days"
     if extract.last_day is not None or not by_day:
         return []
     found = db.execute(f"SELECT {calendar.day_sql()}, count(*) FROM raw_events GROUP BY 1 ORDER BY 1").fetchall()
-    first, before, last = found[0][0], found[-2][0], found[-1][0]
+    early, body, late = _far_days(found)
     test_rows = sum(rows for day, rows in found if day >= calendar.test_day)
     usual = float(np.median([rows for day, rows in found if day < calendar.test_day]))
-    remedy = f"--until {day_name(before)} ends the log before it"
-    if last - before - 1 > before - first + 1:
-        return [
-            f"The last day, {day_name(last)}, is {last - before:,} days after the one before it ({day_name(before)}), "
-            f"and all others are within {before - first + 1:,} days: is its time wrong? With `table`, {remedy}."
-        ]
-    if test_rows < LEAST_OF_USUAL * usual:
-        return [
+    warnings = [_of_far_days(early, body), _of_far_days(late, body)]
+    if not late and test_rows < LEAST_OF_USUAL * usual:
+        warnings.append(
             f"The test split has {test_rows:,} events from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
-            f"of a usual day's: does the log end early that day? With `table`, {remedy}; --test-days widens the split."
-        ]
-    return []
+            f"of a usual day's: does the log end early that day? With `table`, --until {day_name(found[-2][0])} ends "
+            "the log before it; --test-days widens the split."
+        )
+    return [warning for warning in warnings if warning]
+
+
+def _far_days(days: Days) -> tuple[Days, Days, Days]:
+    """Split a log's days, in their order, where a gap is longer than all days on the side that has more rows.
+
+    Returns:
+        the days before the body of the log, its body, and those after it.
+    """
+    early: Days = []
+    late: Days = []
+    body = list(days)
+    while len(body) > 1:
+        cut = 1 + int(np.argmax(np.diff([day for day, _ in body])))
+        left, right = body[:cut], body[cut:]
+        of_left = _rows(left) >= _rows(right)
+        larger = left if of_left else right
+        if right[0][0] - left[-1][0] - 1 <= _span(larger):
+            break
+        body = larger
+        early, late = (early, right + late) if of_left else (early + left, late)
+    return early, body, late
+
+
+def _of_far_days(days: Days, body: Days) -> str:
+    """What to say of days that are far before or after the body of a log; nothing where there are none."""
+    if not days:
+        return ""
+    (first, last), (begins, ends) = _ends(days), _ends(body)
+    when = day_name(first) if first == last else f"{day_name(first)} to {day_name(last)}"
+    early = last < begins
+    gap, side, nearest = (begins - last, "before", begins) if early else (first - ends, "after", ends)
+    rows = _rows(days)
+    return (
+        f"{rows:,} row{' is' if rows == 1 else 's are'} dated {when}, {gap:,} days {side} the nearest other day "
+        f"({day_name(nearest)}), while most of the log spans {_span(body):,} days: is the time wrong? With `table`, "
+        f"--{'since' if early else 'until'} {day_name(nearest)} leaves such rows out."
+    )
+
+
+def _rows(days: Days) -> int:
+    return sum(rows for _, rows in days)
+
+
+def _ends(days: Days) -> tuple[int, int]:
+    return days[0][0], days[-1][0]
+
+
+def _span(days: Days) -> int:
+    first, last = _ends(days)
+    return last - first + 1
 
 
 def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int) -> tuple[int, int]:

@@ -144,15 +144,15 @@ def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -
 
 
 def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:
-    """`starts` (user_id, behaviors, start): of each user, and of all users before."""
-    db.execute("CREATE TABLE counted (user_id INTEGER, behaviors BIGINT)")
+    """`starts` (user_id, rows, behaviors, start): of each user; start = the behaviors of all users before."""
+    db.execute("CREATE TABLE counted (user_id INTEGER, rows BIGINT, behaviors BIGINT)")
     for part in parts:
         db.execute(
-            "INSERT INTO counted SELECT user_id, count(*) FILTER (WHERE is_behavior) FROM events "
+            "INSERT INTO counted SELECT user_id, count(*), count(*) FILTER (WHERE is_behavior) FROM events "
             f"WHERE {part.sql('user_id')} GROUP BY user_id"
         )
     db.execute(
-        "CREATE TABLE starts AS SELECT user_id, behaviors, "
+        "CREATE TABLE starts AS SELECT user_id, rows, behaviors, "
         "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM counted ORDER BY user_id"
     )
     db.execute("DROP TABLE counted")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrea_cli.data.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.data.events import sort_events
-from lrea_cli.data.facts import empty_fields, field_facts
+from lrea_cli.data.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.data.schema import EncodedField, Extract, Source
@@ -102,6 +102,7 @@ def _write_dataset(
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     sort_events(intake, extract, options.database_mb)
+    odd += user_of_most_rows(db)
     intake.check_published(extract.published)
     reporter.say("making samples ...")
     dropped = make_samples(db, extract, calendar, options)
@@ -122,7 +123,13 @@ def _write_dataset(
         "field_facts": of_fields,
         "unused_columns": list(extract.unused_columns),
         "label_conflicts": conflicts,
-        "warnings": [*extract.warnings, *odd, *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)],
+        "warnings": [
+            *extract.warnings,
+            *odd,
+            *unseen_signs(db, encoded),
+            *empty_fields(of_fields),
+            *_of_labels(splits["train"], conflicts),
+        ],
         "dropped_pairs": dropped,
     }
 

@@ -52,7 +52,7 @@ def check_samples(
     """Refuse splits that nothing can be measured on, and return the facts of each.
 
     Args:
-        odd: warnings of the log's days, which may be the reason.
+        odd: warnings of the log's days and users, which may be the reason.
 
     Raises:
         UserError: a split has no sample, or is not train and has samples of one label alone.

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from lrea_cli.data.sources.intake import Intake
 
 SECONDS_PER_DAY = 86_400
+YEAR_1900, YEAR_2200 = -2_208_988_800, 7_258_118_400
+"""Epoch seconds: a time before or after them was meant in another unit."""
+
 ROWS_AT_MOST = 1 << 33
 """Of one log: a `source_row` is nanoseconds inside a second times this, and the row's number."""
 
@@ -128,12 +131,14 @@ class Source(Protocol):
         `.bz2`, `.xz`); may be patterns; of names that begin with `*`, all are taken. None: the source reads no file.
     companion_names: of further files that belong to the log (a catalog of items); each is looked for beside it.
     unused_options: those of `PrepareOptions` that change nothing here, and are not offered.
+    idle_options: options that change nothing where another one is given, and that one: both together are refused.
     """
 
     name: ClassVar[str]
     file_names: ClassVar[tuple[str, ...]]
     companion_names: ClassVar[tuple[str, ...]]
     unused_options: ClassVar[tuple[str, ...]]
+    idle_options: ClassVar[Mapping[str, str]]
     where_to_get: ClassVar[str]
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:

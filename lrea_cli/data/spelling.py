@@ -14,6 +14,9 @@ MISSING = ("null", "na", "n/a", "nan", "none", "\\n", "<na>", "#n/a")
 """Spellings of a missing value, in any case of the letters; the empty text is missing, too."""
 
 BLANKS = " \t\r\n\v\f\u00a0\u3000\ufeff"
+UNSEEN = r"[\p{Cc}\x{200B}\x{200E}\x{200F}\x{2060}\x{FEFF}]"
+"""A pattern of RE2: a control character, such as NUL, or a sign without a width: two ids look alike that are two."""
+
 WHOLE = r"(0|-?[1-9][0-9]*)[.]0+"
 ROUNDED = r"-?[1-9][.][0-9]+[eE][+][0-9]{2,3}"
 """A number as spreadsheets and dumps of floating-point numbers shorten it: 1.23457E+12 has been several ids."""

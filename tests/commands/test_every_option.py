@@ -82,6 +82,45 @@ def test_no_value_of_an_option_ends_in_a_traceback(
     assert not list(home.glob("**/.partial-*"))
 
 
+@pytest.mark.parametrize(("path", "option"), OPTIONS, ids=[" ".join([*path, option]) for path, option in OPTIONS])
+def test_an_empty_value_is_no_default(
+    home: Path, capsys: pytest.CaptureFixture[str], path: tuple[str, ...], option: str
+) -> None:
+    """As `--dataset "$NAME"` gives it where NAME was never set."""
+    for given in ([f"{option}="], [option, ""]):
+        said = check_ending(capsys, [*path, *given, *NEEDED.get(path[0], [])])
+        assert (f"error: The value of {option} is empty." in said) == (option not in cli.MAY_BE_EMPTY)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify", ""], ["compare", "a", ""], ["sweep", "--", ""], ["train", "--rank", "4", ""]]
+)
+def test_an_empty_argument_is_refused(home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert "error: An argument is empty." in check_ending(capsys, arguments)
+
+
+@pytest.mark.parametrize(
+    ("idle", "other"),
+    [
+        (["--negatives", "same-day"], ["--label-column", "y"]),  # typed, though it is the default
+        (["--positives", "first-time"], ["--label-column", "y"]),
+        (["--min-history", "5"], ["--label-column", "y"]),
+        (["--negatives-per-positive", "2"], ["--label-column", "y"]),
+        (["--train-days", "2"], ["--label-column", "y"]),
+        (["--seed", "1"], ["--label-column", "y"]),
+        (["--time-unit", "s"], ["--time-format", "%Y"]),
+    ],
+)
+def test_an_option_that_another_one_makes_idle_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], idle: list[str], other: list[str]
+) -> None:
+    said = check_ending(capsys, ["prepare", "table", *other, *idle])
+    assert f"error: {idle[0]} has no effect beside {other[0]}." in said
+    assert f"  Leave {idle[0]} out." in said
+    for alone in (idle, other):
+        assert "All options were taken." in check_ending(capsys, ["prepare", "table", *alone])
+
+
 @pytest.mark.parametrize("command", ["sweep", "compare"])
 def test_no_argument_ends_in_a_traceback(home: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     for value in VALUES:
@@ -119,6 +158,8 @@ def test_no_argument_ends_in_a_traceback(home: Path, capsys: pytest.CaptureFixtu
         (["compress", "--as-of", "0001-01-01"], ["is not between 1970 and 2200"]),
         (["compress", "--as-of", "9" * 30], ["is no time"]),
         (["compress", "--as-of", "20171203"], ["looks like a date", "2017-12-03"]),
+        (["prepare", "table", "--since", "2017"], ["--since is '2017'", "the first one that counts"]),
+        (["prepare", "synthetic", "--preset", "exact-item", "--sharpness", "8"], ["--sharpness has no effect"]),
     ],
     ids=lambda value: " ".join(value)[:40].encode("unicode_escape").decode() if isinstance(value, list) else None,
 )

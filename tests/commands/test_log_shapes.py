@@ -25,7 +25,7 @@ EVENTS = [
 
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
     monkeypatch.setenv("LREA_HOME", str(home))
-    options = ["--min-history", "2", "--threads", "1", "--json"]
+    options = ["--threads", "1", "--json", *([] if "--label-column" in arguments else ["--min-history", "2"])]
     result = CliRunner().invoke(app, ["prepare", "table", *arguments, *options])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)

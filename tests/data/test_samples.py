@@ -210,7 +210,7 @@ def test_one_class_is_refused_where_it_is_measured_and_told_of_where_it_trains(t
         prepare(source, [events(2)], "d", Workspace(tmp_path), PrepareOptions())
     assert all(option in caught.value.remedy for option in ("--test-days", "--until", "--label-column"))
     manifest = prepare(source, [events(1)], "d", Workspace(tmp_path), PrepareOptions())
-    assert manifest["warnings"] == ["All 2 samples of train have label 1: a model learns that."]
+    assert "All 2 samples of train have label 1: a model learns that." in manifest["warnings"]
 
 
 def write(folder: Path, events: list[Event]) -> Path:

@@ -108,7 +108,7 @@ def test_an_id_that_a_float_has_rounded_is_seen(column: pa.Array, expected: list
 def test_one_user_in_two_spellings_is_one_user(tmp_path: Path) -> None:
     """As pandas writes a column of whole numbers without and with a missing one."""
     a = write(tmp_path / "a.csv", "user,item,time,label", f"5,9,{NOON},1")
-    b = write(tmp_path / "b.csv", "user,item,time,label", f"5.0,9.0,{NOON + DAY},1")
+    b = write(tmp_path / "b.csv", "user,item,time,label", f"5.0,9.0,{NOON + DAY + 1},1")
     pq.write_table(pa.table({"user": [5], "item": [9], "time": [NOON], "label": [1]}), tmp_path / "c.parquet")
     doubles = {"user": [5.0, None], "item": [9.0, 1.0], "time": [NOON, NOON], "label": [1, 0]}
     pq.write_table(pa.table(doubles), tmp_path / "d.parquet")

@@ -261,6 +261,20 @@ def test_missing_column(tmp_path: Path, source: Table, message: str) -> None:
         ({"user_field": ["a"], "context_field": ["A=b"]}, "there is a field 'A' already"),
         ({"time_unit": "h"}, "--time-unit is 'h'"),
         ({"utc_offset": "480"}, "--utc-offset is 480"),
+        ({"item_column": "user"}, "--user-column and --item-column both name the column 'user'"),
+        ({"user_column": "x", "time_column": "x"}, "--user-column and --time-column both name the column 'x'"),
+        ({"item_column": "x", "time_column": "x"}, "--item-column and --time-column both name the column 'x'"),
+        ({"label_column": "user"}, "--user-column and --label-column both name the column 'user'"),
+        ({"label_column": "item"}, "--item-column and --label-column both name the column 'item'"),
+        ({"label_column": "time"}, "--time-column and --label-column both name the column 'time'"),
+        (
+            {"label_column": "y", "category_column": "y"},
+            "--category-column and --label-column both name the column 'y'",
+        ),
+        ({"label_column": "y", "item_field": ["z=y"]}, "--item-field and --label-column both .* would know the label"),
+        ({"label_column": "y", "context_field": ["y"]}, "--context-field and --label-column both name the column 'y'"),
+        ({"user_column": " "}, "--user-column names no column"),
+        ({"label_column": ""}, "--label-column names no column"),
     ],
 )
 def test_impossible_options_fail_before_any_work(options: dict[str, Any], message: str) -> None:

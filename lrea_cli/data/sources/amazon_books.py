@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -41,6 +41,7 @@ class AmazonBooks:
     file_names: ClassVar[tuple[str, ...]] = ("Books_5.json", "Books.json", "Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
     unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
+    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "Books_5.json.gz (27,164,983 reviews), Books.json.gz (all, 11.8 GB) or Books.csv, and meta_Books.json.gz, from "
         "https://nijianmo.github.io/amazon/; they are read without unpacking"

@@ -39,6 +39,7 @@ class KuaiRand:
     file_names: ClassVar[tuple[str, ...]] = (f"{LOG}*.csv", f"data/{LOG}*.csv", f"KuaiRand-*/data/{LOG}*.csv")
     companion_names: ClassVar[tuple[str, ...]] = (f"{VIDEOS}*.csv",)
     unused_options: ClassVar[tuple[str, ...]] = ("seed", "min_history", "negatives_per_positive", "train_days")
+    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "KuaiRand-Pure, KuaiRand-1K or KuaiRand-27K from https://kuairand.com (CC BY-SA 4.0) and unpack the archive"
     )

@@ -23,6 +23,10 @@ PositivesOption = Annotated[
 ]
 
 
+DRAWING_OPTIONS = ("negatives", "positives", "min_history", "negatives_per_positive", "train_days", "seed")
+"""What decides how candidates are drawn, and nothing else."""
+
+
 def check_sampling(negatives: str, positives: str) -> None:
     """Refuse an unknown choice.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 import typer
 
 from lrea_cli.data.schema import Extract, Field
-from lrea_cli.errors import check_choice
+from lrea_cli.errors import UserError, check_choice
 from lrea_cli.limits import HIGHEST_SEED, check_range
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Synthetic:
         "max_rejected",
         "encoding",
     )
+    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = ""
 
     preset: Annotated[
@@ -75,6 +77,11 @@ class Synthetic:
         check_range("--sharpness", self.sharpness, 0, 1000)
         check_range("--field-effect", self.field_effect, -1000, 1000)
         check_range("--seed", self.seed, 0, HIGHEST_SEED)
+        if self.preset == "exact-item" and self.sharpness != type(self).sharpness:
+            raise UserError(
+                "--sharpness has no effect with --preset exact-item: closeness does not count there.",
+                "Leave --sharpness out, or choose another --preset.",
+            )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Generate the events and put them in `raw_events`, ordered by time; nothing is rejected."""

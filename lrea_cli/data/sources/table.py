@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, get_args
@@ -14,11 +14,12 @@ from lrea_cli.data.sources.columns import FieldColumn, field_columns
 from lrea_cli.data.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.data.sources.header import TextLayout
 from lrea_cli.data.sources.intake import Intake
+from lrea_cli.data.sources.maybe_label import label_warnings
 from lrea_cli.data.sources.reconcile import ReadFile, check_reconciled, unused_columns
-from lrea_cli.data.sources.sampled import NegativesOption, PositivesOption, check_sampling
+from lrea_cli.data.sources.sampled import DRAWING_OPTIONS, NegativesOption, PositivesOption, check_sampling
 from lrea_cli.data.sources.table_rows import REMEDY, TableRows
 from lrea_cli.data.sources.tabular import open_table
-from lrea_cli.data.sources.times import TimeForm, TimeUnit, parse_offset, parse_until
+from lrea_cli.data.sources.times import TimeForm, TimeUnit, parse_day, parse_offset
 from lrea_cli.data.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
 
@@ -33,6 +34,10 @@ class Table:
     file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet", "*.pq", "*.jsonl", "*.ndjson", "*.json")
     companion_names: ClassVar[tuple[str, ...]] = ()
     unused_options: ClassVar[tuple[str, ...]] = ()
+    idle_options: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(DRAWING_OPTIONS, "label_column"),
+        "time_unit": "time_format",
+    }
     where_to_get: ClassVar[str] = (
         "any CSV, TSV, JSON lines (also .gz, .zip, .bz2, .xz) or Parquet with columns for user, item and time"
     )
@@ -76,6 +81,9 @@ class Table:
     keep_repeats: Annotated[
         bool, typer.Option(help="Keep rows that repeat another one in every column that is used.")
     ] = False
+    since: Annotated[
+        str | None, typer.Option(help="The first day that counts, such as 2017-11-25; earlier rows are left out.")
+    ] = None
     until: Annotated[
         str | None, typer.Option(help="The last day that counts, such as 2017-12-03; later rows are left out.")
     ] = None
@@ -101,6 +109,11 @@ class Table:
         if self.label_threshold is not None and self.label_column is None:
             raise UserError("--label-threshold needs a label.", "Name its column with --label-column.")
         rows = self._rows()
+        rows.check_roles()
+        if rows.begins is not None and rows.ends is not None and rows.begins >= rows.ends:
+            raise UserError(
+                f"--since {self.since} is after --until {self.until}: no row is between them.", "Exchange the two."
+            )
         names = [c.field.name for c in rows.fields if c.field.role == "item"]
         if self.negatives == "same-day-category" and self.label_column is None and "category" not in names:
             raise UserError(
@@ -122,13 +135,14 @@ class Table:
         read, passed_over = self._read(intake, files, rows)
         intake.require_some(files, REMEDY)
         apart = check_reconciled(intake.db, read, list(rows.texts))
+        maybe = label_warnings(intake, read, self._layout()) if self.label_column is None else []
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
             unique=() if self.keep_repeats else rows.unique,
             text=rows.text,
-            warnings=(*passed_over, *apart, *rows.warnings(intake)),
+            warnings=(*passed_over, *apart, *rows.warnings(intake), *maybe),
             unused_columns=unused_columns(read),
         )
 
@@ -140,7 +154,8 @@ class Table:
             label=self.label_column,
             fields=tuple(self._columns()),
             times=TimeForm(self.time_unit, self.time_format, offset),
-            ends=None if self.until is None else parse_until(self.until) * SECONDS_PER_DAY - offset,
+            begins=None if self.since is None else parse_day("--since", self.since) * SECONDS_PER_DAY - offset,
+            ends=None if self.until is None else (parse_day("--until", self.until) + 1) * SECONDS_PER_DAY - offset,
             threshold=self.label_threshold,
             missing=tuple(word.strip().lower() for word in self.missing.split(",") if word.strip()),
         )

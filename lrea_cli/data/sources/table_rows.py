@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
+from lrea_cli.data.schema import ROWS_AT_MOST, SECONDS_PER_DAY, YEAR_1900, YEAR_2200
 from lrea_cli.data.sources.columns import (
     LOST_AT_MOST,
     FieldColumn,
@@ -15,19 +17,19 @@ from lrea_cli.data.sources.columns import (
     number_sql,
 )
 from lrea_cli.data.sources.forms import NotTheLog
+from lrea_cli.data.sources.header import shown_names
 from lrea_cli.data.sources.intake import Intake, Judge, Lost
 from lrea_cli.data.sources.times import TimeForm, looks_like_a_date
 from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql
 from lrea_cli.data.sql import count, identifier
 from lrea_cli.errors import UserError
+from lrea_cli.terminal import clean
 
-EARLIEST = -2_208_988_800  # 1900
-LATEST = 7_258_118_400  # 2200
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
     "--time-format and --label-threshold."
 )
-AFTER_UNTIL = "after_until"
+BEFORE_SINCE, AFTER_UNTIL = "before_since", "after_until"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class TableRows:
 
     Args:
         user, time, label: their columns; None: there is no label. fields: `item` first.
-        times: how times are written. ends: the second after the last that counts, or None.
+        times: how times are written. begins, ends: the first second that counts, and the one after the last; or None.
         threshold: of a label that is a number. missing: spellings of a missing value, in small letters.
     """
 
@@ -45,6 +47,7 @@ class TableRows:
     label: str | None
     fields: tuple[FieldColumn, ...]
     times: TimeForm
+    begins: int | None
     ends: int | None
     threshold: float | None
     missing: tuple[str, ...]
@@ -78,6 +81,32 @@ class TableRows:
         of_fields = {c.column: c.option for c in self.fields}
         return {self.user: "--user-column", self.time: "--time-column"} | label | of_fields
 
+    def check_roles(self) -> None:
+        """User, item, time and label each need a column of their own; no field may be the label.
+
+        Raises:
+            UserError: an option names no column, or two name one that only one of them may have.
+        """
+        item, *others = self.fields
+        roles = {"--user-column": self.user, "--item-column": item.column, "--time-column": self.time}
+        roles |= {"--label-column": self.label} if self.label is not None else {}
+        for option, column in (*roles.items(), *((c.option, c.column) for c in others)):
+            if not column.strip():
+                raise UserError(f"{option} names no column.", "Name a column, or leave the option out.")
+        for one, other in combinations(roles, 2):
+            if roles[one] == roles[other]:
+                raise UserError(
+                    f"{one} and {other} both name the column '{clean(roles[one])}'.",
+                    "User, item, time and label each need a column of their own: name another one.",
+                )
+        for c in others:
+            if c.column == self.label:
+                raise UserError(
+                    f"{c.option} and --label-column both name the column '{clean(c.column)}': an input would know the "
+                    "label.",
+                    f"Leave that {c.option} out, or name another column.",
+                )
+
     def check_columns(self, path: Path, existing: Sequence[str]) -> None:
         """Every column that an option names must exist.
 
@@ -96,8 +125,9 @@ class TableRows:
         check_columns(path, existing, remedies)
 
     def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
-        """The columns that no option names."""
-        return tuple(name for name in existing if name not in self.columns)
+        """The columns that no option names, as messages have them."""
+        shown = zip(existing, shown_names(existing), strict=True)
+        return tuple(said for name, said in shown if name not in self.columns)
 
     def judge(self, types: Mapping[str, str], sql: Mapping[str, str]) -> Judge:
         """How the rows of one file are read.
@@ -128,7 +158,7 @@ class TableRows:
         values = {"user": "_user", "time": "_time"}
         values |= {} if self.label is None else {"is_behavior": "_label = 1", "label": "_label"}
         values |= {c.field.name: f"_f{n}" for n, c in enumerate(self.fields)}
-        unwanted = frozenset((AFTER_UNTIL,))
+        unwanted = frozenset((BEFORE_SINCE, AFTER_UNTIL))
         return Judge(cast, self._reason(), values, REMEDY, unwanted, nanoseconds="_nanoseconds", lost=lost)
 
     def warnings(self, intake: Intake) -> Iterator[str]:
@@ -144,18 +174,38 @@ class TableRows:
                 f"The times {first} to {last} were read as seconds since 1970; they look like dates: "
                 f"--time-format '{guess}'."
             )
+        yield from self._coarse_times(intake)
         for name, lost in intake.lost.items():
             if lost.count:
                 numbers = count(intake.db, f"SELECT count({identifier(name)}) FROM raw_events")
                 yield _of_lost(name, lost, numbers)
 
+    def _coarse_times(self, intake: Intake) -> Iterator[str]:
+        """Of times that are all whole days or hours, of local time or UTC: what happens inside one has no order."""
+        whole = (
+            " OR ".join(f"bool_and((time + {offset}) % {seconds} = 0)" for offset in (self.times.offset_seconds, 0))
+            for seconds in (SECONDS_PER_DAY, 3600)
+        )
+        several, days, hours = intake.db.execute(
+            f"SELECT bool_and(source_row < {ROWS_AT_MOST}) AND min(time) < max(time), {', '.join(whole)} "
+            "FROM raw_events"
+        ).fetchall()[0]
+        if several and (days or hours):
+            one, unit = ("a day", "day") if days else ("an hour", "hour")
+            yield (
+                f"Every time is a whole {unit}: the order of events inside {one} is not known. Events of the same time "
+                f"are not in each other's history, so a request sees only behaviors of earlier {unit}s. If the log has "
+                "a finer time, name its column with --time-column."
+            )
+
     def _reason(self) -> str:
+        since = f"WHEN _time < {self.begins} THEN '{BEFORE_SINCE}' " if self.begins is not None else ""
         until = f"WHEN _time >= {self.ends} THEN '{AFTER_UNTIL}' " if self.ends is not None else ""
         no_label = "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
         return (
             "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
             "WHEN _inexact THEN 'inexact_id' WHEN _time IS NULL THEN 'unparseable_time' "
-            f"WHEN _time NOT BETWEEN {EARLIEST} AND {LATEST} THEN 'time_out_of_range' {until}"
+            f"WHEN _time NOT BETWEEN {YEAR_1900} AND {YEAR_2200} THEN 'time_out_of_range' {since}{until}"
             + (f"WHEN _label IS NULL THEN '{no_label}' " if self.label is not None else "")
             + "END"
         )

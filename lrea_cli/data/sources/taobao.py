@@ -41,6 +41,7 @@ class Taobao:
     file_names: ClassVar[tuple[str, ...]] = ("UserBehavior.csv",)
     companion_names: ClassVar[tuple[str, ...]] = ()
     unused_options: ClassVar[tuple[str, ...]] = ()
+    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "UserBehavior.csv.zip (906 MB) from https://tianchi.aliyun.com/dataset/649 (free, after signing in); "
         "it is read without unpacking"

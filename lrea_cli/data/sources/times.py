@@ -159,16 +159,19 @@ def parse_offset(text: str) -> int:
     return int(minutes)
 
 
-def parse_until(text: str) -> int:
-    """The first day after the given one, numbered since 1970-01-01.
+def parse_day(option: str, text: str) -> int:
+    """A day that an option names, numbered since 1970-01-01.
 
     Raises:
         UserError: it is no date.
     """
     try:
-        return (date.fromisoformat(text) - date(1970, 1, 1)).days + 1
+        return (date.fromisoformat(text) - date(1970, 1, 1)).days
     except ValueError as error:
-        raise UserError(f"--until is '{text}'.", "Use a day, such as 2017-12-03: the last one that counts.") from error
+        which = "first" if option == "--since" else "last"
+        raise UserError(
+            f"{option} is '{text}'.", f"Use a day, such as 2017-12-03: the {which} one that counts."
+        ) from error
 
 
 def looks_like_a_date(first: int, last: int) -> str | None:

@@ -158,7 +158,7 @@ def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
 def _register(source_type: type[Source]) -> None:
     """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
     own = _parameters(source_type)
-    hidden = {p.name for p in own}.union(source_type.unused_options)
+    hidden = {p.name for p in own}.union(source_type.unused_options, () if source_type.file_names else ("raw",))
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
 
     def command(context: typer.Context, **values: Any) -> None:

@@ -121,6 +121,10 @@ def test_an_option_that_another_one_makes_idle_is_refused(
         assert "All options were taken." in check_ending(capsys, ["prepare", "table", *alone])
 
 
+def test_a_source_that_reads_no_file_takes_none(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No such option" in check_ending(capsys, ["prepare", "synthetic", "--raw", "log.csv"])
+
+
 @pytest.mark.parametrize("command", ["sweep", "compare"])
 def test_no_argument_ends_in_a_traceback(home: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     for value in VALUES:

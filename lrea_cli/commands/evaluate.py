@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Session, Threads, start
 from lrea_cli.console import number
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate(
         Literal["float32", "float16"] | None,
         typer.Option(help="Of the records it is served from; default: the cache's, else float32."),
     ] = None,
-    dataset: Dataset = None,
+    dataset: RunDataset = None,
     run: RunName = None,
     threads: Threads = None,
     device: Device = "auto",

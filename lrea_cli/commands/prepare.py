@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from lrea_cli.commands.next_steps import after_prepare, as_typed
-from lrea_cli.commands.options import Json, Threads
+from lrea_cli.commands.options import Json, Replace, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
@@ -52,7 +52,7 @@ def _shared(
     ] = PrepareOptions.encoding,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of the same name.")] = False,
+    replace: Replace = False,
     dry_run: Annotated[
         bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
     ] = False,
@@ -73,9 +73,8 @@ def run(source: Source, shared: dict[str, Any], typed: str) -> None:
     if shared["dry_run"]:
         _say_what_it_takes(console, source, files, options, typed)
         return
-    found = prepare_source(
-        console, workspace, source, files, shared["dataset"] or source.name, options, shared["replace"]
-    )
+    name, raw, replace = shared["dataset"] or source.name, shared["raw"], shared["replace"]
+    found = prepare_source(console, workspace, source, files, name, options, raw=raw, replace=replace)
     console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
@@ -109,7 +108,9 @@ def prepare_source(
     files: list[Path],
     name: str,
     options: PrepareOptions,
-    replace: bool,
+    *,
+    raw: Path | None = None,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
@@ -122,7 +123,7 @@ def prepare_source(
         seen.append(_look_into(folder, manifest))
         return asdict(seen[0])
 
-    found = prepare(source, files, name, workspace, options, console, look, replace=replace)
+    found = prepare(source, files, name, workspace, options, console, look, raw=raw, replace=replace)
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),

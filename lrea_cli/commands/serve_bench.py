@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.errors import UserError
@@ -40,7 +40,7 @@ def serve_bench(
         str | None,
         typer.Option(help="Compare methods: all, or names with commas; each recipe by its runs on the dataset."),
     ] = None,
-    dataset: Dataset = None,
+    dataset: RunDataset = None,
     run: RunName = None,
     seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of candidates and users.")] = 2025,
     threads: Threads = None,
@@ -54,7 +54,8 @@ def serve_bench(
     All routes take turns on the same requests; where other processes need the CPU, no ratio is given.
 
     With --methods all: AUC against time for every method and compressor, a table and a picture. Runs that differ in
-    nothing but their seed count as one: their mean AUC is shown.
+    nothing but their seed count as one: their mean AUC is shown. Without --dataset, the dataset is that of the latest
+    run of these methods.
     """
     from lrea_cli.serving.cache import run_of_cache
     from lrea_cli.training.checkpoint import open_run

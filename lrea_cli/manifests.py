@@ -14,6 +14,8 @@ NUMBER = (int, float)
 COMMON: dict[str, tuple[type, ...]] = {"created": (str,), "files": (dict,), "bytes": (dict,)}
 """What `write_manifest` gives every manifest: no manifest is read without them."""
 
+ANY: dict[str, tuple[type, ...]] = {**COMMON, "arguments": (list,)}
+
 TYPES: dict[Kind, dict[str, tuple[type, ...]]] = {
     "data": {
         "dataset": (str,),
@@ -78,7 +80,7 @@ def read_manifest(kind: Kind, data: bytes, path: Path) -> Manifest:
     manifest = Manifest(content, path, remedy_of(kind, path.parent, content))
     for key in COMMON:
         _ = manifest[key]  # raises where it is missing
-    for key, types in (COMMON | TYPES[kind]).items():
+    for key, types in (ANY | TYPES[kind]).items():
         if key in manifest and not _is_one_of(manifest[key], types):
             shown = f"{manifest[key]!r:.60}"
             raise DamagedArtifact(f"{path}: '{key}' is {shown}: another version of lrea wrote it.", manifest.remedy)

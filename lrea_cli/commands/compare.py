@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -74,13 +75,13 @@ def _subject(workspace: Workspace, name: str, split: Literal["train", "valid", "
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
     if name in caches:
         artifact = workspace.open("caches", name)
-        remedy = f"lrea eval --run {artifact.manifest['run']} --cache {name} --split {split}"
+        remedy = shlex.join(["lrea", "eval", "--run", artifact.manifest["run"], "--cache", name, "--split", split])
         return Subject(name, read_scores(artifact.path, split, remedy), remedy)
     if name not in runs:
         hint = nearest(name, [*runs, *caches])
         raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
     artifact = workspace.open("runs", name)
-    remedy = f"lrea eval --run {name} --split {split}"
+    remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
     return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
 
 

@@ -20,8 +20,6 @@ from lrea_cli.workspace import Workspace
 if TYPE_CHECKING:
     from lrea_cli.reporting.look import Look
 
-PAGE = "look.html"
-
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
 
 
@@ -115,12 +113,12 @@ def prepare_source(
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
     from lrea_cli.reporting.facts import explained, field_table, split_table
-    from lrea_cli.reporting.look_page import rows_of
+    from lrea_cli.reporting.look_page import PAGE, look_into, rows_of
 
     seen: list[Look] = []
 
     def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        seen.append(_look_into(folder, manifest))
+        seen.append(look_into(folder, manifest))
         return asdict(seen[0])
 
     found = prepare(source, files, name, workspace, options, console, look, raw=raw, replace=replace)
@@ -141,19 +139,6 @@ def prepare_source(
     console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
     console.say(f"plots: {workspace.path('data', name) / PAGE}")
     return found
-
-
-def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
-    """Look at the data, add facts and warnings to the manifest, and write the page into the dataset."""
-    from lrea_cli.reporting.facts import add_facts
-    from lrea_cli.reporting.look import look_at
-    from lrea_cli.reporting.look_page import page
-
-    look = look_at(folder, manifest)
-    manifest["warnings"] += look.warnings()
-    add_facts(folder, manifest, look)
-    (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
-    return look
 
 
 def _register(source_type: type[Source]) -> None:

@@ -52,8 +52,8 @@ def trade_off(
 
     names = chosen_methods(methods)
     data, others = dataset_of(session.workspace, dataset, names)
-    session.console.say(f"dataset {data.name}: {_of_others(others)}")
     trained = trained_recipes(session.workspace, data, names)
+    session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
     found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
@@ -178,7 +179,7 @@ def _phrase(key: str, value: object) -> str:
 
 def training(method: str, dataset: str) -> str:
     """The command that trains a method."""
-    return f"lrea train --method {method} --dataset {dataset}"
+    return f"lrea train --method {method} --dataset {shlex.quote(dataset)}"
 
 
 def compressions(method: str) -> Iterator[Compression | None]:

@@ -118,11 +118,16 @@ class Workspace:
                 f"There is no {SINGULAR[kind]} '{name}' in {self.home}{nearest(name, known)}.",
                 f"Make it with: {MAKERS[kind]}",
             )
-        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
-        if not found:
+        found = self.latest(kind, **wanted)
+        if found is None:
             of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
             raise UserError(f"There is no {SINGULAR[kind]}{of} in {self.home}.", f"Make one with: {MAKERS[kind]}")
-        return max(found, key=lambda a: a.order)
+        return found
+
+    def latest(self, kind: Kind, **wanted: str) -> Artifact | None:
+        """The latest artifact whose manifest has the wanted values; None where there is none."""
+        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
+        return max(found, key=lambda a: a.order, default=None)
 
     def all(self, kind: Kind) -> list[Artifact]:
         """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""

@@ -186,7 +186,16 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    artifact = open_artifact(workspace, run, name)
+    return open_records(run, workspace.open("caches", name, **({} if name else {"run": run.name})))
+
+
+def open_records(run: Run, artifact: Artifact) -> Cache:
+    """A cache of the run, for reading its records.
+
+    Raises:
+        UserError: it is of another run or another version of it.
+    """
+    require_of_run(artifact, run)
     require_intact(artifact, INDEX)
     manifest = artifact.manifest
     try:
@@ -207,13 +216,12 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     )
 
 
-def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
-    """The artifact of the named cache of a run, or of its latest.
+def require_of_run(artifact: Artifact, run: Run) -> None:
+    """Refuse a cache of another run.
 
     Raises:
-        UserError: no such cache, or one of another run or another version of it.
+        UserError: the cache is of another run or another version of it.
     """
-    artifact = workspace.open("caches", name, **({} if name else {"run": run.name}))
     of_run = artifact.manifest["run"]
     if of_run != run.name:
         raise UserError(
@@ -221,18 +229,18 @@ def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
             f"Name its own run, or none: --cache {artifact.name} opens '{of_run}' by itself.",
         )
     require_made_from(artifact, run.artifact)
-    return artifact
 
 
-def run_of_cache(workspace: Workspace, run: str | None, cache: str | None) -> str | None:
-    """The run to open: the one that is named, else that of the named cache, else None = the latest.
+def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> tuple[str | None, Artifact | None]:
+    """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
 
     Raises:
         UserError: there is no such cache.
     """
-    if run is not None or cache is None:
-        return run
-    return workspace.open("caches", cache).manifest["run"]
+    if cache is None:
+        return run, None
+    artifact = workspace.open("caches", cache)
+    return run or artifact.manifest["run"], artifact
 
 
 def compression_of(artifact: Artifact) -> Compression | None:
@@ -246,10 +254,10 @@ def compression_of(artifact: Artifact) -> Compression | None:
         raise DamagedArtifact(f"{error} Another version of lrea wrote it.", artifact.manifest.remedy) from error
 
 
-def find_cache(workspace: Workspace, run: Run) -> str | None:
-    """Name of the latest cache that this version of the run has, or None."""
+def find_cache(workspace: Workspace, run: Run) -> Artifact | None:
+    """The latest cache that this version of the run has, or None."""
     made = [a for a in workspace.all("caches") if run.artifact.is_parent_of(a)]
-    return max(made, key=lambda a: a.order).name if made else None
+    return max(made, key=lambda a: a.order, default=None)
 
 
 def _write_users(path: Path, dataset: DatasetInfo, users: np.ndarray) -> None:

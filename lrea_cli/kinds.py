@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,30 @@ BLOCKS = "blocks.xxh3"
 
 TAKEN: dict[Kind, str] = {
     "data": "Choose another name by --dataset, replace it by --replace",
-    "runs": "Choose another name by --run",
-    "caches": "Choose another name by --cache",
+    "runs": "Choose another name by --run, replace it by --replace",
+    "caches": "Choose another name by --cache, replace it by --replace",
 }
+ASKED_USERS = "users.txt"
+"""In a cache that was made for some users: their raw ids, one a line, as `lrea compress --users` reads them."""
+
 LONGEST_NAME = 150
 """Bytes of a name; a file system allows 255, and partial folders add 42."""
+
+
+def home_of_environment() -> Path:
+    """`$LREA_HOME`, else `./lrea_work`.
+
+    Raises:
+        UserError: it names no user's home, or a file.
+    """
+    text = os.environ.get("LREA_HOME") or "lrea_work"
+    try:
+        home = Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"LREA_HOME is '{text}': there is no such user.", "Set it to a folder.") from error
+    if home.exists() and not home.is_dir():
+        raise UserError(f"LREA_HOME is '{text}', which is no folder.", "Set it to a folder.")
+    return home
 
 
 def path_of(home: Path, kind: Kind, name: str) -> Path:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.kinds import MAKERS, Kind
+from lrea_cli.kinds import Kind
+from lrea_cli.remake import remedy_of
 from lrea_cli.sealed import unseal
 
 NUMBER = (int, float)
 COMMON: dict[str, tuple[type, ...]] = {"created": (str,), "files": (dict,), "bytes": (dict,)}
 """What `write_manifest` gives every manifest: no manifest is read without them."""
+
+ANY: dict[str, tuple[type, ...]] = {**COMMON, "arguments": (list,)}
 
 TYPES: dict[Kind, dict[str, tuple[type, ...]]] = {
     "data": {
@@ -53,7 +56,11 @@ TYPES: dict[Kind, dict[str, tuple[type, ...]]] = {
 
 
 class Manifest(dict[str, Any]):
-    """The content of a manifest; a key that it lacks is the file's fault, and said as such."""
+    """The content of a manifest; a key that it lacks is the file's fault, and said as such.
+
+    Args:
+        remedy: what makes the artifact anew.
+    """
 
     def __init__(self, content: dict[str, Any], path: Path, remedy: str) -> None:
         super().__init__(content)
@@ -69,14 +76,14 @@ def read_manifest(kind: Kind, data: bytes, path: Path) -> Manifest:
     Raises:
         DamagedArtifact: it is not as it was written, or a value has another type than its readers expect.
     """
-    remedy = f"Make it anew with: {MAKERS[kind]}"
-    manifest = Manifest(unseal(data, path, remedy), path, remedy)
+    content = unseal(data, path, remedy_of(kind, path.parent, None))
+    manifest = Manifest(content, path, remedy_of(kind, path.parent, content))
     for key in COMMON:
         _ = manifest[key]  # raises where it is missing
-    for key, types in (COMMON | TYPES[kind]).items():
+    for key, types in (ANY | TYPES[kind]).items():
         if key in manifest and not _is_one_of(manifest[key], types):
             shown = f"{manifest[key]!r:.60}"
-            raise DamagedArtifact(f"{path}: '{key}' is {shown}: another version of lrea wrote it.", remedy)
+            raise DamagedArtifact(f"{path}: '{key}' is {shown}: another version of lrea wrote it.", manifest.remedy)
     return manifest
 
 

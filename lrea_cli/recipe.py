@@ -12,9 +12,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.limits import BUCKETS, HIDDEN, RECIPE, check_range
 from lrea_cli.method_options import foreign_options, require_own_options
+from lrea_cli.sealed import read_json
 
 MOST_BYTES = 100_000
 """Of a file of settings; some texts take their parser a time that grows with the square of their length."""
+
+RUN_FILE = "run.json"
+"""The manifest of a run, which holds the recipe that it was trained by."""
 
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none: see `sweep.settings`."""
@@ -190,7 +194,7 @@ class Recipe:
 
 
 def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
-    """Load a recipe from a path, or by the name of one that comes with lrea; None = all defaults.
+    """Load a recipe from a path, or by the name of one that comes with lrea, or that of a run; None = all defaults.
 
     Args:
         every_method: it is read for all methods, so that it may have the options of any.
@@ -201,6 +205,8 @@ def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
     if name is None:
         return Recipe()
     path = _find(name)
+    if path.name == RUN_FILE:
+        return _recipe_of_run(path)
     content = read_toml(path)
     recipe = Recipe.from_dict(content, str(path))
     if not every_method:
@@ -208,6 +214,14 @@ def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
         changed = [key for key in content.get("model", {}) if getattr(recipe.model, key) != getattr(plain, key)]
         require_own_options(recipe.model.method, changed, str(path))
     return recipe
+
+
+def _recipe_of_run(path: Path) -> Recipe:
+    """The recipe in the manifest of a run; it may have options of other methods, as recipes of a sweep do."""
+    content = read_json(path, "Name another recipe.").get("recipe")
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no recipe: it is not the manifest of a run.", "Name another recipe.")
+    return Recipe.from_dict(content, str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

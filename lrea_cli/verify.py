@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, Literal, get_args
 from lrea_cli.data.layout import SPLITS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.evaluation.kept import check_evaluation, evaluation_path, scores_path
-from lrea_cli.kinds import MANIFESTS, SINGULAR, Kind
+from lrea_cli.kinds import ASKED_USERS, MANIFESTS, SINGULAR, Kind
 from lrea_cli.manifests import Manifest, read_manifest
 from lrea_cli.progress import Progress
+from lrea_cli.remake import remedy_of, users_remedy
 from lrea_cli.sealed import read_json
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -51,12 +53,18 @@ class Damage:
     """A file that is not as it was written.
 
     Args:
-        message: what was seen. remedy: the command that mends it.
+        message: what was seen of the file, without its path. remedy: the command that mends it.
     """
 
     file: str
     message: str
     remedy: str
+
+    @classmethod
+    def of(cls, path: Path, error: DamagedArtifact | UserError | OSError, remedy: str) -> Damage:
+        """What an error says of the file."""
+        said = error.message if isinstance(error, UserError) else f"cannot be read: {error.strerror}"
+        return cls(str(path), said.removeprefix(str(path)).lstrip(": "), remedy)
 
 
 @dataclass(frozen=True)
@@ -147,15 +155,15 @@ def _folder_damage(kind: Kind, folder: Path, sizes: Mapping[Path, int], progress
     try:
         manifest = read_manifest(kind, path.read_bytes(), path)
     except (DamagedArtifact, OSError) as error:
-        message = error.message if isinstance(error, DamagedArtifact) else f"cannot be read: {error.strerror}"
-        yield Damage(str(path), message, _remedy(kind, folder.name, None))
+        remedy = error.remedy if isinstance(error, DamagedArtifact) else remedy_of(kind, folder, None)
+        yield Damage.of(path, error, remedy)
         progress(sum(sizes.values()))
         return
     progress(sizes[path])
-    remedy = _remedy(kind, folder.name, manifest)
     for name, sha256 in manifest["files"].items():
         message = _difference(folder / name, manifest["bytes"].get(name), sha256, progress)
         if message:
+            remedy = users_remedy(folder, manifest) if name == ASKED_USERS else manifest.remedy
             yield Damage(str(folder / name), message, remedy)
     yield from _damage_beside(kind, folder, manifest, sizes, progress)
 
@@ -167,8 +175,8 @@ def _damage_beside(
     pairs = {path for split in SPLITS for path in (scores_path(folder, split), evaluation_path(folder, split))}
     for split in SPLITS:
         if scores_path(folder, split).is_file() or evaluation_path(folder, split).is_file():
-            run = f"--run {manifest['run']} --cache {folder.name}" if kind == "caches" else f"--run {folder.name}"
-            yield from _evaluation_damage(folder, split, f"lrea eval {run} --split {split}")
+            run = ["--run", manifest["run"], "--cache", folder.name] if kind == "caches" else ["--run", folder.name]
+            yield from _evaluation_damage(folder, split, f"lrea eval {shlex.join([*run, '--split', split])}")
     known = {folder / name for name in (*manifest["files"], MANIFESTS[kind])}
     for path, size in sizes.items():
         if path not in known:
@@ -181,14 +189,14 @@ def _evaluation_damage(folder: Path, split: Any, command: str) -> Iterator[Damag
     try:
         check_evaluation(folder, split, command)
     except (UserError, OSError) as error:
-        yield Damage(str(scores_path(folder, split)), str(error), f"Make it anew with: {command}")
+        yield Damage.of(scores_path(folder, split), error, f"Make it anew with: {command}")
 
 
 def _json_damage(path: Path, remedy: str) -> Iterator[Damage]:
     try:
         read_json(path, remedy)
     except DamagedArtifact as error:
-        yield Damage(str(path), error.message, remedy)
+        yield Damage.of(path, error, remedy)
 
 
 def _difference(path: Path, size: int | None, sha256: str, progress: Progress) -> str | None:
@@ -206,14 +214,3 @@ def _difference(path: Path, size: int | None, sha256: str, progress: Progress) -
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None if digest.hexdigest() == sha256 else "is damaged or was changed after it was written"
-
-
-def _remedy(kind: Kind, name: str, manifest: Manifest | None) -> str:
-    """The command that makes an artifact anew, as far as the manifest tells."""
-    known = manifest or {}
-    if kind == "data":
-        return f"Make it anew with: lrea prepare {known.get('source', 'SOURCE')} --dataset {name}"
-    if kind == "runs":
-        made = f"--dataset {known.get('dataset', 'DATASET')} --method {known.get('method', 'METHOD')}"
-        return f"Remove that folder, then: lrea train {made} --run {name}"
-    return f"Remove that folder, then: lrea compress --run {known.get('run', 'RUN')} --cache {name}"

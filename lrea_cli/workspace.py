@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from lrea_cli.claims import Claim, claim, finished_number
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.kinds import BLOCKS, MAKERS, MANIFESTS, SINGULAR, Kind, path_of
+from lrea_cli.kinds import ASKED_USERS, BLOCKS, MAKERS, MANIFESTS, SINGULAR, Kind, home_of_environment, path_of
 from lrea_cli.locks import FOLDER, Held, lock, try_lock
 from lrea_cli.manifests import Manifest, read_manifest
 from lrea_cli.places import PARTIAL, clear, fsync, leftovers, place_of, restore
@@ -43,10 +43,11 @@ NOT_IDENTITY = (
     "threads",
     "versions",
     "stopped_early",
+    "arguments",
 )
-"""What a manifest says of where the bytes came from, of time and machine."""
+"""What a manifest says of where the bytes came from, of time and machine, and of how to make them again."""
 
-NOT_CONTENT = ("metrics.jsonl", "look.html", "rejected.parquet", BLOCKS)
+NOT_CONTENT = ("metrics.jsonl", "look.html", "rejected.parquet", BLOCKS, ASKED_USERS)
 """Files that repeat such facts, or are made of the other files."""
 
 
@@ -91,14 +92,7 @@ class Workspace:
         Raises:
             UserError: it names no user's home, or a file.
         """
-        text = os.environ.get("LREA_HOME") or "lrea_work"
-        try:
-            home = Path(text).expanduser()
-        except RuntimeError as error:
-            raise UserError(f"LREA_HOME is '{text}': there is no such user.", "Set it to a folder.") from error
-        if home.exists() and not home.is_dir():
-            raise UserError(f"LREA_HOME is '{text}', which is no folder.", "Set it to a folder.")
-        return cls(home)
+        return cls(home_of_environment())
 
     def path(self, kind: Kind, name: str) -> Path:
         """Where the artifact of this name is seen, or will be.
@@ -124,11 +118,16 @@ class Workspace:
                 f"There is no {SINGULAR[kind]} '{name}' in {self.home}{nearest(name, known)}.",
                 f"Make it with: {MAKERS[kind]}",
             )
-        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
-        if not found:
+        found = self.latest(kind, **wanted)
+        if found is None:
             of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
             raise UserError(f"There is no {SINGULAR[kind]}{of} in {self.home}.", f"Make one with: {MAKERS[kind]}")
-        return max(found, key=lambda a: a.order)
+        return found
+
+    def latest(self, kind: Kind, **wanted: str) -> Artifact | None:
+        """The latest artifact whose manifest has the wanted values; None where there is none."""
+        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
+        return max(found, key=lambda a: a.order, default=None)
 
     def all(self, kind: Kind) -> list[Artifact]:
         """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""
@@ -236,7 +235,7 @@ def require_made_from(child: Artifact, parent: Artifact) -> None:
         raise UserError(
             f"The {SINGULAR[child.kind]} '{child.name}' was made from another version of "
             f"the {SINGULAR[parent.kind]} '{parent.name}'.",
-            f"Make it anew with: {MAKERS[child.kind]}",
+            child.manifest.remedy,
         )
 
 
@@ -251,8 +250,7 @@ def require_intact(artifact: Artifact, *names: str) -> None:
         path = artifact.path / name
         if not path.is_file() or sha256_of(path) != files.get(name):
             raise DamagedArtifact(
-                f"{path} is missing, damaged or was changed after it was written.",
-                f"Make the {SINGULAR[artifact.kind]} anew with: {MAKERS[artifact.kind]}",
+                f"{path} is missing, damaged or was changed after it was written.", artifact.manifest.remedy
             )
 
 

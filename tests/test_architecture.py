@@ -15,7 +15,7 @@ PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
-    ("kinds", "locks", "places", "claims", "failures", "sealed", "manifests", "blocks", "parquet"),
+    ("kinds", "locks", "places", "claims", "failures", "sealed", "remake", "manifests", "blocks", "parquet"),
     ("recipe", "workspace", "console", "reference"),
     ("reference_compressors", "reference_searches"),
     (
@@ -98,12 +98,12 @@ def test_the_bottom_imports_only_errors_and_progress() -> None:
         assert own_imports(MODULES[module]) == set(), module
     for module in ("sealed", "kinds", "limits", "method_options"):
         assert own_imports(MODULES[module]) == {"errors"}, module
-    assert own_imports(MODULES["recipe"]) == {"errors", "limits", "method_options"}
+    assert own_imports(MODULES["recipe"]) == {"errors", "limits", "method_options", "sealed"}
 
 
 def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:
     below = {"errors", "terminal", "stopping"}
-    for module in ("kinds", "locks", "places", "claims", "sealed", "manifests", "blocks", "workspace"):
+    for module in ("kinds", "locks", "places", "claims", "sealed", "remake", "manifests", "blocks", "workspace"):
         assert own_imports(MODULES[module]) <= below, module
         below.add(module)
 

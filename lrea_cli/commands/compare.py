@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +18,7 @@ from lrea_cli.workspace import Workspace
 if TYPE_CHECKING:
     from lrea_cli.evaluation.compare import Compared, Subject
     from lrea_cli.serving.compare import ComparedLatency
+    from lrea_cli.workspace import Artifact
 
 Names = Annotated[list[str], typer.Argument(help="Runs or caches, the first is the base; or two serve-bench results.")]
 
@@ -56,7 +59,8 @@ def _compare_scores(
 ) -> dict[str, Any]:
     from lrea_cli.evaluation.compare import compare_scores
 
-    subjects = [_subject(workspace, name, split) for name in names]
+    runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
+    subjects = [_subject(workspace, runs, caches, name, split) for name in names]
     found = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
     _show_scores(console, found, f"{split}, {form} form: {samples:,} samples of {users:,} users")
@@ -64,23 +68,28 @@ def _compare_scores(
     return {**facts, "rows": [row.to_dict() for row in found]}
 
 
-def _subject(workspace: Workspace, name: str, split: Literal["train", "valid", "test"]) -> Subject:
+def _subject(
+    workspace: Workspace,
+    runs: Mapping[str, Artifact],
+    caches: Mapping[str, Artifact],
+    name: str,
+    split: Literal["train", "valid", "test"],
+) -> Subject:
     """The scores that lie in the run or the cache of this name."""
     from lrea_cli.evaluation.compare import Subject
     from lrea_cli.evaluation.kept import read_scores
 
-    runs, caches = ([a.name for a in workspace.all(kind)] for kind in ("runs", "caches"))
     if name in runs and name in caches:
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
     if name in caches:
-        artifact = workspace.open("caches", name)
-        remedy = f"lrea eval --run {artifact.manifest['run']} --cache {name} --split {split}"
+        artifact = caches[name]
+        remedy = shlex.join(["lrea", "eval", "--run", artifact.manifest["run"], "--cache", name, "--split", split])
         return Subject(name, read_scores(artifact.path, split, remedy), remedy)
     if name not in runs:
         hint = nearest(name, [*runs, *caches])
         raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    artifact = workspace.open("runs", name)
-    remedy = f"lrea eval --run {name} --split {split}"
+    artifact = runs[name]
+    remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
     return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
 
 

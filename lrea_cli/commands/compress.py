@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_compress
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
+from lrea_cli.commands.options import (
+    Device,
+    Json,
+    Replace,
+    RunDataset,
+    RunName,
+    Session,
+    Threads,
+    require_name,
+    start,
+    within,
+)
 from lrea_cli.data.schema import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.limits import COUNT, HIGHEST_SEED
@@ -54,10 +65,11 @@ def compress(
     ] = Compression.seed,
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
     cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
-    dataset: Dataset = None,
+    dataset: RunDataset = None,
     run: RunName = None,
     threads: Threads = None,
     device: Device = "auto",
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Write every user's record: what serving reads in place of the history.
@@ -67,18 +79,18 @@ def compress(
     from lrea_cli.training.checkpoint import open_run
 
     _check(compressor, rank, target)
+    require_name(replace, cache, "--cache")
     parse_time(as_of)  # refused before anything is opened
     chosen = _read_users(users) if users is not None else None
     session = start(json, threads, device)
     opened = open_run(session.workspace, run, dataset, session.device)
-    manifest = session.workspace.open("data", opened.dataset.name).manifest
-    instant = parse_time(as_of, manifest["utc_offset_minutes"])
+    instant = parse_time(as_of, opened.dataset.utc_offset_minutes)
     compression, curve = None, []
     if compressor is not None:
         compression = Compression(compressor, rank or 1, seed)
         if target is not None:
             compression, curve = _find_rank(session, opened, compression, target)
-    info = compress_run(session, opened, dtype, instant, chosen, cache, compression)
+    info = compress_run(session, opened, dtype, instant, chosen, cache, compression, replace=replace)
     found = {**vars(info), "curve": [vars(point) for point in curve]}
     session.console.result(found, then=after_compress(info.cache))
 
@@ -91,6 +103,8 @@ def compress_run(
     users: list[str] | None,
     name: str | None,
     compression: Compression | None = None,
+    *,
+    replace: bool = False,
 ) -> CacheInfo:
     """Make a cache and show it."""
     from lrea_cli.serving.cache import compress as write_cache
@@ -104,7 +118,16 @@ def compress_run(
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
     info = write_cache(
-        session.workspace, run, name, dtype, instant, chosen, session.device, session.console, compression
+        session.workspace,
+        run,
+        name,
+        dtype,
+        instant,
+        chosen,
+        session.device,
+        session.console,
+        compression,
+        replace=replace,
     )
     rows = [
         ["made by", info.compressor or run.recipe.model.method],

@@ -93,14 +93,15 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
     import numpy as np
 
     from lrea_cli.data.histories import open_histories
+    from lrea_cli.data.layout import DatasetInfo
     from lrea_cli.features import select_fields
     from lrea_cli.methods import HistoryShape
-    from lrea_cli.training.checkpoint import open_dataset
 
     data, dim = recipe.data, recipe.model.embedding_dim
-    if data.dataset is None and not workspace.all("data"):
+    artifact = workspace.open("data", data.dataset) if data.dataset else workspace.latest("data")
+    if artifact is None:
         return Histories(HistoryShape(ASSUMED_FIELDS * dim, data.long), ASSUMED_FIELDS)
-    _, info = open_dataset(workspace, data.dataset)
+    info = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
     names = [f.name for f in select_fields(info.fields, data.fields) if f.role == "item"]
     lengths = np.clip(open_histories(info).lengths_before(info.end) - data.short, 0, data.long)
     return Histories(HistoryShape(len(names) * dim, data.long, "category" in names), len(names), info.name, lengths)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, start
 from lrea_cli.console import number
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate(
         Literal["float32", "float16"] | None,
         typer.Option(help="Of the records it is served from; default: the cache's, else float32."),
     ] = None,
-    dataset: Dataset = None,
+    dataset: RunDataset = None,
     run: RunName = None,
     threads: Threads = None,
     device: Device = "auto",
@@ -45,14 +45,14 @@ def evaluate(
     from lrea_cli.evaluation.cache_life import parse_ages
     from lrea_cli.evaluation.evaluate import measure, score
     from lrea_cli.evaluation.kept import write_evaluation
-    from lrea_cli.serving.cache import run_of_cache
+    from lrea_cli.serving.cache import run_and_cache
     from lrea_cli.training.checkpoint import open_run
 
     ages = parse_ages(cache_age) if cache_age else ()
     session = start(json, threads, device)
-    run = run_of_cache(session.workspace, run, cache)
+    run, named = run_and_cache(session.workspace, run, cache)
     opened = open_run(session.workspace, run, dataset, session.device)
-    way, artifact = _served_from(session, opened, cache, dtype)
+    way, artifact = _served_from(opened, named, dtype)
     scored = score(opened, split, way, session.device, session.console, ages)
     found = measure(opened, scored, group)
     write_evaluation(artifact.path, scored.scores, found.to_dict())
@@ -60,17 +60,15 @@ def evaluate(
     session.console.result(found.to_dict(), then=after_evaluate(session.workspace, opened, cache, split))
 
 
-def _served_from(
-    session: Session, run: Run, cache: str | None, dtype: CacheDtype | None
-) -> tuple[ServedFrom, Artifact]:
+def _served_from(run: Run, cache: Artifact | None, dtype: CacheDtype | None) -> tuple[ServedFrom, Artifact]:
     """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
     from lrea_cli.evaluation.evaluate import ServedFrom
-    from lrea_cli.serving.cache import compression_of, open_artifact
+    from lrea_cli.serving.cache import compression_of, require_of_run
 
     if cache is None:
         return ServedFrom(dtype or "float32"), run.artifact
-    artifact = open_artifact(session.workspace, run, cache)
-    return ServedFrom(dtype or artifact.manifest["dtype"], compression_of(artifact), cache), artifact
+    require_of_run(cache, run)
+    return ServedFrom(dtype or cache.manifest["dtype"], compression_of(cache), cache.name), cache
 
 
 def show(console: Console, found: Evaluation) -> None:

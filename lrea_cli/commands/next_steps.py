@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -51,11 +51,15 @@ def after_compress(cache: str) -> str:
     return f"lrea serve-bench --cache {name}, then lrea eval --cache {name}"
 
 
-def after_serve_bench(workspace: Workspace, run: str, cache: str) -> str:
-    """Score what was timed: a compressor's records by their cache, a method's own by the run."""
-    if workspace.open("caches", cache).manifest["compression"]:
-        return f"lrea eval --cache {shlex.quote(cache)}"
-    return f"lrea eval{_named(workspace, 'runs', '--run', run)}"
+def after_serve_bench(workspace: Workspace, found: Mapping[str, Any]) -> str:
+    """Score what was timed: a compressor's records by their cache, a method's own by the run.
+
+    Args:
+        found: what serve-bench prints as JSON.
+    """
+    if found["compressor"]:
+        return f"lrea eval --cache {shlex.quote(found['cache'])}"
+    return f"lrea eval{_named(workspace, 'runs', '--run', found['run'])}"
 
 
 def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Split) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
+RunDataset = Annotated[
+    str | None, typer.Option("--dataset", help="Take the latest run of this dataset; default: of any.")
+]
 RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
 
 
@@ -38,11 +41,22 @@ def as_threads(param: typer.CallbackParam, value: int | None) -> int | None:
     return value
 
 
+def require_name(replace: bool, name: str | None, option: str) -> None:
+    """Refuse `--replace` without a name: a new name would be chosen, and nothing replaced.
+
+    Raises:
+        UserError: it says by which option to name the artifact.
+    """
+    if replace and name is None:
+        raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
+
+
 Seed = Annotated[int | None, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of everything that is drawn.")]
 Threads = Annotated[int | None, typer.Option(min=1, callback=as_threads, help="CPU threads; default: all cores.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")
 ]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what has the same name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from lrea_cli.commands.next_steps import after_prepare, as_typed
-from lrea_cli.commands.options import Json, Threads
+from lrea_cli.commands.options import Json, Replace, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
@@ -20,8 +20,6 @@ from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.reporting.look import Look
-
-PAGE = "look.html"
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
 
@@ -53,7 +51,7 @@ def _shared(
     ] = PrepareOptions.encoding,
     memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
     threads: Threads = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a dataset of the same name.")] = False,
+    replace: Replace = False,
     dry_run: Annotated[
         bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
     ] = False,
@@ -75,7 +73,8 @@ def run(source: Source, shared: dict[str, Any], typed: str) -> None:
         _say_what_it_takes(console, source, files, options, typed)
         return
     name = source.name if shared["dataset"] is None else shared["dataset"]
-    found = prepare_source(console, workspace, source, files, name, options, shared["replace"])
+    raw, replace = shared["raw"], shared["replace"]
+    found = prepare_source(console, workspace, source, files, name, options, raw=raw, replace=replace)
     console.result(found, then=after_prepare(workspace, found["dataset"]))
 
 
@@ -109,20 +108,22 @@ def prepare_source(
     files: list[Path],
     name: str,
     options: PrepareOptions,
-    replace: bool,
+    *,
+    raw: Path | None = None,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.data.prepare import prepare
     from lrea_cli.reporting.facts import explained, field_table, split_table
-    from lrea_cli.reporting.look_page import rows_of
+    from lrea_cli.reporting.look_page import PAGE, look_into, rows_of
 
     seen: list[Look] = []
 
     def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        seen.append(_look_into(folder, manifest))
+        seen.append(look_into(folder, manifest))
         return asdict(seen[0])
 
-    found = prepare(source, files, name, workspace, options, console, look, replace=replace)
+    found = prepare(source, files, name, workspace, options, console, look, raw=raw, replace=replace)
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),
@@ -140,19 +141,6 @@ def prepare_source(
     console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
     console.say(f"plots: {workspace.path('data', name) / PAGE}")
     return found
-
-
-def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
-    """Look at the data, add facts and warnings to the manifest, and write the page into the dataset."""
-    from lrea_cli.reporting.facts import add_facts
-    from lrea_cli.reporting.look import look_at
-    from lrea_cli.reporting.look_page import page
-
-    look = look_at(folder, manifest)
-    manifest["warnings"] += look.warnings()
-    add_facts(folder, manifest, look)
-    (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
-    return look
 
 
 def _register(source_type: type[Source]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import Dataset, Device, Json, RunName, Session, Threads, start, within
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.errors import UserError
@@ -18,6 +18,7 @@ from lrea_cli.limits import COUNT, HIGHEST_SEED
 if TYPE_CHECKING:
     from lrea_cli.serving.bench import Bench
     from lrea_cli.training.checkpoint import Run
+    from lrea_cli.workspace import Artifact
 
 KernelChoice = Literal["all", "naive", "gemm"]
 
@@ -40,7 +41,7 @@ def serve_bench(
         str | None,
         typer.Option(help="Compare methods: all, or names with commas; each recipe by its runs on the dataset."),
     ] = None,
-    dataset: Dataset = None,
+    dataset: RunDataset = None,
     run: RunName = None,
     seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of candidates and users.")] = 2025,
     threads: Threads = None,
@@ -54,9 +55,10 @@ def serve_bench(
     All routes take turns on the same requests; where other processes need the CPU, no ratio is given.
 
     With --methods all: AUC against time for every method and compressor, a table and a picture. Runs that differ in
-    nothing but their seed count as one: their mean AUC is shown.
+    nothing but their seed count as one: their mean AUC is shown. Without --dataset, the dataset is that of the latest
+    run of these methods.
     """
-    from lrea_cli.serving.cache import run_of_cache
+    from lrea_cli.serving.cache import run_and_cache
     from lrea_cli.training.checkpoint import open_run
 
     session = start(json, threads, device)
@@ -68,16 +70,16 @@ def serve_bench(
             )
         trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
         return
-    run = run_of_cache(session.workspace, run, cache)
+    run, named = run_and_cache(session.workspace, run, cache)
     opened = open_run(session.workspace, run, dataset, session.device)
-    content = bench_run(session, opened, cache, candidates, kernel, seconds, seed)
-    session.console.result(content, then=after_serve_bench(session.workspace, opened.name, content["cache"]))
+    content = bench_run(session, opened, named, candidates, kernel, seconds, seed)
+    session.console.result(content, then=after_serve_bench(session.workspace, content))
 
 
 def bench_run(
     session: Session,
     run: Run,
-    cache: str | None,
+    cache: Artifact | None,
     candidates: int,
     kernel: KernelChoice,
     seconds: float,
@@ -87,15 +89,17 @@ def bench_run(
     from lrea_cli.commands.compress import compress_run
     from lrea_cli.kernels import SERVING_KERNELS
     from lrea_cli.serving.bench import serve_bench as time_requests
-    from lrea_cli.serving.cache import find_cache, open_cache
+    from lrea_cli.serving.cache import find_cache, open_cache, open_records
     from lrea_cli.workspace import write_json
 
     console = session.console
     cache = find_cache(session.workspace, run) if cache is None else cache
     if cache is None:
         console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
-        cache = compress_run(session, run, "float32", None, None, None).cache
-    opened = open_cache(session.workspace, run, cache)
+        made = compress_run(session, run, "float32", None, None, None)
+        opened = open_cache(session.workspace, run, made.cache)
+    else:
+        opened = open_records(run, cache)
     console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
@@ -103,6 +107,7 @@ def bench_run(
     content = {
         "run": run.name,
         "cache": opened.artifact.name,
+        "compressor": opened.compression.compressor if opened.compression else None,
         "machine": _machine(session),
         "gate": vars(found.gate),
         "lengths": found.lengths,

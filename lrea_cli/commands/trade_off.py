@@ -40,18 +40,20 @@ def trade_off(
 
     Args:
         methods: `all`, or names with commas; of a din run also full attention and every compressor.
+        dataset: None = that of the latest run of these methods.
 
     Raises:
         UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
-    from lrea_cli.serving.contenders import chosen_methods, trained_recipes, training
+    from lrea_cli.serving.contenders import chosen_methods, dataset_of, trained_recipes, training
     from lrea_cli.serving.trade_off import trade_off as measure_all
     from lrea_cli.workspace import write_json
 
     names = chosen_methods(methods)
-    data = session.workspace.open("data", dataset)
+    data, others = dataset_of(session.workspace, dataset, names)
     trained = trained_recipes(session.workspace, data, names)
+    session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
     found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
@@ -82,6 +84,12 @@ def trade_off(
     kept = dict.fromkeys(line.contender.scores.name for line in found.lines)
     session.console.result(content, then=f"lrea compare {' '.join(kept)}" if len(kept) > 1 else "lrea eval")
     _require_gates(found.lines)
+
+
+def _of_others(runs: int) -> str:
+    if not runs:
+        return "all runs of these methods are of it"
+    return f"{runs} run{'s' if runs > 1 else ''} of these methods {'are' if runs > 1 else 'is'} of other datasets"
 
 
 def _contenders(session: Session, trained: Trained) -> list[Contender]:

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from lrea_cli.commands.next_steps import after_train
-from lrea_cli.commands.options import Dataset, Device, Json, Seed, Threads, start
+from lrea_cli.commands.options import Dataset, Device, Json, Replace, Seed, Threads, require_name, start
 from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, SearchName, TrainSettings, load_recipe
 
 
 def train(
-    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea; or the run.json of a run.")
+    ] = None,
     method: Annotated[
         MethodName | None, typer.Option(help=f"Long-interest method. Default: {ModelSettings.method}.")
     ] = None,
@@ -40,6 +42,7 @@ def train(
     seed: Seed = None,
     threads: Threads = None,
     device: Device = "auto",
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Train a model; keep the checkpoint of the best validation AUC.
@@ -48,6 +51,7 @@ def train(
     """
     from lrea_cli.training.runs import train_run
 
+    require_name(replace, run, "--run")
     loaded = load_recipe(recipe)
     settings = loaded.with_flags(
         {
@@ -59,7 +63,9 @@ def train(
     session = start(json, threads, device)
     if left := loaded.options_left_by(settings):
         session.console.say(f"of the recipe, not of {settings.model.method}, and left out: {', '.join(left)}")
-    name, trained = train_run(session.workspace, settings, run, session.device, session.threads, session.console)
+    name, trained = train_run(
+        session.workspace, settings, run, session.device, session.threads, session.console, replace=replace
+    )
     best = trained.best
     session.console.result(
         {

@@ -31,16 +31,20 @@ from lrea_cli.data.schema import EncodedField, Role
 from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.kinds import BLOCKS
 from lrea_cli.recipe import read_section
+from lrea_cli.remake import remedy_of
 
 HISTORIES = "histories"
-REMEDY = "Make it anew with: lrea prepare"
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The part of a dataset's manifest that models and batches read."""
+    """The part of a dataset's manifest that models, batches and commands read.
+
+    Args:
+        valid_from, test_from, end: epoch seconds. utc_offset_minutes: of its days and local times, east of UTC.
+    """
 
     name: str
     path: Path
@@ -49,6 +53,7 @@ class DatasetInfo:
     valid_from: int
     test_from: int
     end: int
+    utc_offset_minutes: int
     files: DatasetFiles = field(compare=False, repr=False)
 
     @classmethod
@@ -59,14 +64,14 @@ class DatasetInfo:
             DamagedArtifact: a field or an instant has not the form that this version reads, or the hashes of the
                 files' blocks are not as they were written.
         """
-        origin = f"{path / 'data.json'}"
+        origin, remedy = f"{path / 'data.json'}", remedy_of("data", path, manifest)
         try:
             fields = tuple(read_section(EncodedField, f, f"{origin} field") for f in manifest["fields"])
             valid_from, test_from, end = (int(manifest["splits"][key]) for key in ("valid_from", "test_from", "end"))
         except (UserError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DamagedArtifact(f"{origin}: another version of lrea wrote it: {error}", REMEDY) from error
+            raise DamagedArtifact(f"{origin}: another version of lrea wrote it: {error}", remedy) from error
         finished = "files" in manifest
-        files = open_files(path, manifest["bytes"], manifest["files"].get(BLOCKS, ""), REMEDY) if finished else None
+        files = open_files(path, manifest["bytes"], manifest["files"].get(BLOCKS, ""), remedy) if finished else None
         return cls(
             manifest["dataset"],
             path,
@@ -75,6 +80,7 @@ class DatasetInfo:
             valid_from,
             test_from,
             end,
+            manifest["utc_offset_minutes"],
             files or DatasetFiles(path),
         )
 

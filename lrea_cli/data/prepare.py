@@ -12,6 +12,7 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrea_cli.data.arguments import prepare_arguments
 from lrea_cli.data.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.data.events import sort_events
 from lrea_cli.data.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
@@ -43,6 +44,7 @@ def prepare(
     reporter: Reporter | None = None,
     look: Look | None = None,
     *,
+    raw: Path | None = None,
     replace: bool = False,
 ) -> dict[str, Any]:
     """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
@@ -50,6 +52,7 @@ def prepare(
     Args:
         files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
         look: takes a look at the data, for the manifest.
+        raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
         replace: a dataset of this name gives way when the new one is complete.
 
     Raises:
@@ -63,6 +66,7 @@ def prepare(
     with workspace.create("data", dataset, replace=replace) as folder:
         with _database(folder / SCRATCH, options) as db:
             manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
+        manifest["arguments"] = prepare_arguments(source, files, raw, options, workspace.home)
         pa.default_memory_pool().release_unused()  # of the writers
         if look is not None:
             reporter.say("looking at the data ...")

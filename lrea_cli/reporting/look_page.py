@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,9 +15,10 @@ from matplotlib.figure import Figure
 
 from lrea_cli.console import number
 from lrea_cli.data.schema import SECONDS_PER_DAY
-from lrea_cli.reporting.facts import explained, field_table, split_table
-from lrea_cli.reporting.look import Histogram, Look
+from lrea_cli.reporting.facts import add_facts, explained, field_table, split_table
+from lrea_cli.reporting.look import Histogram, Look, look_at
 
+PAGE = "look.html"
 INCHES, DPI = (10.0, 6.6), 120
 BLUE, RED, GRAY = "#1f5fa8", "#c8621b", "#999999"
 STYLE = (
@@ -25,6 +27,19 @@ STYLE = (
     "th{font-weight:600;text-align:left;padding-right:1.2rem}"
     "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.warning{color:#a33}"
 )
+
+
+def look_into(folder: Path, manifest: dict[str, Any]) -> Look:
+    """Look at the data, add facts and warnings to the manifest, and write the page into the dataset.
+
+    Args:
+        folder: of a dataset that is whole but for its manifest.
+    """
+    look = look_at(folder, manifest)
+    manifest["warnings"] += look.warnings()
+    add_facts(folder, manifest, look)
+    (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
+    return look
 
 
 def rows_of(look: Look) -> list[tuple[str, object]]:

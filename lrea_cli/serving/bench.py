@@ -106,7 +106,8 @@ def serve_bench(
     settings = run.recipe.data
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     layout = cache.store.layout
-    gate = run_gate(run, layout, histories, records, visitors, pool, kernels, device, cache.compression)
+    made, remedy = cache.compression, cache.store.remedy
+    gate = run_gate(run, layout, histories, records, visitors, pool, kernels, device, made, remedy)
     workload = make_workload(visitors, pool, candidates, seed, device)
     plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
     calls = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
+from lrea_cli.kinds import ASKED_USERS
 from lrea_cli.model import CTRModel
 from lrea_cli.parquet import read_parquet
 from lrea_cli.progress import Reporter
@@ -25,7 +27,6 @@ from lrea_cli.training.checkpoint import Run
 from lrea_cli.workspace import Artifact, Workspace, require_intact, require_made_from, write_manifest
 
 COMPRESS_BATCH = 256
-REMEDY = "Make it anew with: lrea compress"
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,15 @@ def compress(
     device: torch.device,
     reporter: Reporter,
     compression: Compression | None = None,
+    *,
+    replace: bool = False,
 ) -> CacheInfo:
     """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
 
     Args:
         name: None = `<run>-<number>`. users: dense user numbers; None = all. as_of: epoch seconds.
         compression: of a din run; None = the method's own records.
+        replace: a cache of this name gives way when the new one is complete.
 
     Raises:
         UserError: the name is taken, or a compressor was asked for and the run is not a din.
@@ -121,7 +125,7 @@ def compress(
     started, rank, size = time.perf_counter(), 0, 0
     settings = run.recipe.data
     with (
-        workspace.claim("caches", name, stem=run.name) as claim,
+        workspace.claim("caches", name, stem=run.name, replace=replace) as claim,
         claim.folder() as folder,
         torch.inference_mode(),
     ):
@@ -147,7 +151,10 @@ def compress(
             1000 * seconds / len(wanted),
             seconds,
         )
+        if users is not None:
+            _write_users(folder / ASKED_USERS, run.dataset, wanted)
         content = {
+            "arguments": _arguments(run, dtype, as_of, compression, device),
             "made_from": run.artifact.identity,
             "layout": layout.to_dict(),
             "compression": asdict(compression) if compression else None,
@@ -157,23 +164,50 @@ def compress(
     return info
 
 
+def _arguments(
+    run: Run, dtype: CacheDtype, as_of: int, compression: Compression | None, device: torch.device
+) -> list[str]:
+    """The options of `lrea compress` that make such a cache again, but for its name and its users."""
+    found = ["--run", run.name]
+    if dtype != "float32":
+        found += ["--dtype", dtype]
+    if as_of != run.dataset.end:
+        found += ["--as-of", str(as_of)]
+    if compression is not None:
+        found += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
+        if compression.seed != Compression.seed:
+            found += ["--seed", str(compression.seed)]
+    return [*found, "--threads", str(torch.get_num_threads()), "--device", device.type]
+
+
 def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     """The named cache of a run, or its latest.
 
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    artifact = open_artifact(workspace, run, name)
+    return open_records(run, workspace.open("caches", name, **({} if name is not None else {"run": run.name})))
+
+
+def open_records(run: Run, artifact: Artifact) -> Cache:
+    """A cache of the run, for reading its records.
+
+    Raises:
+        UserError: it is of another run or another version of it.
+    """
+    require_of_run(artifact, run)
     require_intact(artifact, INDEX)
     manifest = artifact.manifest
     try:
         layout = RecordFormat.from_dict(manifest["layout"])
     except (KeyError, TypeError) as error:
         where = artifact.path / "cache.json"
-        raise DamagedArtifact(f"{where}: another version of lrea wrote the layout of records.", REMEDY) from error
+        raise DamagedArtifact(
+            f"{where}: another version of lrea wrote the layout of records.", manifest.remedy
+        ) from error
     return Cache(
         artifact,
-        RecordStore(artifact.path, layout, run.model.long.summary_type),
+        RecordStore(artifact.path, layout, run.model.long.summary_type, manifest.remedy),
         manifest["as_of"],
         layout.dtype,
         compression_of(artifact),
@@ -182,13 +216,12 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     )
 
 
-def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
-    """The artifact of the named cache of a run, or of its latest.
+def require_of_run(artifact: Artifact, run: Run) -> None:
+    """Refuse a cache of another run.
 
     Raises:
-        UserError: no such cache, or one of another run or another version of it.
+        UserError: the cache is of another run or another version of it.
     """
-    artifact = workspace.open("caches", name, **({} if name is not None else {"run": run.name}))
     of_run = artifact.manifest["run"]
     if of_run != run.name:
         raise UserError(
@@ -196,18 +229,18 @@ def open_artifact(workspace: Workspace, run: Run, name: str | None) -> Artifact:
             f"Name its own run, or none: --cache {artifact.name} opens '{of_run}' by itself.",
         )
     require_made_from(artifact, run.artifact)
-    return artifact
 
 
-def run_of_cache(workspace: Workspace, run: str | None, cache: str | None) -> str | None:
-    """The run to open: the one that is named, else that of the named cache, else None = the latest.
+def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> tuple[str | None, Artifact | None]:
+    """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
 
     Raises:
         UserError: there is no such cache.
     """
-    if run is not None or cache is None:
-        return run
-    return workspace.open("caches", cache).manifest["run"]
+    if cache is None:
+        return run, None
+    artifact = workspace.open("caches", cache)
+    return run or artifact.manifest["run"], artifact
 
 
 def compression_of(artifact: Artifact) -> Compression | None:
@@ -218,13 +251,20 @@ def compression_of(artifact: Artifact) -> Compression | None:
     try:
         return read_section(Compression, made, f"{artifact.path / 'cache.json'} compression")
     except (UserError, TypeError) as error:
-        raise DamagedArtifact(f"{error} Another version of lrea wrote it.", REMEDY) from error
+        raise DamagedArtifact(f"{error} Another version of lrea wrote it.", artifact.manifest.remedy) from error
 
 
-def find_cache(workspace: Workspace, run: Run) -> str | None:
-    """Name of the latest cache that this version of the run has, or None."""
+def find_cache(workspace: Workspace, run: Run) -> Artifact | None:
+    """The latest cache that this version of the run has, or None."""
     made = [a for a in workspace.all("caches") if run.artifact.is_parent_of(a)]
-    return max(made, key=lambda a: a.order).name if made else None
+    return max(made, key=lambda a: a.order, default=None)
+
+
+def _write_users(path: Path, dataset: DatasetInfo, users: np.ndarray) -> None:
+    """Raw ids of dense user numbers, one a line."""
+    table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
+    raw = dict(zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True))
+    path.write_text("".join(f"{raw[user]}\n" for user in users.tolist()), encoding="utf-8", newline="")
 
 
 def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:

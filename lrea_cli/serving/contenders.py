@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
@@ -85,6 +86,22 @@ class Trained:
     runs: tuple[str, ...]
 
 
+def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -> tuple[Artifact, int]:
+    """The dataset to compare methods on, and how many runs of these methods are of another one, and so left out.
+
+    Args:
+        name: of the dataset; None = that of the latest run of these methods, or where there is none, the latest.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    runs = [a for a in workspace.all("runs") if a.manifest["method"] in methods]
+    if name is None and runs:
+        name = max(runs, key=lambda a: a.order).manifest["dataset"]
+    data = workspace.open("data", name)
+    return data, sum(a.manifest["dataset"] != data.name for a in runs)
+
+
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
     """Every recipe of the methods that has a run on this version of the dataset.
 
@@ -162,7 +179,7 @@ def _phrase(key: str, value: object) -> str:
 
 def training(method: str, dataset: str) -> str:
     """The command that trains a method."""
-    return f"lrea train --method {method} --dataset {dataset}"
+    return f"lrea train --method {method} --dataset {shlex.quote(dataset)}"
 
 
 def compressions(method: str) -> Iterator[Compression | None]:

@@ -64,6 +64,7 @@ def run_gate(
     kernels: Sequence[KernelName],
     device: torch.device,
     compression: Compression | None = None,
+    remedy: str = "",
 ) -> GateResult:
     """Compare records, interests and final logits of 64 users, 8 candidates each, with the float64 loops.
 
@@ -73,6 +74,7 @@ def run_gate(
     Args:
         visitors: users of the cache, with the behaviors known when it was made.
         compression: how the cache was made from a din run; None where its method makes the records.
+        remedy: what makes the cache anew.
 
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
@@ -100,7 +102,7 @@ def run_gate(
     if not result.passed:
         raise GateFailed(
             f"The gate failed: relative error {worst:.2g} (limit {TOLERANCE:.0e}) in {where}. No time is reported.",
-            "Make the cache anew with: lrea compress. If that does not help, this is a bug of lrea: please report it.",
+            f"If a new cache does not help, this is a bug of lrea: please report it. {remedy}",
         )
     if check.skipped > MOST_SKIPPED * candidates:
         raise GateFailed(

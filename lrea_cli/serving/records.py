@@ -83,8 +83,11 @@ class RecordFormat:
         body = b"".join(parts)
         return body + CHECKSUM.pack(xxhash.xxh3_64_intdigest(body))
 
-    def unpack(self, blob: bytes, key: int, where: str) -> Record:
+    def unpack(self, blob: bytes, key: int, where: str, remedy: str = "") -> Record:
         """Verify and read one record.
+
+        Args:
+            where: to name in an error. remedy: what makes the records anew.
 
         Raises:
             DamagedRecord: checksum, key or size is not as written; names `where`.
@@ -93,10 +96,10 @@ class RecordFormat:
         if len(blob) < HEADER.size + CHECKSUM.size or CHECKSUM.unpack(blob[-CHECKSUM.size :])[0] != (
             xxhash.xxh3_64_intdigest(body)
         ):
-            raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", "Run: lrea compress")
+            raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", remedy)
         found, rows, _ = HEADER.unpack_from(blob)
         if found != key or self.bytes_of(rows) != len(blob):
-            raise DamagedRecord(f"{where}: found the record of {found}, not of {key}.", "Run: lrea compress")
+            raise DamagedRecord(f"{where}: found the record of {found}, not of {key}.", remedy)
         offset, arrays = HEADER.size, []
         for field in self.fields:
             count, dtype = self._count(field, rows), self._dtype(field)

@@ -76,13 +76,14 @@ class RecordStore:
 
     Args:
         folder: what a `RecordWriter` left. layout: of the records. summary_type: what they are read back to.
+        remedy: what makes the records anew.
 
     Raises:
         DamagedRecord: a shard is missing, or has another size than the index says.
     """
 
-    def __init__(self, folder: Path, layout: RecordFormat, summary_type: type[Summary]) -> None:
-        self.folder, self.layout, self.summary_type = folder, layout, summary_type
+    def __init__(self, folder: Path, layout: RecordFormat, summary_type: type[Summary], remedy: str = "") -> None:
+        self.folder, self.layout, self.summary_type, self.remedy = folder, layout, summary_type, remedy
         self.index = np.load(folder / INDEX)
         self.keys = np.ascontiguousarray(self.index["key"])
         self._files: list[int] = []
@@ -121,9 +122,9 @@ class RecordStore:
         _, shard, size, offset, checksum = self.index[position].item()
         blob = os.pread(self._files[shard], size, offset)
         where = str(self.folder / _shard_name(shard))
-        record = self.layout.unpack(blob, key, where)
+        record = self.layout.unpack(blob, key, where, self.remedy)
         if blob[-CHECKSUM.size :] != CHECKSUM.pack(checksum):
-            raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", "Run: lrea compress")
+            raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", self.remedy)
         return record
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
@@ -138,10 +139,10 @@ class RecordStore:
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", "Run: lrea compress") from error
+            raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", self.remedy) from error
         if (found := os.fstat(descriptor).st_size) != size:
             os.close(descriptor)
-            raise DamagedRecord(f"{path} has {found:,} bytes; {size:,} were written.", "Run: lrea compress")
+            raise DamagedRecord(f"{path} has {found:,} bytes; {size:,} were written.", self.remedy)
         return descriptor
 
 

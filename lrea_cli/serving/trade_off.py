@@ -212,7 +212,7 @@ def _gates(
             records = records_on(store, device)
             try:
                 found[name] = run_gate(
-                    c.run, store.layout, histories, records, visitors, pool(), (KERNEL,), device, made
+                    c.run, store.layout, histories, records, visitors, pool(), (KERNEL,), device, made, store.remedy
                 )
             except GateFailed as failed:
                 found[name] = failed

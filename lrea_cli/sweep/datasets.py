@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
@@ -50,7 +52,7 @@ def check_sources(sweep: Sweep) -> None:
 
 
 def make_ready(sweep: Sweep, workspace: Workspace, main: Workspace, reporter: Reporter) -> dict[str, Artifact]:
-    """Prepare or link what is missing in `workspace`, and what was made by other options.
+    """Prepare (as `lrea prepare` does) or link what is missing in `workspace`, and what was made by other options.
 
     Args:
         main: where prepared datasets and raw files are.
@@ -77,8 +79,15 @@ def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter:
     if (folder / MANIFESTS["data"]).is_file() and _same(source, options, workspace.open("data", plan.name)):
         return
     reporter.say(f"dataset {plan.name}: preparing {source.name}")
-    found = prepare(source, find_files(source, None, main.home), plan.name, workspace, options, replace=True)
+    files = find_files(source, None, main.home)
+    found = prepare(source, files, plan.name, workspace, options, look=_look, replace=True)
     reporter.say(f"dataset {plan.name}: {found['users']:,} users, samples {found['samples']}, {found['seconds']:.0f} s")
+
+
+def _look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    from lrea_cli.reporting.look_page import look_into
+
+    return asdict(look_into(folder, manifest))
 
 
 def _same(source: Source, options: PrepareOptions, artifact: Artifact) -> bool:
@@ -114,4 +123,6 @@ def _source_type(name: str, origin: str) -> type[Source]:
 
 
 def _options(plan: DatasetPlan) -> PrepareOptions:
-    return read_section(PrepareOptions, plan.prepare, f"[[dataset]] {plan.name} prepare")
+    """An option that the source has under the same name, such as `seed`, sets both, as on the command line."""
+    own = {field.name: plan.options[field.name] for field in fields(PrepareOptions) if field.name in plan.options}
+    return read_section(PrepareOptions, {**own, **plan.prepare}, f"[[dataset]] {plan.name} prepare")

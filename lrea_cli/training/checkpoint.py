@@ -98,6 +98,6 @@ def open_run(
     except RuntimeError as error:
         raise DamagedArtifact(
             f"{artifact.path / CHECKPOINT} has other weights than the recipe in run.json says: {error}",
-            "Train it anew with: lrea train",
+            artifact.manifest.remedy,
         ) from error
     return Run(artifact, recipe, info, model.to(device).eval())

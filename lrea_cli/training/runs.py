@@ -74,6 +74,8 @@ def train_run(
             "column_entropy": best.column_entropy,
             "seconds": trained.seconds,
             "threads": threads,
+            "device": str(device),
+            "arguments": ["--threads", str(threads), "--device", device.type],
             "versions": {
                 "lrea": lrea_cli.__version__,
                 "torch": torch.__version__,

@@ -79,7 +79,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def gate(run, layout, histories, records, *_: object) -> GateResult:
         if records.folder.name in failing:
-            raise GateFailed("The gate failed: off by 2.", "Make the cache anew with: lrea compress.")
+            raise GateFailed("The gate failed: off by 2.", "Make it anew with: lrea compress")
         return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
@@ -287,3 +287,30 @@ def test_compare_takes_no_such_result(first: tuple[Path, Done]) -> None:
     assert (found.code, found.out) == (2, "")
     assert "compares methods within itself" in found.err
     assert "lrea serve-bench --run NAME" in found.err
+
+
+def test_the_dataset_is_that_of_the_latest_run(
+    workspace_copy: Workspace, quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = workspace_copy.home
+    assert lrea(home, "prepare", "synthetic", "--users", "60", "--dataset", "later").code == 0
+    done = lrea(home, "serve-bench", "--methods", "lrea", *OPTIONS, "--json")
+    assert done.json["dataset"] == "synthetic"
+    assert "dataset synthetic: all runs of these methods are of it" in done.err
+    tiny_options = ("--short", "8", "--long", "40", "--rank", "6", "--epochs", "1", "--batch-size", "64")
+    assert lrea(home, "train", "--dataset", "later", *tiny_options).code == 0
+    both = lrea(home, "serve-bench", "--methods", "lrea,din", *OPTIONS, "--json")
+    assert both.json["dataset"] == "later"
+    assert "dataset later: 2 runs of these methods are of other datasets" in both.err
+    assert [missing["method"] for missing in both.json["without_run"]] == ["din"]
+    only = lrea(home, "serve-bench", "--methods", "din", *OPTIONS, "--json")
+    assert only.json["dataset"] == "synthetic"
+    named = lrea(home, "serve-bench", "--methods", "lrea", "--dataset", "synthetic", *OPTIONS, "--json")
+    assert "dataset synthetic: 1 run of these methods is of other datasets" in named.err
+
+
+def test_without_any_run_the_command_that_trains_one_is_proposed(workspace_copy: Workspace) -> None:
+    shutil.rmtree(workspace_copy.home / "runs")
+    done = lrea(workspace_copy.home, "serve-bench", "--methods", "din", *OPTIONS)
+    assert done.code == 2
+    assert "lrea train --method din --dataset synthetic" in done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from lrea_cli.data import events, vocabulary
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.taobao import LAST_DAY, Taobao
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace import Workspace, require_intact
 from tests.data.test_samples import assert_same_rows
 from tests.reference.prepare_loops import make_samples, read_taobao
 
@@ -90,20 +91,45 @@ def prepare_command(raw: Path, home: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=os.environ | {"LREA_HOME": str(home)}, **silent)
 
 
+STEPS = ("", "scratch/prepare.duckdb", "vocab/user.parquet", "train.parquet", "histories/offsets.npy", "blocks.xxh3")
+"""What preparing writes, in this order, into its partial folder; that a step has begun is seen on disk, so that no kill
+depends on the speed of the machine."""
+
+
+def killed_at(step: str, seconds: float, raw: Path, home: Path) -> bool:
+    """Kill a preparation so long after a step of it has begun; False where it had ended before.
+
+    Args:
+        step: a file of `STEPS`; empty = the partial folder itself.
+    """
+
+    def partials() -> set[Path]:
+        return set((home / "data").glob(".partial-*"))
+
+    old = partials()  # of the kill before this one; a new preparation deletes them
+    running = prepare_command(raw, home)
+    while running.poll() is None and not any((new / step).exists() for new in partials() - old):
+        time.sleep(0.001)
+    time.sleep(seconds)
+    running.send_signal(signal.SIGKILL)
+    return running.wait() == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_killed_at_any_instant_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     raw, clean, home = tmp_path / "UserBehavior.csv", tmp_path / "clean", tmp_path / "home"
     write_taobao_format(raw, 300_000)
-    started = time.monotonic()
     assert prepare_command(raw, clean).wait() == 0
-    seconds = time.monotonic() - started
-    rng = random.Random(3)
-    for kill in range(8):
-        running = prepare_command(raw, home)
-        time.sleep(seconds * (kill + rng.random()) / 8)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+    expected = Workspace(clean).open("data", "taobao").manifest["files"]
+    rng, hits = random.Random(3), []
+    for step in STEPS:
+        for seconds in (0.0, 0.3 * rng.random()):
+            hits.append(killed_at(step, seconds, raw, home))
+            for finished in Workspace(home).all("data"):  # the kill came too late: out of the way of the next one
+                require_intact(finished)
+                assert finished.manifest["files"] == expected
+                shutil.rmtree(finished.path)
+    assert sum(hits) >= 4, hits  # those at the very start of the first steps, which have much before them
     assert prepare_command(raw, home).wait() == 0
-    expected, found = (Workspace(h).open("data", "taobao").manifest["files"] for h in (clean, home))
-    assert found == expected
+    assert Workspace(home).open("data", "taobao").manifest["files"] == expected
     assert [p.name for p in (home / "data").iterdir()] == ["taobao"]

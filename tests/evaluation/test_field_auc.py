@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.commands.prepare import PAGE, _look_into
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.options import PrepareOptions
@@ -21,6 +20,7 @@ from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.data.tallies import ByValue
 from lrea_cli.evaluation.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
 from lrea_cli.evaluation.metrics import auc
+from lrea_cli.reporting.look_page import PAGE, look_into
 from lrea_cli.workspace import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
@@ -40,7 +40,7 @@ def prepared(home: Path, raw: Path, source: Source) -> tuple[Path, dict[str, Any
     """The dataset's folder, and its manifest with what `lrea prepare` adds to it."""
     manifest = prepare(source, [raw], "d", Workspace(home), PrepareOptions(threads=1, min_history=3))
     folder = home / "data" / "d"
-    _look_into(folder, manifest)
+    look_into(folder, manifest)
     return folder, manifest
 
 

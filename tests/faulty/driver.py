@@ -14,7 +14,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +79,8 @@ def _child(shim: ctypes.CDLL, home: Path, said: Path, command: list[str], fault:
         shim.fault_arm(str(home).encode(), fault.at, fault.number, int(fault.onward), int(fault.kill))
         from lrea_cli.cli import main
 
-        main(command)
+        _work_in_this_process()
+        main([argument.format(home=home) for argument in command])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
     finally:
@@ -86,31 +89,72 @@ def _child(shim: ctypes.CDLL, home: Path, said: Path, command: list[str], fault:
         os._exit(code)
 
 
+def _work_in_this_process() -> None:
+    """A sweep's jobs, too: the shim counts and fails calls of this process alone."""
+    from lrea_cli.sweep import run
+
+    run.worker_pool = inline_pool
+
+
+class InlinePool:
+    """A pool without processes."""
+
+    def submit(self, job: Callable[[], str]) -> Future[str]:
+        """Do the job at once."""
+        future: Future[str] = Future()
+        try:
+            future.set_result(job())
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def inline_pool(workers: int) -> Iterator[InlinePool]:
+    """In place of `sweep.workers.worker_pool`."""
+    yield InlinePool()
+
+
 def _look(home: Path, ending: Ending) -> None:
     from lrea_cli.errors import UserError
     from lrea_cli.kinds import MANIFESTS
     from lrea_cli.workspace import Workspace, require_intact
 
-    for kind in MANIFESTS:
-        for folder in sorted((home / kind).glob("*")):
+    roots = (home, *sorted(home.glob("sweeps/*")))
+    for root, kind in ((root, kind) for root in roots for kind in MANIFESTS):
+        for folder in sorted((root / kind).glob("*")):
             try:
-                artifact = Workspace(home).open(kind, folder.name)
+                artifact = Workspace(root).open(kind, folder.name)
                 require_intact(artifact)
-                ending.artifacts[f"{kind}/{folder.name}"] = artifact.identity
+                ending.artifacts[str(folder.relative_to(home))] = artifact.identity
             except UserError as error:
                 ending.damaged.append(f"{folder}: {error}")
+    ending.damaged += _damaged_json(home)
     ending.files = sorted(_others(home))
+
+
+def _damaged_json(home: Path) -> Iterator[str]:
+    """Of evaluations and results: each is as it was written, or not there."""
+    from lrea_cli.errors import UserError
+    from lrea_cli.sealed import read_json
+
+    for path in home.rglob("*.json"):
+        try:
+            if not path.name.startswith("."):
+                read_json(path, "")
+        except UserError as error:
+            yield str(error)
 
 
 def _others(home: Path) -> Iterator[str]:
     listed = set()
-    for manifest in home.glob("*/*/*.json"):
+    for manifest in home.rglob("*.json"):
         if manifest.name in ("data.json", "run.json", "cache.json"):
             content = json.loads(manifest.read_text())
             listed |= {str(manifest.parent / name) for name in (*content["files"], manifest.name, ".finished")}
     for path in home.rglob("*"):
         parts = path.relative_to(home).parts
-        if path.is_file() and str(path) not in listed and parts[0] not in ("logs", ".locks"):
+        if path.is_file() and str(path) not in listed and not {"logs", ".locks"} & set(parts):
             yield str(path.relative_to(home))
         if path.is_dir() and path.name.startswith((".partial-", ".old-")):
             yield str(path.relative_to(home))

@@ -1,7 +1,7 @@
 """Every write, open, fsync and rename of a command may fail: old or new, whole, one sentence, and nothing left over.
 
 The shim fails calls of the C library, so those of DuckDB, Arrow, torch and safetensors, too. The default run samples a
-few calls of each command; the slow ones take all.
+few calls of each command; the slow ones take all, but for `sweep`, which is long: of its calls every second or third.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.cli import main
 from lrea_cli.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -27,7 +28,27 @@ COMMANDS = {
     "eval": ["eval", "--run", "tiny-lrea", "--threads", "1"],
     "serve-bench": ["serve-bench", "--run", "tiny-lrea", "--candidates", "5", "--seconds", "0.1", "--threads", "1"],
 }
-SAMPLED = {"prepare": 4, "train": 3, "compress": 2, "eval": 2, "serve-bench": 2}
+SAMPLED = {"prepare": 4, "train": 3, "compress": 2, "eval": 2, "serve-bench": 2, "sweep": 2}
+OF_SWEEP = 60
+"""Calls that fail of a sweep, evenly over all: in turn one alone, and one with all that follow."""
+
+READING = {
+    "cost": ["cost"],
+    "verify": ["verify"],
+    "compare": ["compare", "tiny-din", "tiny-lrea"],
+}
+RECIPE = """
+[data]
+short = 8
+long = 40
+[model]
+method = "{}"
+hidden = [8]
+[train]
+epochs = 1
+batch_size = 256
+"""
+SWEEP = '[compress]\ncompressors = ["recent"]\nranks = [16]\n'
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +59,24 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("shim") / "shim.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, HERE / "shim.c", "-ldl"], check=True)
     return made
+
+
+@pytest.fixture(scope="session")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a sweep: two recipes, one of them compressed as well."""
+    folder = tmp_path_factory.mktemp("recipes") / "two"
+    folder.mkdir()
+    for method in ("mean", "din"):
+        (folder / f"{method}.toml").write_text(RECIPE.format(method))
+    (folder / "sweep.toml").write_text(SWEEP)
+    return folder
+
+
+def command_of(name: str, recipes: Path) -> list[str]:
+    """The command line; `{home}` stands for the home that it works in."""
+    if name != "sweep":
+        return COMMANDS[name]
+    return ["sweep", str(recipes), "--dataset", "synthetic", "--seeds", "1", "--quick", "--page", "{home}/page.md"]
 
 
 def endings(shim: Path, home: Path, work: Path, command: list[str], positions: int) -> list[dict[str, Any]]:
@@ -79,9 +118,9 @@ def bench_files(ending: dict[str, Any]) -> list[str]:
     return [name for name in ending["files"] if name.startswith("bench/2") and name.endswith(".json")]
 
 
-def check_command(shim: Path, tiny: Workspace, work: Path, command: str, positions: int) -> None:
+def check_command(shim: Path, tiny: Workspace, work: Path, command: list[str], positions: int) -> None:
     old = {f"{kind}/{a.name}": a.identity for kind in ("data", "runs", "caches") for a in tiny.all(kind)}
-    whole, *failed = endings(shim, tiny.home, work, COMMANDS[command], positions)
+    whole, *failed = endings(shim, tiny.home, work, command, positions)
     assert (whole["code"], whole["damaged"]) == (0, []), whole
     assert len(failed) == (positions or 2 * whole["calls"])
     assert any(ending["code"] for ending in failed)
@@ -90,11 +129,28 @@ def check_command(shim: Path, tiny: Workspace, work: Path, command: str, positio
 
 
 @pytest.mark.parametrize("command", SAMPLED)
-def test_some_calls_of_a_command_fail(shim: Path, tiny: Workspace, tmp_path: Path, command: str) -> None:
-    check_command(shim, tiny, tmp_path, command, SAMPLED[command])
+def test_some_calls_of_a_command_fail(shim: Path, tiny: Workspace, recipes: Path, tmp_path: Path, command: str) -> None:
+    check_command(shim, tiny, tmp_path, command_of(command, recipes), SAMPLED[command])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_call_of_a_command_fails(shim: Path, tiny: Workspace, tmp_path: Path, command: str) -> None:
-    check_command(shim, tiny, tmp_path, command, 0)
+    check_command(shim, tiny, tmp_path, COMMANDS[command], 0)
+
+
+@pytest.mark.slow
+def test_many_calls_of_a_sweep_fail(shim: Path, tiny: Workspace, recipes: Path, tmp_path: Path) -> None:
+    check_command(shim, tiny, tmp_path, command_of("sweep", recipes), OF_SWEEP)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_commands_that_only_read_write_nothing(
+    shim: Path, workspace_copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
+    for line in ("eval --run tiny-din", "eval --run tiny-lrea"):
+        with pytest.raises(SystemExit):
+            main(line.split())
+    (ending,) = endings(shim, workspace_copy.home, tmp_path / "work", READING[command], 0)
+    assert (ending["code"], ending["calls"], ending["damaged"]) == (0, 0, []), ending["said"]

@@ -13,7 +13,6 @@ import pytest
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
-from lrea_cli.commands.prepare import PAGE, _look_into
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.data.layout import DatasetInfo
@@ -24,7 +23,7 @@ from lrea_cli.data.sources.taobao import Taobao
 from lrea_cli.evaluation.baselines import trivial_baselines
 from lrea_cli.reporting import look as look_module
 from lrea_cli.reporting.look import Look, look_at
-from lrea_cli.reporting.look_page import _volume
+from lrea_cli.reporting.look_page import PAGE, _volume, look_into
 from lrea_cli.workspace import Workspace
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -106,7 +105,7 @@ def leaking(tmp_path: Path) -> dict[str, Any]:
 def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     manifest = leaking(tmp_path)
     folder = tmp_path / "data" / "leak"
-    found = _look_into(folder, manifest)
+    found = look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
     assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
         "The number of behaviors on the candidate",
@@ -119,7 +118,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
-    again = (_look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
+    again = (look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
     assert again == (found, page)
 
 

@@ -21,7 +21,7 @@ from lrea_cli.serving.records import CACHE_DTYPES, CacheDtype, DamagedRecord, Re
 from lrea_cli.serving.store import INDEX
 from lrea_cli.serving.twins import reference_model, twin_of
 from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace import Artifact, Workspace
 from tests.changed import change_json
 
 CPU = torch.device("cpu")
@@ -37,6 +37,10 @@ def make(
 ) -> CacheInfo:
     instant = run.dataset.end if as_of is None else as_of
     return compress(workspace, run, name, dtype, instant, users, CPU, Silent())
+
+
+def name_of(cache: Artifact | None) -> str | None:
+    return None if cache is None else cache.name
 
 
 def known_long(run: Run, histories: Histories, user: int, as_of: int) -> np.ndarray:
@@ -210,7 +214,7 @@ def test_a_taken_name_is_refused(lrea_run: Run, tmp_path: Path) -> None:
 
 def test_a_cache_of_an_older_run_is_refused_and_not_found(own_run: Run, workspace_copy: Workspace) -> None:
     make(workspace_copy, own_run, "old")
-    assert find_cache(workspace_copy, own_run) == "old"
+    assert name_of(find_cache(workspace_copy, own_run)) == "old"
     anew = rewritten(workspace_copy, own_run, 1)
     assert find_cache(workspace_copy, anew) is None
     for name in ("old", None):
@@ -218,7 +222,7 @@ def test_a_cache_of_an_older_run_is_refused_and_not_found(own_run: Run, workspac
             open_cache(workspace_copy, anew, name)
         assert "lrea compress" in caught.value.remedy
     make(workspace_copy, anew, "new")
-    assert find_cache(workspace_copy, anew) == "new"
+    assert name_of(find_cache(workspace_copy, anew)) == "new"
     assert open_cache(workspace_copy, anew, None).artifact.name == "new"
 
 
@@ -243,7 +247,7 @@ def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refuse
 def test_the_latest_cache_is_found(own_run: Run, workspace_copy: Workspace) -> None:
     for name in ("b", "a"):
         make(workspace_copy, own_run, name)
-        assert find_cache(workspace_copy, own_run) == name
+        assert name_of(find_cache(workspace_copy, own_run)) == name
         assert open_cache(workspace_copy, own_run, None).artifact.name == name
 
 

@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
+    ("errors", "counts", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
     ("kinds", "locks", "places", "claims", "failures", "sealed", "manifests", "blocks", "parquet"),
     ("recipe", "workspace", "console", "reference"),
     ("reference_compressors", "reference_searches"),
@@ -94,7 +94,7 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 
 
 def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "ids", "sequence", "progress", "terminal", "stopping"):
+    for module in ("errors", "counts", "ids", "sequence", "progress", "terminal", "stopping"):
         assert own_imports(MODULES[module]) == set(), module
     for module in ("sealed", "kinds", "limits", "method_options"):
         assert own_imports(MODULES[module]) == {"errors"}, module

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrea_cli.counts import counted
 from lrea_cli.data.layout import Split
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract
@@ -119,7 +120,7 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: Prep
     test_day = last_day - test_days + 1
     train_day = min(first_day, test_day - 2) if train_days is None else test_day - 1 - train_days
     if train_day < first_day:
-        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days)
+        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days, extract.time_hint)
     return Calendar(train_day, test_day - 1, test_day, last_day, last + 1, offset)
 
 
@@ -174,13 +175,16 @@ def _day_sql(time: str, utc_offset_minutes: int) -> str:
     return f"CAST(floor(({time} + {utc_offset_minutes * 60}) / {SECONDS_PER_DAY}) AS INTEGER)"
 
 
-def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int) -> UserError:
+def _too_short(
+    first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int, time_hint: str
+) -> UserError:
     needed = (train_days or 1) + 1 + test_days
     split = "1 or more" if train_days is None else str(train_days)
     to_test = "one" if test_days == 1 else str(test_days)
     lower = [f"--{name}-days" for name, days in (("train", train_days or 1), ("test", test_days)) if days > 1]
-    span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
+    span = f"{counted(days, 'local day')} ({day_name(first_day)} to {day_name(last_seen)})"
+    longer = f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log."
     return UserError(
         f"The log spans {span}; {needed} are needed: {split} to train, one to validate, {to_test} to test.",
-        f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log.",
+        time_hint or longer,
     )

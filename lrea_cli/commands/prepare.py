@@ -14,7 +14,7 @@ from lrea_cli.commands.options import Json, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
-from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.data.sources import SOURCES, find_files, where_without_raw
 from lrea_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and
 
 
 def _shared(
-    raw: Annotated[
-        Path | None, typer.Option(help="Raw file, folder or glob; default: <home>/raw/<source>, then here.")
-    ] = None,
+    raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset; default: the source's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed,
     min_history: Annotated[
@@ -158,8 +156,9 @@ def _look_into(folder: Path, manifest: dict[str, Any]) -> Look:
 def _register(source_type: type[Source]) -> None:
     """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
     own = _parameters(source_type)
-    hidden = {p.name for p in own}.union(source_type.unused_options)
+    hidden = {p.name for p in own}.union(source_type.unused_options, () if source_type.file_names else ("raw",))
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
+    shared = [_raw_option(p, source_type) if p.name == "raw" else p for p in shared]
 
     def command(context: typer.Context, **values: Any) -> None:
         source = source_type(**{p.name: values[p.name] for p in own})
@@ -171,6 +170,12 @@ def _register(source_type: type[Source]) -> None:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(source_type.name, help=inspect.getdoc(source_type))(command)
+
+
+def _raw_option(raw: inspect.Parameter, source_type: type[Source]) -> inspect.Parameter:
+    """The option with its help: where files are looked for is up to the source."""
+    help = f"Raw file, folder or quoted glob; {where_without_raw(source_type)}."
+    return raw.replace(annotation=Annotated[Path | None, typer.Option(help=help)])
 
 
 def _parameters(target: Any) -> list[inspect.Parameter]:

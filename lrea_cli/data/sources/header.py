@@ -68,7 +68,7 @@ def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[
     delimiter = layout.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
     separation = Separation(delimiter, layout.quoted, layout.backslash)
     names = layout.names or _values(line, separation)
-    check_unique(file.path, names, "" if layout.names else of_header(names, delimiter, USUAL_NAMES))
+    check_unique(file.path, names, "" if layout.names else of_header(names, USUAL_NAMES))
     return names, separation
 
 

@@ -152,18 +152,23 @@ def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str
     )
 
 
-def of_header(names: Sequence[str], delimiter: str, wanted: Sequence[str]) -> str:
+def of_header(names: Sequence[str], wanted: Sequence[str]) -> str:
     """Of a first line that lacks the name of a column.
 
     Args:
-        names: that were seen in it. delimiter: that it was cut at. wanted: names of columns, the time's last.
+        names: that were seen in it. wanted: names of columns, the time's last.
     """
     said = []
-    other = next((d for d in (*DELIMITERS, " ") if d in names[0]), None) if len(names) == 1 else None
-    if other:
-        found = _spelled(other)
-        said.append(f"The first line holds no {_spelled(delimiter)}, but {found}: --delimiter {found}.")
-        names = names[0].split(other)
+    if len(names) == 1:
+        cuts = {other: names[0].split(other) for other in (*DELIMITERS, " ")}
+        other = max(cuts, key=lambda other: len(cuts[other]))
+        if len(cuts[other]) < len(wanted):
+            return (
+                "The file was read as one column. Delete what stands above the header, or name what stands between "
+                "values with --delimiter."
+            )
+        names = cuts[other]
+        said.append(f"The first line was read as one name, and holds {_spelled(other)}: --delimiter {_spelled(other)}.")
     if _are_values(names):
         said.append(
             f"The first line looks like values, not names. Where there is no header, name all "

@@ -111,8 +111,7 @@ class TableRows:
         """
         path, existing = file.path, file.names
         identify = (self.user, self.fields[0].column, self.time)
-        from_header = file.separation is not None and not file.named
-        hint = of_header(file.own, file.separation.delimiter, identify) if file.separation and from_header else ""
+        hint = of_header(file.own, identify) if file.separation and not file.named else ""
         remedies = {column: hint or f"Name the column with {option}." for column, option in self.columns.items()}
         try:
             check_columns(path, existing, {column: remedies[column] for column in identify})

@@ -43,6 +43,10 @@ class Refused:
     read: int
     values: Sequence[str] = ()
 
+    def and_also(self, other: Refused) -> Refused:
+        """These rows and others, of the same column."""
+        return Refused(self.count + other.count, self.read, [*self.values, *other.values])
+
     @property
     def rows(self) -> str:
         """How many they are, in words."""
@@ -59,10 +63,13 @@ Hint = Callable[[Refused], str]
 
 
 def advice(hints: Mapping[str, Hint], refused: Mapping[str, Refused]) -> str:
-    """The hints for the reasons with the most rows, or nothing."""
-    by_count = sorted(refused, key=lambda reason: -refused[reason].count)
-    said = (hints[reason](refused[reason]) for reason in by_count if reason in hints)
-    return " ".join([hint for hint in said if hint][:AT_MOST])
+    """The hints for the reasons with the most rows, or nothing; reasons with one hint are looked at together."""
+    together: dict[Hint, Refused] = {}
+    for reason in sorted(refused, key=lambda reason: -refused[reason].count):
+        if (hint := hints.get(reason)) is not None:
+            together[hint] = together[hint].and_also(refused[reason]) if hint in together else refused[reason]
+    said = (hint(rows) for hint, rows in together.items())
+    return " ".join([text for text in said if text][:AT_MOST])
 
 
 def of_missing(what: str, column: str, option: str, refused: Refused) -> str:
@@ -162,7 +169,8 @@ def of_header(names: Sequence[str], wanted: Sequence[str]) -> str:
     if len(names) == 1:
         cuts = {other: names[0].split(other) for other in (*DELIMITERS, " ")}
         other = max(cuts, key=lambda other: len(cuts[other]))
-        if len(cuts[other]) < len(wanted):
+        in_words = other == " " and not _are_values(cuts[other]) and not {*wanted} <= {*cuts[other]}
+        if len(cuts[other]) < len(wanted) or in_words:
             return (
                 "The file was read as one column. Delete what stands above the header, or name what stands between "
                 "values with --delimiter."

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lrea_cli import __version__
 from lrea_cli.errors import LreaError
@@ -137,9 +138,9 @@ def _refusal_of(check: BaseException, said: str) -> str:
     details = getattr(check, "errors", None)
     if details is None:
         return said
-    first = details()[0]
+    first: dict[str, Any] = details()[0]
     inner = first.get("ctx", {}).get("error")
-    return WANTED.get(first["type"], first["msg"]) if inner is None else _refusal_of(inner, str(inner))
+    return WANTED.get(first["type"]) or str(first["msg"]) if inner is None else _refusal_of(inner, str(inner))
 
 
 def _value_of(error: BaseException, arguments: Sequence[str]) -> str:

@@ -136,13 +136,15 @@ def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar
     remedy = f"--until {day_name(before)} ends the log before it"
     if last - before - 1 > before - first + 1:
         return [
-            f"The last day, {day_name(last)}, is {last - before:,} days after the one before it ({day_name(before)}), "
-            f"and all others are within {before - first + 1:,} days: is its time wrong? With `table`, {remedy}."
+            f"The last day, {day_name(last)}, is {counted(last - before, 'day')} after the one before it "
+            f"({day_name(before)}), and all others are within {counted(before - first + 1, 'day')}: is its time wrong? "
+            f"With `table`, {remedy}."
         ]
     if test_rows < LEAST_OF_USUAL * usual:
         return [
-            f"The test split has {test_rows:,} events from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
-            f"of a usual day's: does the log end early that day? With `table`, {remedy}; --test-days widens the split."
+            f"The test split has {counted(test_rows, 'event')} from {day_name(calendar.test_day)} on, "
+            f"{test_rows / usual:.1%} of a usual day's: does the log end early that day? "
+            f"With `table`, {remedy}; --test-days widens the split."
         ]
     return []
 
@@ -161,7 +163,8 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     ).fetchall()
     if len(found) < 3:
         raise UserError(
-            f"Users with {min_history} or more earlier behaviors end on {len(found)} different days; 3 are needed.",
+            f"Users with {min_history} or more earlier behaviors end on {counted(len(found), 'different day')}; "
+            "3 are needed.",
             "Give a longer log, or lower --min-history.",
         )
     days, targets = np.array(found).T

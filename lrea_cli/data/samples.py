@@ -129,7 +129,7 @@ def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
 
 
 def _one_class(split: Split, facts: dict[str, Any], calendar: Calendar, odd: Sequence[str]) -> UserError:
-    said = f"All {facts['rows']:,} samples of the {split} split ({_when(split, calendar)}) have label "
+    said = f"All samples of the {split} split ({facts['rows']:,}; {_when(split, calendar)}) have label "
     return UserError(
         " ".join([f"{said}{facts['click_rate']:.0f}: nothing can be measured there.", *odd]),
         "Widen the test split with --test-days, end the log earlier with --until, or name another --label-column.",

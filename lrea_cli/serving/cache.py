@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from lrea_cli.counts import counted
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.spelling import spelled
@@ -238,5 +239,5 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]
     if missing:
-        raise UserError(f"{len(missing)} users are not in the dataset, '{missing[0]}' the first of them.")
+        raise UserError(f"The dataset lacks {counted(len(missing), 'user')}, '{missing[0]}' the first.")
     return np.array([number[v] for v in raw], np.int64)

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, replace
 
+from lrea_cli.counts import counted
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.schema import Source
@@ -78,7 +79,8 @@ def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter:
         return
     reporter.say(f"dataset {plan.name}: preparing {source.name}")
     found = prepare(source, find_files(source, None, main.home), plan.name, workspace, options, replace=True)
-    reporter.say(f"dataset {plan.name}: {found['users']:,} users, samples {found['samples']}, {found['seconds']:.0f} s")
+    users = counted(found["users"], "user")
+    reporter.say(f"dataset {plan.name}: {users}, samples {found['samples']}, {found['seconds']:.0f} s")
 
 
 def _same(source: Source, options: PrepareOptions, artifact: Artifact) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lrea_cli.counts import counted
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES
 from lrea_cli.errors import UserError
@@ -84,9 +85,9 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
     if others:
         some = ", ".join(others[:OTHERS_SHOWN]) + (", .." if len(others) > OTHERS_SHOWN else "")
         tell(
-            f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): {len(others)} files of "
-            f"{clean(folder)}, such as {some}. If one is part of the log, name all by a quoted glob: "
-            f"--raw '{clean(folder)}/*'."
+            f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): "
+            f"{counted(len(others), 'file')} of {clean(folder)}, such as {some}. If one is part of the log, "
+            f"name all by a quoted glob: --raw '{clean(folder)}/*'."
         )
 
 

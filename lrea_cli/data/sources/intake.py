@@ -298,7 +298,7 @@ class Intake:
         if inserted < sum(block.rows.num_rows for block in blocks):
             found = self.db.execute(
                 f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), "
-                f"coalesce(arg_min({judge.shown_sql}, {LINE}, {REJECTED_PER_REASON}), []) FROM {judge.judged} "
+                f"coalesce(arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON}), []) FROM {judge.judged} "
                 "WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:

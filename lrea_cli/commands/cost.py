@@ -138,7 +138,8 @@ def _show(console: Console, counted: Counted) -> None:
         console.say("There is no dataset, so no real lengths; D is that of item and category.")
     else:
         users, mean = len(histories.lengths), histories.lengths.mean()
-        title = f"{histories.dataset}: mean of {counts.counted(users, 'user')} at the end of the data, {mean:,.1f} long behaviors"
+        of_users = f"mean of {counts.counted(users, 'user')} at the end of the data"
+        title = f"{histories.dataset}: {of_users}, {mean:,.1f} long behaviors"
         console.table(title, COLUMNS, _rows(counted.real))
     console.say("behavior, write: one new behavior. n/a: a compressor's own work is not counted.")
     console.table(

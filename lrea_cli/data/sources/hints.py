@@ -26,8 +26,8 @@ from lrea_cli.terminal import clean
 AT_MOST = 2
 """Hints in one remedy, of the reasons with the most rows."""
 
-SHOWN = 3
-"""Values in one hint."""
+SHOWN, LONGEST = 3, 40
+"""Values in one hint, and characters of each."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Refused:
     @property
     def some(self) -> str:
         """The first values, quoted."""
-        return ", ".join(repr(value) for value in self.values[:SHOWN])
+        short = (value if len(value) <= LONGEST else f"{value[:LONGEST]}.." for value in self.values[:SHOWN])
+        return ", ".join(map(repr, short))
 
 
 Hint = Callable[[Refused], str]

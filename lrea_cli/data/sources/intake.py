@@ -296,10 +296,10 @@ class Intake:
             self._count_lost(judge)
         found: list[tuple[str, int, list[int], list[str] | None]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
+            shown = f"arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON})"
             found = self.db.execute(
-                f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), "
-                f"coalesce(arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON}), []) FROM {judge.judged} "
-                "WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
+                f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), coalesce({shown}, []) "
+                f"FROM {judge.judged} WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:
             found.append((blocks[0].fault, len(malformed), malformed, None))

@@ -239,5 +239,6 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]
     if missing:
-        raise UserError(f"The dataset lacks {counted(len(missing), 'user')}, '{missing[0]}' the first.")
+        more = ", .." if len(missing) > 1 else ""
+        raise UserError(f"The dataset lacks {counted(len(missing), 'user')}: '{missing[0]}'{more}.")
     return np.array([number[v] for v in raw], np.int64)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from lrea_cli.counts import counted
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.kinds import BLOCKS
 
@@ -54,7 +55,7 @@ class Blocks:
         except OSError as error:
             raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", remedy) from error
         if size is not None and self.size != size:
-            raise DamagedArtifact(f"{path} has {self.size:,} bytes; {size:,} were written.", remedy)
+            raise DamagedArtifact(f"{path} has {counted(self.size, 'byte')}; {size:,} were written.", remedy)
         self._right = np.zeros(blocks_of(self.size), bool)
         self.all_right = hashes is None or not self.size
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lrea_cli import __version__
 from lrea_cli.errors import LreaError
@@ -30,6 +31,13 @@ FSYNC_FAILED = "fsync failed"
 
 WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
 """How numpy says that a file could not be written whole."""
+
+WANTED = {
+    "int_parsing": "it takes a whole number",
+    "int_parsing_size": "the number has too many digits",
+    "float_parsing": "it takes a number",
+}
+"""In place of what pydantic, which newer versions of typer check with, says of a kind of mistake."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,9 @@ def failure_of(error: BaseException, arguments: Sequence[str] = ()) -> Failure:
     if of_parser is not None:  # no class of it is named: typer vendors click in some versions, and imports it in others
         context = getattr(error, "ctx", None)
         remedy = f"See: {context.command_path} --help" if context else "See: lrea --help"
-        return Failure(of_parser() + _value_of(error, arguments), remedy, 2)
+        said = of_parser().replace(str(error), _refusal_of(error.__cause__ or error, str(error)))
+        value = _value_of(error, arguments)
+        return Failure(said if value in said else f"{said} (given: {value})", remedy, 2)
     if is_out_of_memory(error):
         return Failure(
             f"There was not enough memory: {_first_line(error) or type(error).__name__}",
@@ -118,13 +128,28 @@ def write_log(home: Path, arguments: Sequence[str], error: BaseException) -> Pat
     return path
 
 
+def _refusal_of(check: BaseException, said: str) -> str:
+    """Why a value was refused.
+
+    Args:
+        check: the exception; one of pydantic holds, for each value, that of a check or a kind of mistake.
+        said: what stands, where it is none of pydantic.
+    """
+    details = getattr(check, "errors", None)
+    if details is None:
+        return said
+    first: dict[str, Any] = details()[0]
+    inner = first.get("ctx", {}).get("error")
+    return WANTED.get(first["type"]) or str(first["msg"]) if inner is None else _refusal_of(inner, str(inner))
+
+
 def _value_of(error: BaseException, arguments: Sequence[str]) -> str:
-    """` (given: 'x')` for an option whose value was refused."""
+    """The value of an option that was refused, in quotes, or nothing."""
     options = getattr(getattr(error, "param", None), "opts", [])
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         option, joined, value = argument.partition("=")
         if option in options:
-            return f" (given: '{value if joined else following}')"
+            return f"'{value if joined else following}'"
     return ""
 
 

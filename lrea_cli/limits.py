@@ -57,4 +57,5 @@ def check_threads(name: str, value: int) -> None:
         UserError: naming the value and the limit.
     """
     cores = os.cpu_count() or 1
-    check_range(name, value, 1, THREADS_A_CORE * cores, f"Use 1 to {THREADS_A_CORE * cores}; there are {cores} cores.")
+    most = THREADS_A_CORE * cores
+    check_range(name, value, 1, most, f"Use 1 to {most}: {THREADS_A_CORE} a core (cores here: {cores}).")

@@ -330,7 +330,7 @@ def _check(recipe: Recipe, origin: str) -> None:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")
     if model.method == "sdim" and model.m % model.tau:
         raise UserError(
-            f"{origin}: m = {model.m} hashes are no whole number of groups of tau = {model.tau}.",
+            f"{origin}: m = {model.m} is no multiple of tau = {model.tau}: hashes come in groups of tau.",
             f"Use m = {model.m // model.tau * model.tau or model.tau}.",
         )
     if model.method == "sdim" and model.m // model.tau * 2**model.tau > BUCKETS:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lrea_cli.counts import counted
 from lrea_cli.data.layout import SPLITS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.evaluation.kept import check_evaluation, evaluation_path, scores_path
@@ -205,7 +206,11 @@ def _difference(path: Path, size: int | None, sha256: str, progress: Progress) -
         found = path.stat().st_size
         if found != size:
             progress(found)
-            return f"has {found:,} bytes, {size:,} were written" if size is not None else "is not of this artifact"
+            return (
+                f"has {counted(found, 'byte')}, {size:,} were written"
+                if size is not None
+                else "is not of this artifact"
+            )
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while part := file.read(CHUNK):

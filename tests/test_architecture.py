@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
+    ("errors", "counts", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
     ("kinds", "locks", "places", "claims", "failures", "sealed", "remake", "manifests", "blocks", "parquet"),
     ("recipe", "workspace", "console", "reference"),
     ("reference_compressors", "reference_searches"),
@@ -94,7 +94,7 @@ def test_no_module_imports_from_a_higher_layer(module: str) -> None:
 
 
 def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "ids", "sequence", "progress", "terminal", "stopping"):
+    for module in ("errors", "counts", "ids", "sequence", "progress", "terminal", "stopping"):
         assert own_imports(MODULES[module]) == set(), module
     for module in ("sealed", "kinds", "limits", "method_options"):
         assert own_imports(MODULES[module]) == {"errors"}, module
@@ -102,7 +102,7 @@ def test_the_bottom_imports_only_errors_and_progress() -> None:
 
 
 def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:
-    below = {"errors", "terminal", "stopping"}
+    below = {"errors", "counts", "terminal", "stopping"}
     for module in ("kinds", "locks", "places", "claims", "sealed", "remake", "manifests", "blocks", "workspace"):
         assert own_imports(MODULES[module]) <= below, module
         below.add(module)

@@ -170,7 +170,26 @@ def test_mistakes_in_options_are_a_line_and_where_to_look(home: Path, capsys: py
     assert code == 2
     assert said.startswith("error: Invalid value for '--rank': ")
     assert said.splitlines()[0].endswith(r"(given: '3\x1b[31m')")
-    assert "(given: 'x')" in run(capsys, "train", "--rank=x")[1]
+    assert "'--rank': it takes a whole number (given: 'x')" in run(capsys, "train", "--rank=x")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prepare", "table", "--time-unit", "h"], "'h' is not one of 's', 'ms', 'us', 'ns'."),
+        (["prepare", "synthetic", "--preset=q"], "'q' is not one of 'drift', 'exchangeable', 'exact-item'."),
+        (["prepare", "table", "--label-threshold", "x"], "it takes a number (given: 'x')"),
+        (["sweep", "rank", "--seeds", "1.5"], "it takes a whole number (given: '1.5')"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_refused_values_are_told_of_in_our_words(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """Pydantic, which typer checks with, says `Value error, ..` and `Input should be a valid integer, ..`."""
+    code, shown = run(capsys, *arguments)
+    option = arguments[2].partition("=")[0]
+    assert (code, shown.splitlines()[0]) == (2, f"error: Invalid value for '{option}': {said}")
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["prepare"], 2), (["--help"], 0), (["--version"], 0)])

@@ -12,6 +12,7 @@ import typer
 from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json
 from lrea_cli.console import Console, number
+from lrea_cli.counts import counted
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.workspace import Workspace
 
@@ -63,7 +64,7 @@ def _compare_scores(
     subjects = [_subject(workspace, runs, caches, name, split) for name in names]
     found = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
-    _show_scores(console, found, f"{split}, {form} form: {samples:,} samples of {users:,} users")
+    _show_scores(console, found, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}")
     facts = {"split": split, "form": form, "samples": samples, "users": users}
     return {**facts, "rows": [row.to_dict() for row in found]}
 
@@ -124,7 +125,7 @@ def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -
     console.say("intervals are of these requests; what changed on the machine between the two is in the ratio")
     alone = len(first["rows"]) + len(second["rows"]) - 2 * len(found)
     if alone:
-        console.say(f"{alone} rows have no partner in the other result and were left out")
+        console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")
     return {"files": names, "rows": [row.to_dict() for row in found], "unmatched_rows": alone}
 
 
@@ -154,7 +155,7 @@ def _show_benches(console: Console, found: list[ComparedLatency], names: list[st
         for row in found
     ]
     columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
-    console.table(f"medians of {found[0].candidates:,} candidates, one request at a time", columns, rows)
+    console.table(f"medians of {counted(found[0].candidates, 'candidate')}, one request at a time", columns, rows)
 
 
 def _median(row: ComparedLatency, place: int) -> str:

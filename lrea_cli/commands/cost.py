@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lrea_cli import counts
 from lrea_cli.commands.options import Dataset, Json, within
 from lrea_cli.console import Console
 from lrea_cli.limits import COUNT
@@ -125,18 +126,21 @@ def _show(console: Console, counted: Counted) -> None:
     """The table padded to L, the one at real lengths, and the paper's."""
     model, histories = counted.recipe.model, counted.histories
     console.say(
-        f"N = {counted.candidates:,} candidates a request, D = {histories.shape.width}, {counted.dtype} records"
+        f"N = {counts.counted(counted.candidates, 'candidate')} a request, "
+        f"D = {histories.shape.width}, {counted.dtype} records"
     )
     console.say(
         f"r = {model.rank}, k = {model.k}, heads = {model.heads}, m = {model.m}, tau = {model.tau}; "
         f"sim and eta attend by {model.target_attention}"
     )
-    console.table(f"padded: every user has L = {histories.shape.long:,} long behaviors", COLUMNS, _rows(counted.padded))
+    longest = counts.counted(histories.shape.long, "long behavior")
+    console.table(f"padded: every user has L = {longest}", COLUMNS, _rows(counted.padded))
     if counted.real is None or histories.lengths is None:
         console.say("There is no dataset, so no real lengths; D is that of item and category.")
     else:
         users, mean = len(histories.lengths), histories.lengths.mean()
-        title = f"{histories.dataset}: mean of {users:,} users at the end of the data, {mean:,.1f} long behaviors"
+        of_users = f"mean of {counts.counted(users, 'user')} at the end of the data"
+        title = f"{histories.dataset}: {of_users}, {mean:,.1f} long behaviors"
         console.table(title, COLUMNS, _rows(counted.real))
     console.say("behavior, write: one new behavior. n/a: a compressor's own work is not counted.")
     console.table(

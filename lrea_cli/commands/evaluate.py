@@ -9,6 +9,7 @@ import typer
 from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, start
 from lrea_cli.console import number
+from lrea_cli.counts import counted
 
 if TYPE_CHECKING:
     from lrea_cli.console import Console
@@ -73,7 +74,8 @@ def _served_from(run: Run, cache: Artifact | None, dtype: CacheDtype | None) -> 
 
 def show(console: Console, found: Evaluation) -> None:
     """Tables of one evaluation, and a warning where a counter beats the model."""
-    title = f"{found.run} ({found.method}) on {found.split}: {found.rows:,} samples, {found.requests:,} requests"
+    scored = f"{counted(found.rows, 'sample')}, {counted(found.requests, 'request')}"
+    title = f"{found.run} ({found.method}) on {found.split}: {scored}"
     served = f"through {found.dtype} records" if found.cache is None else f"as from {found.cache}"
     console.table(title, ["", "as trained", served], _both_forms(found))
     console.table("what serving from records changes, and what counters reach", ["", "value"], _beside(found))

@@ -14,7 +14,7 @@ from lrea_cli.commands.options import Json, Replace, Threads
 from lrea_cli.console import Console
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
-from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.data.sources import SOURCES, find_files, where_without_raw
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
 
@@ -25,9 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and
 
 
 def _shared(
-    raw: Annotated[
-        Path | None, typer.Option(help="Raw file, folder or glob; default: <home>/raw/<source>, then here.")
-    ] = None,
+    raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset; default: the source's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed,
     min_history: Annotated[
@@ -148,6 +146,7 @@ def _register(source_type: type[Source]) -> None:
     own = _parameters(source_type)
     hidden = {p.name for p in own}.union(source_type.unused_options, () if source_type.file_names else ("raw",))
     shared = [p for p in _parameters(_shared) if p.name not in hidden]
+    shared = [_raw_option(p, source_type) if p.name == "raw" else p for p in shared]
 
     def command(context: typer.Context, **values: Any) -> None:
         _refuse_idle(context, source_type)
@@ -176,6 +175,12 @@ def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
     for idle, other in source_type.idle_options.items():
         if idle in typed and other in typed:
             raise UserError(f"{typed[idle]} has no effect beside {typed[other]}.", f"Leave {typed[idle]} out.")
+
+
+def _raw_option(raw: inspect.Parameter, source_type: type[Source]) -> inspect.Parameter:
+    """The option with its help: where files are looked for is up to the source."""
+    help = f"Raw file, folder or quoted glob; {where_without_raw(source_type)}."
+    return raw.replace(annotation=Annotated[Path | None, typer.Option(help=help)])
 
 
 def _parameters(target: Any) -> list[inspect.Parameter]:

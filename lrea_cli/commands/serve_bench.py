@@ -12,6 +12,7 @@ from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
+from lrea_cli.counts import counted
 from lrea_cli.errors import UserError
 from lrea_cli.limits import COUNT, HIGHEST_SEED
 
@@ -150,7 +151,8 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
     ]
     columns = ["stage", "method", "kernel", "length", "rank", "p50 ms", "p95 ms", "p99 ms"]
     first = found.rows[0]
-    console.table(f"{first.requests} requests of {first.candidates:,} candidates, the same in each row", columns, rows)
+    shown = f"{counted(first.requests, 'request')} of {counted(first.candidates, 'candidate')}"
+    console.table(f"{shown}, the same in each row", columns, rows)
     for missing in shortfalls([row.percentiles for row in found.rows]):
         console.say(missing)
     show_load(console, found.load)

@@ -13,6 +13,7 @@ import typer
 from lrea_cli.commands.options import Json, as_threads, within
 from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.console import Console, number
+from lrea_cli.counts import counted
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace import Workspace, replacing, write_json
 
@@ -59,7 +60,7 @@ def sweep(
     )
     workers = jobs or os.cpu_count() or 1
     command = _command(folder, dataset, seeds, quick, page)
-    console.say(f"sweep {asked.name} in {workspace.home}, {workers} jobs at a time")
+    console.say(f"sweep {asked.name} in {workspace.home}, {counted(workers, 'job')} at a time")
     try:
         finished = run_sweep(asked, workspace, main, workers, console)
         results = gather(asked, finished, _about(command, workers), console)
@@ -73,7 +74,7 @@ def sweep(
         console.say(f"written: {page}")
     if finished.failures:
         first, count = finished.failures[0], len(finished.failures)
-        message = f"{count} job{'s' if count > 1 else ''} failed, first {first.job}: {first.message}"
+        message = f"{counted(count, 'job')} failed, first {first.job}: {first.message}"
         raise LreaError(message, f"Try them again with: {command}") from first.error
     console.result(results.to_dict())
 

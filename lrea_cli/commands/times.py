@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.console import Console
+from lrea_cli.counts import counted
 
 if TYPE_CHECKING:
     from lrea_cli.serving.bench import Speedup
@@ -18,18 +19,21 @@ REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and ru
 
 def machine_line(machine: Mapping[str, Any]) -> str:
     """What times were taken on."""
-    return f"{machine['cpu']}, {machine['threads']} threads, {machine['device']}"
+    return f"{machine['cpu']}, {counted(machine['threads'], 'thread')}, {machine['device']}"
 
 
 def show_gate(console: Console, gate: GateResult) -> None:
     """What was compared, and a warning where that was little."""
     from lrea_cli.serving.gate import GATE_USERS
 
-    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {counted(gate.users, 'user')}")
     if gate.skipped:
-        console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")
+        searches = counted(gate.candidates, "search", "searches")
+        console.say(f"gate: {gate.skipped:,} of {searches} too close to call, not compared")
     if gate.users < GATE_USERS:
-        console.warn(f"the gate compared {gate.users} users only: the cache has so few; {GATE_USERS} is usual.")
+        console.warn(
+            f"the gate compared {counted(gate.users, 'user')} only: the cache has so few; {GATE_USERS} is usual."
+        )
 
 
 def show_load(console: Console, load: Load) -> None:
@@ -64,4 +68,6 @@ def when_it_pays(compress_ms: float, speedup: Speedup) -> str:
     saved = f"one request saves {speedup.saved_ms:.3g} ms"
     if needed <= 1:
         return f"{saved}, so the first request after a refresh pays for it"
-    return f"{saved}, so it pays where a user sends {math.ceil(needed):,} requests or more between two refreshes"
+    return (
+        f"{saved}, so it pays where a user sends {counted(math.ceil(needed), 'request')} or more between two refreshes"
+    )

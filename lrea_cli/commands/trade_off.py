@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.commands.options import Session
 from lrea_cli.commands.times import machine_line, show_load
 from lrea_cli.console import number
+from lrea_cli.counts import counted
 from lrea_cli.errors import GateFailed
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def trade_off(
     picture = stem.with_name(f"{stem.name}.png")
     busy = found.load is not None and found.load.reason_to_withhold is not None
     taken_on = machine_line(machine) + ("; others needed the CPU: do not compare times" if busy else "")
-    drawn = _draw(picture, found.lines, f"{data.name}, {candidates:,} candidates a request", taken_on)
+    drawn = _draw(picture, found.lines, f"{data.name}, {counted(candidates, 'candidate')} a request", taken_on)
     with_run = {recipe.method for recipe in trained}
     missing = [{"method": m, "command": training(m, data.name)} for m in names if m not in with_run]
     content = {
@@ -152,10 +153,11 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
     for line in lines:
         gate = line.gate
         if not isinstance(gate, GateFailed) and gate.skipped:
-            counts = f"{gate.skipped} of {gate.candidates} searches"
+            counts = f"{gate.skipped:,} of {counted(gate.candidates, 'search', 'searches')}"
             console.say(f"gate of {line.contender.name}: {counts} too close to call, not compared")
     requests = max((row.requests for line in lines if line.timed for row in line.timed.rows.values()), default=0)
-    title = f"{content['dataset']}: AUC as served; {requests} requests of {content['candidates']:,} candidates"
+    shown = f"{counted(requests, 'request')} of {counted(content['candidates'], 'candidate')}"
+    title = f"{content['dataset']}: AUC as served; {shown}"
     columns = ["method", "AUC", "95% interval", "request\np50 ms", "p99", "full attention\n/ it (95%)"]
     console.table(title, columns, [_request(line) for line in lines])
     timed = [row for line in lines if line.timed for row in line.timed.rows.values()]

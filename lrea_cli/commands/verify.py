@@ -9,6 +9,7 @@ import typer
 
 from lrea_cli.commands.options import Json
 from lrea_cli.console import Console
+from lrea_cli.counts import counted
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace import Workspace
 
@@ -41,7 +42,7 @@ def verify(
         console.say(f"  {each.remedy}")
     console.result({"artifacts": [asdict(one) for one in found], "damaged": len(damage)})
     if damage:
-        raise LreaError(f"Damage was found in {len(damage)} of {sum(one.files for one in found):,} files.")
+        raise LreaError(f"Damage was found in {len(damage)} of {counted(sum(one.files for one in found), 'file')}.")
 
 
 COLUMNS = ("artifact", "kind", "files", "bytes", "status")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrea_cli.counts import counted
 from lrea_cli.data.layout import Split
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import SECONDS_PER_DAY, Extract
@@ -123,7 +124,7 @@ def find_calendar(db: duckdb.DuckDBPyConnection, extract: Extract, options: Prep
     test_day = last_day - test_days + 1
     train_day = min(first_day, test_day - 2) if train_days is None else test_day - 1 - train_days
     if train_day < first_day:
-        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days)
+        raise _too_short(first_day, last_seen, last_day - first_day + 1, train_days, test_days, extract.time_hint)
     return Calendar(train_day, test_day - 1, test_day, last_day, last + 1, offset)
 
 
@@ -139,7 +140,7 @@ def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar
     warnings = [_of_far_days(early, body), _of_far_days(late, body)]
     if not late and test_rows < LEAST_OF_USUAL * usual:
         warnings.append(
-            f"The test split has {test_rows:,} events from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
+            f"The test split has {counted(test_rows, 'event')} from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
             f"of a usual day's: does the log end early that day? With `table`, --until {day_name(found[-2][0])} ends "
             "the log before it; --test-days widens the split."
         )
@@ -177,8 +178,8 @@ def _of_far_days(days: Days, body: Days) -> str:
     gap, side, nearest = (begins - last, "before", begins) if early else (first - ends, "after", ends)
     rows = _rows(days)
     return (
-        f"{rows:,} row{' is' if rows == 1 else 's are'} dated {when}, {gap:,} days {side} the nearest other day "
-        f"({day_name(nearest)}), while most of the log spans {_span(body):,} days: is the time wrong? With `table`, "
+        f"{counted(rows, 'row is', 'rows are')} dated {when}, {counted(gap, 'day')} {side} the nearest other day "
+        f"({day_name(nearest)}), while most of the log spans {counted(_span(body), 'day')}: is the time wrong? With `table`, "
         f"--{'since' if early else 'until'} {day_name(nearest)} leaves such rows out."
     )
 
@@ -210,7 +211,8 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     ).fetchall()
     if len(found) < 3:
         raise UserError(
-            f"Users with {min_history} or more earlier behaviors end on {len(found)} different days; 3 are needed.",
+            f"Users with {min_history} or more earlier behaviors end on {counted(len(found), 'different day')}; "
+            "3 are needed.",
             "Give a longer log, or lower --min-history.",
         )
     days, targets = np.array(found).T
@@ -224,13 +226,16 @@ def _day_sql(time: str, utc_offset_minutes: int) -> str:
     return f"CAST(floor(({time} + {utc_offset_minutes * 60}) / {SECONDS_PER_DAY}) AS INTEGER)"
 
 
-def _too_short(first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int) -> UserError:
+def _too_short(
+    first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int, time_hint: str
+) -> UserError:
     needed = (train_days or 1) + 1 + test_days
     split = "1 or more" if train_days is None else str(train_days)
     to_test = "one" if test_days == 1 else str(test_days)
     lower = [f"--{name}-days" for name, days in (("train", train_days or 1), ("test", test_days)) if days > 1]
-    span = f"{days} local day{'s' if days != 1 else ''} ({day_name(first_day)} to {day_name(last_seen)})"
+    span = f"{counted(days, 'local day')} ({day_name(first_day)} to {day_name(last_seen)})"
+    longer = f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log."
     return UserError(
         f"The log spans {span}; {needed} are needed: {split} to train, one to validate, {to_test} to test.",
-        f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log.",
+        time_hint or longer,
     )

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrea_cli.counts import counted
 from lrea_cli.data.arguments import prepare_arguments
 from lrea_cli.data.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.data.events import sort_events
@@ -142,11 +143,12 @@ def _of_labels(train: dict[str, Any], conflicts: int) -> list[str]:
     warnings = []
     if train["click_rate"] in (0, 1):
         warnings.append(
-            f"All {train['rows']:,} samples of train have label {train['click_rate']:.0f}: a model learns that."
+            f"All samples of train ({train['rows']:,}) have label {train['click_rate']:.0f}: a model learns that."
         )
     if conflicts:
         warnings.append(
-            f"{conflicts:,} times a user has one item in one second both clicked and not clicked: all rows are kept."
+            f"{counted(conflicts, 'time')} a user has one item in one second both clicked and not clicked: "
+            "all rows are kept."
         )
     return warnings
 

@@ -129,7 +129,7 @@ def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
 
 
 def _one_class(split: Split, facts: dict[str, Any], calendar: Calendar, odd: Sequence[str]) -> UserError:
-    said = f"All {facts['rows']:,} samples of the {split} split ({_when(split, calendar)}) have label "
+    said = f"All samples of the {split} split ({facts['rows']:,}; {_when(split, calendar)}) have label "
     return UserError(
         " ".join([f"{said}{facts['click_rate']:.0f}: nothing can be measured there.", *odd]),
         "Widen the test split with --test-days, end the log earlier with --until, or name another --label-column.",
@@ -141,13 +141,14 @@ def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history:
     if extract.sampling is None:
         return UserError(
             " ".join([f"{said} labelled row.", *odd]),
-            "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
+            extract.time_hint
+            or "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
         )
     lacking = (
         f"{said} sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an "
         "item of another user to set against it."
     )
-    return UserError(" ".join([lacking, *odd]), "Give a longer log, or lower --min-history.")
+    return UserError(" ".join([lacking, *odd]), extract.time_hint or "Give a longer log, or lower --min-history.")
 
 
 def _when(split: Split, calendar: Calendar) -> str:

@@ -109,6 +109,7 @@ class Extract:
         facts: what the source knows beyond the rows (synthetic: the best possible AUC and GAUC).
         warnings: what the user should know of this protocol, or of what was read.
         unused_columns: of the raw files, which no option names.
+        time_hint: what to do where the times look as if they were read as something else.
     """
 
     fields: tuple[Field, ...]
@@ -122,6 +123,7 @@ class Extract:
     facts: dict[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     unused_columns: tuple[str, ...] = ()
+    time_hint: str = ""
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lrea_cli.counts import counted
 from lrea_cli.data.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.model import CTRModel
@@ -80,7 +81,7 @@ def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarra
     if (built > samples.time).any():
         late = int((built > samples.time).sum())
         raise UserError(
-            f"{late:,} requests would be scored from records that know later events.",
+            f"{counted(late, 'request')} would be scored from records that know later events.",
             "Give an age of 0 or more: records are made before the requests that they serve.",
         )
     return reader.histories.known_at(samples.user, built)

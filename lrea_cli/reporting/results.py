@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from lrea_cli.counts import counted
 from lrea_cli.sweep.results import Compressed, Interval, OverSeeds, Prepared, Results, Scored, Tried, best_of
 from lrea_cli.sweep.settings import Published
 
@@ -54,9 +55,10 @@ def _head(results: Results, data: str) -> str:
     machine, versions = results.machine, results.versions
     bold = _BOLD if any(s.to_best or s.to_best_served for s in results.scored) else ""
     points = "; ".join(point_text(point) for point in results.search)
+    jobs = counted(machine["jobs"], "job")
     facts = [
         ["date", results.date],
-        ["machine", f"{machine['cpu']}, {machine['cores']} cores; {machine['jobs']} jobs at a time, one thread each"],
+        ["machine", f"{machine['cpu']}, {counted(machine['cores'], 'core')}; {jobs} at a time, one thread each"],
         ["versions", ", ".join(f"{name} {version}" for name, version in versions.items())],
         ["search, for every recipe on the first seed, chosen by validation AUC", points],
         ["configurations tried", str(len({(t.dataset, t.recipe, str(t.point)) for t in results.tried}))],
@@ -176,7 +178,7 @@ def _about(dataset: Prepared) -> str:
     seeds = ", ".join(str(seed) for seed in dataset.seeds)
     best = f" Best possible AUC: {dataset.best['bayes_auc']:.4f}." if "bayes_auc" in dataset.best else ""
     made = f"Source `{dataset.source}`{f' ({options})' if options else ''}"
-    counts = f"{dataset.users:,} users, {dataset.items:,} items, samples: {samples}"
+    counts = f"{counted(dataset.users, 'user')}, {counted(dataset.items, 'item')}, samples: {samples}"
     changes = ", ".join(f"{key} = {value}" for values in dataset.changes.values() for key, value in values.items())
     changed = f" Here every recipe has {changes}." if changes else ""
     return f"{made}: {counts}. Seeds of training: {seeds}.{best}{changed}"

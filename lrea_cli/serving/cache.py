@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lrea_cli.counts import counted
 from lrea_cli.data.histories import open_histories
 from lrea_cli.data.layout import DatasetInfo
 from lrea_cli.data.spelling import spelled
@@ -278,5 +279,6 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]
     if missing:
-        raise UserError(f"{len(missing)} users are not in the dataset, '{missing[0]}' the first of them.")
+        more = ", .." if len(missing) > 1 else ""
+        raise UserError(f"The dataset lacks {counted(len(missing), 'user')}: '{missing[0]}'{more}.")
     return np.array([number[v] for v in raw], np.int64)

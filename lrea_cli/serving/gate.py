@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrea_cli.counts import counted
 from lrea_cli.data.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
@@ -106,8 +107,8 @@ def run_gate(
         )
     if check.skipped > MOST_SKIPPED * candidates:
         raise GateFailed(
-            f"The gate compared too little: for {check.skipped} of {candidates} candidates the search is too close to"
-            f" call, limit {MOST_SKIPPED:.0%}. No time is reported.",
+            f"The gate compared too little: for {check.skipped:,} of {counted(candidates, 'candidate')} the search is "
+            f"too close to call, limit {MOST_SKIPPED:.0%}. No time is reported.",
             "Embeddings that barely differ do this: train the run longer, or with another k in the recipe's [model].",
         )
     return result
@@ -138,7 +139,9 @@ class _Check:
             for kernel in self.kernels:
                 scorer = RequestScorer(self.run.model, histories, self.run.recipe.data, records, kernel, self.device)
                 for part, (error, scale) in self._compare(scorer, user, ids, expected).items():
-                    errors.append((error / scale, f"{part} of user {user.key} ({user.length} behaviors), {kernel}"))
+                    errors.append(
+                        (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")
+                    )
         return errors
 
     def _compare(

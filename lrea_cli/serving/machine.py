@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lrea_cli.counts import counted
+
 LIMIT = 0.1
 """Of the CPU that is missing or contended, before no ratio is given: with a busy loop beside it .3 to .5 is missing."""
 WORST = 0.1
@@ -53,8 +55,8 @@ class Load:
             return f"{1 - self.share:.0%} of the time the thread that serves had no CPU (limit {LIMIT:.0%})"
         if self.contended > LIMIT:
             return (
-                f"other processes kept {self.others:.2f} of {self.cpus} CPUs busy, and the {self.threads} threads of"
-                f" this one need {self.contended:.2f} of those (limit {LIMIT:g})"
+                f"other processes kept {self.others:.2f} of {counted(self.cpus, 'CPU')} busy, and this one, with "
+                f"{counted(self.threads, 'thread')}, needs {self.contended:.2f} of those (limit {LIMIT:g})"
             )
         return None
 

@@ -14,6 +14,7 @@ from typing import Self
 
 import numpy as np
 
+from lrea_cli.counts import counted
 from lrea_cli.errors import UserError
 from lrea_cli.sequence import Summary
 from lrea_cli.serving.records import CHECKSUM, DamagedRecord, Record, RecordFormat
@@ -142,7 +143,7 @@ class RecordStore:
             raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", self.remedy) from error
         if (found := os.fstat(descriptor).st_size) != size:
             os.close(descriptor)
-            raise DamagedRecord(f"{path} has {found:,} bytes; {size:,} were written.", self.remedy)
+            raise DamagedRecord(f"{path} has {counted(found, 'byte')}; {size:,} were written.", self.remedy)
         return descriptor
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lrea_cli.counts import counted
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.schema import Source
@@ -81,7 +82,8 @@ def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter:
     reporter.say(f"dataset {plan.name}: preparing {source.name}")
     files = find_files(source, None, main.home)
     found = prepare(source, files, plan.name, workspace, options, look=_look, replace=True)
-    reporter.say(f"dataset {plan.name}: {found['users']:,} users, samples {found['samples']}, {found['seconds']:.0f} s")
+    users = counted(found["users"], "user")
+    reporter.say(f"dataset {plan.name}: {users}, samples {found['samples']}, {found['seconds']:.0f} s")
 
 
 def _look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:

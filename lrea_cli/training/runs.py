@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 import lrea_cli
+from lrea_cli.counts import counted
 from lrea_cli.progress import Reporter
 from lrea_cli.recipe import Recipe
 from lrea_cli.stopping import Stopped, undisturbed
@@ -55,7 +56,7 @@ def train_run(
         claim.folder() as folder,
     ):
         name = claim.name
-        reporter.say(f"run {name}: {method} on {artifact.name}, {threads} threads, {device}")
+        reporter.say(f"run {name}: {method} on {artifact.name}, {counted(threads, 'thread')}, {device}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
@@ -84,7 +85,7 @@ def train_run(
         }
         write_manifest(folder, "runs", content)
     if trained.stopped is not None:
-        ended = f"{len(trained.epochs)} of at most {recipe.train.epochs} epochs"
+        ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
         trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
         raise trained.stopped
     reporter.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")

@@ -159,7 +159,7 @@ def test_mistakes_end_with_2_and_a_remedy(cost: Cost, tiny: Workspace, tmp_path:
     assert "no dataset 'none'" in cost("--dataset", "none", home=tiny.home, code=2)
     recipe = tmp_path / "groups.toml"
     recipe.write_text("[model]\nm = 10\ntau = 3\n")
-    assert "m = 10 hashes are no whole number of groups" in cost("--recipe", recipe, code=2)
+    assert "m = 10 is no multiple of tau = 3" in cost("--recipe", recipe, code=2)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from lrea_cli.commands.times import show_gate, show_load, show_speedup, when_it_pays
+from lrea_cli.counts import counted
 from lrea_cli.serving.bench import Speedup
 from lrea_cli.serving.gate import GATE_USERS, GateResult
 from lrea_cli.serving.machine import Load
@@ -46,7 +47,7 @@ def test_a_gate_of_few_users_is_warned_of(users: int) -> None:
     show_gate(heard, GateResult(True, 1e-7, users, "nowhere", 8 * users, 3))
     assert heard.said[0] == f"gate passed: largest relative error 1.0e-07 over {users} users"
     assert "3 of" in heard.said[1]
-    assert [f"compared {users} users only" in line for line in heard.warned] == [True] * (users < GATE_USERS)
+    assert [f"compared {counted(users, 'user')} only" in line for line in heard.warned] == [True] * (users < GATE_USERS)
 
 
 def test_a_busy_machine_is_told_of_with_what_to_do() -> None:

@@ -80,7 +80,7 @@ def test_files_of_one_name_are_told_apart_and_share_the_sample(tmp_path: Path, m
 def test_a_wrong_format_is_said_before_the_run(tmp_path: Path) -> None:
     path = tmp_path / "UserBehavior.csv.gz"
     path.write_bytes(gzip.compress(b"1511600000,1,2,3,pv\n" * 50_000))
-    with pytest.raises(UserError, match=r"have a wrong form: more than --max-rejected 1\.00%") as caught:
+    with pytest.raises(UserError, match=r"cannot be used: more than --max-rejected 1\.00%") as caught:
         estimate(Taobao(), [path], PrepareOptions())
     assert "user, item, category, behavior, time" in caught.value.remedy
 

@@ -14,11 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from lrea_cli.claims import FINISHED
+from lrea_cli.cli import app
 from lrea_cli.data.layout import SPLITS, DatasetInfo
 from lrea_cli.data.prepare import PrepareOptions, prepare
-from lrea_cli.data.sources import find_files
+from lrea_cli.data.schema import Source
+from lrea_cli.data.sources import SOURCES, find_files
 from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
@@ -307,6 +310,14 @@ def test_table_must_be_told_its_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'table' reads files that you name") as caught:
         find_files(Table(), None, tmp_path)
     assert "--raw" in caught.value.remedy
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_help_says_where_files_are_looked_for(source: type[Source], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = " ".join(CliRunner().invoke(app, ["prepare", source.name, "--help"]).stdout.split())
+    wanted = "required." if source is Table else f"default: <home>/raw/{source.name}, then here."
+    assert f"Raw file, folder or quoted glob; {wanted}" in shown or (source is Synthetic and "--raw" not in shown)
 
 
 def test_synthetic_needs_no_file(tmp_path: Path) -> None:

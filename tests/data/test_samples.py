@@ -205,12 +205,12 @@ def test_one_class_is_refused_where_it_is_measured_and_told_of_where_it_trains(t
 
     source = Table(label_column="label")
     with pytest.raises(
-        UserError, match=r"All 2 samples of the valid split \(2017-12-01, UTC\+0\) have label 1"
+        UserError, match=r"All samples of the valid split \(2; 2017-12-01, UTC\+0\) have label 1"
     ) as caught:
         prepare(source, [events(2)], "d", Workspace(tmp_path), PrepareOptions())
     assert all(option in caught.value.remedy for option in ("--test-days", "--until", "--label-column"))
     manifest = prepare(source, [events(1)], "d", Workspace(tmp_path), PrepareOptions())
-    assert "All 2 samples of train have label 1: a model learns that." in manifest["warnings"]
+    assert "All samples of train (2) have label 1: a model learns that." in manifest["warnings"]
 
 
 def write(folder: Path, events: list[Event]) -> Path:

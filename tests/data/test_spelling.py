@@ -129,7 +129,7 @@ def test_a_list_of_users_may_spell_them_otherwise(tmp_path: Path) -> None:
     artifact = Workspace(tmp_path).open("data", "d")
     dataset = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
     assert dense_users(dataset, ["5", "007", "5.00", " 5"]).tolist() == [1, 0, 1, 1]
-    with pytest.raises(UserError, match="1 users are not in the dataset, '7' the first"):
+    with pytest.raises(UserError, match=r"The dataset lacks 1 user: '7'\."):
         dense_users(dataset, ["5", "7"])
 
 

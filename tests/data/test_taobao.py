@@ -266,7 +266,7 @@ def test_a_wrong_format_stops_early_and_shows_its_first_lines(tmp_path: Path) ->
     with pytest.raises(UserError) as caught:
         extract(path, max_rejected=0.01, block_bytes=1 << 16, bytes_at_once=1 << 16)
     found = re.search(
-        r"([\d,]+) of the first ([\d,]+) rows have a wrong form: more than --max-rejected 1\.00%", str(caught.value)
+        r"([\d,]+) of the first ([\d,]+) rows cannot be used: more than --max-rejected 1\.00%", str(caught.value)
     )
     assert found is not None
     assert int(found[2].replace(",", "")) < 10_000
@@ -284,7 +284,7 @@ def test_a_few_bad_rows_stop_nothing_unless_none_is_allowed(
     path = tmp_path / "a.csv"
     path.write_text("\n".join([*(f"{n},2,3,pv,1511600000" for n in range(500)), *["x"] * bad]))
     if stops:
-        with pytest.raises(UserError, match="wrong form"):
+        with pytest.raises(UserError, match="cannot be used"):
             extract(path, max_rejected=share)
     else:
         assert extract(path, max_rejected=share).rejected == {"wrong_number_of_columns": bad}

@@ -14,7 +14,8 @@ import pytest
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.prepare import prepare
 from lrea_cli.data.sources.table import Table
-from lrea_cli.data.sources.times import looks_like_a_date, parse_offset
+from lrea_cli.data.sources.time_guess import looks_like_a_date
+from lrea_cli.data.sources.times import parse_offset
 from lrea_cli.errors import UserError
 from lrea_cli.workspace import Workspace
 from tests.data.test_table import NOON, extract, write

@@ -221,7 +221,7 @@ def test_a_record_that_knows_later_events_is_refused(lrea_run: Run) -> None:
     split = reader(lrea_run, 20)
     late = split.samples.time.copy()
     late[7] += 1
-    with pytest.raises(UserError, match="1 requests would be scored from records that know later events"):
+    with pytest.raises(UserError, match="1 request would be scored from records that know later events"):
         served_logits(lrea_run, split, built=late)
 
 

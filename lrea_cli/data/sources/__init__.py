@@ -5,12 +5,12 @@ from __future__ import annotations
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.amazon_books import AmazonBooks
 from lrea_cli.data.sources.amazon_books_sim import AmazonBooksSim
-from lrea_cli.data.sources.find import find_files
+from lrea_cli.data.sources.find import find_files, where_without_raw
 from lrea_cli.data.sources.kuairand import KuaiRand
 from lrea_cli.data.sources.synthetic import Synthetic
 from lrea_cli.data.sources.table import Table
 from lrea_cli.data.sources.taobao import Taobao
 
-__all__ = ["SOURCES", "find_files"]
+__all__ = ["SOURCES", "find_files", "where_without_raw"]
 
 SOURCES: tuple[type[Source], ...] = (Taobao, AmazonBooks, AmazonBooksSim, KuaiRand, Table, Synthetic)

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.csv import InvalidRow
 
+DELIMITERS = ("\t", "::", ",", ";", "|")
+"""One of which is taken where no option names it."""
+
+SPELLED = {"\\t": "\t", "tab": "\t", "space": " "}
+"""Words for delimiters that a command line does not show; the last one of each is what messages write."""
+
 PIECE_BYTES = 1 << 21
 STAND_INS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 """Control characters, one of which stands for a delimiter of several characters."""

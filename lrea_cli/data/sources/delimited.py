@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lrea_cli.counts import counted
 from lrea_cli.data.sources.blocks import LINE, Block, Lines, numbered
 from lrea_cli.data.sources.csv_rows import COMMAS, Handler, Separation, read_csv
 from lrea_cli.data.sources.forms import EmptyFile
@@ -177,7 +178,8 @@ def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
 def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
     """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
     return UserError(
-        f"{clean(file.path)} has {lines.count:,} lines from line {lines.first:,} on but only {rows:,} rows: "
+        f"{clean(file.path)} has {counted(lines.count, 'line')} from line {lines.first:,} on but only "
+        f"{counted(rows, 'row')}: "
         "a quoted value goes on in the next line, or a quote is never closed.",
         "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
         "backslash escapes them, --backslash.",

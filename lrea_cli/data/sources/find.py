@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lrea_cli.counts import counted
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources.forms import NOT_READ, SUFFIXES
 from lrea_cli.errors import UserError
@@ -25,6 +26,8 @@ def find_files(
 ) -> list[Path]:
     """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
 
+    A source that takes any file by its suffix has no such places: *.csv in the current folder could be anything.
+
     In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
     with `*`, all files in it and in its folders that match any. Names match in upper and lower case. Of a file that
     lies there packed and unpacked, the unpacked one is taken. Companions are looked for beside the first file.
@@ -38,18 +41,18 @@ def find_files(
     """
     if not source.file_names:
         return []
-    if raw is not None:
-        places = [raw]
-    elif _takes_anything(source):
-        places = []  # *.csv in the current directory could be anything: it must be named
-    else:
-        places = [home / "raw" / source.name, Path()]
+    places = [raw] if raw is not None else [] if _takes_anything(source) else [home / "raw" / source.name, Path()]
     for place in places:
         if files := _files_at(source, place, tell):
             _check_forms(source, files)
             beside = (path for name in source.companion_names for path in _matches(files[0].parent, name, tell))
             return files + [path for path in beside if path not in files]
     raise _missing(source, raw, places)
+
+
+def where_without_raw(source: Source | type[Source]) -> str:
+    """What the help of --raw says of a command without it."""
+    return "required" if _takes_anything(source) else f"default: <home>/raw/{source.name}, then here"
 
 
 def _files_at(source: Source | type[Source], place: Path, tell: Tell) -> list[Path]:
@@ -82,9 +85,9 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
     if others:
         some = ", ".join(others[:OTHERS_SHOWN]) + (", .." if len(others) > OTHERS_SHOWN else "")
         tell(
-            f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): {len(others)} files of "
-            f"{clean(folder)}, such as {some}. If one is part of the log, name all by a quoted glob: "
-            f"--raw '{clean(folder)}/*'."
+            f"Not read, as the names end in none of {', '.join(suffixes)} (packed or not): "
+            f"{counted(len(others), 'file')} of {clean(folder)}, such as {some}. If one is part of the log, "
+            f"name all by a quoted glob: --raw '{clean(folder)}/*'."
         )
 
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrea_cli.data.sources.csv_rows import Separation, read_csv
+from lrea_cli.data.sources.csv_rows import DELIMITERS, SPELLED, Separation, read_csv
 from lrea_cli.data.sources.forms import EmptyFile
+from lrea_cli.data.sources.hints import of_header
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.spelling import BLANKS
 from lrea_cli.errors import UserError
 from lrea_cli.terminal import clean
 
-DELIMITERS = ("\t", "::", ",", ";", "|")
-SPELLED = {"\\t": "\t", "tab": "\t", "space": " "}
+USUAL_NAMES = ("user", "item", "time")
+"""Of columns, where no option says others."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,22 @@ def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[
     delimiter = layout.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
     separation = Separation(delimiter, layout.quoted, layout.backslash)
     names = layout.names or tuple(name.strip(BLANKS) for name in _values(line, separation))
-    check_unique(file.path, names)
+    check_unique(file.path, names, "" if layout.names else of_header(names, USUAL_NAMES))
     return names, separation
 
 
-def check_unique(path: Path, names: Sequence[str]) -> None:
+def check_unique(path: Path, names: Sequence[str], hint: str = "") -> None:
     """Refuse two columns of one name; several may have none, since no option can name these.
+
+    Args:
+        hint: what to do; empty = rename one.
 
     Raises:
         UserError: as said.
     """
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
-        raise UserError(f"{clean(path)} has more than one column named '{clean(repeated[0])}'.", "Rename one of them.")
+        said = f"{clean(path)} has more than one column named '{clean(repeated[0])}'."
+        raise UserError(said, hint or "Rename one of them.")
 
 
 def shown_names(names: Sequence[str]) -> list[str]:

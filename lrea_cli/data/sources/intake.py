@@ -11,14 +11,17 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from lrea_cli.counts import counted
 from lrea_cli.data.schema import ROWS_AT_MOST, SourceFile
 from lrea_cli.data.sources.blocks import LINE, Block, joined, read_ahead
+from lrea_cli.data.sources.hints import Hint, Refused, advice
 from lrea_cli.data.sources.rawfile import RawFile
 from lrea_cli.data.sources.text import UTF8
-from lrea_cli.data.sql import identifier
+from lrea_cli.data.sql import identifier, literal
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.progress import Progress, ignore
 from lrea_cli.terminal import clean
@@ -100,6 +103,8 @@ class Judge:
         unwanted: reasons that say nothing against the form of the file: the protocol leaves such rows out.
         nanoseconds: SQL over those names: the time beyond the whole second, which orders events inside it.
         lost: field -> one of those names: the text of a value that is there and could not be read, else NULL.
+        shown: reason -> one of those names: the text of the value that the reason is about.
+        hints: reason -> what to do, as the values that were rejected tell; where none does, there is the remedy.
     """
 
     cast: Mapping[str, str]
@@ -109,6 +114,14 @@ class Judge:
     unwanted: frozenset[str] = frozenset()
     nanoseconds: str = "0"
     lost: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+
+    @property
+    def shown_sql(self) -> str:
+        """SQL over `judged`: the text of the value that a row was rejected for, or NULL."""
+        cases = " ".join(f"WHEN {literal(reason)} THEN {name}" for reason, name in self.shown.items())
+        return f"CASE _reason {cases} END" if cases else "CAST(NULL AS VARCHAR)"
 
     @property
     def judged(self) -> str:
@@ -139,6 +152,7 @@ class Intake:
         examples: of rejected rows the first of each reason. began: where each file begins.
         contents: of files that gave rows, with how they were read -> the file's name.
         lost: of kept rows, by field.
+        refused: of rejected rows the first values, by reason. hints: of all files, by reason.
     """
 
     db: duckdb.DuckDBPyConnection
@@ -159,6 +173,8 @@ class Intake:
     began: list[Began] = field(default_factory=list)
     contents: dict[tuple[str, str], str] = field(default_factory=dict)
     lost: dict[str, Lost] = field(default_factory=dict)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    hints: dict[str, Hint] = field(default_factory=dict)
 
     @property
     def kept(self) -> int:
@@ -166,7 +182,8 @@ class Intake:
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        return replace(self, read=0, lines=0, wrong=0, rejected=Counter(), began=[], contents={}, lost={})
+        empty: dict[str, Any] = {name: {} for name in ("contents", "lost", "refused", "hints")}
+        return replace(self, read=0, lines=0, wrong=0, rejected=Counter(), began=[], **empty)
 
     def text(self, path: Path) -> RawFile:
         """A file of text, to be read as the options say."""
@@ -193,6 +210,7 @@ class Intake:
         import pyarrow as pa
 
         before, rows_before, name = self.lines, self.read, self.name_of(file.path)
+        self.hints |= judge.hints
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
                 self.began.append(Began(before + together[0].first, before, name))
@@ -221,11 +239,12 @@ class Intake:
         """Refuse what gave no row.
 
         Raises:
-            UserError: naming the first rejected row.
+            UserError: naming the first rejected row, and what to do, as the rejected values tell; else `remedy`.
         """
         if not self.kept:
             names = ", ".join(clean(path) for path in list(files)[:3])
-            raise UserError(f"No row of {names} can be used.{_quote(self._own_examples()[:1])}", remedy)
+            said = f"No row of {names} can be used.{_quote(self._own_examples()[:1])}"
+            raise UserError(said, self._advice(self.rejected) or remedy)
 
     def reject_later(self, reason: str, count: int, rows: str) -> None:
         """Count rows that were kept at first.
@@ -275,19 +294,21 @@ class Intake:
         ).fetchall()[0][0]
         if judge.lost:
             self._count_lost(judge)
-        found: list[tuple[str, int, list[int]]] = []
+        found: list[tuple[str, int, list[int], list[str] | None]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
+            shown = f"arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON})"
             found = self.db.execute(
-                f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}) FROM {judge.judged} "
-                "WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
+                f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), coalesce({shown}, []) "
+                f"FROM {judge.judged} WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:
-            found.append((blocks[0].fault, len(malformed), malformed))
+            found.append((blocks[0].fault, len(malformed), malformed, None))
         starts = [block.first for block in blocks]
-        for reason, count, lines in found:
-            for n in lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]:
-                block = blocks[bisect_right(starts, n) - 1]
-                self.examples.append(Rejected(name, n, reason, block.text(n)[:TEXT_CAP]))
+        for reason, count, lines, values in found:
+            first = lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]
+            texts = [blocks[bisect_right(starts, n) - 1].text(n)[:TEXT_CAP] for n in first]
+            self.examples += [Rejected(name, n, reason, text) for n, text in zip(first, texts, strict=True)]
+            self.refused.setdefault(reason, []).extend((texts if values is None else values)[: len(first)])
             self.rejected[reason] += count
             self.wrong += count if reason not in judge.unwanted else 0
         self.read += sum(block.count for block in blocks)
@@ -320,11 +341,17 @@ class Intake:
     def _check_wrong(self, judge: Judge) -> None:
         if self.wrong > max(self.max_rejected * self.read, FEW if self.max_rejected else 0):
             bad = [r for r in self._own_examples() if r.reason not in judge.unwanted]
+            what_to_do = self._advice(set(self.rejected) - judge.unwanted) or judge.remedy
+            without = f" To leave such rows out: --max-rejected {ceil(100 * self.wrong / self.read)}%."
             raise UserError(
-                f"{self.wrong:,} of the first {self.read:,} rows have a wrong form: more than --max-rejected "
+                f"{self.wrong:,} of the first {counted(self.read, 'row')} cannot be used: more than --max-rejected "
                 f"{self.max_rejected:.2%}.{_quote(bad[:QUOTED])}",
-                f"{judge.remedy} Or allow more, such as --max-rejected 50%.",
+                what_to_do + (without if self.kept else ""),
             )
+
+    def _advice(self, reasons: Iterable[str]) -> str:
+        values = {reason: list(dict.fromkeys(self.refused.get(reason, ()))) for reason in reasons}
+        return advice(self.hints, {r: Refused(self.rejected[r], self.read, found) for r, found in values.items()})
 
 
 def _quote(rows: Iterable[Rejected]) -> str:

@@ -19,7 +19,8 @@ from lrea_cli.data.sources.reconcile import ReadFile, check_reconciled, unused_c
 from lrea_cli.data.sources.sampled import DRAWING_OPTIONS, NegativesOption, PositivesOption, check_sampling
 from lrea_cli.data.sources.table_rows import REMEDY, TableRows
 from lrea_cli.data.sources.tabular import open_table
-from lrea_cli.data.sources.times import TimeForm, TimeUnit, parse_day, parse_offset
+from lrea_cli.data.sources.time_guess import TimeUnit
+from lrea_cli.data.sources.times import TimeForm, parse_day, parse_offset
 from lrea_cli.data.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
 
@@ -136,14 +137,16 @@ class Table:
         intake.require_some(files, REMEDY)
         apart = check_reconciled(intake.db, read, list(rows.texts))
         maybe = label_warnings(intake, read, self._layout()) if self.label_column is None else []
+        time_hint = rows.time_hint(intake)
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
             unique=() if self.keep_repeats else rows.unique,
             text=rows.text,
-            warnings=(*passed_over, *apart, *rows.warnings(intake), *maybe),
+            warnings=(*passed_over, *apart, *filter(None, (time_hint,)), *rows.warnings(intake), *maybe),
             unused_columns=unused_columns(read),
+            time_hint=time_hint,
         )
 
     def _rows(self) -> TableRows:
@@ -199,8 +202,9 @@ class Table:
 
     def _read_file(self, intake: Intake, path: Path, rows: TableRows) -> ReadFile:
         file = open_table(path, intake, self._layout())
-        rows.check_columns(path, file.names)
+        rows.check_columns(file)
         chosen, before = file.choose(list(rows.columns)), intake.lines
-        intake.take(chosen.file, chosen.blocks, rows.judge(chosen.kinds, chosen.columns), "raw_events")
+        judge = rows.judge(chosen.kinds, chosen.columns, rows.hints(file))
+        intake.take(chosen.file, chosen.blocks, judge, "raw_events")
         kinds = {name: chosen.kinds[column] for name, column in rows.texts.items()}
         return ReadFile(path, before, intake.lines - before, kinds, rows.unused(file.names))

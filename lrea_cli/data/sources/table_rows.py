@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from pathlib import Path
 
 from lrea_cli.data.schema import ROWS_AT_MOST, SECONDS_PER_DAY, YEAR_1900, YEAR_2200
+from lrea_cli.data.sources.blocks import WRONG_COLUMNS
 from lrea_cli.data.sources.columns import (
+    CLICKED,
     LOST_AT_MOST,
+    NOT_CLICKED,
     FieldColumn,
     check_columns,
     label_sql,
@@ -18,9 +21,21 @@ from lrea_cli.data.sources.columns import (
 )
 from lrea_cli.data.sources.forms import NotTheLog
 from lrea_cli.data.sources.header import shown_names
+from lrea_cli.data.sources.hints import (
+    Hint,
+    of_header,
+    of_inexact,
+    of_labels,
+    of_late,
+    of_lines,
+    of_missing,
+    of_times,
+)
 from lrea_cli.data.sources.intake import Intake, Judge, Lost
-from lrea_cli.data.sources.times import TimeForm, looks_like_a_date
-from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql
+from lrea_cli.data.sources.tabular import TabularFile
+from lrea_cli.data.sources.time_guess import misread
+from lrea_cli.data.sources.times import TimeForm
+from lrea_cli.data.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import count, identifier
 from lrea_cli.errors import UserError
 from lrea_cli.terminal import clean
@@ -30,6 +45,16 @@ REMEDY = (
     "--time-format and --label-threshold."
 )
 BEFORE_SINCE, AFTER_UNTIL = "before_since", "after_until"
+SHOWN = {
+    "missing_user": "_user_text",
+    "missing_item": "_item_text",
+    "inexact_id": "_id_text",
+    "unparseable_time": "_time_text",
+    "time_out_of_range": "_time_text",
+    "label_not_0_or_1": "_label_text",
+    "label_not_a_number": "_label_text",
+}
+"""Reason -> what a judge calls the text that it is about."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +132,16 @@ class TableRows:
                     f"Leave that {c.option} out, or name another column.",
                 )
 
-    def check_columns(self, path: Path, existing: Sequence[str]) -> None:
+    def check_columns(self, file: TabularFile) -> None:
         """Every column that an option names must exist.
 
         Raises:
             NotTheLog: user, item or time is missing. UserError: another one is.
         """
-        remedies = {column: f"Name the column with {option}." for column, option in self.columns.items()}
+        path, existing = file.path, file.names
         identify = (self.user, self.fields[0].column, self.time)
+        hint = of_header(file.own, identify) if file.separation and not file.named else ""
+        remedies = {column: hint or f"Name the column with {option}." for column, option in self.columns.items()}
         try:
             check_columns(path, existing, {column: remedies[column] for column in identify})
         except UserError as error:
@@ -124,16 +151,41 @@ class TableRows:
             raise NotTheLog(error.message, error.remedy) from error
         check_columns(path, existing, remedies)
 
+    @property
+    def _texts(self) -> dict[str, str]:
+        """What a judge calls the text of a value that hints look at, and the column that has it."""
+        label = {} if self.label is None else {"_label_text": self.label}
+        return {"_user_text": self.user, "_item_text": self.fields[0].column, "_time_text": self.time} | label
+
     def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
         """The columns that no option names, as messages have them."""
         shown = zip(existing, shown_names(existing), strict=True)
         return tuple(said for name, said in shown if name not in self.columns)
 
-    def judge(self, types: Mapping[str, str], sql: Mapping[str, str]) -> Judge:
+    def hints(self, file: TabularFile) -> dict[str, Hint]:
+        """What to do about the rejected rows of a file: reason -> what looks at the values."""
+        times = partial(of_times, self.time, self.times.unit, self.times.pattern)
+        labels = partial(of_labels, self.label or "", CLICKED, NOT_CLICKED, self.threshold)
+        hints: dict[str, Hint] = {
+            "missing_user": partial(of_missing, "user", self.user, "--user-column"),
+            "missing_item": partial(of_missing, "item", self.fields[0].column, self.fields[0].option),
+            "inexact_id": of_inexact,
+            "unparseable_time": times,
+            "time_out_of_range": times,
+            "label_not_0_or_1": labels,
+            "label_not_a_number": labels,
+            AFTER_UNTIL: of_late,
+        }
+        if file.separation is not None:
+            hints[WRONG_COLUMNS] = partial(of_lines, file.separation.delimiter, len(file.own), file.named)
+        return hints
+
+    def judge(self, types: Mapping[str, str], sql: Mapping[str, str], hints: Mapping[str, Hint]) -> Judge:
         """How the rows of one file are read.
 
         Args:
             types: the file's columns and their SQL types. sql: the same columns as SQL identifiers of a block.
+            hints: of the file.
 
         Raises:
             UserError: the column of the time holds no time.
@@ -158,22 +210,31 @@ class TableRows:
         values = {"user": "_user", "time": "_time"}
         values |= {} if self.label is None else {"is_behavior": "_label = 1", "label": "_label"}
         values |= {c.field.name: f"_f{n}" for n, c in enumerate(self.fields)}
-        unwanted = frozenset((BEFORE_SINCE, AFTER_UNTIL))
-        return Judge(cast, self._reason(), values, REMEDY, unwanted, nanoseconds="_nanoseconds", lost=lost)
+        cast |= {name: f"nullif({trimmed_sql(sql[c], types[c])}, '')" for name, c in self._texts.items()}
+        cast["_id_text"] = f"CASE WHEN {inexact_sql(*user)} THEN _user_text ELSE _item_text END"
+        return Judge(
+            cast,
+            self._reason(),
+            values,
+            REMEDY,
+            unwanted=frozenset((BEFORE_SINCE, AFTER_UNTIL)),
+            nanoseconds="_nanoseconds",
+            lost=lost,
+            shown={reason: name for reason, name in SHOWN.items() if name in cast},
+            hints=hints,
+        )
+
+    def time_hint(self, intake: Intake) -> str:
+        """What to say where the times look as if they were read as something else."""
+        first, last = intake.db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
+        return misread(first, last, self.times.unit) if self.times.pattern is None else ""
 
     def warnings(self, intake: Intake) -> Iterator[str]:
-        """What to say of the rows that were read.
+        """What to say of the values that were read.
 
         Raises:
             UserError: most values of a numeric field are no numbers.
         """
-        first, last = intake.db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
-        in_seconds = self.times.unit == "s" and self.times.pattern is None
-        if in_seconds and (guess := looks_like_a_date(first, last)):
-            yield (
-                f"The times {first} to {last} were read as seconds since 1970; they look like dates: "
-                f"--time-format '{guess}'."
-            )
         yield from self._coarse_times(intake)
         for name, lost in intake.lost.items():
             if lost.count:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lrea_cli.data.sources.blocks import Block
+from lrea_cli.data.sources.csv_rows import Separation
 from lrea_cli.data.sources.delimited import Delimited
 from lrea_cli.data.sources.header import TextLayout, read_header
 from lrea_cli.data.sources.intake import Intake, ReadsRows
@@ -45,12 +46,16 @@ class TabularFile:
         path: of the file.
         own: the names of the columns in the file.
         folders: columns that its folders name, as in `day=2024-01-01`, and their values.
+        separation: how values stand apart in delimited text; None: it is a file of another form.
+        named: `--columns` names its columns, and not its first line.
     """
 
     path: Path
     own: tuple[str, ...]
     folders: dict[str, str | None]
     _choose: Callable[[Sequence[str]], Chosen]
+    separation: Separation | None = None
+    named: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,13 +90,11 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
     """
     if is_parquet(path):
         _refuse_layout(path, "Parquet", layout)
-        own, choose = _parquet(path, intake)
-    elif is_json_lines(path, intake.text(path).start()):
+        return _parquet(path, intake)
+    if is_json_lines(path, intake.text(path).start()):
         _refuse_layout(path, "JSON", layout)
-        own, choose = _json(path, intake)
-    else:
-        own, choose = _delimited(path, intake, layout)
-    return TabularFile(path, own, folder_columns(path), choose)
+        return _json(path, intake)
+    return _delimited(path, intake, layout)
 
 
 def folder_columns(path: Path) -> dict[str, str | None]:
@@ -100,27 +103,25 @@ def folder_columns(path: Path) -> dict[str, str | None]:
     return {unquote(name): None if value == NO_VALUE else unquote(value) for name, value in pairs if name}
 
 
-def _parquet(path: Path, intake: Intake) -> tuple[tuple[str, ...], Callable[[Sequence[str]], Chosen]]:
+def _parquet(path: Path, intake: Intake) -> TabularFile:
     rows = ParquetRows(path, intake.progress, intake.first_bytes)
 
     def choose(wanted: Sequence[str]) -> Chosen:
         return Chosen(rows, rows.columns, rows.kinds(wanted), rows.blocks(wanted))
 
-    return rows.names, choose
+    return TabularFile(path, rows.names, folder_columns(path), choose)
 
 
-def _json(path: Path, intake: Intake) -> tuple[tuple[str, ...], Callable[[Sequence[str]], Chosen]]:
+def _json(path: Path, intake: Intake) -> TabularFile:
     def choose(wanted: Sequence[str]) -> Chosen:
         form, file = JsonRows(tuple(wanted), intake.threads), intake.text(path)
         kinds = dict.fromkeys(wanted, "VARCHAR")
         return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
 
-    return read_keys(intake.text(path)), choose
+    return TabularFile(path, read_keys(intake.text(path)), folder_columns(path), choose)
 
 
-def _delimited(
-    path: Path, intake: Intake, layout: TextLayout
-) -> tuple[tuple[str, ...], Callable[[Sequence[str]], Chosen]]:
+def _delimited(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
     names, separation = read_header(intake.text(path), layout)
     form = Delimited(names, not layout.names, separation, threads=intake.threads)
 
@@ -128,7 +129,7 @@ def _delimited(
         file, kinds = intake.text(path), dict.fromkeys(wanted, "VARCHAR")
         return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
 
-    return names, choose
+    return TabularFile(path, names, folder_columns(path), choose, separation, bool(layout.names))
 
 
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from lrea_cli.data.sources.time_guess import UNITS_PER_SECOND, TimeUnit
 from lrea_cli.data.spelling_sql import family, spelled_sql, trimmed_sql
 from lrea_cli.data.sql import literal
 from lrea_cli.errors import UserError
@@ -17,8 +18,6 @@ from lrea_cli.errors import UserError
 if TYPE_CHECKING:
     import duckdb
 
-TimeUnit = Literal["s", "ms", "us", "ns"]
-UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 NANOSECONDS = 1_000_000_000
 FRACTION = "(:[0-9]{2})[.,]([0-9]+)"
 ZONE = ":[0-9.,]+ *[-+A-Za-z]"
@@ -172,23 +171,6 @@ def parse_day(option: str, text: str) -> int:
         raise UserError(
             f"{option} is '{text}'.", f"Use a day, such as 2017-12-03: the {which} one that counts."
         ) from error
-
-
-def looks_like_a_date(first: int, last: int) -> str | None:
-    """The format that both ends of a log in seconds suggest, such as 2016010100 to 2016013123, or None."""
-    for digits, pattern in ((8, "%Y%m%d"), (10, "%Y%m%d%H")):
-        texts = [str(first), str(last)]
-        if all(len(text) == digits and _is_date(text) for text in texts):
-            return pattern
-    return None
-
-
-def _is_date(digits: str) -> bool:
-    try:
-        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
-    except ValueError:
-        return False
-    return 1990 <= day.year <= 2100 and int(digits[8:] or 0) < 24
 
 
 def _counted(number: str, per_second: int) -> Instant:

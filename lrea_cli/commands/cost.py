@@ -57,9 +57,9 @@ class Counted:
 
 
 def cost(
-    candidates: Annotated[int, typer.Option(min=1, callback=within(*COUNT), help="Of one request.")] = 1000,
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000,
     rank: Annotated[
-        int | None, typer.Option(help=f"Of LREA and of compressors. Default: {ModelSettings.rank}.")
+        int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
     ] = None,
     short: Annotated[
         int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
@@ -68,7 +68,9 @@ def cost(
         int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of the vectors in a record.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")
+    ] = "float32",
     dataset: Dataset = None,
     json: Json = False,
 ) -> None:
@@ -137,12 +139,18 @@ def _show(console: Console, counted: Counted) -> None:
         users, mean = len(histories.lengths), histories.lengths.mean()
         title = f"{histories.dataset}: mean of {users:,} users at the end of the data, {mean:,.1f} long behaviors"
         console.table(title, COLUMNS, _rows(counted.real))
-    console.say("behavior, write: one new behavior. n/a: a compressor's own work is not counted.")
+    console.say(
+        "FLOPs behavior and bytes write: of one new behavior. bytes as ids: of a record that holds ids in place of "
+        "vectors. "
+        "n/a: the work of a compressor is not counted."
+    )
     console.table(
         "the paper's Table 1 (TWIN is not in it), and our count, padded", PAPER_COLUMNS, _paper_rows(counted.padded)
     )
-    console.say("B candidates (our N), L long behaviors, k found, r rank, m hashes, d width,")
-    console.say("M of SIM's index. The scorer of DIN and LREA has hidden units, which O() hides.")
+    console.say(
+        "B: candidates (our N). L: long behaviors. k: behaviors that a search finds. r: rank. m: hashes. d: width. "
+        "M: size of SIM's index. O() hides the hidden units in the scorer of DIN and LREA."
+    )
 
 
 def _rows(found: list[Bill]) -> list[list[str]]:

@@ -18,18 +18,20 @@ REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and ru
 
 def machine_line(machine: Mapping[str, Any]) -> str:
     """What times were taken on."""
-    return f"{machine['cpu']}, {machine['threads']} threads, {machine['device']}"
+    threads = machine["threads"]
+    return f"{machine['cpu']}, {threads} thread{'s' * (threads != 1)}, {machine['device']}"
 
 
 def show_gate(console: Console, gate: GateResult) -> None:
     """What was compared, and a warning where that was little."""
     from lrea_cli.serving.gate import GATE_USERS
 
-    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
+    made = f", {gate.made} of them made up, of lengths that no user of the cache has" if gate.made else ""
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {gate.users} users{made}")
     if gate.skipped:
         console.say(f"gate: {gate.skipped} of {gate.candidates} searches are too close to call and were not compared")
-    if gate.users < GATE_USERS:
-        console.warn(f"the gate compared {gate.users} users only: the cache has so few; {GATE_USERS} is usual.")
+    if (of_cache := gate.users - gate.made) < GATE_USERS:
+        console.warn(f"the gate compared {of_cache} users only: the cache has no more; {GATE_USERS} is usual.")
 
 
 def show_load(console: Console, load: Load) -> None:
@@ -57,10 +59,10 @@ def when_it_pays(compress_ms: float, speedup: Speedup) -> str:
         compress_ms: to make one record.
     """
     if speedup.saved_ms is None:
-        return "when that pays is not said: times are not to be trusted"
+        return "whether that pays cannot be said: the times are not to be trusted"
     needed = speedup.pays_after(compress_ms)
     if needed is None:
-        return "it never pays: no request is faster by it"
+        return "it never pays: requests are not faster with it"
     saved = f"one request saves {speedup.saved_ms:.3g} ms"
     if needed <= 1:
         return f"{saved}, so the first request after a refresh pays for it"

@@ -12,7 +12,7 @@ import torch
 
 import lrea_cli
 from lrea_cli.progress import Reporter
-from lrea_cli.recipe import Recipe
+from lrea_cli.recipe import Recipe, TrainSettings
 from lrea_cli.stopping import Stopped, undisturbed
 from lrea_cli.training.checkpoint import open_dataset
 from lrea_cli.training.loop import Trained, train, write_metrics
@@ -55,7 +55,7 @@ def train_run(
         claim.folder() as folder,
     ):
         name = claim.name
-        reporter.say(f"run {name}: {method} on {artifact.name}, {threads} threads, {device}")
+        reporter.say(f"run {name}: {method} on {artifact.name}, {threads} thread{'s' * (threads != 1)}, {device}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
@@ -85,8 +85,18 @@ def train_run(
         ended = f"{len(trained.epochs)} of at most {recipe.train.epochs} epochs"
         trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
         raise trained.stopped
-    reporter.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")
+    reporter.say(f"run {name}: {_summary(trained, recipe.train)}")
     return name, trained
+
+
+def _summary(trained: Trained, settings: TrainSettings) -> str:
+    """The best epoch, and what ended the training."""
+    best, count = trained.best, len(trained.epochs)
+    said = f"best valid AUC {best.valid_auc:.4f} in epoch {best.epoch} of {count}, {trained.seconds:.1f} s"
+    if count == settings.epochs:
+        return said
+    worse = "epoch after it was not" if settings.patience == 1 else f"{settings.patience} epochs after it were not"
+    return f"{said}; stopped before epoch {count + 1} of at most {settings.epochs}: the {worse} better (patience)"
 
 
 @contextmanager

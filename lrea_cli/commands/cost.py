@@ -130,7 +130,7 @@ def _show(console: Console, counted: Counted) -> None:
     )
     console.say(
         f"r = {model.rank}, k = {model.k}, heads = {model.heads}, m = {model.m}, tau = {model.tau}; "
-        f"sim and eta attend by {model.target_attention}"
+        f"sim and eta have {model.target_attention} attention"
     )
     console.table(f"padded: every user has L = {histories.shape.long:,} long behaviors", COLUMNS, _rows(counted.padded))
     if counted.real is None or histories.lengths is None:

@@ -70,7 +70,7 @@ def serve_bench(
     if methods is not None:
         if run or cache or kernel != "all":
             raise UserError(
-                "--methods takes the runs of each method, whole caches and the kernel that serves them.",
+                "--methods chooses the runs, the caches and the kernel by itself.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
         trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))

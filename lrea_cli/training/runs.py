@@ -55,7 +55,9 @@ def train_run(
         claim.folder() as folder,
     ):
         name = claim.name
-        reporter.say(f"run {name}: {method} on {artifact.name}, {threads} thread{'s' * (threads != 1)}, {device}")
+        reporter.say(
+            f"run {name}: {method} on {artifact.name}, {_planned(recipe.train)}, {threads} thread{'s' * (threads != 1)}, {device}"
+        )
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
@@ -89,14 +91,19 @@ def train_run(
     return name, trained
 
 
+def _planned(settings: TrainSettings) -> str:
+    patience = f", patience {settings.patience}" if settings.patience else ""
+    return f"at most {settings.epochs} epoch{'s' * (settings.epochs != 1)}{patience}"
+
+
 def _summary(trained: Trained, settings: TrainSettings) -> str:
     """The best epoch, and what ended the training."""
     best, count = trained.best, len(trained.epochs)
     said = f"best valid AUC {best.valid_auc:.4f} in epoch {best.epoch} of {count}, {trained.seconds:.1f} s"
     if count == settings.epochs:
         return said
-    worse = "epoch after it was not" if settings.patience == 1 else f"{settings.patience} epochs after it were not"
-    return f"{said}; stopped before epoch {count + 1} of at most {settings.epochs}: the {worse} better (patience)"
+    last = "the last one was not" if settings.patience == 1 else f"none of the last {settings.patience} was"
+    return f"{said}. It stopped early, at most {settings.epochs} epochs were asked for: {last} better (patience)."
 
 
 @contextmanager

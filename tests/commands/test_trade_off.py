@@ -251,7 +251,7 @@ def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[
     assert rank_6["auc_by_seed"] == each
     assert rank_6["auc"] == pytest.approx(sum(each) / 2)  # pyright: ignore
     assert rank_3["auc_by_seed"] == [rank_3["auc"]]
-    assert "the mean over runs that differ in nothing but the seed" in done.err
+    assert "AUC: mean over the runs that differ only in their seed" in done.err
 
 
 def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[str], None]) -> None:
@@ -265,9 +265,9 @@ def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["all", "--run", "tiny-din"], ["--methods takes the runs of each method", "--run"]),
-        (["all", "--cache", "tiny-din-1"], ["--methods takes the runs of each method"]),
-        (["all", "--kernel", "naive"], ["--methods takes the runs of each method"]),
+        (["all", "--run", "tiny-din"], ["--methods chooses the runs, the caches", "--run"]),
+        (["all", "--cache", "tiny-din-1"], ["--methods chooses the runs, the caches"]),
+        (["all", "--kernel", "naive"], ["--methods chooses the runs, the caches"]),
         (["lrea,tvin"], ["no method 'tvin'", "did you mean 'twin'?", "din-short"]),
         (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
         (["all", "--dataset", "other"], ["no dataset 'other'"]),

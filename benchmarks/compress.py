@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.data.batches import read_samples
 from lrea_cli.data.histories import Histories, open_histories
 from lrea_cli.data.options import PrepareOptions
@@ -26,6 +25,7 @@ from lrea_cli.recipe import Compression, Recipe
 from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.gate import run_gate
+from lrea_cli.serving.machine import cpu_name
 from lrea_cli.serving.scorer import Visitor
 from lrea_cli.training.checkpoint import Run, open_run
 from lrea_cli.training.runs import train_run

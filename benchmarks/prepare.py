@@ -21,7 +21,7 @@ from pathlib import Path
 
 from taobao_format import write_taobao_format
 
-from lrea_cli.commands.serve_bench import cpu_name
+from lrea_cli.serving.machine import cpu_name
 
 LIMIT_SECONDS = 120.0
 SAMPLE_SECONDS = 0.05

@@ -19,7 +19,7 @@ from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, 
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.failures import failure_of, write_log
 from lrea_cli.stopping import Stopped, stoppable
-from lrea_cli.terminal import clean
+from lrea_cli.terminal import clean, fitted
 from lrea_cli.workspace import Workspace
 
 MAY_BE_EMPTY = frozenset({"--missing"})
@@ -156,7 +156,7 @@ def _refuse_repeats(single: Collection[str], given: Sequence[str]) -> None:
 def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:
     said = "; ".join(getattr(error, "__notes__", ["what was finished before is kept"]))
     stop = Stopped(*signals[:1])
-    print(f"Stopped by {stop.name}: {clean(said)}", file=sys.stderr)
+    print(fitted(f"Stopped by {stop.name}: {said}", sys.stderr), file=sys.stderr)
     return stop.exit_code
 
 
@@ -170,9 +170,9 @@ def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
     elif not failure.foreseen:
         log = write_log(_home(), arguments, error)
         remedy = f"The traceback is in {log}; --debug shows it." if log else "--debug shows the traceback."
-    print(f"error: {clean(failure.message)}", file=sys.stderr)
+    print(fitted(f"error: {failure.message}", sys.stderr), file=sys.stderr)
     for line in filter(None, (remedy, *getattr(error, "__notes__", []))):
-        print(f"  {clean(line)}", file=sys.stderr)
+        print(fitted(f"  {line}", sys.stderr), file=sys.stderr)
     return failure.exit_code
 
 

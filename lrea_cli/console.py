@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from lrea_cli.progress import Progress
-from lrea_cli.terminal import clean
+from lrea_cli.terminal import clean, columns, fitted
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -23,9 +23,6 @@ PLAIN_SECONDS = 10.0
 
 BAR_SECONDS = 0.1
 """Between two drawings of a bar on a terminal."""
-
-PLAIN_WIDTH = 100
-"""Columns where the output is no terminal."""
 
 
 class Console:
@@ -40,27 +37,28 @@ class Console:
         self._out = sys.stderr if as_json else sys.stdout
 
     def say(self, line: str) -> None:
-        """One line of text."""
-        print(clean(line), file=self._above_a_bar(), flush=True)
+        """A sentence or a fact, in lines that fit."""
+        print(fitted(line, self._out), file=self._above_a_bar(), flush=True)
 
     def warn(self, line: str) -> None:
-        """One line that the user should not miss, on stderr."""
-        self._rich(sys.stderr).print(f"warning: {clean(line)}", style="yellow", markup=False, soft_wrap=True)
+        """What the user should not miss, on stderr."""
+        text = fitted(f"warning: {line}", sys.stderr)
+        self._rich(sys.stderr).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table; numbers are right-aligned, None is shown as n/a."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for position, name in enumerate(columns):
+        for position, name in enumerate(headers):
             numeric = any(isinstance(row[position], (int, float)) for row in rows)
             table.add_column(Text(clean(name, keep="\n")), justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(value)) for value in row))
         rich = self._rich(self._out)
-        rich.print(clean(title), style="bold", markup=False, highlight=False, soft_wrap=True)
+        rich.print(fitted(title, self._out), style="bold", markup=False, highlight=False, soft_wrap=True)
         rich.print(table)
 
     def result(self, content: Mapping[str, object], then: str | None = None) -> None:
@@ -88,12 +86,20 @@ class Console:
     def _rich(self, stream: TextIO) -> RichConsole:
         from rich.console import Console as RichConsole
 
-        return RichConsole(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
+        return RichConsole(file=stream, width=None if stream.isatty() else columns(stream))
 
 
 def number(value: float | None, digits: int = 4) -> str:
     """A metric for a table."""
     return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def size(count: float) -> str:
+    """`24 B`, `18.7 kB`, `1.20 MB`, `3.57 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} B"
 
 
 def _rate(value: float) -> str:
@@ -151,8 +157,5 @@ class _PlainProgress:
         self.shown = now
         rate = self.done / (now - self.started)
         left = (self.total - self.done) / rate if rate else 0.0
-        print(
-            f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {_rate(rate)}/s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {_rate(rate)}/s, {left:.0f} s left"
+        print(fitted(line, sys.stderr), file=sys.stderr, flush=True)

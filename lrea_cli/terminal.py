@@ -1,8 +1,22 @@
-"""Text on its way to a terminal: what would steer it is shown as an escape, such as `\\x1b` for the sign ESC."""
+"""Text on its way to a terminal: lines that fit it, and an escape such as `\\x1b` for a sign that would steer it."""
 
 from __future__ import annotations
 
+import os
+import re
+import textwrap
 import unicodedata
+from typing import TextIO
+
+PLAIN_COLUMNS = 80
+"""Where the output is no terminal and COLUMNS is not set."""
+
+LEAST_COLUMNS = 20
+INDENT = "  "
+"""Of the lines that continue one."""
+
+COMMAND = re.compile(r"`[^`]+`|(?:(?<=: )|(?<=then ))lrea (?:'[^']*'|[^',;.]|[,;.](?!\s|$))+")
+"""What a user may copy: it is never broken. A command begins after `: ` or `then `, and ends with its clause."""
 
 JOINERS = "\u200c\u200d"
 """Signs without a width that words of Persian and Hindi, and emoji, are written with."""
@@ -19,6 +33,31 @@ def clean(text: object, keep: str = "") -> str:
     if shown.isprintable():
         return shown
     return "".join(sign if _is_harmless(sign) or sign in keep else _escape(sign) for sign in shown)
+
+
+def fitted(text: object, stream: TextIO) -> str:
+    """The text, cleaned, in lines that fit a stream; continued lines are indented.
+
+    A word, a path or a command to copy that is longer than a line stays whole, on a line of its own.
+    """
+    line = clean(text)
+    held = COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line)  # no NUL is left by `clean`
+    indent = line[: len(line) - len(line.lstrip(" "))] or INDENT
+    lines = textwrap.wrap(
+        held, columns(stream), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\0", " ")
+
+
+def columns(stream: TextIO) -> int:
+    """Width of a line: COLUMNS, else that of the terminal, else 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return max(LEAST_COLUMNS, int(given))
+    try:
+        return max(LEAST_COLUMNS, os.get_terminal_size(stream.fileno()).columns or PLAIN_COLUMNS)
+    except (OSError, ValueError, AttributeError):
+        return PLAIN_COLUMNS
 
 
 def _is_harmless(sign: str) -> bool:

@@ -31,7 +31,7 @@ from lrea_cli.manifests import Manifest, read_manifest
 from lrea_cli.places import PARTIAL, clear, fsync, leftovers, place_of, restore
 from lrea_cli.sealed import seal
 from lrea_cli.stopping import undisturbed
-from lrea_cli.terminal import clean
+from lrea_cli.terminal import fitted
 
 NOT_IDENTITY = (
     "created",
@@ -197,7 +197,7 @@ class Workspace:
         """Show a warning once."""
         if line not in self._warned:
             self._warned.add(line)
-            print(f"warning: {clean(line)}", file=sys.stderr)
+            print(fitted(f"warning: {line}", sys.stderr), file=sys.stderr)
 
 
 def identity_of(manifest: Mapping[str, Any]) -> str:

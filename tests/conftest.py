@@ -51,7 +51,7 @@ class QuietConsole(Console):
     def warn(self, line: str) -> None:
         pass
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         pass
 
     def result(self, content: Any, then: str | None = None) -> None:
@@ -60,6 +60,12 @@ class QuietConsole(Console):
     @contextmanager
     def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
         yield ignore
+
+
+@pytest.fixture(autouse=True)
+def one_line_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences are compared as they are written; `tests/commands/test_width.py` sees them in lines that fit."""
+    monkeypatch.setenv("COLUMNS", "10000")
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from lrea_cli.serving.machine import cpu_name
 from on_gpu.made import generator_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes
@@ -46,7 +46,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
     """Names and versions, and clocks as found."""
     facts: dict[str, str | int | float | None] = {
         "device": str(device),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -57,7 +57,7 @@ def machine_of(device: torch.device) -> dict[str, str | int | float | None]:
         "threads": torch.get_num_threads(),
     }
     if not is_card(device):
-        return {**facts, "name": _cpu_name(), "l2_mb": None}
+        return {**facts, "name": cpu_name(), "l2_mb": None}
     found = torch.cuda.get_device_properties(device)
     return {
         **facts,
@@ -80,15 +80,6 @@ def clocks(device: torch.device) -> dict[str, str | int | float | None]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return dict(zip(QUERY.split(","), (part.strip() for part in done.stdout.split(",")), strict=False))
-
-
-def _cpu_name() -> str:
-    """As the system names it; the command line has the same, which a bare machine cannot import."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _version(package: str) -> str | None:

@@ -21,20 +21,27 @@ if TYPE_CHECKING:
     from lrea_cli.serving.compare import ComparedLatency
     from lrea_cli.workspace import Artifact
 
-Names = Annotated[list[str], typer.Argument(help="Runs or caches, the first is the base; or two serve-bench results.")]
+Names = Annotated[
+    list[str], typer.Argument(help="Runs or caches, all compared with the first; or two serve-bench results.")
+]
 
 
 def compare(
     names: Names,
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Which kept scores.")] = "test",
+    split: Annotated[
+        Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")
+    ] = "test",
     form: Annotated[
-        Literal["served", "trained"], typer.Option(help="Scores through the cache, or of the trained form.")
+        Literal["served", "trained"],
+        typer.Option(help="served: scores through the cache; trained: scores of the model as trained."),
     ] = "served",
     json: Json = False,
 ) -> None:
-    """Compare runs by their kept scores, or two serve-bench results by their latencies; ~ = no difference is shown.
+    """Compare runs by their kept scores, or two serve-bench results by their latencies.
 
     Example: lrea compare taobao-din-1 taobao-lrea-1
+
+    A row marked ~ shows no difference: its 95% interval includes equality.
     """
     if len(names) < 2:
         raise UserError(f"There is nothing to compare '{names[0]}' with.", "Name a second run, or a second result.")
@@ -111,7 +118,7 @@ def _show_scores(console: Console, found: list[Compared], title: str) -> None:
     if limits:
         low, high = min(limits), max(limits)
         text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
-        console.say(f"smallest difference that this test set can resolve (4 times in 5, at 95%): {text}")
+        console.say(f"smallest difference that this test set can resolve: {text} (found 4 times in 5, at 95%)")
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
@@ -122,7 +129,9 @@ def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -
     if first.get("machine") != second.get("machine"):
         console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
     _show_benches(console, found, names)
-    console.say("intervals are of these requests; what changed on the machine between the two is in the ratio")
+    console.say(
+        "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
+    )
     alone = len(first["rows"]) + len(second["rows"]) - 2 * len(found)
     if alone:
         console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")

@@ -38,30 +38,33 @@ LATEST_DAYS = 366
 
 
 def compress(
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of keys and values.")] = "float32",
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of keys and values.")] = "float32",
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Behaviors before this time: epoch seconds, or ISO in the log's local time; default: the data's end."
+            help="Use behaviors before this time: epoch seconds, or ISO 8601 in the log's local time; default: the end "
+            "of the data."
         ),
     ] = None,
     compressor: Annotated[
         CompressorName | None,
-        typer.Option(help="Make the records of a din run smaller, without training; clusters = k-means, then fitted."),
+        typer.Option(
+            metavar="<name>",
+            help="Make the records of a din run smaller, without training: recent, mean, random or clusters (k-means, "
+            "then fitted).",
+        ),
     ] = None,
-    rank: Annotated[
-        int | None, typer.Option(min=1, callback=within(*COUNT), help="Most rows of a compressed record.")
-    ] = None,
+    rank: Annotated[int | None, typer.Option(callback=within(*COUNT), help="Most rows of a compressed record.")] = None,
     target: Annotated[
         float | None,
         typer.Option(
-            min=0,
             callback=within(0, 1000),
-            help="In place of --rank: the smallest whose logits deviate by at most this share of their sd.",
+            help="In place of --rank: the smallest rank whose logits deviate by at most this share of their standard "
+            "deviation.",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of what a compressor draws.")
+        int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of what a compressor draws.")
     ] = Compression.seed,
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
     cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
@@ -130,13 +133,13 @@ def compress_run(
         replace=replace,
     )
     rows = [
-        ["made by", info.compressor or run.recipe.model.method],
+        ["method or compressor", info.compressor or run.recipe.model.method],
         ["users", info.users],
-        ["known before", _utc(info.as_of)],
-        ["rows a record, at most", info.rank],
+        ["behaviors before", _utc(info.as_of)],
+        ["rows of a record, at most", info.rank],
         ["dtype", info.dtype],
-        ["bytes a user", f"{info.bytes_per_user:,.0f}"],
-        ["ms a user", f"{info.ms_per_user:.3f}"],
+        ["bytes of a record, mean", f"{info.bytes_per_user:,.0f}"],
+        ["ms to make a record, mean", f"{info.ms_per_user:.3f}"],
     ]
     session.console.table(f"cache {info.cache} of run {info.run}", ["", "value"], rows)
     return info
@@ -168,7 +171,8 @@ def _find_rank(
     compression, curve = smallest_rank(run, compression, target, session.device, session.console)
     rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]
     session.console.table(
-        f"{compression.compressor}: deviation of the logit over its sd, on validation requests (target {target:g})",
+        f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "
+        f"target {target:g}",
         ["rank", "deviation", ""],
         rows,
     )

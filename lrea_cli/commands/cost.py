@@ -58,9 +58,9 @@ class Counted:
 
 
 def cost(
-    candidates: Annotated[int, typer.Option(min=1, callback=within(*COUNT), help="Of one request.")] = 1000,
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000,
     rank: Annotated[
-        int | None, typer.Option(help=f"Of LREA and of compressors. Default: {ModelSettings.rank}.")
+        int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
     ] = None,
     short: Annotated[
         int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
@@ -69,7 +69,9 @@ def cost(
         int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of the vectors in a record.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")
+    ] = "float32",
     dataset: Dataset = None,
     json: Json = False,
 ) -> None:
@@ -131,7 +133,7 @@ def _show(console: Console, counted: Counted) -> None:
     )
     console.say(
         f"r = {model.rank}, k = {model.k}, heads = {model.heads}, m = {model.m}, tau = {model.tau}; "
-        f"sim and eta attend by {model.target_attention}"
+        f"sim and eta have {model.target_attention} attention"
     )
     longest = counts.counted(histories.shape.long, "long behavior")
     console.table(f"padded: every user has L = {longest}", COLUMNS, _rows(counted.padded))
@@ -142,12 +144,18 @@ def _show(console: Console, counted: Counted) -> None:
         of_users = f"mean of {counts.counted(users, 'user')} at the end of the data"
         title = f"{histories.dataset}: {of_users}, {mean:,.1f} long behaviors"
         console.table(title, COLUMNS, _rows(counted.real))
-    console.say("behavior, write: one new behavior. n/a: a compressor's own work is not counted.")
+    console.say(
+        "FLOPs behavior and bytes write: of one new behavior. bytes as ids: of a record that holds ids in place of "
+        "vectors. "
+        "n/a: the work of a compressor is not counted."
+    )
     console.table(
         "the paper's Table 1 (TWIN is not in it), and our count, padded", PAPER_COLUMNS, _paper_rows(counted.padded)
     )
-    console.say("B candidates (our N), L long behaviors, k found, r rank, m hashes, d width,")
-    console.say("M of SIM's index. The scorer of DIN and LREA has hidden units, which O() hides.")
+    console.say(
+        "B: candidates (our N). L: long behaviors. k: behaviors that a search finds. r: rank. m: hashes. d: width. "
+        "M: size of SIM's index. O() hides the hidden units in the scorer of DIN and LREA."
+    )
 
 
 def _rows(found: list[Bill]) -> list[list[str]]:

@@ -30,10 +30,10 @@ CLUSTERS_RANK = 16
 
 
 def demo(
-    users: Annotated[
-        int, typer.Option(min=50, callback=within(50, 10**7), help="Users of the planted data set.")
-    ] = 1800,
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of the data and of training.")] = 2025,
+    users: Annotated[int, typer.Option(callback=within(50, 10**7), help="Users of the planted data set.")] = 1800,
+    seed: Annotated[
+        int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of the data and of training.")
+    ] = 2025,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -84,7 +84,9 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
     rows = [_row(served, found[0]) for served in found]
     rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
     console.table(
-        "planted data: AUC as trained and as served; ~ = no difference; rms change of the logit", columns, rows
+        "planted data: AUC as trained and as served; ~: no difference is shown; change: rms of the logit, by serving",
+        columns,
+        rows,
     )
     console.say(_headline(bench))
     console.result(

@@ -24,14 +24,17 @@ def evaluate(
     group: Annotated[Literal["user", "request"], typer.Option(help="Groups of GAUC, weighted by samples.")] = "user",
     cache: Annotated[
         str | None,
-        typer.Option(help="Serve as from this cache: its compressor, rank and dtype; default: the run's own way."),
+        typer.Option(
+            help="Serve as from this cache, of its run: its compressor, rank and dtype; default: the method's."
+        ),
     ] = None,
     cache_age: Annotated[
-        str | None, typer.Option(help="Also score from records built earlier, such as 0,90m,1d,3d before each request.")
+        str | None,
+        typer.Option(help="Also score from older records: built, for example, 0,90m,1d,3d before each request."),
     ] = None,
     dtype: Annotated[
         Literal["float32", "float16"] | None,
-        typer.Option(help="Of the records it is served from; default: the cache's, else float32."),
+        typer.Option(help="Number format of the records; default: the cache's, else float32."),
     ] = None,
     dataset: RunDataset = None,
     run: RunName = None,
@@ -78,16 +81,26 @@ def show(console: Console, found: Evaluation) -> None:
     title = f"{found.run} ({found.method}) on {found.split}: {scored}"
     served = f"through {found.dtype} records" if found.cache is None else f"as from {found.cache}"
     console.table(title, ["", "as trained", served], _both_forms(found))
-    console.table("what serving from records changes, and what counters reach", ["", "value"], _beside(found))
+    console.table(
+        "absorption gap: as served minus as trained. baseline: the AUC of a plain counter",
+        ["", "value"],
+        _beside(found),
+    )
     columns = ["slice", "rows", "AUC", "95%", "served", "GAUC", "NE"]
     console.table("slices (NE: normalized entropy)", columns, _slices(found))
     if found.cache_age:
         columns = ["age", "AUC", "difference", "95%, paired", "", "missing", "requests"]
-        console.table("older records: behaviors missing a request, requests that miss any", columns, _aged(found))
+        console.table(
+            "older records. missing: behaviors that a request lacks; requests: share with any; ~: no difference shown",
+            columns,
+            _aged(found),
+        )
     if found.new_behavior is not None:
         work = found.new_behavior
-        console.say(f"one new behavior, the mean over the requests: {work.rows:,.1f} rows of a record change,")
-        console.say(f"  {work.flops:,.0f} FLOPs, {work.bytes:,.0f} bytes to write")
+        console.say(
+            f"one new behavior changes {work.rows:,.1f} rows of a record, takes {work.flops:,.0f} FLOPs and writes"
+            f" {work.bytes:,.0f} bytes (means over the requests)"
+        )
     name, best = found.baselines.best()
     if found.auc is not None and best >= found.auc:
         console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({found.auc:.4f}).")
@@ -115,7 +128,7 @@ def _both_forms(found: Evaluation) -> list[list[str]]:
 
 def _beside(found: Evaluation) -> list[list[str]]:
     gap, base = found.absorption_gap, found.baselines
-    share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its standard deviation)"
+    share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its sd)"
     return [
         ["absorption gap (AUC)", "n/a" if gap.auc is None else f"{gap.auc:+.5f}"],
         ["  95% interval, paired", interval(gap.ci, "+.5f")],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
 RunDataset = Annotated[
-    str | None, typer.Option("--dataset", help="Take the latest run of this dataset; default: of any.")
+    str | None, typer.Option("--dataset", help="Take the latest run on this dataset; default: on any.")
 ]
 RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
 
@@ -52,9 +52,9 @@ def require_name(replace: bool, name: str | None, option: str) -> None:
 
 
 Seed = Annotated[int | None, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of everything that is drawn.")]
-Threads = Annotated[int | None, typer.Option(min=1, callback=as_threads, help="CPU threads; default: all cores.")]
+Threads = Annotated[int | None, typer.Option(callback=as_threads, help="CPU threads; default: all cores.")]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Where tensors are; auto = cuda where there is one.")
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Device that computes; auto = cuda where there is one.")
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what has the same name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]

@@ -11,7 +11,7 @@ import typer
 
 from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Replace, Threads
-from lrea_cli.console import Console
+from lrea_cli.console import Console, size
 from lrea_cli.data.options import PrepareOptions
 from lrea_cli.data.schema import Source
 from lrea_cli.data.sources import SOURCES, find_files, where_without_raw
@@ -26,32 +26,38 @@ app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and
 
 def _shared(
     raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name of the dataset; default: the source's.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed,
     min_history: Annotated[
         int, typer.Option(help="Earlier behaviors that a drawn positive needs.")
     ] = PrepareOptions.min_history,
     negatives_per_positive: Annotated[
-        int, typer.Option(help="Drawn for each positive.")
+        int, typer.Option(help="Negatives drawn for each positive.")
     ] = PrepareOptions.negatives_per_positive,
-    train_days: Annotated[int, typer.Option(help="Days of drawn training samples.")] = PrepareOptions.train_days,
+    train_days: Annotated[
+        int, typer.Option(help="Days before the valid day of which training samples are drawn.")
+    ] = PrepareOptions.train_days,
     test_days: Annotated[
         int, typer.Option(help="Last days that are the test split; the day before them is valid.")
     ] = PrepareOptions.test_days,
     max_rejected: Annotated[
         str,
         typer.Option(
-            help="Fail when more than this share of rows cannot be read; 100 or fewer never fail, unless this is 0%."
+            help="Fail when more than this share of the rows is malformed; 100 such rows or fewer never fail, unless "
+            "the share is 0%."
         ),
     ] = PrepareOptions.max_rejected,
     encoding: Annotated[
-        str, typer.Option(help="Of text files: utf-8, latin-1, gb18030, utf-16, ..")
+        str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")
     ] = PrepareOptions.encoding,
-    memory: Annotated[str, typer.Option(help="Limit of this process; the rest goes to disk.")] = PrepareOptions.memory,
+    memory: Annotated[
+        str, typer.Option(help="Memory that this process may use; the rest goes to disk.")
+    ] = PrepareOptions.memory,
     threads: Threads = None,
     replace: Replace = False,
     dry_run: Annotated[
-        bool, typer.Option(help="Read the start of each file, and say what preparing would take.")
+        bool,
+        typer.Option("--dry-run", help="Only read the start of each file; say what time and disk the whole takes."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -81,7 +87,6 @@ def _say_what_it_takes(
 ) -> None:
     """Show rows, bytes, expected time and disk; nothing is written."""
     from lrea_cli.data.estimate import estimate
-    from lrea_cli.reporting.trade_off import size
 
     found = estimate(source, files, options)
     rows = [[file.name, size(file.bytes), size(file.text_bytes), file.rows] for file in found.files]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Session, Threads, start, within
+from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.counts import counted
@@ -25,26 +24,33 @@ KernelChoice = Literal["all", "naive", "gemm"]
 
 
 def serve_bench(
-    candidates: Annotated[
-        int, typer.Option(min=1, callback=within(*COUNT), help="Items to score for each request.")
-    ] = 1000,
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Items to score for each request.")] = 1000,
     kernel: Annotated[
         KernelChoice,
         typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
     ] = "all",
     seconds: Annotated[
-        float, typer.Option(callback=within(0.1, 86_400), help="Time for each route (or method), on average.")
+        float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each route (or method), on average.")
     ] = 8.0,
     cache: Annotated[
-        str | None, typer.Option(help="A cache; default: the run's latest, made where there is none.")
+        str | None,
+        typer.Option(help="A cache, of its run; default: the run's latest, or a new one where there is none."),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Compare methods: all, or names with commas; each recipe by its runs on the dataset."),
+        typer.Option(
+            help="Compare methods: all, or names with commas. Each recipe is represented by its runs on the dataset."
+        ),
     ] = None,
-    dataset: RunDataset = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the latest run on this dataset; default: on any. With --methods: all runs on it; default: on "
+            "the latest dataset."
+        ),
+    ] = None,
     run: RunName = None,
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Of candidates and users.")] = 2025,
+    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of candidates and users.")] = 2025,
     threads: Threads = None,
     device: Device = "auto",
     json: Json = False,
@@ -53,11 +59,12 @@ def serve_bench(
 
     Example: lrea serve-bench --candidates 1000
 
-    All routes take turns on the same requests; where other processes need the CPU, no ratio is given.
+    All routes take turns on the same requests. Where other processes need the CPU, no ratio of times is given.
 
-    With --methods all: AUC against time for every method and compressor, a table and a picture. Runs that differ in
-    nothing but their seed count as one: their mean AUC is shown. Without --dataset, the dataset is that of the latest
-    run of these methods.
+    With --methods all: AUC against time for every method and compressor, as a table and a picture.
+
+    Runs that differ only in their seed count as one recipe: their mean AUC is shown. Without --dataset, the dataset is
+    that of the latest run of these methods.
     """
     from lrea_cli.serving.cache import run_and_cache
     from lrea_cli.training.checkpoint import open_run
@@ -66,7 +73,7 @@ def serve_bench(
     if methods is not None:
         if run is not None or cache is not None or kernel != "all":
             raise UserError(
-                "--methods takes the runs of each method, whole caches and the kernel that serves them.",
+                "--methods chooses the runs, the caches and the kernel by itself.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
         trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
@@ -152,29 +159,22 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
     columns = ["stage", "method", "kernel", "length", "rank", "p50 ms", "p95 ms", "p99 ms"]
     first = found.rows[0]
     shown = f"{counted(first.requests, 'request')} of {counted(first.candidates, 'candidate')}"
-    console.table(f"{shown}, the same in each row", columns, rows)
+    console.table(f"{shown}; every row serves the same ones", columns, rows)
     for missing in shortfalls([row.percentiles for row in found.rows]):
         console.say(missing)
     show_load(console, found.load)
     show_speedup(console, found.speedup)
     made = content["compress_ms_per_user"]
-    console.say(f"a record takes {content['bytes_per_user']:,.0f} bytes and {made:.2f} ms to make:")
-    console.say(f"  {when_it_pays(made, found.speedup)}")
+    pays = when_it_pays(made, found.speedup)
+    console.say(f"a record takes {content['bytes_per_user']:,.0f} bytes and {made:.2f} ms to make: {pays}")
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
 
 
-def cpu_name() -> str:
-    """The processor, as the system names it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def _machine(session: Session) -> dict[str, Any]:
     import torch
+
+    from lrea_cli.serving.machine import cpu_name
 
     device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
     return {"cpu": cpu_name(), "threads": session.threads, "device": device}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.options import Json, as_threads, within
-from lrea_cli.commands.serve_bench import cpu_name
 from lrea_cli.console import Console, number
 from lrea_cli.counts import counted
 from lrea_cli.errors import LreaError
@@ -30,17 +29,23 @@ def sweep(
     dataset: Annotated[
         str | None, typer.Option(help="A prepared dataset, in place of those that the folder's sweep.toml names.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, callback=within(1, 1000), help="Train with seeds 1 to N.")] = None,
+    seeds: Annotated[int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, callback=as_threads, help="Jobs at a time, one thread each; default: cores.")
+        int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Everything small, in a workspace of its own.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Run all of it with small data and models, in a workspace of its own: its numbers say nothing.",
+        ),
+    ] = False,
     page: Annotated[
         Path | None, typer.Option(help="Also write the results as Markdown, and as JSON beside it.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Train and evaluate every recipe of a folder; what is finished is kept, the same command goes on.
+    """Train and evaluate every recipe of a folder; given again, the same command goes on where it stopped.
 
     Example: lrea sweep recipes/rank --page docs/results/rank.md
     """
@@ -110,10 +115,12 @@ def show(console: Console, results: Results) -> None:
             for s in results.scored
             if s.dataset == dataset.name
         ]
-        against = f"; differences to {results.base}, ~ = none is shown" if results.base else ""
+        against = f"; differences to {results.base}; ~: no difference is shown" if results.base else ""
         console.table(f"{dataset.name}, test split, mean of seeds {seeds}{against}", columns, rows)
         if published is not None:
-            console.say(f"paper: {published.table}; it names neither split nor negatives: compare orders, not digits")
+            console.say(
+                f"paper: {published.table}; it names neither split nor negatives: compare orders of methods, not digits"
+            )
         _show_compressed(console, results, dataset.name)
     counts = ", ".join(f"{count} {status}" for status, count in results.statuses.items())
     console.say(f"mechanisms of the papers (docs/fidelity.md): {counts}")
@@ -157,6 +164,7 @@ def _about(command: str, workers: int) -> About:
     import torch
 
     from lrea_cli import __version__
+    from lrea_cli.serving.machine import cpu_name
     from lrea_cli.sweep.gather import About
 
     versions = {"lrea": __version__, "torch": torch.__version__, "python": platform.python_version()}

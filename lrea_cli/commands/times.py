@@ -26,13 +26,15 @@ def show_gate(console: Console, gate: GateResult) -> None:
     """What was compared, and a warning where that was little."""
     from lrea_cli.serving.gate import GATE_USERS
 
-    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {counted(gate.users, 'user')}")
+    made = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
+    users = counted(gate.users, "user")
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made}")
     if gate.skipped:
         searches = counted(gate.candidates, "search", "searches")
-        console.say(f"gate: {gate.skipped:,} of {searches} too close to call, not compared")
-    if gate.users < GATE_USERS:
+        console.say(f"gate: {gate.skipped:,} of {searches} are too close to call and were not compared")
+    if (of_cache := gate.users - gate.made) < GATE_USERS:
         console.warn(
-            f"the gate compared {counted(gate.users, 'user')} only: the cache has so few; {GATE_USERS} is usual."
+            f"the gate compared {counted(of_cache, 'user')} only: the cache has no more; {GATE_USERS} is usual."
         )
 
 
@@ -61,10 +63,10 @@ def when_it_pays(compress_ms: float, speedup: Speedup) -> str:
         compress_ms: to make one record.
     """
     if speedup.saved_ms is None:
-        return "when that pays is not said: times are not to be trusted"
+        return "whether that pays cannot be said: the times are not to be trusted"
     needed = speedup.pays_after(compress_ms)
     if needed is None:
-        return "it never pays: no request is faster by it"
+        return "it never pays: requests are not faster with it"
     saved = f"one request saves {speedup.saved_ms:.3g} ms"
     if needed <= 1:
         return f"{saved}, so the first request after a refresh pays for it"

@@ -164,13 +164,15 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
     for text in shortfalls([[p for p in row.percentiles if p.percent in SHOWN] for row in timed]):
         console.say(text)
     columns = ["method", "interest\np50 ms", "p99", "record\nbytes", "ms to\nmake", "new behavior\nrows", "FLOPs"]
-    console.table("the method's part, a user's record, one more behavior in it", columns, [_record(x) for x in lines])
+    console.table(
+        "the interest alone; the record of a user; one more behavior in it", columns, [_record(x) for x in lines]
+    )
     if found.load:
         show_load(console, found.load)
         if found.withheld and not found.load.reason_to_withhold:
             console.say(f"no ratio to full attention: {found.withheld}")
     if any(len(line.auc_by_seed) > 1 for line in lines):
-        console.say("AUC: the mean over runs that differ in nothing but the seed; its interval is of users and seeds")
+        console.say("AUC: mean over the runs that differ only in their seed; its interval covers users and seeds")
     for missing in content["without_run"]:
         console.say(f"no run of {missing['method']} yet: {missing['command']}")
     if session.device.type != "cuda":

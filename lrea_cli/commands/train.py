@@ -8,7 +8,15 @@ import typer
 
 from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import Dataset, Device, Json, Replace, Seed, Threads, require_name, start
-from lrea_cli.recipe import DataSettings, MethodName, ModelSettings, SearchName, TrainSettings, load_recipe
+from lrea_cli.recipe import (
+    METHOD_NAMES,
+    DataSettings,
+    MethodName,
+    ModelSettings,
+    SearchName,
+    TrainSettings,
+    load_recipe,
+)
 
 
 def train(
@@ -16,7 +24,11 @@ def train(
         str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea; or the run.json of a run.")
     ] = None,
     method: Annotated[
-        MethodName | None, typer.Option(help=f"Long-interest method. Default: {ModelSettings.method}.")
+        MethodName | None,
+        typer.Option(
+            metavar="<name>",
+            help=f"Long-interest method: {', '.join(METHOD_NAMES)}. Default: {ModelSettings.method}.",
+        ),
     ] = None,
     rank: Annotated[int | None, typer.Option(help=f"Pseudo items of LREA. Default: {ModelSettings.rank}.")] = None,
     lam: Annotated[
@@ -26,7 +38,13 @@ def train(
         SearchName | None,
         typer.Option(help=f"How SIM searches: by category, or by inner product. Default: {ModelSettings.search}."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help=f"At most. Default: {TrainSettings.epochs}.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Most epochs. Default: {TrainSettings.epochs}. Training stops earlier after patience epochs in a row "
+            f"without a better validation AUC: {TrainSettings.patience}, unless the recipe has another patience."
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help=f"Samples a batch. Default: {TrainSettings.batch_size}.")
     ] = None,
@@ -45,9 +63,11 @@ def train(
     replace: Replace = False,
     json: Json = False,
 ) -> None:
-    """Train a model; keep the checkpoint of the best validation AUC.
+    """Train a model; keep the checkpoint of the epoch with the best validation AUC.
 
     Example: lrea train --rank 128 --lam 0.3
+
+    LREA also shows its non-negativity loss (Eq. 10), and how even the columns of W_decomp are: entropy 0 to 1.
     """
     from lrea_cli.training.runs import train_run
 
@@ -62,7 +82,9 @@ def train(
     )
     session = start(json, threads, device)
     if left := loaded.options_left_by(settings):
-        session.console.say(f"of the recipe, not of {settings.model.method}, and left out: {', '.join(left)}")
+        session.console.say(
+            f"left out, since {settings.model.method} has no such settings: {', '.join(left)} of the recipe"
+        )
     name, trained = train_run(
         session.workspace, settings, run, session.device, session.threads, session.console, replace=replace
     )

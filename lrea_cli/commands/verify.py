@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lrea_cli.commands.options import Json
-from lrea_cli.console import Console
+from lrea_cli.console import Console, size
 from lrea_cli.counts import counted
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace import Workspace
@@ -34,8 +34,8 @@ def verify(
     total = sum(path.stat().st_size for target in targets for path in target.files)
     with console.task("verify", total, "bytes") as progress:
         found = [verify_one(target, progress) for target in targets]
-    rows = [[one.artifact, one.kind, one.files, one.bytes, "DAMAGED" if one.damage else "intact"] for one in found]
-    console.table("compared with the hashes of when they were written", COLUMNS, rows)
+    rows = [[one.artifact, one.files, size(one.bytes), "DAMAGED" if one.damage else "intact"] for one in found]
+    console.table("every file against the hash that was kept when it was written", COLUMNS, rows)
     damage = [each for one in found for each in one.damage]
     for each in damage:
         console.say(f"{each.file}: {each.message}")
@@ -45,4 +45,4 @@ def verify(
         raise LreaError(f"Damage was found in {len(damage)} of {counted(sum(one.files for one in found), 'file')}.")
 
 
-COLUMNS = ("artifact", "kind", "files", "bytes", "status")
+COLUMNS = ("artifact", "files", "size", "status")

@@ -140,9 +140,9 @@ def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar
     warnings = [_of_far_days(early, body), _of_far_days(late, body)]
     if not late and test_rows < LEAST_OF_USUAL * usual:
         warnings.append(
-            f"The test split has {counted(test_rows, 'event')} from {day_name(calendar.test_day)} on, {test_rows / usual:.1%} "
-            f"of a usual day's: does the log end early that day? With `table`, --until {day_name(found[-2][0])} ends "
-            "the log before it; --test-days widens the split."
+            f"The test split has {counted(test_rows, 'event')} from {day_name(calendar.test_day)} on, "
+            f"{test_rows / usual:.1%} of a usual day's: does the log end early that day? "
+            f"With `table`, --until {day_name(found[-2][0])} ends the log before it; --test-days widens the split."
         )
     return [warning for warning in warnings if warning]
 
@@ -179,8 +179,8 @@ def _of_far_days(days: Days, body: Days) -> str:
     rows = _rows(days)
     return (
         f"{counted(rows, 'row is', 'rows are')} dated {when}, {counted(gap, 'day')} {side} the nearest other day "
-        f"({day_name(nearest)}), while most of the log spans {counted(_span(body), 'day')}: is the time wrong? With `table`, "
-        f"--{'since' if early else 'until'} {day_name(nearest)} leaves such rows out."
+        f"({day_name(nearest)}), while most of the log spans {counted(_span(body), 'day')}: is the time wrong? "
+        f"With `table`, --{'since' if early else 'until'} {day_name(nearest)} leaves such rows out."
     )
 
 

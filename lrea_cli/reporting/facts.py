@@ -57,23 +57,24 @@ def field_table(manifest: Mapping[str, Any]) -> Table:
 
 
 def explained(manifest: Mapping[str, Any], look: Look) -> list[str]:
-    """Lines of at most 80 columns that say what the tables mean, and what the test split can resolve."""
+    """Sentences that say what the tables mean, and what the test split can resolve."""
     lines = [
-        "AUC alone: of the mean label of a value on train, measured on valid.",
-        "missing: without a value. unknown: of valid and test, values first seen after",
-        "  training.",
+        "AUC alone: how well a field tells the labels by itself. A value's score is its mean label on train; the AUC "
+        "is that of the valid split.",
+        "missing: share of the events that have no value.",
+        "unknown: share of the valid and test samples whose value was first seen after training.",
     ]
     if any(found.get("lost") for found in manifest["field_facts"].values()):
-        lines.append("lost: with a value that could not be read.")
+        lines.append("lost: share of the events whose value could not be read.")
     if _drawn(manifest) and any(auc is None for auc in manifest["field_auc"].values()):
-        lines.append("n/a: negatives were drawn, so such a field is the same for both labels.")
+        lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
     if (found := look.resolution) is not None:
-        lines += [
-            f"test split: an AUC is known to about +-{1.96 * found.standard_error:.4f} (95%, by user, from the",
-            f"  counter {found.counter}). The smallest difference of two models that it can",
-            f"  resolve is about {found.alike:.4f} where their AUCs correlate by {ALIKE}, as between most",
-            f"  methods, and {found.unrelated:.4f} where they do not; `lrea compare` measures it.",
-        ]
+        lines.append(
+            f"test split: it gives an AUC to about +-{1.96 * found.standard_error:.4f} (95%, over users; estimated by "
+            f"the counter {found.counter}). The smallest difference of two models that it can show is about "
+            f"{found.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
+            f"{found.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."
+        )
     if unused := manifest.get("unused_columns"):
         lines.append(f"columns that were not used: {', '.join(unused)}")
     return lines

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from lrea_cli.console import size
 from lrea_cli.evaluation.estimates import Interval
 from lrea_cli.reporting.labels import Spot, place_labels
 from lrea_cli.workspace import replacing
@@ -89,14 +90,6 @@ def _mean(seeds: Sequence[int]) -> str:
     if high == 1:
         return "AUC, other users drawn; one seed of training each"
     return f"mean AUC over {low if low == high else f'{low} to {high}'} seeds of training, for other users and seeds"
-
-
-def size(count: float) -> str:
-    """`24 B`, `18.7 kB`, `1.20 MB`, `3.57 GB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} B"
 
 
 def _scale(axes: Axes, marks: Sequence[Mark]) -> None:

@@ -43,6 +43,7 @@ class GateResult:
             that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
             a whole number that is another one is off by infinity.
         where: the comparison that had it.
+        users: of the cache, and made ones. made: those of them that were made, of lengths that no user has.
         skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
             search finds and the next one match so equally well that float32 may find the other.
     """
@@ -53,6 +54,7 @@ class GateResult:
     where: str
     candidates: int
     skipped: int
+    made: int
 
 
 def run_gate(
@@ -67,10 +69,11 @@ def run_gate(
     compression: Compression | None = None,
     remedy: str = "",
 ) -> GateResult:
-    """Compare records, interests and final logits of 64 users, 8 candidates each, with the float64 loops.
+    """Compare records, interests and final logits with the float64 loops: 64 users or more, 8 candidates each.
 
-    The loops start from raw history and checkpoint; what follows the cache's dtype in a record is rounded to it. Empty,
-    one-behavior and full histories are among the users: made, summarized and stored where the data lacks them.
+    The loops start from raw history and checkpoint; what follows the cache's dtype in a record is rounded to it. Up to
+    64 users are of the cache. Empty, one-behavior and full histories are among them; each of these that no user has is
+    made, summarized and stored, so there may be up to six users more.
 
     Args:
         visitors: users of the cache, with the behaviors known when it was made.
@@ -99,7 +102,7 @@ def run_gate(
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
     users = len(chosen) + len(visitors_made)
     candidates = users * GATE_CANDIDATES
-    result = GateResult(bool(worst <= TOLERANCE), float(worst), users, where, candidates, check.skipped)
+    result = GateResult(bool(worst <= TOLERANCE), float(worst), users, where, candidates, check.skipped, len(needed))
     if not result.passed:
         raise GateFailed(
             f"The gate failed: relative error {worst:.2g} (limit {TOLERANCE:.0e}) in {where}. No time is reported.",

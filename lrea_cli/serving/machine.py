@@ -1,8 +1,9 @@
-"""Whether the machine was free while times were taken: what this process got of the CPU, and what others took."""
+"""The machine that times are taken on: its name, what this process got of the CPU meanwhile, and what others took."""
 
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,8 +62,11 @@ class Load:
         return None
 
     def __str__(self) -> str:
-        others = "" if self.others is None else f"; others kept {self.others:.2f} of {self.cpus} busy"
-        return f"CPU: had {self.share:.0%} of the time, {self.share_worst:.0%} in the worst turns{others}"
+        others = "" if self.others is None else f"; other processes kept {self.others:.2f} of {self.cpus} CPUs busy"
+        return (
+            f"CPU: the thread that serves had one for {self.share:.0%} of the time, in nine of ten turns for at least"
+            f" {self.share_worst:.0%}{others}"
+        )
 
 
 class Meter:
@@ -111,6 +115,15 @@ class Meter:
         if len(known) < len(own):
             return None
         return sum(sum(c) - sum(c[i] for i in IDLE) for c in known) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _own_cpus() -> set[int]:

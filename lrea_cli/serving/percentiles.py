@@ -27,7 +27,7 @@ class Percentile:
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"n/a: needs {self.needs}, have {self.have}"
+            return f"n/a: needs {self.needs} requests, has {self.have}"
         return f"{self.value:.3g}" if self.value < 100 else f"{self.value:.0f}"
 
 

@@ -98,7 +98,8 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
                 if all(epoch.valid_auc > e.valid_auc for e in epochs):
                     save_checkpoint(model, folder / CHECKPOINT)
                 epochs.append(epoch)
-            reporter.say(_line(epoch))
+            for line in _lines(epoch):
+                reporter.say(line)
             best = max(epochs, key=lambda e: e.valid_auc)
             if number - best.epoch >= recipe.train.patience > 0:
                 break
@@ -171,10 +172,13 @@ def _finite(loss: Tensor) -> float:
     return value
 
 
-def _line(epoch: Epoch) -> str:
-    terms = "".join(f"  {name} {value:.4g}" for name, value in epoch.penalty.items())
-    entropy = "" if epoch.column_entropy is None else f"  entropy {epoch.column_entropy:.3f}"
-    return (
-        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}{terms}{entropy}  valid AUC {epoch.valid_auc:.4f}"
+def _lines(epoch: Epoch) -> Iterator[str]:
+    """One for every method, one more for what LREA's matrices have come to."""
+    yield (
+        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}"
         f"  {epoch.samples_per_second:,.0f} samples/s"
     )
+    if epoch.penalty:
+        terms = ", ".join(f"{name} {value:.4g}" for name, value in epoch.penalty.items())
+        entropy = "" if epoch.column_entropy is None else f"; column entropy {epoch.column_entropy:.3f}"
+        yield f"  non-negativity loss: {terms}{entropy}"

@@ -13,7 +13,7 @@ import torch
 import lrea_cli
 from lrea_cli.counts import counted
 from lrea_cli.progress import Reporter
-from lrea_cli.recipe import Recipe
+from lrea_cli.recipe import Recipe, TrainSettings
 from lrea_cli.stopping import Stopped, undisturbed
 from lrea_cli.training.checkpoint import open_dataset
 from lrea_cli.training.loop import Trained, train, write_metrics
@@ -56,7 +56,8 @@ def train_run(
         claim.folder() as folder,
     ):
         name = claim.name
-        reporter.say(f"run {name}: {method} on {artifact.name}, {counted(threads, 'thread')}, {device}")
+        planned = f"{_planned(recipe.train)}, {counted(threads, 'thread')}, {device}"
+        reporter.say(f"run {name}: {method} on {artifact.name}, {planned}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
@@ -88,8 +89,23 @@ def train_run(
         ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
         trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
         raise trained.stopped
-    reporter.say(f"run {name}: best valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.1f} s")
+    reporter.say(f"run {name}: {_summary(trained, recipe.train)}")
     return name, trained
+
+
+def _planned(settings: TrainSettings) -> str:
+    patience = f", patience {settings.patience}" if settings.patience else ""
+    return f"at most {counted(settings.epochs, 'epoch')}{patience}"
+
+
+def _summary(trained: Trained, settings: TrainSettings) -> str:
+    """The best epoch, and what ended the training."""
+    best, count = trained.best, len(trained.epochs)
+    said = f"best valid AUC {best.valid_auc:.4f} in epoch {best.epoch} of {count}, {trained.seconds:.1f} s"
+    if count == settings.epochs:
+        return said
+    last = "the last one was not" if settings.patience == 1 else f"none of the last {settings.patience} was"
+    return f"{said}. It stopped early, at most {settings.epochs} epochs were asked for: {last} better (patience)."
 
 
 @contextmanager

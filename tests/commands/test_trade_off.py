@@ -80,7 +80,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def gate(run, layout, histories, records, *_: object) -> GateResult:
         if records.folder.name in failing:
             raise GateFailed("The gate failed: off by 2.", "Make it anew with: lrea compress")
-        return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9)
+        return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9, 6)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
     monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
@@ -188,8 +188,8 @@ def test_tables_of_80_columns(home: Path, quick: Callable[[str], None]) -> None:
     first, second = (line.split() for line in table if line.strip().startswith("din, clusters 16"))
     assert first[-4:] == ["16", "n/a", "1.06", "(1.06-1.06)"]
     assert second[3:5] == ["6", "n/a"]
-    assert "p99 n/a: needs 459, have 20" in shown.out
-    assert "CPU: had 99% of the time" in shown.out
+    assert "p99 n/a: needs 459 requests, has 20" in shown.out
+    assert "had one for 99% of the time" in shown.out
     assert "p95" not in shown.out
     assert "9 of 560 searches" in shown.out
     assert sum("made anew" in line for line in table) == 4
@@ -251,7 +251,7 @@ def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[
     assert rank_6["auc_by_seed"] == each
     assert rank_6["auc"] == pytest.approx(sum(each) / 2)  # pyright: ignore
     assert rank_3["auc_by_seed"] == [rank_3["auc"]]
-    assert "the mean over runs that differ in nothing but the seed" in done.err
+    assert "AUC: mean over the runs that differ only in their seed" in done.err
 
 
 def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[str], None]) -> None:
@@ -265,9 +265,9 @@ def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["all", "--run", "tiny-din"], ["--methods takes the runs of each method", "--run"]),
-        (["all", "--cache", "tiny-din-1"], ["--methods takes the runs of each method"]),
-        (["all", "--kernel", "naive"], ["--methods takes the runs of each method"]),
+        (["all", "--run", "tiny-din"], ["--methods chooses the runs, the caches", "--run"]),
+        (["all", "--cache", "tiny-din-1"], ["--methods chooses the runs, the caches"]),
+        (["all", "--kernel", "naive"], ["--methods chooses the runs, the caches"]),
         (["lrea,tvin"], ["no method 'tvin'", "did you mean 'twin'?", "din-short"]),
         (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
         (["all", "--dataset", "other"], ["no dataset 'other'"]),

@@ -160,7 +160,7 @@ def test_a_stray_quote_swallows_nothing_silently(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "user,item,time", f'1,"2,{NOON}', *(f"1,{n},{NOON}" for n in range(50)))
     with pytest.raises(UserError, match="has 51 lines from line 2 on but only"):
         extract(Table(), path)
-    assert len(extract(Table(quotes=False), path).events) == 51
+    assert len(extract(Table(no_quotes=True), path).events) == 51
 
 
 def stamped(kind: pa.DataType, value: Any) -> pa.Array:

@@ -2,65 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-COMMANDS = re.findall(r"^    (lrea .*)$", PAGE, re.MULTILINE)
+from lrea_cli.recipe import METHOD_NAMES
+from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
+
+PAGE = read_page("add-a-method.md")
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package and the shared tests, with what the page adds."""
-    root = tmp_path_factory.mktemp("copy")
-    for name in ("lrea_cli", "tests", "recipes"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", root)
-    method, name, test = BLOCKS
+    root = copy_package(tmp_path_factory.mktemp("copy"))
+    method, name, test = PAGE.blocks
     (root / "lrea_cli" / "methods" / "linear.py").write_text(method, encoding="utf-8")
     (root / "tests" / "methods" / "test_linear.py").write_text(test, encoding="utf-8")
-    recipe = root / "lrea_cli" / "recipe.py"
-    text, count = re.subn(r"MethodName = Literal\[[^]]*\]\n", name, recipe.read_text(encoding="utf-8"))
-    assert count == 1
-    recipe.write_text(text, encoding="utf-8")
+    replace(root / "lrea_cli" / "recipe.py", r"^MethodName = Literal\[[^]]*\]\n", name)
     return root
 
 
-def run(copy: Path, *arguments: object) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(copy), "LREA_HOME": str(copy / "home"), "COLUMNS": "100"}
-    command = [sys.executable, "-m", *map(str, arguments)]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_the_page_adds_one_name() -> None:
-    from lrea_cli.recipe import METHOD_NAMES
-
-    assert set(re.findall(r'"([a-z-]+)"', BLOCKS[1])) == {*METHOD_NAMES, "linear"}
+    assert set(re.findall(r'"([a-z-]+)"', PAGE.blocks[1])) == {*METHOD_NAMES, "linear"}
 
 
 @pytest.mark.slow
 def test_the_shared_tests_hold_it_to_its_twin(copy: Path) -> None:
     files = [f"tests/methods/{name}.py" for name in ("test_contract", "test_linear")]
-    out = run(copy, "pytest", "-q", "-n", 0, "-p", "no:cacheprovider", *files, "-k", "linear")
-    assert "failed" not in out
-    assert int(re.findall(r"(\d+) passed", out)[0]) > 15
+    assert run_tests(copy, files, "-k", "linear") > 15
 
 
 @pytest.mark.slow
 def test_its_commands_run(copy: Path) -> None:
-    run(copy, "lrea_cli", "prepare", "synthetic", "--users", 80)
-    assert len(COMMANDS) == 4
-    for command in COMMANDS:
-        shorter = {"train": ["--epochs", 1], "serve-bench": ["--seconds", 0.2]}.get(command.split()[1], [])
-        run(copy, "lrea_cli", *command.split()[1:], *shorter)
-    assert "linear" in run(copy, "lrea_cli", "cost", "--json")
+    run(copy, "-m", "lrea_cli", "prepare", "synthetic", "--users", 80)
+    assert len(PAGE.commands) == 4
+    run_commands(copy, PAGE.commands)
+    assert "linear" in run(copy, "-m", "lrea_cli", "cost", "--json")

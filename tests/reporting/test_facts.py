@@ -43,7 +43,7 @@ def prepare(home: Path, *more: str) -> Artifact:
 def test_prepare_ends_with_the_facts(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lrea_cli.console.PLAIN_WIDTH", 80)
+    monkeypatch.setenv("COLUMNS", "80")
     manifest = prepare(home).manifest
     out = capsys.readouterr().out
     assert set(manifest["split_facts"]) == set(SPLITS)

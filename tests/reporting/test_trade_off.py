@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrea_cli.reporting import trade_off as trade_off_module
-from lrea_cli.reporting.trade_off import Mark, draw, size
+from lrea_cli.reporting.trade_off import Mark, draw
 
 MARKS = [
     Mark("din-short", "method", 2.9, 0.7192, (0.712, 0.727), 24),
@@ -109,10 +109,6 @@ def test_the_time_axis_has_numbers_whatever_its_range(
     shown = [t.get_text() for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
     assert 3 <= len(shown) <= 12
     assert all(float(text) for text in shown)
-
-
-def test_bytes_are_written_short() -> None:
-    assert [size(n) for n in (24, 999.6, 4_400, 20_664, 1_204_000)] == ["24 B", "1000 B", "4.4 kB", "20.7 kB", "1.2 MB"]
 
 
 def test_the_global_state_of_pyplot_is_not_used(tmp_path: Path) -> None:

@@ -703,7 +703,7 @@ def test_a_damaged_record_or_index_ends_the_command_with_2(
 def test_the_command_says_how_many_searches_were_not_compared(
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], skipped: int
 ) -> None:
-    passed = GateResult(True, 1e-7, 10, "logit of user 0", 80, skipped)
+    passed = GateResult(True, 1e-7, 10, "logit of user 0", 80, skipped, 0)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: passed)
     assert serve_bench(workspace_copy, monkeypatch, more="") == 0
     shown = capsys.readouterr()

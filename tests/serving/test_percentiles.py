@@ -26,7 +26,7 @@ def test_no_smaller_number_would_do(percent: float) -> None:
 def test_too_few_requests_are_said_so() -> None:
     found = percentile([1.0] * 200, 99)
     assert found == Percentile(99, None, 459, 200)
-    assert str(found) == "n/a: needs 459, have 200"
+    assert str(found) == "n/a: needs 459 requests, has 200"
     assert str(percentile([], 50)) == "n/a: needs 7, have 0"
 
 
@@ -61,6 +61,9 @@ def test_three_digits_are_shown(value: float, text: str) -> None:
 def test_what_is_missing_names_the_row_with_the_fewest_requests() -> None:
     rows = [[percentile([1.0] * count, percent) for percent in (50, 95, 99)] for count in (500, 30, 200)]
     hint = "(--seconds gives each row more time)"
-    assert shortfalls(rows) == [f"p95 n/a: needs 90, have 30 {hint}", f"p99 n/a: needs 459, have 30 {hint}"]
+    assert shortfalls(rows) == [
+        f"p95 n/a: needs 90 requests, has 30 {hint}",
+        f"p99 n/a: needs 459 requests, has 30 {hint}",
+    ]
     assert shortfalls(rows[:1]) == []
     assert shortfalls([]) == []

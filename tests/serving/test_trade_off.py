@@ -91,7 +91,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def gate(run, layout, histories, records, *_: object) -> GateResult:
         asked.append(records.folder.name)
-        return GateResult(True, 0.0, 1, "nowhere", 1, 0)
+        return GateResult(True, 0.0, 1, "nowhere", 1, 0, 0)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
     return asked
@@ -312,7 +312,7 @@ def test_where_a_gate_fails_no_time_is_taken_of_it_alone(
     def gate(run, layout, histories, records, *_: object) -> GateResult:
         if records.folder.name == "din":
             raise GateFailed("off by one")
-        return GateResult(True, 0.0, 1, "nowhere", 1, 0)
+        return GateResult(True, 0.0, 1, "nowhere", 1, 0, 0)
 
     seen: list[int] = []
     right = trade_off_module.take_turns

@@ -17,7 +17,7 @@ from lrea_cli.recipe import Recipe
 from lrea_cli.stopping import Stopped
 from lrea_cli.training import loop
 from lrea_cli.training.checkpoint import build_model, open_dataset, open_run
-from lrea_cli.training.loop import reader_of, train, training_steps, write_metrics
+from lrea_cli.training.loop import Epoch, reader_of, train, training_steps, write_metrics
 from lrea_cli.training.optimizer import Optimizer
 from lrea_cli.training.runs import train_run
 from tests.fixtures.one_label import give_one_label
@@ -220,3 +220,32 @@ def test_one_training_sample_is_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "reader_of", one)
     with pytest.raises(UserError, match="has one sample"):
         train(recipe_of("mean"), dataset, tmp_path, torch.device("cpu"), Silent())
+
+
+class Heard(Silent):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize(
+    ("patience", "why"),
+    [(0, ""), (1, "the last one was not better"), (2, "none of the last 2 was better"), (4, "")],
+)
+def test_a_training_says_which_epoch_was_best_and_why_it_ended(workspace_copy, monkeypatch, patience, why):
+    aucs = [0.6, 0.7, 0.65, 0.66, 0.69]
+    ended = iter(Epoch(n, 0.5, {}, auc, 0.5, 100.0, None) for n, auc in enumerate(aucs, 1))
+    monkeypatch.setattr(loop, "_epoch", lambda *_: next(ended))
+    recipe = recipe_of("mean")
+    recipe = replace(recipe, train=replace(recipe.train, epochs=5, patience=patience))
+    heard = Heard()
+    train_run(workspace_copy, recipe, "told", torch.device("cpu"), 1, heard)
+    told = f", patience {patience}" if patience else ""
+    assert heard.lines[0] == f"run told: mean on synthetic, at most 5 epochs{told}, 1 thread, cpu"
+    assert f"best valid AUC 0.7000 in epoch 2 of {2 + patience if why else 5}, " in heard.lines[-1]
+    assert why in heard.lines[-1]
+    assert ("It stopped early, at most 5 epochs were asked for" in heard.lines[-1]) == bool(why)

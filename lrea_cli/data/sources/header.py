@@ -36,7 +36,7 @@ class TextLayout:
 
     @classmethod
     def of_options(cls, columns: str | None, delimiter: str | None, quotes: bool, backslash: bool) -> TextLayout:
-        """Read the options `--columns`, `--delimiter`, `--quotes` and `--backslash`.
+        """Read the options `--columns`, `--delimiter`, `--no-quotes` and `--backslash`.
 
         Raises:
             UserError: one is impossible.

@@ -14,12 +14,17 @@ DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]
 NegativesOption = Annotated[
     DayNegatives,
     typer.Option(
-        help="Where negatives come from: other users' behaviors of that day (and category), any item seen so far, or "
-        "any behavior so far."
+        metavar="<kind>",
+        help="Negatives are drawn from: other users' behaviors of that day (same-day), and of that category "
+        "(same-day-category), all items seen so far (uniform), or all behaviors so far (popularity).",
     ),
 ]
 PositivesOption = Annotated[
-    Positives, typer.Option(help="Which targets count: all, or only those of items that the user had not touched.")
+    Positives,
+    typer.Option(
+        metavar="<kind>",
+        help="Which targets count: all, or only items that the user had not touched before (first-time).",
+    ),
 ]
 
 

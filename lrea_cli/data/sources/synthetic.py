@@ -47,8 +47,9 @@ class Synthetic:
     preset: Annotated[
         Preset,
         typer.Option(
+            metavar="<name>",
             help="What the label depends on. drift: close behaviors of any age, and exact repeats; "
-            "exchangeable: the same, but positions carry no signal; exact-item: exact repeats only."
+            "exchangeable: the same, but positions carry no signal; exact-item: exact repeats only.",
         ),
     ] = "drift"
     lengths: Annotated[

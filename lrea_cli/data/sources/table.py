@@ -52,7 +52,7 @@ class Table:
     time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time since 1970.")] = "s"
     time_format: Annotated[
         str | None,
-        typer.Option(help="How text or numbers are times, as strptime has it: '%Y%m%d%H' reads 2016010100."),
+        typer.Option(help="Format of times, in the signs of strptime: '%Y%m%d%H' reads 2016010100."),
     ] = None
     label_column: Annotated[
         str | None,
@@ -62,25 +62,33 @@ class Table:
         ),
     ] = None
     label_threshold: Annotated[
-        float | None, typer.Option(help="The label is a number, and from this one on it is a click: 4 for ratings.")
+        float | None, typer.Option(help="The label is a number, and a click from this one on: 4 for ratings.")
     ] = None
-    item_field: Annotated[list[str], typer.Option(help="A further item feature: name or name=column. Repeatable.")] = (
-        field(default_factory=list)
-    )
-    user_field: Annotated[list[str], typer.Option(help="A user feature: name or name=column. Repeatable.")] = field(
-        default_factory=list
-    )
-    context_field: Annotated[list[str], typer.Option(help="A context feature: name or name=column. Repeatable.")] = (
-        field(default_factory=list)
-    )
+    item_field: Annotated[
+        list[str], typer.Option(metavar="<name>", help="A further item feature: name or name=column. Repeatable.")
+    ] = field(default_factory=list)
+    user_field: Annotated[
+        list[str], typer.Option(metavar="<name>", help="A user feature: name or name=column. Repeatable.")
+    ] = field(default_factory=list)
+    context_field: Annotated[
+        list[str], typer.Option(metavar="<name>", help="A context feature: name or name=column. Repeatable.")
+    ] = field(default_factory=list)
     numeric: Annotated[
-        list[str], typer.Option(help="A declared field whose values are numbers, to be cut into quantiles. Repeatable.")
+        list[str],
+        typer.Option(
+            metavar="<name>", help="A declared field whose values are numbers: they are cut into quantiles. Repeatable."
+        ),
     ] = field(default_factory=list)
     missing: Annotated[
-        str, typer.Option(help="Comma list of what means that a value is missing, in any case; empty always does.")
+        str,
+        typer.Option(
+            show_default=False,
+            help="Texts that mean that a value is missing, with commas between them, in any case of the letters; an "
+            f"empty value always does. Default: {', '.join(MISSING)}.",
+        ),
     ] = ",".join(MISSING)
     keep_repeats: Annotated[
-        bool, typer.Option(help="Keep rows that repeat another one in every column that is used.")
+        bool, typer.Option("--keep-repeats", help="Keep rows that equal another one in every column that is used.")
     ] = False
     since: Annotated[
         str | None, typer.Option(help="The first day that counts, such as 2017-11-25; earlier rows are left out.")
@@ -91,16 +99,23 @@ class Table:
     negatives: NegativesOption = "same-day"
     positives: PositivesOption = "all"
     delimiter: Annotated[
-        str | None, typer.Option(help="Between values of text: ';', '::', tab, ..; default: as in the first line.")
+        str | None,
+        typer.Option(help="Between the values of text files: ';', '::', tab, ..; default: found in the first line."),
     ] = None
     columns: Annotated[
-        str | None, typer.Option(help="Names of all columns of text without a header: user,item,time.")
+        str | None, typer.Option(help="Names of all columns, for text files without a header: user,item,time.")
     ] = None
-    quotes: Annotated[bool, typer.Option(help="In text files: a value may stand in double quotes.")] = True
-    backslash: Annotated[bool, typer.Option(help="In text files: a backslash escapes the next character.")] = False
+    no_quotes: Annotated[
+        bool, typer.Option("--no-quotes", help="In text files: double quotes are characters like all others.")
+    ] = False
+    backslash: Annotated[
+        bool, typer.Option("--backslash", help="In text files: a backslash escapes the next character.")
+    ] = False
     utc_offset: Annotated[
         str,
-        typer.Option(help="Hours east of UTC, such as 8, -3.5, +05:30: of midnight, and of times without a zone."),
+        typer.Option(
+            help="Hours east of UTC, such as 8, -3.5, +05:30, at which days begin and which times without a zone have."
+        ),
     ] = "0"
 
     def __post_init__(self) -> None:
@@ -164,7 +179,7 @@ class Table:
         )
 
     def _layout(self) -> TextLayout:
-        return TextLayout.of_options(self.columns, self.delimiter, self.quotes, self.backslash)
+        return TextLayout.of_options(self.columns, self.delimiter, not self.no_quotes, self.backslash)
 
     def _columns(self) -> list[FieldColumn]:
         """The fields and the columns that they come from: item, category if there is one, then the others."""

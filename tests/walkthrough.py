@@ -1,0 +1,71 @@
+"""A page of docs that says how to add something, followed word for word in a copy of the package."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("lrea_cli", "tests", "recipes", "benchmarks")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page tells to write and to type.
+
+    Args:
+        blocks: its Python. commands: its command lines of lrea.
+    """
+
+    blocks: list[str]
+    commands: list[str]
+
+
+def read_page(name: str) -> Page:
+    """Read a page of docs/."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    return Page(re.findall(r"```python\n(.*?)```", text, re.DOTALL), re.findall(r"^    (lrea .*)$", text, re.MULTILINE))
+
+
+def copy_package(root: Path) -> Path:
+    """The package with its tests, as it is, in a folder."""
+    for name in COPIED:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
+
+
+def replace(path: Path, pattern: str, text: str) -> None:
+    """Put a text where the pattern is found, which must be once."""
+    content, count = re.subn(pattern, lambda _: text, path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(content, encoding="utf-8")
+
+
+def run(copy: Path, *arguments: object) -> str:
+    """The standard output of Python in the copy, which must end well."""
+    environment = {**os.environ, "PYTHONPATH": str(copy), "LREA_HOME": str(copy / "home"), "COLUMNS": "100"}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_tests(copy: Path, files: list[str], *selected: str) -> int:
+    """How many of the copy's tests passed; none failed or was skipped."""
+    out = run(copy, "-m", "pytest", "-q", "-n", 0, "-p", "no:cacheprovider", *files, *selected)
+    assert "failed" not in out
+    assert "skipped" not in out
+    return int(re.findall(r"(\d+) passed", out)[0])
+
+
+def run_commands(copy: Path, commands: list[str]) -> None:
+    """Type the command lines of a page, with less work where an option can ask for it."""
+    shorter = {"train": ["--epochs", 1], "serve-bench": ["--seconds", 0.2]}
+    for command in commands:
+        run(copy, "-m", "lrea_cli", *command.split()[1:], *shorter.get(command.split()[1], []))

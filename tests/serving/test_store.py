@@ -98,9 +98,10 @@ def test_damage_on_disk_names_the_shard_and_leaves_the_others_readable(tmp_path:
     blob = bytearray(shard.read_bytes())
     blob[LAYOUT.bytes_of(2) + 20] ^= 4
     shard.write_bytes(blob)
-    with RecordStore(tmp_path, LAYOUT, PseudoItems) as store:
-        with pytest.raises(DamagedRecord, match=r"records-00000\.bin"):
+    with RecordStore(tmp_path, LAYOUT, PseudoItems, "lrea compress --run one") as store:
+        with pytest.raises(DamagedRecord, match=r"records-00000\.bin") as caught:
             store.fetch([1, 2])
+        assert caught.value.remedy == "lrea compress --run one"
         store.fetch([1, 3])
 
 
@@ -113,8 +114,8 @@ def test_a_shard_of_another_size_is_refused_when_the_store_is_opened(
     whole = shard.read_bytes()
     shard.write_bytes(change(whole))
     with pytest.raises(DamagedRecord, match=rf"{len(whole)} were written") as caught:
-        RecordStore(tmp_path, LAYOUT, PseudoItems)
-    assert "lrea compress" in caught.value.remedy
+        RecordStore(tmp_path, LAYOUT, PseudoItems, "lrea compress --run one")
+    assert caught.value.remedy == "lrea compress --run one"
 
 
 @pytest.mark.parametrize("lost", [0, 1])

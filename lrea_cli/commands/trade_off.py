@@ -154,7 +154,9 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
     for text in shortfalls([[p for p in row.percentiles if p.percent in SHOWN] for row in timed]):
         console.say(text)
     columns = ["method", "interest\np50 ms", "p99", "record\nbytes", "ms to\nmake", "new behavior\nrows", "FLOPs"]
-    console.table("the interest alone; the record of a user; one more behavior in it", columns, [_record(x) for x in lines])
+    console.table(
+        "the interest alone; the record of a user; one more behavior in it", columns, [_record(x) for x in lines]
+    )
     if found.load:
         show_load(console, found.load)
         if found.withheld and not found.load.reason_to_withhold:

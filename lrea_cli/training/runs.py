@@ -55,9 +55,8 @@ def train_run(
         claim.folder() as folder,
     ):
         name = claim.name
-        reporter.say(
-            f"run {name}: {method} on {artifact.name}, {_planned(recipe.train)}, {threads} thread{'s' * (threads != 1)}, {device}"
-        )
+        on = f"{threads} thread{'s' * (threads != 1)}, {device}"
+        reporter.say(f"run {name}: {method} on {artifact.name}, {_planned(recipe.train)}, {on}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())

@@ -63,7 +63,7 @@ def test_a_dry_run_proposes_the_command_with_all_its_options(lrea: Call, workspa
     (train,) = commands_of(lrea(*proposed))
     manifest = workspace_copy.open("data", "mine").manifest
     assert [f["name"] for f in manifest["fields"]] == ["item", "hourmin", "day"]
-    assert (manifest["source_options"]["quotes"], manifest["utc_offset_minutes"]) == (False, -300)
+    assert (manifest["source_options"]["no_quotes"], manifest["utc_offset_minutes"]) == (True, -300)
     assert train == ["train", "--dataset", "mine"]
 
 

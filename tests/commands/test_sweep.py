@@ -74,7 +74,7 @@ def test_the_papers_column_is_shown_for_the_papers_dataset_alone(home, folder, p
         (folder / "sweep.toml").write_text(PAPER.format(least))
         where = home.parent / "found.md"
         out = lrea(capsys, "sweep", folder, "--dataset", dataset, "--seeds", 1, "--page", where).out
-        told = "paper: Table 2; it names neither split nor negatives: compare orders, not digits"
+        told = "paper: Table 2; it names neither split nor negatives: compare orders of methods, not digits"
         assert [told in out, "0.8903" in out, "0.8903" in where.read_text()] == [shown] * 3
         assert bool(re.search(r"din +0\.\d{4} +0\.8903 ", out)) == shown
 
@@ -126,7 +126,7 @@ def test_ctrl_c_says_how_to_go_on(home, folder, pool, capsys):
     [
         (["rnak"], "did you mean 'rank'"),
         (["rank", "--dataset", "none"], "There is no dataset"),
-        (["rank", "--seeds", "0"], "greater than or equal to 1"),
+        (["rank", "--seeds", "0"], "--seeds is 0"),
     ],
 )
 def test_mistakes_end_with_2(home, capsys, arguments, words):

@@ -27,7 +27,7 @@ def test_too_few_requests_are_said_so() -> None:
     found = percentile([1.0] * 200, 99)
     assert found == Percentile(99, None, 459, 200)
     assert str(found) == "n/a: needs 459 requests, has 200"
-    assert str(percentile([], 50)) == "n/a: needs 7, have 0"
+    assert str(percentile([], 50)) == "n/a: needs 7 requests, has 0"
 
 
 @pytest.mark.parametrize("percent", [50, 90, 95, 99])

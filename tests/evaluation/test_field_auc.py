@@ -93,11 +93,17 @@ def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) 
         assert manifest["field_auc"][field.name] == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
-    folder, manifest = exposures(tmp_path, context_field=["is_click", "hourmin"])
-    assert manifest["field_auc"]["is_click"] == 1.0
-    assert told_of(manifest) == ["is_click"]
-    assert "Warning: The context field &#x27;is_click&#x27; alone has AUC 1.000" in (folder / PAGE).read_text()
+def test_a_copy_of_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
+    """The label's own column is refused as a field; under another name it is seen by what it knows."""
+    write_exposures(raw := tmp_path / "exposures.tsv")
+    header, *rows = raw.read_text(encoding="utf-8").splitlines()
+    label = header.split("\t").index("is_click")
+    copied = [f"{header}\tcopy", *(f"{row}\t{row.split(chr(9))[label]}" for row in rows)]
+    raw.write_text("\n".join(copied) + "\n", encoding="utf-8")
+    folder, manifest = prepared(tmp_path, raw, Table(**COLUMNS, context_field=["copy", "hourmin"]))
+    assert manifest["field_auc"]["copy"] == 1.0
+    assert told_of(manifest) == ["copy"]
+    assert "Warning: The context field &#x27;copy&#x27; alone has AUC 1.000" in (folder / PAGE).read_text()
 
 
 def test_fields_that_are_known_only_afterwards_are_caught_in_any_role(tmp_path: Path) -> None:

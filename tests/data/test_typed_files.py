@@ -225,7 +225,7 @@ def test_other_json_is_named(tmp_path: Path, content: str, message: str) -> None
     [
         ("columns", {"columns": "user,item,time"}),
         ("delimiter", {"delimiter": ";"}),
-        ("no-quotes", {"quotes": False}),
+        ("no-quotes", {"no_quotes": True}),
         ("backslash", {"backslash": True}),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_batch_of_empty_histories_read_from_a_store_has_no_interest():
 
 @pytest.mark.parametrize(("m", "tau", "use"), [(48, 5, 45), (2, 3, 3)])
 def test_hashes_that_make_no_whole_groups_are_refused(m, tau, use):
-    with pytest.raises(UserError, match=rf"m = {m} .* groups of tau = {tau}") as caught:
+    with pytest.raises(UserError, match=rf"m = {m} is no multiple of tau = {tau}") as caught:
         Recipe().with_flags({"model": {"method": "sdim", "m": m, "tau": tau}})
     assert f"m = {use}" in caught.value.remedy
     Recipe().with_values({"model": {"method": "eta", "m": m, "tau": tau}})

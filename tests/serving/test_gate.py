@@ -707,4 +707,4 @@ def test_the_command_says_how_many_searches_were_not_compared(
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: passed)
     assert serve_bench(workspace_copy, monkeypatch, more="") == 0
     shown = capsys.readouterr()
-    assert ("3 of 80 searches too close to call" in " ".join((shown.out + shown.err).split())) == (skipped > 0)
+    assert ("3 of 80 searches are too close to call" in " ".join((shown.out + shown.err).split())) == (skipped > 0)

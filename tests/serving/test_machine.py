@@ -97,7 +97,10 @@ def test_this_machine_is_read() -> None:
         (Load(0.89, 0.88, 0.0, 2, 2), "11% of the time the thread that serves had no CPU (limit 10%)"),
         (Load(1.0, 1.0, None, 2, 2), None),
         (Load(1.0, 1.0, 0.09, 2, 2), None),
-        (Load(1.0, 1.0, 1.0, 16, 16), "other processes kept 1.00 of 16 CPUs busy, and this one, with 16 threads, needs 1.00"),
+        (
+            Load(1.0, 1.0, 1.0, 16, 16),
+            "other processes kept 1.00 of 16 CPUs busy, and this one, with 16 threads, needs 1.00",
+        ),
         (Load(1.0, 1.0, 1.0, 16, 15), None),
         (Load(1.0, 1.0, 1.2, 16, 15), "needs 0.20 of those"),
         (Load(1.0, 1.0, 0.05, 2, 8), None),

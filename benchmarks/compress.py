@@ -15,21 +15,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import Histories, open_histories
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.prepare import prepare
-from lrea_cli.data.sources.synthetic import Synthetic
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import Compression, Recipe
-from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.bench.gate import run_gate
+from lrea_cli.bench.machine import cpu_name
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.batches import read_samples
+from lrea_cli.dataset.histories import Histories, open_histories
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.recipe.recipe import Compression, Recipe
+from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.runs.checkpoint import Run, open_run
+from lrea_cli.runs.train import train_run
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.gate import run_gate
-from lrea_cli.serving.machine import cpu_name
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 RANK, LIMIT_SECONDS = 16, 240.0
 CPU = torch.device("cpu")

@@ -159,9 +159,9 @@ def make_model(rank: int, short: int, seed: int) -> tuple[Any, Any]:
     """LREA with two item fields, a match counter, and every weight and statistic random; and the data settings."""
     import torch
 
-    from lrea_cli.data.schema import EncodedField
+    from lrea_cli.dataset.fields import EncodedField
     from lrea_cli.model import CTRModel
-    from lrea_cli.recipe import DataSettings, ModelSettings
+    from lrea_cli.recipe.recipe import DataSettings, ModelSettings
 
     fields = [EncodedField("item", "item", size=ITEMS), EncodedField("category", "item", size=CATEGORIES)]
     settings = DataSettings(short=short)
@@ -188,7 +188,7 @@ def make_histories(seed: int) -> Any:
     """Of users who fill the short and the long part."""
     import numpy as np
 
-    from lrea_cli.data.histories import Histories
+    from lrea_cli.dataset.histories import Histories
 
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(600, 1400, USERS))])
@@ -201,8 +201,8 @@ def make_store(model: Any, histories: Any, settings: Any, folder: Path) -> Any:
     """A record store of all users, made as `lrea compress` makes it."""
     import numpy as np
 
-    from lrea_cli.serving.records import RecordFormat
-    from lrea_cli.serving.store import RecordStore, RecordWriter
+    from lrea_cli.records.format import RecordFormat
+    from lrea_cli.records.store import RecordStore, RecordWriter
 
     keys = np.arange(histories.users)
     lengths = histories.offsets[1:] - histories.offsets[:-1]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
-from lrea_cli.data.schema import EncodedField
+from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.features import Features
 from lrea_cli.kernels import KernelName
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
-from lrea_cli.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.recipe import DataSettings, ModelSettings
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lrea_cli.counts import counted
-from lrea_cli.data.layout import SPLITS
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Progress
+from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.evaluation.kept import check_evaluation, evaluation_path, scores_path
-from lrea_cli.kinds import ASKED_USERS, MANIFESTS, SINGULAR, Kind
-from lrea_cli.manifests import Manifest, read_manifest
-from lrea_cli.progress import Progress
-from lrea_cli.remake import remedy_of, users_remedy
-from lrea_cli.sealed import read_json
+from lrea_cli.score.kept import check_evaluation, evaluation_path, scores_path
+from lrea_cli.workspace.kinds import ASKED_USERS, MANIFESTS, SINGULAR, Kind
+from lrea_cli.workspace.manifests import Manifest, read_manifest
+from lrea_cli.workspace.remake import remedy_of, users_remedy
+from lrea_cli.workspace.sealed import read_json
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHUNK = 1 << 20

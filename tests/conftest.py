@@ -16,16 +16,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 from hypothesis import settings
 
-from lrea_cli.console import Console
-from lrea_cli.progress import Progress, Silent, ignore
-from lrea_cli.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
-from lrea_cli.workspace import Workspace, write_manifest
+from lrea_cli.console.output import Console
+from lrea_cli.console.progress import Progress, Silent, ignore
+from lrea_cli.recipe.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
+from lrea_cli.workspace.home import Workspace, write_manifest
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
-    from lrea_cli.data.batches import Samples
-    from lrea_cli.data.histories import Histories
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.dataset.batches import Samples
+    from lrea_cli.dataset.histories import Histories
+    from lrea_cli.runs.checkpoint import Run
 
 settings.register_profile("lrea", derandomize=True, deadline=None)
 settings.load_profile("lrea")
@@ -73,9 +73,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the dataset `synthetic` and the runs `tiny-lrea` and `tiny-din`; for reading only."""
     import torch
 
-    from lrea_cli.data.prepare import PrepareOptions, prepare
-    from lrea_cli.data.sources.synthetic import Synthetic
-    from lrea_cli.training.runs import train_run
+    from lrea_cli.prepare.prepare import PrepareOptions, prepare
+    from lrea_cli.prepare.sources.synthetic import Synthetic
+    from lrea_cli.runs.train import train_run
 
     workspace = Workspace(tmp_path_factory.mktemp("tiny") / "home")
     prepare(Synthetic(users=150, seed=7), [], DATASET, workspace, PrepareOptions(threads=1))
@@ -106,7 +106,7 @@ def din_run(tiny: Workspace) -> Run:
 @pytest.fixture(scope="session")
 def histories(lrea_run: Run) -> Histories:
     """Of the dataset of `tiny`."""
-    from lrea_cli.data.histories import open_histories
+    from lrea_cli.dataset.histories import open_histories
 
     return open_histories(lrea_run.dataset)
 
@@ -114,7 +114,7 @@ def histories(lrea_run: Run) -> Histories:
 @pytest.fixture(scope="session")
 def samples(lrea_run: Run) -> Samples:
     """The test split of `tiny`."""
-    from lrea_cli.data.batches import read_samples
+    from lrea_cli.dataset.batches import read_samples
 
     return read_samples(lrea_run.dataset, "test")
 
@@ -147,7 +147,7 @@ def _untrained(
 ) -> Run:
     import torch
 
-    from lrea_cli.training.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
+    from lrea_cli.runs.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
 
     data = replace(TINY.data, match_counters=match_counters)
     recipe = replace(TINY, data=data, model=replace(TINY.model, **model_settings))
@@ -179,6 +179,6 @@ def _quiet_session(workspace: Workspace) -> Session:
 def _open(workspace: Workspace, name: str) -> Run:
     import torch
 
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.runs.checkpoint import open_run
 
     return open_run(workspace, name, None, torch.device("cpu"))

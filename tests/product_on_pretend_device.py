@@ -16,22 +16,22 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
-from lrea_cli.evaluation.cached import score_split_cached
-from lrea_cli.evaluation.scores import score_split
-from lrea_cli.progress import Silent, ignore
-from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.bench.gate import run_gate
+from lrea_cli.console.progress import Silent, ignore
+from lrea_cli.dataset.batches import read_samples
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records.resident import ResidentRecords
+from lrea_cli.records.summarizer import summarizer_of
+from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.loop import reader_of, train
+from lrea_cli.runs.predict import score_split
+from lrea_cli.score.cached import score_split_cached
 from lrea_cli.sequence import Empty
-from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.gate import run_gate
-from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.summarizer import summarizer_of
-from lrea_cli.training.checkpoint import Run, build_model, open_run
-from lrea_cli.training.loop import reader_of, train
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 from tests.pretend_device import Mixed, dense_embeddings, pretending
 
 CPU = torch.device("cpu")

@@ -38,7 +38,7 @@ HEAVY = ("torch", "duckdb", "pyarrow", "matplotlib", "pandas")
 
 
 def module_name(path: Path) -> str:
-    """`lrea_cli/serving/cache.py` -> `serving.cache`, a package's `__init__.py` -> the package."""
+    """`lrea_cli/records/cache.py` -> `serving.cache`, a package's `__init__.py` -> the package."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -190,7 +190,7 @@ def test_serving_needs_no_database_and_no_command_line() -> None:
         "reference",
     )
     wanted = [f"lrea_cli.{m}" for m in MODULES if m.split(".")[0] in tops]
-    assert {"lrea_cli.serving.cache", "lrea_cli.training.loop", "lrea_cli.evaluation.evaluate"} <= set(wanted)
+    assert {"lrea_cli.records.cache", "lrea_cli.runs.loop", "lrea_cli.score.evaluate"} <= set(wanted)
     program = (
         "import importlib, sys\n"
         "sys.modules.update(dict.fromkeys(['duckdb', 'pyarrow', 'typer', 'rich']))\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.workspace import Workspace, require_intact
+from lrea_cli.workspace.home import Workspace, require_intact
 
 TINY = ["--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--method", "mean"]
 COMMANDS = {

@@ -9,8 +9,8 @@ import torch
 
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.model import CTRModel
+from lrea_cli.records.summarizer import SHARED_PROBES, Summarizer
 from lrea_cli.sequence import HistoryIds, Summary
-from lrea_cli.serving.summarizer import SHARED_PROBES, Summarizer
 from on_gpu.made import candidate_ids, generator_of, history_ids, model_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes

@@ -17,8 +17,8 @@ from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.kernels import KernelName
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
+from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, Summary
-from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
 from on_gpu.made import (

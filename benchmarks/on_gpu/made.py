@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.data.histories import Histories
-from lrea_cli.data.schema import EncodedField
+from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.recipe import DataSettings, ModelSettings
+from lrea_cli.records.cache import summarize_into
+from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, PseudoItems
-from lrea_cli.serving.cache import summarize_into
-from lrea_cli.serving.records import CacheDtype, RecordFormat
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.store import RecordStore, RecordWriter
 from on_gpu.sizes import Sizes
 
 CATEGORIES, PROFILES, START, STEP = 10_000, 20, 1_700_000_000, 60

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import TrainSettings
+from lrea_cli.recipe.recipe import TrainSettings
+from lrea_cli.runs.loop import training_steps
+from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.sequence import Batch
-from lrea_cli.training.loop import training_steps
-from lrea_cli.training.optimizer import Optimizer
 from on_gpu.made import generator_of, model_of, training_batch
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes

@@ -11,15 +11,15 @@ import typer
 
 from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json
-from lrea_cli.console import Console, number
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console, number
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.compare import Compared, Subject
-    from lrea_cli.serving.compare import ComparedLatency
-    from lrea_cli.workspace import Artifact
+    from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.score.compare import Compared, Subject
+    from lrea_cli.workspace.home import Artifact
 
 Names = Annotated[
     list[str], typer.Argument(help="Runs or caches, all compared with the first; or two serve-bench results.")
@@ -65,7 +65,7 @@ def _compare_scores(
     split: Literal["train", "valid", "test"],
     form: Literal["served", "trained"],
 ) -> dict[str, Any]:
-    from lrea_cli.evaluation.compare import compare_scores
+    from lrea_cli.score.compare import compare_scores
 
     runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
     subjects = [_subject(workspace, runs, caches, name, split) for name in names]
@@ -84,8 +84,8 @@ def _subject(
     split: Literal["train", "valid", "test"],
 ) -> Subject:
     """The scores that lie in the run or the cache of this name."""
-    from lrea_cli.evaluation.compare import Subject
-    from lrea_cli.evaluation.kept import read_scores
+    from lrea_cli.score.compare import Subject
+    from lrea_cli.score.kept import read_scores
 
     if name in runs and name in caches:
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
@@ -122,7 +122,7 @@ def _show_scores(console: Console, found: list[Compared], title: str) -> None:
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.serving.compare import compare_benches, read_bench
+    from lrea_cli.bench.compare import compare_benches, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
     found = compare_benches(first, second)

@@ -22,16 +22,16 @@ from lrea_cli.commands.options import (
     start,
     within,
 )
-from lrea_cli.data.schema import YEAR_2200
+from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.limits import COUNT, HIGHEST_SEED
-from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.target import CurvePoint
-    from lrea_cli.serving.cache import CacheInfo
-    from lrea_cli.serving.records import CacheDtype
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.records.cache import CacheInfo
+    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.score.target_rank import CurvePoint
 
 LATEST_DAYS = 366
 """How long after the end of the data --as-of may be."""
@@ -79,7 +79,7 @@ def compress(
 
     Example: lrea compress --compressor clusters --target 0.03
     """
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.runs.checkpoint import open_run
 
     _check(compressor, rank, target)
     require_name(replace, cache, "--cache")
@@ -110,8 +110,8 @@ def compress_run(
     replace: bool = False,
 ) -> CacheInfo:
     """Make a cache and show it."""
-    from lrea_cli.serving.cache import compress as write_cache
-    from lrea_cli.serving.cache import dense_users
+    from lrea_cli.records.cache import compress as write_cache
+    from lrea_cli.records.cache import dense_users
 
     chosen = dense_users(run.dataset, users) if users is not None else None
     instant = run.dataset.end if as_of is None else as_of
@@ -166,7 +166,7 @@ def _find_rank(
     session: Session, run: Run, compression: Compression, target: float
 ) -> tuple[Compression, list[CurvePoint]]:
     """The smallest rank within the target, and its curve as a table."""
-    from lrea_cli.evaluation.target import smallest_rank
+    from lrea_cli.score.target_rank import smallest_rank
 
     compression, curve = smallest_rank(run, compression, target, session.device, session.console)
     rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli import counts
 from lrea_cli.commands.options import Dataset, Json, within
-from lrea_cli.console import Console
-from lrea_cli.limits import COUNT
-from lrea_cli.recipe import METHOD_NAMES, DataSettings, ModelSettings, Recipe, load_recipe
-from lrea_cli.workspace import Workspace
+from lrea_cli.console import counts
+from lrea_cli.console.output import Console
+from lrea_cli.recipe.limits import COUNT
+from lrea_cli.recipe.recipe import METHOD_NAMES, DataSettings, ModelSettings, Recipe, load_recipe
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lrea_cli.methods import HistoryShape
     from lrea_cli.methods.bills import Bill
     from lrea_cli.methods.cost import Work
-    from lrea_cli.serving.records import CacheDtype
+    from lrea_cli.records.format import CacheDtype
 
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
@@ -95,8 +95,8 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
     """Of the dataset; where none is named and there is none, of item and category alone."""
     import numpy as np
 
-    from lrea_cli.data.histories import open_histories
-    from lrea_cli.data.layout import DatasetInfo
+    from lrea_cli.dataset.histories import open_histories
+    from lrea_cli.dataset.layout import DatasetInfo
     from lrea_cli.features import select_fields
     from lrea_cli.methods import HistoryShape
 
@@ -113,8 +113,8 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
 def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:
     import numpy as np
 
-    from lrea_cli.evaluation.evaluate import DTYPE_BYTES
     from lrea_cli.methods.bills import Users, bills
+    from lrea_cli.score.evaluate import DTYPE_BYTES
 
     def of(lengths: np.ndarray) -> list[Bill]:
         users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])

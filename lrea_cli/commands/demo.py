@@ -10,15 +10,15 @@ import typer
 
 from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json, Session, Threads, start, within
-from lrea_cli.console import number
-from lrea_cli.limits import HIGHEST_SEED
+from lrea_cli.console.output import number
+from lrea_cli.recipe.limits import HIGHEST_SEED
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.estimates import Difference
-    from lrea_cli.evaluation.evaluate import Evaluation, ServedFrom
-    from lrea_cli.evaluation.kept import KeptScores
-    from lrea_cli.recipe import Recipe
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.recipe.recipe import Recipe
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.score.evaluate import Evaluation, ServedFrom
+    from lrea_cli.score.kept import KeptScores
+    from lrea_cli.stats.estimates import Difference
 
 METHODS = ("din-short", "mean", "lrea", "din")
 BENCHED = "lrea"
@@ -43,7 +43,7 @@ def demo(
     """
     from dataclasses import replace
 
-    from lrea_cli.workspace import Workspace
+    from lrea_cli.workspace.home import Workspace
 
     session = start(json, threads, "auto")
     session = replace(session, workspace=Workspace(session.workspace.home / "demo"))
@@ -57,12 +57,12 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
 
     from lrea_cli.commands.prepare import prepare_source
     from lrea_cli.commands.serve_bench import bench_run
-    from lrea_cli.data.options import PrepareOptions
-    from lrea_cli.data.sources.synthetic import Synthetic
-    from lrea_cli.evaluation.evaluate import ServedFrom
-    from lrea_cli.recipe import Compression, load_recipe
-    from lrea_cli.training.checkpoint import open_run
-    from lrea_cli.training.runs import train_run
+    from lrea_cli.prepare.options import PrepareOptions
+    from lrea_cli.prepare.sources.synthetic import Synthetic
+    from lrea_cli.recipe.recipe import Compression, load_recipe
+    from lrea_cli.runs.checkpoint import open_run
+    from lrea_cli.runs.train import train_run
+    from lrea_cli.score.evaluate import ServedFrom
 
     console, workspace = session.console, session.workspace
     for kind in ("runs", "caches"):
@@ -106,7 +106,7 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
 
 def _headline(bench: Mapping[str, Any]) -> str:
     """The whole request, in one line."""
-    from lrea_cli.serving.ratios import Ratio
+    from lrea_cli.stats.ratios import Ratio
 
     if bench["withheld"]:
         return f"no ratio of times is given: {bench['withheld']}"
@@ -129,13 +129,13 @@ class Served:
 
     def difference(self, base: Served) -> Difference:
         """AUC as served minus that of the base, paired."""
-        from lrea_cli.evaluation.statistics import auc_difference
+        from lrea_cli.stats.bootstrap import auc_difference
 
         return auc_difference(base.scores.served, self.scores.served, base.scores.label, base.scores.user)
 
 
 def _served(session: Session, run: Run, way: ServedFrom) -> Served:
-    from lrea_cli.evaluation.evaluate import measure, score
+    from lrea_cli.score.evaluate import measure, score
 
     scored = score(run, "test", way, session.device, session.console)
     made = way.compression

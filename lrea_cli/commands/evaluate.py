@@ -8,15 +8,15 @@ import typer
 
 from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, start
-from lrea_cli.console import number
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import number
 
 if TYPE_CHECKING:
-    from lrea_cli.console import Console
-    from lrea_cli.evaluation.evaluate import Evaluation, ServedFrom
-    from lrea_cli.serving.records import CacheDtype
-    from lrea_cli.training.checkpoint import Run
-    from lrea_cli.workspace import Artifact
+    from lrea_cli.console.output import Console
+    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.score.evaluate import Evaluation, ServedFrom
+    from lrea_cli.workspace.home import Artifact
 
 
 def evaluate(
@@ -46,11 +46,11 @@ def evaluate(
 
     Example: lrea eval --cache-age 0,1d,3d
     """
-    from lrea_cli.evaluation.cache_life import parse_ages
-    from lrea_cli.evaluation.evaluate import measure, score
-    from lrea_cli.evaluation.kept import write_evaluation
-    from lrea_cli.serving.cache import run_and_cache
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.records.cache import run_and_cache
+    from lrea_cli.runs.checkpoint import open_run
+    from lrea_cli.score.cache_life import parse_ages
+    from lrea_cli.score.evaluate import measure, score
+    from lrea_cli.score.kept import write_evaluation
 
     ages = parse_ages(cache_age) if cache_age else ()
     session = start(json, threads, device)
@@ -66,8 +66,8 @@ def evaluate(
 
 def _served_from(run: Run, cache: Artifact | None, dtype: CacheDtype | None) -> tuple[ServedFrom, Artifact]:
     """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
-    from lrea_cli.evaluation.evaluate import ServedFrom
-    from lrea_cli.serving.cache import compression_of, require_of_run
+    from lrea_cli.records.cache import compression_of, require_of_run
+    from lrea_cli.score.evaluate import ServedFrom
 
     if cache is None:
         return ServedFrom(dtype or "float32"), run.artifact

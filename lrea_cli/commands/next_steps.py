@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from lrea_cli.data.layout import Split
-    from lrea_cli.training.checkpoint import Run
-    from lrea_cli.workspace import Kind, Workspace
+    from lrea_cli.dataset.layout import Split
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.workspace.home import Kind, Workspace
 
 
 def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -> str:
@@ -70,7 +70,7 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
     Args:
         run: that was evaluated. cache: that it was served from; None = in the run's own way. split: that was scored.
     """
-    from lrea_cli.evaluation.kept import scores_path
+    from lrea_cli.score.kept import scores_path
 
     made_from = run.artifact.manifest["made_from"]
     runs = [a for a in workspace.all("runs") if a.manifest["made_from"] == made_from]

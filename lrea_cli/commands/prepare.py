@@ -11,12 +11,12 @@ import typer
 
 from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Replace, Threads
-from lrea_cli.console import Console, size
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.schema import Source
-from lrea_cli.data.sources import SOURCES, find_files, where_without_raw
+from lrea_cli.console.output import Console, size
+from lrea_cli.dataset.fields import Source
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import Workspace
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.reporting.look import Look
@@ -86,7 +86,7 @@ def _say_what_it_takes(
     console: Console, source: Source, files: list[Path], options: PrepareOptions, typed: str
 ) -> None:
     """Show rows, bytes, expected time and disk; nothing is written."""
-    from lrea_cli.data.estimate import estimate
+    from lrea_cli.prepare.estimate import estimate
 
     found = estimate(source, files, options)
     rows = [[file.name, size(file.bytes), size(file.text_bytes), file.rows] for file in found.files]
@@ -116,7 +116,7 @@ def prepare_source(
     replace: bool = False,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
-    from lrea_cli.data.prepare import prepare
+    from lrea_cli.prepare.prepare import prepare
     from lrea_cli.reporting.facts import explained, field_table, split_table
     from lrea_cli.reporting.look_page import PAGE, look_into, rows_of
 

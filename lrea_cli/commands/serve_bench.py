@@ -11,14 +11,14 @@ from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import trade_off
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
-from lrea_cli.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Bench
-    from lrea_cli.training.checkpoint import Run
-    from lrea_cli.workspace import Artifact
+    from lrea_cli.bench.bench import Bench
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.workspace.home import Artifact
 
 KernelChoice = Literal["all", "naive", "gemm"]
 
@@ -66,8 +66,8 @@ def serve_bench(
     Runs that differ only in their seed count as one recipe: their mean AUC is shown. Without --dataset, the dataset is
     that of the latest run of these methods.
     """
-    from lrea_cli.serving.cache import run_and_cache
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.records.cache import run_and_cache
+    from lrea_cli.runs.checkpoint import open_run
 
     session = start(json, threads, device)
     if methods is not None:
@@ -94,11 +94,11 @@ def bench_run(
     seed: int,
 ) -> dict[str, Any]:
     """Gate and time a run's cache (made first where there is none), show the table, keep the JSON in `bench/`."""
+    from lrea_cli.bench.bench import serve_bench as time_requests
     from lrea_cli.commands.compress import compress_run
     from lrea_cli.kernels import SERVING_KERNELS
-    from lrea_cli.serving.bench import serve_bench as time_requests
-    from lrea_cli.serving.cache import find_cache, open_cache, open_records
-    from lrea_cli.workspace import write_json
+    from lrea_cli.records.cache import find_cache, open_cache, open_records
+    from lrea_cli.workspace.home import write_json
 
     console = session.console
     cache = find_cache(session.workspace, run) if cache is None else cache
@@ -138,7 +138,7 @@ def bench_run(
 
 
 def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
-    from lrea_cli.serving.percentiles import shortfalls
+    from lrea_cli.stats.percentiles import shortfalls
 
     console = session.console
     console.say(f"machine: {machine_line(content['machine'])}")
@@ -174,7 +174,7 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
 def _machine(session: Session) -> dict[str, Any]:
     import torch
 
-    from lrea_cli.serving.machine import cpu_name
+    from lrea_cli.bench.machine import cpu_name
 
     device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
     return {"cpu": cpu_name(), "threads": session.threads, "device": device}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.options import Json, as_threads, within
-from lrea_cli.console import Console, number
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console, number
 from lrea_cli.errors import LreaError
-from lrea_cli.workspace import Workspace, replacing, write_json
+from lrea_cli.workspace.home import Workspace, replacing, write_json
 
 if TYPE_CHECKING:
     from lrea_cli.sweep.gather import About
@@ -164,7 +164,7 @@ def _about(command: str, workers: int) -> About:
     import torch
 
     from lrea_cli import __version__
-    from lrea_cli.serving.machine import cpu_name
+    from lrea_cli.bench.machine import cpu_name
     from lrea_cli.sweep.gather import About
 
     versions = {"lrea": __version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from lrea_cli.commands.options import Session
 from lrea_cli.commands.times import machine_line, show_load
-from lrea_cli.console import number
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import number
 from lrea_cli.errors import GateFailed
 
 if TYPE_CHECKING:
-    from lrea_cli.recipe import Compression
-    from lrea_cli.serving.cache import Cache
-    from lrea_cli.serving.contenders import Contender, Trained
-    from lrea_cli.serving.percentiles import Percentile
-    from lrea_cli.serving.ratios import Ratio
-    from lrea_cli.serving.routes import Stage
-    from lrea_cli.serving.trade_off import Line, TradeOff
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.bench.contenders import Contender, Trained
+    from lrea_cli.bench.routes import Stage
+    from lrea_cli.bench.trade_off import Line, TradeOff
+    from lrea_cli.recipe.recipe import Compression
+    from lrea_cli.records.cache import Cache
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.stats.percentiles import Percentile
+    from lrea_cli.stats.ratios import Ratio
 
 SHOWN = (50, 99)
 """Percentiles of the tables."""
@@ -47,9 +47,9 @@ def trade_off(
         UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
-    from lrea_cli.serving.contenders import chosen_methods, dataset_of, trained_recipes, training
-    from lrea_cli.serving.trade_off import trade_off as measure_all
-    from lrea_cli.workspace import write_json
+    from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes, training
+    from lrea_cli.bench.trade_off import trade_off as measure_all
+    from lrea_cli.workspace.home import write_json
 
     names = chosen_methods(methods)
     data, others = dataset_of(session.workspace, dataset, names)
@@ -95,9 +95,9 @@ def _of_others(runs: int) -> str:
 
 def _contenders(session: Session, trained: Trained) -> list[Contender]:
     """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
-    from lrea_cli.serving.contenders import Contender, compressions
-    from lrea_cli.serving.trade_off import scores_through
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.bench.contenders import Contender, compressions
+    from lrea_cli.bench.trade_off import scores_through
+    from lrea_cli.runs.checkpoint import open_run
 
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     found = []
@@ -115,9 +115,9 @@ def _contenders(session: Session, trained: Trained) -> list[Contender]:
 
 def _whole_cache(session: Session, run: Run, compression: Compression | None) -> Cache:
     """Of all users; made where there is none."""
+    from lrea_cli.bench.contenders import find_whole_cache
     from lrea_cli.commands.compress import compress_run
-    from lrea_cli.serving.cache import open_cache
-    from lrea_cli.serving.contenders import find_whole_cache
+    from lrea_cli.records.cache import open_cache
 
     name = find_whole_cache(session.workspace, run, compression)
     if name is None:
@@ -146,7 +146,7 @@ def _draw(path: Path, lines: Sequence[Line], title: str, machine: str) -> bool:
 
 
 def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None:
-    from lrea_cli.serving.percentiles import shortfalls
+    from lrea_cli.stats.percentiles import shortfalls
 
     console, lines = session.console, found.lines
     console.say(f"machine: {machine_line(content['machine'])}")

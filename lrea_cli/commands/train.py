@@ -8,7 +8,7 @@ import typer
 
 from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import Dataset, Device, Json, Replace, Seed, Threads, require_name, start
-from lrea_cli.recipe import (
+from lrea_cli.recipe.recipe import (
     METHOD_NAMES,
     DataSettings,
     MethodName,
@@ -69,7 +69,7 @@ def train(
 
     LREA also shows its non-negativity loss (Eq. 10), and how even the columns of W_decomp are: entropy 0 to 1.
     """
-    from lrea_cli.training.runs import train_run
+    from lrea_cli.runs.train import train_run
 
     require_name(replace, run, "--run")
     loaded = load_recipe(recipe)

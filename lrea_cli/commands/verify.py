@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from lrea_cli.commands.options import Json
-from lrea_cli.console import Console, size
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console, size
 from lrea_cli.errors import LreaError
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 
 def verify(

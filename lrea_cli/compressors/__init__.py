@@ -6,7 +6,7 @@ from importlib import import_module
 
 from lrea_cli.compressors.base import Compressor
 from lrea_cli.compressors.clusters import VARIANTS, Clusters
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe.recipe import COMPRESSOR_NAMES
 
 
 def _compressor(name: str) -> type[Compressor]:

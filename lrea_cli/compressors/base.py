@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
-from lrea_cli.reference_compressors import RowsOf
+from lrea_cli.oracle.compressors import RowsOf
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 GROUP = 32

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli import reference_compressors
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
 from lrea_cli.kernels import ScorerWeights, absolute_half
 from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 G = (1 - SLOPE) / 2

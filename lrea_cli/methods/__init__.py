@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.recipe import METHOD_NAMES
 
 
 def _method(name: str) -> type[LongInterest]:

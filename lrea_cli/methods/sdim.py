@@ -12,8 +12,8 @@ from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, require_length
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
 from lrea_cli.methods.search import gather
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowSDIM
+from lrea_cli.oracle.searches import SlowSDIM
+from lrea_cli.recipe.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
 
 

@@ -13,8 +13,8 @@ from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import best, gather
 from lrea_cli.methods.search_cost import behaviors_cost
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowTWIN
+from lrea_cli.oracle.searches import SlowTWIN
+from lrea_cli.recipe.recipe import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary
 
 HOUR = 3600

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.console import number
-from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.evaluation.field_auc import measure_fields, warnings_of
-from lrea_cli.evaluation.resolution import ALIKE
+from lrea_cli.console.output import number
+from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.reporting.look import Look
+from lrea_cli.score.field_auc import measure_fields, warnings_of
+from lrea_cli.stats.resolution import ALIKE
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from lrea_cli.data.batches import Samples, read_samples
-from lrea_cli.data.histories import Histories, concatenated, open_histories
-from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.data.matches import count_in_history
-from lrea_cli.data.schema import SECONDS_PER_DAY
-from lrea_cli.evaluation.metrics import auc
-from lrea_cli.evaluation.resolution import Resolution, resolution
+from lrea_cli.dataset.batches import Samples, read_samples
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.histories import Histories, concatenated, open_histories
+from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.recipe import DataSettings
+from lrea_cli.recipe.recipe import DataSettings
+from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.resolution import Resolution, resolution
 
 REQUESTS_READ = 20_000
 """Of the test split, evenly spread: enough for an AUC to .004."""

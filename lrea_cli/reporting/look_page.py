@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lrea_cli.console import number
-from lrea_cli.data.schema import SECONDS_PER_DAY
+from lrea_cli.console.output import number
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.reporting.facts import add_facts, explained, field_table, split_table
 from lrea_cli.reporting.look import Histogram, Look, look_at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
 from lrea_cli.sweep.results import Compressed, Interval, OverSeeds, Prepared, Results, Scored, Tried, best_of
 from lrea_cli.sweep.settings import Published
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lrea_cli.data.histories import Histories
-from lrea_cli.data.matches import count_matches
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.matches import count_matches
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import DataSettings
+from lrea_cli.recipe.recipe import DataSettings
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids, Summary
 
 

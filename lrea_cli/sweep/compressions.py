@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from lrea_cli.compressors import VARIANTS, Clusters
-from lrea_cli.data.batches import read_samples
-from lrea_cli.evaluation.cached import score_split_cached
-from lrea_cli.evaluation.kept import read_scores
-from lrea_cli.evaluation.metrics import deviation
-from lrea_cli.evaluation.statistics import auc_difference
-from lrea_cli.progress import ignore
-from lrea_cli.recipe import Compression, CompressorName
+from lrea_cli.console.progress import ignore
+from lrea_cli.dataset.batches import read_samples
+from lrea_cli.recipe.recipe import Compression, CompressorName
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.summarizer import Summarizer, summarizer_of
+from lrea_cli.runs.checkpoint import Run, open_run
+from lrea_cli.runs.loop import reader_of
+from lrea_cli.score.cached import score_split_cached
+from lrea_cli.score.kept import read_scores
 from lrea_cli.sequence import Behaviors, Summary
-from lrea_cli.serving.records import RecordFormat
-from lrea_cli.serving.summarizer import Summarizer, summarizer_of
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.jobs import CPU, read_made
-from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.training.loop import reader_of
-from lrea_cli.workspace import Workspace, write_json
+from lrea_cli.workspace.home import Workspace, write_json
 
 MANY = 64
 """Long behaviors from which a request counts as long."""

@@ -8,17 +8,17 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.counts import counted
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.prepare import prepare
-from lrea_cli.data.schema import Source
-from lrea_cli.data.sources import SOURCES, find_files
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.fields import Source
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.kinds import MANIFESTS
-from lrea_cli.progress import Reporter
-from lrea_cli.recipe import read_section
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.sources import SOURCES, find_files
+from lrea_cli.recipe.recipe import read_section
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
-from lrea_cli.workspace import Artifact, Workspace
+from lrea_cli.workspace.home import Artifact, Workspace
+from lrea_cli.workspace.kinds import MANIFESTS
 
 
 def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:

@@ -9,17 +9,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.evaluation.estimates import Difference
-from lrea_cli.evaluation.kept import Form, KeptScores, read_scores
-from lrea_cli.evaluation.statistics import auc_difference
-from lrea_cli.progress import Reporter
+from lrea_cli.console.progress import Reporter
+from lrea_cli.score.kept import Form, KeptScores, read_scores
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.estimates import Difference
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.fidelity import count_statuses
 from lrea_cli.sweep.jobs import EVALUATION, EvaluateJob, TrainJob, read_made, run_manifest
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried, best_of, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import DatasetPlan, Published, Sweep
-from lrea_cli.workspace import Artifact, as_json
+from lrea_cli.workspace.home import Artifact, as_json
 
 
 @dataclass(frozen=True)

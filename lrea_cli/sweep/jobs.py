@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
-from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.batches import read_samples
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
-from lrea_cli.evaluation.kept import check_evaluation, write_evaluation
-from lrea_cli.evaluation.statistics import auc_estimate
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import Recipe
-from lrea_cli.sealed import read_json
-from lrea_cli.serving.records import RecordFormat
-from lrea_cli.training.checkpoint import Run, build_model, open_run
-from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import Artifact, Workspace, write_json
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.train import train_run
+from lrea_cli.score.evaluate import ServedFrom, measure, score
+from lrea_cli.score.kept import check_evaluation, write_evaluation
+from lrea_cli.stats.bootstrap import auc_estimate
+from lrea_cli.workspace.home import Artifact, Workspace, write_json
+from lrea_cli.workspace.sealed import read_json
 
 EVALUATION = "sweep-test.json"
 CHUNK = 256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lrea_cli.recipe import Recipe
+from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep.settings import DatasetPlan, Sweep, reseeded
 
 USERS = 150

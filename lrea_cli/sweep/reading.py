@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe import (
+from lrea_cli.recipe.recipe import (
     SWEEP_FILE,
     Recipe,
     TrainSettings,

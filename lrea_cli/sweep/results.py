@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lrea_cli.sealed import SEAL
 from lrea_cli.sweep.settings import Published
+from lrea_cli.workspace.sealed import SEAL
 
 Interval = tuple[float, float]
 

@@ -7,17 +7,17 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.data.tallies import require_both_labels
+from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import UserError
-from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.datasets import make_ready
 from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against, run_manifest
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
-from lrea_cli.workspace import Artifact, Workspace
+from lrea_cli.workspace.home import Artifact, Workspace
 
 
 @dataclass(frozen=True)

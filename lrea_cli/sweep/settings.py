@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from lrea_cli.recipe import CompressorName, Recipe
+from lrea_cli.recipe.recipe import CompressorName, Recipe
 
 SEEDS = (1, 2, 3)
 VariantName = Literal[

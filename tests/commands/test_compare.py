@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.evaluation.kept import read_scores, write_evaluation
-from lrea_cli.evaluation.statistics import auc_difference
-from lrea_cli.sealed import read_json
-from lrea_cli.workspace import Workspace, write_json, write_manifest
+from lrea_cli.score.kept import read_scores, write_evaluation
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.workspace.home import Workspace, write_json, write_manifest
+from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
 
 

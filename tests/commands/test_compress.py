@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.cli import main
 from lrea_cli.commands.compress import LATEST_DAYS, _read_users, parse_time
 from lrea_cli.errors import UserError
-from lrea_cli.evaluation import target as target_module
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.workspace import Workspace
+from lrea_cli.score import target_rank as target_module
+from lrea_cli.workspace.home import Workspace
 from tests.changed import change_json
 
 Call = Callable[..., Any]

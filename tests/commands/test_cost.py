@@ -13,10 +13,10 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.commands.cost import _short
-from lrea_cli.data.histories import Histories
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe import COMPRESSOR_NAMES, ModelSettings
-from lrea_cli.workspace import Workspace
+from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.workspace.home import Workspace
 
 Cost = Callable[..., Any]
 SMALL = ("--short", 8, "--long", 40, "--rank", 6)

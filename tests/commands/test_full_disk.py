@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from lrea_cli import cli
-from lrea_cli.recipe import load_recipe
-from lrea_cli.training.checkpoint import build_model, open_dataset, open_run, save_checkpoint
-from lrea_cli.training.runs import RESERVED_BYTES
-from lrea_cli.workspace import Workspace, require_intact
+from lrea_cli.recipe.recipe import load_recipe
+from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run, save_checkpoint
+from lrea_cli.runs.train import RESERVED_BYTES
+from lrea_cli.workspace.home import Workspace, require_intact
 from tests.fixtures.taobao_raw import write_taobao
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.commands.next_steps import after_evaluate, after_train
-from lrea_cli.training.checkpoint import Run
-from lrea_cli.workspace import Workspace
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
 Call = Callable[..., str]
@@ -94,7 +94,7 @@ def test_an_evaluation_proposes_what_is_missing_for_a_comparison(lrea: Call) -> 
 def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, method: str, proposed: str) -> None:
     import torch
 
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.runs.checkpoint import open_run
 
     run: Run = open_run(workspace_copy, f"tiny-{method}", None, torch.device("cpu"))
     shutil.rmtree(workspace_copy.home / "runs" / f"tiny-{proposed}")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from lrea_cli import workspace as workspace_module
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.cli import main
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.workspace import Workspace, read_manifest
+from lrea_cli.workspace import home as workspace_module
+from lrea_cli.workspace.home import Workspace, read_manifest
 
 BENCH = "--candidates 5 --seconds 0.1"
 

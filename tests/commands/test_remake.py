@@ -12,18 +12,18 @@ import pytest
 from typer.main import get_command
 
 from lrea_cli.cli import app, main
-from lrea_cli.data.arguments import CHANGE_NO_ROW, prepare_arguments
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.sources import SOURCES
-from lrea_cli.data.sources.synthetic import Synthetic
-from lrea_cli.data.sources.table import Table
-from lrea_cli.data.sources.taobao import Taobao
-from lrea_cli.kinds import ASKED_USERS, MANIFESTS, Kind
-from lrea_cli.progress import Silent
-from lrea_cli.remake import remedy_of
-from lrea_cli.sealed import read_json
+from lrea_cli.console.progress import Silent
+from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.prepare.sources.table import Table
+from lrea_cli.prepare.sources.taobao import Taobao
 from lrea_cli.sweep.datasets import make_ready
-from lrea_cli.workspace import Workspace, write_json
+from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.kinds import ASKED_USERS, MANIFESTS, Kind
+from lrea_cli.workspace.remake import remedy_of
+from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
 from tests.sweep.conftest import make_sweep

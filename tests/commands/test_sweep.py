@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.reporting.results import page
-from lrea_cli.sealed import read_json
 from lrea_cli.sweep import run
 from lrea_cli.sweep.results import Results
+from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao

@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrea_cli.bench import gate as gate_module
+from lrea_cli.bench import timing as timing_module
+from lrea_cli.bench import trade_off as trade_off_module
+from lrea_cli.bench.gate import GateResult
+from lrea_cli.bench.machine import Load, Meter
+from lrea_cli.bench.timing import Timings
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
-from lrea_cli.evaluation import served as served_module
-from lrea_cli.evaluation.kept import read_scores
-from lrea_cli.evaluation.metrics import auc
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.recipe import METHOD_NAMES
 from lrea_cli.reporting import trade_off as picture_module
-from lrea_cli.sealed import read_json
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.serving import timing as timing_module
-from lrea_cli.serving import trade_off as trade_off_module
-from lrea_cli.serving.gate import GateResult
-from lrea_cli.serving.machine import Load, Meter
-from lrea_cli.serving.timing import Timings
-from lrea_cli.workspace import Workspace
+from lrea_cli.score import served as served_module
+from lrea_cli.score.kept import read_scores
+from lrea_cli.stats.metrics import auc
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_compare import Done
 
 NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli import reference
 from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half
+from lrea_cli.oracle import attention as reference
 
 SHAPES = [
     (1, 1, 1, 1, 1),

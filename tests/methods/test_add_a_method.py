@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.recipe import METHOD_NAMES
 from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
 
 PAGE = read_page("add-a-method.md")

@@ -8,13 +8,14 @@ import torch
 from torch.nn.functional import pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lrea_cli import reference, reference_searches
 from lrea_cli.attention import Attention
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import Long, Target
+from lrea_cli.oracle import attention as reference
+from lrea_cli.oracle import searches as reference_searches
+from lrea_cli.oracle.attention import Long, Target
+from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
-from lrea_cli.serving.records import RecordFormat
 
 B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import lrea_cli.kernels.weights
-from lrea_cli import reference
 from lrea_cli.attention import history_scale
 from lrea_cli.kernels import folded, gemm, naive
 from lrea_cli.methods.lrea import LREA
+from lrea_cli.oracle import attention as reference
 from lrea_cli.sequence import block
 from tests.methods.test_contract import RANK, B, D, L, behaviors, build, candidates, every_variant
 

@@ -7,8 +7,8 @@ import torch
 
 from lrea_cli.methods.cost import Work, record_bytes
 from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
-from lrea_cli.serving.records import RecordFormat
 from tests.methods.counting import SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import name_of
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.data.layout import SPLITS
+from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.reporting.facts import add_facts, explained, field_table
 from lrea_cli.reporting.look import look_at
-from lrea_cli.workspace import Artifact, Workspace
+from lrea_cli.workspace.home import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
 OPTIONS = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]

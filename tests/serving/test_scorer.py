@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.data.batches import Samples
-from lrea_cli.data.histories import Histories
+from lrea_cli.dataset.batches import Samples
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.training.checkpoint import Run
 
 CPU = torch.device("cpu")
 

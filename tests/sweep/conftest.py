@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.progress import Reporter, Silent
-from lrea_cli.recipe import Recipe
+from lrea_cli.console.progress import Reporter, Silent
+from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep import run
 from lrea_cli.sweep.reading import read_sweep
 from lrea_cli.sweep.settings import Sweep
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 RECIPES: dict[str, dict[str, Any]] = {
     "mean": {"model": {"method": "mean"}},

@@ -11,15 +11,15 @@ import pytest
 
 from lrea_cli.compressors import VARIANTS
 from lrea_cli.compressors.clusters import Choices
-from lrea_cli.evaluation.metrics import deviation
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.console.progress import Silent
+from lrea_cli.recipe.recipe import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
+from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.gather import About, gather
 from lrea_cli.sweep.jobs import EvaluateJob
 from lrea_cli.sweep.settings import VariantName
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 from tests.changed import change_json
 from tests.sweep.conftest import Inline, inline_sweep, make_sweep
 

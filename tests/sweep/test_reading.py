@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe import (
+from lrea_cli.recipe.recipe import (
     METHOD_NAMES,
     SWEEP_FILE,
     DataSettings,
@@ -23,7 +23,7 @@ from lrea_cli.sweep.datasets import check_sources, with_dataset
 from lrea_cli.sweep.quick import quick
 from lrea_cli.sweep.reading import load_sweep, read_sweep
 from lrea_cli.sweep.settings import SEEDS, Compress, DatasetPlan, Published, Sweep, point_recipe
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 NAMES = ("din", "lrea-8", "lrea-32", "mean")
 RECIPES = {name: Recipe.from_dict({"model": {"method": name.partition("-")[0], "rank": 8}}, name) for name in NAMES}

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.data.layout import DatasetInfo, Split
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.layout import DatasetInfo, Split
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.evaluation.kept import check_evaluation
-from lrea_cli.progress import Silent
+from lrea_cli.score.kept import check_evaluation
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import About, gather
 from lrea_cli.sweep.results import LeftOut, Results
 from lrea_cli.sweep.settings import Published
-from lrea_cli.workspace import Workspace, sha256_of
+from lrea_cli.workspace.home import Workspace, sha256_of
 from tests.changed import change_json
 from tests.fixtures.one_label import give_one_label
 from tests.sweep.conftest import RECIPES, Inline, inline_sweep, make_sweep

@@ -18,8 +18,8 @@ import torch
 from lrea_cli.bench.gate import run_gate
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import Histories, open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.synthetic import Synthetic

@@ -23,8 +23,8 @@ from lrea_cli.workspace.home import Workspace, write_manifest
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
-    from lrea_cli.dataset.batches import Samples
     from lrea_cli.dataset.histories import Histories
+    from lrea_cli.dataset.samples import Samples
     from lrea_cli.runs.checkpoint import Run
 
 settings.register_profile("lrea", derandomize=True, deadline=None)
@@ -114,7 +114,7 @@ def histories(lrea_run: Run) -> Histories:
 @pytest.fixture(scope="session")
 def samples(lrea_run: Run) -> Samples:
     """The test split of `tiny`."""
-    from lrea_cli.dataset.batches import read_samples
+    from lrea_cli.dataset.samples import read_samples
 
     return read_samples(lrea_run.dataset, "test")
 

@@ -25,8 +25,8 @@ from lrea_cli.bench.routes import (
 )
 from lrea_cli.bench.timing import PERCENT, Timings, take_turns
 from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.kernels import KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.resident import records_on

@@ -20,12 +20,12 @@ from lrea_cli.recipe.recipe import Compression
 from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.resident import records_on
-from lrea_cli.records.store import RecordStore, RecordWriter
+from lrea_cli.records.store import Records, RecordStore, RecordWriter
 from lrea_cli.records.summarizer import summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import Records, RequestScorer, Visitor
+from lrea_cli.serving.scorer import RequestScorer, Visitor
 
 TOLERANCE = 1e-5
 GATE_USERS = 64

@@ -16,8 +16,8 @@ from lrea_cli.bench.machine import Load
 from lrea_cli.bench.routes import STAGES, Row, Stage, Workload, make_workload, row_of, serve, stage_times, visitors_of
 from lrea_cli.bench.timing import PERCENT, take_turns
 from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import Histories, open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
 from lrea_cli.methods.cost import Work

@@ -12,14 +12,14 @@ import typer
 from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Replace, Threads
 from lrea_cli.console.output import Console, size
-from lrea_cli.dataset.fields import Source
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.reporting.look import Look
+    from lrea_cli.prepare.look.measure import Look
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
 
@@ -116,9 +116,9 @@ def prepare_source(
     replace: bool = False,
 ) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like."""
+    from lrea_cli.prepare.look.page import PAGE, look_into, rows_of
+    from lrea_cli.prepare.look.tables import explained, field_table, split_table
     from lrea_cli.prepare.prepare import prepare
-    from lrea_cli.reporting.facts import explained, field_table, split_table
-    from lrea_cli.reporting.look_page import PAGE, look_into, rows_of
 
     seen: list[Look] = []
 

@@ -13,7 +13,7 @@ from lrea_cli.dataset.histories import Histories, concatenated
 from lrea_cli.ids import FIRST_ID, same_value
 
 if TYPE_CHECKING:
-    from lrea_cli.dataset.batches import Samples
+    from lrea_cli.dataset.samples import Samples
 
 CHUNK_BEHAVIORS = 4_000_000
 """Behaviors compared at once, so that memory stays bounded for any split."""

@@ -7,8 +7,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.dataset.fields import Source
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Source
 
 CHANGE_NO_ROW = ("threads", "memory")
 """Of all options: left to the machine on which the dataset is made again."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrea_cli.console.counts import counted
-from lrea_cli.dataset.fields import SECONDS_PER_DAY, Extract
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract
 
 if TYPE_CHECKING:
     import duckdb

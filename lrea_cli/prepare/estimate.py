@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrea_cli.dataset.fields import Extract, Source
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.blocks import Lines
 from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet

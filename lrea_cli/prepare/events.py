@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lrea_cli.dataset.fields import ROWS_AT_MOST, Extract
+from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sql import count, identifier
 from lrea_cli.prepare.vocabulary import encode, names

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lrea_cli.dataset.fields import Field, Negatives
+from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.calendar import Calendar
 from lrea_cli.prepare.events import UserPart
 from lrea_cli.prepare.hashing import mix_sql, wide_sql
+from lrea_cli.prepare.sources.base import Negatives
 from lrea_cli.prepare.sql import count
 from lrea_cli.prepare.vocabulary import column, names
 

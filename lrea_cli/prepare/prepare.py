@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
-from lrea_cli.dataset.fields import EncodedField, Extract, Source
+from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
@@ -22,6 +22,7 @@ from lrea_cli.prepare.events import sort_events
 from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.samples import check_samples, label_conflicts, make_samples
+from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from lrea_cli.prepare.writer import write_behaviors, write_rejected, write_samples, write_vocabularies

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.dataset.fields import Extract, Field
+from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import SPLITS, Split
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
@@ -18,6 +18,7 @@ from lrea_cli.prepare.events import UserPart, history_lengths, user_parts
 from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.prepare.negatives import draw_negatives
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sql import count, kinds_of
 from lrea_cli.prepare.targets import make_positives
 from lrea_cli.prepare.vocabulary import column, names

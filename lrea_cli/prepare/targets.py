@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lrea_cli.dataset.fields import Extract, Field
+from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.calendar import Calendar
 from lrea_cli.prepare.events import UserPart, history_lengths
 from lrea_cli.prepare.hashing import mix, mix_sql, residue_sql
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sql import kinds_of
 from lrea_cli.prepare.vocabulary import column, names, table
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import lrea_cli
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.recipe.limits import BUCKETS, HIDDEN, RECIPE, check_range
 from lrea_cli.recipe.method_options import foreign_options, require_own_options
@@ -242,7 +243,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def shipped(name: str) -> Path:
     """What comes with lrea, such as `recipes`: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(lrea_cli.__file__).parent
     installed = package / name
     return installed if installed.exists() else package.parent / name
 

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from lrea_cli.errors import UserError
-from lrea_cli.records.store import RecordStore
+from lrea_cli.records.store import Records, RecordStore
 from lrea_cli.sequence import Summary
-from lrea_cli.serving.scorer import Records
 
 LOAD_BATCH = 4096
 

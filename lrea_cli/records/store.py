@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -22,6 +22,14 @@ from lrea_cli.sequence import Summary
 SHARD_BYTES = 1 << 30
 INDEX = "index.npy"
 INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
+
+
+class Records(Protocol):
+    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of users."""
+        ...
 
 
 class RecordWriter:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lrea_cli.compressors import COMPRESSORS
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
 from lrea_cli.recipe.recipe import Compression

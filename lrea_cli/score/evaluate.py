@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.layout import Split
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe.recipe import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype

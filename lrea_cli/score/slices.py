@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.matches import count_in_history
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.recipe.recipe import DataSettings
 from lrea_cli.stats.calibration import calibration

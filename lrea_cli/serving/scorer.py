@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,15 +14,8 @@ from lrea_cli.dataset.matches import count_matches
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import DataSettings
-from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids, Summary
-
-
-class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
-
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of users."""
-        ...
+from lrea_cli.records.store import Records
+from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 
 @dataclass(frozen=True)

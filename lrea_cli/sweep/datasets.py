@@ -10,11 +10,11 @@ from typing import Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.fields import Source
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources import SOURCES, find_files
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.recipe.recipe import read_section
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
 from lrea_cli.workspace.home import Artifact, Workspace
@@ -87,7 +87,7 @@ def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter:
 
 
 def _look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    from lrea_cli.reporting.look_page import look_into
+    from lrea_cli.prepare.look.page import look_into
 
     return asdict(look_into(folder, manifest))
 

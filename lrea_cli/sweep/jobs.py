@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.records.format import RecordFormat

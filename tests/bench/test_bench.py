@@ -20,8 +20,8 @@ from lrea_cli.bench.machine import Load, Meter
 from lrea_cli.bench.routes import ROUTES, STAGES, Route, row_of
 from lrea_cli.bench.timing import TURN, Timings
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
 from lrea_cli.kernels import KernelName

@@ -22,8 +22,8 @@ from lrea_cli.bench.gate import TOLERANCE, GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset import matches as matches_module
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import Histories, open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights

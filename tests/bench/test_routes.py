@@ -8,8 +8,8 @@ import torch
 
 from lrea_cli.bench.routes import CANDIDATE_SETS, ROUTES, Route, Workload, make_workload, serve, spread_out
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.kernels import KernelName
 from lrea_cli.records.cache import Cache, compress, open_cache
 from lrea_cli.runs.checkpoint import Run

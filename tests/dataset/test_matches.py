@@ -8,9 +8,9 @@ import torch
 
 from lrea_cli.bench.expected import _matches
 from lrea_cli.dataset import matches as matches_module
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.matches import count_in_history, count_matches
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.errors import UserError
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.serving.scorer import Visitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lrea_cli.dataset.fields import Extract
+from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sources.intake import Intake, Rejected
 
 

@@ -38,14 +38,14 @@ def test_the_page_adds_one_name() -> None:
 
 @pytest.mark.slow
 def test_the_contract_holds(copy: Path) -> None:
-    files = [f"tests/data/{name}.py" for name in ("test_retailrocket", "test_source_contract")]
+    files = [f"tests/prepare/{name}.py" for name in ("test_retailrocket", "test_source_contract")]
     passed = run_tests(copy, files, "-m", "slow or not slow", "-k", "retailrocket or every_source")
     assert passed == 2 + 2 * (len(CHECKS) + 3)  # two files, two cases
 
 
 @pytest.mark.slow
 def test_its_commands_run(copy: Path) -> None:
-    run(copy, "-c", "from tests.data.test_retailrocket import *; write_retailrocket(Path('events.csv'))")
+    run(copy, "-c", "from tests.prepare.test_retailrocket import *; write_retailrocket(Path('events.csv'))")
     assert [command.split()[1] for command in PAGE.commands] == ["prepare", "train", "eval"]
     run_commands(copy, PAGE.commands)
     assert "retailrocket" in run(copy, "-m", "lrea_cli", "prepare", "--help")

@@ -18,20 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrea_cli.dataset.fields import Source
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources import find_files
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.python_literals import by_literal_eval, fast_sql
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.amazon_raw import DAY, FIRST_DAY, AmazonRaw, write, write_amazon
-from tests.prepare.loops.prepare import Event, Sample
-from tests.prepare.test_samples import assert_same_rows
-from tests.reference.amazon_loops import (
+from tests.prepare.loops.amazon import (
     events_of,
     make_samples,
     place_in_day,
@@ -40,6 +38,8 @@ from tests.reference.amazon_loops import (
     read_meta_2014,
     read_meta_2018,
 )
+from tests.prepare.loops.prepare import Event, Sample
+from tests.prepare.test_samples import assert_same_rows
 
 EDITIONS: dict[int, Source] = {2018: AmazonBooks(), 2014: AmazonBooksSim()}
 both = pytest.mark.parametrize("edition", [2018, 2014])

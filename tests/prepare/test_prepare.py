@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 
 from lrea_cli.cli import app
 from lrea_cli.console.progress import Progress, Silent
-from lrea_cli.dataset.fields import Source
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources import SOURCES, find_files
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.prepare.sources.table import Table

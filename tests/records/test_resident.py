@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lrea_cli.bench.gate import run_gate
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.records import resident as resident_module
 from lrea_cli.records.cache import compress, open_cache

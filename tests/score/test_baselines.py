@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.score.baselines import Baselines, trivial_baselines
 from lrea_cli.stats.metrics import auc

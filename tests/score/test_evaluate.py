@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from lrea_cli.console.progress import Silent, ignore
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.records.summarizer import summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of

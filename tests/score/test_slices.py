@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.recipe.recipe import DataSettings
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.score.slices import Family, SliceMetrics, measure_slice, slice_masks

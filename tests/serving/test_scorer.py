@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.dataset.batches import Samples
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool

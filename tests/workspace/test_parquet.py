@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrea_cli.dataset.batches import read_samples
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.records.cache import dense_users
 from lrea_cli.workspace.blocks import BLOCKS, open_files, write_blocks

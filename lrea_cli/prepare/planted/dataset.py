@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.requests import LAST_DAY, draw_requests
 from lrea_cli.prepare.planted.streams import HABITS, Histories, draw_histories
 from lrea_cli.prepare.planted.universe import Universe, draw_universe
-
-if TYPE_CHECKING:
-    from lrea_cli.prepare.sources.synthetic import Synthetic
 
 AGE_BAND_COUNT = 6
 USERS_PER_BLOCK = 4096
@@ -58,7 +55,7 @@ class Planted:
     bayes_gauc: float
 
 
-def generate(options: Synthetic) -> Planted:
+def generate(options: PlantedOptions) -> Planted:
     """Draw a planted data set; the same options give the same bytes.
 
     Users are drawn in blocks with a seed each, so working memory doesn't grow with the number of users.
@@ -111,7 +108,7 @@ def grouped_auc(score: np.ndarray, label: np.ndarray, group: np.ndarray) -> floa
 
 
 def _draw_block(
-    options: Synthetic, universe: Universe, first_user: int, users: int
+    options: PlantedOptions, universe: Universe, first_user: int, users: int
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], np.ndarray]:
     rng = np.random.default_rng([options.seed, 1, first_user])
     age_band = rng.integers(0, AGE_BAND_COUNT, users)

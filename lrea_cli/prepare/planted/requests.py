@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.streams import Histories, draw_second_of_day
 from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
-
-if TYPE_CHECKING:
-    from lrea_cli.prepare.sources.synthetic import Synthetic
 
 LAST_DAY = 20_423  # 2025-12-01
 # Days before the last one: three requests on train days, one on the valid day, two on the test day.
@@ -74,7 +71,7 @@ def draw_requests(
     universe: Universe,
     histories: Histories,
     age_band: np.ndarray,
-    options: Synthetic,
+    options: PlantedOptions,
     rng: np.random.Generator,
 ) -> Requests:
     """Six requests a user, with labels drawn from the true probability.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lrea_cli.dataset.fields import Source
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.find import find_files, where_without_raw
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.prepare.sources.synthetic import Synthetic

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from lrea_cli.dataset.fields import Extract, Field, Sampling
+from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.sources.amazon import make_products, read_log
+from lrea_cli.prepare.sources.base import Extract, Sampling
 from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.python_literals import LiteralProducts
 from lrea_cli.prepare.spelling_sql import spelled_sql

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LINE = "__line"
 WRONG_COLUMNS = "wrong_number_of_columns"
+ROWS_AT_MOST = 1 << 33
+"""Of one log: a `source_row` is nanoseconds inside a second times this, and the row's number."""
 
 T = TypeVar("T")
 

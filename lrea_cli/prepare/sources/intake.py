@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import ROWS_AT_MOST, SourceFile
+from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.prepare.sources.blocks import LINE, Block, joined, read_ahead
+from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
 from lrea_cli.prepare.sources.hints import Hint, Refused, advice
 from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sources.text import UTF8

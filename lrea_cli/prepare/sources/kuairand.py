@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from lrea_cli.dataset.fields import Extract, Field
+from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrea_cli.dataset.fields import ROWS_AT_MOST
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
 from lrea_cli.prepare.spelling_sql import NUMBERS, TEXTS, family
 from lrea_cli.prepare.sql import identifier, literal
 

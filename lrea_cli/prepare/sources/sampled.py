@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from lrea_cli.dataset.fields import Positives
 from lrea_cli.errors import check_choice
+from lrea_cli.prepare.sources.base import Positives
 
 DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]
 

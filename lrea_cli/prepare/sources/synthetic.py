@@ -6,13 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
-
-from lrea_cli.dataset.fields import Extract, Field
-from lrea_cli.errors import UserError, check_choice
-from lrea_cli.recipe.limits import HIGHEST_SEED, check_range
+from lrea_cli.dataset.fields import Field
+from lrea_cli.prepare.planted.options import PlantedOptions
+from lrea_cli.prepare.sources.base import Extract
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,14 +18,11 @@ if TYPE_CHECKING:
     from lrea_cli.prepare.planted.dataset import Planted
     from lrea_cli.prepare.sources.intake import Intake
 
-Preset = Literal["drift", "exchangeable", "exact-item"]
-Lengths = Literal["long", "week"]
-
 AGE_BANDS = ("18-24", "25-29", "30-34", "35-44", "45-54", "55+")
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class Synthetic(PlantedOptions):
     """Planted interests; nothing is read, the same options give the same bytes."""
 
     name: ClassVar[str] = "synthetic"
@@ -43,46 +38,6 @@ class Synthetic:
     )
     idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = ""
-
-    preset: Annotated[
-        Preset,
-        typer.Option(
-            metavar="<name>",
-            help="What the label depends on. drift: close behaviors of any age, and exact repeats; "
-            "exchangeable: the same, but positions carry no signal; exact-item: exact repeats only.",
-        ),
-    ] = "drift"
-    lengths: Annotated[
-        Lengths,
-        typer.Option(help="Behaviors a user: long = 0 to 1,000 in 180 days, week = median 77 in 9 days."),
-    ] = "long"
-    users: Annotated[int, typer.Option(help="Number of users, each with 6 requests of 8 candidates.")] = 5000
-    drift: Annotated[
-        float,
-        typer.Option(help="How fast interests move on: 1 = as in real logs, 0 = any past behavior is as near."),
-    ] = 1.0
-    sharpness: Annotated[
-        float, typer.Option(help="How close a behavior must be to a candidate to count; higher = closer.")
-    ] = 16.0
-    field_effect: Annotated[
-        float,
-        typer.Option(help="Weight of the user's age band in the logit; 50 = it alone decides the label."),
-    ] = 0.4
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 2025
-
-    def __post_init__(self) -> None:
-        check_choice("preset", self.preset, get_args(Preset))
-        check_choice("lengths", self.lengths, get_args(Lengths))
-        check_range("--users", self.users, 1, 10**7)
-        check_range("--drift", self.drift, 0, 1000)
-        check_range("--sharpness", self.sharpness, 0, 1000)
-        check_range("--field-effect", self.field_effect, -1000, 1000)
-        check_range("--seed", self.seed, 0, HIGHEST_SEED)
-        if self.preset == "exact-item" and self.sharpness != type(self).sharpness:
-            raise UserError(
-                "--sharpness has no effect with --preset exact-item: closeness does not count there.",
-                "Leave --sharpness out, or choose another --preset.",
-            )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Generate the events and put them in `raw_events`, ordered by time; nothing is rejected."""

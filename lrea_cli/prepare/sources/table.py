@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, get_args
 
 import typer
 
-from lrea_cli.dataset.fields import SECONDS_PER_DAY, Extract, Field, Role, Sampling
+from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
+from lrea_cli.prepare.sources.base import Extract, Sampling
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.prepare.sources.header import TextLayout

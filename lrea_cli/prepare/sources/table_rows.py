@@ -8,9 +8,9 @@ from functools import partial
 from itertools import combinations
 
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import ROWS_AT_MOST, SECONDS_PER_DAY, YEAR_1900, YEAR_2200
+from lrea_cli.dataset.fields import SECONDS_PER_DAY, YEAR_1900, YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
+from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
     CLICKED,
     LOST_AT_MOST,

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from lrea_cli.dataset.fields import SECONDS_PER_DAY, Extract, Field, Sampling
+from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.prepare.sources.base import Extract, Sampling
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.intake import Intake, Judge

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lrea_cli.dataset.fields import Source
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.prepare.sources.synthetic import AGE_BANDS, Synthetic
 from lrea_cli.prepare.sources.table import Table

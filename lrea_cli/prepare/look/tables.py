@@ -9,8 +9,8 @@ from typing import Any
 
 from lrea_cli.console.output import number
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.reporting.look import Look
-from lrea_cli.score.field_auc import measure_fields, warnings_of
+from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
+from lrea_cli.prepare.look.measure import Look
 from lrea_cli.stats.resolution import ALIKE
 
 

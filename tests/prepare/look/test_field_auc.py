@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.dataset.batches import read_samples
-from lrea_cli.dataset.fields import Source
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.dataset.tallies import ByValue
+from lrea_cli.prepare.look.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
+from lrea_cli.prepare.look.page import PAGE, look_into
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.reporting.look_page import PAGE, look_into
-from lrea_cli.score.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
 from lrea_cli.stats.metrics import auc
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand" / "kuairand_kcore15.tsv.gz"
+REAL = Path(__file__).parents[3].parent / "shared" / "data" / "kuairand" / "kuairand_kcore15.tsv.gz"
 COLUMNS: dict[str, Any] = {
     "user_column": "user_id",
     "item_column": "video_id",

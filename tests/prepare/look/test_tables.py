@@ -8,8 +8,8 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.dataset.layout import SPLITS
-from lrea_cli.reporting.facts import add_facts, explained, field_table
-from lrea_cli.reporting.look import look_at
+from lrea_cli.prepare.look.measure import look_at
+from lrea_cli.prepare.look.tables import add_facts, explained, field_table
 from lrea_cli.workspace.home import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
 

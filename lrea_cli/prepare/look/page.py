@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from lrea_cli.console.output import number
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
-from lrea_cli.reporting.facts import add_facts, explained, field_table, split_table
-from lrea_cli.reporting.look import Histogram, Look, look_at
+from lrea_cli.prepare.look.measure import Histogram, Look, look_at
+from lrea_cli.prepare.look.tables import add_facts, explained, field_table, split_table
 
 PAGE = "look.html"
 INCHES, DPI = (10.0, 6.6), 120

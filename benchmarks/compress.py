@@ -23,7 +23,8 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.synthetic import Synthetic
-from lrea_cli.recipe.recipe import Compression, Recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.runs.train import train_run

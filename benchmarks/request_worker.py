@@ -161,7 +161,7 @@ def make_model(rank: int, short: int, seed: int) -> tuple[Any, Any]:
 
     from lrea_cli.dataset.fields import EncodedField
     from lrea_cli.model import CTRModel
-    from lrea_cli.recipe.recipe import DataSettings, ModelSettings
+    from lrea_cli.recipe.settings import DataSettings, ModelSettings
 
     fields = [EncodedField("item", "item", size=ITEMS), EncodedField("category", "item", size=CATEGORIES)]
     settings = DataSettings(short=short)

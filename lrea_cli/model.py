@@ -13,7 +13,7 @@ from lrea_cli.features import Features
 from lrea_cli.kernels import KernelName
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
-from lrea_cli.recipe.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
 
 

@@ -18,7 +18,8 @@ from hypothesis import settings
 
 from lrea_cli.console.output import Console
 from lrea_cli.console.progress import Progress, Silent, ignore
-from lrea_cli.recipe.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.workspace.home import Workspace, write_manifest
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from lrea_cli.bench.gate import run_gate
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.records.summarizer import summarizer_of

@@ -180,7 +180,7 @@ def test_workers_set_their_threads_before_torch_is_loaded() -> None:
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    heavy = {*HEAVY, "numpy", "safetensors", "xxhash"}
+    heavy = {*HEAVY, "numpy", "pydantic", "safetensors", "xxhash"}
     assert python(f"import sys, lrea_cli.cli; print(sorted({heavy!r} & set(sys.modules)))") == "[]"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.sweep.fidelity import STATUSES, count_statuses, read_mechanisms
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,8 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings
+from lrea_cli.recipe.values import read_section
 from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import CacheDtype, RecordFormat
 from lrea_cli.records.store import RecordStore, RecordWriter
@@ -115,7 +116,8 @@ def model_of(
         EncodedField("category", "item", size=min(CATEGORIES, sizes.items)),
         EncodedField("hour", "context", size=PROFILES),
     )
-    settings = ModelSettings(method=method, embedding_dim=width // 2, rank=sizes.rank, form=form)
+    values = {"method": method, "embedding_dim": width // 2, "rank": sizes.rank, "form": form}
+    settings = read_section(ModelSettings, values, "model_of")
     return make(fields, settings, settings_of(sizes, long)).to(device)
 
 

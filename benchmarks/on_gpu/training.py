@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lrea_cli.kernels import KernelName
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.recipe import TrainSettings
+from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.loop import training_steps
 from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.sequence import Batch

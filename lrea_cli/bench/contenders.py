@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.recipe import METHOD_NAMES, Compression, CompressorName, Recipe, TrainSettings
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName, TrainSettings
 from lrea_cli.records.cache import Cache, compression_of
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.runs.checkpoint import Run

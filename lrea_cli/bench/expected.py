@@ -12,7 +12,7 @@ from lrea_cli.bench.twins import reference_model, twin_of
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle.attention import Long, Record, Target
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField

@@ -16,7 +16,7 @@ from lrea_cli.console.counts import counted
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.resident import records_on

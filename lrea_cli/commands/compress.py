@@ -25,7 +25,7 @@ from lrea_cli.commands.options import (
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
     from lrea_cli.records.cache import CacheInfo

@@ -59,7 +59,8 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
     from lrea_cli.commands.serve_bench import bench_run
     from lrea_cli.prepare.options import PrepareOptions
     from lrea_cli.prepare.sources.synthetic import Synthetic
-    from lrea_cli.recipe.recipe import Compression, load_recipe
+    from lrea_cli.recipe.reading import load_recipe
+    from lrea_cli.recipe.settings import Compression
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.runs.train import train_run
     from lrea_cli.score.evaluate import ServedFrom

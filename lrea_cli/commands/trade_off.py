@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrea_cli.bench.contenders import Contender, Trained
     from lrea_cli.bench.routes import Stage
     from lrea_cli.bench.trade_off import Line, TradeOff
-    from lrea_cli.recipe.recipe import Compression
+    from lrea_cli.recipe.settings import Compression
     from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.stats.percentiles import Percentile

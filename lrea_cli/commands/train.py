@@ -8,15 +8,8 @@ import typer
 
 from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import Dataset, Device, Json, Replace, Seed, Threads, require_name, start
-from lrea_cli.recipe.recipe import (
-    METHOD_NAMES,
-    DataSettings,
-    MethodName,
-    ModelSettings,
-    SearchName,
-    TrainSettings,
-    load_recipe,
-)
+from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, MethodName, ModelSettings, SearchName, TrainSettings
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Compressors: a trained din run to pseudo items without training; one file each, named in `recipe.CompressorName`."""
+"""Compressors: a trained din run to pseudo items without training; one file each, named in `CompressorName`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 
 from lrea_cli.compressors.base import Compressor
 from lrea_cli.compressors.clusters import VARIANTS, Clusters
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 
 
 def _compressor(name: str) -> type[Compressor]:

@@ -12,7 +12,7 @@ import numpy as np
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples
-from lrea_cli.recipe.recipe import DataSettings
+from lrea_cli.recipe.settings import DataSettings
 
 if TYPE_CHECKING:  # preparing reads samples, too, and needs no torch
     import torch

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from lrea_cli.dataset.fields import EncodedField, Role
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.recipe.recipe import read_section
+from lrea_cli.recipe.values import read_section
 from lrea_cli.workspace.blocks import DatasetFiles, open_files
 from lrea_cli.workspace.kinds import BLOCKS
 from lrea_cli.workspace.remake import remedy_of

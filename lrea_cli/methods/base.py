@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lrea_cli.attention import Attention
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
 from lrea_cli.oracle.attention import SlowTwin
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work, record_bytes
 from lrea_cli.oracle.attention import SlowDINShort
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
 

@@ -9,7 +9,7 @@ from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, si
 from lrea_cli.methods.search import Found, best
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.oracle.searches import SlowETA
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 

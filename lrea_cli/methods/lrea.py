@@ -13,7 +13,7 @@ from lrea_cli.attention import history_scale, scaled_values
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
 from lrea_cli.oracle.attention import SlowLREA
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
 
 OWN_SHARE = 0.98

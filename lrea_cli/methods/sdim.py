@@ -13,7 +13,7 @@ from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, requ
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
 from lrea_cli.methods.search import gather
 from lrea_cli.oracle.searches import SlowSDIM
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
 
 

@@ -12,7 +12,7 @@ from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, gather
 from lrea_cli.methods.search_cost import behaviors_cost, din_work, multi_head_work
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 
 

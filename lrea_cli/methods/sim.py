@@ -11,7 +11,7 @@ from lrea_cli.methods.cost import Work
 from lrea_cli.methods.search import Found, best, newest
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.oracle.searches import SlowSIM
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 

@@ -14,7 +14,7 @@ from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import best, gather
 from lrea_cli.methods.search_cost import behaviors_cost
 from lrea_cli.oracle.searches import SlowTWIN
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary
 
 HOUR = 3600

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 
 SLOPE = 0.01
 BATCH_NORM_EPSILON = 1e-5

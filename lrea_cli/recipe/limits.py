@@ -14,31 +14,6 @@ THREADS_A_CORE = 8
 COUNT = (1, 10**6)
 """Of rows, behaviors, candidates and epochs."""
 
-RECIPE: dict[str, tuple[float, float]] = {
-    "short": COUNT,
-    "long": (0, 10**6),
-    "embedding_dim": (1, 4096),
-    "embedding_std": (0, 1000),
-    "rank": COUNT,
-    "lam": (0, 10**6),
-    "k": COUNT,
-    "heads": (1, 4096),
-    "m": (1, 4096),
-    "tau": (1, 4096),
-    "epochs": COUNT,
-    "patience": (0, 10**6),
-    "batch_size": (2, 10**7),
-    "initial_accumulator": (0, 10**6),
-    "seed": (0, HIGHEST_SEED),
-}
-"""Of the numbers of a recipe, ends included."""
-
-HIDDEN = (1, 65_536)
-"""Of the width of a hidden layer."""
-
-BUCKETS = 16_384
-"""Most rows of an SDIM record, m / tau groups of 2^tau."""
-
 
 def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:
     """Refuse a number outside its limits; nan is outside of all.

@@ -13,7 +13,7 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "twin": ("k", "heads"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
 }
-"""Attributes of `recipe.ModelSettings` that are a method's own; a method that is not named has none.
+"""Attributes of `settings.ModelSettings` that are a method's own; a method that is not named has none.
 
 The attributes that stand nowhere here are those of every method.
 """

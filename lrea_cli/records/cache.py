@@ -17,7 +17,8 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.recipe import Compression, CompressorName, read_section
+from lrea_cli.recipe.settings import Compression, CompressorName
+from lrea_cli.recipe.values import read_section
 from lrea_cli.records.format import CacheDtype, RecordFormat
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
 from lrea_cli.records.summarizer import Summarizer, summarizer_of

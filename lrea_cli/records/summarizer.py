@@ -13,7 +13,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Behaviors, Ids, Summary
 

@@ -22,7 +22,8 @@ from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.recipe import DataSettings, Recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import CHECKPOINT, build_model, save_checkpoint
 from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.runs.predict import score_split

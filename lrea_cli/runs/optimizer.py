@@ -8,7 +8,7 @@ from torch.optim import Adagrad
 from torch.sparse import check_sparse_tensor_invariants
 
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.recipe import TrainSettings
+from lrea_cli.recipe.settings import TrainSettings
 
 MATRIX_LR = 0.01
 """Of the learning rate, for matrices over the positions of a history (LREA's W_comp and W_decomp).

@@ -14,7 +14,8 @@ import lrea_cli
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter
 from lrea_cli.console.stopping import Stopped, undisturbed
-from lrea_cli.recipe.recipe import Recipe, TrainSettings
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import open_dataset
 from lrea_cli.runs.loop import Trained, train, write_metrics
 from lrea_cli.workspace.home import Workspace, write_manifest

@@ -14,7 +14,7 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.layout import Split
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.methods.cost import Work
-from lrea_cli.recipe.recipe import Compression, CompressorName
+from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.records.summarizer import summarizer_of
 from lrea_cli.runs.checkpoint import Run

@@ -11,7 +11,7 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.ids import UNKNOWN_ID
-from lrea_cli.recipe.recipe import DataSettings
+from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.calibration import calibration
 from lrea_cli.stats.delong import delong
 from lrea_cli.stats.estimates import Interval

@@ -10,7 +10,7 @@ import numpy as np
 from lrea_cli.compressors import VARIANTS, Clusters
 from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.recipe.recipe import Compression, CompressorName
+from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.summarizer import Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run, open_run

@@ -15,7 +15,7 @@ from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources import SOURCES, find_files
 from lrea_cli.prepare.sources.base import Source
-from lrea_cli.recipe.recipe import read_section
+from lrea_cli.recipe.values import read_section
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
 from lrea_cli.workspace.home import Artifact, Workspace
 from lrea_cli.workspace.kinds import MANIFESTS

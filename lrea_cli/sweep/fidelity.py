@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lrea_cli.recipe.recipe import shipped
+from lrea_cli.recipe.reading import shipped
 
 STATUSES = ("faithful", "approximated", "ours", "silent", "unclear")
 """As the paper has it; but for a named part; we differ; it does not say; it says two things."""

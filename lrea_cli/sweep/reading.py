@@ -34,16 +34,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.recipe import (
-    SWEEP_FILE,
-    Recipe,
-    TrainSettings,
-    load_recipe,
-    read_section,
-    read_toml,
-    read_value,
-    shipped_recipes,
-)
+from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, read_toml, shipped_recipes
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import TrainSettings
+from lrea_cli.recipe.values import read_section, read_value
 from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Published, Sweep, point_recipe
 
 KEYS = ("title", "findings", "base", "search", "compress", "dataset", "paper", "source")

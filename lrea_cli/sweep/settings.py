@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from lrea_cli.recipe.recipe import CompressorName, Recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import CompressorName
 
 SEEDS = (1, 2, 3)
 VariantName = Literal[

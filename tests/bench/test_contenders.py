@@ -20,7 +20,7 @@ from lrea_cli.bench.contenders import (
 )
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.runs.checkpoint import Run, open_run

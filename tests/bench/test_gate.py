@@ -30,7 +30,7 @@ from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.search import newest
 from lrea_cli.oracle import searches as reference_searches
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import Cache, compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CHECKSUM, CacheDtype

@@ -22,7 +22,7 @@ from lrea_cli.bench.timing import TURN, Call, Timings
 from lrea_cli.bench.trade_off import Line, TradeOff, trade_off
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import GateFailed
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept import read_scores, write_evaluation

@@ -15,7 +15,7 @@ from lrea_cli.cli import main
 from lrea_cli.commands.cost import _short
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
 from lrea_cli.workspace.home import Workspace
 
 Cost = Callable[..., Any]

@@ -20,7 +20,7 @@ from lrea_cli.bench.machine import Load, Meter
 from lrea_cli.bench.timing import Timings
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
-from lrea_cli.recipe.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.reporting import trade_off as picture_module
 from lrea_cli.score import served as served_module
 from lrea_cli.score.kept import read_scores

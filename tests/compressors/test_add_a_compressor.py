@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
 
 PAGE = read_page("add-a-compressor.md")
@@ -19,7 +19,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copy_package(tmp_path_factory.mktemp("copy"))
     file, name = PAGE.blocks
     (root / "lrea_cli" / "compressors" / "strided.py").write_text(file, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
+    replace(root / "lrea_cli" / "recipe" / "settings.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
     return root
 
 

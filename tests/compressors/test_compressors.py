@@ -20,7 +20,7 @@ from lrea_cli.kernels import KERNELS, weights
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.compressors import Inputs, Rows
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, Compression
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Behaviors, PseudoItems
 

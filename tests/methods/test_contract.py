@@ -13,7 +13,7 @@ from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.oracle.attention import Long, Target
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
 

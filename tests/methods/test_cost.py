@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrea_cli.attention import HIDDEN, history_scale
 from lrea_cli.methods.cost import Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
 from tests.methods.counting import PSEUDO, SEARCHED, counted, counts_of, full, make

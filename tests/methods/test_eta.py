@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 from lrea_cli.methods.eta import ETA
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.oracle.searches import simhash
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.test_contract import D, L, all_the_same, behaviors, build, candidates
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import ModelSettings, Recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from tests.methods.test_contract import D, L, behaviors, build, candidates
 

@@ -18,7 +18,7 @@ from lrea_cli.oracle.searches import (
     simhash,
     softmax_sum,
 )
-from lrea_cli.recipe.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 
 PLANES = np.array([[1.0, 0.0, -1.0, 1.0], [0.0, 1.0, 0.0, -1.0]])
 E = np.array([[3.0, 1.0], [1.0, 3.0], [-1.0, 2.0]])

@@ -12,7 +12,9 @@ import torch
 from lrea_cli.cli import main
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.method_options import METHOD_OPTIONS, foreign_options
-from lrea_cli.recipe.recipe import METHOD_NAMES, ModelSettings, Recipe, load_recipe
+from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 
 BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3}

@@ -11,7 +11,9 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe.recipe import METHOD_NAMES, SWEEP_FILE, ModelSettings, Recipe, load_recipe, shipped_recipes
+from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, shipped_recipes
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 
 FOLDER = shipped_recipes()
 SHIPPED = sorted(
@@ -70,19 +72,19 @@ def test_a_recipe_survives_its_manifest(tmp_path: Path) -> None:
         ("[modle]\nrank = 3", r"unknown section \[modle\] \(did you mean 'model'\?\)"),
         ("rank = 3", r"unknown section \[rank\]"),
         ("model = 3", "'model' stands outside a section"),
-        ("[model]\nrank = '3'", "rank: '3' is not int"),
-        ("[model]\nrank = 3.0", r"rank: 3\.0 is not int"),
-        ("[model]\nrank = true", "rank: True is not int"),
-        ("[model]\nlam = true", "lam: True is not float"),
-        ("[model]\nlam = '0.3'", r"lam: '0\.3' is not float"),
-        ("[model]\nmethod = 3", "method: 3 is not str"),
-        ("[model]\nhidden = 64", "hidden: 64 is not"),
-        ("[model]\nhidden = [64, '32']", "hidden: '32' is not int"),
-        ("[data]\ndataset = 3", "dataset: 3 is not"),
+        ("[model]\nrank = '3'", r"\[model\]: rank is '3', not a whole number"),
+        ("[model]\nrank = 3.0", r"rank is 3\.0, not a whole number"),
+        ("[model]\nrank = true", "rank is true, not a whole number"),
+        ("[model]\nlam = true", "lam is true, not a number"),
+        ("[model]\nlam = '0.3'", r"lam is '0\.3', not a number"),
+        ("[model]\nmethod = 3", "method is 3, which is not known"),
+        ("[model]\nhidden = 64", "hidden is 64, not a list"),
+        ("[model]\nhidden = [64, '32']", "hidden, entry 2, is '32', not a whole number"),
+        ("[data]\ndataset = 3", "dataset is 3, not a text in quotes"),
         ("[model]\nrank = ", "is not valid TOML"),
-        ("[model]\nmethod = 'lrae'", r"method = 'lrae' is not known \(did you mean 'lrea'\?\)"),
-        ("[model]\nform = 'absorb'", r"form = 'absorb' is not known \(did you mean 'absorbed'\?\)"),
-        ("[model]\ndecomp_columns = 'any'", "decomp_columns = 'any' is not known"),
+        ("[model]\nmethod = 'lrae'", r"method is 'lrae', which is not known \(did you mean 'lrea'\?\)"),
+        ("[model]\nform = 'absorb'", r"form is 'absorb', which is not known \(did you mean 'absorbed'\?\)"),
+        ("[model]\ndecomp_columns = 'any'", "decomp_columns is 'any', which is not known"),
         ("[model]\nshort_histories = 'exakt'", "did you mean 'exact'"),
     ],
 )
@@ -130,7 +132,7 @@ def test_what_is_misspelled_or_of_another_type_is_refused(tmp_path: Path, text: 
 def test_impossible_values_are_refused_from_file_and_flag(section: str, values: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"^command line: "):
         Recipe().with_flags({section: values})
-    with pytest.raises(UserError, match=r"^here: "):
+    with pytest.raises(UserError, match=r"^here( \[(data|model|train)\])?: "):
         Recipe.from_dict({section: values}, "here")
 
 
@@ -185,6 +187,26 @@ def test_toml_that_no_parser_bears_is_refused(tmp_path: Path, text: str) -> None
 def test_a_whole_number_too_large_for_a_float_is_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lam is inf"):
         load_recipe(write(tmp_path, "[model]\nlam = 1" + "0" * 400))
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message", "remedy"),
+    [
+        ("model", {"rank": 0}, "here [model]: rank is 0.", "Use 1 to 1,000,000."),
+        ("model", {"dropout": 1.5}, "here [model]: dropout is 1.5.", "Use 0 or more, below 1."),
+        ("train", {"lr": 0}, "here [train]: lr is 0.", "Use more than 0, below 100."),
+        ("model", {"hidden": []}, "here [model]: hidden is [], without an entry.", "Give one entry or more."),
+        ("model", {"hidden": [8, 0]}, "here [model]: hidden, entry 2, is 0.", "Use 1 to 65,536."),
+        ("model", {"search": "sof"}, "here [model]: search is 'sof', which is not known (did you mean 'soft'?).", None),
+    ],
+)
+def test_a_value_is_refused_with_its_key_and_what_may_stand_there(
+    section: str, values: dict[str, Any], message: str, remedy: str | None
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Recipe.from_dict({section: values}, "here")
+    assert caught.value.message == message
+    assert caught.value.remedy == (remedy or "Known: hard, soft")
 
 
 def test_every_number_of_a_recipe_has_limits() -> None:

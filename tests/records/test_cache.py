@@ -14,7 +14,7 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.oracle.attention import Long
-from lrea_cli.recipe.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.records.cache import CacheInfo, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
 from lrea_cli.records.store import INDEX

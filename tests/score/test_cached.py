@@ -12,7 +12,7 @@ import torch
 from lrea_cli.console.progress import Progress, Silent, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.records.format import CacheDtype, DamagedRecord
 from lrea_cli.records.store import RecordStore

@@ -12,7 +12,7 @@ import torch
 
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import compress
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.score import served as served_module

@@ -7,7 +7,7 @@ import pytest
 
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
-from lrea_cli.recipe.recipe import DataSettings
+from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.score.slices import Family, SliceMetrics, measure_slice, slice_masks
 from lrea_cli.stats.bootstrap import auc_estimate

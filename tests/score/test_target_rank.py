@@ -8,7 +8,7 @@ import torch
 
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.score import target_rank as target_module
 from lrea_cli.score.target_rank import smallest_rank

@@ -12,7 +12,7 @@ import pytest
 from lrea_cli.compressors import VARIANTS
 from lrea_cli.compressors.clusters import Choices
 from lrea_cli.console.progress import Silent
-from lrea_cli.recipe.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
 from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.compressions import CompressJob

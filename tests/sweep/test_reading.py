@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import (
-    METHOD_NAMES,
-    SWEEP_FILE,
-    DataSettings,
-    ModelSettings,
-    Recipe,
-    TrainSettings,
-    load_recipe,
-    shipped_recipes,
-)
+from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, shipped_recipes
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
 from lrea_cli.sweep.datasets import check_sources, with_dataset
 from lrea_cli.sweep.quick import quick
 from lrea_cli.sweep.reading import load_sweep, read_sweep
@@ -94,16 +87,16 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
     [
         ({"serch": {}}, r"unknown key 'serch' \(did you mean 'search'\?\)"),
         ({"base": "dinn"}, r"'dinn' is not known \(did you mean 'din'\?\)"),
-        ({"title": 3}, "title: 3 is not str"),
+        ({"title": 3}, "title is 3, not a text"),
         ({"search": {"lrr": [0.1]}}, r"\[search\]: unknown key 'lrr' \(did you mean 'lr'\?\)"),
         ({"search": {"seed": [1]}}, "unknown key 'seed'"),
-        ({"search": {"lr": 0.1}}, r"lr: 0\.1 is not"),
-        ({"search": {"lr": ["x"]}}, "lr: 'x' is not float"),
+        ({"search": {"lr": 0.1}}, r"lr is 0\.1, not a list"),
+        ({"search": {"lr": ["x"]}}, "lr, entry 1, is 'x', not a number"),
         ({"search": {"lr": []}}, r"\[search\]: the lists have"),
         ({"search": {"lr": [0.1, 0.2], "epochs": [1]}}, "the lists have"),
         ({"search": {"lr": [0.1, 0.1]}}, "two points have the same lr"),
         ({"search": {"epochs": [1, 2]}}, "two points have the same lr"),
-        ({"search": {"lr": [-1]}}, r"recipe din: lr = -1\.0 is not a learning rate"),
+        ({"search": {"lr": [-1]}}, r"recipe din \[train\]: lr is -1\.0"),
         ({"search": 3}, r"\[search\] is no section"),
         ({"dataset": {"name": "a"}}, r"\[dataset\] stands alone"),
         ({"dataset": [3]}, "3 is no table"),
@@ -124,7 +117,7 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"paper": 3}, "paper = 3 is no section"),
         ({"paper": {"taobao": 3}}, r"\[paper\.taobao\]: 3 is no section"),
         ({"paper": {"taobao": {"acu": {}}}}, r"unknown key 'acu' \(did you mean 'auc'\?\)"),
-        ({"paper": {"taobao": {"auc": {"din": "x"}}}}, "auc din: 'x' is not float"),
+        ({"paper": {"taobao": {"auc": {"din": "x"}}}}, "auc din is 'x', not a number"),
         ({"paper": {"taobao": {"auc": {"dinn": 0.8}}}}, r"'dinn' is not known \(did you mean 'din'\?\)"),
         ({"source": 3}, "source = 3 is no section"),
         ({"source": {"taobao": 3}}, r"\[source\.taobao\] = 3 has no sections"),
@@ -133,7 +126,7 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"source": {"taobao": {"data": {"logn": 9}}}}, r"unknown key 'logn' \(did you mean 'long'\?\)"),
         (
             {"source": {"taobao": {"model": {"embedding_dim": 0}}}},
-            r"\[source\.taobao\], recipe din: embedding_dim is 0",
+            r"\[source\.taobao\], recipe din \[model\]: embedding_dim is 0",
         ),
     ],
 )
@@ -148,11 +141,11 @@ def test_what_is_misspelled_or_impossible_is_refused(content: dict[str, Any], me
     [
         ({"name": "a", "source": "syntetic"}, r"unknown source 'syntetic' \(did you mean 'synthetic'\?\)"),
         ({**SYNTHETIC, "options": {"user": 3}}, r"unknown key 'user' \(did you mean 'users'\?\)"),
-        ({**SYNTHETIC, "options": {"users": "3"}}, "users: '3' is not int"),
-        ({**SYNTHETIC, "options": {"preset": "drft"}}, r"'drft' is not known \(did you mean 'drift'\?\)"),
+        ({**SYNTHETIC, "options": {"users": "3"}}, "users is '3', not a whole number"),
+        ({**SYNTHETIC, "options": {"preset": "drft"}}, r"'drft', which is not known \(did you mean 'drift'\?\)"),
         ({**SYNTHETIC, "options": {"users": 0}}, "--users is 0"),
         ({**SYNTHETIC, "prepare": {"train_day": 3}}, r"unknown key 'train_day' \(did you mean 'train_days'\?\)"),
-        ({"name": "a", "source": "table", "options": {"item_field": [3]}}, "item_field: 3 is not str"),
+        ({"name": "a", "source": "table", "options": {"item_field": [3]}}, "item_field, entry 1, is 3, not a text"),
     ],
 )
 def test_a_source_that_cannot_be_is_refused(plan: dict[str, Any], message: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.recipe.recipe import Compression
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import compress, compression_of, open_cache
 from lrea_cli.runs.checkpoint import CHECKPOINT, Run, open_run
 from lrea_cli.workspace.home import Workspace, write_json

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lrea_cli.commands.command import command
 from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json
 from lrea_cli.console.counts import counted
@@ -26,29 +28,36 @@ Names = Annotated[
 ]
 
 
-def compare(
-    names: Names,
-    split: Annotated[
-        Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")
-    ] = "test",
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of `lrea compare`."""
+
+    names: Names
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")] = (
+        "test"
+    )
     form: Annotated[
         Literal["served", "trained"],
         typer.Option(help="served: scores through the cache; trained: scores of the model as trained."),
-    ] = "served",
-    json: Json = False,
-) -> None:
+    ] = "served"
+    json: Json = False
+
+
+@command
+def compare(options: CompareOptions) -> None:
     """Compare runs by their kept scores, or two serve-bench results by their latencies.
 
     Example: lrea compare taobao-din-1 taobao-lrea-1
 
     A row marked ~ shows no difference: its 95% interval includes equality.
     """
+    names = options.names
     if len(names) < 2:
         raise UserError(f"There is nothing to compare '{names[0]}' with.", "Name a second run, or a second result.")
-    console, workspace = Console(json), Workspace.from_environment()
+    console, workspace = Console(options.json), Workspace.from_environment()
     files = [name.endswith(".json") for name in names]
     if not any(files):
-        content = _compare_scores(console, workspace, names, split, form)
+        content = _compare_scores(console, workspace, options)
     elif all(files) and len(names) == 2:
         content = _compare_benches(console, workspace, names)
     elif all(files):
@@ -58,22 +67,19 @@ def compare(
     console.result(content)
 
 
-def _compare_scores(
-    console: Console,
-    workspace: Workspace,
-    names: list[str],
-    split: Literal["train", "valid", "test"],
-    form: Literal["served", "trained"],
-) -> dict[str, Any]:
+def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
     from lrea_cli.score.compare import compare_scores
 
     runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
-    subjects = [_subject(workspace, runs, caches, name, split) for name in names]
-    found = compare_scores(subjects, form)
+    split, form = options.split, options.form
+    subjects = [_subject(workspace, runs, caches, name, split) for name in options.names]
+    differences = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
-    _show_scores(console, found, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}")
+    _show_scores(
+        console, differences, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}"
+    )
     facts = {"split": split, "form": form, "samples": samples, "users": users}
-    return {**facts, "rows": [row.to_dict() for row in found]}
+    return {**facts, "rows": [row.to_dict() for row in differences]}
 
 
 def _subject(
@@ -101,7 +107,7 @@ def _subject(
     return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
 
 
-def _show_scores(console: Console, found: list[Compared], title: str) -> None:
+def _show_scores(console: Console, differences: list[Compared], title: str) -> None:
     rows = [
         [
             row.run,
@@ -111,10 +117,10 @@ def _show_scores(console: Console, found: list[Compared], title: str) -> None:
             "" if row.difference is None else interval(row.ci, "+.5f"),
             "" if row.difference is None or row.resolved else "~",
         ]
-        for row in found
+        for row in differences
     ]
     console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
-    limits = [row.resolvable for row in found if row.resolvable]
+    limits = [row.resolvable for row in differences if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)
         text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
@@ -125,17 +131,17 @@ def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -
     from lrea_cli.bench.compare import compare_benches, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
-    found = compare_benches(first, second)
+    matched = compare_benches(first, second)
     if first.get("machine") != second.get("machine"):
         console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
-    _show_benches(console, found, names)
+    _show_benches(console, matched, names)
     console.say(
         "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
     )
-    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(found)
+    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(matched)
     if alone:
         console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")
-    return {"files": names, "rows": [row.to_dict() for row in found], "unmatched_rows": alone}
+    return {"files": names, "rows": [row.to_dict() for row in matched], "unmatched_rows": alone}
 
 
 def _bench_path(workspace: Workspace, name: str) -> Path:
@@ -148,7 +154,7 @@ def _bench_path(workspace: Workspace, name: str) -> Path:
     raise UserError(f"There is no result '{name}' in {folder}{hint}.", "Make one with: lrea serve-bench")
 
 
-def _show_benches(console: Console, found: list[ComparedLatency], names: list[str]) -> None:
+def _show_benches(console: Console, matched: list[ComparedLatency], names: list[str]) -> None:
     for place, name in enumerate(names):
         console.say(f"{'AB'[place]}: {name}")
     rows = [
@@ -161,10 +167,10 @@ def _show_benches(console: Console, found: list[ComparedLatency], names: list[st
             interval(row.ci, ".3f"),
             "" if row.resolved else "~",
         ]
-        for row in found
+        for row in matched
     ]
     columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
-    console.table(f"medians of {counted(found[0].candidates, 'candidate')}, one request at a time", columns, rows)
+    console.table(f"medians of {counted(matched[0].candidates, 'candidate')}, one request at a time", columns, rows)
 
 
 def _median(row: ComparedLatency, place: int) -> str:

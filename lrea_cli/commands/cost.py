@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Dataset, Json, within
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
@@ -59,35 +60,41 @@ class Counted:
     real: list[Bill] | None
 
 
-def cost(
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000,
+@dataclass(frozen=True)
+class CostOptions:
+    """Options of `lrea cost`."""
+
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000
     rank: Annotated[
         int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
-    ] = None,
+    ] = None
     short: Annotated[
         int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
-    ] = None,
-    long: Annotated[
-        int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    dtype: Annotated[
-        Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")
-    ] = "float32",
-    dataset: Dataset = None,
-    json: Json = False,
-) -> None:
+    ] = None
+    long: Annotated[int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")] = (
+        None
+    )
+    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")] = (
+        "float32"
+    )
+    dataset: Dataset = None
+    json: Json = False
+
+
+@command
+def cost(options: CostOptions) -> None:
     """Count the FLOPs and bytes of every method: offline, per request, per new behavior.
 
     Example: lrea cost --candidates 1000 --rank 128
     """
-    settings = load_recipe(recipe, every_method=True).with_values(
-        {"data": {"dataset": dataset, "short": short, "long": long}, "model": {"rank": rank}}
-    )
+    data = {"dataset": options.dataset, "short": options.short, "long": options.long}
+    recipe = load_recipe(options.recipe, every_method=True)
+    settings = recipe.with_values({"data": data, "model": {"rank": options.rank}})
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
         settings.with_values({"model": {"method": method}})
-    console = Console(json)
-    counted = _count(settings, _histories(Workspace.from_environment(), settings), candidates, dtype)
+    console = Console(options.json)
+    counted = _count(settings, _histories(Workspace.from_environment(), settings), options.candidates, options.dtype)
     _show(console, counted)
     known = counted.real is not None
     console.result(_content(counted), then="lrea train" if known else "lrea prepare synthetic, then lrea cost")
@@ -160,7 +167,7 @@ def _show(console: Console, counted: Counted) -> None:
     )
 
 
-def _rows(found: list[Bill]) -> list[list[str]]:
+def _rows(bills: list[Bill]) -> list[list[str]]:
     return [
         [
             bill.name,
@@ -170,7 +177,7 @@ def _rows(found: list[Bill]) -> list[list[str]]:
             _short(bill.request.bytes),
             _short(None if bill.behavior is None else bill.behavior.bytes),
         ]
-        for bill in found
+        for bill in bills
     ]
 
 

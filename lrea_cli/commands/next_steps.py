@@ -51,15 +51,15 @@ def after_compress(cache: str) -> str:
     return f"lrea serve-bench --cache {name}, then lrea eval --cache {name}"
 
 
-def after_serve_bench(workspace: Workspace, found: Mapping[str, Any]) -> str:
+def after_serve_bench(workspace: Workspace, bench: Mapping[str, Any]) -> str:
     """Score what was timed: a compressor's records by their cache, a method's own by the run.
 
     Args:
-        found: what serve-bench prints as JSON.
+        bench: what serve-bench prints as JSON.
     """
-    if found["compressor"]:
-        return f"lrea eval --cache {shlex.quote(found['cache'])}"
-    return f"lrea eval{_named(workspace, 'runs', '--run', found['run'])}"
+    if bench["compressor"]:
+        return f"lrea eval --cache {shlex.quote(bench['cache'])}"
+    return f"lrea eval{_named(workspace, 'runs', '--run', bench['run'])}"
 
 
 def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Split) -> str:

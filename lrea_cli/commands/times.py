@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from lrea_cli.commands.options import Session
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 
@@ -14,7 +16,35 @@ if TYPE_CHECKING:
     from lrea_cli.bench.gate import GateResult
     from lrea_cli.bench.machine import Load
 
+KernelChoice = Literal["all", "naive", "gemm"]
 REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How requests are timed.
+
+    Args:
+        candidates: items to score for each request.
+        kernel: how attention is computed; `all` = by each kernel that serves.
+        seconds: to time each route, on average.
+        seed: of candidates and users.
+    """
+
+    candidates: int
+    kernel: KernelChoice
+    seconds: float
+    seed: int
+
+
+def machine(session: Session) -> dict[str, Any]:
+    """What times are taken on: processor, threads, device."""
+    import torch
+
+    from lrea_cli.bench.machine import cpu_name
+
+    device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
+    return {"cpu": cpu_name(), "threads": session.threads, "device": device}
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

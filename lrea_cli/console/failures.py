@@ -96,8 +96,8 @@ def errno_of(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     text = str(error)
-    if found := re.search(r"\b(?:code: |errno:? |os error )(\d+)", text, re.IGNORECASE):
-        return int(found[1])
+    if number := re.search(r"\b(?:code: |errno:? |os error )(\d+)", text, re.IGNORECASE):
+        return int(number[1])
     if FSYNC_FAILED in text:
         return errno.EIO
     return next((number for number in NUMBERS if os.strerror(number) in text), None)

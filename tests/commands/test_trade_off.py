@@ -146,6 +146,8 @@ def test_what_is_made_is_said_and_kept_as_the_commands_keep_it(first: tuple[Path
     home, done = first
     assert caches(home) == {"tiny-lrea-1", *(f"tiny-din-{n}" for n in range(1, 6))}
     assert "run tiny-din has no whole cache by clusters yet: making one first" in done.err
+    assert done.err.count("making one first") == len(caches(home))
+    assert "bytes of a record" not in done.err  # a line a cache, not the table of `lrea compress`
     rows = {row["name"]: row for row in done.json["rows"]}
     for name in ("din, recent 16", "din, clusters 16"):
         manifest = json.loads((home / "caches" / rows[name]["cache"] / "cache.json").read_text())

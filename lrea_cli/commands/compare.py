@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json
 from lrea_cli.console.counts import counted
-from lrea_cli.console.output import Console, number
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import change, change_interval, interval, number, spread, unclear
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.workspace.home import Workspace
 
@@ -113,9 +113,7 @@ def _show_scores(console: Console, differences: list[Compared], title: str) -> N
             row.run,
             row.method,
             number(row.auc),
-            "" if row.difference is None else f"{row.difference:+.5f}",
-            "" if row.difference is None else interval(row.ci, "+.5f"),
-            "" if row.difference is None or row.resolved else "~",
+            *(("", "", "") if row.difference is None else _difference(row)),
         ]
         for row in differences
     ]
@@ -123,8 +121,12 @@ def _show_scores(console: Console, differences: list[Compared], title: str) -> N
     limits = [row.resolvable for row in differences if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)
-        text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
+        text = number(high, 5) if low == high else f"{interval((low, high), 5)}, by the pair"
         console.say(f"smallest difference that this test set can resolve: {text} (found 4 times in 5, at 95%)")
+
+
+def _difference(row: Compared) -> tuple[str, str, str]:
+    return change(row.difference), change_interval(row.ci), unclear(row.resolved)
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
@@ -162,18 +164,12 @@ def _show_benches(console: Console, matched: list[ComparedLatency], names: list[
             row.stage,
             row.route if row.length == "real" else f"{row.route} {row.length}",
             row.kernel,
-            *(_median(row, place) for place in (0, 1)),
+            *(spread(p50, ci) for p50, ci in zip(row.p50_ms, row.p50_ci_ms, strict=True)),
             number(row.ratio, 3),
-            interval(row.ci, ".3f"),
-            "" if row.resolved else "~",
+            interval(row.ci, 3),
+            unclear(row.resolved),
         ]
         for row in matched
     ]
     columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
     console.table(f"medians of {counted(matched[0].candidates, 'candidate')}, one request at a time", columns, rows)
-
-
-def _median(row: ComparedLatency, place: int) -> str:
-    """`1.23 ±2%`: half the width of the interval, over the median."""
-    value, ci = row.p50_ms[place], row.p50_ci_ms[place]
-    return f"{value:.3g}" if ci is None else f"{value:.3g} ±{50 * (ci[1] - ci[0]) / value:.1f}%"

@@ -25,6 +25,7 @@ from lrea_cli.commands.options import (
     within,
 )
 from lrea_cli.console.output import Console
+from lrea_cli.console.show import number, whole
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
@@ -175,8 +176,8 @@ def _show(console: Console, run: Run, cache: CacheInfo) -> None:
         ["behaviors before", _utc(cache.as_of)],
         ["rows of a record, at most", cache.rank],
         ["dtype", cache.dtype],
-        ["bytes of a record, mean", f"{cache.bytes_per_user:,.0f}"],
-        ["ms to make a record, mean", f"{cache.ms_per_user:.3f}"],
+        ["bytes of a record, mean", whole(cache.bytes_per_user)],
+        ["ms to make a record, mean", number(cache.ms_per_user, 3)],
     ]
     console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
 
@@ -209,7 +210,7 @@ def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[
     if options.target is None:
         return compression, []
     compression, curve = smallest_rank(run, compression, options.target, session.device, session.console)
-    rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]
+    rows = [[point.rank, number(point.deviation), "<-" if point.rank == compression.rank else ""] for point in curve]
     session.console.table(
         f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "
         f"target {options.target:g}",

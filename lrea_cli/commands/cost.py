@@ -11,6 +11,7 @@ from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Dataset, Json, within
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
+from lrea_cli.console.show import number, short
 from lrea_cli.recipe.limits import COUNT
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
 PAPER_COLUMNS = ["", "paper:\ntraining", "paper:\nonline serving", "FLOPs\nrequest", "share\nof DIN's"]
-UNITS = ("", "k", "M", "G", "T", "P")
 ASSUMED_FIELDS = 2
 """Item fields where there is no dataset: item and category."""
 
@@ -171,11 +171,11 @@ def _rows(bills: list[Bill]) -> list[list[str]]:
     return [
         [
             bill.name,
-            *(_short(None if work is None else work.flops) for work in (bill.offline, bill.request, bill.behavior)),
-            _short(bill.record_bytes),
-            "" if bill.record_bytes_as_ids is None else _short(bill.record_bytes_as_ids),
-            _short(bill.request.bytes),
-            _short(None if bill.behavior is None else bill.behavior.bytes),
+            *(short(None if work is None else work.flops) for work in (bill.offline, bill.request, bill.behavior)),
+            short(bill.record_bytes),
+            "" if bill.record_bytes_as_ids is None else short(bill.record_bytes_as_ids),
+            short(bill.request.bytes),
+            short(None if bill.behavior is None else bill.behavior.bytes),
         ]
         for bill in bills
     ]
@@ -186,19 +186,9 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
-        [paper, training, online, _short(ours[method]), f"{ours[method] / ours['din']:.3f}"]
+        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], 3)]
         for method, (paper, training, online) in TABLE_1.items()
     ]
-
-
-def _short(value: float | None) -> str:
-    """`12.3M`: three digits and a power of a thousand, right-aligned."""
-    if value is None:
-        return "  n/a"
-    power = 0
-    while value >= 999.5:
-        value, power = value / 1000, power + 1
-    return f"{f'{value:.3g}{UNITS[power]}':>5}"
 
 
 def _content(counted: Counted) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.evaluate import interval
 from lrea_cli.commands.options import Json, Session, Threads, start, within
 from lrea_cli.commands.times import Timing
-from lrea_cli.console.output import number
+from lrea_cli.console.show import change, interval, number, rough, unclear
 from lrea_cli.recipe.limits import HIGHEST_SEED
 
 if TYPE_CHECKING:
@@ -152,17 +151,16 @@ def _served(session: Session, run: Run, way: ServedFrom) -> Served:
 
 def _row(served: Served, base: Served) -> list[str]:
     evaluation, difference = served.numbers, served.difference(base)
-    value = "" if difference.value is None or served is base else f"{difference.value:+.4f}"
-    unclear = "~" if value and not difference.resolved else ""
-    gap = f"{evaluation.absorption_gap.rms_logit:.1g}"
+    to_base = "", ""
+    if difference.value is not None and served is not base:
+        to_base = change(difference.value, 4), unclear(difference.resolved)
     return [
         served.name,
         number(evaluation.auc),
         number(evaluation.auc_cached),
-        interval(evaluation.auc_ci, ".3f"),
-        value,
-        unclear,
-        gap,
+        interval(evaluation.auc_ci, 3),
+        *to_base,
+        rough(evaluation.absorption_gap.rms_logit, 1),
     ]
 
 

@@ -11,7 +11,7 @@ from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, start
 from lrea_cli.console.counts import counted
-from lrea_cli.console.output import number
+from lrea_cli.console.show import change, change_interval, interval, number, rough, span, unclear, whole
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
@@ -107,17 +107,12 @@ def show(console: Console, evaluation: Evaluation) -> None:
     if evaluation.new_behavior is not None:
         work = evaluation.new_behavior
         console.say(
-            f"one new behavior changes {work.rows:,.1f} rows of a record, takes {work.flops:,.0f} FLOPs and writes"
-            f" {work.bytes:,.0f} bytes (means over the requests)"
+            f"one new behavior changes {whole(work.rows, 1)} rows of a record, takes {whole(work.flops)} FLOPs and "
+            f"writes {whole(work.bytes)} bytes (means over the requests)"
         )
     name, best = evaluation.baselines.best()
     if evaluation.auc is not None and best >= evaluation.auc:
         console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({evaluation.auc:.4f}).")
-
-
-def interval(ci: tuple[float, float] | None, form: str = ".4f") -> str:
-    """`0.7012 to 0.7234`."""
-    return "n/a" if ci is None else f"{ci[0]:{form}} to {ci[1]:{form}}"
 
 
 def _both_forms(evaluation: Evaluation) -> list[list[str]]:
@@ -137,11 +132,11 @@ def _both_forms(evaluation: Evaluation) -> list[list[str]]:
 
 def _beside(evaluation: Evaluation) -> list[list[str]]:
     gap, base = evaluation.absorption_gap, evaluation.baselines
-    share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its sd)"
+    share = "" if gap.rms_over_sd is None else f" ({rough(gap.rms_over_sd)} of its sd)"
     return [
-        ["absorption gap (AUC)", "n/a" if gap.auc is None else f"{gap.auc:+.5f}"],
-        ["  95% interval, paired", interval(gap.ci, "+.5f")],
-        ["absorption gap (rms of the logit)", f"{gap.rms_logit:.2g}{share}"],
+        ["absorption gap (AUC)", change(gap.auc)],
+        ["  95% interval, paired", change_interval(gap.ci)],
+        ["absorption gap (rms of the logit)", f"{rough(gap.rms_logit)}{share}"],
         ["baseline: clicks of its category", number(base.category_count)],
         ["baseline: clicks of the item", number(base.item_count)],
         ["baseline: popularity", number(base.popularity)],
@@ -153,10 +148,10 @@ def _aged(evaluation: Evaluation) -> list[list[object]]:
         [
             row.age,
             number(row.auc),
-            "n/a" if row.difference is None else f"{row.difference:+.5f}",
-            interval(row.ci, "+.5f"),
-            "~" if row.ci is None or row.ci[0] <= 0 <= row.ci[1] else "",
-            f"{row.missing:.1f}",
+            change(row.difference),
+            change_interval(row.ci),
+            unclear(row.ci is not None and not row.ci[0] <= 0 <= row.ci[1]),
+            number(row.missing, 1),
             f"{row.requests_missing:.0%}",
         ]
         for row in evaluation.cache_age
@@ -170,7 +165,7 @@ def _slices(evaluation: Evaluation) -> list[list[object]]:
             name,
             part.rows,
             number(part.auc),
-            "n/a" if part.auc_ci is None else "{:.3f}-{:.3f}".format(*part.auc_ci),
+            span(part.auc_ci, 3),
             number(part.auc_cached),
             number(part.gauc),
             number(part.normalized_entropy, 3),

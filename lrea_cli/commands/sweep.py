@@ -12,7 +12,8 @@ import typer
 
 from lrea_cli.commands.options import Json, as_threads, within
 from lrea_cli.console.counts import counted
-from lrea_cli.console.output import Console, number
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import number
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace.home import Workspace, replacing, write_json
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.commands.options import Session
 from lrea_cli.commands.times import Timing, machine, machine_line, show_load
 from lrea_cli.console.counts import counted
-from lrea_cli.console.output import number
+from lrea_cli.console.show import number, ratio, span, whole
 from lrea_cli.errors import GateFailed
 from lrea_cli.workspace.home import write_json
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.stats.percentiles import Percentile
-    from lrea_cli.stats.ratios import Ratio
 
 SHOWN = (50, 99)
 """Percentiles of the tables."""
@@ -192,16 +191,12 @@ def _show(session: Session, result: TradeOff, content: Mapping[str, Any]) -> Non
 
 
 def _request(line: Line) -> list[str]:
-    ci = "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci)
     times = [_time(line, "request", percent) for percent in SHOWN]
     full = line.contender.route == "full"
-    ratio = "failed" if line.timed is None else "-" if full else _short(line.timed.speedup["request"])
-    return [line.contender.name, number(line.auc.value), ci, *times, ratio]
-
-
-def _short(ratio: Ratio) -> str:
-    """`1.55 (1.50-1.61)`."""
-    return "n/a" if ratio.value is None or ratio.ci is None else "{:.2f} ({:.2f}-{:.2f})".format(ratio.value, *ratio.ci)
+    shown = "failed" if line.timed is None else "-"
+    if line.timed is not None and not full:
+        shown = ratio(line.timed.speedup["request"].value, line.timed.speedup["request"].ci)
+    return [line.contender.name, number(line.auc.value), span(line.auc.ci), *times, shown]
 
 
 def _record(line: Line) -> list[str]:
@@ -212,10 +207,10 @@ def _record(line: Line) -> list[str]:
     return [
         line.contender.name,
         *times,
-        f"{cache.bytes_per_user:,.0f}",
-        f"{cache.ms_per_user:.2f}",
-        "made anew" if behavior is None else f"{behavior.rows:,.1f}",
-        "" if behavior is None else f"{behavior.flops:,.0f}",
+        whole(cache.bytes_per_user),
+        number(cache.ms_per_user, 2),
+        "made anew" if behavior is None else whole(behavior.rows, 1),
+        "" if behavior is None else whole(behavior.flops),
     ]
 
 

@@ -10,7 +10,8 @@ import typer
 from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Json
 from lrea_cli.console.counts import counted
-from lrea_cli.console.output import Console, size
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import size
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace.home import Workspace
 

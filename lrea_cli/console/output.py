@@ -89,19 +89,6 @@ class Console:
         return RichConsole(file=stream, width=None if stream.isatty() else columns(stream))
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A metric for a table."""
-    return "n/a" if value is None else f"{value:.{digits}f}"
-
-
-def size(count: float) -> str:
-    """`24 B`, `18.7 kB`, `1.20 MB`, `3.57 GB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} B"
-
-
 def _rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.commands.cost import _short
+from lrea_cli.console.show import short
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
@@ -62,7 +62,7 @@ def test_the_flops_of_fidelity_are_those_of_the_command(cost: Cost) -> None:
     named = dict(re.findall(r"\b(LREA|SIM) ([\d.]+[kMG])", line))
     found = by_name(cost("--long", 500, "--candidates", 1000)["padded"])
     flops = {"LREA": found["lrea"]["request"]["flops"], "SIM": found["sim (hard)"]["request"]["flops"]}
-    assert named == {name: _short(value).strip() for name, value in flops.items()}
+    assert named == {name: short(value).strip() for name, value in flops.items()}
 
 
 @pytest.mark.parametrize(("name", "rows"), [("din", 500), ("lrea", 128), ("+ clusters", 128), ("+ mean", 1)])
@@ -167,4 +167,4 @@ def test_mistakes_end_with_2_and_a_remedy(cost: Cost, tiny: Workspace, tmp_path:
     [(None, "  n/a"), (0, "    0"), (31.69, " 31.7"), (999.4, "  999"), (999.6, "   1k"), (12_345_678, "12.3M")],
 )
 def test_short_numbers(value: float | None, text: str) -> None:
-    assert _short(value) == text
+    assert short(value) == text

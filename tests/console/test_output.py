@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lrea_cli.console import output as console_module
-from lrea_cli.console.output import Console, number, size
+from lrea_cli.console.output import Console
 
 
 def test_json_is_alone_on_stdout(capsys):
@@ -54,11 +54,3 @@ def test_progress_on_a_terminal_is_a_bar_that_ends(capsys, monkeypatch):
         progress(1)
         progress(1)
     assert "epoch 1" in capsys.readouterr().err
-
-
-def test_numbers_of_a_table():
-    assert [number(0.71234), number(None), number(0.5, 2)] == ["0.7123", "n/a", "0.50"]
-
-
-def test_bytes_are_written_short() -> None:
-    assert [size(n) for n in (24, 999.6, 4_400, 20_664, 1_204_000)] == ["24 B", "1000 B", "4.4 kB", "20.7 kB", "1.2 MB"]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lrea_cli.console.output import number
+from lrea_cli.console.show import number
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
 from lrea_cli.prepare.look.tables import add_facts, explained, field_table, split_table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.console.output import number
+from lrea_cli.console.show import number
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Look

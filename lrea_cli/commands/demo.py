@@ -10,7 +10,6 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Json, Session, Threads, start, within
-from lrea_cli.commands.times import Timing
 from lrea_cli.console.show import change, interval, number, rough, unclear
 from lrea_cli.recipe.limits import HIGHEST_SEED
 
@@ -57,7 +56,7 @@ def demo(options: DemoOptions) -> None:
 
 def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
-    from lrea_cli.commands.serve_bench import bench_run
+    from lrea_cli.commands.serve_bench import ServeBenchOptions, bench_run
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.score.evaluate import ServedFrom
 
@@ -66,7 +65,8 @@ def _demo(session: Session, options: DemoOptions) -> None:
     served = [_served(session, run, ServedFrom()) for run in runs.values()]
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
     served.append(_served(session, runs["din"], clusters))
-    bench = bench_run(session, runs[BENCHED], None, Timing(CANDIDATES, "gemm", SECONDS_A_ROUTE, options.seed))
+    timing = ServeBenchOptions(candidates=CANDIDATES, kernel="gemm", seconds=SECONDS_A_ROUTE, seed=options.seed)
+    bench = bench_run(session, runs[BENCHED], None, timing)
     rows = [_row(one, served[0]) for one in served]
     rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
     session.console.table(
@@ -93,15 +93,14 @@ def _prepare(session: Session, options: DemoOptions) -> dict[str, Any]:
     """
     import shutil
 
-    from lrea_cli.commands.prepare import Preparation, prepare_source
-    from lrea_cli.prepare.options import PrepareOptions
+    from lrea_cli.commands.prepare import SharedOptions, prepare_source
     from lrea_cli.prepare.sources.synthetic import Synthetic
 
     for kind in ("runs", "caches"):
         shutil.rmtree(session.workspace.home / kind, ignore_errors=True)
     source = Synthetic(users=options.users, seed=options.seed)
-    wanted = Preparation(source, [], DATASET, PrepareOptions(seed=options.seed, threads=options.threads), replace=True)
-    return prepare_source(session.console, session.workspace, wanted)
+    shared = SharedOptions(dataset=DATASET, seed=options.seed, threads=options.threads, replace=True)
+    return prepare_source(session.console, session.workspace, source, [], shared)
 
 
 def _train(session: Session, method: str, seed: int) -> Run:

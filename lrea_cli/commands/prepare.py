@@ -66,24 +66,13 @@ class SharedOptions:
     ] = False
     json: Json = False
 
+    def of_preparing(self) -> PrepareOptions:
+        """Those on which the dataset depends.
 
-@dataclass(frozen=True)
-class Preparation:
-    """A dataset to be made.
-
-    Args:
-        files: raw ones, that the source reads.
-        name: of the dataset.
-        raw: where the files were said to be; None = they were looked for.
-        replace: a dataset of this name gives way when the new one is complete.
-    """
-
-    source: Source
-    files: list[Path]
-    name: str
-    options: PrepareOptions
-    raw: Path | None = None
-    replace: bool = False
+        Raises:
+            UserError: one is impossible.
+        """
+        return PrepareOptions(**{f.name: getattr(self, f.name) for f in fields(PrepareOptions)})
 
 
 def run(source: Source, shared: SharedOptions, typed: str) -> None:
@@ -94,12 +83,10 @@ def run(source: Source, shared: SharedOptions, typed: str) -> None:
     """
     console, workspace = Console(shared.json), Workspace.from_environment()
     files = find_files(source, shared.raw, workspace.home, console.warn)
-    options = PrepareOptions(**{f.name: getattr(shared, f.name) for f in fields(PrepareOptions)})
     if shared.dry_run:
-        _say_what_it_takes(console, source, files, options, typed)
+        _say_what_it_takes(console, source, files, shared.of_preparing(), typed)
         return
-    name = source.name if shared.dataset is None else shared.dataset
-    manifest = prepare_source(console, workspace, Preparation(source, files, name, options, shared.raw, shared.replace))
+    manifest = prepare_source(console, workspace, source, files, shared)
     console.result(manifest, then=after_prepare(workspace, manifest["dataset"]))
 
 
@@ -125,7 +112,9 @@ def _say_what_it_takes(
     console.result(asdict(needs), then=typed)
 
 
-def prepare_source(console: Console, workspace: Workspace, wanted: Preparation) -> dict[str, Any]:
+def prepare_source(
+    console: Console, workspace: Workspace, source: Source, files: list[Path], shared: SharedOptions
+) -> dict[str, Any]:
     """Make a dataset, saying each step, and show what it looks like.
 
     Returns:
@@ -140,10 +129,8 @@ def prepare_source(console: Console, workspace: Workspace, wanted: Preparation) 
         looks.append(look_into(folder, manifest))
         return asdict(looks[0])
 
-    source, files, name = wanted.source, wanted.files, wanted.name
-    manifest = prepare(
-        source, files, name, workspace, wanted.options, console, look, raw=wanted.raw, replace=wanted.replace
-    )
+    name, options = source.name if shared.dataset is None else shared.dataset, shared.of_preparing()
+    manifest = prepare(source, files, name, workspace, options, console, look, raw=shared.raw, replace=shared.replace)
     _show(console, workspace.path("data", name), manifest, looks[0])
     return manifest
 

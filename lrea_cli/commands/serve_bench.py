@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,8 +12,6 @@ from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
 from lrea_cli.commands.times import (
-    KernelChoice,
-    Timing,
     machine,
     machine_line,
     show_gate,
@@ -40,7 +38,7 @@ class ServeBenchOptions:
 
     candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Items to score for each request.")] = 1000
     kernel: Annotated[
-        KernelChoice,
+        Literal["all", "naive", "gemm"],
         typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
     ] = "all"
     seconds: Annotated[
@@ -87,26 +85,26 @@ def serve_bench(options: ServeBenchOptions) -> None:
     from lrea_cli.runs.checkpoint import open_run
 
     session = start(options.json, options.threads, options.device)
-    how = Timing(options.candidates, options.kernel, options.seconds, options.seed)
     if options.methods is not None:
         if options.run is not None or options.cache is not None or options.kernel != "all":
             raise UserError(
                 "--methods chooses the runs, the caches and the kernel by itself.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
-        trade_off(session, options.methods, options.dataset, how)
+        trade_off(session, options.methods, options.dataset, options.candidates, options.seconds, options.seed)
         return
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    content = bench_run(session, run, cache, how)
+    content = bench_run(session, run, cache, options)
     session.console.result(content, then=after_serve_bench(session.workspace, content))
 
 
-def bench_run(session: Session, run: Run, cache: Artifact | None, how: Timing) -> dict[str, Any]:
+def bench_run(session: Session, run: Run, cache: Artifact | None, options: ServeBenchOptions) -> dict[str, Any]:
     """Gate and time a run's cache, show the table, keep the JSON in `bench/`.
 
     Args:
         cache: None = the run's latest; made first where there is none.
+        options: how requests are timed: candidates, kernel, seconds and seed.
 
     Returns:
         what `--json` prints.
@@ -117,8 +115,10 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, how: Timing) -
     console = session.console
     opened = _records(session, run, cache)
     console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
-    kernels = SERVING_KERNELS if how.kernel == "all" else (how.kernel,)
-    bench = time_requests(run, opened, how.candidates, kernels, how.seconds, how.seed, session.device, console)
+    kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
+    bench = time_requests(
+        run, opened, options.candidates, kernels, options.seconds, options.seed, session.device, console
+    )
     content = _content(session, run, opened, bench)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     path = session.workspace.home / "bench" / f"{now}-{run.name}.json"

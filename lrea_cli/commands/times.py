@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lrea_cli.commands.options import Session
 from lrea_cli.console.counts import counted
@@ -16,25 +15,7 @@ if TYPE_CHECKING:
     from lrea_cli.bench.gate import GateResult
     from lrea_cli.bench.machine import Load
 
-KernelChoice = Literal["all", "naive", "gemm"]
 REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How requests are timed.
-
-    Args:
-        candidates: items to score for each request.
-        kernel: how attention is computed; `all` = by each kernel that serves.
-        seconds: to time each route, on average.
-        seed: of candidates and users.
-    """
-
-    candidates: int
-    kernel: KernelChoice
-    seconds: float
-    seed: int
 
 
 def machine(session: Session) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.commands.options import Session
-from lrea_cli.commands.times import Timing, machine, machine_line, show_load
+from lrea_cli.commands.times import machine, machine_line, show_load
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import number, ratio, span, whole
 from lrea_cli.errors import GateFailed
@@ -28,13 +28,12 @@ SHOWN = (50, 99)
 """Percentiles of the tables."""
 
 
-def trade_off(session: Session, methods: str, dataset: str | None, how: Timing) -> None:
+def trade_off(session: Session, methods: str, dataset: str | None, candidates: int, seconds: float, seed: int) -> None:
     """Gate, score and time each recipe of each method on a dataset, show them, keep JSON and picture in `bench/`.
 
     Args:
         methods: `all`, or names with commas; of a din run also full attention and every compressor.
         dataset: None = that of the latest run of these methods.
-        how: requests are timed; each method by the kernel that serves it best.
 
     Raises:
         UserError: no such method, dataset or run.
@@ -48,9 +47,9 @@ def trade_off(session: Session, methods: str, dataset: str | None, how: Timing) 
     trained = trained_recipes(session.workspace, data, names)
     session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
-    result = measure_all(contenders, how.candidates, how.seconds, how.seed, session.device, session.console)
+    result = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
     without_run = [name for name in names if name not in {recipe.method for recipe in trained}]
-    content = _content(session, result, data.name, how.candidates, without_run)
+    content = _content(session, result, data.name, candidates, without_run)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
     content = _write(stem, content, result)
     _show(session, result, content)

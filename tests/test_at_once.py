@@ -26,7 +26,7 @@ MAKER = """
 import sys
 from pathlib import Path
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import Workspace, write_manifest
+from lrea_cli.workspace.home import Workspace, write_manifest
 
 workspace, name = Workspace(Path(sys.argv[1])), sys.argv[2] or None
 print("ready", flush=True)

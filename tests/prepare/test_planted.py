@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 
 from lrea_cli.prepare.planted import dataset as planted_module
 from lrea_cli.prepare.planted.dataset import Planted, generate, grouped_auc
+from lrea_cli.prepare.planted.options import Lengths, Preset
 from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE_SCALE, HOUR_EFFECT, closeness
 from lrea_cli.prepare.planted.streams import Histories
 from lrea_cli.prepare.planted.universe import FIRST_RAW_ITEM, Universe, draw_universe
-from lrea_cli.prepare.sources.synthetic import Lengths, Preset, Synthetic
+from lrea_cli.prepare.sources.synthetic import Synthetic
 
 # The design's table of real Taobao histories: equal categories at distance 1, 2, 4, ...; effective categories
 # at p10, p50, p90; share of repeats. `week`: users of 50 behaviors or more; `long`: of about 1,000.

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import read_samples
+from lrea_cli.prepare.look import measure as look_module
 from lrea_cli.prepare.look.measure import Look, look_at
 from lrea_cli.prepare.look.page import PAGE, _volume, look_into
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.reporting import look as look_module
 from lrea_cli.score.baselines import trivial_baselines
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.taobao_raw import write_taobao

@@ -25,13 +25,14 @@ from authors.variants import variant_jobs
 
 from lrea_cli.console.output import Console
 from lrea_cli.errors import LreaError, UserError
+from lrea_cli.reporting.results import write_page
 from lrea_cli.sweep.gather import about, gather, runs_of
 from lrea_cli.sweep.reading import load_sweep
 from lrea_cli.sweep.results import About, Results
 from lrea_cli.sweep.run import Finished, run_sweep, workspace_of
 from lrea_cli.sweep.settings import SEEDS, Sweep
 from lrea_cli.sweep.workers import run_jobs, worker_pool
-from lrea_cli.workspace.home import Artifact, Workspace, replacing, write_json
+from lrea_cli.workspace.home import Artifact, Workspace
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     path = asked.page or (home.home if asked.quick else DOCS) / f"{stem}.md"
     command = shlex.join(["python", "benchmarks/results.py", *arguments])
     page = make_page(asked, plans, home, about(command, asked.jobs), console)
-    write_page(path, page)
+    write_page(path, path.stem, page.to_dict(), page.text)
     failed = page.results.failed
     print(json.dumps({"page": str(path), "trainings": len(page.results.tried), "failed": failed, "ok": not failed}))
     return 1 if failed else 0
@@ -150,14 +151,6 @@ def together(parts: Sequence[Results]) -> Results:
         for name in ("recipes", "failed")
     }
     return replace(parts[0], **joined, **mappings)
-
-
-def write_page(path: Path, page: Page) -> None:
-    """The page, and beside it a folder of its name with all numbers."""
-    data = Path(path.stem) / f"{path.stem}.json"
-    write_json(path.parent / data, page.to_dict())
-    with replacing(path) as file:
-        file.write(page.text(data.as_posix()).encode())
 
 
 if __name__ == "__main__":

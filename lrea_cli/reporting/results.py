@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from lrea_cli.console.counts import counted
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried
+from lrea_cli.workspace.home import replacing, write_json
 
 Row = TypeVar("Row", Scored, Compressed)
 Columns = dict[str, Callable[[Row], str]]
@@ -27,6 +29,19 @@ def page(results: Results, data: str) -> str:
             parts += [best_counter(scored), titled("As trained", TRAINED, scored), titled("As served", SERVED, scored)]
         parts += [*compressions(results, dataset), search(results, dataset)]
     return as_page([*parts, *failures(results)])
+
+
+def write_page(path: Path, name: str, numbers: dict[str, Any], text: Callable[[str], str]) -> None:
+    """A page, and beside it a folder of its name with all numbers.
+
+    Args:
+        name: of the JSON file with the numbers.
+        text: makes the page of the link to that file.
+    """
+    data = Path(path.stem) / f"{name}.json"
+    write_json(path.parent / data, numbers)
+    with replacing(path) as file:
+        file.write(text(data.as_posix()).encode())
 
 
 def as_page(parts: Sequence[str]) -> str:

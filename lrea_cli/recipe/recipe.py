@@ -22,7 +22,7 @@ RUN_FILE = "run.json"
 """The manifest of a run, which holds the recipe that it was trained by."""
 
 SWEEP_FILE = "sweep.toml"
-"""Lies among the recipes of a folder and is none: see `sweep.settings`."""
+"""Lies among the recipes of a folder and is none: see `sweep.reading`."""
 
 MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""

@@ -18,10 +18,11 @@ def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -
     """A command with the options that were given on the command line, quoted for a shell.
 
     Args:
-        context: of the command that runs. command: its name, such as `lrea prepare table`.
-        leave_out: names of options to say nothing of.
+        context: of the command that runs.
+        command: its name and arguments as a shell reads them, such as `lrea prepare table`.
+        leave_out: names of options and arguments to say nothing of.
     """
-    parts = command.split()
+    parts = shlex.split(command)
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if source is None or source.name != "COMMANDLINE" or option.name in leave_out:

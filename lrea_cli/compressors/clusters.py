@@ -43,19 +43,6 @@ class Choices:
     own_probes: int = 4
 
 
-VARIANTS = {
-    "plain metric": Choices(metric="plain"),
-    "no correction": Choices(correction=False),
-    "values not fitted": Choices(fit=False),
-    "neither": Choices(correction=False, fit=False),
-    "ridge .01": Choices(ridge=0.01),
-    "ridge 1": Choices(ridge=1.0),
-    "24 + 24 probes": Choices(fit_probes=24, own_probes=24),
-    "8 shared probes": Choices(fit_probes=8, own_probes=0),
-}
-"""One choice changed at a time: what a sweep sets against the default."""
-
-
 class Clusters(Compressor):
     """k-means of a history in the scorer's metric; keys = centroids, values = sums of members, then two corrections.
 

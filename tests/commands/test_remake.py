@@ -12,21 +12,18 @@ import pytest
 from typer.main import get_command
 
 from lrea_cli.cli import app, main
-from lrea_cli.console.progress import Silent
 from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources import SOURCES
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.sweep.datasets import make_ready
 from lrea_cli.workspace.home import Workspace, write_json
 from lrea_cli.workspace.kinds import ASKED_USERS, MANIFESTS, Kind
 from lrea_cli.workspace.remake import remedy_of
 from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
-from tests.sweep.conftest import make_sweep
 
 Call = Callable[..., str]
 COLUMNS = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
@@ -173,15 +170,18 @@ def test_a_run_of_another_version_of_its_dataset_is_trained_again_on_the_new_one
 def test_an_artifact_of_another_home_is_made_anew_there(
     lrea: Call, workspace_copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a sweep has prepared it; its runs are still of it."""
-    sweep = Workspace(workspace_copy.home / "sweeps" / "my sweep")
-    before = make_ready(make_sweep(), sweep, workspace_copy, Silent())["tiny"]
+    """In a folder whose name has to be quoted."""
+    other = Workspace(workspace_copy.home / "sweeps" / "my sweep")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("LREA_HOME", str(other.home))
+        lrea("prepare", "synthetic", "--users", 60, "--dataset", "tiny")
+    before = other.open("data", "tiny")
     flip(before.path / "train.parquet")
     setting, command = proposed(lrea("verify", before.path, code=1)).split(" lrea ", 1)
     (home,) = shlex.split(setting.removeprefix("LREA_HOME="))
     monkeypatch.setenv("LREA_HOME", home)
     lrea(f"lrea {command}")
-    assert sweep.open("data", "tiny").identity == before.identity
+    assert other.open("data", "tiny").identity == before.identity
     lrea("verify", before.path)
 
 

@@ -21,7 +21,7 @@ STOPPED = {
     "prepare, samples": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "making samples"),
     "compress": (["compress", "--run", "tiny-lrea", "--cache", "cut"], ""),
     "serve-bench": (["serve-bench", "--run", "tiny-lrea", "--seconds", "50"], "cache tiny-lrea-1"),
-    "sweep": (["sweep", "rank", "--quick", "--jobs", "1"], "search: "),
+    "sweep": (["sweep", "rank", "--jobs", "1"], "search: "),
 }
 
 

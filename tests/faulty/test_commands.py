@@ -76,7 +76,7 @@ def command_of(name: str, recipes: Path) -> list[str]:
     """The command line; `{home}` stands for the home that it works in."""
     if name != "sweep":
         return COMMANDS[name]
-    return ["sweep", str(recipes), "--dataset", "synthetic", "--seeds", "1", "--quick", "--page", "{home}/page.md"]
+    return ["sweep", str(recipes), "--dataset", "synthetic", "--seeds", "1", "--page", "{home}/page.md"]
 
 
 def endings(shim: Path, home: Path, work: Path, command: list[str], positions: int) -> list[dict[str, Any]]:

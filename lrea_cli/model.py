@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lrea_cli.attention import Attention
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.features import Features
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
 from lrea_cli.recipe.recipe import DataSettings, ModelSettings
@@ -38,15 +38,18 @@ class CTRModel(nn.Module):
         self.match_counters = data.match_counters
         self.mlp = MLP(sum(self._input_widths.values()), settings.hidden, settings.dropout)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, kernel: Kernel = folded) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the real candidates of a batch in the training form.
+
+        Args:
+            kernel: of every attention.
 
         Returns:
             logits (M,) of the M unmasked candidates in row-major order, and the method's penalty terms.
         """
         candidates = self.features.candidates(batch.candidates)
-        interest = self.long(self.features.behaviors(batch.long), candidates)
-        logits = self.score(candidates, interest.vectors, batch.short, batch.candidates, batch.history_length)
+        interest = self.long(self.features.behaviors(batch.long), candidates, kernel)
+        logits = self.score(candidates, interest.vectors, batch.short, batch.candidates, batch.history_length, kernel)
         return logits, interest.penalty
 
     def score(
@@ -56,14 +59,16 @@ class CTRModel(nn.Module):
         short: HistoryIds,
         ids: CandidateIds,
         history_length: Tensor,
+        kernel: Kernel = folded,
     ) -> Tensor:
         """Logits (M,) of the unmasked candidates, given their long interest: all that follows a method.
 
         Args:
             candidates: their vectors. ids: the same as ids, for the profile.
             long_BND: (B, N, D). short: the newest S behaviors. history_length: (B,).
+            kernel: of the attention to the short sequence.
         """
-        inputs = self.mlp_inputs(candidates, long_BND, short, ids, history_length)
+        inputs = self.mlp_inputs(candidates, long_BND, short, ids, history_length, kernel)
         return self.mlp(inputs.joined()[candidates.mask])
 
     def mlp_inputs(
@@ -73,9 +78,10 @@ class CTRModel(nn.Module):
         short: HistoryIds,
         ids: CandidateIds,
         history_length: Tensor,
+        kernel: Kernel = folded,
     ) -> MLPInputs:
         """What the MLP reads, in training and in serving; the arguments are those of `score`."""
-        short_BND = self.short.over(candidates.vectors, self.features.behaviors(short))
+        short_BND = self.short.over(candidates.vectors, self.features.behaviors(short), kernel)
         counts = [ids.matches[name] for name in self.match_counters]
         counters_BNC = torch.stack(counts, -1).to(long_BND.dtype).log1p() if counts else long_BND[..., :0]
         return MLPInputs(
@@ -99,7 +105,3 @@ class CTRModel(nn.Module):
         """The scorer that full target attention over the long sequence uses; din-short has only its short one."""
         own = getattr(self.long, "attention", None)
         return own if isinstance(own, Attention) else self.short
-
-    def use_kernel(self, kernel: KernelName) -> None:
-        """Choose the kernel of every attention; the function computed stays the same."""
-        self.short.kernel = self.full_attention.kernel = kernel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +106,7 @@ def model_of(
     width: int = 16,
     long: int | None = None,
     form: str = "decomposed",
-    make: type[CTRModel] = CTRModel,
+    make: Callable[..., CTRModel] = CTRModel,
 ) -> CTRModel:
     """An untrained model with items, categories and one context field; D = `width`."""
     torch.manual_seed(0)

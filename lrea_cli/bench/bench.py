@@ -27,7 +27,7 @@ from lrea_cli.bench.timing import PERCENT, Timings, take_turns
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.resident import records_on
 from lrea_cli.runs.checkpoint import Run
@@ -111,7 +111,7 @@ def serve_bench(
     workload = make_workload(visitors, pool, candidates, seed, device)
     plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
     calls = [
-        serve(RequestScorer(run.model, histories, settings, records, kernel, device), route, workload)
+        serve(RequestScorer(run.model, histories, settings, records, KERNELS[kernel], device), route, workload)
         for kernel, route in plan
     ]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():

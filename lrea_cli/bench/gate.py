@@ -15,7 +15,7 @@ from lrea_cli.bench.expected import Expected, Loops
 from lrea_cli.console.counts import counted
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.recipe.recipe import Compression
 from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import RecordFormat
@@ -140,7 +140,9 @@ class _Check:
             expected = self.loops(histories, user, ids)
             self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
-                scorer = RequestScorer(self.run.model, histories, self.run.recipe.data, records, kernel, self.device)
+                scorer = RequestScorer(
+                    self.run.model, histories, self.run.recipe.data, records, KERNELS[kernel], self.device
+                )
                 for part, (error, scale) in self._compare(scorer, user, ids, expected).items():
                     errors.append(
                         (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")

@@ -19,7 +19,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.methods.cost import Work
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.resident import records_on
@@ -161,7 +161,7 @@ def _time(
     calls = []
     for contender in contenders:
         run, records = contender.run, records_on(contender.cache.store, device)
-        scorer = RequestScorer(run.model, histories, run.recipe.data, records, KERNEL, device)
+        scorer = RequestScorer(run.model, histories, run.recipe.data, records, KERNELS[KERNEL], device)
         calls.append(serve(scorer, contender.route, workload))
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         timings = take_turns(calls, seconds, seed, device, progress)

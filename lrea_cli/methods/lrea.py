@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import history_scale, scaled_values
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
 from lrea_cli.oracle.attention import SlowLREA
@@ -86,14 +87,14 @@ class LREA(PseudoItemMethod):
         """K (B, R, D) and V (B, R, D)."""
         return self._summarize(behaviors, self._compress(behaviors), self._columns(behaviors.vectors.dtype))
 
-    def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
+    def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
         """The trained form, with both terms of Eq. 10."""
         keys_BRD, decomp_RL = self._compress(behaviors), self._columns(behaviors.vectors.dtype)
         if self.form == "absorbed":
-            vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates)
+            vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates, kernel)
         else:
             rebuilt_BLD = self._rebuild(behaviors, keys_BRD, decomp_RL)
-            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors))
+            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors), kernel=kernel)
         return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
 
     def rows_of(self, n: int) -> int:

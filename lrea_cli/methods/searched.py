@@ -8,6 +8,7 @@ from typing import Self
 from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, gather
@@ -43,7 +44,7 @@ class SearchedMethod(LongInterest):
     def search(self, summary: Searched, candidates: Candidates) -> Found:
         """The behaviors for each candidate: index and mask (B, N, K)."""
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Only the K behaviors found are gathered: nothing of size (B, N, L, D) is made."""
         assert isinstance(summary, Searched)
         found = self.search(summary, candidates)

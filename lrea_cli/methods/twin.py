@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import MultiHeadAttention, softmax_weights
 from lrea_cli.ids import same_value
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import best, gather
@@ -69,7 +70,7 @@ class TWIN(LongInterest):
         keys, values = self.attention.keys(E), self.attention.values(E)
         return Projected(keys, values, behaviors.time, category, rows=behaviors.lengths)
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Scores (B, heads, N, L) of the whole history; K values a head are gathered, nothing else of size K."""
         assert isinstance(summary, Projected)
         attention, dtype = self.attention, candidates.vectors.dtype

@@ -12,6 +12,7 @@ from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Progress
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
 from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import CacheDtype, RecordFormat
@@ -46,26 +47,22 @@ def score_split_cached(
     logits = np.full(samples.rows, np.nan)
     layout = RecordFormat(model.long.record, dtype)
     model.eval()
-    model.use_kernel("gemm")
-    try:
-        with torch.inference_mode():
-            for batch in reader.in_order():
-                keys = batch.request.numpy()
-                users = samples.user[keys]
-                long = reader.histories.newest(users, known[keys], settings.short, settings.long)
-                with tempfile.TemporaryDirectory(prefix="lrea-eval-") as folder:
-                    with RecordWriter(Path(folder), layout) as writer:
-                        summarize_into(writer, model, summarize, keys, users, long, device)
-                    with RecordStore(Path(folder), layout, model.long.summary_type) as store:
-                        summary = store.fetch(keys).to(device)
-                moved = batch.to(device)
-                candidates = model.features.candidates(moved.candidates)
-                interest = model.long.attend(summary, candidates)
-                found = model.score(candidates, interest, moved.short, moved.candidates, moved.history_length)
-                logits[batch.row[batch.candidates.mask].numpy()] = found.double().cpu().numpy()
-                progress(len(found))
-    finally:
-        model.use_kernel("folded")
+    with torch.inference_mode():
+        for batch in reader.in_order():
+            keys = batch.request.numpy()
+            users = samples.user[keys]
+            long = reader.histories.newest(users, known[keys], settings.short, settings.long)
+            with tempfile.TemporaryDirectory(prefix="lrea-eval-") as folder:
+                with RecordWriter(Path(folder), layout) as writer:
+                    summarize_into(writer, model, summarize, keys, users, long, device)
+                with RecordStore(Path(folder), layout, model.long.summary_type) as store:
+                    summary = store.fetch(keys).to(device)
+            moved = batch.to(device)
+            candidates = model.features.candidates(moved.candidates)
+            interest = model.long.attend(summary, candidates, gemm)
+            found = model.score(candidates, interest, moved.short, moved.candidates, moved.history_length, gemm)
+            logits[batch.row[batch.candidates.mask].numpy()] = found.double().cpu().numpy()
+            progress(len(found))
     return logits
 
 

@@ -71,7 +71,7 @@ def draw(lrea_run: Run, histories: Histories) -> Draw:
 
 
 def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: KernelName = "gemm") -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel, CPU)
+    return RequestScorer(run.model, histories, run.recipe.data, cache.store, KERNEL_FUNCTIONS[kernel], CPU)
 
 
 def test_there_is_a_row_for_every_stage_kernel_and_route(bench: Bench) -> None:
@@ -219,7 +219,8 @@ def test_interest_through_the_cache_is_attend_of_the_record(
         for user in visitors[:20]:
             candidates = model.features.candidates(draw(5))
             found = scorer.cached_interest(user, candidates)
-            assert torch.equal(found, model.long.attend(cache.store.fetch([user.key]), candidates))
+            record = cache.store.fetch([user.key])
+            assert torch.equal(found, model.long.attend(record, candidates, scorer.kernel))
             long = histories.newest(np.array([user.key]), np.array([user.length]), 8, 40)
             direct = model.long.attend(model.long.summarize(model.features.behaviors(long)), candidates)
             torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-6)
@@ -234,7 +235,6 @@ def test_the_kernel_asked_for_computes_both_interests(
         monkeypatch.setitem(KERNEL_FUNCTIONS, name, lambda *a, n=name, right=right: (used.append(n), right(*a))[1])
     scorer, candidates = scorer_of(lrea_run, histories, cache, kernel), lrea_run.model.features.candidates(draw(3))
     for interest in (scorer.cached_interest, scorer.full_interest):
-        lrea_run.model.use_kernel("folded")
         interest(Visitor(0, 30), candidates)
     assert used == [kernel, kernel]
 

@@ -10,7 +10,7 @@ from lrea_cli.bench.routes import CANDIDATE_SETS, ROUTES, Route, Workload, make_
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import Kernel, gemm
 from lrea_cli.records.cache import Cache, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
@@ -33,7 +33,7 @@ def pool(lrea_run: Run, histories: Histories) -> CandidatePool:
     return CandidatePool(histories, read_samples(lrea_run.dataset, "test"), 5)
 
 
-def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: KernelName = "gemm") -> RequestScorer:
+def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: Kernel = gemm) -> RequestScorer:
     return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel, CPU)
 
 
@@ -68,7 +68,7 @@ def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
             logits.append(super().logits(user, ids, candidates, long_interest))
             return logits[-1]
 
-    scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, "gemm", CPU)
+    scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, gemm, CPU)
     workload = Workload([Visitor(2, 30), Visitor(5, 0), Visitor(8, 12)], [pool.draw(4), pool.draw(4)])
     with torch.inference_mode():
         call = serve(scorer, route, workload)

@@ -15,6 +15,7 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
 from lrea_cli.records import resident as resident_module
 from lrea_cli.records.cache import compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, RecordFormat
@@ -162,7 +163,7 @@ def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecor
         candidates = run.model.features.candidates(ids)
         for user in visitors[:5]:
             on_disk, in_memory = (
-                RequestScorer(run.model, histories, run.recipe.data, records, "gemm", CPU)
+                RequestScorer(run.model, histories, run.recipe.data, records, gemm, CPU)
                 for records in (store, resident)
             )
             expected = on_disk.cached_interest(user, candidates)

@@ -10,6 +10,7 @@ import torch
 
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
+from lrea_cli.kernels import gemm
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
@@ -24,7 +25,7 @@ class NoRecords:
 
 
 def scorer_of(run: Run, histories: Histories) -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), "gemm", CPU)  # pyright: ignore
+    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), gemm, CPU)  # pyright: ignore
 
 
 def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateIds, long: torch.Tensor) -> torch.Tensor:

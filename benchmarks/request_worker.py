@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "short attention": ("attention:Attention.over",),
     "MLP": ("model:MLP.forward", "mlp:FoldedMLP.__call__"),
     "item vectors": ("features:Features.candidates", "features:Features.behaviors"),
-    "history ids": ("data.histories:Histories.newest",),
+    "history ids": ("dataset.histories:Histories.newest", "data.histories:Histories.newest"),
     "match counters": ("serving.scorer:count_matches",),
 }
 """What each stage is in either tree; what only one of them has is passed over in the other."""

@@ -62,16 +62,13 @@ class Side:
     """A model with its users, records and candidates, and what can be asked of it."""
 
     def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
-        import torch
-
         from lrea_cli.kernels import gemm
         from lrea_cli.serving.scorer import RequestScorer, Visitor
 
         self.model, self.settings = make_model(asked.rank, asked.short, asked.seed)
         self.histories = make_histories(asked.seed)
         store = make_store(self.model, self.histories, self.settings, folder)
-        cpu = torch.device("cpu")
-        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, gemm, cpu)
+        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, gemm)
         lengths = self.histories.offsets[1:] - self.histories.offsets[:-1]
         self.visitors = [Visitor(key, int(length)) for key, length in enumerate(lengths)]
         self.sets = make_candidates(asked.candidates, asked.seed)
@@ -93,7 +90,7 @@ class Side:
         from lrea_cli.serving.scorer import RequestScorer
 
         model = copy.deepcopy(self.model).double()
-        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, naive, self.scorer.device)
+        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, naive)
         answers, errors = [], []
         for number in range(count):
             found = self.request(number)

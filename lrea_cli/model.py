@@ -97,6 +97,11 @@ class CTRModel(nn.Module):
         return FoldedMLP(self.mlp, self._input_widths)
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.short.b.device
+
+    @property
     def _input_widths(self) -> dict[str, int]:
         return MLPInputs.widths(self.features.width, self.features.profile_width, len(self.match_counters))
 

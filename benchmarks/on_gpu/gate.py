@@ -211,8 +211,8 @@ def _request_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.de
         model.to(device)
         asked = candidate_ids(1, 33, few, generator_of(device, 7))
         with cached(model, histories, visitors, data, "float32") as store, torch.inference_mode():
-            served = RequestScorer(model, histories, data, ResidentRecords(store, device), gemm, device)
-            exact = RequestScorer(twin, histories, data, store, naive, CPU)
+            served = RequestScorer(model, histories, data, ResidentRecords(store, device), gemm)
+            exact = RequestScorer(twin, histories, data, store, naive)
             for user in visitors:
                 candidates, twins = model.features.candidates(asked), twin.features.candidates(asked.to(CPU))
                 for route in ("cached_interest", "full_interest"):

@@ -18,8 +18,8 @@ from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import DataSettings, ModelSettings
-from lrea_cli.records.cache import summarize_into
 from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, PseudoItems
 from lrea_cli.serving.scorer import Visitor
@@ -205,16 +205,13 @@ def cached(
     model: CTRModel, histories: Histories, visitors: list[Visitor], settings: DataSettings, dtype: CacheDtype
 ) -> Iterator[RecordStore]:
     """The records of all visitors, as `compress` makes them on the model's device; gone when the block ends."""
-    device = next(model.parameters()).device
-    layout = RecordFormat(model.long.record, dtype)
+    maker = RecordMaker(model, lambda behaviors, _: model.long.summarize(behaviors.double()), dtype)
     keys = np.array([v.key for v in visitors])
     lengths = np.array([v.length for v in visitors])
     with TemporaryDirectory(prefix="lrea-gpu-") as folder, torch.inference_mode():
-        with RecordWriter(Path(folder), layout) as writer:
+        with RecordWriter(Path(folder), maker.layout) as writer:
             for part in np.array_split(np.arange(len(keys)), -(-len(keys) // 256)):
                 long = histories.newest(keys[part], lengths[part], settings.short, settings.long)
-                summarize_into(
-                    writer, model, lambda b, _: model.long.summarize(b.double()), keys[part], keys[part], long, device
-                )
-        with RecordStore(Path(folder), layout, model.long.summary_type) as store:
+                maker.write(writer, keys[part], keys[part], long)
+        with RecordStore(Path(folder), maker.layout, model.long.summary_type) as store:
             yield store

@@ -240,7 +240,7 @@ def _requests(report: Report, sizes: Sizes, device: torch.device) -> None:
         model = model_of(method, sizes, device).eval()
         with cached(model, histories, visitors, data, "float16") as store:
             records = ResidentRecords(store, device)
-        scorer = RequestScorer(model, histories, data, records, gemm, device)
+        scorer = RequestScorer(model, histories, data, records, gemm)
         vectors = [model.features.candidates(ids) for ids in asked]
 
         def interest(user: Visitor, number: int, scorer=scorer, route=route, vectors=vectors) -> torch.Tensor:

@@ -25,7 +25,14 @@ INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("off
 
 
 class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
+    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory).
+
+    Args:
+        layout: of the records. remedy: what makes the records anew.
+    """
+
+    layout: RecordFormat
+    remedy: str
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
         """The summaries of a batch of users."""

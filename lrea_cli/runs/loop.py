@@ -157,7 +157,7 @@ def _epoch(
             progress(size)
     seconds = time.perf_counter() - started
     with reporter.task(f"epoch {number} valid", valid_reader.samples.rows, "samples") as progress:
-        logits = score_split(model, valid_reader, device, progress)
+        logits = score_split(model, valid_reader, progress)
     labels = valid_reader.samples.label
     valid_auc = auc(logits, labels)
     assert valid_auc is not None  # both labels are there: `require_both_labels`

@@ -10,7 +10,7 @@ from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.model import CTRModel
 
 
-def score_split(model: CTRModel, reader: BatchReader, device: torch.device, progress: Progress) -> np.ndarray:
+def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
     """Score a split with `model.forward` and training's kernel.
 
     Returns:
@@ -20,7 +20,7 @@ def score_split(model: CTRModel, reader: BatchReader, device: torch.device, prog
     model.eval()
     with torch.inference_mode():
         for batch in reader.in_order():
-            found, _ = model(batch.to(device))
-            logits[batch.row[batch.candidates.mask].numpy()] = found.double().cpu().numpy()
+            scores, _ = model(batch.to(model.device))
+            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
             progress(int(batch.candidates.mask.sum()))
     return logits

@@ -35,7 +35,7 @@ class RequestScorer:
 
     Args:
         model: in eval mode, on the device, its weights as they stay. histories: of the run's dataset.
-        settings: S and L. records: of the run's cache. device: where the model is.
+        settings: S and L. records: of the run's cache.
         kernel: of every attention.
     """
 
@@ -46,11 +46,9 @@ class RequestScorer:
         settings: DataSettings,
         records: Records,
         kernel: Kernel,
-        device: torch.device,
     ) -> None:
         self.model, self.histories, self.settings = model, histories, settings
-        self.records, self.device = records, device
-        self.kernel = kernel
+        self.records, self.kernel, self.device = records, kernel, model.device
         self._mlp = model.folded_mlp()
 
     @torch.inference_mode()

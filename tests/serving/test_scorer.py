@@ -25,7 +25,7 @@ class NoRecords:
 
 
 def scorer_of(run: Run, histories: Histories) -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), gemm, CPU)  # pyright: ignore
+    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), gemm)  # pyright: ignore
 
 
 def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateIds, long: torch.Tensor) -> torch.Tensor:

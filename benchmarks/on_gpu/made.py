@@ -73,12 +73,11 @@ def pool_of(
     rows: int,
     users: int,
     candidates: int,
-    dtype: torch.dtype,
     bytes_wanted: float,
     generator: torch.Generator,
 ) -> Pool:
     """Draw embeddings of a trained run's size, seal them, and repeat until so many bytes are there."""
-    device, width = generator.device, method.width
+    device, width, dtype = generator.device, method.width, method.attention.b.dtype
     size = torch.finfo(dtype).bits // 8
     each = size * width * (2 * rows + 2 * candidates) + 4 * width * (width + 1)
     parts = max(2, min(MOST_POOL_USERS // users, -(-int(bytes_wanted) // (each * users))))
@@ -104,7 +103,6 @@ def model_of(
     sizes: Sizes,
     device: torch.device,
     width: int = 16,
-    long: int | None = None,
     form: str = "decomposed",
     make: Callable[..., CTRModel] = CTRModel,
 ) -> CTRModel:
@@ -116,12 +114,12 @@ def model_of(
         EncodedField("hour", "context", size=PROFILES),
     )
     settings = ModelSettings(method=method, embedding_dim=width // 2, rank=sizes.rank, form=form)
-    return make(fields, settings, settings_of(sizes, long)).to(device)
+    return make(fields, settings, settings_of(sizes)).to(device)
 
 
-def settings_of(sizes: Sizes, long: int | None = None) -> DataSettings:
+def settings_of(sizes: Sizes) -> DataSettings:
     """S and L, and match counters of the category, as the recipes have them."""
-    return DataSettings(short=sizes.short, long=long or sizes.long, match_counters=("category",))
+    return DataSettings(short=sizes.short, long=sizes.long, match_counters=("category",))
 
 
 def history_ids(users: int, length: int, sizes: Sizes, generator: torch.Generator) -> HistoryIds:

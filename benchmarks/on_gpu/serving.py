@@ -82,9 +82,7 @@ def _interest(report: Report, sizes: Sizes, asked: Cell, device: torch.device, m
     for dtype_name in TOLERANCE:
         dtype = getattr(torch, dtype_name)
         method = method_of(asked.rows, asked.width, asked.full, device, dtype)
-        pool = pool_of(
-            method, asked.rows, asked.users, sizes.candidates, dtype, sizes.l2_share * l2, generator_of(device, 2)
-        )
+        pool = pool_of(method, asked.rows, asked.users, sizes.candidates, sizes.l2_share * l2, generator_of(device, 2))
         for kernel in SERVING_KERNELS:
             settings: dict[str, Setting] = {"kernel": kernel, "dtype": dtype_name, "launch": "eager"}
             if f"interest {kernel} {dtype_name}" in report.failed:
@@ -203,7 +201,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
     with stored(method, sizes.record_users, sizes.rank, "float16", 3) as store:
         records = ResidentRecords(store, device)
         keys = torch.from_numpy(store.keys)[torch.randperm(len(store.keys), generator=generator_of(CPU, 3))].numpy()
-    asked = pool_of(method, 1, sizes.gathered, sizes.candidates, torch.float32, 0, generator_of(device, 4)).part(0)[1]
+    asked = pool_of(method, 1, sizes.gathered, sizes.candidates, 0, generator_of(device, 4)).part(0)[1]
     parts = [keys[i : i + sizes.gathered] for i in range(0, len(keys) - sizes.gathered + 1, sizes.gathered)]
 
     def call(users: np.ndarray) -> torch.Tensor:

@@ -192,17 +192,17 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
-def _error(found: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
+def _error(served: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
     """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
-    if not found.is_floating_point():
-        return (0.0 if (found.numpy() == expected).all() else float("inf")), 1.0
-    difference = np.abs(found.double().numpy() - expected).max(initial=0.0)
+    if not served.is_floating_point():
+        return (0.0 if (served.numpy() == expected).all() else float("inf")), 1.0
+    difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
     scale = max(least, np.abs(expected).max(initial=0.0))
     return float(difference), float(scale) or 1.0
 
 
-def _worst_row(found: Tensor, expected: np.ndarray) -> tuple[float, float]:
-    if found.shape != expected.shape:
+def _worst_row(served: Tensor, expected: np.ndarray) -> tuple[float, float]:
+    if served.shape != expected.shape:
         return float("inf"), 1.0
-    errors = [_error(row, twin, 0.0) for row, twin in zip(found, expected, strict=True)]
+    errors = [_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)]
     return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))

@@ -77,9 +77,11 @@ class TWIN(LongInterest):
         queries_BHNd = attention.by_head(attention.queries(candidates.vectors))
         keys_BHLd, values_BHLd = (attention.by_head(rows.to(dtype)) for rows in (summary.keys, summary.values))
         scores_BHNL = queries_BHNd @ keys_BHLd.transpose(2, 3) * attention.scale + self._bias(summary, candidates)
-        found = best(scores_BHNL, summary.mask[:, None, None], self.k)
-        values_BHNKd = gather(values_BHLd.flatten(0, 1), found.index.flatten(0, 1)).unflatten(0, found.index.shape[:2])
-        weights_BHNK = softmax_weights(scores_BHNL.gather(3, found.index), found.mask)
+        chosen = best(scores_BHNL, summary.mask[:, None, None], self.k)
+        values_BHNKd = gather(values_BHLd.flatten(0, 1), chosen.index.flatten(0, 1)).unflatten(
+            0, chosen.index.shape[:2]
+        )
+        weights_BHNK = softmax_weights(scores_BHNL.gather(3, chosen.index), chosen.mask)
         mixed_BHNd = (weights_BHNK[..., None, :] @ values_BHNKd)[..., 0, :]
         return mixed_BHNd.transpose(1, 2).flatten(2) @ attention.W_O
 

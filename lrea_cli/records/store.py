@@ -156,9 +156,9 @@ class RecordStore:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", self.remedy) from error
-        if (found := os.fstat(descriptor).st_size) != size:
+        if (present := os.fstat(descriptor).st_size) != size:
             os.close(descriptor)
-            raise DamagedRecord(f"{path} has {counted(found, 'byte')}; {size:,} were written.", self.remedy)
+            raise DamagedRecord(f"{path} has {counted(present, 'byte')}; {size:,} were written.", self.remedy)
         return descriptor
 
 

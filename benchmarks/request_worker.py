@@ -76,8 +76,8 @@ class Side:
     def request(self, number: int) -> Any:
         """Logits of the whole request, from ids: fetch, embed, attend to long and short, count, score."""
         user, ids = self.visitors[number % USERS], self.sets[number % SETS]
-        candidates = self.model.features.candidates(ids)
-        return self.scorer.logits(user, ids, candidates, self.scorer.cached_interest(user, candidates))
+        candidates = self.scorer.candidates(user, ids)
+        return self.scorer.logits(user, candidates, self.scorer.cached_interest(user, candidates))
 
     def full(self, number: int) -> Any:
         """Full attention over the long part, the thing to beat."""

@@ -214,15 +214,15 @@ def _request_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.de
             served = RequestScorer(model, histories, data, ResidentRecords(store, device), gemm)
             exact = RequestScorer(twin, histories, data, store, naive)
             for user in visitors:
-                candidates, twins = model.features.candidates(asked), twin.features.candidates(asked.to(CPU))
+                candidates, twins = served.candidates(user, asked), exact.candidates(user, asked.to(CPU))
                 for route in ("cached_interest", "full_interest"):
                     poison(device)
                     interest = getattr(served, route)(user, candidates)
                     expected = getattr(exact, route)(user, twins)
                     where = f"{method}, {route}, {user.length} behaviors"
                     yield where, error_of(interest, expected), TOLERANCE["float32"]
-                    logits = served.logits(user, asked, candidates, interest)
-                    right = exact.logits(user, asked.to(CPU), twins, expected)
+                    logits = served.logits(user, candidates, interest)
+                    right = exact.logits(user, twins, expected)
                     yield f"{where}, logits", error_of(logits, right, 1.0), LOGIT
 
 

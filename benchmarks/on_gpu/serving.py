@@ -245,8 +245,8 @@ def _requests(report: Report, sizes: Sizes, device: torch.device) -> None:
             return getattr(scorer, route)(user, vectors[number])
 
         def request(user: Visitor, number: int, scorer=scorer, route=route) -> torch.Tensor:
-            candidates = scorer.model.features.candidates(asked[number])
-            return scorer.logits(user, asked[number], candidates, getattr(scorer, route)(user, candidates))
+            candidates = scorer.candidates(user, asked[number])
+            return scorer.logits(user, candidates, getattr(scorer, route)(user, candidates))
 
         for stage in (interest, request):
             calls = [partial(stage, user, i % len(asked)) for i, user in enumerate(visitors)]

@@ -138,11 +138,10 @@ class _Check:
         self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
     ) -> dict[str, tuple[float, float]]:
         with torch.inference_mode():
-            moved = ids.to(scorer.device)
-            candidates = scorer.model.features.candidates(moved)
+            candidates = scorer.candidates(user, ids.to(scorer.device))
             interest = scorer.cached_interest(user, candidates)
             full = scorer.full_interest(user, candidates)
-            logit = scorer.logits(user, moved, candidates, interest)
+            logit = scorer.logits(user, candidates, interest)
             summary = scorer.records.fetch([user.key])
         errors = {
             "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),

@@ -92,19 +92,18 @@ def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
 
 def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
     """One whole request, from candidate ids to logits; its marks are those that `MARKS` names."""
-    features = scorer.model.features
 
     def call(number: int, mark: Mark) -> None:
         user, ids = workload.request(number)
         mark()
-        candidates = features.candidates(ids)
+        candidates = scorer.candidates(user, ids)
         mark()
         if route == "cache":
             interest = scorer.cached_interest(user, candidates)
         else:
             interest = scorer.full_interest(user, candidates, padded=route == "padded")
         mark()
-        scorer.logits(user, ids, candidates, interest)
+        scorer.logits(user, candidates, interest)
         mark()
 
     return call

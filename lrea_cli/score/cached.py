@@ -54,9 +54,9 @@ def _through_records(maker: RecordMaker, reader: BatchReader, requests: np.ndarr
 
 def _scores(model: CTRModel, summary: Summary, batch: Batch) -> Tensor:
     """(M,) logits of the unmasked candidates."""
-    candidates = model.features.candidates(batch.candidates)
+    candidates = model.candidates(batch.candidates)
     interest = model.long.attend(summary, candidates, gemm)
-    return model.score(candidates, interest, batch.short, batch.candidates, batch.history_length, gemm)
+    return model.score(candidates, interest, batch.short, batch.history_length, gemm)
 
 
 def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarray:

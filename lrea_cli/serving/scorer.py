@@ -52,6 +52,15 @@ class RequestScorer:
         self._mlp = model.folded_mlp()
 
     @torch.inference_mode()
+    def candidates(self, user: Visitor, ids: CandidateIds) -> Candidates:
+        """The candidates of a request, with the live match counters of its user.
+
+        Args:
+            ids: (1, N), on the device; what they say of matches is not read.
+        """
+        return self.model.candidates(replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile)))
+
+    @torch.inference_mode()
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
         summary = self.records.fetch([user.key])
@@ -71,12 +80,11 @@ class RequestScorer:
         return self.model.full_attention.over(candidates.vectors, behaviors, self.kernel)
 
     @torch.inference_mode()
-    def logits(self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor) -> Tensor:
-        """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
+    def logits(self, user: Visitor, candidates: Candidates, long_interest: Tensor) -> Tensor:
+        """(N,) of the whole model, given the candidates and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)
-        asked = replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile))
-        inputs = self.model.mlp_inputs(candidates, long_interest, short, asked, length, self.kernel)
+        inputs = self.model.mlp_inputs(candidates, long_interest, short, length, self.kernel)
         return self._mlp(inputs)[candidates.mask[0]]
 
     def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:

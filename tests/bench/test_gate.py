@@ -445,8 +445,8 @@ def test_an_interest_off_by_a_twenty_thousandth(
     """Each is checked by itself, though the logits are right: a wrong thing to beat could be slow."""
     off, interest, logits = 1.00005, getattr(RequestScorer, route), RequestScorer.logits
 
-    def undone(self, user, ids, candidates, long_interest):
-        return logits(self, user, ids, candidates, long_interest / off)
+    def undone(self, user, candidates, long_interest):
+        return logits(self, user, candidates, long_interest / off)
 
     monkeypatch.setattr(RequestScorer, route, lambda self, *args: off * interest(self, *args))
     if route == "cached_interest":

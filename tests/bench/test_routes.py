@@ -72,9 +72,9 @@ def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
             steps.append("padded" if padded else "full")
             return super().full_interest(user, candidates, padded)
 
-        def logits(self, user, ids, candidates, long_interest):
+        def logits(self, user, candidates, long_interest):
             steps.append("logits")
-            logits.append(super().logits(user, ids, candidates, long_interest))
+            logits.append(super().logits(user, candidates, long_interest))
             return logits[-1]
 
     scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, gemm)
@@ -91,12 +91,12 @@ def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
 
 
 def expected(scorer: RequestScorer, user: Visitor, ids: CandidateIds, route: Route) -> torch.Tensor:
-    candidates = scorer.model.features.candidates(ids)
+    candidates = scorer.candidates(user, ids)
     if route == "cache":
         interest = scorer.cached_interest(user, candidates)
     else:
         interest = scorer.full_interest(user, candidates, padded=route == "padded")
-    return scorer.logits(user, ids, candidates, interest)
+    return scorer.logits(user, candidates, interest)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -205,9 +205,9 @@ def test_an_old_record_is_the_one_that_compress_would_have_made_then(din_run: Ru
         batch = split.batch(np.array([request]))
         long = log.newest(np.array([user]), np.array([then]), 8, 40)
         with torch.inference_mode():
-            candidates = model.features.candidates(batch.candidates)
+            candidates = model.candidates(batch.candidates)
             interest = model.long.attention.over(candidates.vectors, model.features.behaviors(long))
-            expected = model.score(candidates, interest, batch.short, batch.candidates, torch.tensor([now]))
+            expected = model.score(candidates, interest, batch.short, torch.tensor([now]))
         rows = slice(samples.offsets[request], samples.offsets[request + 1])
         np.testing.assert_allclose(found[rows], expected.numpy(), atol=LIMIT)
         moved += then < now and now > 8

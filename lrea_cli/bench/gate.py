@@ -1,4 +1,4 @@
-"""The gate of serve-bench: what is served must equal the float64 loops of `reference.py`, or no time is reported."""
+"""The gate of serve-bench: what is served must equal the float64 loops of `oracle/`, or no time is reported."""
 
 from __future__ import annotations
 

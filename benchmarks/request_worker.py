@@ -71,15 +71,13 @@ class Side:
     """A model with its users, records and candidates, and what can be asked of it."""
 
     def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
-        import torch
-
+        from lrea_cli.kernels import gemm
         from lrea_cli.serving.scorer import RequestScorer, Visitor
 
         self.model, self.settings = make_model(asked.rank, asked.short, asked.seed)
         self.histories = make_histories(asked.seed)
         store = make_store(self.model, self.histories, self.settings, folder)
-        cpu = torch.device("cpu")
-        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, "gemm", cpu)
+        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, gemm)
         lengths = self.histories.offsets[1:] - self.histories.offsets[:-1]
         self.visitors = [Visitor(key, int(length)) for key, length in enumerate(lengths)]
         self.sets = make_candidates(asked.candidates, asked.seed)
@@ -87,8 +85,8 @@ class Side:
     def request(self, number: int) -> Any:
         """Logits of the whole request, from ids: fetch, embed, attend to long and short, count, score."""
         user, ids = self.visitors[number % USERS], self.sets[number % SETS]
-        candidates = self.model.features.candidates(ids)
-        return self.scorer.logits(user, ids, candidates, self.scorer.cached_interest(user, candidates))
+        candidates = self.scorer.candidates(user, ids)
+        return self.scorer.logits(user, candidates, self.scorer.cached_interest(user, candidates))
 
     def full(self, number: int) -> Any:
         """Full attention over the long part, the thing to beat."""
@@ -97,10 +95,11 @@ class Side:
 
     def logits(self, count: int) -> dict[str, Any]:
         """Of some requests, with their largest relative error against the same model in float64 by `naive`."""
+        from lrea_cli.kernels import naive
         from lrea_cli.serving.scorer import RequestScorer
 
         model = copy.deepcopy(self.model).double()
-        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, "naive", self.scorer.device)
+        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, naive)
         answers, errors = [], []
         for number in range(count):
             found = self.request(number)

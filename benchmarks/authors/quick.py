@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from authors.plans import Plan
-
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep.settings import Compress, Sweep
 

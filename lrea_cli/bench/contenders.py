@@ -113,26 +113,26 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
     """
     here = [a for a in workspace.all("runs") if dataset.is_parent_of(a)]
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)
-    found: list[Trained] = []
+    trained: list[Trained] = []
     for method in methods:
         recipes = {a.name: _recipe(a) for a in latest_first if a.manifest["method"] == method}
         groups: dict[str, dict[str, Recipe]] = {}
         for name, recipe in recipes.items():
             groups.setdefault(str(_settings(recipe)), {})[name] = recipe
         differences = _differences([next(iter(group.values())) for group in groups.values()])
-        found += sorted(
+        trained += sorted(
             (
                 Trained(method, difference, _one_a_seed(group))
                 for difference, group in zip(differences, groups.values(), strict=True)
             ),
             key=lambda t: t.difference,
         )
-    if not found:
+    if not trained:
         raise UserError(
             f"The dataset '{dataset.name}' has no run of {', '.join(methods)}.",
             f"Train one with: {training(methods[-1], dataset.name)}",
         )
-    return found
+    return trained
 
 
 def _recipe(run: Artifact) -> Recipe:
@@ -141,9 +141,9 @@ def _recipe(run: Artifact) -> Recipe:
 
 def _settings(recipe: Recipe) -> dict[str, object]:
     """What decides what is served: [data] without the dataset's name, and [model]."""
-    found = {**asdict(recipe.data), **asdict(recipe.model)}
-    del found["dataset"]
-    return found
+    settings = {**asdict(recipe.data), **asdict(recipe.model)}
+    del settings["dataset"]
+    return settings
 
 
 def _one_a_seed(group: Mapping[str, Recipe]) -> tuple[str, ...]:

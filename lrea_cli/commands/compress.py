@@ -110,8 +110,8 @@ def compress_run(
     replace: bool = False,
 ) -> CacheInfo:
     """Make a cache and show it."""
+    from lrea_cli.records.cache import CacheSettings, dense_users
     from lrea_cli.records.cache import compress as write_cache
-    from lrea_cli.records.cache import dense_users
 
     chosen = dense_users(run.dataset, users) if users is not None else None
     instant = run.dataset.end if as_of is None else as_of
@@ -120,18 +120,8 @@ def compress_run(
             f"--as-of is {_utc(instant)}, the data end at {_utc(run.dataset.end)}.",
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
-    info = write_cache(
-        session.workspace,
-        run,
-        name,
-        dtype,
-        instant,
-        chosen,
-        session.device,
-        session.console,
-        compression,
-        replace=replace,
-    )
+    settings = CacheSettings(dtype, instant, chosen, compression)
+    info = write_cache(session.workspace, run, settings, session.console, name, replace=replace)
     rows = [
         ["method or compressor", info.compressor or run.recipe.model.method],
         ["users", info.users],
@@ -168,7 +158,7 @@ def _find_rank(
     """The smallest rank within the target, and its curve as a table."""
     from lrea_cli.score.target_rank import smallest_rank
 
-    compression, curve = smallest_rank(run, compression, target, session.device, session.console)
+    compression, curve = smallest_rank(run, compression, target, session.console)
     rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]
     session.console.table(
         f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "

@@ -137,7 +137,7 @@ class Served:
 def _served(session: Session, run: Run, way: ServedFrom) -> Served:
     from lrea_cli.score.evaluate import measure, score
 
-    scored = score(run, "test", way, session.device, session.console)
+    scored = score(run, "test", way, session.console)
     made = way.compression
     name = f"{run.recipe.model.method}, {made.compressor} {made.rank}" if made else run.recipe.model.method
     return Served(name, measure(run, scored, "user"), scored.scores)

@@ -57,7 +57,7 @@ def evaluate(
     run, named = run_and_cache(session.workspace, run, cache)
     opened = open_run(session.workspace, run, dataset, session.device)
     way, artifact = _served_from(opened, named, dtype)
-    scored = score(opened, split, way, session.device, session.console, ages)
+    scored = score(opened, split, way, session.console, ages)
     found = measure(opened, scored, group)
     write_evaluation(artifact.path, scored.scores, found.to_dict())
     show(session.console, found)

@@ -95,6 +95,7 @@ def bench_run(
 ) -> dict[str, Any]:
     """Gate and time a run's cache (made first where there is none), show the table, keep the JSON in `bench/`."""
     from lrea_cli.bench.bench import serve_bench as time_requests
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.commands.compress import compress_run
     from lrea_cli.kernels import SERVING_KERNELS
     from lrea_cli.records.cache import find_cache, open_cache, open_records
@@ -110,7 +111,7 @@ def bench_run(
         opened = open_records(run, cache)
     console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
     kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
-    found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
+    found = time_requests(run, opened, BenchSettings(candidates, seconds, seed), kernels, console)
     speedup = found.speedup
     content = {
         "run": run.name,

@@ -48,6 +48,7 @@ def trade_off(
         GateFailed: of some; the others have been shown and kept.
     """
     from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes, training
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.bench.trade_off import trade_off as measure_all
     from lrea_cli.workspace.home import write_json
 
@@ -56,7 +57,7 @@ def trade_off(
     trained = trained_recipes(session.workspace, data, names)
     session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
-    found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
+    found = measure_all(contenders, BenchSettings(candidates, seconds, seed), session.console)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
     picture = stem.with_name(f"{stem.name}.png")
     busy = found.load is not None and found.load.reason_to_withhold is not None
@@ -102,10 +103,7 @@ def _contenders(session: Session, trained: Trained) -> list[Contender]:
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     found = []
     for compression in compressions(trained.method):
-        seeds = [
-            scores_through(run, _whole_cache(session, run, compression), session.device, session.console)
-            for run in others
-        ]
+        seeds = [scores_through(run, _whole_cache(session, run, compression), session.console) for run in others]
         cache = _whole_cache(session, first, compression)
         found.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
     if trained.method == "din":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,16 +11,15 @@ import numpy as np
 import torch
 
 from lrea_cli.console.counts import counted
-from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.histories import open_histories
+from lrea_cli.console.progress import Progress, Reporter
+from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
-from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import Compression, CompressorName, read_section
 from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
-from lrea_cli.records.summarizer import Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.workspace.home import Artifact, Workspace, require_intact, require_made_from, write_manifest
@@ -68,117 +67,113 @@ class Cache:
         return self.compression.compressor if self.compression else run.recipe.model.method
 
 
-def summarize_into(
-    writer: RecordWriter,
-    model: CTRModel,
-    summarize: Summarizer,
-    keys: Sequence[int] | np.ndarray,
-    users: np.ndarray,
-    long: HistoryIds,
-    device: torch.device,
-) -> np.ndarray:
-    """Summarize histories in float64, seal them in the writer's dtype, and append them under their keys.
+@dataclass(frozen=True)
+class CacheSettings:
+    """What decides the records of a run's cache.
 
     Args:
-        keys: (B,) of the records. users: (B,) whose histories they are.
-
-    Returns:
-        (B,) rows in use of each record.
+        dtype: of keys and values.
+        as_of: epoch seconds; records hold what happened strictly before. None = the end of the data.
+        users: dense user numbers; None = all.
+        compression: of a din run; None = the method's own records.
     """
-    summary = summarize(model.features.behaviors(long.to(device)), users)
-    sealed = model.long.seal(summary, writer.layout.torch_dtype)
-    writer.add(keys, sealed)
-    return sealed.rows.cpu().numpy()
+
+    dtype: CacheDtype = "float32"
+    as_of: int | None = None
+    users: np.ndarray | None = None
+    compression: Compression | None = None
 
 
 def compress(
     workspace: Workspace,
     run: Run,
-    name: str | None,
-    dtype: CacheDtype,
-    as_of: int,
-    users: np.ndarray | None,
-    device: torch.device,
+    settings: CacheSettings,
     reporter: Reporter,
-    compression: Compression | None = None,
+    name: str | None = None,
     *,
     replace: bool = False,
 ) -> CacheInfo:
-    """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
+    """Write the record of every user from the behaviors known at one instant.
 
     Args:
-        name: None = `<run>-<number>`. users: dense user numbers; None = all. as_of: epoch seconds.
-        compression: of a din run; None = the method's own records.
+        name: None = `<run>-<number>`.
         replace: a cache of this name gives way when the new one is complete.
 
     Raises:
         UserError: the name is taken, or a compressor was asked for and the run is not a din.
-        LreaError: a value does not fit `dtype`, or there are no users.
+        LreaError: a value does not fit the dtype, or there are no users.
     """
-    summarize = summarizer_of(run, compression)
+    maker = RecordMaker.of(run, settings.compression, settings.dtype)
     histories = open_histories(run.dataset)
-    wanted = np.arange(histories.users) if users is None else np.unique(users)
-    if not len(wanted):
+    users = np.arange(histories.users) if settings.users is None else np.unique(settings.users)
+    if not len(users):
         raise LreaError("There are no users to compress.")
-    lengths = histories.lengths_before(as_of)[wanted]
-    order = np.argsort(lengths, kind="stable")
-    layout = RecordFormat(run.model.long.record, dtype)
-    started, rank, size = time.perf_counter(), 0, 0
-    settings = run.recipe.data
-    with (
-        workspace.claim("caches", name, stem=run.name, replace=replace) as claim,
-        claim.folder() as folder,
-        torch.inference_mode(),
-    ):
-        with (
-            RecordWriter(folder, layout) as writer,
-            reporter.task(f"compress {run.name}", len(wanted), "users") as progress,
-        ):
-            for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
-                long = histories.newest(wanted[part], lengths[part], settings.short, settings.long)
-                rows = summarize_into(writer, run.model, summarize, wanted[part], wanted[part], long, device)
-                rank, size = max(rank, int(rows.max())), size + sum(layout.bytes_of(int(r)) for r in rows)
-                progress(len(part))
+    started, as_of = time.perf_counter(), run.dataset.end if settings.as_of is None else settings.as_of
+    with workspace.claim("caches", name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
+        with reporter.task(f"compress {run.name}", len(users), "users") as progress:
+            rows = _write_records(folder, maker, _batches(run, histories, users, as_of), progress)
         seconds = time.perf_counter() - started
         info = CacheInfo(
-            run.name,
-            claim.name,
-            compression.compressor if compression else None,
-            len(wanted),
-            rank,
-            dtype,
-            as_of,
-            size / len(wanted),
-            1000 * seconds / len(wanted),
-            seconds,
+            run=run.name,
+            cache=claim.name,
+            compressor=settings.compression.compressor if settings.compression else None,
+            users=len(users),
+            rank=int(rows.max()),
+            dtype=settings.dtype,
+            as_of=as_of,
+            bytes_per_user=sum(map(maker.layout.bytes_of, rows.tolist())) / len(users),
+            ms_per_user=1000 * seconds / len(users),
+            seconds=seconds,
         )
-        if users is not None:
-            _write_users(folder / ASKED_USERS, run.dataset, wanted)
-        content = {
-            "arguments": _arguments(run, dtype, as_of, compression, device),
-            "made_from": run.artifact.identity,
-            "layout": layout.to_dict(),
-            "compression": asdict(compression) if compression else None,
-            "device": str(device),
-        }
-        write_manifest(folder, "caches", {**vars(info), **content})
+        if settings.users is not None:
+            _write_users(folder / ASKED_USERS, run.dataset, users)
+        _write_manifest(folder, run, info, settings.compression)
     return info
 
 
-def _arguments(
-    run: Run, dtype: CacheDtype, as_of: int, compression: Compression | None, device: torch.device
-) -> list[str]:
+def _batches(run: Run, histories: Histories, users: np.ndarray, as_of: int) -> Iterator[tuple[np.ndarray, HistoryIds]]:
+    """Users with the long sequences known at an instant; those of about the same length together."""
+    settings, lengths = run.recipe.data, histories.lengths_before(as_of)[users]
+    order = np.argsort(lengths, kind="stable")
+    for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
+        yield users[part], histories.newest(users[part], lengths[part], settings.short, settings.long)
+
+
+def _write_records(
+    folder: Path, maker: RecordMaker, batches: Iterator[tuple[np.ndarray, HistoryIds]], progress: Progress
+) -> np.ndarray:
+    """(users,) rows of the records, in the order of the batches."""
+    rows = []
+    with torch.inference_mode(), RecordWriter(folder, maker.layout) as writer:
+        for users, long in batches:
+            rows.append(maker.write(writer, users, users, long))
+            progress(len(users))
+    return np.concatenate(rows)
+
+
+def _write_manifest(folder: Path, run: Run, info: CacheInfo, compression: Compression | None) -> None:
+    content = {
+        "arguments": _arguments(run, info, compression),
+        "made_from": run.artifact.identity,
+        "layout": RecordFormat(run.model.long.record, info.dtype).to_dict(),
+        "compression": asdict(compression) if compression else None,
+        "device": run.device.type,
+    }
+    write_manifest(folder, "caches", {**vars(info), **content})
+
+
+def _arguments(run: Run, info: CacheInfo, compression: Compression | None) -> list[str]:
     """The options of `lrea compress` that make such a cache again, but for its name and its users."""
-    found = ["--run", run.name]
-    if dtype != "float32":
-        found += ["--dtype", dtype]
-    if as_of != run.dataset.end:
-        found += ["--as-of", str(as_of)]
+    arguments = ["--run", run.name]
+    if info.dtype != "float32":
+        arguments += ["--dtype", info.dtype]
+    if info.as_of != run.dataset.end:
+        arguments += ["--as-of", str(info.as_of)]
     if compression is not None:
-        found += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
+        arguments += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
         if compression.seed != Compression.seed:
-            found += ["--seed", str(compression.seed)]
-    return [*found, "--threads", str(torch.get_num_threads()), "--device", device.type]
+            arguments += ["--seed", str(compression.seed)]
+    return [*arguments, "--threads", str(torch.get_num_threads()), "--device", run.device.type]
 
 
 def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:

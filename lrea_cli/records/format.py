@@ -97,9 +97,9 @@ class RecordFormat:
             xxhash.xxh3_64_intdigest(body)
         ):
             raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", remedy)
-        found, rows, _ = HEADER.unpack_from(blob)
-        if found != key or self.bytes_of(rows) != len(blob):
-            raise DamagedRecord(f"{where}: found the record of {found}, not of {key}.", remedy)
+        written, rows, _ = HEADER.unpack_from(blob)
+        if written != key or self.bytes_of(rows) != len(blob):
+            raise DamagedRecord(f"{where}: found the record of {written}, not of {key}.", remedy)
         offset, arrays = HEADER.size, []
         for field in self.fields:
             count, dtype = self._count(field, rows), self._dtype(field)

@@ -32,6 +32,11 @@ class Run:
         return self.artifact.name
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    @property
     def checkpoint(self) -> Path:
         return self.artifact.path / CHECKPOINT
 

@@ -12,6 +12,7 @@ from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.recipe.recipe import Compression, CompressorName
 from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.summarizer import Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.runs.loop import reader_of
@@ -95,7 +96,7 @@ def score_compressed(run: Run, summarizer: Summarizer) -> tuple[np.ndarray, floa
     """
     reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
     summarize = Counting(summarizer, RecordFormat(run.model.long.record, "float32"))
-    logits = score_split_cached(run.model, reader, summarize, "float32", CPU, ignore)
+    logits = score_split_cached(RecordMaker(run.model, summarize), reader, ignore)
     return logits, summarize.total_bytes / summarize.records
 
 

@@ -89,7 +89,7 @@ class EvaluateJob:
     def __call__(self) -> str:
         """Score, measure, and write it all; the file that says it is done comes last."""
         run = open_run(Workspace(self.home), self.name, None, CPU)
-        scored = score(run, "test", ServedFrom(), CPU, Silent())
+        scored = score(run, "test", ServedFrom(), Silent())
         evaluation, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
         write_evaluation(folder, kept, evaluation.to_dict())
         content = {

@@ -21,7 +21,7 @@ from lrea_cli.bench.contenders import (
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
-from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.workspace.home import Workspace, write_json
@@ -134,7 +134,13 @@ def make(
     users: np.ndarray | None = None,
     age: int = 0,
 ) -> None:
-    compress(workspace, run, name, dtype, run.dataset.end - age, users, CPU, Silent(), compression)
+    compress(
+        workspace,
+        run,
+        CacheSettings(dtype, as_of=run.dataset.end - age, users=users, compression=compression),
+        Silent(),
+        name,
+    )
 
 
 def test_only_a_whole_cache_made_in_this_way_is_found(din_run: Run, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copy_package(tmp_path_factory.mktemp("copy"))
     file, name = PAGE.blocks
     (root / "lrea_cli" / "compressors" / "strided.py").write_text(file, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
+    replace(root / "lrea_cli" / "recipe" / "recipe.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
     return root
 
 

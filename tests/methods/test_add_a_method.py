@@ -20,7 +20,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     method, name, test = PAGE.blocks
     (root / "lrea_cli" / "methods" / "linear.py").write_text(method, encoding="utf-8")
     (root / "tests" / "methods" / "test_linear.py").write_text(test, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe.py", r"^MethodName = Literal\[[^]]*\]\n", name)
+    replace(root / "lrea_cli" / "recipe" / "recipe.py", r"^MethodName = Literal\[[^]]*\]\n", name)
     return root
 
 

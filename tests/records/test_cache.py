@@ -15,7 +15,7 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.oracle.attention import Long
 from lrea_cli.recipe.recipe import METHOD_NAMES
-from lrea_cli.records.cache import CacheInfo, compress, dense_users, find_cache, open_cache
+from lrea_cli.records.cache import CacheInfo, CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
 from lrea_cli.records.store import INDEX
 from lrea_cli.runs.checkpoint import Run, open_run
@@ -35,8 +35,7 @@ def make(
     as_of: int | None = None,
     users: np.ndarray | None = None,
 ) -> CacheInfo:
-    instant = run.dataset.end if as_of is None else as_of
-    return compress(workspace, run, name, dtype, instant, users, CPU, Silent())
+    return compress(workspace, run, CacheSettings(dtype, as_of, users), Silent(), name)
 
 
 def name_of(cache: Artifact | None) -> str | None:

@@ -108,19 +108,19 @@ class Look:
 
     def warnings(self) -> list[str]:
         """A sentence for each trivial feature that separates the labels, and where there is no long part."""
-        found = [
+        warnings = [
             f"{NAMES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, and a model may "
             "learn nothing else."
             for name, value in self.baselines.items()
             if value is not None and not 1 - TELLING <= value <= TELLING
         ]
         if self.long_empty > NEARLY_ALL:
-            found.append(
+            warnings.append(
                 f"{self.long_empty:.0%} of the test samples have no more than {self.short} behaviors before them: at "
                 "the default --short a long-sequence method has nothing to work on. Train with a smaller one; recipes "
                 "amazon-books-lrea and kuairand have 10."
             )
-        return found
+        return warnings
 
 
 NAMES = {
@@ -225,8 +225,8 @@ def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     """(local day, behaviors), days without any left out."""
     counts: dict[int, int] = {}
     for part in _chunks(histories):
-        days, found = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
-        for day, number in zip(days.tolist(), found.tolist(), strict=True):
+        days, behaviors = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
+        for day, number in zip(days.tolist(), behaviors.tolist(), strict=True):
             counts[day] = counts.get(day, 0) + number
     return tuple(sorted(counts.items()))
 
@@ -252,8 +252,8 @@ def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
 def _quantiles(values: np.ndarray) -> Quantiles:
     if not len(values):
         return Quantiles(0, 0, 0, 0)
-    found = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
-    return Quantiles(*(int(v) for v in found))
+    quantiles = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
+    return Quantiles(*(int(v) for v in quantiles))
 
 
 def _spread(total: int, wanted: int) -> np.ndarray:

@@ -39,8 +39,8 @@ def split_table(manifest: Mapping[str, Any]) -> Table:
     """One row a split."""
     columns = ("split", "first day", "last day", "rows", "users", "click rate")
     rows = [
-        [split, found["first_day"], found["last_day"], found["rows"], found["users"], f"{found['click_rate']:.2%}"]
-        for split, found in manifest["split_facts"].items()
+        [split, part["first_day"], part["last_day"], part["rows"], part["users"], f"{part['click_rate']:.2%}"]
+        for split, part in manifest["split_facts"].items()
     ]
     return Table("what each split holds", columns, rows)
 
@@ -48,7 +48,7 @@ def split_table(manifest: Mapping[str, Any]) -> Table:
 def field_table(manifest: Mapping[str, Any]) -> Table:
     """One row a field; values that were lost have a column where there are any."""
     facts, auc = manifest["field_facts"], manifest["field_auc"]
-    shares = ["missing", *(["lost"] if any(found.get("lost") for found in facts.values()) else []), "unknown"]
+    shares = ["missing", *(["lost"] if any(of_field.get("lost") for of_field in facts.values()) else []), "unknown"]
     rows: list[list[object]] = []
     for field in manifest["fields"]:
         known = (f"{facts[field['name']].get(share, 0):.2%}" for share in shares)
@@ -64,16 +64,16 @@ def explained(manifest: Mapping[str, Any], look: Look) -> list[str]:
         "missing: share of the events that have no value.",
         "unknown: share of the valid and test samples whose value was first seen after training.",
     ]
-    if any(found.get("lost") for found in manifest["field_facts"].values()):
+    if any(of_field.get("lost") for of_field in manifest["field_facts"].values()):
         lines.append("lost: share of the events whose value could not be read.")
     if _drawn(manifest) and any(auc is None for auc in manifest["field_auc"].values()):
         lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
-    if (found := look.resolution) is not None:
+    if (test := look.resolution) is not None:
         lines.append(
-            f"test split: it gives an AUC to about +-{1.96 * found.standard_error:.4f} (95%, over users; estimated by "
-            f"the counter {found.counter}). The smallest difference of two models that it can show is about "
-            f"{found.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
-            f"{found.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."
+            f"test split: it gives an AUC to about +-{1.96 * test.standard_error:.4f} (95%, over users; estimated by "
+            f"the counter {test.counter}). The smallest difference of two models that it can show is about "
+            f"{test.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
+            f"{test.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."
         )
     if unused := manifest.get("unused_columns"):
         lines.append(f"columns that were not used: {', '.join(unused)}")

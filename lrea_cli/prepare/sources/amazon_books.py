@@ -14,7 +14,7 @@ from lrea_cli.prepare.sources.base import Extract, Sampling
 from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import literal
+from lrea_cli.prepare.sql import drop, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,18 +92,15 @@ def _choose_categories(db: duckdb.DuckDBPyConnection) -> None:
         f"SELECT item, place, {text} AS text FROM elements AS e LEFT JOIN unescaped AS u ON e.raw = u.raw) "
         f"WHERE text <> '' AND NOT regexp_matches(text, {literal(MARKUP)}) GROUP BY item"
     )
-    for table in ("elements", "unescaped"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "elements", "unescaped")
 
 
 def _unescape(db: duckdb.DuckDBPyConnection) -> None:
     """Make `unescaped` (raw, text) of the few different elements with an entity."""
     import pyarrow as pa
 
-    found = db.execute("SELECT DISTINCT raw FROM elements WHERE contains(raw, '&') ORDER BY raw").fetchall()
-    raw = [text for (text,) in found]
-    db.register(
-        "found", pa.table({"raw": pa.array(raw, pa.string()), "text": pa.array(map(html.unescape, raw), pa.string())})
-    )
-    db.execute("CREATE TABLE unescaped AS FROM found")
-    db.unregister("found")
+    raw = db.sql("SELECT DISTINCT raw FROM elements WHERE contains(raw, '&') ORDER BY raw").to_arrow_table()["raw"]
+    text = pa.array(map(html.unescape, raw.to_pylist()), pa.string())
+    db.register("texts", pa.table({"raw": raw, "text": text}))
+    db.execute("CREATE TABLE unescaped AS FROM texts")
+    db.unregister("texts")

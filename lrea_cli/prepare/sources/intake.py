@@ -268,10 +268,10 @@ class Intake:
         Raises:
             LreaError: they differ.
         """
-        found = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
-        if found != dict(published):
+        counts = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
+        if counts != dict(published):
             raise LreaError(
-                f"The file is the published one, yet counts differ: found {found}, expected {dict(published)}.",
+                f"The file is the published one, yet counts differ: found {counts}, expected {dict(published)}.",
                 "This is a defect of lrea: please report it.",
             )
 
@@ -294,17 +294,17 @@ class Intake:
         ).fetchall()[0][0]
         if judge.lost:
             self._count_lost(judge)
-        found: list[tuple[str, int, list[int], list[str] | None]] = []
+        rejected: list[tuple[str, int, list[int], list[str] | None]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
             shown = f"arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON})"
-            found = self.db.execute(
+            rejected = self.db.execute(
                 f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), coalesce({shown}, []) "
                 f"FROM {judge.judged} WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:
-            found.append((blocks[0].fault, len(malformed), malformed, None))
+            rejected.append((blocks[0].fault, len(malformed), malformed, None))
         starts = [block.first for block in blocks]
-        for reason, count, lines, values in found:
+        for reason, count, lines, values in rejected:
             first = lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]
             texts = [blocks[bisect_right(starts, n) - 1].text(n)[:TEXT_CAP] for n in first]
             self.examples += [Rejected(name, n, reason, text) for n, text in zip(first, texts, strict=True)]
@@ -327,8 +327,8 @@ class Intake:
 
     def _count_lost(self, judge: Judge) -> None:
         columns = ", ".join(f"count({x}), arg_min({x}, {LINE}, {LOST_KEPT})" for x in judge.lost.values())
-        found = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
-        for name, count, first in zip(judge.lost, found[::2], found[1::2], strict=True):
+        counts = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
+        for name, count, first in zip(judge.lost, counts[::2], counts[1::2], strict=True):
             lost = self.lost.setdefault(name, Lost())
             lost.count += count
             lost.first += (first or [])[: LOST_KEPT - len(lost.first)]
@@ -351,7 +351,7 @@ class Intake:
 
     def _advice(self, reasons: Iterable[str]) -> str:
         values = {reason: list(dict.fromkeys(self.refused.get(reason, ()))) for reason in reasons}
-        return advice(self.hints, {r: Refused(self.rejected[r], self.read, found) for r, found in values.items()})
+        return advice(self.hints, {r: Refused(self.rejected[r], self.read, some) for r, some in values.items()})
 
 
 def _quote(rows: Iterable[Rejected]) -> str:

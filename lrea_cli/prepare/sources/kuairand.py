@@ -15,7 +15,7 @@ from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header
 from lrea_cli.prepare.sources.intake import Intake, Judge
-from lrea_cli.prepare.sql import count
+from lrea_cli.prepare.sql import count, drop
 
 if TYPE_CHECKING:
     import duckdb
@@ -186,7 +186,7 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection) -> int:
         "CREATE TABLE repeats AS SELECT item, min(source_row) AS kept FROM videos GROUP BY item HAVING count(*) > 1"
     )
     dropped = count(db, "DELETE FROM videos USING repeats AS r WHERE videos.item = r.item AND source_row > r.kept")
-    db.execute("DROP TABLE repeats")
+    drop(db, "repeats")
     return dropped
 
 
@@ -196,5 +196,4 @@ def _join(db: duckdb.DuckDBPyConnection) -> None:
         "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
         "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
     )
-    for table in ("exposures", "videos"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "exposures", "videos")

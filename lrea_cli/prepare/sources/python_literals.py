@@ -50,13 +50,13 @@ def by_literal_eval(line: str) -> tuple[bool, str | None, str | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes such as \d, which mean themselves
-            found = ast.literal_eval(line.strip())
+            value = ast.literal_eval(line.strip())
     except NOT_LITERAL:
         return False, None, None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         return True, None, None
-    first = _first(found.get("categories"))
-    return True, _text(found.get("asin")), _text(first[-1]) if isinstance(first, list) and first else None
+    first = _first(value.get("categories"))
+    return True, _text(value.get("asin")), _text(first[-1]) if isinstance(first, list) and first else None
 
 
 def fast_sql() -> str:

@@ -184,15 +184,15 @@ class Table:
 
     def _columns(self) -> list[FieldColumn]:
         """The fields and the columns that they come from: item, category if there is one, then the others."""
-        found = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
+        chosen = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
         if self.category_column is not None:
-            found.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
+            chosen.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
         declared: dict[Role, list[str]] = {
             "item": self.item_field,
             "user": self.user_field,
             "context": self.context_field,
         }
-        return field_columns(found, declared, self.numeric)
+        return field_columns(chosen, declared, self.numeric)
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
         """Take the rows of all files; of several, those that are no part of the log are passed over.

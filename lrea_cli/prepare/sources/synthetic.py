@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,7 +72,7 @@ class Synthetic(PlantedOptions):
 def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
     """The best possible AUC and GAUC, left out where the test day has one class only, and the options."""
     best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}
-    return {name: value for name, value in best.items() if not math.isnan(value)} | asdict(options)
+    return {name: value for name, value in best.items() if value is not None} | asdict(options)
 
 
 def _table(planted: Planted) -> pa.Table:

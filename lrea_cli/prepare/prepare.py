@@ -23,7 +23,7 @@ from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake, common_folder
+from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from lrea_cli.prepare.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest
@@ -87,18 +87,10 @@ def _write_dataset(
     options: PrepareOptions,
     reporter: Reporter,
 ) -> dict[str, Any]:
+    """Fill the folder; return what the manifest says of it."""
     reporter.say(f"reading {source.name} ...")
     with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
-        intake = Intake(
-            db,
-            options.rejected_share,
-            options.thread_count,
-            block_bytes=options.block_bytes,
-            bytes_at_once=options.bytes_at_once,
-            progress=progress,
-            encoding=options.text_encoding,
-            folder=common_folder(files),
-        )
+        intake = Intake.of_options(db, options, files, progress)
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)
     odd = odd_days(db, extract, calendar)
@@ -117,25 +109,18 @@ def _write_dataset(
     of_fields = field_facts(db, encoded, intake.lost)
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
-    items = [f for f in encoded if f.role == "item"]
-    write_behaviors(db, folder, items, options.database_mb)
+    write_behaviors(db, folder, [f for f in encoded if f.role == "item"], options.database_mb)
     write_rejected(folder, intake.rejected_table())
-    content = _manifest(source, options, extract, calendar, encoded, intake)
+    odd += [*unseen_signs(db, encoded), *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)]
     return {
-        **content,
+        **_manifest(source, options, extract, calendar, encoded, intake),
         "users": users,
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
         "unused_columns": list(extract.unused_columns),
         "label_conflicts": conflicts,
-        "warnings": [
-            *extract.warnings,
-            *odd,
-            *unseen_signs(db, encoded),
-            *empty_fields(of_fields),
-            *_of_labels(splits["train"], conflicts),
-        ],
+        "warnings": [*extract.warnings, *odd],
         "dropped_pairs": dropped,
     }
 

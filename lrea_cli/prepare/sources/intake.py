@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -20,6 +20,7 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import LreaError, UserError
+from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
 from lrea_cli.prepare.sources.hints import Hint, Refused, advice
 from lrea_cli.prepare.sources.rawfile import RawFile
@@ -130,7 +131,7 @@ class Judge:
         return f"(SELECT *, {self.reason} AS _reason FROM (SELECT {LINE}, {cast} FROM {INCOMING}))"
 
 
-def common_folder(files: Iterable[Path]) -> Path | None:
+def common_folder(files: Sequence[Path]) -> Path | None:
     """The innermost folder that holds all files."""
     parents = {str(path.absolute().parent) for path in files}
     return Path(os.path.commonpath(parents)) if parents else None
@@ -175,6 +176,28 @@ class Intake:
     lost: dict[str, Lost] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
     hints: dict[str, Hint] = field(default_factory=dict)
+
+    @classmethod
+    def of_options(
+        cls,
+        db: duckdb.DuckDBPyConnection,
+        options: PrepareOptions,
+        files: Sequence[Path],
+        progress: Progress = ignore,
+        first_bytes: int | None = None,
+    ) -> Intake:
+        """An intake for the raw files of one log, as the options say."""
+        return cls(
+            db,
+            options.rejected_share,
+            options.thread_count,
+            options.block_bytes,
+            options.bytes_at_once,
+            progress,
+            options.text_encoding,
+            common_folder(files),
+            first_bytes,
+        )
 
     @property
     def kept(self) -> int:

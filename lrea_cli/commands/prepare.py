@@ -118,7 +118,7 @@ def prepare_source(
     """Make a dataset, saying each step, and show what it looks like."""
     from lrea_cli.prepare.look.page import PAGE, look_into, rows_of
     from lrea_cli.prepare.look.tables import explained, field_table, split_table
-    from lrea_cli.prepare.prepare import prepare
+    from lrea_cli.prepare.prepare import Surroundings, prepare
 
     seen: list[Look] = []
 
@@ -126,7 +126,7 @@ def prepare_source(
         seen.append(look_into(folder, manifest))
         return asdict(seen[0])
 
-    found = prepare(source, files, name, workspace, options, console, look, raw=raw, replace=replace)
+    found = prepare(source, files, name, workspace, options, Surroundings(console, look, raw, replace))
     account = [
         ("events read", found["events_read"]),
         *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,25 +37,35 @@ Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What changes no row of a dataset.
+
+    Args:
+        reporter: shows each step as it begins, and progress while files are read.
+        look: takes a look at the data, for the manifest.
+        raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
+        replace: a dataset of this name gives way when the new one is complete.
+    """
+
+    reporter: Reporter = field(default_factory=Silent)
+    look: Look | None = None
+    raw: Path | None = None
+    replace: bool = False
+
+
 def prepare(
     source: Source,
     files: list[Path],
     dataset: str,
     workspace: Workspace,
     options: PrepareOptions,
-    reporter: Reporter | None = None,
-    look: Look | None = None,
-    *,
-    raw: Path | None = None,
-    replace: bool = False,
+    surroundings: Surroundings | None = None,
 ) -> dict[str, Any]:
     """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
 
     Args:
-        files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
-        look: takes a look at the data, for the manifest.
-        raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
-        replace: a dataset of this name gives way when the new one is complete.
+        files: as `find_files` returns them.
 
     Raises:
         UserError: the name is taken, a file cannot be read, or what is in it does not make samples; nothing is left
@@ -64,16 +74,16 @@ def prepare(
     import pyarrow as pa
 
     started = time.monotonic()
-    reporter = reporter or Silent()
-    with workspace.create("data", dataset, replace=replace) as folder:
+    around = surroundings or Surroundings()
+    with workspace.create("data", dataset, replace=around.replace) as folder:
         with _database(folder / SCRATCH, options) as db:
-            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
-        manifest["arguments"] = prepare_arguments(source, files, raw, options, workspace.home)
+            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, around.reporter)}
+        manifest["arguments"] = prepare_arguments(source, files, around.raw, options, workspace.home)
         pa.default_memory_pool().release_unused()  # of the writers
-        if look is not None:
-            reporter.say("looking at the data ...")
-            manifest["look"] = look(folder, manifest)
-        reporter.say("hashing what was written ...")
+        if around.look is not None:
+            around.reporter.say("looking at the data ...")
+            manifest["look"] = around.look(folder, manifest)
+        around.reporter.say("hashing what was written ...")
         write_manifest(folder, "data", manifest)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
@@ -96,7 +106,7 @@ def _write_dataset(
     odd = odd_days(db, extract, calendar)
     reporter.say("numbering users and values ...")
     users = number_users(db)
-    encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
+    encoded = tuple(number_values(db, f, calendar.valid_from) for f in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     sort_events(intake, extract, options.database_mb)

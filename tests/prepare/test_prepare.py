@@ -21,7 +21,7 @@ from lrea_cli.console.progress import Progress, Silent
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.prepare.prepare import PrepareOptions, prepare
+from lrea_cli.prepare.prepare import PrepareOptions, Surroundings, prepare
 from lrea_cli.prepare.sources import SOURCES, find_files
 from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.kuairand import KuaiRand
@@ -141,7 +141,7 @@ def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
     assert workspace.open("data", "again").manifest["files"] == first
     assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
-    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), replace=True)
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), Surroundings(replace=True))
     other = workspace.open("data", "again").manifest["files"]
     assert other["test.parquet"] != first["test.parquet"]
     assert other["histories/item.npy"] == first["histories/item.npy"]
@@ -186,14 +186,16 @@ def test_progress_of_reading_ends_at_the_size_of_the_file(tmp_path: Path, name: 
         else:
             plain.rename(path)
     told = Told()
-    prepare(Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2), told)
+    prepare(Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2), Surroundings(told))
     assert told.total == path.stat().st_size
     assert 0.9 * told.total <= told.done <= told.total
 
 
 def test_progress_names_the_steps(tmp_path: Path) -> None:
     reporter = Told()
-    manifest = prepare(Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), reporter)
+    manifest = prepare(
+        Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), Surroundings(reporter)
+    )
     assert reporter.lines == [
         "reading synthetic ...",
         "numbering users and values ...",
@@ -214,7 +216,7 @@ def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
     before = workspace.open("data", "d").manifest
     good.write_text("1,2,3,pv,1511600000\n")
     with pytest.raises(UserError):
-        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2), replace=True)
+        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2), Surroundings(replace=True))
     assert workspace.open("data", "d").manifest == before
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["d"]
 
@@ -229,12 +231,12 @@ def test_a_taken_name_is_refused_and_equal_data_have_an_equal_identity(tmp_path:
     assert "--replace" in caught.value.remedy
     assert workspace.open("data", "d") == before
     elsewhere = raw.rename(tmp_path / "the-same-under-another-name.csv")
-    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2, memory="1GB"), replace=True)
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2, memory="1GB"), Surroundings(replace=True))
     again = workspace.open("data", "d")
     assert again.manifest != before.manifest
     assert again.identity == before.identity
     elsewhere.write_bytes(elsewhere.read_bytes().replace(b",pv,", b",buy,", 1))
-    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2), replace=True)
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2), Surroundings(replace=True))
     assert workspace.open("data", "d").identity != before.identity
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.time_guess import looks_like_a_date
 from lrea_cli.prepare.sources.times import parse_offset
@@ -187,7 +187,12 @@ def log(folder: Path, days: list[int], rows: int = 40, last: int | None = None) 
 def made(folder: Path, path: Path, options: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
     labels = {"label_column": "label"} if "negatives" not in source else {}
     return prepare(
-        Table(**labels, **source), [path], "d", Workspace(folder), PrepareOptions(**(options or {})), replace=True
+        Table(**labels, **source),
+        [path],
+        "d",
+        Workspace(folder),
+        PrepareOptions(**(options or {})),
+        Surroundings(replace=True),
     )
 
 

@@ -14,7 +14,7 @@ from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.workspace.home import Workspace
@@ -86,7 +86,12 @@ def log(folder: Path, rows: int = 30, repeats: int = 0, header: str = "user,item
 
 def made(folder: Path, path: Path, name: str = "d", **source: Any) -> dict[str, Any]:
     return prepare(
-        Table(label_column="label", **source), [path], name, Workspace(folder), PrepareOptions(threads=2), replace=True
+        Table(label_column="label", **source),
+        [path],
+        name,
+        Workspace(folder),
+        PrepareOptions(threads=2),
+        Surroundings(replace=True),
     )
 
 
@@ -209,7 +214,7 @@ def test_a_field_may_have_any_name(tmp_path: Path, labels: bool) -> None:
             label_column="label" if labels else None,
             negatives="uniform",
         )
-        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1), replace=True)
+        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1), Surroundings(replace=True))
         folder = tmp_path / "data" / "d"
         tables.append([pq.read_table(folder / f"{split}.parquet") for split in ("train", "valid", "test")])
         assert sorted(p.stem for p in (folder / "histories").iterdir()) == sorted(

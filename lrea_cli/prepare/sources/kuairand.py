@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header
@@ -33,14 +33,13 @@ NO_VIDEOS = "This is no list of KuaiRand's videos: take video_features_basic_*.c
 
 
 @dataclass(frozen=True)
-class KuaiRand:
+class KuaiRand(Source):
     """The public log of real exposures at Kuaishou: Pure, 1K or 27K, as unpacked."""
 
     name: ClassVar[str] = "kuairand"
     file_names: ClassVar[tuple[str, ...]] = (f"{LOG}*.csv", f"data/{LOG}*.csv", f"KuaiRand-*/data/{LOG}*.csv")
     companion_names: ClassVar[tuple[str, ...]] = (f"{VIDEOS}*.csv",)
     unused_options: ClassVar[tuple[str, ...]] = ("seed", "min_history", "negatives_per_positive", "train_days")
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "KuaiRand-Pure, KuaiRand-1K or KuaiRand-27K from https://kuairand.com (CC BY-SA 4.0) and unpack the archive"
     )

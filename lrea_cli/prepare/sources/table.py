@@ -12,7 +12,7 @@ import typer
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
-from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.prepare.sources.header import TextLayout
@@ -29,13 +29,11 @@ PASSED_OVER_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Source):
     """Your own log: one row an event, columns named by options."""
 
     name: ClassVar[str] = "table"
     file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet", "*.pq", "*.jsonl", "*.ndjson", "*.json")
-    companion_names: ClassVar[tuple[str, ...]] = ()
-    unused_options: ClassVar[tuple[str, ...]] = ()
     idle_options: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(DRAWING_OPTIONS, "label_column"),
         "time_unit": "time_format",

@@ -156,7 +156,7 @@ def row_of(
         dtype=cache.dtype if route == "cache" else "float32",
         candidates=candidates,
         length=run.recipe.data.long if route == "padded" else "real",
-        rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
+        rank=int(cache.artifact.manifest.rank) if route == "cache" else None,
         requests=len(latencies),
         percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
         latencies_ms=tuple(latencies.tolist()),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest, SplitTimes
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 
-Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
-"""Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
+Look = Callable[[Path, DatasetManifest], DatasetManifest]
+"""Reads a dataset that is whole but for its manifest, may write into it, and returns the manifest with what it saw."""
 
 
 def prepare(
@@ -48,8 +46,8 @@ def prepare(
     *,
     raw: Path | None = None,
     replace: bool = False,
-) -> dict[str, Any]:
-    """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
+) -> DatasetManifest:
+    """Make the dataset; return its manifest.
 
     Args:
         files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
@@ -63,20 +61,19 @@ def prepare(
     """
     import pyarrow as pa
 
-    started = time.monotonic()
     reporter = reporter or Silent()
-    with workspace.create("data", dataset, replace=replace) as folder:
+    with workspace.create(DATASETS, dataset, replace=replace) as folder:
         with _database(folder / SCRATCH, options) as db:
-            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
-        manifest["arguments"] = prepare_arguments(source, files, raw, options, workspace.home)
+            content = _write_dataset(db, source, files, folder, options, reporter)
+        arguments = tuple(prepare_arguments(source, files, raw, options, workspace.home))
+        manifest = DatasetManifest(dataset=dataset, **content, arguments=arguments)
         pa.default_memory_pool().release_unused()  # of the writers
         if look is not None:
             reporter.say("looking at the data ...")
-            manifest["look"] = look(folder, manifest)
+            manifest = look(folder, manifest)
         reporter.say("hashing what was written ...")
-        write_manifest(folder, "data", manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
+        write_manifest(folder, DATASETS, manifest)
+    return manifest
 
 
 def _write_dataset(
@@ -127,15 +124,15 @@ def _write_dataset(
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
-        "unused_columns": list(extract.unused_columns),
+        "unused_columns": tuple(extract.unused_columns),
         "label_conflicts": conflicts,
-        "warnings": [
+        "warnings": (
             *extract.warnings,
             *odd,
             *unseen_signs(db, encoded),
             *empty_fields(of_fields),
             *_of_labels(splits["train"], conflicts),
-        ],
+        ),
         "dropped_pairs": dropped,
     }
 
@@ -170,18 +167,18 @@ def _manifest(
         "source": source.name,
         "source_options": of_source,
         "options": {k: v for k, v in asdict(options).items() if k not in unseen},
-        "fields": [asdict(f) for f in encoded],
+        "fields": encoded,
         "items": distinct["item"],
         "categories": distinct["category"] if has_category else None,
         "events_read": intake.read,
         "events_kept": intake.kept,
         "rejected": dict(sorted(intake.rejected.items())),
-        "splits": calendar.splits,
+        "splits": SplitTimes(**calendar.splits),
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
-        "raw_files": [asdict(f) for f in intake.files],
+        "raw_files": tuple(asdict(f) for f in intake.files),
     }
 
 

@@ -167,7 +167,7 @@ def score(
         served = score_split_cached(run.model, reader, summarize, way.dtype, device, progress)
     aged = cache_life(run, reader, served, ages, summarize, way.dtype, device, reporter)
     scores = KeptScores(
-        made_from=run.artifact.manifest["made_from"],
+        made_from=run.artifact.manifest.made_from,
         run=run.name,
         method=run.recipe.model.method,
         split=split,

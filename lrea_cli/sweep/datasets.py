@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -18,7 +19,9 @@ from lrea_cli.prepare.sources.base import Source
 from lrea_cli.recipe.recipe import read_section
 from lrea_cli.sweep.settings import DatasetPlan, Sweep
 from lrea_cli.workspace.home import Artifact, Workspace
-from lrea_cli.workspace.kinds import MANIFESTS
+
+Datasets = dict[str, Artifact[DatasetManifest]]
+"""Each dataset of a sweep by its name."""
 
 
 def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
@@ -34,7 +37,7 @@ def with_dataset(sweep: Sweep, name: str | None, main: Workspace) -> Sweep:
         if len(named) > 1:
             raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
         name = next(iter(named), None)
-    artifact = main.open("data", name)
+    artifact = main.open(DATASETS, name)
     return replace(sweep, datasets=(DatasetPlan(artifact.name, compress=sweep.compress),))
 
 
@@ -52,7 +55,7 @@ def check_sources(sweep: Sweep) -> None:
             _options(plan)
 
 
-def make_ready(sweep: Sweep, workspace: Workspace, main: Workspace, reporter: Reporter) -> dict[str, Artifact]:
+def make_ready(sweep: Sweep, workspace: Workspace, main: Workspace, reporter: Reporter) -> Datasets:
     """Prepare (as `lrea prepare` does) or link what is missing in `workspace`, and what was made by other options.
 
     Args:
@@ -69,41 +72,42 @@ def make_ready(sweep: Sweep, workspace: Workspace, main: Workspace, reporter: Re
             _prepare(plan, workspace, main, reporter)
         else:
             _link(plan.name, workspace, main)
-    return {plan.name: workspace.open("data", plan.name) for plan in sweep.datasets}
+    return {plan.name: workspace.open(DATASETS, plan.name) for plan in sweep.datasets}
 
 
 def _prepare(plan: DatasetPlan, workspace: Workspace, main: Workspace, reporter: Reporter) -> None:
     source, options = _source(plan), _options(plan)
-    folder = workspace.path("data", plan.name)
+    folder = workspace.path(DATASETS, plan.name)
     if folder.is_symlink():
         folder.unlink()
-    if (folder / MANIFESTS["data"]).is_file() and _same(source, options, workspace.open("data", plan.name)):
+    if (folder / DATASETS.file).is_file() and _same(source, options, workspace.open(DATASETS, plan.name)):
         return
     reporter.say(f"dataset {plan.name}: preparing {source.name}")
     files = find_files(source, None, main.home)
-    found = prepare(source, files, plan.name, workspace, options, look=_look, replace=True)
-    users = counted(found["users"], "user")
-    reporter.say(f"dataset {plan.name}: {users}, samples {found['samples']}, {found['seconds']:.0f} s")
+    started = time.monotonic()
+    made = prepare(source, files, plan.name, workspace, options, look=_look, replace=True)
+    seconds, users = time.monotonic() - started, counted(made.users, "user")
+    reporter.say(f"dataset {plan.name}: {users}, samples {made.samples}, {seconds:.0f} s")
 
 
-def _look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def _look(folder: Path, manifest: DatasetManifest) -> DatasetManifest:
     from lrea_cli.prepare.look.page import look_into
 
-    return asdict(look_into(folder, manifest))
+    return look_into(folder, manifest)[1]
 
 
-def _same(source: Source, options: PrepareOptions, artifact: Artifact) -> bool:
+def _same(source: Source, options: PrepareOptions, artifact: Artifact[DatasetManifest]) -> bool:
     """The dataset was made from this source with these options (`threads` and `memory` never change a row)."""
     made, wanted = artifact.manifest, asdict(options)
-    own = {name: getattr(source, name) for name in made["source_options"]}
-    asked = json.loads(json.dumps([source.name, own, {name: wanted[name] for name in made["options"]}]))
-    return [made["source"], made["source_options"], made["options"]] == asked
+    own = {name: getattr(source, name) for name in made.source_options}
+    asked = json.loads(json.dumps([source.name, own, {name: wanted[name] for name in made.options}]))
+    return [made.source, made.source_options, made.options] == asked
 
 
 def _link(name: str, workspace: Workspace, main: Workspace) -> None:
     """Make `name` of `main` readable in `workspace`, without a copy."""
-    target = main.open("data", name).path.resolve()
-    link = workspace.path("data", name)
+    target = main.open(DATASETS, name).path.resolve()
+    link = workspace.path(DATASETS, name)
     if link.is_symlink():
         link.unlink()
     elif link.exists():

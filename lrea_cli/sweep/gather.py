@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.manifest import DatasetManifest
+from lrea_cli.runs.manifest import RunManifest
 from lrea_cli.score.kept import Form, KeptScores, read_scores
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Difference
@@ -20,6 +22,8 @@ from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Sco
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import DatasetPlan, Published, Sweep
 from lrea_cli.workspace.home import Artifact, as_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class SeedRun:
     seed: int
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> RunManifest:
         return _there(run_manifest(self.home, self.name))
 
     @cached_property
@@ -49,7 +53,7 @@ class SeedRun:
         return _there(read_made(self.home, self.name, EVALUATION))
 
     def scores(self) -> KeptScores:
-        return read_scores(self.home / "runs" / self.name, "test", "lrea sweep", self.manifest["made_from"])
+        return read_scores(self.home / "runs" / self.name, "test", "lrea sweep", self.manifest.made_from)
 
 
 def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -> Results:
@@ -108,13 +112,13 @@ def _scored(cell: Cell, runs: list[SeedRun], base: list[SeedRun]) -> Scored:
         difference_served=_differences(runs, base, "served"),
         gap=over_seeds([gap["auc"] for gap in gaps], [gap["ci"] for gap in gaps]),
         rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
-        column_entropy=over_seeds(run.manifest["column_entropy"] for run in runs),
+        column_entropy=over_seeds(run.manifest.column_entropy for run in runs),
         bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
         rows_changed=over_seeds(e["new_behavior"]["rows"] for e in found),
         flops_changed=over_seeds(e["new_behavior"]["products"] + e["new_behavior"]["elementwise"] for e in found),
         normalized_entropy=over_seeds(e["normalized_entropy"] for e in found),
         best_counter=over_seeds(max(v for v in e["baselines"].values() if v is not None) for e in found),
-        seconds=over_seeds(run.manifest["seconds"] for run in runs),
+        seconds=over_seeds(run.manifest.seconds for run in runs),
     )
 
 
@@ -158,9 +162,13 @@ def _tried(sweep: Sweep, cell: Cell) -> Iterator[Tried]:
 
 
 def _training(cell: Cell, job: TrainJob, point: dict[str, float], chosen: bool) -> Tried:
-    made = (run_manifest(job.home, job.name) or {}) if job.done() else {}
-    values = (made.get(key) for key in ("best_valid_auc", "best_epoch", "epochs", "seconds"))
-    return Tried(cell.plan.name, cell.recipe, job.name, job.recipe.train.seed, point, chosen, *values)
+    made = run_manifest(job.home, job.name) if job.done() else None
+    tried = Tried(cell.plan.name, cell.recipe, job.name, job.recipe.train.seed, point, chosen)
+    if made is None:
+        return tried
+    return replace(
+        tried, valid_auc=made.best_valid_auc, best_epoch=made.best_epoch, epochs=made.epochs, seconds=made.seconds
+    )
 
 
 def _compressed(finished: Finished) -> Iterator[Compressed]:
@@ -183,23 +191,23 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
         )
 
 
-def _paper(sweep: Sweep, datasets: Mapping[str, Artifact]) -> Iterator[tuple[str, Published]]:
+def _paper(sweep: Sweep, datasets: Mapping[str, Artifact[DatasetManifest]]) -> Iterator[tuple[str, Published]]:
     """Published numbers, where a dataset is the paper's: of the same source, and whole."""
     for name, artifact in datasets.items():
-        published = sweep.paper.get(artifact.manifest["source"])
-        if published is not None and artifact.manifest["users"] >= published.least_users:
+        published = sweep.paper.get(artifact.manifest.source)
+        if published is not None and artifact.manifest.users >= published.least_users:
             yield name, published
 
 
-def _prepared(sweep: Sweep, plan: DatasetPlan, artifact: Artifact) -> Prepared:
+def _prepared(sweep: Sweep, plan: DatasetPlan, artifact: Artifact[DatasetManifest]) -> Prepared:
     made = artifact.manifest
-    best = {name: value for name, value in made["facts"].items() if name.startswith("bayes_")}
-    counts = {name: made[name] for name in ("users", "items", "samples")}
-    changes = sweep.changes.get(made["source"], {})
-    return Prepared(plan.name, made["source"], made["source_options"], plan.seeds, best=best, changes=changes, **counts)
+    best = {name: value for name, value in made.facts.items() if name.startswith("bayes_")}
+    counts = {"users": made.users, "items": made.items, "samples": made.samples}
+    changes = sweep.changes.get(made.source, {})
+    return Prepared(plan.name, made.source, made.source_options, plan.seeds, best=best, changes=changes, **counts)
 
 
-def _there(found: dict[str, Any] | None) -> dict[str, Any]:
-    if found is None:
+def _there(result: T | None) -> T:
+    if result is None:
         raise RuntimeError("a result vanished while it was read")
-    return found
+    return result

@@ -16,6 +16,7 @@ from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
 from lrea_cli.score.evaluate import ServedFrom, measure, score
 from lrea_cli.score.kept import check_evaluation, write_evaluation
@@ -45,10 +46,10 @@ class TrainJob:
     def done(self) -> bool:
         """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
         manifest = run_manifest(self.home, self.name)
-        if not manifest or manifest["made_from"] != self.made_from or manifest.get("stopped_early"):
+        if not manifest or manifest.made_from != self.made_from or manifest.stopped_early:
             return False
         try:  # a setting that is younger than the run had its default
-            return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
+            return Recipe.from_dict(manifest.recipe, self.name) == self.recipe
         except UserError:
             return False
 
@@ -102,7 +103,7 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
     return None
 
 
-def run_manifest(home: Path, name: str) -> dict[str, Any] | None:
+def run_manifest(home: Path, name: str) -> RunManifest | None:
     """The manifest of a run; None where there is no such run, or its manifest is damaged."""
     run = _run(home, name)
     return None if run is None else run.manifest
@@ -120,9 +121,9 @@ def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
     return found if found.get("made_from") == run.identity else None
 
 
-def _run(home: Path, name: str) -> Artifact | None:
+def _run(home: Path, name: str) -> Artifact[RunManifest] | None:
     try:
-        return Workspace(home).open("runs", name)
+        return Workspace(home).open(RUNS, name)
     except UserError:
         return None
 

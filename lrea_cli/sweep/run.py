@@ -12,12 +12,12 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.datasets import make_ready
+from lrea_cli.sweep.datasets import Datasets, make_ready
 from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against, run_manifest
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
-from lrea_cli.workspace.home import Artifact, Workspace
+from lrea_cli.workspace.home import Workspace
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Finished:
 
     cells: tuple[Cell, ...]
     compressed: tuple[CompressJob, ...]
-    datasets: dict[str, Artifact]
+    datasets: Datasets
     failures: tuple[Failure, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -81,7 +81,7 @@ def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int,
     with workspace.alone("sweep"):
         datasets = make_ready(sweep, workspace, main, reporter)
         for artifact in datasets.values():
-            require_both_labels(DatasetInfo.from_manifest(artifact.path, artifact.manifest))
+            require_both_labels(DatasetInfo.of(artifact))
         left_out = _left_out(sweep, datasets, reporter)
         with worker_pool(workers) as pool:
             at = Progressing(pool, reporter)
@@ -107,11 +107,11 @@ def _pairs(sweep: Sweep) -> Iterator[tuple[DatasetPlan, str]]:
             yield plan, name
 
 
-def _left_out(sweep: Sweep, datasets: dict[str, Artifact], reporter: Reporter) -> tuple[LeftOut, ...]:
+def _left_out(sweep: Sweep, datasets: Datasets, reporter: Reporter) -> tuple[LeftOut, ...]:
     """Find and say, before any work, which recipes cannot run: one line each, and no failure for each training."""
-    info = {name: DatasetInfo.from_manifest(artifact.path, artifact.manifest) for name, artifact in datasets.items()}
+    info = {name: DatasetInfo.of(artifact) for name, artifact in datasets.items()}
     pairs = list(_pairs(sweep))
-    on = ((plan.name, name, sweep.recipe_on(datasets[plan.name].manifest["source"], name)) for plan, name in pairs)
+    on = ((plan.name, name, sweep.recipe_on(datasets[plan.name].manifest.source, name)) for plan, name in pairs)
     reasons = ((dataset, name, reason_against(recipe, info[dataset])) for dataset, name, recipe in on)
     found = tuple(LeftOut(dataset, name, reason) for dataset, name, reason in reasons if reason)
     if found and len(found) == len(pairs):
@@ -121,17 +121,17 @@ def _left_out(sweep: Sweep, datasets: dict[str, Artifact], reporter: Reporter) -
     return found
 
 
-def _cell(sweep: Sweep, plan: DatasetPlan, name: str, home: Path, datasets: dict[str, Artifact]) -> Cell:
+def _cell(sweep: Sweep, plan: DatasetPlan, name: str, home: Path, datasets: Datasets) -> Cell:
     jobs = (_training(sweep, plan, name, point, plan.seeds[0], home, datasets) for point in sweep.search)
     return Cell(plan, name, tuple(jobs))
 
 
-def _choose(sweep: Sweep, cell: Cell, datasets: dict[str, Artifact]) -> Cell:
+def _choose(sweep: Sweep, cell: Cell, datasets: Datasets) -> Cell:
     """The point of the best validation AUC, the first of equals; no point where none was trained."""
     tried = [
-        ((run_manifest(job.home, job.name) or {})["best_valid_auc"], -position)
+        (made.best_valid_auc, -position)
         for position, job in enumerate(cell.searched)
-        if job.done()
+        if job.done() and (made := run_manifest(job.home, job.name))
     ]
     if not tried:
         return cell
@@ -142,10 +142,16 @@ def _choose(sweep: Sweep, cell: Cell, datasets: dict[str, Artifact]) -> Cell:
 
 
 def _training(
-    sweep: Sweep, plan: DatasetPlan, name: str, point: Point, seed: int, home: Path, datasets: dict[str, Artifact]
+    sweep: Sweep,
+    plan: DatasetPlan,
+    name: str,
+    point: Point,
+    seed: int,
+    home: Path,
+    datasets: Datasets,
 ) -> TrainJob:
     dataset = datasets[plan.name]
-    recipe = point_recipe(sweep.recipe_on(dataset.manifest["source"], name), plan.name, seed, point)
+    recipe = point_recipe(sweep.recipe_on(dataset.manifest.source, name), plan.name, seed, point)
     run = f"{plan.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
     return TrainJob(home, run, recipe, dataset.identity)
 
@@ -154,7 +160,8 @@ def _slowest_first(cells: Iterable[Cell]) -> list[TrainJob]:
     """Trainings of all seeds, those first that took longest in the search: none of them is left alone at the end."""
 
     def seconds(cell: Cell) -> float:
-        return max(((run_manifest(job.home, job.name) or {}).get("seconds", 0.0) for job in cell.searched), default=0.0)
+        made = (run_manifest(job.home, job.name) for job in cell.searched)
+        return max((run.seconds for run in made if run), default=0.0)
 
     return [job for cell in sorted(cells, key=seconds, reverse=True) for job in cell.trained]
 

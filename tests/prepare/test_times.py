@@ -202,9 +202,9 @@ def test_one_row_of_2199_is_told_of_and_until_leaves_it_out(tmp_path: Path) -> N
     ):
         made(tmp_path, path)
     manifest = made(tmp_path, path, until="2023-11-17")
-    assert manifest["rejected"] == {"after_until": 1}
-    assert manifest["split_facts"]["test"]["last_day"] == "2023-11-17"
-    assert manifest["warnings"] == []
+    assert manifest.rejected == {"after_until": 1}
+    assert manifest.split_facts["test"]["last_day"] == "2023-11-17"
+    assert manifest.warnings == []
 
 
 @pytest.mark.parametrize(("last", "told"), [(6, False), (7, True)])

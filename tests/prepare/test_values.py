@@ -98,13 +98,13 @@ def test_the_facts_of_fields(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.csv", "user,item,time,label,price,color,spare", *rows)
     manifest = made(tmp_path, path, item_field=["color"], context_field=["price"], numeric=["price"])
-    assert manifest["field_facts"] == {
+    assert manifest.field_facts == {
         "item": {"missing": 0.0, "unknown": 1.0, "lost": 0.0, "first_lost_values": []},
         "color": {"missing": 1.0, "unknown": 0.0, "lost": 0.0, "first_lost_values": []},
         "price": {"missing": 0.75, "unknown": 0.0, "lost": 0.125, "first_lost_values": ["$"]},
     }
-    assert manifest["unused_columns"] == ["spare"]
-    assert any("'color' has no value in any event" in warning for warning in manifest["warnings"])
+    assert manifest.unused_columns == ["spare"]
+    assert any("'color' has no value in any event" in warning for warning in manifest.warnings)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_rows_that_differ_in_one_used_column_are_no_repeats(tmp_path: Path, colu
     path = write(tmp_path / "a.csv", ",".join(row), *lines)
     source = Table("user", "item", "cat", "time", "ms", label_column="y", context_field=["price"], numeric=["price"])
     manifest = prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions())
-    assert manifest["rejected"] == {"duplicate": 1}
+    assert manifest.rejected == {"duplicate": 1}
 
 
 def test_both_labels_at_once_are_kept_and_told_of(tmp_path: Path) -> None:
@@ -165,9 +165,9 @@ def test_both_labels_at_once_are_kept_and_told_of(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     turned = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines[1:4]]
     manifest = made(tmp_path, write(tmp_path / "log.csv", *lines, *turned))
-    assert manifest["label_conflicts"] == 3
-    assert manifest["events_kept"] == 123
-    assert any(w.startswith("3 times a user has one item in one second both clicked") for w in manifest["warnings"])
+    assert manifest.label_conflicts == 3
+    assert manifest.events_kept == 123
+    assert any(w.startswith("3 times a user has one item in one second both clicked") for w in manifest.warnings)
     assert made(tmp_path, log(tmp_path))["label_conflicts"] == 0
 
 

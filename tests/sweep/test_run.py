@@ -18,6 +18,7 @@ import pytest
 
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.layout import DatasetInfo, Split
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.score.kept import check_evaluation
 from lrea_cli.sweep import run
@@ -58,8 +59,8 @@ def test_each_point_on_the_first_seed_and_the_chosen_one_on_the_others(swept: Pa
 def test_a_split_with_one_label_ends_a_sweep_before_any_training(
     home: Path, monkeypatch: pytest.MonkeyPatch, split: Split
 ) -> None:
-    artifact = Workspace(home).open("data", "tiny")
-    give_one_label(DatasetInfo.from_manifest(artifact.path, artifact.manifest), split, 1)
+    artifact = Workspace(home).open(DATASETS, "tiny")
+    give_one_label(DatasetInfo.of(artifact), split, 1)
     shutil.rmtree(home / "runs")
     pool = Inline()
     with pytest.raises(UserError, match=f"All samples of the {split} split of 'tiny' have label 1"):
@@ -271,7 +272,7 @@ embedding_dim = 4
 epochs = 2
 batch_size = 64
 """
-DATASETS = '[[dataset]]\nname = "tiny"\nsource = "synthetic"\noptions = { users = 80, seed = 7 }\nseeds = [1, 2]\n'
+PREPARED = '[[dataset]]\nname = "tiny"\nsource = "synthetic"\noptions = { users = 80, seed = 7 }\nseeds = [1, 2]\n'
 
 
 @pytest.mark.slow
@@ -283,7 +284,7 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path: Path, swept: Path, how: signa
         text = FOLDER.format(method=method)
         of_method = "rank = 4\nembedding_dim" if method == "lrea" else "embedding_dim"
         (folder / f"{method}.toml").write_text(text.replace("embedding_dim", of_method))
-    (folder / "sweep.toml").write_text(DATASETS)
+    (folder / "sweep.toml").write_text(PREPARED)
     shutil.copytree(swept / "data", home / "sweeps" / "cut" / "data")
     command = [sys.executable, "-m", "lrea_cli", "sweep", str(folder), "--jobs", "2"]
     first = subprocess.Popen(

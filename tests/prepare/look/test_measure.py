@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.prepare.look.measure import Look, look_at
 from lrea_cli.prepare.look.page import PAGE, _volume, look_into
@@ -24,6 +25,7 @@ from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
 from lrea_cli.reporting import look as look_module
 from lrea_cli.score.baselines import trivial_baselines
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -35,11 +37,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     home = tmp_path_factory.mktemp("home")
     raw = write_taobao(home / "UserBehavior.csv")
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(home), PrepareOptions(threads=1, min_history=3))
-    return DatasetInfo.from_manifest(home / "data" / "t", manifest)
+    return DatasetInfo.of_files(DatasetFiles(home / "data" / "t"), manifest)
 
 
 def look(dataset: DatasetInfo) -> Look:
-    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest)
+    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest)
 
 
 def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
@@ -107,7 +109,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "leak"
     found = look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
-    assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
+    assert [w.split(" alone")[0] for w in manifest.warnings if " alone has" in w] == [
         "The number of behaviors on the candidate",
         "The candidate's popularity",
         "The age of the candidate",
@@ -124,10 +126,10 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
 
 def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo) -> None:
     axes = Figure().subplots()
-    manifest = Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest
+    manifest = Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest
     found = look(dataset)
     _volume(axes, found, manifest)
-    first_of = [(manifest["splits"][name] + 8 * 3600) // DAY for name in ("valid_from", "test_from")]
+    first_of = [(manifest.splits[name] + 8 * 3600) // DAY for name in ("valid_from", "test_from")]
     assert [line.get_xdata()[0] for line in axes.lines] == [day - 0.5 for day in first_of]
     assert [bar.get_center()[0] for bar in axes.patches] == pytest.approx([day for day, _ in found.days])
     assert [num2date(day).date().isoformat() for day in first_of] == ["2017-12-02", "2017-12-03"]

@@ -131,7 +131,7 @@ def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, hist
 
 def test_lengths_are_those_at_the_end_of_the_data(cost: Cost, tiny: Workspace, histories: Histories) -> None:
     splits = tiny.open(DATASETS).manifest.splits
-    end, earlier = (np.clip(histories.lengths_before(splits[at]) - 8, 0, 2000) for at in ("end", "test_from"))
+    end, earlier = (np.clip(histories.lengths_before(at) - 8, 0, 2000) for at in (splits.end, splits.test_from))
     assert end.mean() > earlier.mean()
     assert cost("--short", 8, "--long", 2000, home=tiny.home)["mean_length"] == pytest.approx(end.mean())
 

@@ -138,7 +138,7 @@ def test_manifest_says_what_was_read(raw: KuaiRandRaw, prepared: tuple[dict[str,
     assert manifest.labels == "real"
     assert manifest.facts["video_repeats"] == 3
     assert [f["name"] for f in manifest.raw_files] == [*(p.name for p in raw.files), "video_features_basic_pure.csv"]
-    assert [(f["name"], f["role"], f["numeric"]) for f in manifest.fields] == [
+    assert [(f.name, f.role, f.numeric) for f in manifest.fields] == [
         ("item", "item", False),
         ("category", "item", False),
         ("author", "item", False),

@@ -122,16 +122,16 @@ def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
     keys = list(zip(*(events[name].to_pylist() for name in ("user", "time", "source_row")), strict=True))
     assert keys == sorted(keys)
     for field in manifest.fields:
-        vocab = pq.read_table(folder / "vocab" / f"{field['name']}.parquet")
+        vocab = pq.read_table(folder / "vocab" / f"{field.name}.parquet")
         ids, values = vocab["id"].to_numpy(), [int(v) for v in vocab["value"].to_pylist()]
-        early = field["size"] - FIRST_ID
+        early = field.size - FIRST_ID
         assert ids.tolist() == list(range(FIRST_ID, FIRST_ID + len(values)))
-        assert field["late"] == len(values) - early
+        assert field.late == len(values) - early
         assert values[:early] == sorted(values[:early])
         assert values[early:] == sorted(values[early:])
         back = dict(zip(ids.tolist(), values, strict=True))
-        column = np.load(folder / "histories" / f"{field['name']}.npy")
-        assert [back[i] for i in column.tolist()] == events[field["name"]].to_pylist()
+        column = np.load(folder / "histories" / f"{field.name}.npy")
+        assert [back[i] for i in column.tolist()] == events[field.name].to_pylist()
     users = pq.read_table(folder / "vocab" / "user.parquet")["value"].to_pylist()
     assert [int(u) for u in users] == sorted(set(events["user"].to_pylist()))
 
@@ -140,9 +140,8 @@ def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     workspace = Workspace(home)
     files = find_files(Taobao, None, home)
     first = workspace.open(DATASETS, "taobao").inventory.files
-    again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
     assert workspace.open(DATASETS, "again").inventory.files == first
-    assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
     prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), replace=True)
     other = workspace.open(DATASETS, "again").inventory.files
     assert other["test.parquet"] != first["test.parquet"]

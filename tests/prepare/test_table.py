@@ -307,7 +307,7 @@ def test_fields_of_all_roles_reach_the_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "user,item,time,size,number,day", *rows)
     source = Table(item_field=["size"], user_field=["number"], context_field=["day"])
     manifest = prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=3, threads=2))
-    assert [(f["name"], f["role"], f["size"]) for f in manifest.fields] == [
+    assert [(f.name, f.role, f.size) for f in manifest.fields] == [
         ("item", "item", 42),
         ("size", "item", 42),
         ("number", "user", 4),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
 from lrea_cli.prepare.options import PrepareOptions
@@ -84,7 +85,7 @@ def log(folder: Path, rows: int = 30, repeats: int = 0, header: str = "user,item
     return write(folder / "log.csv", header, *lines, *lines[:repeats])
 
 
-def made(folder: Path, path: Path, name: str = "d", **source: Any) -> dict[str, Any]:
+def made(folder: Path, path: Path, name: str = "d", **source: Any) -> DatasetManifest:
     return prepare(
         Table(label_column="label", **source), [path], name, Workspace(folder), PrepareOptions(threads=2), replace=True
     )
@@ -103,7 +104,7 @@ def test_the_facts_of_fields(tmp_path: Path) -> None:
         "color": {"missing": 1.0, "unknown": 0.0, "lost": 0.0, "first_lost_values": []},
         "price": {"missing": 0.75, "unknown": 0.0, "lost": 0.125, "first_lost_values": ["$"]},
     }
-    assert manifest.unused_columns == ["spare"]
+    assert manifest.unused_columns == ("spare",)
     assert any("'color' has no value in any event" in warning for warning in manifest.warnings)
 
 
@@ -130,15 +131,15 @@ def test_a_threshold_needs_a_label() -> None:
 def test_exact_repeats_are_counted_and_left_out(tmp_path: Path) -> None:
     once = made(tmp_path, log(tmp_path), "once")
     twice = made(tmp_path, log(tmp_path, repeats=120), "twice")
-    assert twice["rejected"] == {"duplicate": 120}
-    assert (twice["samples"], twice["events_kept"]) == (once["samples"], once["events_kept"])
+    assert twice.rejected == {"duplicate": 120}
+    assert (twice.samples, twice.events_kept) == (once.samples, once.events_kept)
     one, two = (tmp_path / "data" / name for name in ("once", "twice"))
     for name in ("test.parquet", "valid.parquet", "train.parquet", "histories/item.npy", "histories/offsets.npy"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     (example, *_) = pq.read_table(two / "rejected.parquet").to_pylist()
     assert example == {"file": "log.csv", "line": 122, "reason": "duplicate", "text": f"u0,{NOON},0,0"}
     kept = made(tmp_path, log(tmp_path, repeats=120), "kept", keep_repeats=True)
-    assert (kept["rejected"], kept["events_kept"]) == ({}, 240)
+    assert (kept.rejected, kept.events_kept) == ({}, 240)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_both_labels_at_once_are_kept_and_told_of(tmp_path: Path) -> None:
     assert manifest.label_conflicts == 3
     assert manifest.events_kept == 123
     assert any(w.startswith("3 times a user has one item in one second both clicked") for w in manifest.warnings)
-    assert made(tmp_path, log(tmp_path))["label_conflicts"] == 0
+    assert made(tmp_path, log(tmp_path)).label_conflicts == 0
 
 
 ODD_NAMES = [

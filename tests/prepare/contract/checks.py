@@ -47,7 +47,7 @@ def check_events_are_the_kept_behaviors(data: Prepared) -> None:
     items = data.item_fields
     assert table.column_names == ["user", *items, "time", "source_row"]
     types = {f.name: str(f.type) for f in table.schema}
-    numeric = [f["name"] for f in data.manifest.fields if f["numeric"] and f["role"] == "item"]
+    numeric = [f.name for f in data.manifest.fields if f.numeric and f.role == "item"]
     assert [types[name] for name in ("time", "source_row", *numeric)] == ["int64", "int64", *["int32"] * len(numeric)]
     found = list(zip(*(table[name].to_pylist() for name in ("user", "time", *items)), strict=True))
     places = [data.names.index(name) for name in items]
@@ -116,12 +116,12 @@ def check_splits_are_apart(data: Prepared) -> None:
     """By day, train before valid before test; or by user. The last days are those of the log."""
     at, sampling = data.manifest.splits, data.manifest.sampling
     first, last = (data.day_of(end(e.time for e in data.events)) for end in (min, max))
-    assert at["end"] == max(e.time for e in data.events) + 1
+    assert at.end == max(e.time for e in data.events) + 1
     if sampling and sampling["splits"] == "users":
         users = {split: {s.event.user for s in data.samples if s.split == split} for split in SPLITS}
         assert all(users.values())
         assert sum(map(len, users.values())) == len({s.event.user for s in data.samples})
-        assert min(at["valid_from"], at["test_from"]) >= at["end"]
+        assert min(at.valid_from, at.test_from) >= at.end
         return
     days = {split: {s.event.day for s in data.samples if s.split == split} for split in SPLITS}
     assert max(days["train"]) < min(days["valid"]) <= max(days["valid"]) < min(days["test"])
@@ -137,7 +137,7 @@ def check_splits_are_apart(data: Prepared) -> None:
         shares = {day: bisect_left(targeted, day) / len(targeted) for day in cuts}
         valid = min(cuts[1:-1], key=lambda day: abs(shares[day] - 0.8))
         test = min((day for day in cuts if day > valid), key=lambda day: abs(shares[day] - 0.9))
-        assert [at["valid_from"], at["test_from"]] == [data.midnight(valid), data.midnight(test)]
+        assert [at.valid_from, at.test_from] == [data.midnight(valid), data.midnight(test)]
 
 
 def check_labels(data: Prepared) -> None:
@@ -192,8 +192,8 @@ def check_request(data: Prepared, positive: Event, negatives: Sequence[Event]) -
     for negative in negatives:
         assert negative.ids[0] not in touched, negative
         assert negative.item_ids in pool, negative
-        assert [code for code, f in zip(negative.ids, data.manifest.fields, strict=True) if f["role"] != "item"] == [
-            code for code, f in zip(positive.ids, data.manifest.fields, strict=True) if f["role"] != "item"
+        assert [code for code, f in zip(negative.ids, data.manifest.fields, strict=True) if f.role != "item"] == [
+            code for code, f in zip(positive.ids, data.manifest.fields, strict=True) if f.role != "item"
         ]
 
 
@@ -224,20 +224,20 @@ def check_ids(data: Prepared) -> None:
     assert data.vocabulary("user") == [(n, str(user)) for n, user in enumerate(users)]
     for place, f in enumerate(data.manifest.fields):
         first: dict[Any, int] = {}
-        for value, time in data.values(f["name"]):
+        for value, time in data.values(f.name):
             if value is not None:
                 first[value] = min(time, first.get(value, time))
-        vocabulary = data.vocabulary(f["name"])
-        if f["numeric"]:
-            edges = quantile_edges(v for v, time in data.values(f["name"]) if time < valid_from)  # type: ignore[misc]
+        vocabulary = data.vocabulary(f.name)
+        if f.numeric:
+            edges = quantile_edges(v for v, time in data.values(f.name) if time < valid_from)  # type: ignore[misc]
             assert {v: data.codes[place][v] for v in first} == {v: quantile(v, edges) for v in first}
             used = {quantile(v, edges) for v in first if first[v] < valid_from}
-            assert (f["size"], f["late"]) == (2 + len(used), 0)
+            assert (f.size, f.late) == (2 + len(used), 0)
             assert [code for code, _ in vocabulary] == sorted({quantile(v, edges) for v in first})
             continue
         early = sorted(value for value, time in first.items() if time < valid_from)
         late = sorted(value for value, time in first.items() if time >= valid_from)
-        assert (f["size"], f["late"]) == (2 + len(early), len(late)), f["name"]
+        assert (f.size, f.late) == (2 + len(early), len(late)), f.name
         assert vocabulary == [(n, str(value)) for n, value in enumerate([*early, *late], 2)]
     assert data.manifest.items == len({row.values[0] for row in data.raw.kept})
     for name in data.item_fields:
@@ -260,10 +260,10 @@ def check_facts(data: Prepared) -> None:
         }
     later = [s.event for s in data.samples if s.split != "train"]
     for place, f in enumerate(data.manifest.fields):
-        facts = data.manifest.field_facts[f["name"]]
+        facts = data.manifest.field_facts[f.name]
         absent = sum(e.ids[place] == UNKNOWN for e in data.events) / len(data.events)
         assert abs(facts["missing"] + facts["lost"] - absent) < 1e-12
-        assert facts["unknown"] == sum(e.ids[place] >= f["size"] for e in later) / len(later)
+        assert facts["unknown"] == sum(e.ids[place] >= f.size for e in later) / len(later)
         assert (facts["lost"] > 0) == bool(facts["first_lost_values"])
     assert data.manifest.label_conflicts == conflicts(data)
 

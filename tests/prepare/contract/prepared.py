@@ -60,11 +60,11 @@ class Prepared:
 
     @property
     def names(self) -> list[str]:
-        return [f["name"] for f in self.manifest.fields]
+        return [f.name for f in self.manifest.fields]
 
     @property
     def item_fields(self) -> list[str]:
-        return [f["name"] for f in self.manifest.fields if f["role"] == "item"]
+        return [f.name for f in self.manifest.fields if f.role == "item"]
 
     def day_of(self, time: int) -> int:
         return (time + self.manifest.utc_offset_minutes * 60) // DAY
@@ -86,12 +86,12 @@ class Prepared:
         """For each field, raw value -> id, by the vocabulary on disk; of a numeric field by its range of values."""
         found = []
         for f in self.manifest.fields:
-            values: set[Any] = {value for value, _ in self.values(f["name"]) if value is not None}
-            if f["numeric"]:
-                ranges = [(*map(float, text.split(" to ")), code) for code, text in self.vocabulary(f["name"])]
+            values: set[Any] = {value for value, _ in self.values(f.name) if value is not None}
+            if f.numeric:
+                ranges = [(*map(float, text.split(" to ")), code) for code, text in self.vocabulary(f.name)]
                 found.append({v: code for v in values for low, high, code in ranges if low <= v <= high})
             else:
-                by_text = {text: code for code, text in self.vocabulary(f["name"])}
+                by_text = {text: code for code, text in self.vocabulary(f.name)}
                 found.append({v: by_text[str(v)] for v in values})
             found[-1][None] = UNKNOWN
         return found
@@ -104,7 +104,7 @@ class Prepared:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def event(self, user: int, time: int, ids: tuple[int, ...], label: int | None, is_behavior: bool) -> Event:
-        roles = [f["role"] for f in self.manifest.fields]
+        roles = [f.role for f in self.manifest.fields]
         item_ids = tuple(code for code, role in zip(ids, roles, strict=True) if role == "item")
         return Event(user, time, self.day_of(time), ids, item_ids, label, is_behavior)
 

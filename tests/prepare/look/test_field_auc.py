@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,7 @@ def prepared(home: Path, raw: Path, source: Source) -> tuple[Path, dict[str, Any
     """The dataset's folder, and its manifest with what `lrea prepare` adds to it."""
     manifest = prepare(source, [raw], "d", Workspace(home), PrepareOptions(threads=1, min_history=3))
     folder = home / "data" / "d"
-    look_into(folder, manifest)
-    return folder, manifest
+    return folder, look_into(folder, manifest)[1]
 
 
 def exposures(home: Path, **fields: Any) -> tuple[Path, dict[str, Any]]:
@@ -142,7 +142,7 @@ def test_of_drawn_labels_only_item_fields_are_measured(tmp_path: Path) -> None:
     dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     drawn = measure_fields(dataset, drawn_labels=True)
     assert [field.auc is not None for field in drawn] == [True, True]
-    by_role = DatasetInfo.from_manifest(folder, {**manifest, "fields": [{**manifest.fields[1], "role": "context"}]})
+    by_role = replace(dataset, fields=(replace(dataset.fields[1], role="context"),))
     (field,) = measure_fields(by_role, drawn_labels=True)
     assert field.auc is None
     assert measure_fields(by_role, drawn_labels=False)[0].auc is not None

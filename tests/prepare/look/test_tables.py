@@ -8,9 +8,9 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.dataset.layout import SPLITS
-from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.prepare.look.measure import look_at
-from lrea_cli.prepare.look.tables import add_facts, explained, field_table
+from lrea_cli.prepare.look.tables import explained, field_table, with_facts
 from lrea_cli.workspace.home import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepare(home: Path, *more: str) -> Artifact:
+def prepare(home: Path, *more: str) -> Artifact[DatasetManifest]:
     with pytest.raises(SystemExit) as stop:
         main(["prepare", "table", "--raw", str(home / "exposures.tsv"), *OPTIONS, *more])
     assert not stop.value.code
@@ -69,9 +69,9 @@ def test_what_a_source_says_more_is_shown(home: Path) -> None:
     look, plain = look_at(artifact.path, artifact.manifest), artifact.manifest
     assert field_table(plain).columns == ("field", "role", "AUC alone", "missing", "unknown")
     assert [row[:2] for row in field_table(plain).rows] == [["item", "item"], ["uid", "user"], ["hourmin", "context"]]
-    assert "columns" not in explained({**plain, "unused_columns": []}, look)[-1]
-    lost = {**plain["field_facts"], "hourmin": {"missing": 0.5, "lost": 0.25, "unknown": 0.0}}
-    more = {**plain, "unused_columns": ["date", "long_view"], "field_facts": lost}
+    assert "columns" not in explained(plain.model_copy(update={"unused_columns": ()}), look)[-1]
+    lost = {**plain.field_facts, "hourmin": {"missing": 0.5, "lost": 0.25, "unknown": 0.0}}
+    more = plain.model_copy(update={"unused_columns": ("date", "long_view"), "field_facts": lost})
     assert field_table(more).columns == ("field", "role", "AUC alone", "missing", "lost", "unknown")
     assert field_table(more).rows[2][3:] == ["50.00%", "25.00%", "0.00%"]
     assert field_table(more).rows[0][4] == "0.00%"
@@ -80,7 +80,8 @@ def test_what_a_source_says_more_is_shown(home: Path) -> None:
 
 def test_facts_that_the_manifest_has_are_not_made_again(home: Path) -> None:
     artifact = prepare(home)
-    manifest = {**artifact.manifest, "warnings": [], "field_facts": {"hourmin": {"lost": 0.25}}, "field_auc": {}}
-    add_facts(artifact.path, manifest, look_at(artifact.path, manifest))
+    changed = {"warnings": (), "field_facts": {"hourmin": {"lost": 0.25}}, "field_auc": {}}
+    manifest = artifact.manifest.model_copy(update=changed)
+    manifest = with_facts(artifact.path, manifest, look_at(artifact.path, manifest))
     assert manifest.field_facts == {"hourmin": {"lost": 0.25}}
     assert manifest.field_auc == artifact.manifest.field_auc

@@ -24,6 +24,7 @@ from authors.quick import quick_plan, quick_sweep
 from authors.variants import variant_jobs
 
 from lrea_cli.console.output import Console
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.reporting.results import write_page
 from lrea_cli.sweep.gather import about, gather, runs_of
@@ -73,7 +74,7 @@ def make_page(asked: argparse.Namespace, plans: Sequence[Plan], home: Workspace,
     for plan in plans:
         dataset = ready(plan, home)
         sweep = plan.sweep(load_sweep(asked.name))
-        source = OF_SOURCE.get(asked.name, {}).get(dataset.manifest["source"])
+        source = OF_SOURCE.get(asked.name, {}).get(dataset.manifest.source)
         if source is not None:
             sweep, changes[dataset.name] = source.changed(sweep), source.changes
             paper |= published_beside(source.published, dataset)
@@ -87,7 +88,7 @@ def make_page(asked: argparse.Namespace, plans: Sequence[Plan], home: Workspace,
 
 def published_beside(published: Published, dataset: Artifact) -> dict[str, Published]:
     """Published numbers, where the dataset is whole."""
-    return {dataset.name: published} if dataset.manifest["users"] >= published.least_users else {}
+    return {dataset.name: published} if dataset.manifest.users >= published.least_users else {}
 
 
 def ready(plan: Plan, home: Workspace) -> Artifact:
@@ -97,9 +98,9 @@ def ready(plan: Plan, home: Workspace) -> Artifact:
         UserError: it is not there, or was prepared with other options.
     """
     if not plan.preset:
-        return home.open("data", plan.dataset)
+        return home.open(DATASETS, plan.dataset)
     options = {"preset": plan.preset, "users": plan.users}
-    if plan.dataset not in [artifact.name for artifact in home.all("data")]:
+    if plan.dataset not in [artifact.name for artifact in home.all(DATASETS)]:
         flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         command = [
             sys.executable,
@@ -113,8 +114,8 @@ def ready(plan: Plan, home: Workspace) -> Artifact:
             *flags,
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "LREA_HOME": str(home.home)})
-    dataset = home.open("data", plan.dataset)
-    made = dataset.manifest["source_options"]
+    dataset = home.open(DATASETS, plan.dataset)
+    made = dataset.manifest.source_options
     if {name: made.get(name) for name in options} != options:
         raise UserError(
             f"The dataset '{plan.dataset}' in {home.home} was prepared with {made}, the plan has {options}.",

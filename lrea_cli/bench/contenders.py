@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.recipe.recipe import METHOD_NAMES, Compression, CompressorName, Recipe, TrainSettings
-from lrea_cli.records.cache import Cache, compression_of
+from lrea_cli.records.cache import Cache
 from lrea_cli.records.format import RecordFormat
-from lrea_cli.runs.checkpoint import Run
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.checkpoint import Run, recipe_of
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.workspace.home import Artifact, Workspace, as_json
 
@@ -95,11 +98,11 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
     Raises:
         UserError: there is no such dataset.
     """
-    runs = [a for a in workspace.all("runs") if a.manifest["method"] in methods]
+    runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
     if name is None and runs:
-        name = max(runs, key=lambda a: a.order).manifest["dataset"]
-    data = workspace.open("data", name)
-    return data, sum(a.manifest["dataset"] != data.name for a in runs)
+        name = max(runs, key=lambda a: a.order).manifest.dataset
+    data = workspace.open(DATASETS, name)
+    return data, sum(a.manifest.dataset != data.name for a in runs)
 
 
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
@@ -111,11 +114,11 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
     Raises:
         UserError: there is no such run.
     """
-    here = [a for a in workspace.all("runs") if dataset.is_parent_of(a)]
+    here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)
     trained: list[Trained] = []
     for method in methods:
-        recipes = {a.name: _recipe(a) for a in latest_first if a.manifest["method"] == method}
+        recipes = {a.name: recipe_of(a) for a in latest_first if a.manifest.method == method}
         groups: dict[str, dict[str, Recipe]] = {}
         for name, recipe in recipes.items():
             groups.setdefault(str(_settings(recipe)), {})[name] = recipe
@@ -133,10 +136,6 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
             f"Train one with: {training(methods[-1], dataset.name)}",
         )
     return trained
-
-
-def _recipe(run: Artifact) -> Recipe:
-    return Recipe.from_dict(run.manifest["recipe"], str(run.path / "run.json"))
 
 
 def _settings(recipe: Recipe) -> dict[str, object]:
@@ -199,10 +198,9 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
     made = [
         a
-        for a in workspace.all("caches")
+        for a in workspace.all(CACHES)
         if run.artifact.is_parent_of(a)
-        and (a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
-        == (run.dataset.users, run.dataset.end, layout)
-        and compression_of(a) == compression
+        and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (run.dataset.users, run.dataset.end, layout)
+        and a.manifest.compression == compression
     ]
     return max(made, key=lambda a: a.order).name if made else None

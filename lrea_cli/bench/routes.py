@@ -179,7 +179,7 @@ class TimedRoute:
             dtype=cache.dtype if cached else "float32",
             candidates=candidates,
             length=run.recipe.data.long if self.route == "padded" else "real",
-            rank=int(cache.artifact.manifest["rank"]) if cached else None,
+            rank=int(cache.artifact.manifest.rank) if cached else None,
             requests=len(latencies),
             percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
             latencies_ms=tuple(latencies.tolist()),

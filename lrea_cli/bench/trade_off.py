@@ -95,7 +95,7 @@ class Line:
             "run": contender.run.name,
             "cache": cache.artifact.name if served else None,
             "compressor": made.compressor if made else None,
-            "rank": cache.artifact.manifest["rank"] if served else None,
+            "rank": cache.artifact.manifest.rank if served else None,
             "auc": self.auc.value,
             "auc_ci": self.auc.ci,
             "auc_by_seed": list(self.auc_by_seed),

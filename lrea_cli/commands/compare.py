@@ -18,6 +18,8 @@ from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.compare import Compared, Subject
     from lrea_cli.workspace.home import Artifact
 
@@ -65,9 +67,12 @@ def _compare_scores(
     split: Literal["train", "valid", "test"],
     form: Literal["served", "trained"],
 ) -> dict[str, Any]:
+    from lrea_cli.records.manifest import CACHES
+    from lrea_cli.runs.manifest import RUNS
     from lrea_cli.score.compare import compare_scores
 
-    runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
+    runs = {a.name: a for a in workspace.all(RUNS)}
+    caches = {a.name: a for a in workspace.all(CACHES)}
     subjects = [_subject(workspace, runs, caches, name, split) for name in names]
     found = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
@@ -78,8 +83,8 @@ def _compare_scores(
 
 def _subject(
     workspace: Workspace,
-    runs: Mapping[str, Artifact],
-    caches: Mapping[str, Artifact],
+    runs: Mapping[str, Artifact[RunManifest]],
+    caches: Mapping[str, Artifact[CacheManifest]],
     name: str,
     split: Literal["train", "valid", "test"],
 ) -> Subject:
@@ -90,15 +95,15 @@ def _subject(
     if name in runs and name in caches:
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
     if name in caches:
-        artifact = caches[name]
-        remedy = shlex.join(["lrea", "eval", "--run", artifact.manifest["run"], "--cache", name, "--split", split])
-        return Subject(name, read_scores(artifact.path, split, remedy), remedy)
+        cache = caches[name]
+        remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", name, "--split", split])
+        return Subject(name, read_scores(cache.path, split, remedy), remedy)
     if name not in runs:
         hint = nearest(name, [*runs, *caches])
         raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    artifact = runs[name]
+    run = runs[name]
     remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
-    return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
+    return Subject(name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
 
 
 def _show_scores(console: Console, found: list[Compared], title: str) -> None:

@@ -28,8 +28,7 @@ from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
 from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
-    from lrea_cli.records.cache import CacheInfo
-    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.records.manifest import CacheDtype, CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.target_rank import CurvePoint
 
@@ -93,9 +92,10 @@ def compress(
         compression = Compression(compressor, rank or 1, seed)
         if target is not None:
             compression, curve = _find_rank(session, opened, compression, target)
-    info = compress_run(session, opened, dtype, instant, chosen, cache, compression, replace=replace)
-    found = {**vars(info), "curve": [vars(point) for point in curve]}
-    session.console.result(found, then=after_compress(info.cache))
+    made = compress_run(session, opened, dtype, instant, chosen, cache, compression, replace=replace)
+    content = made.model_dump(exclude={"arguments", "made_from", "layout", "compression", "device"})
+    points = [vars(point) for point in curve]
+    session.console.result({**content, "curve": points}, then=after_compress(made.cache))
 
 
 def compress_run(
@@ -108,7 +108,7 @@ def compress_run(
     compression: Compression | None = None,
     *,
     replace: bool = False,
-) -> CacheInfo:
+) -> CacheManifest:
     """Make a cache and show it."""
     from lrea_cli.records.cache import CacheSettings, dense_users
     from lrea_cli.records.cache import compress as write_cache

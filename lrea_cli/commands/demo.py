@@ -69,7 +69,7 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
         shutil.rmtree(workspace.home / kind, ignore_errors=True)
     source = Synthetic(users=users, seed=seed)
     options = PrepareOptions(seed=seed, threads=threads)
-    dataset = prepare_source(console, workspace, source, [], DATASET, options, replace=True)
+    made = prepare_source(console, workspace, source, [], DATASET, options, replace=True)
     runs, found = {}, []
     for method in METHODS:
         recipe = _recipe(load_recipe(RECIPE), method, seed)
@@ -79,7 +79,7 @@ def _demo(session: Session, users: int, seed: int, threads: int | None) -> None:
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
     found.append(_served(session, runs["din"], clusters))
     bench = bench_run(session, runs[BENCHED], None, CANDIDATES, "gemm", SECONDS_A_ROUTE, seed)
-    facts = dataset["facts"]
+    facts = made.manifest.facts
     columns = ["method", "AUC", "served", "95%", "to din-short", "", "change"]
     rows = [_row(served, found[0]) for served in found]
     rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ from lrea_cli.console.output import number
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.records.manifest import CacheDtype, CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.workspace.home import Artifact
@@ -64,15 +64,17 @@ def evaluate(
     session.console.result(found.to_dict(), then=after_evaluate(session.workspace, opened, cache, split))
 
 
-def _served_from(run: Run, cache: Artifact | None, dtype: CacheDtype | None) -> tuple[ServedFrom, Artifact]:
+def _served_from(
+    run: Run, cache: Artifact[CacheManifest] | None, dtype: CacheDtype | None
+) -> tuple[ServedFrom, Artifact[Any]]:
     """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
-    from lrea_cli.records.cache import compression_of, require_of_run
+    from lrea_cli.records.cache import require_of_run
     from lrea_cli.score.evaluate import ServedFrom
 
     if cache is None:
         return ServedFrom(dtype or "float32"), run.artifact
     require_of_run(cache, run)
-    return ServedFrom(dtype or cache.manifest["dtype"], compression_of(cache), cache.name), cache
+    return ServedFrom(dtype or cache.manifest.dtype, cache.manifest.compression, cache.name), cache
 
 
 def show(console: Console, found: Evaluation) -> None:

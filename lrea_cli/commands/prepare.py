@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, asdict, fields
+import resource
+import sys
+import time
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -19,6 +22,7 @@ from lrea_cli.prepare.sources.base import Source
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
+    from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.prepare.look.measure import Look
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
@@ -78,8 +82,26 @@ def run(source: Source, shared: dict[str, Any], typed: str) -> None:
         return
     name = source.name if shared["dataset"] is None else shared["dataset"]
     raw, replace = shared["raw"], shared["replace"]
-    found = prepare_source(console, workspace, source, files, name, options, raw=raw, replace=replace)
-    console.result(found, then=after_prepare(workspace, found["dataset"]))
+    made = prepare_source(console, workspace, source, files, name, options, raw=raw, replace=replace)
+    console.result(made.to_dict(), then=after_prepare(workspace, made.manifest.dataset))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new dataset.
+
+    Args:
+        seconds: wall time. peak_memory_mb: of this process.
+    """
+
+    manifest: DatasetManifest
+    seconds: float
+    peak_memory_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        content = self.manifest.model_dump(exclude_unset=True)
+        return {**content, "seconds": self.seconds, "peak_memory_mb": self.peak_memory_mb}
 
 
 def _say_what_it_takes(
@@ -114,36 +136,45 @@ def prepare_source(
     *,
     raw: Path | None = None,
     replace: bool = False,
-) -> dict[str, Any]:
+) -> Made:
     """Make a dataset, saying each step, and show what it looks like."""
+    from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.prepare.look.page import PAGE, look_into, rows_of
     from lrea_cli.prepare.look.tables import explained, field_table, split_table
     from lrea_cli.prepare.prepare import Surroundings, prepare
 
     seen: list[Look] = []
 
-    def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        seen.append(look_into(folder, manifest))
-        return asdict(seen[0])
+    def look(folder: Path, manifest: DatasetManifest) -> DatasetManifest:
+        look, manifest = look_into(folder, manifest)
+        seen.append(look)
+        return manifest
 
-    found = prepare(source, files, name, workspace, options, Surroundings(console, look, raw, replace))
+    started = time.monotonic()
+    manifest = prepare(source, files, name, workspace, options, Surroundings(console, look, raw, replace))
+    made = Made(manifest, time.monotonic() - started, _peak_memory_mb())
     account = [
-        ("events read", found["events_read"]),
-        *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),
-        ("events kept", found["events_kept"]),
-        *([("pairs without a negative", found["dropped_pairs"])] if found["dropped_pairs"] else []),
+        ("events read", manifest.events_read),
+        *((f"rejected: {reason}", count) for reason, count in manifest.rejected.items()),
+        ("events kept", manifest.events_kept),
+        *([("pairs without a negative", manifest.dropped_pairs)] if manifest.dropped_pairs else []),
     ]
-    console.table(f"dataset {found['dataset']}", ["", "count"], account)
+    console.table(f"dataset {manifest.dataset}", ["", "count"], account)
     console.table("a look at the data", ["", "value"], rows_of(seen[0]))
-    for table in (split_table(found), field_table(found)):
+    for table in (split_table(manifest), field_table(manifest)):
         console.table(table.title, table.columns, table.rows)
-    for line in explained(found, seen[0]):
+    for line in explained(manifest, seen[0]):
         console.say(line)
-    for warning in found["warnings"]:
+    for warning in manifest.warnings:
         console.warn(warning)
-    console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
-    console.say(f"plots: {workspace.path('data', name) / PAGE}")
-    return found
+    console.say(f"{made.seconds:.1f} s, peak memory {made.peak_memory_mb:,.0f} MB")
+    console.say(f"plots: {workspace.path(DATASETS, name) / PAGE}")
+    return made
+
+
+def _peak_memory_mb() -> float:
+    """Of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _register(source_type: type[Source]) -> None:

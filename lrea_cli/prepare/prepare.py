@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest, SplitTimes
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 
-Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
-"""Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
+Look = Callable[[Path, DatasetManifest], DatasetManifest]
+"""Reads a dataset that is whole but for its manifest, may write into it, and returns the manifest with what it saw."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def prepare(
     workspace: Workspace,
     options: PrepareOptions,
     surroundings: Surroundings | None = None,
-) -> dict[str, Any]:
-    """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
+) -> DatasetManifest:
+    """Make the dataset; return its manifest.
 
     Args:
         files: as `find_files` returns them.
@@ -73,20 +71,19 @@ def prepare(
     """
     import pyarrow as pa
 
-    started = time.monotonic()
     around = surroundings or Surroundings()
-    with workspace.create("data", dataset, replace=around.replace) as folder:
+    with workspace.create(DATASETS, dataset, replace=around.replace) as folder:
         with _database(folder / SCRATCH, options) as db:
-            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, around.reporter)}
-        manifest["arguments"] = prepare_arguments(source, files, around.raw, options, workspace.home)
+            content = _write_dataset(db, source, files, folder, options, around.reporter)
+        arguments = tuple(prepare_arguments(source, files, around.raw, options, workspace.home))
+        manifest = DatasetManifest(dataset=dataset, **content, arguments=arguments)
         pa.default_memory_pool().release_unused()  # of the writers
         if around.look is not None:
             around.reporter.say("looking at the data ...")
-            manifest["look"] = around.look(folder, manifest)
+            manifest = around.look(folder, manifest)
         around.reporter.say("hashing what was written ...")
-        write_manifest(folder, "data", manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
+        write_manifest(folder, DATASETS, manifest)
+    return manifest
 
 
 def _write_dataset(
@@ -128,9 +125,9 @@ def _write_dataset(
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
-        "unused_columns": list(extract.unused_columns),
+        "unused_columns": tuple(extract.unused_columns),
         "label_conflicts": conflicts,
-        "warnings": [*extract.warnings, *odd],
+        "warnings": (*extract.warnings, *odd),
         "dropped_pairs": dropped,
     }
 
@@ -165,18 +162,18 @@ def _manifest(
         "source": source.name,
         "source_options": of_source,
         "options": {k: v for k, v in asdict(options).items() if k not in unseen},
-        "fields": [asdict(f) for f in encoded],
+        "fields": encoded,
         "items": distinct["item"],
         "categories": distinct["category"] if has_category else None,
         "events_read": intake.read,
         "events_kept": intake.kept,
         "rejected": dict(sorted(intake.rejected.items())),
-        "splits": calendar.splits,
+        "splits": SplitTimes(**calendar.splits),
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
-        "raw_files": [asdict(f) for f in intake.files],
+        "raw_files": tuple(asdict(f) for f in intake.files),
     }
 
 

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import lrea_cli
 from lrea_cli.errors import UserError, nearest
@@ -126,6 +126,8 @@ class Compression:
     Args:
         compressor: one of `COMPRESSOR_NAMES`. rank: most rows of a record. seed: of what is drawn.
     """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}  # as a manifest has it
 
     compressor: CompressorName
     rank: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,45 +16,24 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
-from lrea_cli.recipe.recipe import Compression, CompressorName, read_section
-from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.recipe.recipe import Compression
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheDtype, CacheManifest
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.workspace.home import Artifact, Workspace, require_intact, require_made_from, write_manifest
-from lrea_cli.workspace.kinds import ASKED_USERS
 from lrea_cli.workspace.parquet import read_parquet
 
 COMPRESS_BATCH = 256
 
 
 @dataclass(frozen=True)
-class CacheInfo:
-    """What `compress` made.
-
-    Args:
-        compressor: of a din run; None where the method itself makes the records.
-        rank: most pseudo items of a record. bytes_per_user: mean. as_of: epoch seconds.
-    """
-
-    run: str
-    cache: str
-    compressor: CompressorName | None
-    users: int
-    rank: int
-    dtype: CacheDtype
-    as_of: int
-    bytes_per_user: float
-    ms_per_user: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Cache:
     """An opened cache; `compression` is None where the run's method made the records."""
 
-    artifact: Artifact
+    artifact: Artifact[CacheManifest]
     store: RecordStore
     as_of: int
     dtype: CacheDtype
@@ -92,7 +71,7 @@ def compress(
     name: str | None = None,
     *,
     replace: bool = False,
-) -> CacheInfo:
+) -> CacheManifest:
     """Write the record of every user from the behaviors known at one instant.
 
     Args:
@@ -109,11 +88,13 @@ def compress(
     if not len(users):
         raise LreaError("There are no users to compress.")
     started, as_of = time.perf_counter(), run.dataset.end if settings.as_of is None else settings.as_of
-    with workspace.claim("caches", name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
+    with workspace.claim(CACHES, name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
         with reporter.task(f"compress {run.name}", len(users), "users") as progress:
             rows = _write_records(folder, maker, _batches(run, histories, users, as_of), progress)
         seconds = time.perf_counter() - started
-        info = CacheInfo(
+        if settings.users is not None:
+            _write_users(folder / ASKED_USERS, run.dataset, users)
+        manifest = CacheManifest(
             run=run.name,
             cache=claim.name,
             compressor=settings.compression.compressor if settings.compression else None,
@@ -124,11 +105,14 @@ def compress(
             bytes_per_user=sum(map(maker.layout.bytes_of, rows.tolist())) / len(users),
             ms_per_user=1000 * seconds / len(users),
             seconds=seconds,
+            arguments=_arguments(run, settings, as_of),
+            made_from=run.artifact.identity,
+            layout=maker.layout.to_dict(),
+            compression=settings.compression,
+            device=run.device.type,
         )
-        if settings.users is not None:
-            _write_users(folder / ASKED_USERS, run.dataset, users)
-        _write_manifest(folder, run, info, settings.compression)
-    return info
+        write_manifest(folder, CACHES, manifest)
+    return manifest
 
 
 def _batches(run: Run, histories: Histories, users: np.ndarray, as_of: int) -> Iterator[tuple[np.ndarray, HistoryIds]]:
@@ -151,29 +135,18 @@ def _write_records(
     return np.concatenate(rows)
 
 
-def _write_manifest(folder: Path, run: Run, info: CacheInfo, compression: Compression | None) -> None:
-    content = {
-        "arguments": _arguments(run, info, compression),
-        "made_from": run.artifact.identity,
-        "layout": RecordFormat(run.model.long.record, info.dtype).to_dict(),
-        "compression": asdict(compression) if compression else None,
-        "device": run.device.type,
-    }
-    write_manifest(folder, "caches", {**vars(info), **content})
-
-
-def _arguments(run: Run, info: CacheInfo, compression: Compression | None) -> list[str]:
+def _arguments(run: Run, settings: CacheSettings, as_of: int) -> tuple[str, ...]:
     """The options of `lrea compress` that make such a cache again, but for its name and its users."""
-    arguments = ["--run", run.name]
-    if info.dtype != "float32":
-        arguments += ["--dtype", info.dtype]
-    if info.as_of != run.dataset.end:
-        arguments += ["--as-of", str(info.as_of)]
+    options, compression = ["--run", run.name], settings.compression
+    if settings.dtype != "float32":
+        options += ["--dtype", settings.dtype]
+    if as_of != run.dataset.end:
+        options += ["--as-of", str(as_of)]
     if compression is not None:
-        arguments += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
+        options += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
         if compression.seed != Compression.seed:
-            arguments += ["--seed", str(compression.seed)]
-    return [*arguments, "--threads", str(torch.get_num_threads()), "--device", run.device.type]
+            options += ["--seed", str(compression.seed)]
+    return (*options, "--threads", str(torch.get_num_threads()), "--device", run.device.type)
 
 
 def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
@@ -182,10 +155,10 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    return open_records(run, workspace.open("caches", name, **({} if name is not None else {"run": run.name})))
+    return open_records(run, workspace.open(CACHES, name, **({} if name is not None else {"run": run.name})))
 
 
-def open_records(run: Run, artifact: Artifact) -> Cache:
+def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
     """A cache of the run, for reading its records.
 
     Raises:
@@ -193,32 +166,32 @@ def open_records(run: Run, artifact: Artifact) -> Cache:
     """
     require_of_run(artifact, run)
     require_intact(artifact, INDEX)
-    manifest = artifact.manifest
     try:
-        layout = RecordFormat.from_dict(manifest["layout"])
+        layout = RecordFormat.from_dict(artifact.manifest.layout)
     except (KeyError, TypeError) as error:
-        where = artifact.path / "cache.json"
+        where = artifact.path / CACHES.file
         raise DamagedArtifact(
-            f"{where}: another version of lrea wrote the layout of records.", manifest.remedy
+            f"{where}: another version of lrea wrote the layout of records.", artifact.remedy
         ) from error
+    manifest = artifact.manifest
     return Cache(
         artifact,
-        RecordStore(artifact.path, layout, run.model.long.summary_type, manifest.remedy),
-        manifest["as_of"],
+        RecordStore(artifact.path, layout, run.model.long.summary_type, artifact.remedy),
+        manifest.as_of,
         layout.dtype,
-        compression_of(artifact),
-        manifest["bytes_per_user"],
-        manifest["ms_per_user"],
+        manifest.compression,
+        manifest.bytes_per_user,
+        manifest.ms_per_user,
     )
 
 
-def require_of_run(artifact: Artifact, run: Run) -> None:
+def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
     """Refuse a cache of another run.
 
     Raises:
         UserError: the cache is of another run or another version of it.
     """
-    of_run = artifact.manifest["run"]
+    of_run = artifact.manifest.run
     if of_run != run.name:
         raise UserError(
             f"The cache '{artifact.name}' is of the run '{of_run}', not of '{run.name}'.",
@@ -227,7 +200,9 @@ def require_of_run(artifact: Artifact, run: Run) -> None:
     require_made_from(artifact, run.artifact)
 
 
-def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> tuple[str | None, Artifact | None]:
+def run_and_cache(
+    workspace: Workspace, run: str | None, cache: str | None
+) -> tuple[str | None, Artifact[CacheManifest] | None]:
     """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
 
     Raises:
@@ -235,24 +210,13 @@ def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> t
     """
     if cache is None:
         return run, None
-    artifact = workspace.open("caches", cache)
-    return run or artifact.manifest["run"], artifact
+    artifact = workspace.open(CACHES, cache)
+    return run or artifact.manifest.run, artifact
 
 
-def compression_of(artifact: Artifact) -> Compression | None:
-    """How a cache was compressed; None where the run's method made its records."""
-    made = artifact.manifest["compression"]
-    if made is None:
-        return None
-    try:
-        return read_section(Compression, made, f"{artifact.path / 'cache.json'} compression")
-    except (UserError, TypeError) as error:
-        raise DamagedArtifact(f"{error} Another version of lrea wrote it.", artifact.manifest.remedy) from error
-
-
-def find_cache(workspace: Workspace, run: Run) -> Artifact | None:
+def find_cache(workspace: Workspace, run: Run) -> Artifact[CacheManifest] | None:
     """The latest cache that this version of the run has, or None."""
-    made = [a for a in workspace.all("caches") if run.artifact.is_parent_of(a)]
+    made = [a for a in workspace.all(CACHES) if run.artifact.is_parent_of(a)]
     return max(made, key=lambda a: a.order, default=None)
 
 

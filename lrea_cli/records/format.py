@@ -8,16 +8,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import xxhash
 
 from lrea_cli.errors import DamagedArtifact, LreaError
+from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.sequence import RecordField, Summary
 
-CacheDtype = Literal["float32", "float16"]
 CACHE_DTYPES: tuple[CacheDtype, ...] = ("float32", "float16")
 HEADER = struct.Struct("<qii")
 CHECKSUM = struct.Struct("<Q")

@@ -162,7 +162,7 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
         served = score_split_cached(maker, reader, progress)
     aged = cache_life(maker, reader, served, ages, reporter)
     scores = KeptScores(
-        made_from=run.artifact.manifest["made_from"],
+        made_from=run.artifact.manifest.made_from,
         run=run.name,
         method=run.recipe.model.method,
         split=split,

@@ -28,7 +28,7 @@ def served_scores(run: Run, way: ServedFrom, place: Artifact, reporter: Reporter
 def _kept(run: Run, way: ServedFrom, place: Artifact) -> KeptScores | None:
     """None where there are none, or they are damaged, of another dataset, or served in another way."""
     try:
-        scores = read_scores(place.path, "test", "", run.artifact.manifest["made_from"])
+        scores = read_scores(place.path, "test", "", run.artifact.manifest.made_from)
     except UserError:
         return None
     same = (scores.run, scores.method, scores.served_from) == (run.name, run.recipe.model.method, str(way))

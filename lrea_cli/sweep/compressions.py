@@ -69,7 +69,7 @@ class CompressJob:
     def __call__(self) -> str:
         """Score, compare with full attention's kept scores, and write."""
         run = open_run(Workspace(self.home), self.run, None, CPU)
-        kept = read_scores(run.artifact.path, "test", "lrea sweep", run.artifact.manifest["made_from"])
+        kept = read_scores(run.artifact.path, "test", "lrea sweep", run.artifact.manifest.made_from)
         logits, size = score_compressed(run, self.summarizer(run))
         samples = read_samples(run.dataset, "test")
         long = np.minimum(samples.history_length - run.recipe.data.short, run.recipe.data.long)[samples.row_request]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -25,6 +25,8 @@ from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact, as_json
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class SeedRun:
@@ -36,7 +38,7 @@ class SeedRun:
     """
 
     job: TrainJob
-    manifest: dict[str, Any]
+    manifest: RunManifest
     test: dict[str, Any]
 
     @property
@@ -86,7 +88,9 @@ def runs_of(finished: Finished) -> dict[str, list[SeedRun]]:
     """The evaluated runs of each recipe, one a seed."""
     return {
         cell.recipe: [
-            SeedRun(job, job.manifest(), EvaluateJob(job.home, job.name).result()) for job in cell.evaluated()
+            SeedRun(job, manifest, EvaluateJob(job.home, job.name).result())
+            for job in cell.evaluated()
+            if (manifest := job.manifest())
         ]
         for cell in finished.cells
     }
@@ -122,13 +126,13 @@ def _scored(dataset: str, cell: Cell, own: Sequence[SeedRun], base: Sequence[See
         difference_served=differences(own, base, "served"),
         gap=over_seeds([gap["auc"] for gap in gaps], [gap["ci"] for gap in gaps]),
         rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
-        column_entropy=over_seeds(run.manifest["column_entropy"] for run in own),
+        column_entropy=over_seeds(run.manifest.column_entropy for run in own),
         bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
         rows_changed=over_seeds(change["rows"] for change in changes),
         flops_changed=over_seeds(change["products"] + change["elementwise"] for change in changes),
         normalized_entropy=over_seeds(e["normalized_entropy"] for e in evaluations),
         best_counter=over_seeds(max(values) for values in counters),
-        seconds=over_seeds(run.manifest["seconds"] for run in own),
+        seconds=over_seeds(run.manifest.seconds for run in own),
     )
 
 
@@ -138,8 +142,8 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
     names = {job.name for job in cell.searched}
     later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
     for job, point in [*searched, *later]:
-        manifest = job.manifest() if job.done() else {}
-        values = (manifest.get(key) for key in ("best_valid_auc", "best_epoch", "epochs", "seconds"))
+        made = job.manifest() if job.done() else None
+        values = (made.best_valid_auc, made.best_epoch, made.epochs, made.seconds) if made else ()
         seed = job.recipe.train.seed
         yield Tried(dataset, cell.recipe, job.name, seed, dict(point), point == cell.chosen, *values)
 
@@ -166,6 +170,6 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
 
 def _prepared(artifact: Artifact, seeds: tuple[int, ...]) -> Prepared:
     manifest = artifact.manifest
-    best = {name: value for name, value in manifest["facts"].items() if name.startswith("bayes_")}
-    counts = {name: manifest[name] for name in ("users", "items", "samples")}
-    return Prepared(artifact.name, manifest["source"], manifest["source_options"], seeds, best=best, **counts)
+    best = {name: value for name, value in manifest.facts.items() if name.startswith("bayes_")}
+    counts = {name: getattr(manifest, name) for name in ("users", "items", "samples")}
+    return Prepared(artifact.name, manifest.source, manifest.source_options, seeds, best=best, **counts)

@@ -16,6 +16,7 @@ from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
 from lrea_cli.score.evaluate import ServedFrom, measure, score
 from lrea_cli.score.kept import check_evaluation, write_evaluation
@@ -46,17 +47,17 @@ class TrainJob:
     def done(self) -> bool:
         """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
         manifest = self.manifest()
-        if manifest.get("made_from") != self.made_from or manifest.get("stopped_early"):
+        if manifest is None or manifest.made_from != self.made_from or manifest.stopped_early:
             return False
         try:  # a setting that is younger than the run had its default
-            return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
+            return Recipe.from_dict(manifest.recipe, self.name) == self.recipe
         except UserError:
             return False
 
-    def manifest(self) -> dict[str, Any]:
-        """The manifest of the run of this name; empty where there is none, or a damaged one."""
+    def manifest(self) -> RunManifest | None:
+        """The manifest of the run of this name; None where there is none, or a damaged one."""
         run = _run(self.home, self.name)
-        return {} if run is None else run.manifest
+        return None if run is None else run.manifest
 
     def __call__(self) -> str:
         """Train, and put the run in place of what was there."""
@@ -125,9 +126,9 @@ def read_made(home: Path, name: str, file: str) -> dict[str, Any]:
     return content if content.get("made_from") == run.identity else {}
 
 
-def _run(home: Path, name: str) -> Artifact | None:
+def _run(home: Path, name: str) -> Artifact[RunManifest] | None:
     try:
-        return Workspace(home).open("runs", name)
+        return Workspace(home).open(RUNS, name)
     except UserError:
         return None
 

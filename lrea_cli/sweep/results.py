@@ -85,10 +85,10 @@ class Tried:
     seed: int
     point: dict[str, float]
     chosen: bool
-    valid_auc: float | None
-    best_epoch: int | None
-    epochs: int | None
-    seconds: float | None
+    valid_auc: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

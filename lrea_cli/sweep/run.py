@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.sweep.compressions import CompressJob
@@ -18,6 +19,8 @@ from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import Point, Sweep
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
 from lrea_cli.workspace.home import Artifact, Workspace
+
+Dataset = Artifact[DatasetManifest]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Cell:
 
     def search_seconds(self) -> float:
         """The longest training of the search."""
-        return max((job.manifest().get("seconds", 0.0) for job in self.searched), default=0.0)
+        manifests = (job.manifest() for job in self.searched)
+        return max((manifest.seconds for manifest in manifests if manifest), default=0.0)
 
 
 @dataclass
@@ -69,12 +73,12 @@ class Finished:
 
     cells: tuple[Cell, ...]
     compressed: tuple[CompressJob, ...]
-    dataset: Artifact
+    dataset: Dataset
     failures: tuple[Failure, ...]
     left_out: tuple[LeftOut, ...]
 
 
-def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Artifact:
+def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Dataset:
     """The named dataset of a home, else the one that the recipes name, else the latest.
 
     Raises:
@@ -85,15 +89,15 @@ def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Artifact:
         if len(named) > 1:
             raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
         name = next(iter(named), None)
-    return main.open("data", name)
+    return main.open(DATASETS, name)
 
 
-def workspace_of(sweep: Sweep, dataset: Artifact, main: Workspace) -> Workspace:
+def workspace_of(sweep: Sweep, dataset: Dataset, main: Workspace) -> Workspace:
     """The sweep's own: all that it trains lies there."""
     return Workspace(main.home / "sweeps" / f"{sweep.name}-{dataset.name}")
 
 
-def run_sweep(sweep: Sweep, dataset: Artifact, workspace: Workspace, workers: int, reporter: Reporter) -> Finished:
+def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int, reporter: Reporter) -> Finished:
     """Do what is missing; a sweep that was cut off goes on.
 
     Args:
@@ -108,7 +112,7 @@ def run_sweep(sweep: Sweep, dataset: Artifact, workspace: Workspace, workers: in
     """
     with workspace.alone("sweep"):
         dataset = _link(dataset, workspace)
-        info = DatasetInfo.from_manifest(dataset.path, dataset.manifest)
+        info = DatasetInfo.of(dataset)
         require_both_labels(info)
         left_out = _left_out(sweep, info, reporter)
         unsuited = {one.recipe for one in left_out}
@@ -128,16 +132,16 @@ def run_sweep(sweep: Sweep, dataset: Artifact, workspace: Workspace, workers: in
     return Finished(tuple(cells), done, dataset, tuple(at.failures), left_out)
 
 
-def _link(dataset: Artifact, workspace: Workspace) -> Artifact:
+def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
     """Make the dataset readable in the sweep's workspace, without a copy."""
-    link = workspace.path("data", dataset.name)
+    link = workspace.path(DATASETS, dataset.name)
     if link.is_symlink():
         link.unlink()
     elif link.exists():
         raise UserError(f"{link} is in the way of the dataset '{dataset.name}'.", "Remove that folder.")
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(os.path.relpath(dataset.path.resolve(), link.parent.resolve()))
-    return workspace.open("data", dataset.name)
+    return workspace.open(DATASETS, dataset.name)
 
 
 def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
@@ -152,13 +156,14 @@ def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[L
     return left_out
 
 
-def _cell(sweep: Sweep, name: str, home: Path, dataset: Artifact) -> Cell:
+def _cell(sweep: Sweep, name: str, home: Path, dataset: Dataset) -> Cell:
     return Cell(name, tuple(_training(sweep, name, point, sweep.seeds[0], home, dataset) for point in sweep.search))
 
 
-def _choose(sweep: Sweep, cell: Cell, dataset: Artifact) -> Cell:
+def _choose(sweep: Sweep, cell: Cell, dataset: Dataset) -> Cell:
     """The point of the best validation AUC, the first of equals; no point where none was trained."""
-    tried = [(job.manifest()["best_valid_auc"], -i) for i, job in enumerate(cell.searched) if job.done()]
+    manifests = [job.manifest() if job.done() else None for job in cell.searched]
+    tried = [(manifest.best_valid_auc, -i) for i, manifest in enumerate(manifests) if manifest]
     if not tried:
         return cell
     point, home = sweep.search[-max(tried)[1]], cell.searched[0].home
@@ -166,7 +171,7 @@ def _choose(sweep: Sweep, cell: Cell, dataset: Artifact) -> Cell:
     return replace(cell, chosen=point, trained=tuple(jobs))
 
 
-def _training(sweep: Sweep, name: str, point: Point, seed: int, home: Path, dataset: Artifact) -> TrainJob:
+def _training(sweep: Sweep, name: str, point: Point, seed: int, home: Path, dataset: Dataset) -> TrainJob:
     recipe = sweep.recipe_of(name, dataset.name, seed, point)
     run = f"{dataset.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
     return TrainJob(home, run, recipe, dataset.identity)

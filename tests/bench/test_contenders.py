@@ -19,6 +19,7 @@ from lrea_cli.bench.contenders import (
     training,
 )
 from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
@@ -72,7 +73,7 @@ def again(
 
 
 def found_in(workspace: Workspace, *methods: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    return [(t.method, t.difference, t.runs) for t in trained_recipes(workspace, workspace.open("data"), methods)]
+    return [(t.method, t.difference, t.runs) for t in trained_recipes(workspace, workspace.open(DATASETS), methods)]
 
 
 def test_a_recipe_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
@@ -120,7 +121,7 @@ def test_settings_are_named_in_words() -> None:
 
 def test_without_any_run_the_command_that_trains_one_is_named(tiny: Workspace) -> None:
     with pytest.raises(UserError, match=r"'synthetic' has no run of sim, twin") as error:
-        trained_recipes(tiny, tiny.open("data"), ("sim", "twin"))
+        trained_recipes(tiny, tiny.open(DATASETS), ("sim", "twin"))
     assert training("twin", "synthetic") == "lrea train --method twin --dataset synthetic"
     assert training("twin", "synthetic") in error.value.remedy
 

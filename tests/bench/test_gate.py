@@ -315,7 +315,7 @@ def write_as_made(cache: Cache) -> None:
     """Index and manifest as `lrea compress` would have written them, had it made the records of this store."""
     folder = cache.artifact.path
     np.save(folder / INDEX, cache.store.index)
-    files = {name: sha256_of(folder / name) for name in cache.artifact.manifest["files"]}
+    files = {name: sha256_of(folder / name) for name in cache.artifact.inventory.files}
     change_json(folder / "cache.json", files=files)
 
 

@@ -77,19 +77,19 @@ def check_against_loops(tmp_path: Path, raw: AmazonRaw, edition: int) -> None:
     events, rejected, meta_rejected = twin(raw, edition)
     assert (rejected, meta_rejected) == (raw.rejected, raw.meta_rejected)
     manifest = prepare(EDITIONS[edition], [raw.reviews, raw.meta], "a", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert manifest["rejected"] == raw.rejected
-    assert manifest["events_read"] == len(raw.lines) == manifest["events_kept"] + sum(raw.rejected.values())
-    assert manifest["events_kept"] == len(events)
-    assert manifest["facts"] == {
+    assert manifest.rejected == raw.rejected
+    assert manifest.events_read == len(raw.lines) == manifest.events_kept + sum(raw.rejected.values())
+    assert manifest.events_kept == len(events)
+    assert manifest.facts == {
         "meta_rows": len(raw.meta_lines),
         "meta_rejected": sum(raw.meta_rejected.values()),
         "reviews_of_unknown_category": sum(e.category == "unknown" for e in events),
     }
     expected, dropped = samples_of(events, edition)
-    assert manifest["dropped_pairs"] == dropped
-    assert min(manifest["samples"].values()) >= 2
+    assert manifest.dropped_pairs == dropped
+    assert min(manifest.samples.values()) >= 2
     assert_same_rows(tmp_path / "data" / "a", manifest, events, expected)
-    assert [f["name"] for f in manifest["raw_files"]] == [raw.reviews.name, raw.meta.name]
+    assert [f["name"] for f in manifest.raw_files] == [raw.reviews.name, raw.meta.name]
     check_examples(tmp_path / "data" / "a", raw)
 
 
@@ -229,8 +229,8 @@ def test_categories_of_2018(tmp_path: Path) -> None:
 def test_warning_of_splits_by_user_and_protocol(tmp_path: Path) -> None:
     raw = write_amazon(tmp_path, 2014)
     manifest = prepare(AmazonBooksSim(), [raw.reviews, raw.meta], "a", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert any("random by user" in warning for warning in manifest["warnings"])
-    assert manifest["sampling"] == {
+    assert any("random by user" in warning for warning in manifest.warnings)
+    assert manifest.sampling == {
         "negatives": "popularity",
         "positives": "all",
         "targets": "user",

@@ -46,8 +46,8 @@ def warnings_of(folder: Path, rows: list[Row], **source: Any) -> list[str]:
         PrepareOptions(),
         Surroundings(replace=True),
     )
-    assert manifest["events_read"] == len(rows)
-    return manifest["warnings"]
+    assert manifest.events_read == len(rows)
+    return list(manifest.warnings)
 
 
 def of_one_user(user: str, rows: int) -> list[Row]:
@@ -137,7 +137,7 @@ def test_the_remedy_for_a_user_of_most_rows_works(tmp_path: Path) -> None:
     manifest = prepare(
         Table(label_column="label", missing="0"), [path], "d", Workspace(tmp_path), options, Surroundings(replace=True)
     )
-    assert (manifest["rejected"], manifest["users"], manifest["warnings"]) == ({"missing_user": 240}, 10, [])
+    assert (manifest.rejected, manifest.users, manifest.warnings) == ({"missing_user": 240}, 10, ())
 
 
 def test_a_log_of_one_user_is_told_of_even_where_it_makes_no_samples(tmp_path: Path) -> None:

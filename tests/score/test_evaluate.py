@@ -85,7 +85,7 @@ def test_scores_are_those_that_were_measured(found: Evaluation, lrea_run: Run) -
     scored = score(lrea_run, "test", ServedFrom(), Silent())
     scores, samples = scored.scores, scored.samples
     assert scores.facts == {
-        "made_from": lrea_run.artifact.manifest["made_from"],
+        "made_from": lrea_run.artifact.manifest.made_from,
         "run": "tiny-lrea",
         "method": "lrea",
         "split": "test",

@@ -14,6 +14,7 @@ from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.recipe import Compression
 from lrea_cli.records.cache import CacheSettings, compress
+from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.score import served as served_module
 from lrea_cli.score.evaluate import ServedFrom
@@ -92,7 +93,7 @@ def test_damaged_scores_are_made_anew(own_run: Run, monkeypatch: pytest.MonkeyPa
 def test_scores_through_a_compressors_records_lie_with_the_cache(workspace_copy: Workspace) -> None:
     run, few = open_run(workspace_copy, "tiny-din", None, CPU), Compression("recent", 2)
     compress(workspace_copy, run, CacheSettings(compression=few), Silent(), "few")
-    cache = workspace_copy.open("caches", "few")
+    cache = workspace_copy.open(CACHES, "few")
     found = served_scores(run, ServedFrom("float32", few, "few"), cache, Silent())
     assert found.served_from == "float32 records of recent at rank 2"
     assert not np.allclose(found.served, found.trained)

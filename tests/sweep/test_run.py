@@ -19,6 +19,7 @@ import pytest
 
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.layout import DatasetInfo, Split
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.score.kept import check_evaluation
 from lrea_cli.sweep import run
@@ -58,9 +59,9 @@ def test_a_split_with_one_label_ends_a_sweep_before_any_training(
     tmp_path: Path, dataset: Artifact, inline_sweep: InlineSweep, split: Split
 ) -> None:
     shutil.copytree(dataset.path, tmp_path / "main" / "data" / "tiny")
-    artifact = Workspace(tmp_path / "main").open("data", "tiny")
+    artifact = Workspace(tmp_path / "main").open(DATASETS, "tiny")
     give_one_label(DatasetInfo.from_manifest(artifact.path, artifact.manifest), split, 1)
-    artifact = Workspace(tmp_path / "main").open("data", "tiny")
+    artifact = Workspace(tmp_path / "main").open(DATASETS, "tiny")
     pool = Inline()
     with pytest.raises(UserError, match=f"All samples of the {split} split of 'tiny' have label 1"):
         replace(inline_sweep, dataset=artifact)(make_sweep(), tmp_path / "home", pool)

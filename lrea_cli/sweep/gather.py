@@ -15,6 +15,7 @@ import torch
 from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
+from lrea_cli.runs.manifest import RunManifest
 from lrea_cli.score.kept import Form, KeptScores, read_scores
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Difference

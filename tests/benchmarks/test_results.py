@@ -18,6 +18,7 @@ from authors.variants import VARIANTS, variant_jobs
 
 from lrea_cli.compressors.clusters import Choices
 from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.reporting import results as shown
@@ -159,7 +160,7 @@ def test_the_numbers_of_the_paper_are_those_of_its_table() -> None:
 
 
 def test_published_numbers_stand_beside_a_whole_log_alone(tiny: Workspace) -> None:
-    whole = tiny.open("data", "synthetic")
+    whole = tiny.open(DATASETS, "synthetic")
     published = Published("T", 150, {})
     assert script.published_beside(published, whole) == {"synthetic": published}
     assert script.published_beside(replace(published, least_users=151), whole) == {}
@@ -221,7 +222,7 @@ def test_a_page_is_made_by_one_command_and_goes_on(
     few = ("din-default", "din-short-default")
     monkeypatch.setitem(PLANS, "defaults", (Plan("synthetic", recipes=few), Plan("other", seeds=(1,), recipes=few)))
     monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
-    shutil.copytree(workspace_copy.path("data", "synthetic"), workspace_copy.path("data", "other"))
+    shutil.copytree(workspace_copy.path(DATASETS, "synthetic"), workspace_copy.path(DATASETS, "other"))
     pool = Inline()
 
     @contextmanager

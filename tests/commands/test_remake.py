@@ -179,7 +179,7 @@ def test_an_artifact_of_another_home_is_made_anew_there(
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("LREA_HOME", str(other.home))
         lrea("prepare", "synthetic", "--users", 60, "--dataset", "tiny")
-    before = other.open("data", "tiny")
+    before = other.open(DATASETS, "tiny")
     flip(before.path / "train.parquet")
     setting, command = proposed(lrea("verify", before.path, code=1)).split(" lrea ", 1)
     (home,) = shlex.split(setting.removeprefix("LREA_HOME="))

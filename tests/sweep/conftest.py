@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.synthetic import Synthetic
@@ -51,7 +52,7 @@ def make_dataset(home: Path, users: int = 80) -> Artifact:
     """The dataset `tiny` of a home."""
     workspace = Workspace(home)
     prepare(Synthetic(users=users, seed=7), [], "tiny", workspace, PrepareOptions(seed=7, threads=1))
-    return workspace.open("data", "tiny")
+    return workspace.open(DATASETS, "tiny")
 
 
 @dataclass

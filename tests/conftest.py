@@ -20,7 +20,9 @@ from lrea_cli.console.output import Console
 from lrea_cli.console.progress import Progress, Silent, ignore
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, write_manifest
+from tests.manifests import manifest_of
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
@@ -162,11 +164,12 @@ def _untrained(
                 tensor.normal_(std=0.5)[0].zero_()  # interests, and errors in them, are felt in the logits
             elif tensor.is_floating_point():
                 tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
-    manifest = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
-    with workspace.claim("runs", stem=recipe.model.method) as claim, claim.folder() as folder:
+    with workspace.claim(RUNS, stem=recipe.model.method) as claim, claim.folder() as folder:
         save_checkpoint(model, folder / CHECKPOINT)
-        write_manifest(folder, "runs", {"run": claim.name, **manifest, "recipe": recipe.to_dict()})
-    return Run(workspace.open("runs", claim.name), recipe, info, model.eval())
+        known = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
+        manifest = manifest_of(RUNS, run=claim.name, recipe=recipe.to_dict(), **known)
+        write_manifest(folder, RUNS, manifest)
+    return Run(workspace.open(RUNS, claim.name), recipe, info, model.eval())
 
 
 def _quiet_session(workspace: Workspace) -> Session:

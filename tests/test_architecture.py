@@ -22,7 +22,7 @@ LAYERS = (
 
 BESIDE = "prepare"
 """Stands on `dataset` and what is below it; only these import it."""
-PREPARING = ("commands.prepare", "commands.demo", "sweep.datasets")
+PREPARING = ("commands.prepare", "commands.demo")
 
 HEAVY = ("torch", "duckdb", "pyarrow", "matplotlib", "pandas")
 

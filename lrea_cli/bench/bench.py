@@ -14,11 +14,12 @@ from lrea_cli.bench.machine import Load
 from lrea_cli.bench.routes import (
     ROUTES,
     STAGES,
+    BenchSettings,
     Route,
     Row,
     Stage,
+    TimedRoute,
     make_workload,
-    row_of,
     serve,
     stage_times,
     visitors_of,
@@ -27,12 +28,12 @@ from lrea_cli.bench.timing import PERCENT, Timings, take_turns
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
-from lrea_cli.records.resident import records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer
+from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.served import Served
 from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 
 Lengths = Literal["real", "padded"]
@@ -82,50 +83,41 @@ class Bench:
 
 
 def serve_bench(
-    run: Run,
-    cache: Cache,
-    candidates: int,
-    kernels: Sequence[KernelName],
-    seconds: float,
-    seed: int,
-    device: torch.device,
-    reporter: Reporter,
+    run: Run, cache: Cache, settings: BenchSettings, kernels: Sequence[KernelName], reporter: Reporter
 ) -> Bench:
     """Gate, then time all routes in turns on the same requests; each is another user's, the fetch included.
 
     Args:
-        candidates: N. kernels: to time. seconds: for each route and kernel, the mean; at most as long as p99 needs.
+        kernels: to time.
 
     Raises:
         GateFailed: before any time is taken.
     """
-    histories = open_histories(run.dataset)
-    pool = CandidatePool(histories, read_samples(run.dataset, "test"), seed)
-    visitors = visitors_of(cache, histories)
-    records = records_on(cache.store, device)
-    settings = run.recipe.data
+    served = Served.of(run, cache, open_histories(run.dataset))
+    pool = CandidatePool(served.histories, read_samples(run.dataset, "test"), settings.seed)
+    visitors = visitors_of(cache, served.histories)
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
-    layout = cache.store.layout
-    made, remedy = cache.compression, cache.store.remedy
-    gate = run_gate(run, layout, histories, records, visitors, pool, kernels, device, made, remedy)
-    workload = make_workload(visitors, pool, candidates, seed, device)
-    plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
-    calls = [
-        serve(RequestScorer(run.model, histories, settings, records, kernel, device), route, workload)
-        for kernel, route in plan
-    ]
+    gate = run_gate(served, visitors, pool, kernels)
+    workload = make_workload(visitors, pool, settings, served.device)
+    plan = [TimedRoute(run, cache, route, kernel) for kernel in kernels for route in ROUTES]
+    calls = [serve(served.scorer(KERNELS[timed.kernel]), timed.route, workload) for timed in plan]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
-        timings = take_turns(calls, seconds, seed, device, progress)
+        timings = take_turns(calls, settings.seconds, settings.seed, served.device, progress)
     rows = [
-        row_of(run, cache, route, stage, kernel, candidates, stage_times(timings, call, stage))
+        timed.row(stage, settings.candidates, stage_times(timings, call, stage))
         for stage in STAGES
-        for call, (kernel, route) in enumerate(plan)
+        for call, timed in enumerate(plan)
     ]
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
-    places: dict[Route, int] = {route: call for call, (of, route) in enumerate(plan) if of == kernel}
+    places: dict[Route, int] = {timed.route: call for call, timed in enumerate(plan) if timed.kernel == kernel}
+    return Bench(gate, _lengths(run, visitors), rows, speedup_of(timings, kernel, places), timings.load)
+
+
+def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:
+    """p50, p90 and max of the long parts."""
+    settings = run.recipe.data
     long = np.clip([v.length - settings.short for v in visitors], 0, settings.long)
-    spread = {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
-    return Bench(gate, spread, rows, speedup_of(timings, kernel, places), timings.load)
+    return {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
 
 
 def speedup_of(timings: Timings, kernel: KernelName, places: Mapping[Route, int]) -> Speedup:

@@ -75,13 +75,13 @@ def compare_benches(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
         UserError: they have none in common.
     """
     others = {_key(row): row for row in second["rows"]}
-    found = [_compared(row, others[_key(row)]) for row in first["rows"] if _key(row) in others]
-    if not found:
+    rows = [_compared(row, others[_key(row)]) for row in first["rows"] if _key(row) in others]
+    if not rows:
         raise UserError(
             f"The two results have no row with the same {', '.join(SAME)}.",
             "Measure both with the same options of: lrea serve-bench --candidates N --kernel NAME",
         )
-    return found
+    return rows
 
 
 def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
@@ -90,14 +90,14 @@ def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _compared(a: Mapping[str, Any], b: Mapping[str, Any]) -> ComparedLatency:
     pair = a["latencies_ms"], b["latencies_ms"]
-    found = median_difference(*pair)
+    change = median_difference(*pair)
     return ComparedLatency(
         **{name: a[name] for name in SAME},
         method=(a["method"], b["method"]),
         p50_ms=(median(pair[0]), median(pair[1])),
         p50_ci_ms=(median_interval(pair[0]), median_interval(pair[1])),
-        ratio=None if found.value is None else 1 + found.value,
-        ci=None if found.ci is None else (1 + found.ci[0], 1 + found.ci[1]),
-        resolved=found.resolved,
-        resolvable=found.resolvable,
+        ratio=None if change.value is None else 1 + change.value,
+        ci=None if change.ci is None else (1 + change.ci[0], 1 + change.ci[1]),
+        resolved=change.resolved,
+        resolvable=change.resolvable,
     )

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName, TrainSettings
-from lrea_cli.records.cache import Cache, compression_of
+from lrea_cli.records.cache import Cache
 from lrea_cli.records.format import RecordFormat
-from lrea_cli.runs.checkpoint import Run
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.checkpoint import Run, recipe_of
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.workspace.home import Artifact, Workspace, as_json
 
@@ -96,11 +99,11 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
     Raises:
         UserError: there is no such dataset.
     """
-    runs = [a for a in workspace.all("runs") if a.manifest["method"] in methods]
+    runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
     if name is None and runs:
-        name = max(runs, key=lambda a: a.order).manifest["dataset"]
-    data = workspace.open("data", name)
-    return data, sum(a.manifest["dataset"] != data.name for a in runs)
+        name = max(runs, key=lambda a: a.order).manifest.dataset
+    data = workspace.open(DATASETS, name)
+    return data, sum(a.manifest.dataset != data.name for a in runs)
 
 
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
@@ -112,39 +115,35 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
     Raises:
         UserError: there is no such run.
     """
-    here = [a for a in workspace.all("runs") if dataset.is_parent_of(a)]
+    here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)
-    found: list[Trained] = []
+    trained: list[Trained] = []
     for method in methods:
-        recipes = {a.name: _recipe(a) for a in latest_first if a.manifest["method"] == method}
+        recipes = {a.name: recipe_of(a) for a in latest_first if a.manifest.method == method}
         groups: dict[str, dict[str, Recipe]] = {}
         for name, recipe in recipes.items():
             groups.setdefault(str(_settings(recipe)), {})[name] = recipe
         differences = _differences([next(iter(group.values())) for group in groups.values()])
-        found += sorted(
+        trained += sorted(
             (
                 Trained(method, difference, _one_a_seed(group))
                 for difference, group in zip(differences, groups.values(), strict=True)
             ),
             key=lambda t: t.difference,
         )
-    if not found:
+    if not trained:
         raise UserError(
             f"The dataset '{dataset.name}' has no run of {', '.join(methods)}.",
             f"Train one with: {training(methods[-1], dataset.name)}",
         )
-    return found
-
-
-def _recipe(run: Artifact) -> Recipe:
-    return Recipe.from_dict(run.manifest["recipe"], str(run.path / "run.json"))
+    return trained
 
 
 def _settings(recipe: Recipe) -> dict[str, object]:
     """What decides what is served: [data] without the dataset's name, and [model]."""
-    found = {**asdict(recipe.data), **asdict(recipe.model)}
-    del found["dataset"]
-    return found
+    settings = {**asdict(recipe.data), **asdict(recipe.model)}
+    del settings["dataset"]
+    return settings
 
 
 def _one_a_seed(group: Mapping[str, Recipe]) -> tuple[str, ...]:
@@ -200,10 +199,9 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
     made = [
         a
-        for a in workspace.all("caches")
+        for a in workspace.all(CACHES)
         if run.artifact.is_parent_of(a)
-        and (a.manifest["users"], a.manifest["as_of"], a.manifest["layout"])
-        == (run.dataset.users, run.dataset.end, layout)
-        and compression_of(a) == compression
+        and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (run.dataset.users, run.dataset.end, layout)
+        and a.manifest.compression == compression
     ]
     return max(made, key=lambda a: a.order).name if made else None

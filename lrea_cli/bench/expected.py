@@ -12,11 +12,9 @@ from lrea_cli.bench.twins import reference_model, twin_of
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle.attention import Long, Record, Target
-from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.format import RecordFormat
-from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
 from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.served import Served
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,15 @@ class Loops:
     """Makes a user's record, rounds it as the store does, and scores candidates through it.
 
     Args:
-        layout: of the cache. compression: how it was made from a din run; None where its method makes the records.
+        served: whose run, records' layout and compression are read; of the histories the loops are told each time.
     """
 
-    def __init__(self, run: Run, layout: RecordFormat, compression: Compression | None) -> None:
-        self.run, self.dtype = run, layout.dtype
+    def __init__(self, served: Served) -> None:
+        self.run, layout = served.run, served.records.layout
+        self.dtype = layout.dtype
         self.fields = [f for f in layout.fields if f.name != "linear"]
-        self.reference = reference_model(run)
-        self.twin = twin_of(run, self.reference, compression)
+        self.reference = reference_model(self.run)
+        self.twin = twin_of(self.run, self.reference, served.compression)
 
     def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds) -> Expected:
         """Score the candidates of one request."""

@@ -1,11 +1,10 @@
-"""The gate of serve-bench: what is served must equal the float64 loops of `reference.py`, or no time is reported."""
+"""The gate of serve-bench: what is served must equal the float64 loops of `oracle/`, or no time is reported."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,17 +14,14 @@ from lrea_cli.bench.expected import Expected, Loops
 from lrea_cli.console.counts import counted
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import summarize_into
-from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.resident import records_on
-from lrea_cli.records.store import Records, RecordStore, RecordWriter
-from lrea_cli.records.summarizer import summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.served import Served
 
 TOLERANCE = 1e-5
 GATE_USERS = 64
@@ -58,16 +54,7 @@ class GateResult:
 
 
 def run_gate(
-    run: Run,
-    layout: RecordFormat,
-    histories: Histories,
-    records: Records,
-    visitors: Sequence[Visitor],
-    pool: CandidatePool,
-    kernels: Sequence[KernelName],
-    device: torch.device,
-    compression: Compression | None = None,
-    remedy: str = "",
+    served: Served, visitors: Sequence[Visitor], pool: CandidatePool, kernels: Sequence[KernelName]
 ) -> GateResult:
     """Compare records, interests and final logits with the float64 loops: 64 users or more, 8 candidates each.
 
@@ -77,71 +64,71 @@ def run_gate(
 
     Args:
         visitors: users of the cache, with the behaviors known when it was made.
-        compression: how the cache was made from a din run; None where its method makes the records.
-        remedy: what makes the cache anew.
 
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
-    wanted = _lengths_needed(run, compression)
+    wanted = _lengths_needed(served.run, served.compression)
     chosen = _choose(visitors, wanted)
     needed = sorted(wanted - {v.length for v in chosen})
-    errors: list[tuple[float, str]] = []
-    check = _Check(run, layout, pool, kernels, device, compression)
-    errors += check(histories, records, chosen)
-    with tempfile.TemporaryDirectory(prefix="lrea-gate-") as folder, torch.inference_mode():
-        made = _made_histories(histories, needed)
-        visitors_made = [Visitor(key, length) for key, length in enumerate(needed)]
-        keys = np.arange(made.users)
-        long = made.newest(keys, np.diff(made.offsets), run.recipe.data.short, run.recipe.data.long)
-        with RecordWriter(Path(folder), layout) as writer:
-            if len(keys):
-                summarize_into(writer, run.model, summarizer_of(run, compression), keys, keys, long, device)
-        with RecordStore(Path(folder), layout, run.model.long.summary_type) as store:
-            errors += check(made, records_on(store, device), visitors_made)
+    check = _Check(served, pool, kernels)
+    errors = check(served, chosen)
+    with _made(served, needed) as made:
+        errors += check(made, [Visitor(key, length) for key, length in enumerate(needed)])
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
-    users = len(chosen) + len(visitors_made)
-    candidates = users * GATE_CANDIDATES
-    result = GateResult(bool(worst <= TOLERANCE), float(worst), users, where, candidates, check.skipped, len(needed))
+    users = len(chosen) + len(needed)
+    passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
+    result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(needed))
+    _require_passed(result, served.records.remedy)
+    return result
+
+
+@contextmanager
+def _made(served: Served, lengths: Sequence[int]) -> Iterator[Served]:
+    """Users with histories of such lengths, one each, and their records."""
+    histories, settings = _made_histories(served.histories, lengths), served.run.recipe.data
+    users = np.arange(histories.users)
+    long = histories.newest(users, np.diff(histories.offsets), settings.short, settings.long)
+    with torch.inference_mode(), served.maker.store(users, users, long) as store:
+        yield replace(served, histories=histories, records=records_on(store, served.device))
+
+
+def _require_passed(result: GateResult, remedy: str) -> None:
+    """Refuse a result that says that something is wrong, or that says too little.
+
+    Args:
+        remedy: what makes the cache anew.
+    """
     if not result.passed:
         raise GateFailed(
-            f"The gate failed: relative error {worst:.2g} (limit {TOLERANCE:.0e}) in {where}. No time is reported.",
+            f"The gate failed: relative error {result.max_relative_error:.2g} (limit {TOLERANCE:.0e}) in "
+            f"{result.where}. No time is reported.",
             f"If a new cache does not help, this is a bug of lrea: please report it. {remedy}",
         )
-    if check.skipped > MOST_SKIPPED * candidates:
+    if result.skipped > MOST_SKIPPED * result.candidates:
         raise GateFailed(
-            f"The gate compared too little: for {check.skipped:,} of {counted(candidates, 'candidate')} the search is "
-            f"too close to call, limit {MOST_SKIPPED:.0%}. No time is reported.",
+            f"The gate compared too little: for {result.skipped:,} of {counted(result.candidates, 'candidate')} the "
+            f"search is too close to call, limit {MOST_SKIPPED:.0%}. No time is reported.",
             "Embeddings that barely differ do this: train the run longer, or with another k in the recipe's [model].",
         )
-    return result
 
 
 class _Check:
     """All comparisons of some users; `skipped` counts the candidates that a search is too close to call for."""
 
-    def __init__(
-        self,
-        run: Run,
-        layout: RecordFormat,
-        pool: CandidatePool,
-        kernels: Sequence[KernelName],
-        device: torch.device,
-        compression: Compression | None,
-    ) -> None:
-        self.run, self.pool, self.kernels, self.device = run, pool, kernels, device
-        self.loops = Loops(run, layout, compression)
+    def __init__(self, served: Served, pool: CandidatePool, kernels: Sequence[KernelName]) -> None:
+        self.pool, self.kernels = pool, kernels
+        self.loops = Loops(served)
         self.skipped = 0
 
-    def __call__(self, histories: Histories, records: Records, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
+    def __call__(self, served: Served, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
         errors = []
         for user in visitors:
-            ids = _asked_after(histories, user, self.pool.draw(GATE_CANDIDATES))
-            expected = self.loops(histories, user, ids)
+            ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
+            expected = self.loops(served.histories, user, ids)
             self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
-                scorer = RequestScorer(self.run.model, histories, self.run.recipe.data, records, kernel, self.device)
-                for part, (error, scale) in self._compare(scorer, user, ids, expected).items():
+                for part, (error, scale) in self._compare(served.scorer(KERNELS[kernel]), user, ids, expected).items():
                     errors.append(
                         (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")
                     )
@@ -151,11 +138,10 @@ class _Check:
         self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
     ) -> dict[str, tuple[float, float]]:
         with torch.inference_mode():
-            moved = ids.to(self.device)
-            candidates = self.run.model.features.candidates(moved)
+            candidates = scorer.candidates(user, ids.to(scorer.device))
             interest = scorer.cached_interest(user, candidates)
             full = scorer.full_interest(user, candidates)
-            logit = scorer.logits(user, moved, candidates, interest)
+            logit = scorer.logits(user, candidates, interest)
             summary = scorer.records.fetch([user.key])
         errors = {
             "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),
@@ -205,17 +191,17 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
-def _error(found: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
+def _error(served: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
     """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
-    if not found.is_floating_point():
-        return (0.0 if (found.numpy() == expected).all() else float("inf")), 1.0
-    difference = np.abs(found.double().numpy() - expected).max(initial=0.0)
+    if not served.is_floating_point():
+        return (0.0 if (served.numpy() == expected).all() else float("inf")), 1.0
+    difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
     scale = max(least, np.abs(expected).max(initial=0.0))
     return float(difference), float(scale) or 1.0
 
 
-def _worst_row(found: Tensor, expected: np.ndarray) -> tuple[float, float]:
-    if found.shape != expected.shape:
+def _worst_row(served: Tensor, expected: np.ndarray) -> tuple[float, float]:
+    if served.shape != expected.shape:
         return float("inf"), 1.0
-    errors = [_error(row, twin, 0.0) for row, twin in zip(found, expected, strict=True)]
+    errors = [_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)]
     return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))

@@ -49,15 +49,27 @@ class Workload:
         return self.visitors[number % len(self.visitors)], self.sets[number % len(self.sets)]
 
 
-def make_workload(
-    visitors: Sequence[Visitor], pool: CandidatePool, candidates: int, seed: int, device: torch.device
-) -> Workload:
-    """The requests that every route serves.
+@dataclass(frozen=True)
+class BenchSettings:
+    """What is asked of a measurement.
 
     Args:
-        candidates: N of one request. seed: of the users' order.
+        candidates: N of a request.
+        seconds: for each route and kernel, the mean; at most as long as p99 needs.
+        seed: of users and candidates.
     """
-    return Workload(spread_out(visitors, seed), [pool.draw(candidates).to(device) for _ in range(CANDIDATE_SETS)])
+
+    candidates: int
+    seconds: float
+    seed: int
+
+
+def make_workload(
+    visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
+) -> Workload:
+    """The requests that every route serves."""
+    sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
+    return Workload(spread_out(visitors, settings.seed), sets)
 
 
 def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
@@ -80,19 +92,18 @@ def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
 
 def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
     """One whole request, from candidate ids to logits; its marks are those that `MARKS` names."""
-    features = scorer.model.features
 
     def call(number: int, mark: Mark) -> None:
         user, ids = workload.request(number)
         mark()
-        candidates = features.candidates(ids)
+        candidates = scorer.candidates(user, ids)
         mark()
         if route == "cache":
             interest = scorer.cached_interest(user, candidates)
         else:
             interest = scorer.full_interest(user, candidates, padded=route == "padded")
         mark()
-        scorer.logits(user, ids, candidates, interest)
+        scorer.logits(user, candidates, interest)
         mark()
 
     return call
@@ -144,20 +155,32 @@ def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
     return timings.between(call, *MARKS[stage])
 
 
-def row_of(
-    run: Run, cache: Cache, route: Route, stage: Stage, kernel: KernelName, candidates: int, latencies: np.ndarray
-) -> Row:
-    """The row of latencies in ms, which say the rest."""
-    return Row(
-        route=route,
-        method=cache.made_by(run) if route == "cache" else "full",
-        stage=stage,
-        kernel=kernel,
-        dtype=cache.dtype if route == "cache" else "float32",
-        candidates=candidates,
-        length=run.recipe.data.long if route == "padded" else "real",
-        rank=int(cache.artifact.manifest["rank"]) if route == "cache" else None,
-        requests=len(latencies),
-        percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
-        latencies_ms=tuple(latencies.tolist()),
-    )
+@dataclass(frozen=True)
+class TimedRoute:
+    """One route of a run through its cache or past it, with one kernel: what a row of latencies is of."""
+
+    run: Run
+    cache: Cache
+    route: Route
+    kernel: KernelName
+
+    def row(self, stage: Stage, candidates: int, latencies: np.ndarray) -> Row:
+        """The row of latencies in ms, which say the rest.
+
+        Args:
+            candidates: N of each request.
+        """
+        run, cache, cached = self.run, self.cache, self.route == "cache"
+        return Row(
+            route=self.route,
+            method=cache.made_by(run) if cached else "full",
+            stage=stage,
+            kernel=self.kernel,
+            dtype=cache.dtype if cached else "float32",
+            candidates=candidates,
+            length=run.recipe.data.long if self.route == "padded" else "real",
+            rank=int(cache.artifact.manifest.rank) if cached else None,
+            requests=len(latencies),
+            percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
+            latencies_ms=tuple(latencies.tolist()),
+        )

@@ -100,12 +100,12 @@ Clock = Callable[[Call, int], list[float]]
 
 def _round(calls: Sequence[Call], first: int, order: np.ndarray, clock: Clock, meter: Meter) -> np.ndarray:
     """(calls, TURN, marks) ms of the requests from `first` on."""
-    found: list[list[list[float]]] = [[] for _ in calls]
+    times: list[list[list[float]]] = [[] for _ in calls]
     for place in order:
         clock(calls[place], max(0, first - 1))
         with meter.turn():
-            found[place] = [clock(calls[place], number) for number in range(first, first + TURN)]
-    return np.array(found)
+            times[place] = [clock(calls[place], number) for number in range(first, first + TURN)]
+    return np.array(times)
 
 
 def _clock(call: Call, number: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,22 +13,33 @@ import torch
 from lrea_cli.bench.contenders import Contender
 from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.bench.machine import Load
-from lrea_cli.bench.routes import STAGES, Row, Stage, Workload, make_workload, row_of, serve, stage_times, visitors_of
+from lrea_cli.bench.routes import (
+    STAGES,
+    BenchSettings,
+    Row,
+    Stage,
+    TimedRoute,
+    Workload,
+    make_workload,
+    serve,
+    stage_times,
+    visitors_of,
+)
 from lrea_cli.bench.timing import PERCENT, take_turns
 from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.histories import Histories, open_histories
+from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.methods.cost import Work
 from lrea_cli.records.cache import Cache
-from lrea_cli.records.resident import records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.score.evaluate import ServedFrom
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.score.served import served_scores
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.served import Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Estimate
 from lrea_cli.stats.metrics import auc
@@ -84,7 +95,7 @@ class Line:
             "run": contender.run.name,
             "cache": cache.artifact.name if served else None,
             "compressor": made.compressor if made else None,
-            "rank": cache.artifact.manifest["rank"] if served else None,
+            "rank": cache.artifact.manifest.rank if served else None,
             "auc": self.auc.value,
             "auc_ci": self.auc.ci,
             "auc_by_seed": list(self.auc_by_seed),
@@ -118,28 +129,23 @@ class TradeOff:
         return self.load.reason_to_withhold
 
 
-def trade_off(
-    contenders: Sequence[Contender],
-    candidates: int,
-    seconds: float,
-    seed: int,
-    device: torch.device,
-    reporter: Reporter,
-) -> TradeOff:
+def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter: Reporter) -> TradeOff:
     """Gate all, score the test split through each one's records, and time those that passed.
 
     Args:
         contenders: of one dataset; the caches hold the same users at the same instant.
-        candidates: N. seconds: for each contender, the mean; at most as long as p99 needs. seed: of users, candidates.
     """
-    dataset = contenders[0].run.dataset
-    histories, samples = open_histories(dataset), read_samples(dataset, "test")
+    run = contenders[0].run
+    histories, samples = open_histories(run.dataset), read_samples(run.dataset, "test")
     visitors = visitors_of(contenders[0].cache, histories)
-    gates = _gates(contenders, histories, visitors, partial(CandidatePool, histories, samples, seed), device, reporter)
-    aucs = _aucs(contenders, device, reporter)
+    pool = partial(CandidatePool, histories, samples, settings.seed)
+    served = {c.cache.artifact.name: Served.of(c.run, c.cache, histories) for c in contenders}
+    gate_of = _gates(served, visitors, pool, reporter)
+    gates = [gate_of[c.cache.artifact.name] for c in contenders]
+    aucs = _aucs(contenders, reporter)
     passed = [c for c, gate in zip(contenders, gates, strict=True) if isinstance(gate, GateResult)]
-    workload = make_workload(visitors, CandidatePool(histories, samples, seed), candidates, seed, device)
-    times, load = _time(passed, histories, workload, seconds, seed, device, reporter) if passed else ([], None)
+    workload = make_workload(visitors, pool(), settings, run.device)
+    times, load = _time(passed, served, workload, settings, reporter) if passed else ([], None)
     of = dict(zip((c.name for c in passed), times, strict=True))
     lines = [
         Line(contender, gate, *auc, _new_behavior(contender, visitors), of.get(contender.name))
@@ -150,80 +156,66 @@ def trade_off(
 
 def _time(
     contenders: Sequence[Contender],
-    histories: Histories,
+    served: Mapping[str, Served],
     workload: Workload,
-    seconds: float,
-    seed: int,
-    device: torch.device,
+    settings: BenchSettings,
     reporter: Reporter,
 ) -> tuple[list[Timed], Load]:
-    """Times of each contender, all of which serve the same requests in turns."""
-    calls = []
-    for contender in contenders:
-        run, records = contender.run, records_on(contender.cache.store, device)
-        scorer = RequestScorer(run.model, histories, run.recipe.data, records, KERNEL, device)
-        calls.append(serve(scorer, contender.route, workload))
+    """Times of each contender, all of which serve the same requests in turns.
+
+    Args:
+        served: by the name of the cache.
+    """
+    scorers = [served[c.cache.artifact.name].scorer(KERNELS[KERNEL]) for c in contenders]
+    calls = [serve(scorer, c.route, workload) for scorer, c in zip(scorers, contenders, strict=True)]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
-        timings = take_turns(calls, seconds, seed, device, progress)
+        timings = take_turns(calls, settings.seconds, settings.seed, contenders[0].run.device, progress)
     full = next((call for call, c in enumerate(contenders) if c.route == "full"), None)
-    busy, candidates, found = timings.load.reason_to_withhold, workload.sets[0].mask.shape[1], []
+    busy, timed = timings.load.reason_to_withhold, []
     for call, c in enumerate(contenders):
         times = {stage: stage_times(timings, call, stage) for stage in STAGES}
-        rows: dict[Stage, Row] = {
-            stage: row_of(c.run, c.cache, c.route, stage, KERNEL, candidates, times[stage]) for stage in STAGES
-        }
+        route = TimedRoute(c.run, c.cache, c.route, KERNEL)
+        rows: dict[Stage, Row] = {stage: route.row(stage, settings.candidates, times[stage]) for stage in STAGES}
         speedup: dict[Stage, Ratio] = dict.fromkeys(STAGES, NO_RATIO)
         if full is not None and not busy:
             speedup = {s: paired_ratio(stage_times(timings, full, s), times[s], timings.rounds) for s in STAGES}
-        found.append(Timed(rows, speedup))
-    return found, timings.load
+        timed.append(Timed(rows, speedup))
+    return timed, timings.load
 
 
-def _aucs(
-    contenders: Sequence[Contender], device: torch.device, reporter: Reporter
-) -> list[tuple[Estimate, tuple[float | None, ...]]]:
+def _aucs(contenders: Sequence[Contender], reporter: Reporter) -> list[tuple[Estimate, tuple[float | None, ...]]]:
     """Of each contender: the mean over its seeds, and that of each seed."""
-    scores = [(scores_through(c.run, c.cache, device, reporter), *c.other_seeds) for c in contenders]
-    found = []
+    scores = [(scores_through(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
+    aucs = []
     with reporter.task("intervals of the AUC", len(contenders), "methods") as progress:
         for seeds, contender in zip(scores, contenders, strict=True):
             logits = [kept.form("served" if contender.route == "cache" else "trained") for kept in seeds]
             label, user = seeds[0].label, seeds[0].user
-            found.append((mean_auc_estimate(logits, label, user), tuple(auc(of, label) for of in logits)))
+            aucs.append((mean_auc_estimate(logits, label, user), tuple(auc(of, label) for of in logits)))
             progress(1)
-    return found
+    return aucs
 
 
 def _gates(
-    contenders: Sequence[Contender],
-    histories: Histories,
-    visitors: Sequence[Visitor],
-    pool: Callable[[], CandidatePool],
-    device: torch.device,
-    reporter: Reporter,
-) -> list[GateResult | GateFailed]:
-    """Of each one's cache, once: the gate of a din run compares full attention, too. The pools are equal ones."""
+    served: Mapping[str, Served], visitors: Sequence[Visitor], pool: Callable[[], CandidatePool], reporter: Reporter
+) -> dict[str, GateResult | GateFailed]:
+    """Of each cache by its name: the gate of a din run compares full attention, too. The pools are equal ones."""
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
-    found: dict[str, GateResult | GateFailed] = {}
-    caches = {c.cache.artifact.name: c for c in contenders}
-    with reporter.task("gate", len(caches), "caches") as progress:
-        for name, c in caches.items():
-            store, made = c.cache.store, c.cache.compression
-            records = records_on(store, device)
+    gates: dict[str, GateResult | GateFailed] = {}
+    with reporter.task("gate", len(served), "caches") as progress:
+        for name, one in served.items():
             try:
-                found[name] = run_gate(
-                    c.run, store.layout, histories, records, visitors, pool(), (KERNEL,), device, made, store.remedy
-                )
+                gates[name] = run_gate(one, visitors, pool(), (KERNEL,))
             except GateFailed as failed:
-                found[name] = failed
+                gates[name] = failed
             progress(1)
-    return [found[c.cache.artifact.name] for c in contenders]
+    return gates
 
 
-def scores_through(run: Run, cache: Cache, device: torch.device, reporter: Reporter) -> KeptScores:
+def scores_through(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:
     """Of the test split; the served form has gone through this cache's kind of records."""
     way = ServedFrom(cache.dtype, cache.compression, cache.artifact.name if cache.compression else None)
-    return served_scores(run, way, cache.artifact if cache.compression else run.artifact, device, reporter)
+    return served_scores(run, way, cache.artifact if cache.compression else run.artifact, reporter)
 
 
 def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | None:
@@ -238,5 +230,5 @@ def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | N
 
 def _times(timed: Timed | None, stage: Stage, prefix: str) -> dict[str, Any]:
     """p50, its interval and p99 of a stage; null where it was not timed."""
-    found = timed.rows[stage].to_dict() if timed else {}
-    return {f"{prefix}{name}": found.get(name) for name in ("p50_ms", "p50_ci_ms", "p99_ms")}
+    row = timed.rows[stage].to_dict() if timed else {}
+    return {f"{prefix}{name}": row.get(name) for name in ("p50_ms", "p50_ci_ms", "p99_ms")}

@@ -20,6 +20,8 @@ from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.compare import Compared, Subject
     from lrea_cli.workspace.home import Artifact
 
@@ -68,9 +70,12 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
+    from lrea_cli.records.manifest import CACHES
+    from lrea_cli.runs.manifest import RUNS
     from lrea_cli.score.compare import compare_scores
 
-    runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
+    runs = {a.name: a for a in workspace.all(RUNS)}
+    caches = {a.name: a for a in workspace.all(CACHES)}
     split, form = options.split, options.form
     subjects = [_subject(workspace, runs, caches, name, split) for name in options.names]
     differences = compare_scores(subjects, form)
@@ -84,8 +89,8 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
 def _subject(
     workspace: Workspace,
-    runs: Mapping[str, Artifact],
-    caches: Mapping[str, Artifact],
+    runs: Mapping[str, Artifact[RunManifest]],
+    caches: Mapping[str, Artifact[CacheManifest]],
     name: str,
     split: Literal["train", "valid", "test"],
 ) -> Subject:
@@ -96,15 +101,15 @@ def _subject(
     if name in runs and name in caches:
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
     if name in caches:
-        artifact = caches[name]
-        remedy = shlex.join(["lrea", "eval", "--run", artifact.manifest["run"], "--cache", name, "--split", split])
-        return Subject(name, read_scores(artifact.path, split, remedy), remedy)
+        cache = caches[name]
+        remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", name, "--split", split])
+        return Subject(name, read_scores(cache.path, split, remedy), remedy)
     if name not in runs:
         hint = nearest(name, [*runs, *caches])
         raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    artifact = runs[name]
+    run = runs[name]
     remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
-    return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
+    return Subject(name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
 
 
 def _show_scores(console: Console, differences: list[Compared], title: str) -> None:

@@ -32,8 +32,8 @@ from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
-    from lrea_cli.records.cache import Cache, CacheInfo
-    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.records.cache import Cache, CacheSettings
+    from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.target_rank import CurvePoint
 
@@ -89,6 +89,7 @@ def compress(options: CompressOptions) -> None:
 
     Example: lrea compress --compressor clusters --target 0.03
     """
+    from lrea_cli.records.cache import CacheSettings, dense_users
     from lrea_cli.runs.checkpoint import open_run
 
     _check(options)
@@ -99,62 +100,37 @@ def compress(options: CompressOptions) -> None:
     run = open_run(session.workspace, options.run, options.dataset, session.device)
     as_of = parse_time(options.as_of, run.dataset.utc_offset_minutes)
     compression, curve = _compression(session, run, options)
-    wanted = NewCache(options.cache, options.dtype, as_of, users, compression, options.replace)
-    cache = compress_run(session, run, wanted)
-    _show(session.console, run, cache)
-    content = {**vars(cache), "curve": [vars(point) for point in curve]}
-    session.console.result(content, then=after_compress(cache.cache))
+    dense = None if users is None else dense_users(run.dataset, users)
+    settings = CacheSettings(options.dtype, as_of, dense, compression)
+    cache = compress_run(session, run, settings, options.cache, replace=options.replace)
+    content = cache.model_dump(exclude={"arguments", "made_from", "layout", "compression", "device"})
+    points = [vars(point) for point in curve]
+    session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
 
 
-@dataclass(frozen=True)
-class NewCache:
-    """A cache to be made.
+def compress_run(
+    session: Session, run: Run, settings: CacheSettings, name: str | None = None, *, replace: bool = False
+) -> CacheManifest:
+    """Make a cache and show it.
 
     Args:
         name: None = `<run>-<number>`.
-        dtype: number format of the records.
-        as_of: epoch seconds; behaviors before them count. None = the end of the data.
-        users: raw ids; None = all.
-        compression: of a din run; None = the method's own records.
         replace: a cache of this name gives way when the new one is complete.
-    """
-
-    name: str | None = None
-    dtype: CacheDtype = "float32"
-    as_of: int | None = None
-    users: list[str] | None = None
-    compression: Compression | None = None
-    replace: bool = False
-
-
-def compress_run(session: Session, run: Run, wanted: NewCache) -> CacheInfo:
-    """Make a cache.
 
     Raises:
-        UserError: `as_of` is long after the end of the data, or a user is not in the dataset.
+        UserError: `as_of` is long after the end of the data.
     """
     from lrea_cli.records.cache import compress as write_cache
-    from lrea_cli.records.cache import dense_users
 
-    users = dense_users(run.dataset, wanted.users) if wanted.users is not None else None
-    as_of = run.dataset.end if wanted.as_of is None else wanted.as_of
+    as_of = run.dataset.end if settings.as_of is None else settings.as_of
     if as_of > run.dataset.end + LATEST_DAYS * 86_400:
         raise UserError(
             f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.end)}.",
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
-    return write_cache(
-        session.workspace,
-        run,
-        wanted.name,
-        wanted.dtype,
-        as_of,
-        users,
-        session.device,
-        session.console,
-        wanted.compression,
-        replace=wanted.replace,
-    )
+    cache = write_cache(session.workspace, run, settings, session.console, name, replace=replace)
+    _show(session.console, run, cache)
+    return cache
 
 
 def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
@@ -163,13 +139,14 @@ def compress_first(session: Session, run: Run, missing: str, compression: Compre
     Args:
         missing: what the run has not yet, such as `cache`.
     """
-    from lrea_cli.records.cache import open_cache
+    from lrea_cli.records.cache import CacheSettings, open_cache
 
     session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
-    return open_cache(session.workspace, run, compress_run(session, run, NewCache(compression=compression)).cache)
+    cache = compress_run(session, run, CacheSettings(compression=compression))
+    return open_cache(session.workspace, run, cache.cache)
 
 
-def _show(console: Console, run: Run, cache: CacheInfo) -> None:
+def _show(console: Console, run: Run, cache: CacheManifest) -> None:
     rows = [
         ["method or compressor", cache.compressor or run.recipe.model.method],
         ["users", cache.users],
@@ -209,7 +186,7 @@ def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[
     compression = Compression(options.compressor, options.rank or 1, options.seed)
     if options.target is None:
         return compression, []
-    compression, curve = smallest_rank(run, compression, options.target, session.device, session.console)
+    compression, curve = smallest_rank(run, compression, options.target, session.console)
     rows = [[point.rank, number(point.deviation), "<-" if point.rank == compression.rank else ""] for point in curve]
     session.console.table(
         f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "

@@ -106,14 +106,15 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
 
     from lrea_cli.dataset.histories import open_histories
     from lrea_cli.dataset.layout import DatasetInfo
+    from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.features import select_fields
     from lrea_cli.methods import HistoryShape
 
     data, dim = recipe.data, recipe.model.embedding_dim
-    artifact = workspace.open("data", data.dataset) if data.dataset else workspace.latest("data")
+    artifact = workspace.open(DATASETS, data.dataset) if data.dataset else workspace.latest(DATASETS)
     if artifact is None:
         return Histories(HistoryShape(ASSUMED_FIELDS * dim, data.long), ASSUMED_FIELDS)
-    info = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    info = DatasetInfo.of(artifact)
     names = [f.name for f in select_fields(info.fields, data.fields) if f.role == "item"]
     lengths = np.clip(open_histories(info).lengths_before(info.end) - data.short, 0, data.long)
     return Histories(HistoryShape(len(names) * dim, data.long, "category" in names), len(names), info.name, lengths)

@@ -14,6 +14,7 @@ from lrea_cli.console.show import change, interval, number, rough, unclear
 from lrea_cli.recipe.limits import HIGHEST_SEED
 
 if TYPE_CHECKING:
+    from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.score.kept import KeptScores
@@ -60,7 +61,7 @@ def _demo(session: Session, options: DemoOptions) -> None:
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.score.evaluate import ServedFrom
 
-    facts = _prepare(session, options)["facts"]
+    facts = _prepare(session, options).facts
     runs = {method: _train(session, method, options.seed) for method in METHODS}
     served = [_served(session, run, ServedFrom()) for run in runs.values()]
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
@@ -85,7 +86,7 @@ def _demo(session: Session, options: DemoOptions) -> None:
     session.console.result(content, then="lrea prepare taobao   (or: lrea prepare table --help, for your own log)")
 
 
-def _prepare(session: Session, options: DemoOptions) -> dict[str, Any]:
+def _prepare(session: Session, options: DemoOptions) -> DatasetManifest:
     """Make the planted dataset, without runs and caches of an earlier demo.
 
     Returns:
@@ -100,7 +101,7 @@ def _prepare(session: Session, options: DemoOptions) -> dict[str, Any]:
         shutil.rmtree(session.workspace.home / kind, ignore_errors=True)
     source = Synthetic(users=options.users, seed=options.seed)
     shared = SharedOptions(dataset=DATASET, seed=options.seed, threads=options.threads, replace=True)
-    return prepare_source(session.console, session.workspace, source, [], shared)
+    return prepare_source(session.console, session.workspace, source, [], shared).manifest
 
 
 def _train(session: Session, method: str, seed: int) -> Run:
@@ -142,7 +143,7 @@ class Served:
 def _served(session: Session, run: Run, way: ServedFrom) -> Served:
     from lrea_cli.score.evaluate import measure, score
 
-    scored = score(run, "test", way, session.device, session.console)
+    scored = score(run, "test", way, session.console)
     made = way.compression
     name = f"{run.recipe.model.method}, {made.compressor} {made.rank}" if made else run.recipe.model.method
     return Served(name, measure(run, scored, "user"), scored.scores)

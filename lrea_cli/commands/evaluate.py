@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from lrea_cli.console.show import change, change_interval, interval, number, rou
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.records.format import CacheDtype
+    from lrea_cli.records.manifest import CacheDtype, CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.workspace.home import Artifact
@@ -65,7 +65,7 @@ def evaluate(options: EvaluateOptions) -> None:
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
     served_from, artifact = _served_from(run, cache, options.dtype)
-    scored = score(run, options.split, served_from, session.device, session.console, ages)
+    scored = score(run, options.split, served_from, session.console, ages)
     evaluation = measure(run, scored, options.group)
     write_evaluation(artifact.path, scored.scores, evaluation.to_dict())
     show(session.console, evaluation)
@@ -73,15 +73,17 @@ def evaluate(options: EvaluateOptions) -> None:
     session.console.result(evaluation.to_dict(), then=then)
 
 
-def _served_from(run: Run, cache: Artifact | None, dtype: CacheDtype | None) -> tuple[ServedFrom, Artifact]:
+def _served_from(
+    run: Run, cache: Artifact[CacheManifest] | None, dtype: CacheDtype | None
+) -> tuple[ServedFrom, Artifact[Any]]:
     """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
-    from lrea_cli.records.cache import compression_of, require_of_run
+    from lrea_cli.records.cache import require_of_run
     from lrea_cli.score.evaluate import ServedFrom
 
     if cache is None:
         return ServedFrom(dtype or "float32"), run.artifact
     require_of_run(cache, run)
-    return ServedFrom(dtype or cache.manifest["dtype"], compression_of(cache), cache.name), cache
+    return ServedFrom(dtype or cache.manifest.dtype, cache.manifest.compression, cache.name), cache
 
 
 def show(console: Console, evaluation: Evaluation) -> None:

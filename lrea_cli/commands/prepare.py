@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import resource
+import sys
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +24,7 @@ from lrea_cli.prepare.sources.base import Source
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
+    from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.prepare.look.measure import Look
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
@@ -86,8 +90,26 @@ def run(source: Source, shared: SharedOptions, typed: str) -> None:
     if shared.dry_run:
         _say_what_it_takes(console, source, files, shared.of_preparing(), typed)
         return
-    manifest = prepare_source(console, workspace, source, files, shared)
-    console.result(manifest, then=after_prepare(workspace, manifest["dataset"]))
+    made = prepare_source(console, workspace, source, files, shared)
+    console.result(made.to_dict(), then=after_prepare(workspace, made.manifest.dataset))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new dataset.
+
+    Args:
+        seconds: wall time. peak_memory_mb: of this process.
+    """
+
+    manifest: DatasetManifest
+    seconds: float
+    peak_memory_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        content = self.manifest.model_dump(exclude_unset=True)
+        return {**content, "seconds": self.seconds, "peak_memory_mb": self.peak_memory_mb}
 
 
 def _say_what_it_takes(
@@ -114,48 +136,56 @@ def _say_what_it_takes(
 
 def prepare_source(
     console: Console, workspace: Workspace, source: Source, files: list[Path], shared: SharedOptions
-) -> dict[str, Any]:
-    """Make a dataset, saying each step, and show what it looks like.
-
-    Returns:
-        its manifest.
-    """
+) -> Made:
+    """Make a dataset, saying each step, and show what it looks like."""
+    from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.prepare.look.page import look_into
-    from lrea_cli.prepare.prepare import prepare
+    from lrea_cli.prepare.prepare import Surroundings, prepare
 
     looks: list[Look] = []
 
-    def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        looks.append(look_into(folder, manifest))
-        return asdict(looks[0])
+    def look(folder: Path, manifest: DatasetManifest) -> DatasetManifest:
+        look, manifest = look_into(folder, manifest)
+        looks.append(look)
+        return manifest
 
     name, options = source.name if shared.dataset is None else shared.dataset, shared.of_preparing()
-    manifest = prepare(source, files, name, workspace, options, console, look, raw=shared.raw, replace=shared.replace)
-    _show(console, workspace.path("data", name), manifest, looks[0])
-    return manifest
+    started = time.monotonic()
+    surroundings = Surroundings(console, look, shared.raw, shared.replace)
+    manifest = prepare(source, files, name, workspace, options, surroundings)
+    made = Made(manifest, time.monotonic() - started, _peak_memory_mb())
+    _show(console, workspace.path(DATASETS, name), made, looks[0])
+    return made
 
 
-def _show(console: Console, folder: Path, manifest: dict[str, Any], look: Look) -> None:
+def _show(console: Console, folder: Path, made: Made, look: Look) -> None:
     """Tables of what was read and what it looks like, warnings, and where the plots are."""
     from lrea_cli.prepare.look.page import PAGE, rows_of
     from lrea_cli.prepare.look.tables import explained, field_table, split_table
 
+    manifest = made.manifest
+
     account = [
-        ("events read", manifest["events_read"]),
-        *((f"rejected: {reason}", count) for reason, count in manifest["rejected"].items()),
-        ("events kept", manifest["events_kept"]),
-        *([("pairs without a negative", manifest["dropped_pairs"])] if manifest["dropped_pairs"] else []),
+        ("events read", manifest.events_read),
+        *((f"rejected: {reason}", count) for reason, count in manifest.rejected.items()),
+        ("events kept", manifest.events_kept),
+        *([("pairs without a negative", manifest.dropped_pairs)] if manifest.dropped_pairs else []),
     ]
-    console.table(f"dataset {manifest['dataset']}", ["", "count"], account)
+    console.table(f"dataset {manifest.dataset}", ["", "count"], account)
     console.table("a look at the data", ["", "value"], rows_of(look))
     for table in (split_table(manifest), field_table(manifest)):
         console.table(table.title, table.columns, table.rows)
     for line in explained(manifest, look):
         console.say(line)
-    for warning in manifest["warnings"]:
+    for warning in manifest.warnings:
         console.warn(warning)
-    console.say(f"{manifest['seconds']:.1f} s, peak memory {manifest['peak_memory_mb']:,.0f} MB")
+    console.say(f"{made.seconds:.1f} s, peak memory {made.peak_memory_mb:,.0f} MB")
     console.say(f"plots: {folder / PAGE}")
+
+
+def _peak_memory_mb() -> float:
+    """Of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _register(source_type: type[Source]) -> None:

@@ -110,15 +110,15 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, options: Serve
         what `--json` prints.
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.kernels import SERVING_KERNELS
 
     console = session.console
     opened = _records(session, run, cache)
     console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
     kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
-    bench = time_requests(
-        run, opened, options.candidates, kernels, options.seconds, options.seed, session.device, console
-    )
+    settings = BenchSettings(options.candidates, options.seconds, options.seed)
+    bench = time_requests(run, opened, settings, kernels, console)
     content = _content(session, run, opened, bench)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     path = session.workspace.home / "bench" / f"{now}-{run.name}.json"

@@ -40,6 +40,7 @@ def trade_off(session: Session, methods: str, dataset: str | None, candidates: i
         GateFailed: of some; the others have been shown and kept.
     """
     from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.bench.trade_off import trade_off as measure_all
 
     names = chosen_methods(methods)
@@ -47,7 +48,7 @@ def trade_off(session: Session, methods: str, dataset: str | None, candidates: i
     trained = trained_recipes(session.workspace, data, names)
     session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
-    result = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
+    result = measure_all(contenders, BenchSettings(candidates, seconds, seed), session.console)
     without_run = [name for name in names if name not in {recipe.method for recipe in trained}]
     content = _content(session, result, data.name, candidates, without_run)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
@@ -113,10 +114,7 @@ def _contenders(session: Session, trained: Trained) -> list[Contender]:
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     contenders = []
     for compression in compressions(trained.method):
-        seeds = [
-            scores_through(run, _whole_cache(session, run, compression), session.device, session.console)
-            for run in others
-        ]
+        seeds = [scores_through(run, _whole_cache(session, run, compression), session.console) for run in others]
         cache = _whole_cache(session, first, compression)
         contenders.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
     if trained.method == "din":

@@ -63,9 +63,9 @@ class Compressor(ABC):
 
     def _group(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         behaviors = behaviors.double()
-        found = self.compress(behaviors, users)
+        rows = self.compress(behaviors, users)
         linear = self.attention.linear_half(behaviors.vectors, scaled_values(behaviors))
-        return replace(found, linear=linear if found.linear is None else linear + found.linear)
+        return replace(rows, linear=linear if rows.linear is None else linear + rows.linear)
 
 
 def _groups(users: int, device: torch.device) -> list[slice]:

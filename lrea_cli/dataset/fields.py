@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lrea_cli.ids import FIRST_ID
 
@@ -37,6 +37,8 @@ class EncodedField(Field):
     Values first seen before the valid split have ids 2 .. size - 1; later ones follow from `size`
     on, so they stay apart on disk and in counters, while the model sees all of them as unknown.
     """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}  # as a manifest has it
 
     size: int = FIRST_ID
     late: int = 0

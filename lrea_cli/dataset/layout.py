@@ -24,14 +24,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lrea_cli.dataset.fields import EncodedField, Role
-from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.recipe.values import read_section
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.workspace.blocks import DatasetFiles, open_files
+from lrea_cli.workspace.home import Artifact
 from lrea_cli.workspace.kinds import BLOCKS
-from lrea_cli.workspace.remake import remedy_of
 
 HISTORIES = "histories"
 Split = Literal["train", "valid", "test"]
@@ -57,31 +56,30 @@ class DatasetInfo:
     files: DatasetFiles = field(compare=False, repr=False)
 
     @classmethod
-    def from_manifest(cls, path: Path, manifest: dict[str, Any]) -> DatasetInfo:
-        """Read what `data.json` says, or will say, of fields, splits and files; times are epoch seconds.
+    def of(cls, artifact: Artifact[DatasetManifest]) -> DatasetInfo:
+        """A finished dataset.
 
         Raises:
-            DamagedArtifact: a field or an instant has not the form that this version reads, or the hashes of the
-                files' blocks are not as they were written.
+            DamagedArtifact: the hashes of the files' blocks are not as they were written.
         """
-        origin, remedy = f"{path / 'data.json'}", remedy_of("data", path, manifest)
-        try:
-            fields = tuple(read_section(EncodedField, f, f"{origin} field") for f in manifest["fields"])
-            valid_from, test_from, end = (int(manifest["splits"][key]) for key in ("valid_from", "test_from", "end"))
-        except (UserError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DamagedArtifact(f"{origin}: another version of lrea wrote it: {error}", remedy) from error
-        finished = "files" in manifest
-        files = open_files(path, manifest["bytes"], manifest["files"].get(BLOCKS, ""), remedy) if finished else None
+        inventory = artifact.inventory
+        files = open_files(artifact.path, inventory.bytes, inventory.files.get(BLOCKS, ""), artifact.remedy)
+        return cls.of_files(files, artifact.manifest)
+
+    @classmethod
+    def of_files(cls, files: DatasetFiles, manifest: DatasetManifest) -> DatasetInfo:
+        """A dataset whose manifest is, or will be, this one."""
+        splits = manifest.splits
         return cls(
-            manifest["dataset"],
-            path,
-            fields,
-            manifest["users"],
-            valid_from,
-            test_from,
-            end,
-            manifest["utc_offset_minutes"],
-            files or DatasetFiles(path),
+            manifest.dataset,
+            files.folder,
+            manifest.fields,
+            manifest.users,
+            splits.valid_from,
+            splits.test_from,
+            splits.end,
+            manifest.utc_offset_minutes,
+            files,
         )
 
     def of_role(self, role: Role) -> tuple[EncodedField, ...]:

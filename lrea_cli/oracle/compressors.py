@@ -27,10 +27,10 @@ class Rows:
 
 def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
     """What the record serves (D,): the linear half over all of E (n, D), the absolute half over the rows."""
-    found = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
+    total = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
     if rows.correction is not None:
-        found += e_t @ rows.correction[:-1] + rows.correction[-1]
-    return found
+        total += e_t @ rows.correction[:-1] + rows.correction[-1]
+    return total
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ class SlowSearch(SlowTwin):
         """Places of the k behaviors found; None where it is too close to call, see `largest`."""
 
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
-        found = self.search(target, record)
-        if found is None:
+        places = self.search(target, record)
+        if places is None:
             return None
-        E = record["vectors"][found]
+        E = record["vectors"][places]
         if self.model.settings.target_attention == "din":
             return din(target.vector, E, self.model.scorer("long"))
         return multi_head(self.model, target.vector, E)
@@ -152,26 +152,26 @@ def sdim(e_t: Array, sums: Array, planes: Array, tau: int) -> Array:
 def multi_head(model: ReferenceModel, e_t: Array, E: Array) -> Array:
     """Vaswani et al. 2017 with one query: softmax((e_t W_Q)_h . (e_l W_K)_h / sqrt(d)) (e_l W_V)_h, heads, W_O."""
     W_Q, W_K, W_V, W_O = (model.weights[f"long.attention.{name}"] for name in ("W_Q", "W_K", "W_V", "W_O"))
-    found = []
+    mixed = []
     for head in heads(model, len(e_t)):
         query, d = (e_t @ W_Q)[head], head.stop - head.start
         scores = [float(query @ (e @ W_K)[head]) / math.sqrt(d) for e in E]
-        found.append(softmax_sum(scores, [(e @ W_V)[head] for e in E], d))
-    return np.concatenate(found) @ W_O
+        mixed.append(softmax_sum(scores, [(e @ W_V)[head] for e in E], d))
+    return np.concatenate(mixed) @ W_O
 
 
 def twin(model: ReferenceModel, target: Target, record: Record) -> Array | None:
     """Each head takes its own k behaviors by alpha, and weights them with the softmax of the same alpha."""
-    values, found = record["values"], []
+    values, mixed = record["values"], []
     for number, head in enumerate(heads(model, len(target.vector))):
         scores = alphas(model, number, target, record)
         places = largest(scores, values[:, head], model.settings.k)
         if places is None:
             return None
-        found.append(
+        mixed.append(
             softmax_sum([scores[p] for p in places], [values[p, head] for p in places], head.stop - head.start)
         )
-    return np.concatenate(found) @ model.weights["long.attention.W_O"]
+    return np.concatenate(mixed) @ model.weights["long.attention.W_O"]
 
 
 def alphas(model: ReferenceModel, number: int, target: Target, record: Record) -> list[float]:

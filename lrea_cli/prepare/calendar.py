@@ -77,9 +77,9 @@ class Calendar:
             "test": (self.test_day, self.last_day),
         }
 
-    def day_sql(self, time: str = "time") -> str:
-        """SQL for the local day of a column of epoch seconds, also before 1970."""
-        return _day_sql(time, self.utc_offset_minutes)
+    def day_sql(self) -> str:
+        """SQL for the local day of the column `time` of epoch seconds, also before 1970."""
+        return _day_sql(self.utc_offset_minutes)
 
     @property
     def zone(self) -> str:
@@ -91,9 +91,9 @@ class Calendar:
         """The local day of an instant."""
         return (time + self.utc_offset_minutes * 60) // SECONDS_PER_DAY
 
-    def within_sql(self, time: str = "time") -> str:
-        """SQL: the instant is in one of the splits' days."""
-        return f"{time} >= {self.starts_at(self.train_day)} AND {time} < {self.starts_at(self.last_day + 1)}"
+    def within_sql(self) -> str:
+        """SQL: the instant `time` is in one of the splits' days."""
+        return f"time >= {self.starts_at(self.train_day)} AND time < {self.starts_at(self.last_day + 1)}"
 
 
 def day_name(day: int) -> str:
@@ -134,16 +134,16 @@ def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar
     by_day = extract.sampling is None or extract.sampling.splits == "days"
     if extract.last_day is not None or not by_day:
         return []
-    found = db.execute(f"SELECT {calendar.day_sql()}, count(*) FROM raw_events GROUP BY 1 ORDER BY 1").fetchall()
-    early, body, late = _far_days(found)
-    test_rows = sum(rows for day, rows in found if day >= calendar.test_day)
-    usual = float(np.median([rows for day, rows in found if day < calendar.test_day]))
+    days = db.execute(f"SELECT {calendar.day_sql()}, count(*) FROM raw_events GROUP BY 1 ORDER BY 1").fetchall()
+    early, body, late = _far_days(days)
+    test_rows = sum(rows for day, rows in days if day >= calendar.test_day)
+    usual = float(np.median([rows for day, rows in days if day < calendar.test_day]))
     warnings = [_of_far_days(early, body), _of_far_days(late, body)]
     if not late and test_rows < LEAST_OF_USUAL * usual:
         warnings.append(
             f"The test split has {counted(test_rows, 'event')} from {day_name(calendar.test_day)} on, "
             f"{test_rows / usual:.1%} of a usual day's: does the log end early that day? "
-            f"With `table`, --until {day_name(found[-2][0])} ends the log before it; --test-days widens the split."
+            f"With `table`, --until {day_name(days[-2][0])} ends the log before it; --test-days widens the split."
         )
     return [warning for warning in warnings if warning]
 
@@ -204,27 +204,27 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
     Raises:
         UserError: the targets are on fewer than three days.
     """
-    day = _day_sql("time", offset)
-    found = db.execute(
+    day = _day_sql(offset)
+    last_days = db.execute(
         f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events GROUP BY 1, 2), "
         "lasts AS (SELECT user, max(day) AS day, sum(here) - arg_max(here, day) AS before FROM days GROUP BY user) "
         f"SELECT day, count(*) FROM lasts WHERE before >= {min_history} GROUP BY day ORDER BY day"
     ).fetchall()
-    if len(found) < 3:
+    if len(last_days) < 3:
         raise UserError(
-            f"Users with {min_history} or more earlier behaviors end on {counted(len(found), 'different day')}; "
+            f"Users with {min_history} or more earlier behaviors end on {counted(len(last_days), 'different day')}; "
             "3 are needed.",
             "Give a longer log, or lower --min-history.",
         )
-    days, targets = np.array(found).T
+    days, targets = np.array(last_days).T
     before = (np.cumsum(targets) - targets) / targets.sum()
     valid = int(np.abs(before[1:-1] - (1 - VALID_SHARE - TEST_SHARE)).argmin()) + 1
     test = int(np.abs(before[valid + 1 :] - (1 - TEST_SHARE)).argmin()) + valid + 1
     return int(days[valid]), int(days[test])
 
 
-def _day_sql(time: str, utc_offset_minutes: int) -> str:
-    return f"CAST(floor(({time} + {utc_offset_minutes * 60}) / {SECONDS_PER_DAY}) AS INTEGER)"
+def _day_sql(utc_offset_minutes: int) -> str:
+    return f"CAST(floor((time + {utc_offset_minutes * 60}) / {SECONDS_PER_DAY}) AS INTEGER)"
 
 
 def _too_short(

@@ -10,7 +10,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.blocks import Lines
-from lrea_cli.prepare.sources.intake import Intake, common_folder
+from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.prepare.sources.rawfile import unpacked_bytes
 
@@ -105,14 +105,7 @@ def _read(source: Source, files: list[Path], size: int, options: PrepareOptions)
     import duckdb
 
     with duckdb.connect(config={"threads": options.thread_count}) as db:
-        intake = Intake(
-            db,
-            options.rejected_share,
-            options.thread_count,
-            encoding=options.text_encoding,
-            folder=common_folder(files),
-            first_bytes=size,
-        )
+        intake = Intake.of_options(db, options, files, first_bytes=size)
         return source.extract(intake, files), intake
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sql import count, identifier
+from lrea_cli.prepare.sql import count, drop, identifier
 from lrea_cli.prepare.vocabulary import encode, names
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
     if extract.unique:
         _drop_repeats(intake, extract, parts)
-    db.execute("DROP TABLE raw_events")
+    drop(db, "raw_events")
     _count_behaviors(db, parts)
 
 
@@ -134,14 +134,13 @@ def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -
             f"FROM tied SEMI JOIN (SELECT {ids} FROM tied GROUP BY ALL HAVING count(*) > 1) USING ({ids})"
             f") USING (source_row) QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY source_row) > 1"
         )
-        db.execute("DROP TABLE tied")
-    found = count(db, "SELECT count(*) FROM repeats")
-    intake.reject_later(DUPLICATE, found, "FROM repeats")
-    for part in parts if found else ():
+        drop(db, "tied")
+    repeated = count(db, "SELECT count(*) FROM repeats")
+    intake.reject_later(DUPLICATE, repeated, "FROM repeats")
+    for part in parts if repeated else ():
         db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
         db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
-    for table in ("shared", "repeats"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "shared", "repeats")
 
 
 def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:
@@ -156,4 +155,4 @@ def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -
         "CREATE TABLE starts AS SELECT user_id, rows, behaviors, "
         "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM counted ORDER BY user_id"
     )
-    db.execute("DROP TABLE counted")
+    drop(db, "counted")

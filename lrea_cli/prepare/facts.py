@@ -86,9 +86,9 @@ def unseen_signs(db: duckdb.DuckDBPyConnection, fields: Sequence[EncodedField]) 
     Args:
         db: with `users` and the vocabularies of the fields.
     """
-    found = [("user", "users", "user"), *((f.name, table(f), "value") for f in fields if not f.numeric)]
+    columns = [("user", "users", "user"), *((f.name, table(f), "value") for f in fields if not f.numeric)]
     warnings = []
-    for name, of, column in found:
+    for name, of, column in columns:
         if kinds_of(db, of)[column] != "VARCHAR":
             continue
         number, first = db.execute(

@@ -103,7 +103,13 @@ def draw_negatives(
         )
         for first, last in ROUNDS:
             _draw(db, items, part, first, last)
-    of_negative = ", ".join(f"{'n' if f in items else 'p'}.{name}" for f in fields for name in [names([f])])
+    _make_candidates(db, fields)
+    return wanted - count(db, "SELECT count(*) FROM negatives")
+
+
+def _make_candidates(db: duckdb.DuckDBPyConnection, fields: Sequence[Field]) -> None:
+    """Each positive with a negative, and each negative with its positive's request."""
+    of_negative = ", ".join(f"{'n' if f.role == 'item' else 'p'}.{names([f])}" for f in fields)
     db.execute(
         "CREATE TABLE candidates AS "
         f"SELECT user_id, time, _day, history_length, {names(fields)}, 1::TINYINT AS label FROM positives "
@@ -111,7 +117,6 @@ def draw_negatives(
         f"SELECT p.user_id, p.time, p._day, p.history_length, {of_negative}, 0::TINYINT "
         "FROM negatives AS n JOIN positives AS p USING (user_id, _day)"
     )
-    return wanted - count(db, "SELECT count(*) FROM negatives")
 
 
 def _make_pool(

@@ -75,10 +75,10 @@ class PrepareOptions:
         Raises:
             UserError: it is no number with a unit.
         """
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", self.memory.strip(), re.IGNORECASE)
-        if not found:
+        size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", self.memory.strip(), re.IGNORECASE)
+        if not size:
             raise UserError(f"--memory is '{self.memory}'.", "Use a number and a unit, such as 4GB or 500MB.")
-        return float(found[1]) * UNITS[found[2].upper()]
+        return float(size[1]) * UNITS[size[2].upper()]
 
     @property
     def database_mb(self) -> int:
@@ -113,7 +113,7 @@ class PrepareOptions:
         Raises:
             UserError: it is no such percentage.
         """
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", self.max_rejected.strip())
-        if not found or float(found[1]) > 100:
+        percentage = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", self.max_rejected.strip())
+        if not percentage or float(percentage[1]) > 100:
             raise UserError(f"--max-rejected is '{self.max_rejected}'.", "Use a percentage, such as 1% or 0.01%.")
-        return float(found[1]) / 100
+        return float(percentage[1]) / 100

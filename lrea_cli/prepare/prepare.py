@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest, SplitTimes
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
@@ -23,7 +21,7 @@ from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake, common_folder
+from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from lrea_cli.prepare.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest
@@ -33,8 +31,25 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 
-Look = Callable[[Path, dict[str, Any]], dict[str, Any]]
-"""Reads a dataset that is whole but for its manifest, may write into it, and returns what the manifest says of it."""
+Look = Callable[[Path, DatasetManifest], DatasetManifest]
+"""Reads a dataset that is whole but for its manifest, may write into it, and returns the manifest with what it saw."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What changes no row of a dataset.
+
+    Args:
+        reporter: shows each step as it begins, and progress while files are read.
+        look: takes a look at the data, for the manifest.
+        raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
+        replace: a dataset of this name gives way when the new one is complete.
+    """
+
+    reporter: Reporter = field(default_factory=Silent)
+    look: Look | None = None
+    raw: Path | None = None
+    replace: bool = False
 
 
 def prepare(
@@ -43,19 +58,12 @@ def prepare(
     dataset: str,
     workspace: Workspace,
     options: PrepareOptions,
-    reporter: Reporter | None = None,
-    look: Look | None = None,
-    *,
-    raw: Path | None = None,
-    replace: bool = False,
-) -> dict[str, Any]:
-    """Make the dataset; return its manifest, with `seconds` (wall time) and `peak_memory_mb` of this process.
+    surroundings: Surroundings | None = None,
+) -> DatasetManifest:
+    """Make the dataset; return its manifest.
 
     Args:
-        files: what `find_files` found. reporter: shows each step as it begins, and progress while files are read.
-        look: takes a look at the data, for the manifest.
-        raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
-        replace: a dataset of this name gives way when the new one is complete.
+        files: as `find_files` returns them.
 
     Raises:
         UserError: the name is taken, a file cannot be read, or what is in it does not make samples; nothing is left
@@ -63,20 +71,19 @@ def prepare(
     """
     import pyarrow as pa
 
-    started = time.monotonic()
-    reporter = reporter or Silent()
-    with workspace.create("data", dataset, replace=replace) as folder:
+    around = surroundings or Surroundings()
+    with workspace.create(DATASETS, dataset, replace=around.replace) as folder:
         with _database(folder / SCRATCH, options) as db:
-            manifest = {"dataset": dataset, **_write_dataset(db, source, files, folder, options, reporter)}
-        manifest["arguments"] = prepare_arguments(source, files, raw, options, workspace.home)
+            content = _write_dataset(db, source, files, folder, options, around.reporter)
+        arguments = tuple(prepare_arguments(source, files, around.raw, options, workspace.home))
+        manifest = DatasetManifest(dataset=dataset, **content, arguments=arguments)
         pa.default_memory_pool().release_unused()  # of the writers
-        if look is not None:
-            reporter.say("looking at the data ...")
-            manifest["look"] = look(folder, manifest)
-        reporter.say("hashing what was written ...")
-        write_manifest(folder, "data", manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {**manifest, "seconds": time.monotonic() - started, "peak_memory_mb": peak}
+        if around.look is not None:
+            around.reporter.say("looking at the data ...")
+            manifest = around.look(folder, manifest)
+        around.reporter.say("hashing what was written ...")
+        write_manifest(folder, DATASETS, manifest)
+    return manifest
 
 
 def _write_dataset(
@@ -87,24 +94,16 @@ def _write_dataset(
     options: PrepareOptions,
     reporter: Reporter,
 ) -> dict[str, Any]:
+    """Fill the folder; return what the manifest says of it."""
     reporter.say(f"reading {source.name} ...")
     with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
-        intake = Intake(
-            db,
-            options.rejected_share,
-            options.thread_count,
-            block_bytes=options.block_bytes,
-            bytes_at_once=options.bytes_at_once,
-            progress=progress,
-            encoding=options.text_encoding,
-            folder=common_folder(files),
-        )
+        intake = Intake.of_options(db, options, files, progress)
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)
     odd = odd_days(db, extract, calendar)
     reporter.say("numbering users and values ...")
     users = number_users(db)
-    encoded = tuple(number_values(db, field, calendar.valid_from) for field in extract.fields)
+    encoded = tuple(number_values(db, f, calendar.valid_from) for f in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     sort_events(intake, extract, options.database_mb)
@@ -117,25 +116,18 @@ def _write_dataset(
     of_fields = field_facts(db, encoded, intake.lost)
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
-    items = [f for f in encoded if f.role == "item"]
-    write_behaviors(db, folder, items, options.database_mb)
+    write_behaviors(db, folder, [f for f in encoded if f.role == "item"], options.database_mb)
     write_rejected(folder, intake.rejected_table())
-    content = _manifest(source, options, extract, calendar, encoded, intake)
+    odd += [*unseen_signs(db, encoded), *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)]
     return {
-        **content,
+        **_manifest(source, options, extract, calendar, encoded, intake),
         "users": users,
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
-        "unused_columns": list(extract.unused_columns),
+        "unused_columns": tuple(extract.unused_columns),
         "label_conflicts": conflicts,
-        "warnings": [
-            *extract.warnings,
-            *odd,
-            *unseen_signs(db, encoded),
-            *empty_fields(of_fields),
-            *_of_labels(splits["train"], conflicts),
-        ],
+        "warnings": (*extract.warnings, *odd),
         "dropped_pairs": dropped,
     }
 
@@ -170,18 +162,18 @@ def _manifest(
         "source": source.name,
         "source_options": of_source,
         "options": {k: v for k, v in asdict(options).items() if k not in unseen},
-        "fields": [asdict(f) for f in encoded],
+        "fields": encoded,
         "items": distinct["item"],
         "categories": distinct["category"] if has_category else None,
         "events_read": intake.read,
         "events_kept": intake.kept,
         "rejected": dict(sorted(intake.rejected.items())),
-        "splits": calendar.splits,
+        "splits": SplitTimes(**calendar.splits),
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
-        "raw_files": [asdict(f) for f in intake.files],
+        "raw_files": tuple(asdict(f) for f in intake.files),
     }
 
 

@@ -19,7 +19,7 @@ from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.prepare.negatives import draw_negatives
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sql import count, kinds_of
+from lrea_cli.prepare.sql import count, drop, kinds_of, store
 from lrea_cli.prepare.targets import make_positives
 from lrea_cli.prepare.vocabulary import column, names
 
@@ -43,7 +43,7 @@ def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Cale
         f"CREATE TABLE samples AS SELECT {_split_sql(calendar)} AS _split, {columns} FROM {rows} "
         f"ORDER BY _split, {columns}"
     )
-    db.execute("DROP TABLE candidates")
+    drop(db, "candidates")
     return dropped
 
 
@@ -70,7 +70,7 @@ def check_samples(
 def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split, dict[str, Any]]:
     """First and last day, rows, users, requests and click rate of each split that has samples, from their order."""
     same_user = " AND ".join(f"{name} = lag({name}) OVER ()" for name in ("_split", "user_id"))
-    found = db.execute(
+    by_split = db.execute(
         "SELECT _split, min(time), max(time), count(*), sum(_user), sum(_request), avg(label) FROM ("
         f"SELECT _split, time, label, CASE WHEN {same_user} THEN 0 ELSE 1 END AS _user, "
         f"CASE WHEN {same_user} AND time = lag(time) OVER () THEN 0 ELSE 1 END AS _request FROM samples) "
@@ -85,7 +85,7 @@ def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split
             "requests": int(requests),
             "click_rate": click_rate,
         }
-        for split, first, last, rows, users, requests, click_rate in found
+        for split, first, last, rows, users, requests, click_rate in by_split
     }
 
 
@@ -106,9 +106,9 @@ def _shown_candidates(
             f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
             f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
         )
-        found = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
-        db.execute(f"CREATE TABLE candidates AS {found}" if part is parts[0] else f"INSERT INTO candidates {found}")
-        db.execute("DROP TABLE shown")
+        query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
+        store(db, "candidates", query, part is parts[0])
+        drop(db, "shown")
 
 
 def _split_sql(calendar: Calendar) -> str:

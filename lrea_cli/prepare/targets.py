@@ -11,7 +11,7 @@ from lrea_cli.prepare.events import UserPart, history_lengths
 from lrea_cli.prepare.hashing import mix, mix_sql, residue_sql
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sql import kinds_of
+from lrea_cli.prepare.sql import drop, kinds_of, store
 from lrea_cli.prepare.vocabulary import column, names, table
 
 if TYPE_CHECKING:
@@ -49,14 +49,13 @@ def make_positives(
             f"CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN (SELECT {of}, max(time) AS time FROM eligible "
             f"GROUP BY {of}) USING ({of}, time)"
         )
-        found = (
+        query = (
             f"SELECT * FROM ({_keyed(db, options.seed)}) JOIN ({history_lengths('lasts', part)}) USING (user_id, time) "
             f"WHERE history_length >= {options.min_history} "
             f"QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY _key, {fields}) = 1"
         )
-        db.execute(f"CREATE TABLE positives AS {found}" if part is parts[0] else f"INSERT INTO positives {found}")
-        for name in ("eligible", "lasts"):
-            db.execute(f"DROP TABLE {name}")
+        store(db, "positives", query, part is parts[0])
+        drop(db, "eligible", "lasts")
 
 
 def _leave_out_repeats(db: duckdb.DuckDBPyConnection, part: UserPart) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.dataset.fields import EncodedField, Field
 from lrea_cli.ids import FIRST_ID, UNKNOWN_ID
-from lrea_cli.prepare.sql import count, identifier
+from lrea_cli.prepare.sql import count, drop, identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,7 +104,7 @@ def _encode_one_by_one(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], o
             f"CREATE TABLE further AS SELECT r.* REPLACE (coalesce(v.id, {UNKNOWN_ID}) AS {name}) "
             f"FROM encoded AS r LEFT JOIN {table(field)} AS v ON r.{name} = v.value"
         )
-        db.execute("DROP TABLE encoded")
+        drop(db, "encoded")
         db.execute("ALTER TABLE further RENAME TO encoded")
     db.execute("SET preserve_insertion_order = true")
 

@@ -20,7 +20,7 @@ RUN_FILE = "run.json"
 """The manifest of a run, which holds the recipe that it was trained by."""
 
 SWEEP_FILE = "sweep.toml"
-"""Lies among the recipes of a folder and is none: see `sweep.settings`."""
+"""Lies among the recipes of a folder and is none: see `sweep.reading`."""
 
 
 def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
@@ -70,16 +70,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no recipe: {type(error).__name__}: {error}") from error
 
 
-def shipped(name: str) -> Path:
-    """What comes with lrea, such as `recipes`: inside the installed package, or beside it in a checkout."""
-    package = Path(lrea_cli.__file__).parent
-    installed = package / name
-    return installed if installed.exists() else package.parent / name
-
-
 def shipped_recipes() -> Path:
-    """The folder of recipes that come with lrea."""
-    return shipped("recipes")
+    """The folder of recipes that come with lrea: inside the installed package, or beside it in a checkout."""
+    package = Path(lrea_cli.__file__).parent
+    installed = package / "recipes"
+    return installed if installed.exists() else package.parent / "recipes"
 
 
 def _find(name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Interval, MinLen
 
@@ -109,6 +109,8 @@ class Compression:
     Args:
         compressor: one of `COMPRESSOR_NAMES`. rank: most rows of a record. seed: of what is drawn.
     """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}  # as a manifest has it
 
     compressor: CompressorName
     rank: Count

@@ -3,60 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lrea_cli.console.counts import counted
-from lrea_cli.console.progress import Reporter
-from lrea_cli.dataset.histories import open_histories
+from lrea_cli.console.progress import Progress, Reporter
+from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
-from lrea_cli.model import CTRModel
-from lrea_cli.recipe.settings import Compression, CompressorName
-from lrea_cli.recipe.values import read_section
-from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheDtype, CacheManifest
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
-from lrea_cli.records.summarizer import Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.workspace.home import Artifact, Workspace, require_intact, require_made_from, write_manifest
-from lrea_cli.workspace.kinds import ASKED_USERS
 from lrea_cli.workspace.parquet import read_parquet
 
 COMPRESS_BATCH = 256
 
 
 @dataclass(frozen=True)
-class CacheInfo:
-    """What `compress` made.
-
-    Args:
-        compressor: of a din run; None where the method itself makes the records.
-        rank: most pseudo items of a record. bytes_per_user: mean. as_of: epoch seconds.
-    """
-
-    run: str
-    cache: str
-    compressor: CompressorName | None
-    users: int
-    rank: int
-    dtype: CacheDtype
-    as_of: int
-    bytes_per_user: float
-    ms_per_user: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Cache:
     """An opened cache; `compression` is None where the run's method made the records."""
 
-    artifact: Artifact
+    artifact: Artifact[CacheManifest]
     store: RecordStore
     as_of: int
     dtype: CacheDtype
@@ -69,117 +46,107 @@ class Cache:
         return self.compression.compressor if self.compression else run.recipe.model.method
 
 
-def summarize_into(
-    writer: RecordWriter,
-    model: CTRModel,
-    summarize: Summarizer,
-    keys: Sequence[int] | np.ndarray,
-    users: np.ndarray,
-    long: HistoryIds,
-    device: torch.device,
-) -> np.ndarray:
-    """Summarize histories in float64, seal them in the writer's dtype, and append them under their keys.
+@dataclass(frozen=True)
+class CacheSettings:
+    """What decides the records of a run's cache.
 
     Args:
-        keys: (B,) of the records. users: (B,) whose histories they are.
-
-    Returns:
-        (B,) rows in use of each record.
+        dtype: of keys and values.
+        as_of: epoch seconds; records hold what happened strictly before. None = the end of the data.
+        users: dense user numbers; None = all.
+        compression: of a din run; None = the method's own records.
     """
-    summary = summarize(model.features.behaviors(long.to(device)), users)
-    sealed = model.long.seal(summary, writer.layout.torch_dtype)
-    writer.add(keys, sealed)
-    return sealed.rows.cpu().numpy()
+
+    dtype: CacheDtype = "float32"
+    as_of: int | None = None
+    users: np.ndarray | None = None
+    compression: Compression | None = None
 
 
 def compress(
     workspace: Workspace,
     run: Run,
-    name: str | None,
-    dtype: CacheDtype,
-    as_of: int,
-    users: np.ndarray | None,
-    device: torch.device,
+    settings: CacheSettings,
     reporter: Reporter,
-    compression: Compression | None = None,
+    name: str | None = None,
     *,
     replace: bool = False,
-) -> CacheInfo:
-    """Write the record of every user from the behaviors known at `as_of` (strictly earlier).
+) -> CacheManifest:
+    """Write the record of every user from the behaviors known at one instant.
 
     Args:
-        name: None = `<run>-<number>`. users: dense user numbers; None = all. as_of: epoch seconds.
-        compression: of a din run; None = the method's own records.
+        name: None = `<run>-<number>`.
         replace: a cache of this name gives way when the new one is complete.
 
     Raises:
         UserError: the name is taken, or a compressor was asked for and the run is not a din.
-        LreaError: a value does not fit `dtype`, or there are no users.
+        LreaError: a value does not fit the dtype, or there are no users.
     """
-    summarize = summarizer_of(run, compression)
+    maker = RecordMaker.of(run, settings.compression, settings.dtype)
     histories = open_histories(run.dataset)
-    wanted = np.arange(histories.users) if users is None else np.unique(users)
-    if not len(wanted):
+    users = np.arange(histories.users) if settings.users is None else np.unique(settings.users)
+    if not len(users):
         raise LreaError("There are no users to compress.")
-    lengths = histories.lengths_before(as_of)[wanted]
-    order = np.argsort(lengths, kind="stable")
-    layout = RecordFormat(run.model.long.record, dtype)
-    started, rank, size = time.perf_counter(), 0, 0
-    settings = run.recipe.data
-    with (
-        workspace.claim("caches", name, stem=run.name, replace=replace) as claim,
-        claim.folder() as folder,
-        torch.inference_mode(),
-    ):
-        with (
-            RecordWriter(folder, layout) as writer,
-            reporter.task(f"compress {run.name}", len(wanted), "users") as progress,
-        ):
-            for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
-                long = histories.newest(wanted[part], lengths[part], settings.short, settings.long)
-                rows = summarize_into(writer, run.model, summarize, wanted[part], wanted[part], long, device)
-                rank, size = max(rank, int(rows.max())), size + sum(layout.bytes_of(int(r)) for r in rows)
-                progress(len(part))
+    started, as_of = time.perf_counter(), run.dataset.end if settings.as_of is None else settings.as_of
+    with workspace.claim(CACHES, name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
+        with reporter.task(f"compress {run.name}", len(users), "users") as progress:
+            rows = _write_records(folder, maker, _batches(run, histories, users, as_of), progress)
         seconds = time.perf_counter() - started
-        info = CacheInfo(
-            run.name,
-            claim.name,
-            compression.compressor if compression else None,
-            len(wanted),
-            rank,
-            dtype,
-            as_of,
-            size / len(wanted),
-            1000 * seconds / len(wanted),
-            seconds,
+        if settings.users is not None:
+            _write_users(folder / ASKED_USERS, run.dataset, users)
+        manifest = CacheManifest(
+            run=run.name,
+            cache=claim.name,
+            compressor=settings.compression.compressor if settings.compression else None,
+            users=len(users),
+            rank=int(rows.max()),
+            dtype=settings.dtype,
+            as_of=as_of,
+            bytes_per_user=sum(map(maker.layout.bytes_of, rows.tolist())) / len(users),
+            ms_per_user=1000 * seconds / len(users),
+            seconds=seconds,
+            arguments=_arguments(run, settings, as_of),
+            made_from=run.artifact.identity,
+            layout=maker.layout.to_dict(),
+            compression=settings.compression,
+            device=run.device.type,
         )
-        if users is not None:
-            _write_users(folder / ASKED_USERS, run.dataset, wanted)
-        content = {
-            "arguments": _arguments(run, dtype, as_of, compression, device),
-            "made_from": run.artifact.identity,
-            "layout": layout.to_dict(),
-            "compression": asdict(compression) if compression else None,
-            "device": str(device),
-        }
-        write_manifest(folder, "caches", {**vars(info), **content})
-    return info
+        write_manifest(folder, CACHES, manifest)
+    return manifest
 
 
-def _arguments(
-    run: Run, dtype: CacheDtype, as_of: int, compression: Compression | None, device: torch.device
-) -> list[str]:
+def _batches(run: Run, histories: Histories, users: np.ndarray, as_of: int) -> Iterator[tuple[np.ndarray, HistoryIds]]:
+    """Users with the long sequences known at an instant; those of about the same length together."""
+    settings, lengths = run.recipe.data, histories.lengths_before(as_of)[users]
+    order = np.argsort(lengths, kind="stable")
+    for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
+        yield users[part], histories.newest(users[part], lengths[part], settings.short, settings.long)
+
+
+def _write_records(
+    folder: Path, maker: RecordMaker, batches: Iterator[tuple[np.ndarray, HistoryIds]], progress: Progress
+) -> np.ndarray:
+    """(users,) rows of the records, in the order of the batches."""
+    rows = []
+    with torch.inference_mode(), RecordWriter(folder, maker.layout) as writer:
+        for users, long in batches:
+            rows.append(maker.write(writer, users, users, long))
+            progress(len(users))
+    return np.concatenate(rows)
+
+
+def _arguments(run: Run, settings: CacheSettings, as_of: int) -> tuple[str, ...]:
     """The options of `lrea compress` that make such a cache again, but for its name and its users."""
-    found = ["--run", run.name]
-    if dtype != "float32":
-        found += ["--dtype", dtype]
+    options, compression = ["--run", run.name], settings.compression
+    if settings.dtype != "float32":
+        options += ["--dtype", settings.dtype]
     if as_of != run.dataset.end:
-        found += ["--as-of", str(as_of)]
+        options += ["--as-of", str(as_of)]
     if compression is not None:
-        found += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
+        options += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
         if compression.seed != Compression.seed:
-            found += ["--seed", str(compression.seed)]
-    return [*found, "--threads", str(torch.get_num_threads()), "--device", device.type]
+            options += ["--seed", str(compression.seed)]
+    return (*options, "--threads", str(torch.get_num_threads()), "--device", run.device.type)
 
 
 def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
@@ -188,10 +155,10 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    return open_records(run, workspace.open("caches", name, **({} if name is not None else {"run": run.name})))
+    return open_records(run, workspace.open(CACHES, name, **({} if name is not None else {"run": run.name})))
 
 
-def open_records(run: Run, artifact: Artifact) -> Cache:
+def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
     """A cache of the run, for reading its records.
 
     Raises:
@@ -199,32 +166,32 @@ def open_records(run: Run, artifact: Artifact) -> Cache:
     """
     require_of_run(artifact, run)
     require_intact(artifact, INDEX)
-    manifest = artifact.manifest
     try:
-        layout = RecordFormat.from_dict(manifest["layout"])
+        layout = RecordFormat.from_dict(artifact.manifest.layout)
     except (KeyError, TypeError) as error:
-        where = artifact.path / "cache.json"
+        where = artifact.path / CACHES.file
         raise DamagedArtifact(
-            f"{where}: another version of lrea wrote the layout of records.", manifest.remedy
+            f"{where}: another version of lrea wrote the layout of records.", artifact.remedy
         ) from error
+    manifest = artifact.manifest
     return Cache(
         artifact,
-        RecordStore(artifact.path, layout, run.model.long.summary_type, manifest.remedy),
-        manifest["as_of"],
+        RecordStore(artifact.path, layout, run.model.long.summary_type, artifact.remedy),
+        manifest.as_of,
         layout.dtype,
-        compression_of(artifact),
-        manifest["bytes_per_user"],
-        manifest["ms_per_user"],
+        manifest.compression,
+        manifest.bytes_per_user,
+        manifest.ms_per_user,
     )
 
 
-def require_of_run(artifact: Artifact, run: Run) -> None:
+def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
     """Refuse a cache of another run.
 
     Raises:
         UserError: the cache is of another run or another version of it.
     """
-    of_run = artifact.manifest["run"]
+    of_run = artifact.manifest.run
     if of_run != run.name:
         raise UserError(
             f"The cache '{artifact.name}' is of the run '{of_run}', not of '{run.name}'.",
@@ -233,7 +200,9 @@ def require_of_run(artifact: Artifact, run: Run) -> None:
     require_made_from(artifact, run.artifact)
 
 
-def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> tuple[str | None, Artifact | None]:
+def run_and_cache(
+    workspace: Workspace, run: str | None, cache: str | None
+) -> tuple[str | None, Artifact[CacheManifest] | None]:
     """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
 
     Raises:
@@ -241,24 +210,13 @@ def run_and_cache(workspace: Workspace, run: str | None, cache: str | None) -> t
     """
     if cache is None:
         return run, None
-    artifact = workspace.open("caches", cache)
-    return run or artifact.manifest["run"], artifact
+    artifact = workspace.open(CACHES, cache)
+    return run or artifact.manifest.run, artifact
 
 
-def compression_of(artifact: Artifact) -> Compression | None:
-    """How a cache was compressed; None where the run's method made its records."""
-    made = artifact.manifest["compression"]
-    if made is None:
-        return None
-    try:
-        return read_section(Compression, made, f"{artifact.path / 'cache.json'} compression")
-    except (UserError, TypeError) as error:
-        raise DamagedArtifact(f"{error} Another version of lrea wrote it.", artifact.manifest.remedy) from error
-
-
-def find_cache(workspace: Workspace, run: Run) -> Artifact | None:
+def find_cache(workspace: Workspace, run: Run) -> Artifact[CacheManifest] | None:
     """The latest cache that this version of the run has, or None."""
-    made = [a for a in workspace.all("caches") if run.artifact.is_parent_of(a)]
+    made = [a for a in workspace.all(CACHES) if run.artifact.is_parent_of(a)]
     return max(made, key=lambda a: a.order, default=None)
 
 

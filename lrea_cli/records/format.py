@@ -8,16 +8,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import xxhash
 
 from lrea_cli.errors import DamagedArtifact, LreaError
+from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.sequence import RecordField, Summary
 
-CacheDtype = Literal["float32", "float16"]
 CACHE_DTYPES: tuple[CacheDtype, ...] = ("float32", "float16")
 HEADER = struct.Struct("<qii")
 CHECKSUM = struct.Struct("<Q")
@@ -97,9 +97,9 @@ class RecordFormat:
             xxhash.xxh3_64_intdigest(body)
         ):
             raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", remedy)
-        found, rows, _ = HEADER.unpack_from(blob)
-        if found != key or self.bytes_of(rows) != len(blob):
-            raise DamagedRecord(f"{where}: found the record of {found}, not of {key}.", remedy)
+        written, rows, _ = HEADER.unpack_from(blob)
+        if written != key or self.bytes_of(rows) != len(blob):
+            raise DamagedRecord(f"{where}: found the record of {written}, not of {key}.", remedy)
         offset, arrays = HEADER.size, []
         for field in self.fields:
             count, dtype = self._count(field, rows), self._dtype(field)

@@ -28,6 +28,7 @@ class ResidentRecords:
 
     def __init__(self, store: RecordStore, device: torch.device) -> None:
         self.keys, self.summary_type, self.device = store.keys, store.summary_type, device
+        self.layout, self.remedy = store.layout, store.remedy
         users, layout = len(store), store.layout
         most = store.read(int(store.keys[store.index["size"].argmax()])).rows if users else 0
         self._tensors = {

@@ -25,7 +25,14 @@ INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("off
 
 
 class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
+    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory).
+
+    Args:
+        layout: of the records. remedy: what makes the records anew.
+    """
+
+    layout: RecordFormat
+    remedy: str
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
         """The summaries of a batch of users."""
@@ -149,9 +156,9 @@ class RecordStore:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", self.remedy) from error
-        if (found := os.fstat(descriptor).st_size) != size:
+        if (present := os.fstat(descriptor).st_size) != size:
             os.close(descriptor)
-            raise DamagedRecord(f"{path} has {counted(found, 'byte')}; {size:,} were written.", self.remedy)
+            raise DamagedRecord(f"{path} has {counted(present, 'byte')}; {size:,} were written.", self.remedy)
         return descriptor
 
 

@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.features import select_counters, select_fields
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.workspace.home import Artifact, Workspace, require_intact, require_made_from
 
 CHECKPOINT = "checkpoint/model.safetensors"
@@ -22,7 +24,7 @@ CHECKPOINT = "checkpoint/model.safetensors"
 class Run:
     """A trained model with what it was made from."""
 
-    artifact: Artifact
+    artifact: Artifact[RunManifest]
     recipe: Recipe
     dataset: DatasetInfo
     model: CTRModel
@@ -30,6 +32,11 @@ class Run:
     @property
     def name(self) -> str:
         return self.artifact.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
 
     @property
     def checkpoint(self) -> Path:
@@ -62,10 +69,19 @@ def save_checkpoint(model: CTRModel, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact, DatasetInfo]:
+def recipe_of(run: Artifact[RunManifest]) -> Recipe:
+    """What a run was trained by.
+
+    Raises:
+        UserError: another version of lrea wrote the recipe.
+    """
+    return Recipe.from_dict(run.manifest.recipe, str(run.path / run.kind.file))
+
+
+def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact[DatasetManifest], DatasetInfo]:
     """The named dataset, or the latest."""
-    artifact = workspace.open("data", name)
-    return artifact, DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    artifact = workspace.open(DATASETS, name)
+    return artifact, DatasetInfo.of(artifact)
 
 
 def open_run(
@@ -84,20 +100,20 @@ def open_run(
         UserError: no such run, another version of the dataset, or a damaged checkpoint.
     """
     wanted = {k: v for k, v in {"dataset": dataset, "method": method}.items() if v}
-    artifact = workspace.open("runs", name, **wanted)
+    artifact = workspace.open(RUNS, name, **wanted)
     for key, value in wanted.items():
-        if artifact.manifest[key] != value:
-            raise UserError(f"The run '{artifact.name}' has {key} '{artifact.manifest[key]}', not '{value}'.")
-    data, info = open_dataset(workspace, artifact.manifest["dataset"])
+        if (own := getattr(artifact.manifest, key)) != value:
+            raise UserError(f"The run '{artifact.name}' has {key} '{own}', not '{value}'.")
+    data, info = open_dataset(workspace, artifact.manifest.dataset)
     require_made_from(artifact, data)
     require_intact(artifact, CHECKPOINT)
-    recipe = Recipe.from_dict(artifact.manifest["recipe"], str(artifact.path / "run.json"))
+    recipe = recipe_of(artifact)
     model = build_model(recipe, info)
     try:
         model.load_state_dict(load_file(artifact.path / CHECKPOINT))
     except RuntimeError as error:
         raise DamagedArtifact(
             f"{artifact.path / CHECKPOINT} has other weights than the recipe in run.json says: {error}",
-            artifact.manifest.remedy,
+            artifact.remedy,
         ) from error
     return Run(artifact, recipe, info, model.to(device).eval())

@@ -95,7 +95,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     stopped = None
     try:
         for number in range(1, recipe.train.epochs + 1):
-            epoch = _epoch(number, model, optimizer, train_reader, valid_reader, recipe, device, reporter)
+            epoch = _epoch(number, model, optimizer, (train_reader, valid_reader), recipe, reporter)
             with undisturbed():  # the checkpoint and the list of epochs belong together
                 if all(epoch.valid_auc > e.valid_auc for e in epochs):
                     save_checkpoint(model, folder / CHECKPOINT)
@@ -141,15 +141,15 @@ def _epoch(
     number: int,
     model: CTRModel,
     optimizer: Optimizer,
-    train_reader: BatchReader,
-    valid_reader: BatchReader,
+    readers: tuple[BatchReader, BatchReader],
     recipe: Recipe,
-    device: torch.device,
     reporter: Reporter,
 ) -> Epoch:
+    """Train on the first reader's rows once, and score the second's."""
+    train_reader, valid_reader = readers
     started, rows, loss_sum = time.perf_counter(), 0, 0.0
     penalty_sum: dict[str, float] = {}
-    batches = (b.to(device) for b in train_reader.shuffled([recipe.train.seed, number]))
+    batches = (b.to(model.device) for b in train_reader.shuffled([recipe.train.seed, number]))
     with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
         for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
             rows, loss_sum = rows + size, loss_sum + loss * size
@@ -158,7 +158,7 @@ def _epoch(
             progress(size)
     seconds = time.perf_counter() - started
     with reporter.task(f"epoch {number} valid", valid_reader.samples.rows, "samples") as progress:
-        logits = score_split(model, valid_reader, device, progress)
+        logits = score_split(model, valid_reader, progress)
     labels = valid_reader.samples.label
     valid_auc = auc(logits, labels)
     assert valid_auc is not None  # both labels are there: `require_both_labels`

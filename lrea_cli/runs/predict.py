@@ -10,18 +10,17 @@ from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.model import CTRModel
 
 
-def score_split(model: CTRModel, reader: BatchReader, device: torch.device, progress: Progress) -> np.ndarray:
-    """Score a split with `model.forward` and training's kernel, whatever kernel served from the model before.
+def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
+    """Score a split with `model.forward` and training's kernel.
 
     Returns:
         (rows,) float64 logits, in the order of the split's rows.
     """
     logits = np.full(reader.samples.rows, np.nan)
     model.eval()
-    model.use_kernel("folded")
     with torch.inference_mode():
         for batch in reader.in_order():
-            found, _ = model(batch.to(device))
-            logits[batch.row[batch.candidates.mask].numpy()] = found.double().cpu().numpy()
+            scores, _ = model(batch.to(model.device))
+            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
             progress(int(batch.candidates.mask.sum()))
     return logits

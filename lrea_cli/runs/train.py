@@ -18,6 +18,7 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import open_dataset
 from lrea_cli.runs.loop import Trained, train, write_metrics
+from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.workspace.home import Workspace, write_manifest
 
 RESERVED_BYTES = 1 << 18
@@ -53,7 +54,7 @@ def train_run(
     stem = f"{artifact.name}-{method}"
     with (
         ExitStack() as finishing,
-        workspace.claim("runs", name, stem=stem, replace=replace) as claim,
+        workspace.claim(RUNS, name, stem=stem, replace=replace) as claim,
         claim.folder() as folder,
     ):
         name = claim.name
@@ -64,28 +65,28 @@ def train_run(
         finishing.enter_context(undisturbed())
         write_metrics(folder, trained.epochs)
         best = trained.best
-        content = {
-            "run": name,
-            "method": method,
-            "dataset": artifact.name,
-            "made_from": artifact.identity,
-            "recipe": recipe.to_dict(),
-            "best_valid_auc": best.valid_auc,
-            "best_epoch": best.epoch,
-            "epochs": len(trained.epochs),
-            "stopped_early": _reason(trained.stopped),
-            "column_entropy": best.column_entropy,
-            "seconds": trained.seconds,
-            "threads": threads,
-            "device": str(device),
-            "arguments": ["--threads", str(threads), "--device", device.type],
-            "versions": {
+        manifest = RunManifest(
+            run=name,
+            method=method,
+            dataset=artifact.name,
+            made_from=artifact.identity,
+            recipe=recipe.to_dict(),
+            best_valid_auc=best.valid_auc,
+            best_epoch=best.epoch,
+            epochs=len(trained.epochs),
+            stopped_early=_reason(trained.stopped),
+            column_entropy=best.column_entropy,
+            seconds=trained.seconds,
+            threads=threads,
+            device=str(device),
+            arguments=("--threads", str(threads), "--device", device.type),
+            versions={
                 "lrea": lrea_cli.__version__,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },
-        }
-        write_manifest(folder, "runs", content)
+        )
+        write_manifest(folder, RUNS, manifest)
     if trained.stopped is not None:
         ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
         trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
-from lrea_cli.records.format import CacheDtype
-from lrea_cli.records.summarizer import Summarizer
-from lrea_cli.runs.checkpoint import Run
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.score.cached import missing_behaviors, score_split_cached
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
@@ -68,32 +65,26 @@ def parse_ages(text: str) -> tuple[Age, ...]:
 
 
 def cache_life(
-    run: Run,
-    reader: BatchReader,
-    fresh: np.ndarray,
-    ages: Sequence[Age],
-    summarize: Summarizer,
-    dtype: CacheDtype,
-    device: torch.device,
-    reporter: Reporter,
+    maker: RecordMaker, reader: BatchReader, fresh: np.ndarray, ages: Sequence[Age], reporter: Reporter
 ) -> list[CacheAge]:
     """Score a split at each age.
 
     Args:
-        fresh: (rows,) logits from records that were built at the request. summarize: what makes the summaries.
+        maker: what makes the records.
+        fresh: (rows,) logits from records that were built at the request.
     """
     samples = reader.samples
     users = samples.user[samples.row_request]
-    found = []
+    rows = []
     for age in ages:
         built = samples.time - age.seconds
         logits = fresh
         if age.seconds:
             with reporter.task(f"records of age {age.text}", samples.rows, "samples") as progress:
-                logits = score_split_cached(run.model, reader, summarize, dtype, device, progress, built)
+                logits = score_split_cached(maker, reader, progress, built)
         difference = auc_difference(fresh, logits, samples.label, users)
         missing = missing_behaviors(reader, built)
         value = auc(logits, samples.label)
         share = float((missing > 0).mean())
-        found.append(CacheAge(age.text, value, difference.value, difference.ci, float(missing.mean()), share))
-    return found
+        rows.append(CacheAge(age.text, value, difference.value, difference.ci, float(missing.mean()), share))
+    return rows

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import torch
+from torch import Tensor
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Progress
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
-from lrea_cli.records.cache import summarize_into
-from lrea_cli.records.format import CacheDtype, RecordFormat
-from lrea_cli.records.store import RecordStore, RecordWriter
-from lrea_cli.records.summarizer import Summarizer
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.sequence import Batch, Summary
 
 
 def score_split_cached(
-    model: CTRModel,
-    reader: BatchReader,
-    summarize: Summarizer,
-    dtype: CacheDtype,
-    device: torch.device,
-    progress: Progress,
-    built: np.ndarray | None = None,
+    maker: RecordMaker, reader: BatchReader, progress: Progress, built: np.ndarray | None = None
 ) -> np.ndarray:
     """Summarize each request's history, write it with the store's own writer, read it back, verify it, attend.
 
     Args:
-        summarize: what makes the summaries. dtype: of the records.
+        maker: what makes the records.
         built: (requests,) the instant at which each record was made, epoch seconds: it holds what happened strictly
             before, while the short sequence and the history's length are live. None = at the request itself.
 
@@ -41,32 +32,31 @@ def score_split_cached(
     Raises:
         UserError: a record would know events later than its request.
     """
-    samples, settings = reader.samples, reader.settings
     known = known_in_records(reader, built)
-    logits = np.full(samples.rows, np.nan)
-    layout = RecordFormat(model.long.record, dtype)
-    model.eval()
-    model.use_kernel("gemm")
-    try:
-        with torch.inference_mode():
-            for batch in reader.in_order():
-                keys = batch.request.numpy()
-                users = samples.user[keys]
-                long = reader.histories.newest(users, known[keys], settings.short, settings.long)
-                with tempfile.TemporaryDirectory(prefix="lrea-eval-") as folder:
-                    with RecordWriter(Path(folder), layout) as writer:
-                        summarize_into(writer, model, summarize, keys, users, long, device)
-                    with RecordStore(Path(folder), layout, model.long.summary_type) as store:
-                        summary = store.fetch(keys).to(device)
-                moved = batch.to(device)
-                candidates = model.features.candidates(moved.candidates)
-                interest = model.long.attend(summary, candidates)
-                found = model.score(candidates, interest, moved.short, moved.candidates, moved.history_length)
-                logits[batch.row[batch.candidates.mask].numpy()] = found.double().cpu().numpy()
-                progress(len(found))
-    finally:
-        model.use_kernel("folded")
+    logits = np.full(reader.samples.rows, np.nan)
+    maker.model.eval()
+    with torch.inference_mode():
+        for batch in reader.in_order():
+            summary = _through_records(maker, reader, batch.request.numpy(), known)
+            scores = _scores(maker.model, summary, batch.to(maker.model.device))
+            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
+            progress(len(scores))
     return logits
+
+
+def _through_records(maker: RecordMaker, reader: BatchReader, requests: np.ndarray, known: np.ndarray) -> Summary:
+    """The summaries of requests, out of records that know so many behaviors of each."""
+    users, settings = reader.samples.user[requests], reader.settings
+    long = reader.histories.newest(users, known[requests], settings.short, settings.long)
+    with maker.store(requests, users, long) as store:
+        return store.fetch(requests).to(maker.model.device)
+
+
+def _scores(model: CTRModel, summary: Summary, batch: Batch) -> Tensor:
+    """(M,) logits of the unmasked candidates."""
+    candidates = model.candidates(batch.candidates)
+    interest = model.long.attend(summary, candidates, gemm)
+    return model.score(candidates, interest, batch.short, batch.history_length, gemm)
 
 
 def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarray:

@@ -65,8 +65,8 @@ def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
 
 def _against(base: Subject, other: Subject, form: Form) -> Compared:
     scores = base.scores
-    found = auc_difference(scores.form(form), other.scores.form(form), scores.label, scores.user)
-    return Compared(*_values(other, form), found.value, found.ci, found.resolved, found.resolvable)
+    change = auc_difference(scores.form(form), other.scores.form(form), scores.label, scores.user)
+    return Compared(*_values(other, form), change.value, change.ci, change.resolved, change.resolvable)
 
 
 def _values(subject: Subject, form: Form) -> tuple[str, str, float | None, float | None]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import Histories
@@ -16,7 +15,7 @@ from lrea_cli.dataset.samples import Samples
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype
-from lrea_cli.records.summarizer import summarizer_of
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.predict import score_split
@@ -136,20 +135,16 @@ class ServedFrom:
         return f"{self.dtype} records" + (f" of {made.compressor} at rank {made.rank}" if made else "")
 
 
-def evaluate(
-    run: Run, split: Split, group: Group, way: ServedFrom, device: torch.device, reporter: Reporter
-) -> Evaluation:
+def evaluate(run: Run, split: Split, group: Group, way: ServedFrom, reporter: Reporter) -> Evaluation:
     """Score a split in both forms, and measure.
 
     Args:
         group: of GAUC. way: in which the records of the served form are made.
     """
-    return measure(run, score(run, split, way, device, reporter), group)
+    return measure(run, score(run, split, way, reporter), group)
 
 
-def score(
-    run: Run, split: Split, way: ServedFrom, device: torch.device, reporter: Reporter, ages: Sequence[Age] = ()
-) -> Scored:
+def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Sequence[Age] = ()) -> Scored:
     """Score a split as trained, and through records of each request's own history.
 
     Args:
@@ -158,16 +153,16 @@ def score(
     Raises:
         UserError: a compression was asked for, and the run is not a din.
     """
-    summarize = summarizer_of(run, way.compression)
+    maker = RecordMaker.of(run, way.compression, way.dtype)
     reader = reader_of(run.dataset, split, run.recipe.data, run.recipe.train.batch_size)
     samples = reader.samples
     with reporter.task(f"score {split}", samples.rows, "samples") as progress:
-        trained = score_split(run.model, reader, device, progress)
+        trained = score_split(run.model, reader, progress)
     with reporter.task(f"score {split} through records", samples.rows, "samples") as progress:
-        served = score_split_cached(run.model, reader, summarize, way.dtype, device, progress)
-    aged = cache_life(run, reader, served, ages, summarize, way.dtype, device, reporter)
+        served = score_split_cached(maker, reader, progress)
+    aged = cache_life(maker, reader, served, ages, reporter)
     scores = KeptScores(
-        made_from=run.artifact.manifest["made_from"],
+        made_from=run.artifact.manifest.made_from,
         run=run.name,
         method=run.recipe.model.method,
         split=split,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from lrea_cli.console.progress import Reporter
 from lrea_cli.errors import UserError
 from lrea_cli.runs.checkpoint import Run
@@ -12,7 +10,7 @@ from lrea_cli.score.kept import KeptScores, read_scores, write_evaluation
 from lrea_cli.workspace.home import Artifact
 
 
-def served_scores(run: Run, way: ServedFrom, place: Artifact, device: torch.device, reporter: Reporter) -> KeptScores:
+def served_scores(run: Run, way: ServedFrom, place: Artifact, reporter: Reporter) -> KeptScores:
     """Both forms of the test split's scores.
 
     Args:
@@ -22,7 +20,7 @@ def served_scores(run: Run, way: ServedFrom, place: Artifact, device: torch.devi
     kept = _kept(run, way, place)
     if kept is not None:
         return kept
-    scored = score(run, "test", way, device, reporter)
+    scored = score(run, "test", way, reporter)
     write_evaluation(place.path, scored.scores, measure(run, scored, "user").to_dict())
     return scored.scores
 
@@ -30,7 +28,7 @@ def served_scores(run: Run, way: ServedFrom, place: Artifact, device: torch.devi
 def _kept(run: Run, way: ServedFrom, place: Artifact) -> KeptScores | None:
     """None where there are none, or they are damaged, of another dataset, or served in another way."""
     try:
-        scores = read_scores(place.path, "test", "", run.artifact.manifest["made_from"])
+        scores = read_scores(place.path, "test", "", run.artifact.manifest.made_from)
     except UserError:
         return None
     same = (scores.run, scores.method, scores.served_from) == (run.name, run.recipe.model.method, str(way))

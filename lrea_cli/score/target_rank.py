@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from lrea_cli.console.progress import Reporter, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.summarizer import shared_probes, summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
@@ -31,7 +31,7 @@ class CurvePoint:
 
 
 def smallest_rank(
-    run: Run, compression: Compression, target: float, device: torch.device, reporter: Reporter
+    run: Run, compression: Compression, target: float, reporter: Reporter
 ) -> tuple[Compression, list[CurvePoint]]:
     """Double the rank until the deviation is within the target, then halve the interval; validation requests decide.
 
@@ -46,19 +46,19 @@ def smallest_rank(
         LreaError: no validation request has a long part, or all logits are equal.
     """
     reader = _readable(reader_of(run.dataset, "valid", run.recipe.data, run.recipe.train.batch_size))
-    full = score_split(run.model, reader, device, ignore)
+    full = score_split(run.model, reader, ignore)
     probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
-        summarize = summarizer_of(run, replace(compression, rank=rank), probes_TD)
+        maker = RecordMaker(run.model, summarizer_of(run, replace(compression, rank=rank), probes_TD))
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
-            logits = score_split_cached(run.model, reader, summarize, "float32", device, progress)
-        found = deviation(full, logits)
-        if found is None:
+            logits = score_split_cached(maker, reader, progress)
+        deviates = deviation(full, logits)
+        if deviates is None:
             raise LreaError("All logits of the validation split are equal: there is nothing to deviate from.")
-        tried[rank] = found
-        return found <= target
+        tried[rank] = deviates
+        return deviates <= target
 
     longest = min(int(reader.samples.history_length.max()) - run.recipe.data.short, run.recipe.data.long)
     low, high = 0, 1

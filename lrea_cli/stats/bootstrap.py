@@ -11,24 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.delong import delong
 from lrea_cli.stats.estimates import Difference, Estimate, difference, estimate
-from lrea_cli.stats.intervals import mean_estimate, median_difference, median_interval, t_quantile
+from lrea_cli.stats.intervals import mean_estimate, t_quantile
 from lrea_cli.stats.metrics import auc, gauc, group_aucs
-
-__all__ = [
-    "Difference",
-    "Estimate",
-    "auc_difference",
-    "auc_estimate",
-    "delong",
-    "gauc_difference",
-    "gauc_estimate",
-    "mean_auc_estimate",
-    "mean_estimate",
-    "median_difference",
-    "median_interval",
-]
 
 DRAWS = 1000
 BLOCK_CELLS = 1 << 18
@@ -49,8 +34,8 @@ def auc_estimate(
         scores, labels, users: (rows,). seed: of the draws.
     """
     owner, count = dense(users)
-    (found,) = _resample([_weighted_auc(scores, labels, owner)], len(owner), count, seed, draws)
-    return estimate(auc(scores, labels), found)
+    (drawn,) = _resample([_weighted_auc(scores, labels, owner)], len(owner), count, seed, draws)
+    return estimate(auc(scores, labels), drawn)
 
 
 def mean_auc_estimate(
@@ -93,8 +78,8 @@ def gauc_estimate(
         ValueError: a group has rows of two users.
     """
     owner, count = dense(users)
-    (found,) = _resample([_weighted_gauc(scores, labels, groups, owner)], len(owner), count, seed, draws)
-    return estimate(gauc(scores, labels, groups).value, found)
+    (drawn,) = _resample([_weighted_gauc(scores, labels, groups, owner)], len(owner), count, seed, draws)
+    return estimate(gauc(scores, labels, groups).value, drawn)
 
 
 def auc_difference(
@@ -107,23 +92,9 @@ def auc_difference(
     """
     owner, count = dense(users)
     both = [_weighted_auc(scores, labels, owner) for scores in (a, b)]
-    return _difference(auc(a, labels), auc(b, labels), *_resample(both, len(owner), count, seed, draws))
-
-
-def gauc_difference(
-    a: np.ndarray,
-    b: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    users: np.ndarray,
-    seed: int = 0,
-    draws: int = DRAWS,
-) -> Difference:
-    """GAUC of `b` minus GAUC of `a` on the same rows, paired; arguments as in `auc_difference` and `gauc_estimate`."""
-    owner, count = dense(users)
-    both = [_weighted_gauc(scores, labels, groups, owner) for scores in (a, b)]
-    drawn = _resample(both, len(owner), count, seed, draws)
-    return _difference(gauc(a, labels, groups).value, gauc(b, labels, groups).value, *drawn)
+    drawn_a, drawn_b = _resample(both, len(owner), count, seed, draws)
+    auc_a, auc_b = auc(a, labels), auc(b, labels)
+    return difference(None if auc_a is None or auc_b is None else auc_b - auc_a, drawn_b - drawn_a)
 
 
 def user_counts(users: int, rows: int, seed: int, draws: int) -> Iterator[np.ndarray]:
@@ -145,10 +116,6 @@ def dense(users: np.ndarray) -> tuple[np.ndarray, int]:
     """Users as 0 .. count - 1, and their count."""
     values, owner = np.unique(users, return_inverse=True)
     return owner, len(values)
-
-
-def _difference(a: float | None, b: float | None, drawn_a: np.ndarray, drawn_b: np.ndarray) -> Difference:
-    return difference(None if a is None or b is None else b - a, drawn_b - drawn_a)
 
 
 def _resample(statistics: Sequence[Statistic], rows: int, users: int, seed: int, draws: int) -> list[np.ndarray]:

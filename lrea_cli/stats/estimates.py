@@ -57,6 +57,6 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
 
 def difference(value: float | None, drawn: np.ndarray) -> Difference:
     """The same for a difference."""
-    found = estimate(value, drawn)
-    error = found.standard_error
-    return Difference(found.value, found.ci, error, None if error is None else POWER_95_80 * error)
+    of_value = estimate(value, drawn)
+    error = of_value.standard_error
+    return Difference(of_value.value, of_value.ci, error, None if error is None else POWER_95_80 * error)

@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.workspace.kinds import MANIFESTS, SINGULAR, TAKEN, Kind, path_of
+from lrea_cli.workspace.kinds import Kind, M, path_of
 from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.places import (
     clear,
@@ -40,7 +41,7 @@ class Claim:
         name: what the artifact will be called. final: where it will be seen. place: where it will lie.
     """
 
-    kind: Kind
+    kind: Kind[Any]
     name: str
     final: Path
     place: Path
@@ -54,15 +55,15 @@ class Claim:
         partial = new_partial(self.place)
         try:
             yield partial
-            if not (partial / MANIFESTS[self.kind]).is_file():
-                raise RuntimeError(f"{partial} has no {MANIFESTS[self.kind]}")
+            if not (partial / self.kind.file).is_file():
+                raise RuntimeError(f"{partial} has no {self.kind.file}")
             fsync_tree(partial)
             with undisturbed():
                 self._finish(partial)
         except BaseException as error:
             if not isinstance(error, LreaError) and partial.is_dir():
                 old = "; the old one is as it was" if os.path.lexists(self.place) else ""
-                error.add_note(f"the {SINGULAR[self.kind]} '{self.name}' was not finished and is not kept{old}")
+                error.add_note(f"the {self.kind.noun} '{self.name}' was not finished and is not kept{old}")
             raise
         finally:
             remove(partial)
@@ -77,7 +78,9 @@ class Claim:
 
 
 @contextmanager
-def claim(home: Path, kind: Kind, name: str | None = None, *, stem: str = "", replace: bool = False) -> Iterator[Claim]:
+def claim(
+    home: Path, kind: Kind[M], name: str | None = None, *, stem: str = "", replace: bool = False
+) -> Iterator[Claim]:
     """Hold a name, so that no other process makes or replaces the artifact; let go when the block ends.
 
     Args:
@@ -101,8 +104,8 @@ def finished_number(folder: Path) -> int:
         return 0
 
 
-def _named(held: ExitStack, kind: Kind, final: Path, replace: bool) -> Claim:
-    place, what = place_of(final), f"the {SINGULAR[kind]} '{final.name}'"
+def _named(held: ExitStack, kind: Kind[M], final: Path, replace: bool) -> Claim:
+    place, what = place_of(final), f"the {kind.noun} '{final.name}'"
     try:
         held.enter_context(lock(lock_of(place)))
     except Held as error:
@@ -111,11 +114,14 @@ def _named(held: ExitStack, kind: Kind, final: Path, replace: bool) -> Claim:
         ) from error
     clear_held(place)
     if os.path.lexists(place) and not replace:
-        raise UserError(f"T{what[1:]} exists already in {final.parent}.", f"{TAKEN[kind]}, or remove that folder.")
+        raise UserError(
+            f"T{what[1:]} exists already in {final.parent}.",
+            f"Choose another name by {kind.option}, replace it by --replace, or remove that folder.",
+        )
     return Claim(kind, final.name, final, place)
 
 
-def _next(held: ExitStack, home: Path, kind: Kind, stem: str) -> Claim:
+def _next(held: ExitStack, home: Path, kind: Kind[M], stem: str) -> Claim:
     for number in count(1):
         final = path_of(home, kind, f"{stem}-{number}")
         if os.path.lexists(final):

@@ -20,71 +20,50 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 from uuid import uuid4
 
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.console.terminal import fitted
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.workspace.claims import Claim, claim, finished_number
-from lrea_cli.workspace.kinds import (
-    ASKED_USERS,
-    BLOCKS,
-    MAKERS,
-    MANIFESTS,
-    SINGULAR,
-    Kind,
-    home_of_environment,
-    path_of,
-)
+from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path_of
 from lrea_cli.workspace.locks import FOLDER, Held, lock, try_lock
-from lrea_cli.workspace.manifests import Manifest, read_manifest
 from lrea_cli.workspace.places import PARTIAL, clear, fsync, leftovers, place_of, restore
-from lrea_cli.workspace.sealed import seal
+from lrea_cli.workspace.remake import remedy_of
+from lrea_cli.workspace.sealed import seal, unseal
 
-NOT_IDENTITY = (
-    "created",
-    "bytes",
-    "raw_files",
-    "seconds",
-    "ms_per_user",
-    "device",
-    "threads",
-    "versions",
-    "stopped_early",
-    "arguments",
-)
-"""What a manifest says of where the bytes came from, of time and machine, and of how to make them again."""
-
-NOT_CONTENT = ("metrics.jsonl", "look.html", "rejected.parquet", BLOCKS, ASKED_USERS)
-"""Files that repeat such facts, or are made of the other files."""
+if TYPE_CHECKING:
+    from lrea_cli.workspace.manifests import Inventory
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """One finished directory: its manifest has been read."""
+class Artifact(Generic[M]):
+    """One finished directory: its manifest has been read.
 
-    kind: Kind
+    Args:
+        identity: what children keep as `made_from`. remedy: what makes the artifact anew.
+    """
+
+    kind: Kind[M]
     path: Path
-    manifest: Manifest
+    manifest: M
+    inventory: Inventory
+    identity: str
+    remedy: str
 
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
-    def identity(self) -> str:
-        """What children keep as `made_from`."""
-        return identity_of(self.manifest)
-
-    @property
     def order(self) -> tuple[int, str]:
         """Sorts artifacts of a kind by when they were finished; no clock counts, but for those without a number."""
-        return finished_number(self.path), str(self.manifest.get("created", ""))
+        return finished_number(self.path), self.inventory.created
 
-    def is_parent_of(self, child: Artifact) -> bool:
+    def is_parent_of(self, child: Artifact[Any]) -> bool:
         """Whether the child was made from this version."""
-        return child.manifest.get("made_from") == self.identity
+        return getattr(child.manifest, "made_from", None) == self.identity
 
 
 @dataclass(frozen=True)
@@ -103,7 +82,7 @@ class Workspace:
         """
         return cls(home_of_environment())
 
-    def path(self, kind: Kind, name: str) -> Path:
+    def path(self, kind: Kind[M], name: str) -> Path:
         """Where the artifact of this name is seen, or will be.
 
         Raises:
@@ -111,7 +90,7 @@ class Workspace:
         """
         return path_of(self.home, kind, name)
 
-    def open(self, kind: Kind, name: str | None = None, **wanted: str) -> Artifact:
+    def open(self, kind: Kind[M], name: str | None = None, **wanted: str) -> Artifact[M]:
         """Open the named artifact, or the latest whose manifest has the wanted values (`dataset="taobao"`).
 
         Raises:
@@ -120,38 +99,38 @@ class Workspace:
         if name is not None:
             path = self.path(kind, name)
             restore(place_of(path))
-            if (path / MANIFESTS[kind]).is_file():
-                return _read(kind, path)
+            if (path / kind.file).is_file():
+                return read_artifact(kind, path)
             known = [a.name for a in self.all(kind)]
             raise UserError(
-                f"There is no {SINGULAR[kind]} '{name}' in {self.home}{nearest(name, known)}.",
-                f"Make it with: {MAKERS[kind]}",
+                f"There is no {kind.noun} '{name}' in {self.home}{nearest(name, known)}.",
+                f"Make it with: {kind.maker}",
             )
-        found = self.latest(kind, **wanted)
-        if found is None:
+        latest = self.latest(kind, **wanted)
+        if latest is None:
             of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
-            raise UserError(f"There is no {SINGULAR[kind]}{of} in {self.home}.", f"Make one with: {MAKERS[kind]}")
-        return found
+            raise UserError(f"There is no {kind.noun}{of} in {self.home}.", f"Make one with: {kind.maker}")
+        return latest
 
-    def latest(self, kind: Kind, **wanted: str) -> Artifact | None:
+    def latest(self, kind: Kind[M], **wanted: str) -> Artifact[M] | None:
         """The latest artifact whose manifest has the wanted values; None where there is none."""
-        found = [a for a in self.all(kind) if all(a.manifest.get(k) == v for k, v in wanted.items())]
-        return max(found, key=lambda a: a.order, default=None)
+        suitable = (a for a in self.all(kind) if all(getattr(a.manifest, k) == v for k, v in wanted.items()))
+        return max(suitable, key=lambda a: a.order, default=None)
 
-    def all(self, kind: Kind) -> list[Artifact]:
+    def all(self, kind: Kind[M]) -> list[Artifact[M]]:
         """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""
         artifacts = []
         for path in self._seen(kind):
             try:
-                if (path / MANIFESTS[kind]).is_file():
-                    artifacts.append(_read(kind, path))
+                if (path / kind.file).is_file():
+                    artifacts.append(read_artifact(kind, path))
             except (UserError, OSError) as error:
                 self._warn(f"{path} is passed over: {error}")
         return artifacts
 
-    def _seen(self, kind: Kind) -> list[Path]:
+    def _seen(self, kind: Kind[M]) -> list[Path]:
         """The folders of a kind, after those are put back that a replacement had moved aside."""
-        folder = self.home / kind
+        folder = self.home / kind.folder
         if not folder.is_dir():
             return []
         for name, _ in leftovers(folder):
@@ -162,7 +141,7 @@ class Workspace:
         return paths
 
     @contextmanager
-    def create(self, kind: Kind, name: str, *, replace: bool = False) -> Iterator[Path]:
+    def create(self, kind: Kind[M], name: str, *, replace: bool = False) -> Iterator[Path]:
         """Claim a name and yield its folder; when the block ends well it becomes the artifact, else it is removed.
 
         The block writes its manifest with `write_manifest` as its last act.
@@ -174,7 +153,7 @@ class Workspace:
             yield folder
 
     def claim(
-        self, kind: Kind, name: str | None = None, *, stem: str = "", replace: bool = False
+        self, kind: Kind[M], name: str | None = None, *, stem: str = "", replace: bool = False
     ) -> AbstractContextManager[Claim]:
         """See `claims.claim`."""
         return claim(self.home, kind, name, stem=stem, replace=replace)
@@ -199,8 +178,8 @@ class Workspace:
             ) from error
 
     def _clear(self) -> None:
-        for kind in MANIFESTS:
-            clear(self.home / kind)
+        for folder in FOLDERS:
+            clear(self.home / folder)
 
     def _warn(self, line: str) -> None:
         """Show a warning once."""
@@ -209,32 +188,44 @@ class Workspace:
             print(fitted(f"warning: {line}", sys.stderr), file=sys.stderr)
 
 
-def identity_of(manifest: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of what an artifact is: equal for equal content, whenever and wherever it was made."""
-    content = {k: v for k, v in manifest.items() if k not in NOT_IDENTITY}
-    content["files"] = {k: v for k, v in manifest["files"].items() if k not in NOT_CONTENT}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
+    """The artifact that lies in a folder.
+
+    Raises:
+        DamagedArtifact: its manifest is not as it was written, or of another version. OSError: it cannot be read.
+    """
+    from lrea_cli.workspace.manifests import Inventory, parse  # pydantic: not for every command
+
+    file = path / kind.file
+    data = file.read_bytes()
+    content = unseal(data, file, remedy_of(kind, path, None))
+    remedy = remedy_of(kind, path, content)
+    inventory = parse(Inventory, data, file, remedy)
+    manifest = parse(kind.manifest, data, file, remedy)
+    return Artifact(kind, path, manifest, inventory, kind.identity_of(content), remedy)
 
 
-def write_manifest(folder: Path, kind: Kind, content: dict[str, Any]) -> None:
+def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
     """Write the manifest of an artifact under creation, with the time, and the hash and size of every file beside it.
 
-    Files of a dataset are read in parts: the hashes of their blocks are written, too.
+    Where files are read in parts, the hashes of their blocks are written, too.
     """
-    if kind == "data":
+    from lrea_cli.workspace.manifests import Inventory  # pydantic: not for every command
+
+    if kind.read_in_parts:
         from lrea_cli.workspace.blocks import write_blocks  # numpy: not for every command
 
         write_blocks(folder, list(_files_in(folder, kind)))
     paths = _files_in(folder, kind)
-    made = {
-        "created": datetime.now(UTC).isoformat(),
-        "files": {name: sha256_of(path) for name, path in paths.items()},
-        "bytes": {name: path.stat().st_size for name, path in paths.items()},
-    }
-    write_json(folder / MANIFESTS[kind], {**content, **made})
+    inventory = Inventory(
+        created=datetime.now(UTC).isoformat(),
+        files={name: sha256_of(path) for name, path in paths.items()},
+        bytes={name: path.stat().st_size for name, path in paths.items()},
+    )
+    write_json(folder / kind.file, {**manifest.model_dump(exclude_unset=True), **inventory.model_dump()})
 
 
-def require_made_from(child: Artifact, parent: Artifact) -> None:
+def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:
     """Refuse a child that was made from another version of its parent.
 
     Raises:
@@ -242,25 +233,23 @@ def require_made_from(child: Artifact, parent: Artifact) -> None:
     """
     if not parent.is_parent_of(child):
         raise UserError(
-            f"The {SINGULAR[child.kind]} '{child.name}' was made from another version of "
-            f"the {SINGULAR[parent.kind]} '{parent.name}'.",
-            child.manifest.remedy,
+            f"The {child.kind.noun} '{child.name}' was made from another version of "
+            f"the {parent.kind.noun} '{parent.name}'.",
+            child.remedy,
         )
 
 
-def require_intact(artifact: Artifact, *names: str) -> None:
+def require_intact(artifact: Artifact[M], *names: str) -> None:
     """Check the named files (all, if none is named) against the hashes in the manifest.
 
     Raises:
         DamagedArtifact: a file is missing or changed.
     """
-    files = artifact.manifest["files"]
+    files = artifact.inventory.files
     for name in names or files:
         path = artifact.path / name
         if not path.is_file() or sha256_of(path) != files.get(name):
-            raise DamagedArtifact(
-                f"{path} is missing, damaged or was changed after it was written.", artifact.manifest.remedy
-            )
+            raise DamagedArtifact(f"{path} is missing, damaged or was changed after it was written.", artifact.remedy)
 
 
 def as_json(content: Any) -> Any:
@@ -311,13 +300,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(kind: Kind, path: Path) -> Artifact:
-    file = path / MANIFESTS[kind]
-    data = file.read_bytes()
-    return Artifact(kind, path, read_manifest(kind, data, file))
-
-
-def _files_in(folder: Path, kind: Kind) -> dict[str, Path]:
+def _files_in(folder: Path, kind: Kind[M]) -> dict[str, Path]:
     """Every file of an artifact but its manifest, by its name within the folder."""
-    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFESTS[kind])
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != kind.file)
     return {str(p.relative_to(folder)): p for p in paths}

@@ -1,92 +1,81 @@
-"""A manifest as it is read: as it was written, with values of the types that its readers rely on."""
+"""Manifests: a frozen class a kind of artifact, read strictly."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.remake import remedy_of
-from lrea_cli.workspace.sealed import unseal
 
-NUMBER = (int, float)
-COMMON: dict[str, tuple[type, ...]] = {"created": (str,), "files": (dict,), "bytes": (dict,)}
-"""What `write_manifest` gives every manifest: no manifest is read without them."""
+T = TypeVar("T")
+B = TypeVar("B", bound=BaseModel)
 
-ANY: dict[str, tuple[type, ...]] = {**COMMON, "arguments": (list,)}
-
-TYPES: dict[Kind, dict[str, tuple[type, ...]]] = {
-    "data": {
-        "dataset": (str,),
-        "source": (str,),
-        "source_options": (dict,),
-        "options": (dict,),
-        "fields": (list,),
-        "users": (int,),
-        "items": (int,),
-        "samples": (dict,),
-        "splits": (dict,),
-        "facts": (dict,),
-        "utc_offset_minutes": (int,),
-    },
-    "runs": {
-        "run": (str,),
-        "method": (str,),
-        "dataset": (str,),
-        "made_from": (str,),
-        "recipe": (dict,),
-        "best_valid_auc": NUMBER,
-        "column_entropy": (*NUMBER, type(None)),
-        "seconds": NUMBER,
-    },
-    "caches": {
-        "run": (str,),
-        "made_from": (str,),
-        "layout": (dict,),
-        "compression": (dict, type(None)),
-        "as_of": (int,),
-        "users": (int,),
-        "rank": (int,),
-        "dtype": (str,),
-        "bytes_per_user": NUMBER,
-        "ms_per_user": NUMBER,
-    },
-}
+NOT_IDENTITY = "not identity"
+NotIdentity = Annotated[T, NOT_IDENTITY]
+"""A key that says where the bytes came from, of time and machine, or of how to make them again."""
 
 
-class Manifest(dict[str, Any]):
-    """The content of a manifest; a key that it lacks is the file's fault, and said as such.
+class Manifest(BaseModel):
+    """What the maker of an artifact says of it.
+
+    Keys that a class does not know are ignored by its readers, and count for the identity: they may be of another
+    version, which made another artifact; an object within a manifest has no such keys, and refuses them. What an
+    older version did not write has a default, all else is required.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    @classmethod
+    def not_identity(cls) -> set[str]:
+        """The keys that are no part of the identity."""
+        fields = {**cls.model_fields, **Inventory.model_fields}
+        return {name for name, field in fields.items() if NOT_IDENTITY in field.metadata}
+
+    @classmethod
+    def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
+        """All options of the command that makes the artifact again, but its name; None where they were not kept.
+
+        Args:
+            folder: of the artifact. content: of a manifest, which may be of another version.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def some_options_of(cls, content: Mapping[str, Any]) -> list[str]:
+        """Those of the options that are known where not all were kept."""
+        raise NotImplementedError
+
+
+class Inventory(BaseModel):
+    """What `write_manifest` adds to every manifest.
 
     Args:
-        remedy: what makes the artifact anew.
+        created: when. files: SHA-256 of each. bytes: of each file.
     """
 
-    def __init__(self, content: dict[str, Any], path: Path, remedy: str) -> None:
-        super().__init__(content)
-        self.path, self.remedy = path, remedy
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    def __missing__(self, key: str) -> Any:
-        raise DamagedArtifact(f"{self.path} has no '{key}': another version of lrea wrote it.", self.remedy)
+    created: NotIdentity[str]
+    files: dict[str, str]
+    bytes: NotIdentity[dict[str, int]]
 
 
-def read_manifest(kind: Kind, data: bytes, path: Path) -> Manifest:
-    """Read the bytes of the manifest that lies at `path`.
+def parse(model: type[B], data: bytes, path: Path, remedy: str) -> B:
+    """The bytes of a manifest as an object.
+
+    Args:
+        path: where the bytes lie. remedy: what makes the artifact anew.
 
     Raises:
-        DamagedArtifact: it is not as it was written, or a value has another type than its readers expect.
+        DamagedArtifact: a key is missing, or its value has another type than its readers expect.
     """
-    content = unseal(data, path, remedy_of(kind, path.parent, None))
-    manifest = Manifest(content, path, remedy_of(kind, path.parent, content))
-    for key in COMMON:
-        _ = manifest[key]  # raises where it is missing
-    for key, types in (ANY | TYPES[kind]).items():
-        if key in manifest and not _is_one_of(manifest[key], types):
-            shown = f"{manifest[key]!r:.60}"
-            raise DamagedArtifact(f"{path}: '{key}' is {shown}: another version of lrea wrote it.", manifest.remedy)
-    return manifest
-
-
-def _is_one_of(value: object, types: tuple[type, ...]) -> bool:
-    """Whether the value has one of these types; True is no number here."""
-    return isinstance(value, types) and not isinstance(value, bool)
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as failure:
+        fault = failure.errors(include_url=False)[0]
+    key = ".".join(map(str, fault["loc"]))
+    what = f" has no '{key}'" if fault["type"] == "missing" else f": '{key}' is {fault['input']!r:.60}"
+    raise DamagedArtifact(f"{path}{what}: another version of lrea wrote it.", remedy)

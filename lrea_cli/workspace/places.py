@@ -16,9 +16,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from lrea_cli.console.stopping import undisturbed
+from lrea_cli.workspace.kinds import FOLDERS
 from lrea_cli.workspace.locks import FOLDER, Held, lock
 
-KINDS = ("data", "runs", "caches")
 PARTIAL = ".partial-"
 OLD = ".old-"
 LEFTOVER = re.compile(rf"({re.escape(PARTIAL)}|{re.escape(OLD)})(.+)-([0-9a-f]{{32}}|\d+)", re.DOTALL)
@@ -33,7 +33,7 @@ def place_of(path: Path) -> Path:
 
 def lock_of(place: Path) -> Path:
     """The lock file of a place: in `<home>/.locks/`, or in `.locks/` beside a folder that lies in no home."""
-    if place.parent.name in KINDS:
+    if place.parent.name in FOLDERS:
         return place.parent.parent / FOLDER / f"{place.parent.name}-{place.name}.lock"
     return place.parent / FOLDER / f"{place.name}.lock"
 

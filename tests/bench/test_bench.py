@@ -17,7 +17,7 @@ from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench import timing as timing_module
 from lrea_cli.bench.bench import Bench, serve_bench, speedup_of
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import ROUTES, STAGES, Route, row_of
+from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, TimedRoute
 from lrea_cli.bench.timing import TURN, Timings
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
@@ -25,9 +25,10 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
 from lrea_cli.kernels import KernelName
-from lrea_cli.records.cache import Cache, compress, open_cache
+from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
+from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
@@ -46,7 +47,7 @@ Draw = Callable[[int], CandidateIds]
 @pytest.fixture(scope="module")
 def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     workspace = Workspace(tmp_path_factory.mktemp("bench"))
-    compress(workspace, lrea_run, "cache", "float32", lrea_run.dataset.end, USERS, CPU, Silent())
+    compress(workspace, lrea_run, CacheSettings(users=USERS), Silent(), "cache")
     return open_cache(workspace, lrea_run, "cache")
 
 
@@ -62,7 +63,7 @@ def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
         patch.setattr(gate_module, "GATE_USERS", 6)
         patch.setattr(Meter, "read", lambda _: FREE)
         patch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
-        yield serve_bench(lrea_run, cache, 7, KERNELS, 0.01, 3, CPU, Silent())
+        yield serve_bench(lrea_run, cache, BenchSettings(7, 0.01, 3), KERNELS, Silent())
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def draw(lrea_run: Run, histories: Histories) -> Draw:
 
 
 def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: KernelName = "gemm") -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel, CPU)
+    return RequestScorer(run.model, histories, run.recipe.data, cache.store, KERNEL_FUNCTIONS[kernel])
 
 
 def test_there_is_a_row_for_every_stage_kernel_and_route(bench: Bench) -> None:
@@ -109,7 +110,7 @@ def test_the_file_keeps_latencies_to_the_microsecond(bench: Bench) -> None:
 
 
 def test_too_few_requests_have_no_interval(lrea_run: Run, cache: Cache) -> None:
-    few = row_of(lrea_run, cache, "cache", "interest", "gemm", 7, np.ones(3))
+    few = TimedRoute(lrea_run, cache, "cache", "gemm").row("interest", 7, np.ones(3))
     assert few.to_dict()["p50_ci_ms"] is None
 
 
@@ -180,7 +181,7 @@ def test_an_interest_is_a_part_of_its_own_request(bench: Bench) -> None:
 def test_the_ratio_is_of_the_only_kernel(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     monkeypatch.setattr(bench_module, "take_turns", lambda *_: timings())
-    found = serve_bench(lrea_run, cache, 7, ("naive",), 0.0, 1, CPU, Silent())
+    found = serve_bench(lrea_run, cache, BenchSettings(7, 0.0, 1), ("naive",), Silent())
     assert found.speedup == speedup_of(timings(), "naive", PLACES)
     assert [(r.stage, r.route) for r in found.rows] == list(itertools.product(STAGES, ROUTES))
 
@@ -219,7 +220,8 @@ def test_interest_through_the_cache_is_attend_of_the_record(
         for user in visitors[:20]:
             candidates = model.features.candidates(draw(5))
             found = scorer.cached_interest(user, candidates)
-            assert torch.equal(found, model.long.attend(cache.store.fetch([user.key]), candidates))
+            record = cache.store.fetch([user.key])
+            assert torch.equal(found, model.long.attend(record, candidates, scorer.kernel))
             long = histories.newest(np.array([user.key]), np.array([user.length]), 8, 40)
             direct = model.long.attend(model.long.summarize(model.features.behaviors(long)), candidates)
             torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-6)
@@ -234,7 +236,6 @@ def test_the_kernel_asked_for_computes_both_interests(
         monkeypatch.setitem(KERNEL_FUNCTIONS, name, lambda *a, n=name, right=right: (used.append(n), right(*a))[1])
     scorer, candidates = scorer_of(lrea_run, histories, cache, kernel), lrea_run.model.features.candidates(draw(3))
     for interest in (scorer.cached_interest, scorer.full_interest):
-        lrea_run.model.use_kernel("folded")
         interest(Visitor(0, 30), candidates)
     assert used == [kernel, kernel]
 
@@ -246,7 +247,7 @@ def test_the_ratio_is_of_gemm_wherever_it_stands(lrea_run: Run, cache: Cache, mo
     both = Timings(np.concatenate([marks, slow]), FREE)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     monkeypatch.setattr(bench_module, "take_turns", lambda *_: both)
-    found = serve_bench(lrea_run, cache, 7, ("gemm", "naive"), 0.0, 1, CPU, Silent())
+    found = serve_bench(lrea_run, cache, BenchSettings(7, 0.0, 1), ("gemm", "naive"), Silent())
     assert found.speedup == speedup_of(timings(), "gemm", PLACES)
 
 
@@ -268,12 +269,12 @@ def test_every_route_serves_the_same_users_and_candidates_which_follow_the_seed(
     def note(route: str, user: Visitor, candidates: Candidates) -> None:
         seen.setdefault((seed, route), []).append((user.key, int(candidates.item[0, 0])))
 
-    monkeypatch.setattr(bench_module, "RequestScorer", Spy)
+    monkeypatch.setattr(served_module, "RequestScorer", Spy)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     monkeypatch.setattr(Meter, "read", lambda _: FREE)
     monkeypatch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
     for seed in (1, 1, 2):
-        serve_bench(lrea_run, cache, 7, ("gemm",), 1e-9, seed, CPU, Silent())
+        serve_bench(lrea_run, cache, BenchSettings(7, 1e-9, seed), ("gemm",), Silent())
     first = seen[1, "cache"]
     half = len(first) // 2
     assert first[:half] == first[half:]
@@ -293,7 +294,7 @@ def test_no_time_is_taken_where_the_gate_fails(
     monkeypatch.setattr(bench_module, "run_gate", fail)
     monkeypatch.setattr(bench_module, "take_turns", lambda *_: pytest.fail("a time was taken"))
     with pytest.raises(GateFailed):
-        serve_bench(lrea_run, cache, 7, KERNELS, 0.01, 3, CPU, Silent())
+        serve_bench(lrea_run, cache, BenchSettings(7, 0.01, 3), KERNELS, Silent())
 
 
 def test_users_and_candidates_follow_the_seed(lrea_run: Run, histories: Histories) -> None:
@@ -323,7 +324,9 @@ def test_two_runs_beside_a_busy_loop_agree_within_the_interval_or_say_nothing(
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        first, second = (serve_bench(lrea_run, cache, 1000, ("gemm",), 2.0, 3, CPU, Silent()) for _ in range(2))
+        first, second = (
+            serve_bench(lrea_run, cache, BenchSettings(1000, 2.0, 3), ("gemm",), Silent()) for _ in range(2)
+        )
     finally:
         busy.kill()
         busy.wait()

@@ -19,9 +19,10 @@ from lrea_cli.bench.contenders import (
     training,
 )
 from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
-from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.workspace.home import Workspace, write_json
@@ -72,7 +73,7 @@ def again(
 
 
 def found_in(workspace: Workspace, *methods: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    return [(t.method, t.difference, t.runs) for t in trained_recipes(workspace, workspace.open("data"), methods)]
+    return [(t.method, t.difference, t.runs) for t in trained_recipes(workspace, workspace.open(DATASETS), methods)]
 
 
 def test_a_recipe_has_its_latest_run_on_this_version_of_the_dataset(workspace_copy: Workspace) -> None:
@@ -120,7 +121,7 @@ def test_settings_are_named_in_words() -> None:
 
 def test_without_any_run_the_command_that_trains_one_is_named(tiny: Workspace) -> None:
     with pytest.raises(UserError, match=r"'synthetic' has no run of sim, twin") as error:
-        trained_recipes(tiny, tiny.open("data"), ("sim", "twin"))
+        trained_recipes(tiny, tiny.open(DATASETS), ("sim", "twin"))
     assert training("twin", "synthetic") == "lrea train --method twin --dataset synthetic"
     assert training("twin", "synthetic") in error.value.remedy
 
@@ -134,7 +135,13 @@ def make(
     users: np.ndarray | None = None,
     age: int = 0,
 ) -> None:
-    compress(workspace, run, name, dtype, run.dataset.end - age, users, CPU, Silent(), compression)
+    compress(
+        workspace,
+        run,
+        CacheSettings(dtype, as_of=run.dataset.end - age, users=users, compression=compression),
+        Silent(),
+        name,
+    )
 
 
 def test_only_a_whole_cache_made_in_this_way_is_found(din_run: Run, tmp_path: Path) -> None:

@@ -32,15 +32,17 @@ from lrea_cli.methods.search import newest
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 from lrea_cli.records import store as store_module
-from lrea_cli.records.cache import Cache, compress, open_cache
+from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CHECKSUM, CacheDtype
 from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.records.store import INDEX, RecordStore
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, PseudoItems
 from lrea_cli.serving import scorer as scorer_module
+from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.served import Served
 from lrea_cli.workspace.home import Workspace, sha256_of
 from tests.changed import change_json
 
@@ -73,7 +75,7 @@ def make_cache(
 ) -> Cache:
     workspace = Workspace(folder)
     chosen = None if users is None else np.array(users)
-    compress(workspace, run, "cache", dtype, run.dataset.end, chosen, CPU, Silent(), compression)
+    compress(workspace, run, CacheSettings(dtype, users=chosen, compression=compression), Silent(), "cache")
     return open_cache(workspace, run, "cache")
 
 
@@ -82,7 +84,7 @@ def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resi
     records = ResidentRecords(cache.store, CPU) if resident else cache.store
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
     visitors = visitors_of(run, cache)
-    return run_gate(run, cache.store.layout, histories, records, visitors, pool, kernels, CPU, cache.compression)
+    return run_gate(Served(run, records, cache.compression, histories), visitors, pool, kernels)
 
 
 # what is right passes
@@ -162,7 +164,7 @@ def lengths_compared(run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) ->
             seen.append(user.length)
             return super().cached_interest(user, candidates)
 
-    monkeypatch.setattr(gate_module, "RequestScorer", Spy)
+    monkeypatch.setattr(served_module, "RequestScorer", Spy)
     assert gate(run, cache).users == len(seen)
     return seen
 
@@ -313,7 +315,7 @@ def write_as_made(cache: Cache) -> None:
     """Index and manifest as `lrea compress` would have written them, had it made the records of this store."""
     folder = cache.artifact.path
     np.save(folder / INDEX, cache.store.index)
-    files = {name: sha256_of(folder / name) for name in cache.artifact.manifest["files"]}
+    files = {name: sha256_of(folder / name) for name in cache.artifact.inventory.files}
     change_json(folder / "cache.json", files=files)
 
 
@@ -421,7 +423,7 @@ def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypat
 
 def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    compress(workspace, din_run, "cache", "float32", din_run.dataset.valid_from, None, CPU, Silent())
+    compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.valid_from), Silent(), "cache")
     cache = replace(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
     refused(din_run, cache, r"(keys|values) of user")
 
@@ -443,8 +445,8 @@ def test_an_interest_off_by_a_twenty_thousandth(
     """Each is checked by itself, though the logits are right: a wrong thing to beat could be slow."""
     off, interest, logits = 1.00005, getattr(RequestScorer, route), RequestScorer.logits
 
-    def undone(self, user, ids, candidates, long_interest):
-        return logits(self, user, ids, candidates, long_interest / off)
+    def undone(self, user, candidates, long_interest):
+        return logits(self, user, candidates, long_interest / off)
 
     monkeypatch.setattr(RequestScorer, route, lambda self, *args: off * interest(self, *args))
     if route == "cached_interest":
@@ -655,7 +657,7 @@ def test_a_failed_gate_ends_the_command_with_3_and_no_result(
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
-    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    compress(workspace_copy, run, CacheSettings(), Silent(), "cache")
     assert serve_bench(workspace_copy, monkeypatch) == 0
     assert json.loads(capsys.readouterr().out)["gate"]["passed"] is True
     results = sorted((workspace_copy.home / "bench").iterdir())
@@ -676,7 +678,7 @@ def test_a_changed_record_with_a_repaired_checksum_is_damage_and_no_matter_of_th
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
-    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    compress(workspace_copy, run, CacheSettings(), Silent(), "cache")
     user = spoil(run, open_cache(workspace_copy, run, "cache"), "keys", scaled(1.01))
     assert serve_bench(workspace_copy, monkeypatch) == 2
     assert f"the record of {user} was changed after it was written" in capsys.readouterr().err
@@ -686,7 +688,7 @@ def test_a_damaged_record_or_index_ends_the_command_with_2(
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(workspace_copy, "tiny-lrea", None, CPU)
-    compress(workspace_copy, run, "cache", "float32", run.dataset.end, None, CPU, Silent())
+    compress(workspace_copy, run, CacheSettings(), Silent(), "cache")
     folder = workspace_copy.home / "caches" / "cache"
     for name in ("records-00000.bin", INDEX):
         blob = bytearray((folder / name).read_bytes())

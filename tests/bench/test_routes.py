@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.bench.routes import CANDIDATE_SETS, ROUTES, Route, Workload, make_workload, serve, spread_out
+from lrea_cli.bench.routes import (
+    CANDIDATE_SETS,
+    ROUTES,
+    BenchSettings,
+    Route,
+    Workload,
+    make_workload,
+    serve,
+    spread_out,
+)
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.kernels import KernelName
-from lrea_cli.records.cache import Cache, compress, open_cache
+from lrea_cli.kernels import Kernel, gemm
+from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
@@ -24,7 +33,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     workspace = Workspace(tmp_path_factory.mktemp("routes"))
-    compress(workspace, lrea_run, "cache", "float32", lrea_run.dataset.end, None, CPU, Silent())
+    compress(workspace, lrea_run, CacheSettings(), Silent(), "cache")
     return open_cache(workspace, lrea_run, "cache")
 
 
@@ -33,13 +42,13 @@ def pool(lrea_run: Run, histories: Histories) -> CandidatePool:
     return CandidatePool(histories, read_samples(lrea_run.dataset, "test"), 5)
 
 
-def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: KernelName = "gemm") -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel, CPU)
+def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: Kernel = gemm) -> RequestScorer:
+    return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel)
 
 
 def test_requests_pair_users_and_candidates_and_begin_again(pool: CandidatePool) -> None:
     visitors = [Visitor(key, 10 * key) for key in range(7)]
-    found = make_workload(visitors, pool, 4, 2, CPU)
+    found = make_workload(visitors, pool, BenchSettings(4, 1.0, 2), CPU)
     assert list(found.visitors) == spread_out(visitors, 2)
     assert len(found.sets) == CANDIDATE_SETS
     assert {ids.mask.shape for ids in found.sets} == {(1, 4)}
@@ -63,12 +72,12 @@ def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
             steps.append("padded" if padded else "full")
             return super().full_interest(user, candidates, padded)
 
-        def logits(self, user, ids, candidates, long_interest):
+        def logits(self, user, candidates, long_interest):
             steps.append("logits")
-            logits.append(super().logits(user, ids, candidates, long_interest))
+            logits.append(super().logits(user, candidates, long_interest))
             return logits[-1]
 
-    scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, "gemm", CPU)
+    scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, gemm)
     workload = Workload([Visitor(2, 30), Visitor(5, 0), Visitor(8, 12)], [pool.draw(4), pool.draw(4)])
     with torch.inference_mode():
         call = serve(scorer, route, workload)
@@ -82,12 +91,12 @@ def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
 
 
 def expected(scorer: RequestScorer, user: Visitor, ids: CandidateIds, route: Route) -> torch.Tensor:
-    candidates = scorer.model.features.candidates(ids)
+    candidates = scorer.candidates(user, ids)
     if route == "cache":
         interest = scorer.cached_interest(user, candidates)
     else:
         interest = scorer.full_interest(user, candidates, padded=route == "padded")
-    return scorer.logits(user, ids, candidates, interest)
+    return scorer.logits(user, candidates, interest)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -17,13 +17,13 @@ from lrea_cli.bench import trade_off as trade_off_module
 from lrea_cli.bench.contenders import Contender
 from lrea_cli.bench.gate import GateResult
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import STAGES, Stage, Workload
+from lrea_cli.bench.routes import STAGES, BenchSettings, Stage, Workload
 from lrea_cli.bench.timing import TURN, Call, Timings
 from lrea_cli.bench.trade_off import Line, TradeOff, trade_off
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer
@@ -49,7 +49,7 @@ def contenders(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> lis
     lrea, din = (open_run(workspace, f"tiny-{method}", None, CPU) for method in ("lrea", "din"))
     found = []
     for run, name, made in ((lrea, "lrea", None), (din, "din", None), (din, "few", FEW)):
-        compress(workspace, run, name, "float32", run.dataset.end, None, CPU, Silent(), made)
+        compress(workspace, run, CacheSettings(compression=made), Silent(), name)
         found.append(Contender(run, open_cache(workspace, run, name)))
     return [*found, Contender(din, found[1].cache, "full")]
 
@@ -59,7 +59,7 @@ def measured(contenders: Sequence[Contender], seed: int = 3) -> list[Line]:
 
 
 def whole(contenders: Sequence[Contender], seed: int = 3) -> TradeOff:
-    return trade_off(contenders, CANDIDATES, 1e-9, seed, CPU, Silent())
+    return trade_off(contenders, BenchSettings(CANDIDATES, 1e-9, seed), Silent())
 
 
 def timings(calls: int, load: Load = FREE, rounds: int = 8) -> Timings:
@@ -89,8 +89,8 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A gate that passes everything, and the caches it is asked about."""
     asked: list[str] = []
 
-    def gate(run, layout, histories, records, *_: object) -> GateResult:
-        asked.append(records.folder.name)
+    def gate(served, *_: object) -> GateResult:
+        asked.append(served.records.folder.name)
         return GateResult(True, 0.0, 1, "nowhere", 1, 0, 0)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
@@ -309,8 +309,8 @@ def test_a_cache_is_gated_once_and_with_the_kernel_that_serves(
 def test_where_a_gate_fails_no_time_is_taken_of_it_alone(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gate(run, layout, histories, records, *_: object) -> GateResult:
-        if records.folder.name == "din":
+    def gate(served, *_: object) -> GateResult:
+        if served.records.folder.name == "din":
             raise GateFailed("off by one")
         return GateResult(True, 0.0, 1, "nowhere", 1, 0, 0)
 

@@ -111,15 +111,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
     out = tmp_path_factory.mktemp("gpu") / "gpu.json"
     known = sorted({*requirements(NEEDED), "torchgen", "functorch"})
     packages = (
-        "serving",
-        "methods",
-        "attention",
-        "kernels",
-        "training",
-        "model",
-        "features",
-        "compressors",
-        "sequence",
+        *("serving", "records", "runs", "dataset", "methods", "attention", "kernels", "model", "features"),
+        *("compressors", "sequence", "oracle"),
     )
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -14,6 +14,7 @@ import pytest
 from lrea_cli.cli import main
 from lrea_cli.console.show import short
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
 from lrea_cli.workspace.home import Workspace
@@ -107,7 +108,7 @@ def test_records_as_ids(cost: Cost) -> None:
 
 
 def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, histories: Histories) -> None:
-    end = tiny.open("data").manifest["splits"]["end"]
+    end = tiny.open(DATASETS).manifest.splits.end
     found = cost(*SMALL, home=tiny.home)
     lengths = np.clip(histories.lengths_before(end) - 8, 0, 40)
     assert len(set(lengths.tolist())) > 3
@@ -129,8 +130,8 @@ def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, hist
 
 
 def test_lengths_are_those_at_the_end_of_the_data(cost: Cost, tiny: Workspace, histories: Histories) -> None:
-    splits = tiny.open("data").manifest["splits"]
-    end, earlier = (np.clip(histories.lengths_before(splits[at]) - 8, 0, 2000) for at in ("end", "test_from"))
+    splits = tiny.open(DATASETS).manifest.splits
+    end, earlier = (np.clip(histories.lengths_before(at) - 8, 0, 2000) for at in (splits.end, splits.test_from))
     assert end.mean() > earlier.mean()
     assert cost("--short", 8, "--long", 2000, home=tiny.home)["mean_length"] == pytest.approx(end.mean())
 

@@ -105,7 +105,7 @@ def test_a_training_that_fills_the_disk_is_kept_as_of_its_best_epoch(tiny: Works
     assert "Free space, or set LREA_HOME" in done.stderr
     run = open_run(Workspace(copy), "cut", None, torch.device("cpu"))
     manifest = run.artifact.manifest
-    assert f"the run 'cut' is kept as of epoch {manifest['best_epoch']}" in done.stderr
-    assert "No space left on device" in manifest["stopped_early"]
+    assert f"the run 'cut' is kept as of epoch {manifest.best_epoch}" in done.stderr
+    assert "No space left on device" in manifest.stopped_early
     require_intact(run.artifact)
     assert not list(copy.rglob("*partial*"))

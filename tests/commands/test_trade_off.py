@@ -77,8 +77,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Gates that pass everything but the caches named, and loops that take no time."""
     failing: list[str] = []
 
-    def gate(run, layout, histories, records, *_: object) -> GateResult:
-        if records.folder.name in failing:
+    def gate(served, *_: object) -> GateResult:
+        if served.records.folder.name in failing:
             raise GateFailed("The gate failed: off by 2.", "Make it anew with: lrea compress")
         return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9, 6)
 

@@ -17,6 +17,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.table import Table
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.one_label import give_one_label
@@ -33,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     columns = {"user_column": "user_id", "item_column": "video_id", "time_column": "time_ms", "time_unit": "ms"}
     source = Table(**columns, label_column="is_click", context_field=["hourmin"], utc_offset=str(ZONE))
     manifest = prepare(source, [home / "exposures.tsv"], "e", Workspace(home), PrepareOptions(threads=1))
-    return DatasetInfo.from_manifest(home / "data" / "e", manifest)
+    return DatasetInfo.of_files(DatasetFiles(home / "data" / "e"), manifest)
 
 
 @pytest.mark.parametrize("rows", [7, 1 << 18])

@@ -118,11 +118,11 @@ def inline_pool(workers: int) -> Iterator[InlinePool]:
 def _look(home: Path, ending: Ending) -> None:
     from lrea_cli.errors import UserError
     from lrea_cli.workspace.home import Workspace, require_intact
-    from lrea_cli.workspace.kinds import MANIFESTS
+    from tests.manifests import KINDS
 
     roots = (home, *sorted(home.glob("sweeps/*")))
-    for root, kind in ((root, kind) for root in roots for kind in MANIFESTS):
-        for folder in sorted((root / kind).glob("*")):
+    for root, kind in ((root, kind) for root in roots for kind in KINDS):
+        for folder in sorted((root / kind.folder).glob("*")):
             try:
                 artifact = Workspace(root).open(kind, folder.name)
                 require_intact(artifact)

@@ -109,12 +109,9 @@ def counts_of(work: Work) -> tuple[float, float]:
 
 
 def make(settings: ModelSettings, width: int, long: int, categories: bool = True) -> LongInterest:
-    """A method at its start, with the kernel of serving."""
+    """A method at its start."""
     torch.manual_seed(0)
-    method = METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
-    for module in method.children():
-        module.kernel = "gemm"
-    return method
+    return METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
 
 
 def full(vectors: Tensor) -> Behaviors:

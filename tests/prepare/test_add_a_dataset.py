@@ -18,11 +18,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package and the shared tests, with what the page adds."""
     root = copy_package(tmp_path_factory.mktemp("copy"))
     source, name, test, cases = PAGE.blocks
-    sources = root / "lrea_cli" / "data" / "sources"
+    sources = root / "lrea_cli" / "prepare" / "sources"
     (sources / "retailrocket.py").write_text(source, encoding="utf-8")
-    (root / "tests" / "data" / "test_retailrocket.py").write_text(test, encoding="utf-8")
+    (root / "tests" / "prepare" / "test_retailrocket.py").write_text(test, encoding="utf-8")
     replace(sources / "__init__.py", r"^SOURCES: .*\n", name)
-    replace(root / "tests" / "data" / "contract" / "cases.py", r"^CASES = \(\n", cases.removesuffix("    ...,\n)\n"))
+    replace(root / "tests" / "prepare" / "contract" / "cases.py", r"^CASES = \(\n", cases.removesuffix("    ...,\n)\n"))
     return root
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from taobao_format import write_taobao_format
 
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.prepare import events, vocabulary
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -44,10 +45,10 @@ def test_fifty_thousand_rows_agree_with_the_loops(tmp_path: Path, log: Path, neg
     source = Taobao(negatives=negatives, positives=positives)
     options: dict[str, Any] = {"negatives_per_positive": 2, "min_history": 10}
     manifest = prepare(source, [log], "t", Workspace(tmp_path), PrepareOptions(threads=2, **options))
-    assert manifest["rejected"] == rejected
+    assert manifest.rejected == rejected
     assert {"duplicate", "other_behavior", "outside_window"} <= set(rejected)
     expected, dropped = make_samples(rows, 8, LAST_DAY, negatives=negatives, positives=positives, **options)
-    assert manifest["dropped_pairs"] == dropped
+    assert manifest.dropped_pairs == dropped
     assert_same_rows(tmp_path / "data" / "t", manifest, rows, expected)
 
 
@@ -59,9 +60,9 @@ def test_threads_and_memory_change_no_byte_of_a_million_rows(tmp_path: Path) -> 
     workspace = Workspace(tmp_path)
     for number, (threads, memory) in enumerate([(1, "4GB"), (2, "4GB"), (8, "4GB"), (2, "500MB")]):
         prepare(Taobao(), [raw], str(number), workspace, PrepareOptions(threads=threads, memory=memory))
-    found = [artifact.manifest["files"] for artifact in workspace.all("data")]
+    found = [artifact.inventory.files for artifact in workspace.all(DATASETS)]
     assert found == found[:1] * 4
-    written = pq.read_table(workspace.path("data", "0") / "events", columns=["user", "time", "source_row"])
+    written = pq.read_table(workspace.path(DATASETS, "0") / "events", columns=["user", "time", "source_row"])
     key = np.stack([column.to_numpy() for column in written.columns])
     assert (np.lexsort(key[::-1]) == np.arange(key.shape[1])).all()
 
@@ -81,7 +82,7 @@ def test_vocabularies_one_by_one_and_users_in_parts_change_no_byte(
     assert steps == ["ids", "users", "users"]  # to sort, and to draw
     assert parts(8, 1_000_000, 8) == 1
     assert parts(800, 10_000_000, 8) == 150
-    plain, small = (workspace.open("data", name).manifest["files"] for name in ("plain", "small"))
+    plain, small = (workspace.open(DATASETS, name).inventory.files for name in ("plain", "small"))
     assert small == plain
 
 
@@ -120,16 +121,16 @@ def test_killed_at_any_instant_and_started_again_it_ends_with_the_same_bytes(tmp
     raw, clean, home = tmp_path / "UserBehavior.csv", tmp_path / "clean", tmp_path / "home"
     write_taobao_format(raw, 300_000)
     assert prepare_command(raw, clean).wait() == 0
-    expected = Workspace(clean).open("data", "taobao").manifest["files"]
+    expected = Workspace(clean).open(DATASETS, "taobao").inventory.files
     rng, hits = random.Random(3), []
     for step in STEPS:
         for seconds in (0.0, 0.3 * rng.random()):
             hits.append(killed_at(step, seconds, raw, home))
-            for finished in Workspace(home).all("data"):  # the kill came too late: out of the way of the next one
+            for finished in Workspace(home).all(DATASETS):  # the kill came too late: out of the way of the next one
                 require_intact(finished)
-                assert finished.manifest["files"] == expected
+                assert finished.inventory.files == expected
                 shutil.rmtree(finished.path)
     assert sum(hits) >= 4, hits  # those at the very start of the first steps, which have much before them
     assert prepare_command(raw, home).wait() == 0
-    assert Workspace(home).open("data", "taobao").manifest["files"] == expected
+    assert Workspace(home).open(DATASETS, "taobao").inventory.files == expected
     assert [p.name for p in (home / "data").iterdir()] == ["taobao"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gzip
 import json
@@ -12,7 +11,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,12 +19,13 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
-from lrea_cli.prepare.sources import find_files
+from lrea_cli.prepare.sources import find_files, python_literals
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim
 from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.python_literals import by_literal_eval, fast_sql
+from lrea_cli.prepare.sources.python_literals import LiteralProducts, literal_products
+from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.amazon_raw import DAY, FIRST_DAY, AmazonRaw, write, write_amazon
 from tests.prepare.loops.amazon import (
@@ -78,19 +77,19 @@ def check_against_loops(tmp_path: Path, raw: AmazonRaw, edition: int) -> None:
     events, rejected, meta_rejected = twin(raw, edition)
     assert (rejected, meta_rejected) == (raw.rejected, raw.meta_rejected)
     manifest = prepare(EDITIONS[edition], [raw.reviews, raw.meta], "a", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert manifest["rejected"] == raw.rejected
-    assert manifest["events_read"] == len(raw.lines) == manifest["events_kept"] + sum(raw.rejected.values())
-    assert manifest["events_kept"] == len(events)
-    assert manifest["facts"] == {
+    assert manifest.rejected == raw.rejected
+    assert manifest.events_read == len(raw.lines) == manifest.events_kept + sum(raw.rejected.values())
+    assert manifest.events_kept == len(events)
+    assert manifest.facts == {
         "meta_rows": len(raw.meta_lines),
         "meta_rejected": sum(raw.meta_rejected.values()),
         "reviews_of_unknown_category": sum(e.category == "unknown" for e in events),
     }
     expected, dropped = samples_of(events, edition)
-    assert manifest["dropped_pairs"] == dropped
-    assert min(manifest["samples"].values()) >= 2
+    assert manifest.dropped_pairs == dropped
+    assert min(manifest.samples.values()) >= 2
     assert_same_rows(tmp_path / "data" / "a", manifest, events, expected)
-    assert [f["name"] for f in manifest["raw_files"]] == [raw.reviews.name, raw.meta.name]
+    assert [f["name"] for f in manifest.raw_files] == [raw.reviews.name, raw.meta.name]
     check_examples(tmp_path / "data" / "a", raw)
 
 
@@ -230,8 +229,8 @@ def test_categories_of_2018(tmp_path: Path) -> None:
 def test_warning_of_splits_by_user_and_protocol(tmp_path: Path) -> None:
     raw = write_amazon(tmp_path, 2014)
     manifest = prepare(AmazonBooksSim(), [raw.reviews, raw.meta], "a", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert any("random by user" in warning for warning in manifest["warnings"])
-    assert manifest["sampling"] == {
+    assert any("random by user" in warning for warning in manifest.warnings)
+    assert manifest.sampling == {
         "negatives": "popularity",
         "positives": "all",
         "targets": "user",
@@ -254,72 +253,62 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
         "",
     ]
 )
-atoms = texts | st.integers(-(10**20), 10**20) | st.floats() | st.booleans() | st.none()
+atoms = texts | st.integers(-(10**20), 10**20) | st.floats(0, 99) | st.booleans() | st.none()
 values = atoms | st.lists(atoms, max_size=3) | st.dictionaries(texts, atoms | st.lists(texts, max_size=2), max_size=3)
 products = st.dictionaries(
     texts | st.sampled_from(["asin", "categories"]),
     values | st.lists(st.lists(texts, max_size=3), max_size=2),
     max_size=4,
 )
-plain = st.text(st.characters(codec="utf-8", exclude_characters="\\", exclude_categories=["C", "Z"]), max_size=8)
-others = {"title": texts, "related": values, "price": st.floats(0, 99), "description": texts}
-usual = st.permutations(["asin", "categories", *others]).flatmap(
-    lambda keys: st.fixed_dictionaries(
-        {
-            "asin": st.from_regex("[0-9A-Z]{10}", fullmatch=True),
-            "categories": st.lists(st.lists(plain, min_size=1, max_size=3), min_size=1, max_size=2),
-            **others,
-        }
-    ).map(lambda found: {key: found[key] for key in keys})
-)
-cut = st.builds(
-    lambda line, start, stop: line[start:stop], (products | usual).map(repr), st.integers(0, 3), st.integers()
-)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(products.map(repr) | cut, max_size=8), st.lists(usual.map(repr), min_size=5, max_size=10))
-def test_what_is_understood_at_sight_is_what_literal_eval_says(strange: list[str], common: list[str]) -> None:
-    for understood, line, item, category in at_sight(strange + common):
-        if understood:
-            assert (True, item, category) == by_literal_eval(line)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(products, max_size=8))
+def test_the_values_of_a_printed_product_are_read(printed: list[dict[str, Any]]) -> None:
+    for product, (is_literal, item, category) in zip(printed, literal_products(map(repr, printed)), strict=True):
+        first = (
+            next(iter(product.get("categories") or ()), None) if isinstance(product.get("categories"), list) else None
+        )
+        last = first[-1] if isinstance(first, list) and first else None
+        assert is_literal
+        assert item == (product.get("asin") if isinstance(product.get("asin"), str) else None)
+        assert category == (last if isinstance(last, str) else None)
 
 
-def test_common_lines_are_understood_at_sight_and_doubtful_ones_are_not() -> None:
-    common = [
-        {"asin": "0001", "categories": [["Books"]]},
-        {"asin": "1", "title": "It's", "categories": [["Books", "Children's"], ["A"]], "price": 1.5, "x": [1, None]},
-        {"salesRank": {"Books": 3}, "related": {"also": ["B1"], "none": []}, "categories": [["é"], []], "asin": "2"},
-        {"asin": "3", "categories": [["Books"]], "description": 'both \' and " \\ \n \u2028 "asin": '},
-    ]
-    doubtful = [
-        "{'asin': '1', 'categories': [['A']], 'description': \"'asin': 'x'\"}",
-        "{'asin': '1', 'categories': [['A']], \"asin\": '2'}",
-        "{'asin': '1', 'categories': [['A']], 'x': '\\x0'}",
-        "{'asin': '1', 'categories': [['A']], 'x': '\\d'}",
-        "{'asin': '1', 'categories': [['A']], 'x': 007}",
-        "{'asin': '1', 'categories': [['A']], 'x': open('y')}",
-        "{'x': \"'asin': '1', 'categories': [['A']]\"}",
-        "{'related': {'asin': '1'}, 'categories': [['A']]}",
-        "{'asin': '1', 'categories': [['A']]} + {}",
-        "{'asin': '1', 'categories': [[]]}",
-        "{'asin': '1', 'categories': [['A\\x41']]}",
-    ]
-    lines = [repr(product) for product in common]
-    assert all(ast.literal_eval(line) == product for line, product in zip(lines, common, strict=True))
-    assert [row[0] for row in at_sight(lines)] == [True] * len(lines)
-    assert [row[2:] for row in at_sight(lines)] == [by_literal_eval(line)[1:] for line in lines]
-    assert [row[0] for row in at_sight(doubtful)] == [False] * len(doubtful)
-    assert by_literal_eval("{'asin': '\\ud800', 'categories': [['A']]}") == (True, "?", "A")
-    assert by_literal_eval("(" * 100_000) == (False, None, None)
+LINES = {
+    "{'asin': '1', 'categories': [['A', 'B'], ['C']]}": (True, "1", "B"),
+    "{'asin': '1', 'categories': [['A']], 'description': \"'asin': 'x'\"}": (True, "1", "A"),
+    "{'asin': '1', 'categories': [['A']], \"asin\": '2'}": (True, "2", "A"),
+    "{'x': \"'asin': '1', 'categories': [['A']]\"}": (True, None, None),
+    "{'related': {'asin': '1'}, 'categories': [['A']]}": (True, None, "A"),
+    "{'asin': '1', 'categories': [['A']], 'x': '\\d'}": (True, "1", "A"),
+    "{'asin': '1', 'categories': [['A\\x41']]}": (True, "1", "AA"),
+    "{'asin': '1', 'categories': [[]]}": (True, "1", None),
+    "{'asin': '\\ud800', 'categories': [['A']]}": (True, "?", "A"),
+    "{'asin': '1', 'categories': [['A']], 'x': '\\x0'}": (False, None, None),
+    "{'asin': '1', 'categories': [['A']], 'x': 007}": (False, None, None),
+    "{'asin': '1', 'categories': [['A']], 'x': open('y')}": (False, None, None),
+    "{'asin': '1', 'categories': [['A']]} + {}": (False, None, None),
+    "{'asin': '1', 'x': " + "9" * 5_000 + "}": (False, None, None),
+    "(" * 100_000: (False, None, None),
+    "-" * 100_000 + "1": (False, None, None),
+    "1+" * 100_000 + "1": (False, None, None),
+    "": (False, None, None),
+}
 
 
-def at_sight(lines: list[str]) -> list[tuple[bool, str, str | None, str | None]]:
-    """Of each line whether SQL understands it, and what it finds."""
-    with duckdb.connect(config={"threads": 1}) as db:
-        db.register("lines", pa.table({"text": lines, "__line": range(len(lines))}))
-        found = db.execute(f"SELECT * FROM ({fast_sql()}) ORDER BY __line").fetchall()
-    return [(row[1], line, row[2], row[3]) for row, line in zip(found, lines, strict=True)]
+def test_what_is_no_literal_is_refused_and_nothing_runs() -> None:
+    assert dict(zip(LINES, literal_products(LINES), strict=True)) == LINES
+
+
+def test_processes_read_what_one_process_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python_literals, "LINES_AT_ONCE", 5)
+    lines = [line.replace("'1'", f"'{n}'") for n, line in enumerate([*LINES] * 2)]
+    path = tmp_path / "meta_Books.json"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (block,) = LiteralProducts(2).blocks(RawFile(path), 1 << 23)
+    read = [tuple(row.values()) for row in block.rows.to_pylist()]
+    assert read == [(n, *product) for n, product in enumerate(literal_products(lines), 1)]
 
 
 def few_reviews(rng: random.Random) -> list[tuple[str, str, int]]:

@@ -183,7 +183,7 @@ def test_the_share_that_is_named_takes_the_log(tmp_path: Path) -> None:
     manifest = prepare(
         Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2, threads=1, max_rejected=share)
     )
-    assert manifest["rejected"] == {"missing_user": 120}
+    assert manifest.rejected == {"missing_user": 120}
 
 
 NAME_ALL = "The first line looks like values, not names. Where there is no header, name all"

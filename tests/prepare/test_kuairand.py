@@ -22,6 +22,7 @@ from lrea_cli.prepare.sources import find_files
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.kuairand import KuaiRand
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures import kuairand_raw
 from tests.fixtures.kuairand_raw import KuaiRandRaw, log_row, write_kuairand, write_lines
@@ -88,7 +89,7 @@ def test_every_trap_is_counted_under_its_reason(tmp_path: Path, newline: str, bo
 def test_splits_agree_with_the_loops(raw: KuaiRandRaw, prepared: tuple[dict[str, Any], Path]) -> None:
     manifest, folder = prepared
     exposures, _ = loops.read_kuairand(raw.logs, raw.videos)
-    users, encode = encoder(exposures, manifest["splits"]["valid_from"])
+    users, encode = encoder(exposures, manifest.splits.valid_from)
     first = 0
     for split, rows in loops.splits(exposures).items():
         expected = sorted((users[e.user], e.time, length, *encode(e), e.label) for e, length in rows)
@@ -103,7 +104,7 @@ def test_splits_agree_with_the_loops(raw: KuaiRandRaw, prepared: tuple[dict[str,
 def test_histories_agree_with_the_loops(raw: KuaiRandRaw, prepared: tuple[dict[str, Any], Path]) -> None:
     manifest, folder = prepared
     exposures, _ = loops.read_kuairand(raw.logs, raw.videos)
-    _, encode = encoder(exposures, manifest["splits"]["valid_from"])
+    _, encode = encoder(exposures, manifest.splits.valid_from)
     histories = loops.histories(exposures)
     clicks = [click for own in histories.values() for click in own]
     found = {path.stem: np.load(path).tolist() for path in (folder / "histories").iterdir()}
@@ -133,11 +134,11 @@ def test_threads_change_no_byte(raw: KuaiRandRaw, prepared: tuple[dict[str, Any]
 
 def test_manifest_says_what_was_read(raw: KuaiRandRaw, prepared: tuple[dict[str, Any], Path]) -> None:
     manifest, folder = prepared
-    assert manifest["events_read"] == manifest["events_kept"] + sum(manifest["rejected"].values())
-    assert manifest["labels"] == "real"
-    assert manifest["facts"]["video_repeats"] == 3
-    assert [f["name"] for f in manifest["raw_files"]] == [*(p.name for p in raw.files), "video_features_basic_pure.csv"]
-    assert [(f["name"], f["role"], f["numeric"]) for f in manifest["fields"]] == [
+    assert manifest.events_read == manifest.events_kept + sum(manifest.rejected.values())
+    assert manifest.labels == "real"
+    assert manifest.facts["video_repeats"] == 3
+    assert [f["name"] for f in manifest.raw_files] == [*(p.name for p in raw.files), "video_features_basic_pure.csv"]
+    assert [(f.name, f.role, f.numeric) for f in manifest.fields] == [
         ("item", "item", False),
         ("category", "item", False),
         ("author", "item", False),
@@ -153,7 +154,7 @@ def test_requests_come_back_with_their_own_numbers_of_candidates(
 ) -> None:
     manifest, folder = prepared
     exposures, _ = loops.read_kuairand(raw.logs, raw.videos)
-    info = DatasetInfo.from_manifest(folder, manifest)
+    info = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     seen: set[int] = set()
     for split in SPLITS:
         samples = read_samples(info, split)
@@ -185,7 +186,7 @@ def test_real_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
         pytest.skip(f"the KuaiRand excerpt is not in {KUAIRAND}: put shared/ beside the repository")
     header, *rows = gzip.decompress(packed.read_bytes()).decode().replace("\t", ",").splitlines()
     manifest, folder = run(archive(tmp_path, rows, header), tmp_path)
-    assert manifest["events_kept"] == manifest["events_read"] == len(rows) == 41_828
+    assert manifest.events_kept == manifest.events_read == len(rows) == 41_828
     exposures, _ = loops.read_kuairand([(header, *rows)], [kuairand_raw.VIDEO_HEADER])
     for split, expected in loops.splits(exposures).items():
         table = pq.read_table(folder / f"{split}.parquet")
@@ -237,7 +238,7 @@ def test_nothing_of_the_future_and_threads_change_no_byte(tmp_path_factory: Any,
             assert wrong == []
         days = {s: set(db.execute(f"SELECT DISTINCT (time + 28800) // 86400 FROM {s}").fetchall()) for s in SPLITS}
     check_histories(dataset)
-    assert sum(manifest["samples"].values()) == shown
+    assert sum(manifest.samples.values()) == shown
     assert len(days["valid"]) == len(days["test"]) == 1
     assert max(days["train"]) < min(days["valid"]) < min(days["test"])
 

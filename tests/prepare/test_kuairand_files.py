@@ -52,7 +52,7 @@ def test_packed_parts_give_the_same_rows(tmp_path: Path) -> None:
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     again, other = run(raw.folder, tmp_path / "packed")
-    assert manifest["rejected"] == again["rejected"] == raw.rejected
+    assert manifest.rejected == again.rejected == raw.rejected
     for split in SPLITS:
         assert (folder / f"{split}.parquet").read_bytes() == (other / f"{split}.parquet").read_bytes()
     last = raw.files[-1].with_name(raw.files[-1].name + ".gz")
@@ -75,7 +75,7 @@ def test_two_layouts_at_once_are_refused(tmp_path: Path) -> None:
         run(small.folder, tmp_path)
     proposed = re.search("'(.*)'", e.value.remedy)
     assert proposed
-    names = [f["name"] for f in run(Path(proposed[1]), tmp_path)[0]["raw_files"]]
+    names = [f["name"] for f in run(Path(proposed[1]), tmp_path)[0].raw_files]
     assert names == [*(p.name for p in small.files), "video_features_basic_1k.csv"]
 
 
@@ -115,7 +115,7 @@ def test_columns_may_stand_in_any_order_with_others_between(tmp_path: Path) -> N
     folder = archive(tmp_path, rows, "is_click,note,hourmin,time_ms,video_id,user_id")
     write_lines(folder / "video_features_basic_pure.csv", ["tag,video_duration,video_id,author_id", "5,1.5,1,9"])
     manifest, dataset = run(folder, tmp_path)
-    assert (manifest["events_kept"], manifest["users"], manifest["categories"]) == (6, 3, 1)
+    assert (manifest.events_kept, manifest.users, manifest.categories) == (6, 3, 1)
     assert pq.read_table(dataset / "vocab" / "hour.parquet")["value"].to_pylist() == [
         "12"
     ]  # of time_ms: hourmin is not read
@@ -133,5 +133,5 @@ def test_a_log_of_whole_numbers_is_parsed_the_fast_way(tmp_path: Path, monkeypat
     noon = (kuairand_raw.FIRST_MIDNIGHT + DAY // 2) * 1000
     rows = [log_row(user, 1, noon + day * DAY * 1000, user % 2) for day in range(3) for user in range(9)]
     manifest, _ = run(archive(tmp_path, rows), tmp_path)
-    assert manifest["events_kept"] == len(rows)
+    assert manifest.events_kept == len(rows)
     assert slow == ["video_features_basic_pure.csv"]  # capitals and points

@@ -9,11 +9,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from lrea_cli.prepare.planted import dataset as planted_module
-from lrea_cli.prepare.planted.dataset import Planted, generate, grouped_auc
-from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE_SCALE, HOUR_EFFECT, closeness
+from lrea_cli.prepare.planted.dataset import Planted, generate
+from lrea_cli.prepare.planted.options import Lengths, Preset
+from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE_SCALE, HOUR_EFFECT, aged, closeness
 from lrea_cli.prepare.planted.streams import Histories
 from lrea_cli.prepare.planted.universe import FIRST_RAW_ITEM, Universe, draw_universe
-from lrea_cli.prepare.sources.synthetic import Lengths, Preset, Synthetic
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.stats.metrics import auc
 
 # The design's table of real Taobao histories: equal categories at distance 1, 2, 4, ...; effective categories
 # at p10, p50, p90; share of repeats. `week`: users of 50 behaviors or more; `long`: of about 1,000.
@@ -119,7 +121,7 @@ def test_requests_stand_on_their_days_after_a_history_that_goes_on() -> None:
 def test_candidates_are_distinct_and_a_mix() -> None:
     universe, histories, history_length, candidates = requests(planted())
     assert all(len(set(request)) == 8 for request in candidates.reshape(-1, 8).tolist())
-    _, repeat = closeness(universe, histories, history_length, candidates, 16.0, aged=False)
+    _, repeat = closeness(universe, histories, history_length, candidates, 16.0, np.ones_like)
     assert 0.2 < (repeat > 0).mean() < 0.35
 
 
@@ -142,23 +144,22 @@ def test_best_auc_is_believable_and_old_behaviors_matter() -> None:
     hour = data.exposures.time.reshape(candidates.shape) // 3600 % 24
     fixed = [universe.quality[candidates], HOUR_EFFECT[hour], AGE_BAND_EFFECT[data.age_band][:, None, None]]
 
-    def oracle_auc(newest: int | None) -> float:
-        sums = closeness(universe, histories, history_length, candidates, 16.0, aged=True, newest=newest)
+    def oracle_auc(newest: float) -> float | None:
+        sums = closeness(universe, histories, history_length, candidates, 16.0, lambda age: aged(age) * (age < newest))
         terms = [*fixed, np.log1p(sums[0] / 0.1), np.log1p(sums[1])]
         x = np.stack([np.broadcast_to(t, candidates.shape) for t in terms], axis=-1)
         model = LogisticRegression().fit(x[:, :3].reshape(-1, 5), label[:, :3].ravel())
         score = model.decision_function(x[:, 4:].reshape(-1, 5))
-        return grouped_auc(score, label[:, 4:].ravel(), np.zeros(len(score), np.int64))
+        return auc(score, label[:, 4:].ravel())
 
     assert 0.80 < data.bayes_auc < 0.88
     assert 0.75 < data.bayes_gauc < data.bayes_auc
-    assert oracle_auc(None) == pytest.approx(data.bayes_auc, abs=0.005)
+    assert oracle_auc(np.inf) == pytest.approx(data.bayes_auc, abs=0.005)
     assert oracle_auc(64) < data.bayes_auc - 0.03
 
 
-@pytest.mark.parametrize("newest", [None, 3])
-@pytest.mark.parametrize("aged", [True, False])
-def test_closeness_equals_its_formula(newest: int | None, aged: bool) -> None:
+@pytest.mark.parametrize("fades", [True, False])
+def test_closeness_equals_its_formula(fades: bool) -> None:
     universe = draw_universe(np.random.default_rng(0))
     rng = np.random.default_rng(1)
     lengths = np.array([0, 1, 7, 0, 40])
@@ -170,12 +171,12 @@ def test_closeness_equals_its_formula(newest: int | None, aged: bool) -> None:
     for user, request, place in np.ndindex(5, 6, 8):
         candidate = candidates[user, request, place]
         seen = item[histories.offsets[user] :][: history_length[user, request]][::-1]
-        for age, behavior in enumerate(seen[:newest]):
-            weight = (1 + age / AGE_SCALE) ** -AGE_EXPONENT if aged else 1.0
+        for age, behavior in enumerate(seen):
+            weight = (1 + age / AGE_SCALE) ** -AGE_EXPONENT if fades else 1.0
             similarity = universe.vector[behavior] @ universe.vector[candidate]
             close[user, request, place] += weight * np.exp(9.0 * (similarity - 1))
             repeat[user, request, place] += weight * (behavior == candidate)
-    fast = closeness(universe, histories, history_length, candidates, 9.0, aged=aged, newest=newest)
+    fast = closeness(universe, histories, history_length, candidates, 9.0, aged if fades else np.ones_like)
     np.testing.assert_allclose(fast, (close, repeat), rtol=1e-4, atol=1e-6)
 
 
@@ -196,7 +197,7 @@ def test_exchangeable_has_the_same_behaviors_in_an_order_without_signal() -> Non
 def test_exact_item_counts_repeats_and_nothing_else_of_a_history() -> None:
     data = planted(preset="exact-item")
     universe, histories, history_length, candidates = requests(data)
-    _, repeat = closeness(universe, histories, history_length, candidates, 16.0, aged=True)
+    _, repeat = closeness(universe, histories, history_length, candidates, 16.0, aged)
     exposures = data.exposures
     logit = np.log(exposures.probability / (1 - exposures.probability))
     band, hour = data.age_band[exposures.user], exposures.time // 3600 % 24
@@ -223,18 +224,3 @@ def test_users_of_all_blocks_are_numbered_through(monkeypatch: pytest.MonkeyPatc
 def test_few_users(users: int) -> None:
     for seed in range(20):
         assert len(generate(Synthetic(users=users, seed=seed)).exposures.user) == 48 * users
-
-
-def test_grouped_auc_equals_pairs() -> None:
-    rng = np.random.default_rng(3)
-    score, label, group = rng.integers(0, 5, 90) / 4, rng.integers(0, 2, 90), rng.integers(0, 20, 90)
-    total, weight = 0.0, 0
-    for g in range(20):
-        positive, negative = (score[(group == g) & (label == y)] for y in (1, 0))
-        if len(positive) and len(negative):
-            difference = positive[:, None] - negative
-            rows = len(positive) + len(negative)
-            total += rows * np.mean((difference > 0) + 0.5 * (difference == 0))
-            weight += rows
-    assert grouped_auc(score, label, group) == pytest.approx(total / weight)
-    assert np.isnan(grouped_auc(score, np.ones(90, int), group))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -19,15 +18,17 @@ from typer.testing import CliRunner
 from lrea_cli.cli import app
 from lrea_cli.console.progress import Progress, Silent
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.prepare.prepare import PrepareOptions, prepare
+from lrea_cli.prepare.prepare import PrepareOptions, Surroundings, prepare
 from lrea_cli.prepare.sources import SOURCES, find_files
 from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.claims import FINISHED
 from lrea_cli.workspace.home import Workspace, require_intact
 from lrea_cli.workspace.kinds import BLOCKS
@@ -45,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files_on_disk_are_those_of_the_layout(home: Path) -> None:
-    artifact = Workspace(home).open("data", "taobao")
+    artifact = Workspace(home).open(DATASETS, "taobao")
     require_intact(artifact)
     files = {str(p.relative_to(artifact.path)) for p in artifact.path.rglob("*") if p.is_file()}
     assert files == {
@@ -83,10 +84,10 @@ def test_types_are_those_of_the_layout(home: Path) -> None:
 
 
 def test_manifest_says_what_was_done(home: Path) -> None:
-    manifest = Workspace(home).open("data", "taobao").manifest
-    assert manifest["source"] == "taobao"
-    assert manifest["source_options"] == {"behaviors": "pv", "negatives": "same-day", "positives": "all"}
-    assert manifest["options"] == {
+    manifest = Workspace(home).open(DATASETS, "taobao").manifest
+    assert manifest.source == "taobao"
+    assert manifest.source_options == {"behaviors": "pv", "negatives": "same-day", "positives": "all"}
+    assert manifest.options == {
         "seed": 2025,
         "min_history": 20,
         "negatives_per_positive": 1,
@@ -94,42 +95,42 @@ def test_manifest_says_what_was_done(home: Path) -> None:
         "test_days": 1,
         "encoding": "utf-8",
     }
-    assert manifest["splits"] == {
+    assert manifest.splits.model_dump() == {
         "train_from": 1_512_057_600,
         "valid_from": 1_512_144_000,
         "test_from": 1_512_230_400,
         "end": 1_512_316_800,
     }
-    assert manifest["events_read"] == manifest["events_kept"] + sum(manifest["rejected"].values())
-    assert manifest["labels"] == "sampled"
-    assert [f["name"] for f in manifest["raw_files"]] == ["UserBehavior.csv"]
+    assert manifest.events_read == manifest.events_kept + sum(manifest.rejected.values())
+    assert manifest.labels == "sampled"
+    assert [f["name"] for f in manifest.raw_files] == ["UserBehavior.csv"]
     for split in SPLITS:
         table = pq.read_table(home / "data" / "taobao" / f"{split}.parquet")
-        assert manifest["samples"][split] == table.num_rows
-    info = DatasetInfo.from_manifest(home / "data" / "taobao", manifest)
+        assert manifest.samples[split] == table.num_rows
+    info = DatasetInfo.of_files(DatasetFiles(home / "data" / "taobao"), manifest)
     assert info.has_category
     assert info.end == 1_512_316_800
-    assert str(home) not in json.dumps(manifest)  # no machine paths
+    assert str(home) not in manifest.model_dump_json()  # no machine paths
 
 
 def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
     folder = home / "data" / "taobao"
-    manifest = Workspace(home).open("data", "taobao").manifest
+    manifest = Workspace(home).open(DATASETS, "taobao").manifest
     events = pq.read_table(folder / "events")
     assert events.column_names == ["user", "item", "category", "time", "source_row"]
     keys = list(zip(*(events[name].to_pylist() for name in ("user", "time", "source_row")), strict=True))
     assert keys == sorted(keys)
-    for field in manifest["fields"]:
-        vocab = pq.read_table(folder / "vocab" / f"{field['name']}.parquet")
+    for field in manifest.fields:
+        vocab = pq.read_table(folder / "vocab" / f"{field.name}.parquet")
         ids, values = vocab["id"].to_numpy(), [int(v) for v in vocab["value"].to_pylist()]
-        early = field["size"] - FIRST_ID
+        early = field.size - FIRST_ID
         assert ids.tolist() == list(range(FIRST_ID, FIRST_ID + len(values)))
-        assert field["late"] == len(values) - early
+        assert field.late == len(values) - early
         assert values[:early] == sorted(values[:early])
         assert values[early:] == sorted(values[early:])
         back = dict(zip(ids.tolist(), values, strict=True))
-        column = np.load(folder / "histories" / f"{field['name']}.npy")
-        assert [back[i] for i in column.tolist()] == events[field["name"]].to_pylist()
+        column = np.load(folder / "histories" / f"{field.name}.npy")
+        assert [back[i] for i in column.tolist()] == events[field.name].to_pylist()
     users = pq.read_table(folder / "vocab" / "user.parquet")["value"].to_pylist()
     assert [int(u) for u in users] == sorted(set(events["user"].to_pylist()))
 
@@ -137,12 +138,12 @@ def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
 def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     workspace = Workspace(home)
     files = find_files(Taobao, None, home)
-    first = workspace.open("data", "taobao").manifest["files"]
+    first = workspace.open(DATASETS, "taobao").manifest.files
     again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
-    assert workspace.open("data", "again").manifest["files"] == first
+    assert workspace.open(DATASETS, "again").manifest.files == first
     assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
-    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), replace=True)
-    other = workspace.open("data", "again").manifest["files"]
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), Surroundings(replace=True))
+    other = workspace.open(DATASETS, "again").manifest.files
     assert other["test.parquet"] != first["test.parquet"]
     assert other["histories/item.npy"] == first["histories/item.npy"]
     shutil.rmtree(home / "data" / "again")
@@ -186,14 +187,16 @@ def test_progress_of_reading_ends_at_the_size_of_the_file(tmp_path: Path, name: 
         else:
             plain.rename(path)
     told = Told()
-    prepare(Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2), told)
+    prepare(Table(), [path], "d", Workspace(tmp_path), PrepareOptions(min_history=2), Surroundings(told))
     assert told.total == path.stat().st_size
     assert 0.9 * told.total <= told.done <= told.total
 
 
 def test_progress_names_the_steps(tmp_path: Path) -> None:
     reporter = Told()
-    manifest = prepare(Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), reporter)
+    manifest = prepare(
+        Synthetic(users=40), [], "s", Workspace(tmp_path), PrepareOptions(threads=2), Surroundings(reporter)
+    )
     assert reporter.lines == [
         "reading synthetic ...",
         "numbering users and values ...",
@@ -202,20 +205,20 @@ def test_progress_names_the_steps(tmp_path: Path) -> None:
         "writing histories ...",
         "hashing what was written ...",
     ]
-    assert manifest["labels"] == "real"
-    assert manifest["source_options"]["users"] == 40
-    assert "bayes_auc" in manifest["facts"]
+    assert manifest.labels == "real"
+    assert manifest.source_options["users"] == 40
+    assert "bayes_auc" in manifest.facts
 
 
 def test_failure_leaves_the_old_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     good = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
     prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2))
-    before = workspace.open("data", "d").manifest
+    before = workspace.open(DATASETS, "d").manifest
     good.write_text("1,2,3,pv,1511600000\n")
     with pytest.raises(UserError):
-        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2), replace=True)
-    assert workspace.open("data", "d").manifest == before
+        prepare(Taobao(), [good], "d", workspace, PrepareOptions(threads=2), Surroundings(replace=True))
+    assert workspace.open(DATASETS, "d").manifest == before
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["d"]
 
 
@@ -223,19 +226,19 @@ def test_a_taken_name_is_refused_and_equal_data_have_an_equal_identity(tmp_path:
     workspace = Workspace(tmp_path)
     raw = write_taobao(tmp_path / "UserBehavior.csv", users=20).path
     prepare(Taobao(), [raw], "d", workspace, PrepareOptions(threads=1))
-    before = workspace.open("data", "d")
+    before = workspace.open(DATASETS, "d")
     with pytest.raises(UserError, match="The dataset 'd' exists already") as caught:
         prepare(Taobao(), [raw], "d", workspace, PrepareOptions(threads=1))
     assert "--replace" in caught.value.remedy
-    assert workspace.open("data", "d") == before
+    assert workspace.open(DATASETS, "d") == before
     elsewhere = raw.rename(tmp_path / "the-same-under-another-name.csv")
-    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2, memory="1GB"), replace=True)
-    again = workspace.open("data", "d")
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2, memory="1GB"), Surroundings(replace=True))
+    again = workspace.open(DATASETS, "d")
     assert again.manifest != before.manifest
     assert again.identity == before.identity
     elsewhere.write_bytes(elsewhere.read_bytes().replace(b",pv,", b",buy,", 1))
-    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2), replace=True)
-    assert workspace.open("data", "d").identity != before.identity
+    prepare(Taobao(), [elsewhere], "d", workspace, PrepareOptions(threads=2), Surroundings(replace=True))
+    assert workspace.open(DATASETS, "d").identity != before.identity
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrea_cli.dataset.layout import SPLITS
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.hashing import mix, mix_sql
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
@@ -34,9 +35,9 @@ def test_taobao_agrees_with_the_loops(tmp_path: Path) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv")
     events, rejected = read_taobao(raw.lines)
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert manifest["rejected"] == rejected
+    assert manifest.rejected == rejected
     expected, dropped = make_samples(events, 8, LAST_DAY)
-    assert manifest["dropped_pairs"] == dropped
+    assert manifest.dropped_pairs == dropped
     assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
 
 
@@ -46,7 +47,7 @@ def test_options_agree_with_the_loops(tmp_path: Path, options: dict[str, Any]) -
     events, _ = read_taobao(raw.lines)
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(tmp_path), PrepareOptions(threads=1, **options))
     expected, dropped = make_samples(events, 8, LAST_DAY, **options)
-    assert manifest["dropped_pairs"] == dropped
+    assert manifest.dropped_pairs == dropped
     assert_same_rows(tmp_path / "data" / "t", manifest, events, expected)
 
 
@@ -63,10 +64,10 @@ def test_a_table_agrees_with_the_loops(tmp_path: Path, users: int, label: str | 
     used = dict.fromkeys((c[0], c[1], int(c[4]), int(c[5]) if label else None) for c in lines)  # each row once
     events = [Event(user, ms // 1000, item, None, clicked, ms % 1000) for user, item, ms, clicked in used]
     assert len({e.nanoseconds for e in events}) > 100
-    assert manifest["events_read"] == rows == len(lines)
-    assert manifest["events_kept"] == len(events) == rows - manifest["rejected"].get("duplicate", 0)
+    assert manifest.events_read == rows == len(lines)
+    assert manifest.events_kept == len(events) == rows - manifest.rejected.get("duplicate", 0)
     expected, dropped = make_samples(events, 8)
-    assert manifest["dropped_pairs"] == dropped
+    assert manifest.dropped_pairs == dropped
     assert_same_rows(tmp_path / "data" / "k", manifest, events, expected)
 
 
@@ -153,7 +154,7 @@ def test_negative_is_dropped_and_counted_when_everything_was_touched(tmp_path: P
         Table(), [write(tmp_path, events)], "d", Workspace(folder), PrepareOptions(min_history=2, threads=2)
     )
     expected, dropped = make_samples(events, 0, min_history=2)
-    assert dropped == manifest["dropped_pairs"] == 3  # q, one target a day
+    assert dropped == manifest.dropped_pairs == 3  # q, one target a day
     assert_same_rows(folder / "data" / "d", manifest, events, expected)
 
 
@@ -170,7 +171,7 @@ def test_late_draws_agree_with_the_loops(tmp_path: Path) -> None:
         Table(), [write(tmp_path, events)], "d", Workspace(tmp_path), PrepareOptions(threads=2, **options)
     )
     expected, dropped = make_samples(events, 0, **options)
-    assert 0 < dropped == manifest["dropped_pairs"] < 40
+    assert 0 < dropped == manifest.dropped_pairs < 40
     assert_same_rows(tmp_path / "data" / "d", manifest, events, expected)
 
 
@@ -210,7 +211,7 @@ def test_one_class_is_refused_where_it_is_measured_and_told_of_where_it_trains(t
         prepare(source, [events(2)], "d", Workspace(tmp_path), PrepareOptions())
     assert all(option in caught.value.remedy for option in ("--test-days", "--until", "--label-column"))
     manifest = prepare(source, [events(1)], "d", Workspace(tmp_path), PrepareOptions())
-    assert "All samples of train (2) have label 1: a model learns that." in manifest["warnings"]
+    assert "All samples of train (2) have label 1: a model learns that." in manifest.warnings
 
 
 def write(folder: Path, events: list[Event]) -> Path:
@@ -254,13 +255,13 @@ def check_against_loops(folder: Path, source: Table, events: list[Event]) -> Non
     assert_same_rows(folder / "data" / "d", manifest, events, expected)
 
 
-def assert_same_rows(folder: Path, manifest: dict[str, Any], events: list[Event], expected: list[Sample]) -> None:
+def assert_same_rows(folder: Path, manifest: DatasetManifest, events: list[Event], expected: list[Sample]) -> None:
     """Splits, histories and offsets on disk equal the twin's, ids and order included."""
-    valid_from = manifest["splits"]["valid_from"]
+    valid_from = manifest.splits.valid_from
     users = {user: n for n, user in enumerate(sorted({e.user for e in events}))}
     items = number(((e.item, e.time) for e in events), valid_from)
     categories = number(((e.category, e.time) for e in events), valid_from)
-    has_category = manifest["categories"] is not None
+    has_category = manifest.categories is not None
     requests = sorted({(SPLITS.index(s.split), users[s.user], s.time) for s in expected})
     request_id = {request: n for n, request in enumerate(requests)}
     for split in SPLITS:

@@ -52,12 +52,12 @@ def test_contract(datasets: Callable[[Case], Prepared], case: Case, check: Calla
 def test_cases_try_what_they_are_for(datasets: Callable[[Case], Prepared], case: Case) -> None:
     """Rejected rows, several samples a split, ties in one second, items that come late."""
     data = datasets(case)
-    assert min(data.manifest["samples"].values()) >= 2
+    assert min(data.manifest.samples.values()) >= 2
     assert len({(e.user, e.time) for e in data.events}) < len(data.events)
     if case.source.file_names:
-        assert data.manifest["rejected"]
-    if (data.manifest["sampling"] or {}).get("targets") != "user":  # of Amazon's 150 books each comes early
-        assert data.manifest["fields"][0]["late"]
+        assert data.manifest.rejected
+    if (data.manifest.sampling or {}).get("targets") != "user":  # of Amazon's 150 books each comes early
+        assert data.manifest.fields[0]["late"]
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_order_of_lines_changes_no_sample(datasets: Callable[[Case], Prepared], 
         content = ("\n".join([*header, *rows]) + "\n").encode()
         path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     other = prepared(case, raw, tmp_path / "home", threads=3, memory="500MB")
-    assert other.manifest["rejected"] == data.manifest["rejected"]
+    assert other.manifest.rejected == data.manifest.rejected
     same = [*(f"{split}.parquet" for split in SPLITS), "histories/offsets.npy", "histories/time.npy"]
     same += [name for name in data.files if name.startswith("vocab/")]
     assert {name: other.files[name] for name in same} == {name: data.files[name] for name in same}

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.dataset.spelling import MISSING, spelled
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
@@ -126,8 +127,8 @@ def test_a_list_of_users_may_spell_them_otherwise(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.csv", "user,item,time,label", *rows)
     prepare(Table(label_column="label"), [path], "d", Workspace(tmp_path), PrepareOptions())
-    artifact = Workspace(tmp_path).open("data", "d")
-    dataset = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    artifact = Workspace(tmp_path).open(DATASETS, "d")
+    dataset = DatasetInfo.of(artifact)
     assert dense_users(dataset, ["5", "007", "5.00", " 5"]).tolist() == [1, 0, 1, 1]
     with pytest.raises(UserError, match=r"The dataset lacks 1 user: '7'\."):
         dense_users(dataset, ["5", "7"])

@@ -307,7 +307,7 @@ def test_fields_of_all_roles_reach_the_samples(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "user,item,time,size,number,day", *rows)
     source = Table(item_field=["size"], user_field=["number"], context_field=["day"])
     manifest = prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=3, threads=2))
-    assert [(f["name"], f["role"], f["size"]) for f in manifest["fields"]] == [
+    assert [(f.name, f.role, f.size) for f in manifest.fields] == [
         ("item", "item", 42),
         ("size", "item", 42),
         ("number", "user", 4),
@@ -335,9 +335,9 @@ def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
         "user_id", "video_id", time_column="time_ms", time_unit="ms", label_column="is_click", utc_offset="8"
     )
     manifest = prepare(source, [path], "k", Workspace(tmp_path), PrepareOptions(threads=2))
-    assert manifest["events_read"] == 41_828
-    assert manifest["events_kept"] == 41_828 - manifest["rejected"]["duplicate"] == 41_704
-    assert (manifest["users"], manifest["categories"]) == (664, None)
+    assert manifest.events_read == 41_828
+    assert manifest.events_kept == 41_828 - manifest.rejected["duplicate"] == 41_704
+    assert (manifest.users, manifest.categories) == (664, None)
     lines = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()[1:]]
     unique = dict.fromkeys((c[0], c[1], c[4], c[5]) for c in lines)  # a repeat in all that is read is left out
     events = [Event(user, int(ms) // 1000, item, None, int(label), int(ms) % 1000) for user, item, ms, label in unique]

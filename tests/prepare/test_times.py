@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.time_guess import looks_like_a_date
 from lrea_cli.prepare.sources.times import parse_offset
@@ -184,10 +185,15 @@ def log(folder: Path, days: list[int], rows: int = 40, last: int | None = None) 
     return write(folder / "log.csv", f"{HEADER},label", *lines)
 
 
-def made(folder: Path, path: Path, options: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
+def made(folder: Path, path: Path, options: dict[str, Any] | None = None, **source: Any) -> DatasetManifest:
     labels = {"label_column": "label"} if "negatives" not in source else {}
     return prepare(
-        Table(**labels, **source), [path], "d", Workspace(folder), PrepareOptions(**(options or {})), replace=True
+        Table(**labels, **source),
+        [path],
+        "d",
+        Workspace(folder),
+        PrepareOptions(**(options or {})),
+        Surroundings(replace=True),
     )
 
 
@@ -202,9 +208,9 @@ def test_one_row_of_2199_is_told_of_and_until_leaves_it_out(tmp_path: Path) -> N
     ):
         made(tmp_path, path)
     manifest = made(tmp_path, path, until="2023-11-17")
-    assert manifest["rejected"] == {"after_until": 1}
-    assert manifest["split_facts"]["test"]["last_day"] == "2023-11-17"
-    assert manifest["warnings"] == []
+    assert manifest.rejected == {"after_until": 1}
+    assert manifest.split_facts["test"]["last_day"] == "2023-11-17"
+    assert manifest.warnings == ()
 
 
 @pytest.mark.parametrize(("last", "told"), [(6, False), (7, True)])
@@ -227,22 +233,22 @@ def test_until_is_a_local_day_and_counts(tmp_path: Path) -> None:
 
 def test_what_until_leaves_out_is_no_wrong_form(tmp_path: Path) -> None:
     path = log(tmp_path, [0, 1, 2, 3, 4], rows=400)
-    assert made(tmp_path, path, until="2023-11-17")["rejected"] == {"after_until": 800}
+    assert made(tmp_path, path, until="2023-11-17").rejected == {"after_until": 800}
 
 
 def test_a_last_day_with_next_to_no_rows_is_told_of(tmp_path: Path) -> None:
-    (warning,) = made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=3))["warnings"]
+    (warning,) = made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=3)).warnings
     assert "3 events from 2023-11-18 on, 7.5% of a usual day's" in warning
     assert "--until 2023-11-17" in warning
     assert "--test-days" in warning
-    assert made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=4))["warnings"] == []
-    assert made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=3), {"test_days": 2})["warnings"] == []
+    assert made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=4)).warnings == ()
+    assert made(tmp_path, log(tmp_path, [0, 1, 2, 3], last=3), {"test_days": 2}).warnings == ()
 
 
 @pytest.mark.parametrize("source", [{}, {"negatives": "same-day"}])
 def test_the_test_split_is_the_last_days(tmp_path: Path, source: dict[str, Any]) -> None:
     options = {"test_days": 3, "min_history": 1}
-    facts = made(tmp_path, log(tmp_path, list(range(8))), options, **source)["split_facts"]
+    facts = made(tmp_path, log(tmp_path, list(range(8))), options, **source).split_facts
     days = {split: (of["first_day"], of["last_day"]) for split, of in facts.items()}
     first = "2023-11-15" if not source else "2023-11-18"
     assert days == {

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.workspace.home import Workspace
@@ -84,9 +85,14 @@ def log(folder: Path, rows: int = 30, repeats: int = 0, header: str = "user,item
     return write(folder / "log.csv", header, *lines, *lines[:repeats])
 
 
-def made(folder: Path, path: Path, name: str = "d", **source: Any) -> dict[str, Any]:
+def made(folder: Path, path: Path, name: str = "d", **source: Any) -> DatasetManifest:
     return prepare(
-        Table(label_column="label", **source), [path], name, Workspace(folder), PrepareOptions(threads=2), replace=True
+        Table(label_column="label", **source),
+        [path],
+        name,
+        Workspace(folder),
+        PrepareOptions(threads=2),
+        Surroundings(replace=True),
     )
 
 
@@ -98,13 +104,13 @@ def test_the_facts_of_fields(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.csv", "user,item,time,label,price,color,spare", *rows)
     manifest = made(tmp_path, path, item_field=["color"], context_field=["price"], numeric=["price"])
-    assert manifest["field_facts"] == {
+    assert manifest.field_facts == {
         "item": {"missing": 0.0, "unknown": 1.0, "lost": 0.0, "first_lost_values": []},
         "color": {"missing": 1.0, "unknown": 0.0, "lost": 0.0, "first_lost_values": []},
         "price": {"missing": 0.75, "unknown": 0.0, "lost": 0.125, "first_lost_values": ["$"]},
     }
-    assert manifest["unused_columns"] == ["spare"]
-    assert any("'color' has no value in any event" in warning for warning in manifest["warnings"])
+    assert manifest.unused_columns == ("spare",)
+    assert any("'color' has no value in any event" in warning for warning in manifest.warnings)
 
 
 @pytest.mark.parametrize(
@@ -130,15 +136,15 @@ def test_a_threshold_needs_a_label() -> None:
 def test_exact_repeats_are_counted_and_left_out(tmp_path: Path) -> None:
     once = made(tmp_path, log(tmp_path), "once")
     twice = made(tmp_path, log(tmp_path, repeats=120), "twice")
-    assert twice["rejected"] == {"duplicate": 120}
-    assert (twice["samples"], twice["events_kept"]) == (once["samples"], once["events_kept"])
+    assert twice.rejected == {"duplicate": 120}
+    assert (twice.samples, twice.events_kept) == (once.samples, once.events_kept)
     one, two = (tmp_path / "data" / name for name in ("once", "twice"))
     for name in ("test.parquet", "valid.parquet", "train.parquet", "histories/item.npy", "histories/offsets.npy"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     (example, *_) = pq.read_table(two / "rejected.parquet").to_pylist()
     assert example == {"file": "log.csv", "line": 122, "reason": "duplicate", "text": f"u0,{NOON},0,0"}
     kept = made(tmp_path, log(tmp_path, repeats=120), "kept", keep_repeats=True)
-    assert (kept["rejected"], kept["events_kept"]) == ({}, 240)
+    assert (kept.rejected, kept.events_kept) == ({}, 240)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,7 @@ def test_rows_that_differ_in_one_used_column_are_no_repeats(tmp_path: Path, colu
     path = write(tmp_path / "a.csv", ",".join(row), *lines)
     source = Table("user", "item", "cat", "time", "ms", label_column="y", context_field=["price"], numeric=["price"])
     manifest = prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions())
-    assert manifest["rejected"] == {"duplicate": 1}
+    assert manifest.rejected == {"duplicate": 1}
 
 
 def test_both_labels_at_once_are_kept_and_told_of(tmp_path: Path) -> None:
@@ -165,10 +171,10 @@ def test_both_labels_at_once_are_kept_and_told_of(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     turned = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines[1:4]]
     manifest = made(tmp_path, write(tmp_path / "log.csv", *lines, *turned))
-    assert manifest["label_conflicts"] == 3
-    assert manifest["events_kept"] == 123
-    assert any(w.startswith("3 times a user has one item in one second both clicked") for w in manifest["warnings"])
-    assert made(tmp_path, log(tmp_path))["label_conflicts"] == 0
+    assert manifest.label_conflicts == 3
+    assert manifest.events_kept == 123
+    assert any(w.startswith("3 times a user has one item in one second both clicked") for w in manifest.warnings)
+    assert made(tmp_path, log(tmp_path)).label_conflicts == 0
 
 
 ODD_NAMES = [
@@ -209,7 +215,7 @@ def test_a_field_may_have_any_name(tmp_path: Path, labels: bool) -> None:
             label_column="label" if labels else None,
             negatives="uniform",
         )
-        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1), replace=True)
+        prepare(source, [path], "d", Workspace(tmp_path), PrepareOptions(min_history=1), Surroundings(replace=True))
         folder = tmp_path / "data" / "d"
         tables.append([pq.read_table(folder / f"{split}.parquet") for split in ("train", "valid", "test")])
         assert sorted(p.stem for p in (folder / "histories").iterdir()) == sorted(

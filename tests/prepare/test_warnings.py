@@ -15,7 +15,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.estimate import estimate
 from lrea_cli.prepare.facts import MANY_USERS
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import extract, write
@@ -39,10 +39,15 @@ def warnings_of(folder: Path, rows: list[Row], **source: Any) -> list[str]:
     """Those of a whole preparation, with the labels."""
     path = write(folder / "log.csv", "user,item,time,label", *(",".join(map(str, row)) for row in rows))
     manifest = prepare(
-        Table(label_column="label", **source), [path], "d", Workspace(folder), PrepareOptions(), replace=True
+        Table(label_column="label", **source),
+        [path],
+        "d",
+        Workspace(folder),
+        PrepareOptions(),
+        Surroundings(replace=True),
     )
-    assert manifest["events_read"] == len(rows)
-    return manifest["warnings"]
+    assert manifest.events_read == len(rows)
+    return list(manifest.warnings)
 
 
 def of_one_user(user: str, rows: int) -> list[Row]:
@@ -130,9 +135,9 @@ def test_the_remedy_for_a_user_of_most_rows_works(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     options = PrepareOptions(max_rejected="100%")
     manifest = prepare(
-        Table(label_column="label", missing="0"), [path], "d", Workspace(tmp_path), options, replace=True
+        Table(label_column="label", missing="0"), [path], "d", Workspace(tmp_path), options, Surroundings(replace=True)
     )
-    assert (manifest["rejected"], manifest["users"], manifest["warnings"]) == ({"missing_user": 240}, 10, [])
+    assert (manifest.rejected, manifest.users, manifest.warnings) == ({"missing_user": 240}, 10, ())
 
 
 def test_a_log_of_one_user_is_told_of_even_where_it_makes_no_samples(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.oracle.attention import Long
 from lrea_cli.recipe.settings import METHOD_NAMES
-from lrea_cli.records.cache import CacheInfo, compress, dense_users, find_cache, open_cache
+from lrea_cli.records.cache import CacheInfo, CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
+from lrea_cli.records.manifest import CACHES
 from lrea_cli.records.store import INDEX
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import HistoryIds, PseudoItems
@@ -35,8 +36,7 @@ def make(
     as_of: int | None = None,
     users: np.ndarray | None = None,
 ) -> CacheInfo:
-    instant = run.dataset.end if as_of is None else as_of
-    return compress(workspace, run, name, dtype, instant, users, CPU, Silent())
+    return compress(workspace, run, CacheSettings(dtype, as_of, users), Silent(), name)
 
 
 def name_of(cache: Artifact | None) -> str | None:
@@ -184,7 +184,7 @@ def test_a_subset_of_users_gets_records_each_once(lrea_run: Run, tmp_path: Path)
         store.read(4)
     with pytest.raises(LreaError, match="no users"):
         make(few, lrea_run, "none", users=np.array([], np.int64))
-    assert [a.name for a in few.all("caches")] == ["cache"]
+    assert [a.name for a in few.all(CACHES)] == ["cache"]
 
 
 def test_the_same_users_give_the_same_bytes(lrea_run: Run, tmp_path: Path) -> None:

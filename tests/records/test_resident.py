@@ -15,8 +15,9 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
 from lrea_cli.records import resident as resident_module
-from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, RecordFormat
 from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.records.store import RecordStore, RecordWriter
@@ -24,6 +25,7 @@ from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Candidates, Empty, PseudoItems
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.served import Served
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
@@ -37,7 +39,7 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
     """A cache of every third user, on disk and in memory."""
     run = lrea_run if request.param == "lrea" else din_run
     workspace = Workspace(tmp_path_factory.mktemp("resident"))
-    compress(workspace, run, "cache", "float16", run.dataset.end, USERS, CPU, Silent())
+    compress(workspace, run, CacheSettings("float16", users=USERS), Silent(), "cache")
     store = open_cache(workspace, run, "cache").store
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resident_module, "LOAD_BATCH", 7)
@@ -99,7 +101,7 @@ def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: 
 def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) -> None:
     run = make_run(method="din-short")
     workspace = Workspace(tmp_path)
-    compress(workspace, run, "cache", "float32", run.dataset.end, USERS, CPU, Silent())
+    compress(workspace, run, CacheSettings(users=USERS), Silent(), "cache")
     found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0])
     assert isinstance(found, Empty)
     assert found.rows.tolist() == [0, 0]
@@ -121,7 +123,7 @@ def test_records_of_searches_are_those_on_disk(make_run, tmp_path: Path, setting
     """Every field in its own dtype; and what is past a record's rows is no behavior."""
     run = make_run(**settings)
     workspace = Workspace(tmp_path)
-    compress(workspace, run, "cache", dtype, run.dataset.end, USERS, CPU, Silent())
+    compress(workspace, run, CacheSettings(dtype, users=USERS), Silent(), "cache")
     store = open_cache(workspace, run, "cache").store
     resident = ResidentRecords(store, CPU)
     for keys in (USERS[:9].tolist(), USERS[[5, 5, 1]].tolist(), [int(USERS[-1])]):
@@ -155,15 +157,14 @@ def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecor
     histories, known = open_histories(run.dataset), open_histories(run.dataset).lengths_before(run.dataset.end)
     visitors = [Visitor(int(user), int(known[user])) for user in USERS]
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
-    found = run_gate(run, store.layout, histories, resident, visitors, pool, ("naive", "gemm"), CPU)
+    found = run_gate(Served(run, resident, None, histories), visitors, pool, ("naive", "gemm"))
     assert found.passed
     ids = pool.draw(6)
     with torch.inference_mode():
         candidates = run.model.features.candidates(ids)
         for user in visitors[:5]:
             on_disk, in_memory = (
-                RequestScorer(run.model, histories, run.recipe.data, records, "gemm", CPU)
-                for records in (store, resident)
+                RequestScorer(run.model, histories, run.recipe.data, records, gemm) for records in (store, resident)
             )
             expected = on_disk.cached_interest(user, candidates)
             torch.testing.assert_close(in_memory.cached_interest(user, candidates), expected)

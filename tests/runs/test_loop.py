@@ -149,13 +149,13 @@ def test_what_ends_a_training_keeps_its_best_epoch(workspace_copy, reason):
         train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Stopping(2, error))
     run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
     manifest = run.artifact.manifest
-    assert (manifest["epochs"], manifest["stopped_early"]) == (2, reason)
+    assert (manifest.epochs, manifest.stopped_early) == (2, reason)
     lines = [json.loads(line) for line in (run.artifact.path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     best = max(lines, key=lambda line: line["valid_auc"])
-    assert (manifest["best_epoch"], manifest["best_valid_auc"]) == (best["epoch"], best["valid_auc"])
+    assert (manifest.best_epoch, manifest.best_valid_auc) == (best["epoch"], best["valid_auc"])
     reader = reader_of(run.dataset, "valid", recipe.data, recipe.train.batch_size)
-    logits = score_split(run.model, reader, torch.device("cpu"), ignore)
+    logits = score_split(run.model, reader, ignore)
     assert auc(logits, reader.samples.label) == best["valid_auc"]
     said = f"the run 'cut' is kept as of epoch {best['epoch']}, the best of 2 of at most 3 epochs"
     assert caught.value.__notes__[-1:] == [said]
@@ -192,9 +192,9 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(workspace_cop
         train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Silent())
     run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
     reader = reader_of(run.dataset, "valid", recipe.data, recipe.train.batch_size)
-    logits = score_split(run.model, reader, torch.device("cpu"), ignore)
-    assert auc(logits, reader.samples.label) == run.artifact.manifest["best_valid_auc"]
-    assert run.artifact.manifest["stopped_early"].endswith("No space left on device")
+    logits = score_split(run.model, reader, ignore)
+    assert auc(logits, reader.samples.label) == run.artifact.manifest.best_valid_auc
+    assert run.artifact.manifest.stopped_early.endswith("No space left on device")
 
 
 def test_no_batch_of_training_has_a_single_row(tiny):

@@ -8,7 +8,7 @@ import torch
 
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import UserError
-from lrea_cli.records.summarizer import summarizer_of
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.score.cache_life import Age, cache_life, parse_ages
@@ -30,7 +30,7 @@ def test_what_is_no_age_is_refused(text: str) -> None:
 
 
 def test_each_age_is_set_against_fresh_records(lrea_run: Run) -> None:
-    scored = score(lrea_run, "test", ServedFrom(), CPU, Silent(), parse_ages("0,1h,60d,10000d"))
+    scored = score(lrea_run, "test", ServedFrom(), Silent(), parse_ages("0,1h,60d,10000d"))
     fresh, hour, months, never = measure(lrea_run, scored, "user").cache_age
     assert fresh.auc == auc(scored.scores.served, scored.scores.label)
     assert (fresh.difference, fresh.ci, fresh.missing, fresh.requests_missing) == (0, (0, 0), 0, 0)
@@ -45,23 +45,19 @@ def test_each_age_is_set_against_fresh_records(lrea_run: Run) -> None:
 def test_a_record_older_than_the_history_misses_all_of_the_long_part(lrea_run: Run) -> None:
     reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, 256)
     rows = np.zeros(reader.samples.rows)
-    (found,) = cache_life(
-        lrea_run, reader, rows, parse_ages("10000d"), summarizer_of(lrea_run, None), "float32", CPU, Silent()
-    )
+    (found,) = cache_life(RecordMaker.of(lrea_run), reader, rows, parse_ages("10000d"), Silent())
     long = np.clip(reader.samples.history_length - lrea_run.recipe.data.short, 0, lrea_run.recipe.data.long)
     assert found.missing == pytest.approx(long.mean())
     assert found.requests_missing == pytest.approx((long > 0).mean())
 
 
 def test_a_method_that_keeps_nothing_does_not_age(make_run) -> None:
-    found = score(make_run(method="din-short"), "test", ServedFrom(), CPU, Silent(), parse_ages("60d"))
+    found = score(make_run(method="din-short"), "test", ServedFrom(), Silent(), parse_ages("60d"))
     assert (found.cache_age[0].difference, found.cache_age[0].ci) == (0, (0, 0))
 
 
 def test_one_new_behavior_changes_every_row_of_lrea(lrea_run: Run, din_run: Run) -> None:
-    every, one = (
-        evaluate(run, "valid", "user", ServedFrom(), CPU, Silent()).new_behavior for run in (lrea_run, din_run)
-    )
+    every, one = (evaluate(run, "valid", "user", ServedFrom(), Silent()).new_behavior for run in (lrea_run, din_run))
     assert every is not None
     assert one is not None
     assert every.rows == lrea_run.recipe.model.rank

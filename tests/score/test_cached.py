@@ -13,14 +13,14 @@ from lrea_cli.console.progress import Progress, Silent, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import compress, open_cache
+from lrea_cli.records import maker as maker_module
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CacheDtype, DamagedRecord
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import RecordStore
-from lrea_cli.records.summarizer import summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.predict import score_split
-from lrea_cli.score import cached as cached_module
 from lrea_cli.score.cached import missing_behaviors, score_split_cached
 from lrea_cli.workspace.home import Workspace
 
@@ -45,12 +45,12 @@ def served_logits(
     built: np.ndarray | None = None,
     compression: Compression | None = None,
 ) -> np.ndarray:
-    return score_split_cached(run.model, split, summarizer_of(run, compression), dtype, CPU, progress, built)
+    return score_split_cached(RecordMaker.of(run, compression, dtype), split, progress, built)
 
 
 def difference(run: Run, dtype: CacheDtype = "float32", requests: int | None = None) -> np.ndarray:
     """(rows,) served minus trained logits."""
-    plain = score_split(run.model, reader(run, requests), CPU, ignore)
+    plain = score_split(run.model, reader(run, requests), ignore)
     served = served_logits(run, reader(run, requests), dtype)
     assert np.isfinite(served).all()
     assert plain.std() > 1e-3
@@ -95,7 +95,7 @@ def test_every_request_has_a_record_of_its_own(lrea_run: Run, monkeypatch: pytes
             seen.extend(int(k) for k in keys)
             return super().fetch(keys)
 
-    monkeypatch.setattr(cached_module, "RecordStore", Spy)
+    monkeypatch.setattr(maker_module, "RecordStore", Spy)
     split = reader(lrea_run)
     done: list[int] = []
     served_logits(lrea_run, split, progress=done.append)
@@ -112,10 +112,9 @@ def test_a_flipped_bit_between_writing_and_reading_is_refused(lrea_run: Run, mon
             shard.write_bytes(blob)
             super().__init__(folder, *others)
 
-    monkeypatch.setattr(cached_module, "RecordStore", Flipped)
+    monkeypatch.setattr(maker_module, "RecordStore", Flipped)
     with pytest.raises(DamagedRecord):
         served_logits(lrea_run, reader(lrea_run, 40))
-    assert lrea_run.model.short.kernel == "folded"
 
 
 def test_what_is_served_comes_from_the_record_alone(din_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +125,7 @@ def test_what_is_served_comes_from_the_record_alone(din_run: Run, monkeypatch: p
             return super().fetch(np.roll(keys, 1))
 
     plain = served_logits(din_run, reader(din_run, 40))
-    monkeypatch.setattr(cached_module, "RecordStore", Exchanged)
+    monkeypatch.setattr(maker_module, "RecordStore", Exchanged)
     other = served_logits(din_run, reader(din_run, 40))
     assert (plain != other).mean() > 0.5
     assert np.abs(plain - other).max() > 1e-2
@@ -144,9 +143,9 @@ def test_requests_with_unlike_numbers_of_candidates_keep_their_logits(din_run: R
         ids={name: column[kept] for name, column in samples.ids.items()},
         profile={name: column[kept] for name, column in samples.profile.items()},
     )
-    expected = score_split(din_run.model, whole, CPU, ignore)[kept]
+    expected = score_split(din_run.model, whole, ignore)[kept]
     ragged = replace(whole, samples=few)
-    np.testing.assert_allclose(score_split(din_run.model, ragged, CPU, ignore), expected, atol=LIMIT)
+    np.testing.assert_allclose(score_split(din_run.model, ragged, ignore), expected, atol=LIMIT)
     served = served_logits(din_run, ragged)
     np.testing.assert_allclose(served, expected, atol=LIMIT)
 
@@ -158,7 +157,7 @@ def test_a_request_is_scored_from_the_record_that_compress_would_have_made_then(
     for request in (order[len(order) // 2], order[-1]):
         user, time = samples.user[request], int(samples.time[request])
         name = f"cache-{request}"
-        compress(workspace, din_run, name, "float32", time, np.array([user]), CPU, Silent())
+        compress(workspace, din_run, CacheSettings(as_of=time, users=np.array([user])), Silent(), name)
         keys = open_cache(workspace, din_run, name).store.read(int(user)).arrays[0]
         batch = split.batch(np.array([request]))
         with torch.inference_mode():
@@ -206,9 +205,9 @@ def test_an_old_record_is_the_one_that_compress_would_have_made_then(din_run: Ru
         batch = split.batch(np.array([request]))
         long = log.newest(np.array([user]), np.array([then]), 8, 40)
         with torch.inference_mode():
-            candidates = model.features.candidates(batch.candidates)
+            candidates = model.candidates(batch.candidates)
             interest = model.long.attention.over(candidates.vectors, model.features.behaviors(long))
-            expected = model.score(candidates, interest, batch.short, batch.candidates, torch.tensor([now]))
+            expected = model.score(candidates, interest, batch.short, torch.tensor([now]))
         rows = slice(samples.offsets[request], samples.offsets[request + 1])
         np.testing.assert_allclose(found[rows], expected.numpy(), atol=LIMIT)
         moved += then < now and now > 8
@@ -245,7 +244,7 @@ def test_known_at_counts_strictly_earlier_behaviors_of_each_user(lrea_run: Run) 
 
 def test_compressed_records_come_closer_to_full_attention_with_the_rank(din_run: Run) -> None:
     split = reader(din_run, 80)
-    full = score_split(din_run.model, split, CPU, ignore)
+    full = score_split(din_run.model, split, ignore)
     changes = [
         np.abs(served_logits(din_run, split, compression=Compression("clusters", rank)) - full).mean()
         for rank in (1, 4, 16, 40)
@@ -256,4 +255,4 @@ def test_compressed_records_come_closer_to_full_attention_with_the_rank(din_run:
 
 def test_only_a_din_run_is_compressed(lrea_run: Run) -> None:
     with pytest.raises(UserError, match="'tiny-lrea' is a 'lrea'; compressors work on full attention"):
-        summarizer_of(lrea_run, Compression("clusters", 4))
+        RecordMaker.of(lrea_run, Compression("clusters", 4))

@@ -11,7 +11,7 @@ import torch
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.records.summarizer import summarizer_of
+from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.predict import score_split
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def found(lrea_run: Run) -> Evaluation:
-    return evaluate(lrea_run, "test", "user", ServedFrom(), CPU, Silent())
+    return evaluate(lrea_run, "test", "user", ServedFrom(), Silent())
 
 
 def test_the_keys_are_those_that_json_promises(found: Evaluation) -> None:
@@ -52,7 +52,7 @@ def test_the_keys_are_those_that_json_promises(found: Evaluation) -> None:
 def test_numbers_are_those_of_the_logits(found: Evaluation, lrea_run: Run) -> None:
     samples = read_samples(lrea_run.dataset, "test")
     reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, 64)
-    logits = score_split(lrea_run.model, reader, CPU, ignore)
+    logits = score_split(lrea_run.model, reader, ignore)
     by_user = gauc(logits, samples.label, samples.user[samples.row_request])
     assert (found.rows, found.requests) == (samples.rows, samples.requests)
     assert found.auc == pytest.approx(auc(logits, samples.label), abs=1e-5)
@@ -77,15 +77,15 @@ def test_slices_are_rows_of_the_whole(found: Evaluation, din_run: Run) -> None:
     assert sum(part.rows for part in seen) == found.rows
     assert sum(part.rows * (part.log_loss or 0) for part in seen) / found.rows == pytest.approx(found.log_loss)
     assert 0 < found.slices["long above rank"].rows < found.rows
-    without = measure(din_run, score(din_run, "valid", ServedFrom(), CPU, Silent()), "user").slices
+    without = measure(din_run, score(din_run, "valid", ServedFrom(), Silent()), "user").slices
     assert set(found.slices) - set(without) == {"long above rank"}
 
 
 def test_scores_are_those_that_were_measured(found: Evaluation, lrea_run: Run) -> None:
-    scored = score(lrea_run, "test", ServedFrom(), CPU, Silent())
+    scored = score(lrea_run, "test", ServedFrom(), Silent())
     scores, samples = scored.scores, scored.samples
     assert scores.facts == {
-        "made_from": lrea_run.artifact.manifest["made_from"],
+        "made_from": lrea_run.artifact.manifest.made_from,
         "run": "tiny-lrea",
         "method": "lrea",
         "split": "test",
@@ -115,8 +115,8 @@ def test_numbers_need_scores_alone() -> None:
 
 def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea_run: Run) -> None:
     reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, lrea_run.recipe.train.batch_size)
-    plain = score_split(lrea_run.model, reader, CPU, ignore)
-    served = score_split_cached(lrea_run.model, reader, summarizer_of(lrea_run, None), "float32", CPU, ignore)
+    plain = score_split(lrea_run.model, reader, ignore)
+    served = score_split_cached(RecordMaker.of(lrea_run), reader, ignore)
     mean_square = sum(float(s - p) ** 2 for s, p in zip(served, plain, strict=True)) / len(plain)
     assert found.absorption_gap.rms_logit == pytest.approx(mean_square**0.5, rel=1e-6)
     assert found.absorption_gap.rms_logit > 1e-6
@@ -130,15 +130,15 @@ def test_baselines_count_popularity_before_the_valid_split(found: Evaluation, lr
 
 
 def test_din_has_no_gap(din_run: Run) -> None:
-    gap = evaluate(din_run, "valid", "user", ServedFrom(), CPU, Silent()).absorption_gap
+    gap = evaluate(din_run, "valid", "user", ServedFrom(), Silent()).absorption_gap
     assert gap.auc == pytest.approx(0, abs=1e-4)
-    half = evaluate(din_run, "valid", "user", ServedFrom("float16"), CPU, Silent()).absorption_gap
+    half = evaluate(din_run, "valid", "user", ServedFrom("float16"), Silent()).absorption_gap
     assert 5 * gap.rms_logit < half.rms_logit < 1e-2
     assert gap.rms_logit < 1e-5
 
 
 def test_groups_may_be_requests(found: Evaluation, lrea_run: Run) -> None:
-    by_request = evaluate(lrea_run, "test", "request", ServedFrom("float16"), CPU, Silent())
+    by_request = evaluate(lrea_run, "test", "request", ServedFrom("float16"), Silent())
     assert by_request.groups + by_request.single_class_groups == by_request.requests
     assert by_request.requests > found.groups + found.single_class_groups
     assert (by_request.group, by_request.dtype) == ("request", "float16")
@@ -147,6 +147,6 @@ def test_groups_may_be_requests(found: Evaluation, lrea_run: Run) -> None:
 
 
 def test_each_split_has_its_own_numbers(found: Evaluation, lrea_run: Run) -> None:
-    valid = evaluate(lrea_run, "valid", "user", ServedFrom(), CPU, Silent())
+    valid = evaluate(lrea_run, "valid", "user", ServedFrom(), Silent())
     assert (valid.split, valid.rows) == ("valid", read_samples(lrea_run.dataset, "valid").rows)
     assert valid.auc != found.auc

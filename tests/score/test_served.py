@@ -13,7 +13,8 @@ import torch
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import compress
+from lrea_cli.records.cache import CacheSettings, compress
+from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.score import served as served_module
 from lrea_cli.score.evaluate import ServedFrom
@@ -35,7 +36,7 @@ def scored(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[KeptScores, int]:
     """The scores, and how often the split was scored for them."""
     times, right = [], served_module.score
     monkeypatch.setattr(served_module, "score", lambda *a: (times.append(1), right(*a))[1])
-    found = served_scores(run, OWN, run.artifact, CPU, Silent())
+    found = served_scores(run, OWN, run.artifact, Silent())
     monkeypatch.setattr(served_module, "score", right)
     return found, len(times)
 
@@ -91,9 +92,9 @@ def test_damaged_scores_are_made_anew(own_run: Run, monkeypatch: pytest.MonkeyPa
 
 def test_scores_through_a_compressors_records_lie_with_the_cache(workspace_copy: Workspace) -> None:
     run, few = open_run(workspace_copy, "tiny-din", None, CPU), Compression("recent", 2)
-    compress(workspace_copy, run, "few", "float32", run.dataset.end, None, CPU, Silent(), few)
-    cache = workspace_copy.open("caches", "few")
-    found = served_scores(run, ServedFrom("float32", few, "few"), cache, CPU, Silent())
+    compress(workspace_copy, run, CacheSettings(compression=few), Silent(), "few")
+    cache = workspace_copy.open(CACHES, "few")
+    found = served_scores(run, ServedFrom("float32", few, "few"), cache, Silent())
     assert found.served_from == "float32 records of recent at rank 2"
     assert not np.allclose(found.served, found.trained)
     assert same(read_scores(cache.path, "test", ""), found)

@@ -22,7 +22,7 @@ def few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find(run: Run, target: float, compressor: str = "clusters"):
-    return smallest_rank(run, Compression(compressor, 1), target, CPU, Silent())  # pyright: ignore[reportArgumentType]
+    return smallest_rank(run, Compression(compressor, 1), target, Silent())  # pyright: ignore[reportArgumentType]
 
 
 def test_the_rank_found_is_within_the_target_and_one_less_is_not(din_run: Run) -> None:
@@ -45,9 +45,9 @@ def test_only_requests_with_a_long_part_are_scored(din_run: Run, monkeypatch: py
     seen = []
     right = target_module.score_split
 
-    def spy(model, reader, device, progress):
+    def spy(model, reader, progress):
         seen.append(reader)
-        return right(model, reader, device, progress)
+        return right(model, reader, progress)
 
     monkeypatch.setattr(target_module, "score_split", spy)
     find(din_run, 1e9)

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.claims import FINISHED
-from lrea_cli.workspace.home import Workspace, identity_of, require_intact, write_json, write_manifest
+from lrea_cli.workspace.home import Workspace, require_intact, write_json, write_manifest
 from lrea_cli.workspace.kinds import LONGEST_NAME
 from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.places import OLD
 from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
 from tests.faulty.calls import failing
+from tests.manifests import manifest_of
 from tests.workspace.test_home import left_in, make
 
 
@@ -29,23 +33,24 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_name_that_is_being_made_is_refused_at_once(workspace: Workspace, replace: bool) -> None:
-    with workspace.create("runs", "one", replace=True) as folder:
+    with workspace.create(RUNS, "one", replace=True) as folder:
         with pytest.raises(UserError, match="Another process is making the run 'one'") as caught:
-            workspace.claim("runs", "one", replace=replace).__enter__()
+            workspace.claim(RUNS, "one", replace=replace).__enter__()
         assert "choose another name" in caught.value.remedy
-        with workspace.create("runs", "two") as other:
-            write_manifest(other, "runs", {})
-        with workspace.create("caches", "one") as other:
-            write_manifest(other, "caches", {})
+        with workspace.create(RUNS, "two") as other:
+            write_manifest(other, RUNS, manifest_of(RUNS))
+        with workspace.create(CACHES, "one") as other:
+            write_manifest(other, CACHES, manifest_of(CACHES))
         assert folder.is_dir()
-        write_manifest(folder, "runs", {})
-    assert [a.name for a in workspace.all("runs")] == ["one", "two"]
+        write_manifest(folder, RUNS, manifest_of(RUNS))
+    assert [a.name for a in workspace.all(RUNS)] == ["one", "two"]
 
 
 def test_the_system_lets_go_of_the_names_of_a_process_that_ends(workspace: Workspace) -> None:
     program = (
         "import os, sys; from pathlib import Path; from lrea_cli.workspace.home import Workspace\n"
-        "with Workspace(Path(sys.argv[1])).create('runs', 'one') as folder:\n"
+        "from lrea_cli.runs.manifest import RUNS\n"
+        "with Workspace(Path(sys.argv[1])).create(RUNS, 'one') as folder:\n"
         "    (folder / 'big').write_text('half'); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(workspace.home)])
@@ -88,9 +93,9 @@ def test_the_latest_is_the_last_finished_whatever_the_clock_says(workspace: Work
         make(workspace, name)
     for name, created in {"a": "2999-01-01", "c": "1980-01-01"}.items():
         change_json(workspace.home / "runs" / name / "run.json", created=created)
-    assert workspace.open("runs").name == "c"
+    assert workspace.open(RUNS).name == "c"
     make(workspace, "a")
-    assert workspace.open("runs").name == "a"
+    assert workspace.open(RUNS).name == "a"
 
 
 def test_homes_without_numbers_go_by_the_time(workspace: Workspace) -> None:
@@ -98,11 +103,11 @@ def test_homes_without_numbers_go_by_the_time(workspace: Workspace) -> None:
         make(workspace, name)
         change_json(workspace.home / "runs" / name / "run.json", created=created)
         (workspace.home / "runs" / name / FINISHED).unlink()
-    assert workspace.open("runs").name == "b"
+    assert workspace.open(RUNS).name == "b"
     make(workspace, "0-the-first-with-a-number")
-    assert workspace.open("runs").name == "0-the-first-with-a-number"
+    assert workspace.open(RUNS).name == "0-the-first-with-a-number"
     (workspace.home / "runs" / "c" / FINISHED).write_text("not a number")
-    assert workspace.open("runs").name == "0-the-first-with-a-number"
+    assert workspace.open(RUNS).name == "0-the-first-with-a-number"
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "{", "null", '{"created": 1}', "[" * 100_000, "\udcff"])
@@ -112,21 +117,21 @@ def test_a_foreign_manifest_hurts_nobody(workspace: Workspace, text: str, capsys
     foreign.mkdir()
     (foreign / "run.json").write_text(text, errors="surrogateescape")
     for _ in range(2):
-        assert [a.name for a in workspace.all("runs")] == ["good"]
-    assert workspace.open("runs").name == "good"
+        assert [a.name for a in workspace.all(RUNS)] == ["good"]
+    assert workspace.open(RUNS).name == "good"
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("warning: ")
     assert r"runs/x\x1b[31m is passed over: " in said
     foreign.rename(foreign.with_name("x"))
     with pytest.raises(UserError, match=r"run\.json (is|carries)"):
-        workspace.open("runs", "x")
+        workspace.open(RUNS, "x")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\u202eb", "a\rb", "a\udcffb", "x" * (LONGEST_NAME + 1)])
 def test_names_that_steer_a_terminal_or_are_too_long_are_refused(workspace: Workspace, name: str) -> None:
     with pytest.raises(UserError, match="not a usable name"):
-        workspace.path("runs", name)
+        workspace.path(RUNS, name)
 
 
 def test_the_longest_name_can_be_made(workspace: Workspace) -> None:
@@ -138,33 +143,33 @@ def test_identity_is_of_the_content_alone() -> None:
     content = {"options": {"seed": 1}, "files": {"a.npy": "1", "metrics.jsonl": "2"}}
     told = {"created": "now", "seconds": 3.0, "threads": 2, "versions": {"torch": "2"}, "device": "cpu"}
     same = {**content, **told, "files": {"metrics.jsonl": "3", "a.npy": "1"}}
-    assert identity_of(same) == identity_of(content)
+    assert RUNS.identity_of(same) == RUNS.identity_of(content)
     for other in ({"options": {"seed": 2}}, {"files": {"a.npy": "0", "metrics.jsonl": "2"}}, {"extra": 1}):
-        assert identity_of({**content, **other}) != identity_of(content)
+        assert RUNS.identity_of({**content, **other}) != RUNS.identity_of(content)
 
 
 def test_a_linked_folder_is_replaced_where_it_lies(workspace: Workspace, tmp_path: Path) -> None:
     larger = tmp_path / "larger-disk" / "taobao-v1"
-    make(workspace, "taobao", "data", text="old")
+    make(workspace, "taobao", DATASETS, text="old")
     larger.parent.mkdir()
     link = workspace.home / "data" / "taobao"
     link.rename(larger)
     link.symlink_to(larger)
-    with pytest.raises(UserError, match="exists already"), workspace.create("data", "taobao"):
+    with pytest.raises(UserError, match="exists already"), workspace.create(DATASETS, "taobao"):
         pass
-    with workspace.create("data", "taobao", replace=True) as folder:
+    with workspace.create(DATASETS, "taobao", replace=True) as folder:
         assert folder.parent == larger.parent
         with pytest.raises(UserError, match="Another process"):
-            workspace.claim("data", "taobao", replace=True).__enter__()
+            workspace.claim(DATASETS, "taobao", replace=True).__enter__()
         (folder / "file").write_text("new")
-        write_manifest(folder, "data", {})
+        write_manifest(folder, DATASETS, manifest_of(DATASETS))
     assert link.readlink() == larger
     assert (larger / "file").read_text() == "new"
     assert sorted(p.name for p in larger.parent.iterdir()) == [FOLDER, "taobao-v1"]
     larger.rename(larger.parent / f"{OLD}taobao-v1-{'0' * 32}")  # killed between its two renames
-    assert (workspace.open("data", "taobao").path / "file").read_text() == "new"
+    assert (workspace.open(DATASETS, "taobao").path / "file").read_text() == "new"
     larger.rename(larger.parent / f"{OLD}taobao-v1-{'0' * 32}")
-    assert workspace.open("data").name == "taobao"
+    assert workspace.open(DATASETS).name == "taobao"
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -172,7 +177,7 @@ def test_what_a_replacement_had_moved_aside_is_found_again(workspace: Workspace,
     make(workspace, "one", text="old")
     folder = workspace.home / "runs"
     (folder / "one").rename(folder / f"{OLD}one-{'0' * 32}")
-    assert workspace.open("runs", "one" if by_name else None).name == "one"
+    assert workspace.open(RUNS, "one" if by_name else None).name == "one"
     assert [p.name for p in folder.iterdir()] == ["one"]
 
 
@@ -180,11 +185,11 @@ def test_a_reader_waits_for_the_second_rename(workspace: Workspace) -> None:
     make(workspace, "one", text="old")
     folder = workspace.home / "runs"
     aside = folder / f"{OLD}one-{'0' * 32}"
-    with workspace.claim("runs", "one", replace=True):
+    with workspace.claim(RUNS, "one", replace=True):
         (folder / "one").rename(aside)
         threading.Timer(0.1, lambda: aside.rename(folder / "one")).start()
         readers: list[str] = []
-        reader = threading.Thread(target=lambda: readers.append(workspace.open("runs", "one").name))
+        reader = threading.Thread(target=lambda: readers.append(workspace.open(RUNS, "one").name))
         reader.start()
         reader.join(0.15)
     reader.join(10)
@@ -192,10 +197,10 @@ def test_a_reader_waits_for_the_second_rename(workspace: Workspace) -> None:
 
 
 def replacement(workspace: Workspace, text: str) -> None:
-    with workspace.create("runs", "one", replace=True) as folder:
+    with workspace.create(RUNS, "one", replace=True) as folder:
         (folder / "inner").mkdir()
         (folder / "inner" / "file").write_text(text)
-        write_manifest(folder, "runs", {})
+        write_manifest(folder, RUNS, manifest_of(RUNS))
 
 
 def calls_of_a_replacement(tmp_path: Path) -> int:
@@ -220,7 +225,7 @@ def test_every_step_of_a_replacement_may_fail(tmp_path: Path, onward: bool) -> N
                 replacement(workspace, "new")
             except OSError as caught:
                 error = caught
-        artifact = workspace.open("runs", "one")
+        artifact = workspace.open(RUNS, "one")
         require_intact(artifact)
         text = (artifact.path / "inner" / "file").read_text()
         assert text == ("old" if error else "new") or onward, at  # new and an error: no way back, either

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.records.cache import dense_users
@@ -64,8 +65,8 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_one_changed_bit_of_a_split_is_refused(workspace_copy: Workspace, split: str) -> None:
-    artifact = workspace_copy.open("data", "synthetic")
-    dataset = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    artifact = workspace_copy.open(DATASETS, "synthetic")
+    dataset = DatasetInfo.of(artifact)
     path = artifact.path / f"{split}.parquet"
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
@@ -76,8 +77,8 @@ def test_one_changed_bit_of_a_split_is_refused(workspace_copy: Workspace, split:
 
 
 def test_one_changed_bit_of_the_users_vocabulary_is_refused(workspace_copy: Workspace) -> None:
-    artifact = workspace_copy.open("data", "synthetic")
-    dataset = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    artifact = workspace_copy.open(DATASETS, "synthetic")
+    dataset = DatasetInfo.of(artifact)
     path = artifact.path / "vocab" / "user.parquet"
     data = bytearray(path.read_bytes())
     data[100] ^= 1

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.dataset.histories import Histories, concatenated, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples, read_samples
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.metrics import auc
 from lrea_cli.stats.resolution import Resolution, resolution
+from lrea_cli.workspace.blocks import DatasetFiles
 
 REQUESTS_READ = 20_000
 """Of the test split, evenly spread: enough for an AUC to .004."""
@@ -108,19 +109,19 @@ class Look:
 
     def warnings(self) -> list[str]:
         """A sentence for each trivial feature that separates the labels, and where there is no long part."""
-        found = [
+        warnings = [
             f"{NAMES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, and a model may "
             "learn nothing else."
             for name, value in self.baselines.items()
             if value is not None and not 1 - TELLING <= value <= TELLING
         ]
         if self.long_empty > NEARLY_ALL:
-            found.append(
+            warnings.append(
                 f"{self.long_empty:.0%} of the test samples have no more than {self.short} behaviors before them: at "
                 "the default --short a long-sequence method has nothing to work on. Train with a smaller one; recipes "
                 "amazon-books-lrea and kuairand have 10."
             )
-        return found
+        return warnings
 
 
 NAMES = {
@@ -131,13 +132,13 @@ NAMES = {
 }
 
 
-def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
+def look_at(folder: Path, manifest: DatasetManifest) -> Look:
     """Read histories and the test split of a dataset.
 
     Args:
         folder: where it lies. manifest: what `data.json` says or will say.
     """
-    dataset = DatasetInfo.from_manifest(folder, manifest)
+    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     histories = open_histories(dataset)
     short = DataSettings.short
     items = next(f for f in dataset.fields if f.name == "item")
@@ -158,7 +159,7 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
     lengths = np.diff(histories.offsets)
     return Look(
         users=histories.users,
-        items=manifest["items"],
+        items=manifest.items,
         behaviors=int(histories.offsets[-1]),
         lengths=_quantiles(lengths),
         candidates=candidates,
@@ -169,7 +170,7 @@ def look_at(folder: Path, manifest: dict[str, Any]) -> Look:
         unknown_items=unknown_items,
         baselines={"category_count": None, **counted, "novelty": auc(age, some.label)},
         resolution=resolution(counters, some.label, some.user[some.row_request], test_users),
-        days=_days(histories, manifest["utc_offset_minutes"] * 60),
+        days=_days(histories, manifest.utc_offset_minutes * 60),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
         popularity=_by_label(popularity, some.label, COUNT_EDGES),
@@ -225,8 +226,8 @@ def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     """(local day, behaviors), days without any left out."""
     counts: dict[int, int] = {}
     for part in _chunks(histories):
-        days, found = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
-        for day, number in zip(days.tolist(), found.tolist(), strict=True):
+        days, behaviors = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
+        for day, number in zip(days.tolist(), behaviors.tolist(), strict=True):
             counts[day] = counts.get(day, 0) + number
     return tuple(sorted(counts.items()))
 
@@ -252,8 +253,8 @@ def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
 def _quantiles(values: np.ndarray) -> Quantiles:
     if not len(values):
         return Quantiles(0, 0, 0, 0)
-    found = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
-    return Quantiles(*(int(v) for v in found))
+    quantiles = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
+    return Quantiles(*(int(v) for v in quantiles))
 
 
 def _spread(total: int, wanted: int) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from lrea_cli.console.show import number
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.prepare.look.tables import add_facts, explained, field_table, split_table
+from lrea_cli.prepare.look.tables import explained, field_table, split_table, with_facts
 
 PAGE = "look.html"
 INCHES, DPI = (10.0, 6.6), 120
@@ -29,17 +30,19 @@ STYLE = (
 )
 
 
-def look_into(folder: Path, manifest: dict[str, Any]) -> Look:
-    """Look at the data, add facts and warnings to the manifest, and write the page into the dataset.
+def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
+    """Look at the data, and write the page into the dataset.
 
     Args:
         folder: of a dataset that is whole but for its manifest.
+
+    Returns:
+        the look, and the manifest with it, its facts and its warnings.
     """
     look = look_at(folder, manifest)
-    manifest["warnings"] += look.warnings()
-    add_facts(folder, manifest, look)
+    manifest = with_facts(folder, manifest, look)
     (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
-    return look
+    return look, manifest.model_copy(update={"look": asdict(look)})
 
 
 def rows_of(look: Look) -> list[tuple[str, object]]:
@@ -62,13 +65,13 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
     ]
 
 
-def page(look: Look, manifest: dict[str, Any]) -> str:
+def page(look: Look, manifest: DatasetManifest) -> str:
     """The whole page as HTML; the manifest's warnings stand above all else."""
-    title = f"{manifest['dataset']}: a look at the data"
+    title = f"{manifest.dataset}: a look at the data"
     facts = [split_table(manifest), field_table(manifest)]
     tables = _table((), rows_of(look)) + "".join(f"<h2>{t.title}</h2>{_table(t.columns, t.rows)}" for t in facts)
     tables += f"<p>{escape(' '.join(line.strip() for line in explained(manifest, look)))}</p>"
-    said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in manifest["warnings"])
+    said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in manifest.warnings)
     picture = base64.b64encode(_picture(look, manifest)).decode()
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
@@ -87,7 +90,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>"
 
 
-def _picture(look: Look, manifest: dict[str, Any]) -> bytes:
+def _picture(look: Look, manifest: DatasetManifest) -> bytes:
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     (length, volume), (age, popularity) = figure.subplots(2, 2)
@@ -124,12 +127,12 @@ def _by_label(axes: Axes, histogram: Histogram, label: str) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _volume(axes: Axes, look: Look, manifest: dict[str, Any]) -> None:
+def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
     """Behaviors of each local day; where valid and test begin."""
     axes.xaxis_date()
     axes.bar([day for day, _ in look.days], [count for _, count in look.days], width=0.9, color=BLUE)
     for name, side in (("valid", "right"), ("test", "left")):  # a day apart: their names would meet
-        starts = manifest["splits"][f"{name}_from"] + manifest["utc_offset_minutes"] * 60
+        starts = getattr(manifest.splits, f"{name}_from") + manifest.utc_offset_minutes * 60
         edge = starts / SECONDS_PER_DAY - 0.5  # a bar stands over its day's number
         if edge <= look.days[-1][0]:
             axes.axvline(edge, color=GRAY, linewidth=1)

@@ -8,9 +8,10 @@ import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.prepare.planted.options import PlantedOptions
-from lrea_cli.prepare.planted.requests import LAST_DAY, draw_requests
-from lrea_cli.prepare.planted.streams import HABITS, Histories, draw_histories
+from lrea_cli.prepare.planted.requests import draw_requests
+from lrea_cli.prepare.planted.streams import HABITS, LAST_DAY, Histories, draw_histories
 from lrea_cli.prepare.planted.universe import Universe, draw_universe
+from lrea_cli.stats.metrics import auc, gauc
 
 AGE_BAND_COUNT = 6
 USERS_PER_BLOCK = 4096
@@ -43,7 +44,8 @@ class Planted:
         exposures: rows of one request (one user, one time) are neighbors.
         age_band: (users,) the user field, 0 .. 5.
         last_day: day number (UTC days since 1970-01-01) of the test split; the day before is the valid split.
-        bayes_auc: AUC of the true probabilities on the test day's labels: no model can expect more.
+        bayes_auc: AUC of the true probabilities on the test day's labels: no model can expect more; None where that
+            day has one class.
         bayes_gauc: the same inside each user, weighted by the user's rows; users of one class are left out.
     """
 
@@ -51,8 +53,8 @@ class Planted:
     exposures: Exposures
     age_band: np.ndarray
     last_day: int
-    bayes_auc: float
-    bayes_gauc: float
+    bayes_auc: float | None
+    bayes_gauc: float | None
 
 
 def generate(options: PlantedOptions) -> Planted:
@@ -74,37 +76,9 @@ def generate(options: PlantedOptions) -> Planted:
         exposures,
         age_band=np.concatenate([b[2] for b in blocks]),
         last_day=LAST_DAY,
-        bayes_auc=grouped_auc(*scored, np.zeros(len(scored[0]), np.int64)),
-        bayes_gauc=grouped_auc(*scored, exposures.user[test]),
+        bayes_auc=auc(*scored),
+        bayes_gauc=gauc(*scored, exposures.user[test]).value,
     )
-
-
-def grouped_auc(score: np.ndarray, label: np.ndarray, group: np.ndarray) -> float:
-    """Mean of the groups' AUCs, weighted by rows; ties count half; groups of one class are left out.
-
-    AUC = (sum of the positives' ranks - P (P + 1) / 2) / (P N), with P positives and N negatives.
-
-    Returns:
-        A number in 0 .. 1, or nan where every group has one class.
-    """
-    order = np.lexsort((score, group))
-    score, label, group = score[order], label[order].astype(np.int64), group[order]
-    new_group = np.r_[True, group[1:] != group[:-1]]
-    new_tie = new_group | np.r_[True, score[1:] != score[:-1]]
-    group_index = np.cumsum(new_group) - 1
-    starts = np.flatnonzero(new_group)
-    tie_index = np.cumsum(new_tie) - 1
-    place = np.arange(len(score)) - starts[group_index] + 1.0
-    rank = (np.bincount(tie_index, place) / np.bincount(tie_index))[tie_index]
-    rows = np.bincount(group_index)
-    positives = np.bincount(group_index, label)
-    negatives = rows - positives
-    mixed = (positives > 0) & (negatives > 0)
-    if not mixed.any():
-        return float("nan")
-    above = np.bincount(group_index, rank * label) - positives * (positives + 1) / 2
-    auc = above[mixed] / (positives * negatives)[mixed]
-    return float(np.average(auc, weights=rows[mixed]))
 
 
 def _draw_block(
@@ -114,7 +88,7 @@ def _draw_block(
     age_band = rng.integers(0, AGE_BAND_COUNT, users)
     habits = HABITS[options.lengths]
     histories = draw_histories(
-        universe, habits, users, LAST_DAY, rng, drift=options.drift, shuffled=options.preset == "exchangeable"
+        universe, habits, users, rng, drift=options.drift, shuffled=options.preset == "exchangeable"
     )
     requests = draw_requests(universe, histories, age_band, options, rng)
     return (

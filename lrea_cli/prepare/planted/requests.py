@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.prepare.planted.options import PlantedOptions
-from lrea_cli.prepare.planted.streams import Histories, draw_second_of_day
+from lrea_cli.prepare.planted.streams import LAST_DAY, Histories, draw_second_of_day
 from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
 
-LAST_DAY = 20_423  # 2025-12-01
 # Days before the last one: three requests on train days, one on the valid day, two on the test day.
 REQUEST_DAYS = (4, 3, 2, 1, 0, 0)
 CANDIDATES = 8
@@ -88,9 +87,8 @@ def draw_requests(
     length = histories.before(np.repeat(np.arange(users), slots), time.ravel()).reshape(users, slots)
     item = _draw_candidates(universe, histories, length, rng)
     weights = LABEL_WEIGHTS[options.preset]
-    close, repeat = closeness(
-        universe, histories, length, item, options.sharpness, aged=options.preset != "exchangeable"
-    )
+    weight_of = np.ones_like if options.preset == "exchangeable" else aged
+    close, repeat = closeness(universe, histories, length, item, options.sharpness, weight_of)
     logit = (
         weights.bias
         + weights.close * np.log1p(close / CLOSE_ENOUGH)
@@ -110,15 +108,14 @@ def closeness(
     history_length: np.ndarray,
     candidates: np.ndarray,
     sharpness: float,
-    *,
-    aged: bool,
-    newest: int | None = None,
+    weight_of: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over each request's history (its `newest` behaviors only, if given), in chunks of users.
+    """Sums over each request's history, in chunks of users.
 
     Args:
         history_length: (users, requests).
         candidates: (users, requests, candidates) items.
+        weight_of: ages of behaviors, 0 the newest -> their weights.
 
     Returns:
         close, repeat: (users, requests, candidates) float64; both 0 where the history is empty.
@@ -131,12 +128,16 @@ def closeness(
         position = np.arange(longest)
         rows = np.minimum(histories.offsets[chunk, None] + position, len(histories.item) - 1)
         age = history_length[chunk][:, :, None] - 1 - position
-        counts = (age >= 0) & (age < (longest if newest is None else newest))
-        weight = (1 + np.maximum(age, 0) / AGE_SCALE) ** (-AGE_EXPONENT if aged else 0.0) * counts
+        weight = weight_of(np.maximum(age, 0)) * (age >= 0)
         close[chunk], repeat[chunk] = _sums(
             universe, histories.item[rows], candidates[chunk], weight.astype(np.float32), sharpness
         )
     return close, repeat
+
+
+def aged(age: np.ndarray) -> np.ndarray:
+    """w(age) = (1 + age / 64) ** -0.75."""
+    return (1 + age / AGE_SCALE) ** -AGE_EXPONENT
 
 
 def _chunks(lengths: np.ndarray, candidates_per_user: int) -> Iterator[np.ndarray]:

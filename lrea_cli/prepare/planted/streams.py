@@ -14,6 +14,7 @@ import numpy as np
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
 
+LAST_DAY = 20_423  # 2025-12-01
 # Relative activity at hours 0 .. 23 (UTC): quiet at night, a peak in the evening.
 DAILY_CURVE = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 10, 12, 13, 11, 6], float)
 
@@ -101,20 +102,19 @@ def draw_histories(
     universe: Universe,
     habits: Habits,
     users: int,
-    last_day: int,
     rng: np.random.Generator,
     *,
     drift: float,
     shuffled: bool,
 ) -> Histories:
-    """Histories that end on `last_day`; `shuffled` = the same behaviors, each user's in random order."""
+    """Histories that end on `LAST_DAY`; `shuffled` = the same behaviors, each user's in random order."""
     lengths = _draw_lengths(habits, users, rng)
     offsets = np.r_[0, np.cumsum(lengths)]
     item = _draw_items(universe, habits, lengths, drift, rng)
     owner = np.repeat(np.arange(users), lengths)
     if shuffled:
         item = item[np.lexsort((rng.random(len(item)), owner))]
-    return Histories(lengths, offsets, item, _draw_times(owner, habits.days, last_day, rng))
+    return Histories(lengths, offsets, item, _draw_times(owner, habits.days, rng))
 
 
 def draw_second_of_day(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -168,15 +168,15 @@ def _draw_items(
     return items[position, by_user[owner]]
 
 
-def _draw_times(owner: np.ndarray, days: int, last_day: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_times(owner: np.ndarray, days: int, rng: np.random.Generator) -> np.ndarray:
     """Sessions of about eight behaviors, 5 to 119 seconds apart, on random days by the daily curve."""
     if not len(owner):
         return np.zeros(0, np.int64)
     opens = (rng.random(len(owner)) < 1 / 8) | np.r_[True, owner[1:] != owner[:-1]]
     session = np.cumsum(opens) - 1
-    day = last_day - rng.integers(0, days, session[-1] + 1)
+    day = LAST_DAY - rng.integers(0, days, session[-1] + 1)
     start = day * SECONDS_PER_DAY + draw_second_of_day(rng, session[-1] + 1)
     elapsed = np.cumsum(rng.integers(5, 120, len(owner)))
     time = start[session] + elapsed - elapsed[np.flatnonzero(opens)][session]
-    time = np.minimum(time, (last_day + 1) * SECONDS_PER_DAY - 1)
+    time = np.minimum(time, (LAST_DAY + 1) * SECONDS_PER_DAY - 1)
     return time[np.lexsort((time, owner))]

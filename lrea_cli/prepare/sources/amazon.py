@@ -20,7 +20,7 @@ from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.rawfile import unpacked_name
 from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import count, literal
+from lrea_cli.prepare.sql import count, drop, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -105,7 +105,7 @@ def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
     repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
     first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
     catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item AS text {first}")
-    db.execute("DROP TABLE catalog")
+    drop(db, "catalog")
     if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
         raise UserError(f"No product of {metas[0]} has a category.", remedy)
 
@@ -128,8 +128,7 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
         f"item, coalesce({spelled_sql('category', 'VARCHAR')}, {literal(UNKNOWN)}) AS category "
         f"FROM ({_ordered('firsts')}) LEFT JOIN products USING (item)"
     )
-    for table in ("reviews", "firsts", "products"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "reviews", "firsts", "products")
     return {
         "meta_rows": catalog.read,
         "meta_rejected": catalog.rejected.total(),

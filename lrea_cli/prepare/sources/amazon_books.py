@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.sources.amazon import make_products, read_log
-from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import literal
+from lrea_cli.prepare.sql import drop, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,14 +35,13 @@ MARKUP = "</?[A-Za-z!]"
 
 
 @dataclass(frozen=True)
-class AmazonBooks:
+class AmazonBooks(Source):
     """Amazon book reviews of 1996 to 2018: a user's last review is to be told from another of that month."""
 
     name: ClassVar[str] = "amazon-books"
     file_names: ClassVar[tuple[str, ...]] = ("Books_5.json", "Books.json", "Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
     unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "Books_5.json.gz (27,164,983 reviews), Books.json.gz (all, 11.8 GB) or Books.csv, and meta_Books.json.gz, from "
         "https://nijianmo.github.io/amazon/; they are read without unpacking"
@@ -92,18 +91,15 @@ def _choose_categories(db: duckdb.DuckDBPyConnection) -> None:
         f"SELECT item, place, {text} AS text FROM elements AS e LEFT JOIN unescaped AS u ON e.raw = u.raw) "
         f"WHERE text <> '' AND NOT regexp_matches(text, {literal(MARKUP)}) GROUP BY item"
     )
-    for table in ("elements", "unescaped"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "elements", "unescaped")
 
 
 def _unescape(db: duckdb.DuckDBPyConnection) -> None:
     """Make `unescaped` (raw, text) of the few different elements with an entity."""
     import pyarrow as pa
 
-    found = db.execute("SELECT DISTINCT raw FROM elements WHERE contains(raw, '&') ORDER BY raw").fetchall()
-    raw = [text for (text,) in found]
-    db.register(
-        "found", pa.table({"raw": pa.array(raw, pa.string()), "text": pa.array(map(html.unescape, raw), pa.string())})
-    )
-    db.execute("CREATE TABLE unescaped AS FROM found")
-    db.unregister("found")
+    raw = db.sql("SELECT DISTINCT raw FROM elements WHERE contains(raw, '&') ORDER BY raw").to_arrow_table()["raw"]
+    text = pa.array(map(html.unescape, raw.to_pylist()), pa.string())
+    db.register("texts", pa.table({"raw": raw, "text": text}))
+    db.execute("CREATE TABLE unescaped AS FROM texts")
+    db.unregister("texts")

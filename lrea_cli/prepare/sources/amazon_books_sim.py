@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.sources.amazon import make_products, read_log
-from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.python_literals import LiteralProducts
 from lrea_cli.prepare.spelling_sql import spelled_sql
@@ -31,14 +31,13 @@ WARNING = (
 
 
 @dataclass(frozen=True)
-class AmazonBooksSim:
+class AmazonBooksSim(Source):
     """Amazon book reviews of 1996 to 2014, split by user as MIMN and SIM published it."""
 
     name: ClassVar[str] = "amazon-books-sim"
     file_names: ClassVar[tuple[str, ...]] = ("reviews_Books_5.json", "reviews_Books.json", "ratings_Books.csv")
     companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
     unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "reviews_Books_5.json.gz (8,898,041 reviews), reviews_Books.json.gz (22,507,155) or ratings_Books.csv, and "
         "meta_Books.json.gz, from https://jmcauley.ucsd.edu/data/amazon/; they are read without unpacking"

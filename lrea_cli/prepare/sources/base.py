@@ -93,9 +93,9 @@ class Source(Protocol):
 
     name: ClassVar[str]
     file_names: ClassVar[tuple[str, ...]]
-    companion_names: ClassVar[tuple[str, ...]]
-    unused_options: ClassVar[tuple[str, ...]]
-    idle_options: ClassVar[Mapping[str, str]]
+    companion_names: ClassVar[tuple[str, ...]] = ()
+    unused_options: ClassVar[tuple[str, ...]] = ()
+    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str]
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,9 @@ class FieldColumn:
 
 
 def field_columns(
-    found: list[FieldColumn], declared: Mapping[Role, Iterable[str]], numeric: Iterable[str]
+    chosen: Sequence[FieldColumn], declared: Mapping[Role, Iterable[str]], numeric: Iterable[str]
 ) -> list[FieldColumn]:
-    """Add the fields of `--<role>-field name=column` (or just `name`) to those found already.
+    """Add the fields of `--<role>-field name=column` (or just `name`) to those chosen already.
 
     Args:
         numeric: names of those whose values are numbers.
@@ -46,7 +46,7 @@ def field_columns(
     Raises:
         UserError: a name is not usable, or used twice, or numeric and not declared.
     """
-    columns = list(found)
+    columns = list(chosen)
     numbers = set(numeric)
     reserved = ", ".join(sorted(RESERVED))
     for role, texts in declared.items():

@@ -59,8 +59,7 @@ def read_csv(
         handler: is asked about lines with a wrong number of columns.
 
     Raises:
-        pa.ArrowInvalid: a line has a wrong number of columns and no handler is given; with threads also where a line is
-            longer than what one of them takes at once.
+        pa.ArrowInvalid: a line has a wrong number of columns and there is no handler, or is too long for one thread.
     """
     import pyarrow as pa
     from pyarrow import csv

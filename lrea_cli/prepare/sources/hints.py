@@ -93,10 +93,10 @@ def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused)
     """
     if not refused.values:
         return of_missing("time", column, "--time-column", refused)
-    found = unit_of_most(refused.values)
-    if found and (pattern or found != unit):
+    known = unit_of_most(refused.values)
+    if known and (pattern or known != unit):
         leave = "leave --time-format out, and add " if pattern else ""
-        return f"Times such as {refused.values[0]} look like {UNIT_NAMES[found]}: {leave}--time-unit {found}."
+        return f"Times such as {refused.values[0]} look like {UNIT_NAMES[known]}: {leave}--time-unit {known}."
     formats = [f"'{known}'" for known in formats_of_most(refused.values) if known != pattern]
     if len(formats) == 2:
         either = f"--time-format {' or '.join(formats)}"
@@ -147,8 +147,8 @@ def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str
     lines = refused.values
     for other in (*DELIMITERS, " "):
         if other != delimiter and sum(line.count(other) + 1 == columns for line in lines) >= MOST * len(lines):
-            found = _spelled(other)
-            return f"Cut at {found}, these lines have {counted(columns, 'value')}: --delimiter {found}."
+            spelled = _spelled(other)
+            return f"Cut at {spelled}, these lines have {counted(columns, 'value')}: --delimiter {spelled}."
     values, count = Counter(line.count(delimiter) + 1 for line in lines).most_common(1)[0]
     if count < MOST * len(lines) or values == columns:
         return f"A value that holds {_spelled(delimiter)} must stand in double quotes."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -20,6 +20,7 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import LreaError, UserError
+from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
 from lrea_cli.prepare.sources.hints import Hint, Refused, advice
 from lrea_cli.prepare.sources.rawfile import RawFile
@@ -130,7 +131,7 @@ class Judge:
         return f"(SELECT *, {self.reason} AS _reason FROM (SELECT {LINE}, {cast} FROM {INCOMING}))"
 
 
-def common_folder(files: Iterable[Path]) -> Path | None:
+def common_folder(files: Sequence[Path]) -> Path | None:
     """The innermost folder that holds all files."""
     parents = {str(path.absolute().parent) for path in files}
     return Path(os.path.commonpath(parents)) if parents else None
@@ -175,6 +176,28 @@ class Intake:
     lost: dict[str, Lost] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
     hints: dict[str, Hint] = field(default_factory=dict)
+
+    @classmethod
+    def of_options(
+        cls,
+        db: duckdb.DuckDBPyConnection,
+        options: PrepareOptions,
+        files: Sequence[Path],
+        progress: Progress = ignore,
+        first_bytes: int | None = None,
+    ) -> Intake:
+        """An intake for the raw files of one log, as the options say."""
+        return cls(
+            db,
+            options.rejected_share,
+            options.thread_count,
+            options.block_bytes,
+            options.bytes_at_once,
+            progress,
+            options.text_encoding,
+            common_folder(files),
+            first_bytes,
+        )
 
     @property
     def kept(self) -> int:
@@ -268,10 +291,10 @@ class Intake:
         Raises:
             LreaError: they differ.
         """
-        found = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
-        if found != dict(published):
+        counts = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
+        if counts != dict(published):
             raise LreaError(
-                f"The file is the published one, yet counts differ: found {found}, expected {dict(published)}.",
+                f"The file is the published one, yet counts differ: found {counts}, expected {dict(published)}.",
                 "This is a defect of lrea: please report it.",
             )
 
@@ -294,17 +317,17 @@ class Intake:
         ).fetchall()[0][0]
         if judge.lost:
             self._count_lost(judge)
-        found: list[tuple[str, int, list[int], list[str] | None]] = []
+        rejected: list[tuple[str, int, list[int], list[str] | None]] = []
         if inserted < sum(block.rows.num_rows for block in blocks):
             shown = f"arg_min(left({judge.shown_sql}, {TEXT_CAP}), {LINE}, {REJECTED_PER_REASON})"
-            found = self.db.execute(
+            rejected = self.db.execute(
                 f"SELECT _reason, count(*), min({LINE}, {REJECTED_PER_REASON}), coalesce({shown}, []) "
                 f"FROM {judge.judged} WHERE _reason IS NOT NULL GROUP BY _reason ORDER BY _reason"
             ).fetchall()
         if malformed := [line for block in blocks for line in block.malformed]:
-            found.append((blocks[0].fault, len(malformed), malformed, None))
+            rejected.append((blocks[0].fault, len(malformed), malformed, None))
         starts = [block.first for block in blocks]
-        for reason, count, lines, values in found:
+        for reason, count, lines, values in rejected:
             first = lines[: max(0, REJECTED_PER_REASON - self.rejected[reason])]
             texts = [blocks[bisect_right(starts, n) - 1].text(n)[:TEXT_CAP] for n in first]
             self.examples += [Rejected(name, n, reason, text) for n, text in zip(first, texts, strict=True)]
@@ -327,8 +350,8 @@ class Intake:
 
     def _count_lost(self, judge: Judge) -> None:
         columns = ", ".join(f"count({x}), arg_min({x}, {LINE}, {LOST_KEPT})" for x in judge.lost.values())
-        found = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
-        for name, count, first in zip(judge.lost, found[::2], found[1::2], strict=True):
+        counts = self.db.execute(f"SELECT {columns} FROM {judge.judged} WHERE _reason IS NULL").fetchall()[0]
+        for name, count, first in zip(judge.lost, counts[::2], counts[1::2], strict=True):
             lost = self.lost.setdefault(name, Lost())
             lost.count += count
             lost.first += (first or [])[: LOST_KEPT - len(lost.first)]
@@ -351,7 +374,7 @@ class Intake:
 
     def _advice(self, reasons: Iterable[str]) -> str:
         values = {reason: list(dict.fromkeys(self.refused.get(reason, ()))) for reason in reasons}
-        return advice(self.hints, {r: Refused(self.rejected[r], self.read, found) for r, found in values.items()})
+        return advice(self.hints, {r: Refused(self.rejected[r], self.read, some) for r, some in values.items()})
 
 
 def _quote(rows: Iterable[Rejected]) -> str:

@@ -70,10 +70,10 @@ def _values_sql(values: Mapping[str, str]) -> str:
     single = [name for name, path in values.items() if not path.endswith("[*]")]
     listed = {name: path for name, path in values.items() if name not in single}
     paths = ", ".join(literal(values[name]) for name in single)
-    found = {"_single": f"[{paths}]"} | {name: literal(path) for name, path in listed.items()}
+    parsed = {"_single": f"[{paths}]"} | {name: literal(path) for name, path in listed.items()}
     read = "".join(
         f", CASE WHEN _json THEN json_extract_string(text, {path}) END AS {identifier(name)}"
-        for name, path in found.items()
+        for name, path in parsed.items()
     )
     columns = [LINE, "_json AS is_json", *(f"_single[{n}] AS {identifier(name)}" for n, name in enumerate(single, 1))]
     columns += map(identifier, listed)

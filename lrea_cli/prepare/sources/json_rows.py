@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
@@ -14,9 +13,6 @@ from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.prepare.sources.json_lines import read_lines
 from lrea_cli.prepare.sources.rawfile import RawFile, unpacked_name
 from lrea_cli.prepare.sql import literal
-
-if TYPE_CHECKING:
-    pass
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 NO_OBJECT = "not_a_json_object"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header
 from lrea_cli.prepare.sources.intake import Intake, Judge
-from lrea_cli.prepare.sql import count
+from lrea_cli.prepare.sql import count, drop
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,14 +33,13 @@ NO_VIDEOS = "This is no list of KuaiRand's videos: take video_features_basic_*.c
 
 
 @dataclass(frozen=True)
-class KuaiRand:
+class KuaiRand(Source):
     """The public log of real exposures at Kuaishou: Pure, 1K or 27K, as unpacked."""
 
     name: ClassVar[str] = "kuairand"
     file_names: ClassVar[tuple[str, ...]] = (f"{LOG}*.csv", f"data/{LOG}*.csv", f"KuaiRand-*/data/{LOG}*.csv")
     companion_names: ClassVar[tuple[str, ...]] = (f"{VIDEOS}*.csv",)
     unused_options: ClassVar[tuple[str, ...]] = ("seed", "min_history", "negatives_per_positive", "train_days")
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "KuaiRand-Pure, KuaiRand-1K or KuaiRand-27K from https://kuairand.com (CC BY-SA 4.0) and unpack the archive"
     )
@@ -186,7 +185,7 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection) -> int:
         "CREATE TABLE repeats AS SELECT item, min(source_row) AS kept FROM videos GROUP BY item HAVING count(*) > 1"
     )
     dropped = count(db, "DELETE FROM videos USING repeats AS r WHERE videos.item = r.item AND source_row > r.kept")
-    db.execute("DROP TABLE repeats")
+    drop(db, "repeats")
     return dropped
 
 
@@ -196,5 +195,4 @@ def _join(db: duckdb.DuckDBPyConnection) -> None:
         "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
         "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
     )
-    for table in ("exposures", "videos"):
-        db.execute(f"DROP TABLE {table}")
+    drop(db, "exposures", "videos")

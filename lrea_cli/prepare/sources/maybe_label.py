@@ -45,8 +45,7 @@ def _labels_among(intake: Intake, files: Sequence[ReadFile], layout: TextLayout)
     tables = [open_table(file.path, start, layout) for file in files[:FILES_READ]]
     for name in unused_columns(files[:FILES_READ]):
         having = (table for table in tables if name in table.names)  # none where the column has no name
-        found = [_values(start, table, name) for table in having]
-        if {value for values in found for value in values} == {0, 1}:
+        if {value for table in having for value in _values(start, table, name)} == {0, 1}:
             yield name
 
 
@@ -62,9 +61,9 @@ def _values(intake: Intake, table: TabularFile, name: str) -> set[int | None]:
     x, kind = chosen.columns[name], chosen.kinds[name]
     intake.db.register(INCOMING, block.rows)
     try:
-        found = intake.db.execute(
+        labels = intake.db.execute(
             f"SELECT DISTINCT {label_sql(x, kind)} FROM {INCOMING} WHERE {spelled_sql(x, kind)} IS NOT NULL"
         ).fetchall()
     finally:
         intake.db.unregister(INCOMING)
-    return {value for (value,) in found}
+    return {value for (value,) in labels}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.planted.options import PlantedOptions
-from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sources.base import Extract, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,12 +20,11 @@ AGE_BANDS = ("18-24", "25-29", "30-34", "35-44", "45-54", "55+")
 
 
 @dataclass(frozen=True)
-class Synthetic(PlantedOptions):
+class Synthetic(PlantedOptions, Source):
     """Planted interests; nothing is read, the same options give the same bytes."""
 
     name: ClassVar[str] = "synthetic"
     file_names: ClassVar[tuple[str, ...]] = ()
-    companion_names: ClassVar[tuple[str, ...]] = ()
     unused_options: ClassVar[tuple[str, ...]] = (
         "min_history",
         "negatives_per_positive",
@@ -36,7 +33,6 @@ class Synthetic(PlantedOptions):
         "max_rejected",
         "encoding",
     )
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = ""
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
@@ -73,7 +69,7 @@ class Synthetic(PlantedOptions):
 def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
     """The best possible AUC and GAUC, left out where the test day has one class only, and the options."""
     best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}
-    return {name: value for name, value in best.items() if not math.isnan(value)} | asdict(options)
+    return {name: value for name, value in best.items() if value is not None} | asdict(options)
 
 
 def _table(planted: Planted) -> pa.Table:

@@ -12,7 +12,7 @@ import typer
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
-from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.prepare.sources.header import TextLayout
@@ -29,13 +29,11 @@ PASSED_OVER_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Source):
     """Your own log: one row an event, columns named by options."""
 
     name: ClassVar[str] = "table"
     file_names: ClassVar[tuple[str, ...]] = ("*.csv", "*.tsv", "*.parquet", "*.pq", "*.jsonl", "*.ndjson", "*.json")
-    companion_names: ClassVar[tuple[str, ...]] = ()
-    unused_options: ClassVar[tuple[str, ...]] = ()
     idle_options: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(DRAWING_OPTIONS, "label_column"),
         "time_unit": "time_format",
@@ -184,15 +182,15 @@ class Table:
 
     def _columns(self) -> list[FieldColumn]:
         """The fields and the columns that they come from: item, category if there is one, then the others."""
-        found = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
+        chosen = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
         if self.category_column is not None:
-            found.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
+            chosen.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
         declared: dict[Role, list[str]] = {
             "item": self.item_field,
             "user": self.user_field,
             "context": self.context_field,
         }
-        return field_columns(found, declared, self.numeric)
+        return field_columns(chosen, declared, self.numeric)
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
         """Take the rows of all files; of several, those that are no part of the log are passed over.

@@ -11,7 +11,7 @@ import typer
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.intake import Intake, Judge
@@ -35,14 +35,11 @@ PUBLISHED_CLICKS = 89_660_671
 
 
 @dataclass(frozen=True)
-class Taobao:
+class Taobao(Source):
     """The public Taobao click log, as downloaded."""
 
     name: ClassVar[str] = "taobao"
     file_names: ClassVar[tuple[str, ...]] = ("UserBehavior.csv",)
-    companion_names: ClassVar[tuple[str, ...]] = ()
-    unused_options: ClassVar[tuple[str, ...]] = ()
-    idle_options: ClassVar[Mapping[str, str]] = {}
     where_to_get: ClassVar[str] = (
         "UserBehavior.csv.zip (906 MB) from https://tianchi.aliyun.com/dataset/649 (free, after signing in); "
         "it is read without unpacking"

@@ -157,9 +157,9 @@ def _checked(lines: bytes) -> bytes:
 
 
 def _not_of(encoding: str, lines_before: int, error: UnicodeDecodeError) -> LineFault:
-    found = error.object[max(0, error.start - EXCERPT) : error.end + EXCERPT]
+    excerpt = error.object[max(0, error.start - EXCERPT) : error.end + EXCERPT]
     return LineFault(
         lines_before,
-        f"the byte 0x{error.object[error.start]:02x} in {found!r} is no {encoding}",
+        f"the byte 0x{error.object[error.start]:02x} in {excerpt!r} is no {encoding}",
         f"Name the encoding of the text, such as --encoding {OTHER_ENCODINGS}; or convert it to UTF-8.",
     )

@@ -76,10 +76,10 @@ def misread(first: int, last: int, unit: TimeUnit) -> str:
         return f"The times {first * per} to {last * per} were {read_as}; they look like dates: --time-format '{guess}'."
     if not 0 <= first <= last < FIRST_YEAR:
         return ""
-    found = unit_of((last + 1) * per)
-    if found and found != unit:
+    other = unit_of((last + 1) * per)
+    if other and other != unit:
         return (
-            f"The times were {read_as}, and all lie in 1970; they look like {UNIT_NAMES[found]}: --time-unit {found}."
+            f"The times were {read_as}, and all lie in 1970; they look like {UNIT_NAMES[other]}: --time-unit {other}."
         )
     if last < FIRST_DAYS:
         return (

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from lrea_cli.dataset.layout import SPLITS
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources import find_files
@@ -47,11 +48,11 @@ class Prepared:
     case: Case
     raw: Raw
     folder: Path
-    manifest: dict[str, Any]
+    manifest: DatasetManifest
 
     @property
     def files(self) -> dict[str, Any]:
-        return Workspace(self.folder.parents[1]).open("data", self.folder.name).manifest["files"]
+        return Workspace(self.folder.parents[1]).open(DATASETS, self.folder.name).inventory.files
 
     @property
     def options(self) -> PrepareOptions:
@@ -59,17 +60,17 @@ class Prepared:
 
     @property
     def names(self) -> list[str]:
-        return [f["name"] for f in self.manifest["fields"]]
+        return [f.name for f in self.manifest.fields]
 
     @property
     def item_fields(self) -> list[str]:
-        return [f["name"] for f in self.manifest["fields"] if f["role"] == "item"]
+        return [f.name for f in self.manifest.fields if f.role == "item"]
 
     def day_of(self, time: int) -> int:
-        return (time + self.manifest["utc_offset_minutes"] * 60) // DAY
+        return (time + self.manifest.utc_offset_minutes * 60) // DAY
 
     def midnight(self, day: int) -> int:
-        return day * DAY - self.manifest["utc_offset_minutes"] * 60
+        return day * DAY - self.manifest.utc_offset_minutes * 60
 
     def values(self, name: str) -> list[tuple[Value | None, int]]:
         """A field's raw value and time in every usable row, repeats among them."""
@@ -84,13 +85,13 @@ class Prepared:
     def codes(self) -> list[dict[Value | None, int]]:
         """For each field, raw value -> id, by the vocabulary on disk; of a numeric field by its range of values."""
         found = []
-        for f in self.manifest["fields"]:
-            values: set[Any] = {value for value, _ in self.values(f["name"]) if value is not None}
-            if f["numeric"]:
-                ranges = [(*map(float, text.split(" to ")), code) for code, text in self.vocabulary(f["name"])]
+        for f in self.manifest.fields:
+            values: set[Any] = {value for value, _ in self.values(f.name) if value is not None}
+            if f.numeric:
+                ranges = [(*map(float, text.split(" to ")), code) for code, text in self.vocabulary(f.name)]
                 found.append({v: code for v in values for low, high, code in ranges if low <= v <= high})
             else:
-                by_text = {text: code for code, text in self.vocabulary(f["name"])}
+                by_text = {text: code for code, text in self.vocabulary(f.name)}
                 found.append({v: by_text[str(v)] for v in values})
             found[-1][None] = UNKNOWN
         return found
@@ -103,7 +104,7 @@ class Prepared:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def event(self, user: int, time: int, ids: tuple[int, ...], label: int | None, is_behavior: bool) -> Event:
-        roles = [f["role"] for f in self.manifest["fields"]]
+        roles = [f.role for f in self.manifest.fields]
         item_ids = tuple(code for code, role in zip(ids, roles, strict=True) if role == "item")
         return Event(user, time, self.day_of(time), ids, item_ids, label, is_behavior)
 
@@ -155,7 +156,7 @@ class Prepared:
 
     def split_at(self, time: int) -> str | None:
         """By time alone, from the manifest's instants."""
-        at = self.manifest["splits"]
+        at = self.manifest.splits
         for split, name in (("test", "test_from"), ("valid", "valid_from"), ("train", "train_from")):
             if time >= at[name]:
                 return split

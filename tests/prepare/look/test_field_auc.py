@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.dataset.tallies import ByValue
 from lrea_cli.prepare.look.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
@@ -21,6 +23,7 @@ from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
 from lrea_cli.stats.metrics import auc
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
@@ -40,8 +43,7 @@ def prepared(home: Path, raw: Path, source: Source) -> tuple[Path, dict[str, Any
     """The dataset's folder, and its manifest with what `lrea prepare` adds to it."""
     manifest = prepare(source, [raw], "d", Workspace(home), PrepareOptions(threads=1, min_history=3))
     folder = home / "data" / "d"
-    look_into(folder, manifest)
-    return folder, manifest
+    return folder, look_into(folder, manifest)[1]
 
 
 def exposures(home: Path, **fields: Any) -> tuple[Path, dict[str, Any]]:
@@ -50,9 +52,9 @@ def exposures(home: Path, **fields: Any) -> tuple[Path, dict[str, Any]]:
     return prepared(home, raw, Table(**COLUMNS, **fields))
 
 
-def told_of(manifest: dict[str, Any]) -> list[str]:
+def told_of(manifest: DatasetManifest) -> list[str]:
     """Names of the fields that are warned of."""
-    return [warning.split("'")[1] for warning in manifest["warnings"] if " field '" in warning]
+    return [warning.split("'")[1] for warning in manifest.warnings if " field '" in warning]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4)), max_size=8))
@@ -77,9 +79,9 @@ def test_a_value_scores_by_its_smoothed_mean_and_an_unseen_one_by_the_overall_me
 
 def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) -> None:
     folder, manifest = exposures(tmp_path, context_field=["hourmin"], item_field=["duration=duration_ms"])
-    dataset = DatasetInfo.from_manifest(folder, manifest)
+    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     train, valid = (read_samples(dataset, split) for split in ("train", "valid"))
-    assert list(manifest["field_auc"]) == ["item", "duration", "hourmin"]
+    assert list(manifest.field_auc) == ["item", "duration", "hourmin"]
     for field in dataset.fields:
         clicks: dict[int, list[float]] = {}
         for samples in (train,):
@@ -90,7 +92,7 @@ def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) 
         asked = {**valid.ids, **valid.profile}[field.name].tolist()
         scores = [(sum(clicks.get(v, [])) + 10 * mean) / (len(clicks.get(v, [])) + 10) for v in asked]
         expected = auc(np.array(scores).round(12), valid.label)
-        assert manifest["field_auc"][field.name] == pytest.approx(expected, abs=1e-9)
+        assert manifest.field_auc[field.name] == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_copy_of_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_copy_of_the_label_as_a_field_is_caught(tmp_path: Path) -> None:
     copied = [f"{header}\tcopy", *(f"{row}\t{row.split(chr(9))[label]}" for row in rows)]
     raw.write_text("\n".join(copied) + "\n", encoding="utf-8")
     folder, manifest = prepared(tmp_path, raw, Table(**COLUMNS, context_field=["copy", "hourmin"]))
-    assert manifest["field_auc"]["copy"] == 1.0
+    assert manifest.field_auc["copy"] == 1.0
     assert told_of(manifest) == ["copy"]
     assert "Warning: The context field &#x27;copy&#x27; alone has AUC 1.000" in (folder / PAGE).read_text()
 
@@ -110,8 +112,8 @@ def test_fields_that_are_known_only_afterwards_are_caught_in_any_role(tmp_path: 
     """`long_view` is set for half of the clicks alone, the time played is longer after a click."""
     fields = {"context_field": ["long_view"], "user_field": ["play_time_ms"], "numeric": ["play_time_ms"]}
     _, manifest = exposures(tmp_path, **fields)
-    assert 0.7 < manifest["field_auc"]["long_view"] < 0.8
-    assert manifest["field_auc"]["play_time_ms"] > 0.9
+    assert 0.7 < manifest.field_auc["long_view"] < 0.8
+    assert manifest.field_auc["play_time_ms"] > 0.9
     assert told_of(manifest) == ["play_time_ms", "long_view"]
 
 
@@ -129,18 +131,18 @@ def test_a_missing_value_tells_what_the_label_was_where_it_did_in_training(tmp_p
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["user,item,time,label,order", *rows]) + "\n", encoding="utf-8")
     _, manifest = prepared(tmp_path, path, Table(label_column="label", context_field=["order"]))
-    assert manifest["field_auc"]["order"] == 1.0
+    assert manifest.field_auc["order"] == 1.0
     assert "order" in told_of(manifest)
 
 
 def test_of_drawn_labels_only_item_fields_are_measured(tmp_path: Path) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv")
     folder, manifest = prepared(tmp_path, raw.path, Taobao())
-    assert all(0 < auc < 1 for auc in manifest["field_auc"].values())
-    dataset = DatasetInfo.from_manifest(folder, manifest)
+    assert all(0 < auc < 1 for auc in manifest.field_auc.values())
+    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     drawn = measure_fields(dataset, drawn_labels=True)
     assert [field.auc is not None for field in drawn] == [True, True]
-    by_role = DatasetInfo.from_manifest(folder, {**manifest, "fields": [{**manifest["fields"][1], "role": "context"}]})
+    by_role = replace(dataset, fields=(replace(dataset.fields[1], role="context"),))
     (field,) = measure_fields(by_role, drawn_labels=True)
     assert field.auc is None
     assert measure_fields(by_role, drawn_labels=False)[0].auc is not None
@@ -171,4 +173,4 @@ def test_the_kuairand_excerpt_with_what_is_known_afterwards(tmp_path: Path) -> N
     fields = {"user_field": ["uid=user_id"], "context_field": ["long_view", "play_time_ms", "date"]}
     _, manifest = prepared(tmp_path, REAL, Table(**COLUMNS, **fields, numeric=["play_time_ms"]))
     assert told_of(manifest) == ["long_view", "play_time_ms"]
-    assert manifest["field_auc"]["play_time_ms"] == pytest.approx(0.971, abs=0.001)
+    assert manifest.field_auc["play_time_ms"] == pytest.approx(0.971, abs=0.001)

@@ -6,7 +6,6 @@ import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +14,17 @@ from matplotlib.figure import Figure
 
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.dataset.samples import read_samples
+from lrea_cli.prepare.look import measure as look_module
 from lrea_cli.prepare.look.measure import Look, look_at
 from lrea_cli.prepare.look.page import PAGE, _volume, look_into
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.reporting import look as look_module
 from lrea_cli.score.baselines import trivial_baselines
+from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -35,11 +36,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     home = tmp_path_factory.mktemp("home")
     raw = write_taobao(home / "UserBehavior.csv")
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(home), PrepareOptions(threads=1, min_history=3))
-    return DatasetInfo.from_manifest(home / "data" / "t", manifest)
+    return DatasetInfo.of_files(DatasetFiles(home / "data" / "t"), manifest)
 
 
 def look(dataset: DatasetInfo) -> Look:
-    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest)
+    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest)
 
 
 def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
@@ -88,7 +89,7 @@ def test_few_users_are_read_where_there_are_many(dataset: DatasetInfo, monkeypat
     assert sum(some.popularity.positives) == 10
 
 
-def leaking(tmp_path: Path) -> dict[str, Any]:
+def leaking(tmp_path: Path) -> DatasetManifest:
     """Clicked items are those of which everybody clicked before; the others are never clicked."""
     rows = [
         f"u{user},{'hot' if n % 2 else f'cold{user}-{day}-{n}'},{17_500 * DAY + day * DAY + n},{n % 2}"
@@ -105,9 +106,9 @@ def leaking(tmp_path: Path) -> dict[str, Any]:
 def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     manifest = leaking(tmp_path)
     folder = tmp_path / "data" / "leak"
-    found = look_into(folder, manifest)
+    found, manifest = look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
-    assert [w.split(" alone")[0] for w in manifest["warnings"] if " alone has" in w] == [
+    assert [w.split(" alone")[0] for w in manifest.warnings if " alone has" in w] == [
         "The number of behaviors on the candidate",
         "The candidate's popularity",
         "The age of the candidate",
@@ -118,16 +119,17 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
-    again = (look_into(folder, {**manifest, "warnings": []}), (folder / PAGE).read_text())
-    assert again == (found, page)
+    plain = manifest.model_copy(update={"warnings": ()})
+    assert look_into(folder, plain) == (found, manifest)
+    assert (folder / PAGE).read_text() == page
 
 
 def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo) -> None:
     axes = Figure().subplots()
-    manifest = Workspace(dataset.path.parents[1]).open("data", dataset.name).manifest
+    manifest = Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest
     found = look(dataset)
     _volume(axes, found, manifest)
-    first_of = [(manifest["splits"][name] + 8 * 3600) // DAY for name in ("valid_from", "test_from")]
+    first_of = [(time + 8 * 3600) // DAY for time in (manifest.splits.valid_from, manifest.splits.test_from)]
     assert [line.get_xdata()[0] for line in axes.lines] == [day - 0.5 for day in first_of]
     assert [bar.get_center()[0] for bar in axes.patches] == pytest.approx([day for day, _ in found.days])
     assert [num2date(day).date().isoformat() for day in first_of] == ["2017-12-02", "2017-12-03"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from lrea_cli.recipe.reading import shipped
-
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
 STATUSES = ("faithful", "approximated", "ours", "silent", "unclear")
 """As the paper has it; but for a named part; we differ; it does not say; it says two things."""
 
@@ -28,7 +28,7 @@ class Mechanism:
 
 def read_mechanisms() -> list[Mechanism]:
     """All rows of docs/fidelity.md."""
-    return list(_mechanisms(shipped("docs/fidelity.md").read_text(encoding="utf-8")))
+    return list(_mechanisms(PAGE.read_text(encoding="utf-8")))
 
 
 def count_statuses() -> dict[str, dict[str, int]]:

@@ -15,9 +15,9 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.oracle.attention import Long
 from lrea_cli.recipe.settings import METHOD_NAMES
-from lrea_cli.records.cache import CacheInfo, CacheSettings, compress, dense_users, find_cache, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
-from lrea_cli.records.manifest import CACHES
+from lrea_cli.records.manifest import CACHES, CacheManifest
 from lrea_cli.records.store import INDEX
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import HistoryIds, PseudoItems
@@ -35,7 +35,7 @@ def make(
     dtype: CacheDtype = "float32",
     as_of: int | None = None,
     users: np.ndarray | None = None,
-) -> CacheInfo:
+) -> CacheManifest:
     return compress(workspace, run, CacheSettings(dtype, as_of, users), Silent(), name)
 
 

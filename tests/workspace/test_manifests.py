@@ -15,7 +15,7 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import CacheSettings, compress, compression_of, open_cache
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import CHECKPOINT, Run, open_run
 from lrea_cli.runs.manifest import RUNS
@@ -127,7 +127,7 @@ def test_fields_and_splits_of_another_form_are_refused(workspace_copy: Workspace
 def test_a_cache_of_another_form_is_refused(workspace_copy: Workspace, changed: dict[str, Any]) -> None:
     run = open_run(workspace_copy, "tiny-din", None, CPU)
     compress(workspace_copy, run, CacheSettings(compression=Compression("recent", 2)), Silent(), "c")
-    assert compression_of(workspace_copy.open(CACHES, "c")) == Compression("recent", 2)
+    assert workspace_copy.open(CACHES, "c").manifest.compression == Compression("recent", 2)
     change_json(workspace_copy.home / "caches" / "c" / "cache.json", **changed)
     with pytest.raises(DamagedArtifact, match=r"cache\.json.*nother version of lrea wrote") as error:
         open_cache(workspace_copy, run, "c")

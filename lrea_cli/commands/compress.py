@@ -103,6 +103,7 @@ def compress(options: CompressOptions) -> None:
     dense = None if users is None else dense_users(run.dataset, users)
     settings = CacheSettings(options.dtype, as_of, dense, compression)
     cache = compress_run(session, run, settings, options.cache, replace=options.replace)
+    _show(session.console, run, cache)
     content = cache.model_dump(exclude={"arguments", "made_from", "layout", "compression", "device"})
     points = [vars(point) for point in curve]
     session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
@@ -111,7 +112,7 @@ def compress(options: CompressOptions) -> None:
 def compress_run(
     session: Session, run: Run, settings: CacheSettings, name: str | None = None, *, replace: bool = False
 ) -> CacheManifest:
-    """Make a cache and show it.
+    """Make a cache.
 
     Args:
         name: None = `<run>-<number>`.
@@ -128,9 +129,7 @@ def compress_run(
             f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.end)}.",
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
-    cache = write_cache(session.workspace, run, settings, session.console, name, replace=replace)
-    _show(session.console, run, cache)
-    return cache
+    return write_cache(session.workspace, run, settings, session.console, name, replace=replace)
 
 
 def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:

@@ -60,7 +60,7 @@ def test_a_split_with_one_label_ends_a_sweep_before_any_training(
 ) -> None:
     shutil.copytree(dataset.path, tmp_path / "main" / "data" / "tiny")
     artifact = Workspace(tmp_path / "main").open(DATASETS, "tiny")
-    give_one_label(DatasetInfo.from_manifest(artifact.path, artifact.manifest), split, 1)
+    give_one_label(DatasetInfo.of(artifact), split, 1)
     artifact = Workspace(tmp_path / "main").open(DATASETS, "tiny")
     pool = Inline()
     with pytest.raises(UserError, match=f"All samples of the {split} split of 'tiny' have label 1"):

@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/gpu.py
 
-It needs torch, numpy, safetensors, xxhash and pydantic alone, draws its data on the device from a seed, and ends
-within --budget seconds. After each cell the JSON file is rewritten, so a killed run keeps what it has. A cell that
-fails is a row, a path whose result is wrong has no time, and the exit code is then 3. `--device cpu --smoke` runs
-everything in tiny sizes; its times mean nothing.
+It needs torch, numpy, safetensors and xxhash alone, draws its data on the device from a seed, and ends within --budget
+seconds. After each cell the JSON file is rewritten, so a killed run keeps what it has. A cell that fails is a row, a
+path whose result is wrong has no time, and the exit code is then 3. `--device cpu --smoke` runs everything in tiny
+sizes; its times mean nothing.
 """
 
 from __future__ import annotations

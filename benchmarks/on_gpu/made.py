@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import DataSettings, ModelSettings
-from lrea_cli.recipe.values import read_section
 from lrea_cli.records.format import CacheDtype, RecordFormat
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import RecordStore, RecordWriter
@@ -114,8 +114,8 @@ def model_of(
         EncodedField("category", "item", size=min(CATEGORIES, sizes.items)),
         EncodedField("hour", "context", size=PROFILES),
     )
-    values = {"method": method, "embedding_dim": width // 2, "rank": sizes.rank, "form": form}
-    settings = read_section(ModelSettings, values, "model_of")
+    of_method: dict[str, Any] = {"method": method, "form": form}
+    settings = ModelSettings(embedding_dim=width // 2, rank=sizes.rank, **of_method)
     return make(fields, settings, settings_of(sizes)).to(device)
 
 

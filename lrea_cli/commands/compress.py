@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.target_rank import CurvePoint
+
+NOT_SHOWN = ("arguments", "made_from", "layout", "compression", "device")
+"""Of a cache's manifest, in what `--json` prints."""
 
 LATEST_DAYS = 366
 """How long after the end of the data --as-of may be."""
@@ -104,7 +107,7 @@ def compress(options: CompressOptions) -> None:
     settings = CacheSettings(options.dtype, as_of, dense, compression)
     cache = compress_run(session, run, settings, options.cache, replace=options.replace)
     _show(session.console, run, cache)
-    content = cache.model_dump(exclude={"arguments", "made_from", "layout", "compression", "device"})
+    content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
     points = [vars(point) for point in curve]
     session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
 

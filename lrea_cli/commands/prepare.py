@@ -108,7 +108,7 @@ class Made:
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        content = self.manifest.model_dump(exclude_unset=True)
+        content = self.manifest.to_dict()
         return {**content, "seconds": self.seconds, "peak_memory_mb": self.peak_memory_mb}
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar, Literal
 
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.workspace.kinds import BLOCKS, Kind
@@ -14,10 +13,11 @@ from lrea_cli.workspace.manifests import Manifest, NotIdentity
 from lrea_cli.workspace.remake import kept_arguments
 
 
-class SplitTimes(BaseModel):
+@dataclass(frozen=True)
+class SplitTimes:
     """When each split begins, epoch seconds; `end` is the second after the last event."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}
 
     train_from: int
     valid_from: int
@@ -25,6 +25,7 @@ class SplitTimes(BaseModel):
     end: int
 
 
+@dataclass(frozen=True, kw_only=True)
 class DatasetManifest(Manifest):
     """A dataset, as `lrea prepare` made it.
 

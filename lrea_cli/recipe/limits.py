@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from lrea_cli.errors import UserError
 
@@ -13,6 +16,26 @@ THREADS_A_CORE = 8
 
 COUNT = (1, 10**6)
 """Of rows, behaviors, candidates and epochs."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a number, or of the entries of a list; stands in `Annotated`, where pydantic reads it.
+
+    pydantic's own `Field` costs 60 ms to import, and settings are read where pydantic is not installed.
+
+    Args:
+        ge, gt, le, lt: at least, above, at most, below. min_length: entries.
+    """
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    min_length: int | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(source), **{name: limit for name, limit in vars(self).items() if limit is not None}}
 
 
 def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
 
-from annotated_types import Interval, MinLen
-
-from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED, Limits
 
 MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
@@ -16,12 +14,12 @@ SearchName = Literal["hard", "soft"]
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 
-Count = Annotated[int, Interval(ge=COUNT[0], le=COUNT[1])]
-CountOrNone = Annotated[int, Interval(ge=0, le=COUNT[1])]
-Width = Annotated[int, Interval(ge=1, le=65_536)]
-Few = Annotated[int, Interval(ge=1, le=4096)]
-Share = Annotated[float, Interval(ge=0, lt=1)]
-Seed = Annotated[int, Interval(ge=0, le=HIGHEST_SEED)]
+Count = Annotated[int, Limits(ge=COUNT[0], le=COUNT[1])]
+CountOrNone = Annotated[int, Limits(ge=0, le=COUNT[1])]
+Width = Annotated[int, Limits(ge=1, le=65_536)]
+Few = Annotated[int, Limits(ge=1, le=4096)]
+Share = Annotated[float, Limits(ge=0, lt=1)]
+Seed = Annotated[int, Limits(ge=0, le=HIGHEST_SEED)]
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,11 @@ class ModelSettings:
 
     method: MethodName = "lrea"
     embedding_dim: Few = 16
-    embedding_std: Annotated[float, Interval(ge=0, le=1000)] = 0.15
-    hidden: Annotated[tuple[Width, ...], MinLen(1)] = (512, 256, 128)
+    embedding_std: Annotated[float, Limits(ge=0, le=1000)] = 0.15
+    hidden: Annotated[tuple[Width, ...], Limits(min_length=1)] = (512, 256, 128)
     dropout: Share = 0.3
     rank: Count = 128
-    lam: Annotated[float, Interval(ge=0, le=10**6)] = 0.3
+    lam: Annotated[float, Limits(ge=0, le=10**6)] = 0.3
     form: Literal["decomposed", "absorbed"] = "decomposed"
     decomp_columns: Literal["unit", "free"] = "unit"
     short_histories: Literal["mix", "exact"] = "mix"
@@ -95,9 +93,9 @@ class TrainSettings:
 
     epochs: Count = 10
     patience: CountOrNone = 2
-    batch_size: Annotated[int, Interval(ge=2, le=10**7)] = 1024
-    lr: Annotated[float, Interval(gt=0, lt=100)] = 0.05
-    initial_accumulator: Annotated[float, Interval(ge=0, le=10**6)] = 0.025
+    batch_size: Annotated[int, Limits(ge=2, le=10**7)] = 1024
+    lr: Annotated[float, Limits(gt=0, lt=100)] = 0.05
+    initial_accumulator: Annotated[float, Limits(ge=0, le=10**6)] = 0.025
     weight_decay: Share = 0.0
     seed: Seed = 2025
 

@@ -11,9 +11,8 @@ from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import Interval
-
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.recipe.limits import Limits
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -86,7 +85,7 @@ def _refusal(error: Any, hint: Any, origin: str) -> UserError:
     if kind == "literal_error":
         known = [str(word) for part in _parts(hint) if get_origin(part) is Literal for word in get_args(part)]
         return UserError(f"{said}, which is not known{nearest(str(value), known)}.", f"Known: {', '.join(known)}")
-    limits = next((part for part in _parts(hint) if isinstance(part, Interval)), None)
+    limits = next((part for part in _parts(hint) if isinstance(part, Limits)), None)
     if kind in EXPECTED or limits is None:
         return UserError(f"{said}, not {EXPECTED.get(kind) or first['msg']}.")
     if kind == "too_short":
@@ -101,7 +100,7 @@ def _as_written(value: Any) -> str:
     return repr(list(value) if isinstance(value, tuple) else value)
 
 
-def _range(limits: Interval) -> str:
+def _range(limits: Limits) -> str:
     """`1 to 4,096`, `0 or more, below 1`, `more than 0, below 100`."""
     if limits.le is not None:
         return f"{limits.ge:,} to {limits.le:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ ASKED_USERS = "users.txt"
 """In a cache that was made for some users: their raw ids, one a line, as `lrea compress --users` reads them."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class CacheManifest(Manifest):
     """A cache, as `lrea compress` made it.
 

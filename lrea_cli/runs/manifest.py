@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lrea_cli.workspace.manifests import Manifest, NotIdentity
 from lrea_cli.workspace.remake import kept_arguments
 
 
+@dataclass(frozen=True, kw_only=True)
 class RunManifest(Manifest):
     """A run, as `lrea train` made it.
 

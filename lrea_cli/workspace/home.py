@@ -17,10 +17,10 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic
+from typing import Any, BinaryIO, Generic
 from uuid import uuid4
 
 from lrea_cli.console.stopping import undisturbed
@@ -29,12 +29,10 @@ from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.workspace.claims import Claim, claim, finished_number
 from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path_of
 from lrea_cli.workspace.locks import FOLDER, Held, lock, try_lock
+from lrea_cli.workspace.manifests import Inventory, parse
 from lrea_cli.workspace.places import PARTIAL, clear, fsync, leftovers, place_of, restore
 from lrea_cli.workspace.remake import remedy_of
 from lrea_cli.workspace.sealed import seal, unseal
-
-if TYPE_CHECKING:
-    from lrea_cli.workspace.manifests import Inventory
 
 
 @dataclass(frozen=True)
@@ -194,8 +192,6 @@ def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
     Raises:
         DamagedArtifact: its manifest is not as it was written, or of another version. OSError: it cannot be read.
     """
-    from lrea_cli.workspace.manifests import Inventory, parse  # pydantic: not for every command
-
     file = path / kind.file
     data = file.read_bytes()
     content = unseal(data, file, remedy_of(kind, path, None))
@@ -210,8 +206,6 @@ def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
 
     Where files are read in parts, the hashes of their blocks are written, too.
     """
-    from lrea_cli.workspace.manifests import Inventory  # pydantic: not for every command
-
     if kind.read_in_parts:
         from lrea_cli.workspace.blocks import write_blocks  # numpy: not for every command
 
@@ -222,7 +216,7 @@ def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
         files={name: sha256_of(path) for name, path in paths.items()},
         bytes={name: path.stat().st_size for name, path in paths.items()},
     )
-    write_json(folder / kind.file, {**manifest.model_dump(exclude_unset=True), **inventory.model_dump()})
+    write_json(folder / kind.file, {**manifest.to_dict(), **asdict(inventory)})
 
 
 def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from lrea_cli.errors import DamagedArtifact
 
 T = TypeVar("T")
-B = TypeVar("B", bound=BaseModel)
 
 NOT_IDENTITY = "not identity"
 NotIdentity = Annotated[T, NOT_IDENTITY]
 """A key that says where the bytes came from, of time and machine, or of how to make them again."""
 
 
-class Manifest(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
     """What the maker of an artifact says of it.
 
     Keys that a class does not know are ignored by its readers, and count for the identity: they may be of another
@@ -26,13 +25,18 @@ class Manifest(BaseModel):
     older version did not write has a default, all else is required.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
 
     @classmethod
     def not_identity(cls) -> set[str]:
         """The keys that are no part of the identity."""
-        fields = {**cls.model_fields, **Inventory.model_fields}
-        return {name for name, field in fields.items() if NOT_IDENTITY in field.metadata}
+        hints = {**get_type_hints(cls, include_extras=True), **get_type_hints(Inventory, include_extras=True)}
+        return {name for name, hint in hints.items() if NOT_IDENTITY in getattr(hint, "__metadata__", ())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is written: a key with its default is left out, as older versions did not write it."""
+        content = asdict(self)
+        return {f.name: content[f.name] for f in fields(self) if content[f.name] != f.default}
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
@@ -49,21 +53,22 @@ class Manifest(BaseModel):
         raise NotImplementedError
 
 
-class Inventory(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
     """What `write_manifest` adds to every manifest.
 
     Args:
         created: when. files: SHA-256 of each. bytes: of each file.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
 
     created: NotIdentity[str]
     files: dict[str, str]
     bytes: NotIdentity[dict[str, int]]
 
 
-def parse(model: type[B], data: bytes, path: Path, remedy: str) -> B:
+def parse(model: type[T], data: bytes, path: Path, remedy: str) -> T:
     """The bytes of a manifest as an object.
 
     Args:
@@ -72,8 +77,10 @@ def parse(model: type[B], data: bytes, path: Path, remedy: str) -> B:
     Raises:
         DamagedArtifact: a key is missing, or its value has another type than its readers expect.
     """
+    from pydantic import TypeAdapter, ValidationError  # not for every command, and not on every machine
+
     try:
-        return model.model_validate_json(data)
+        return TypeAdapter(model).validate_json(data)
     except ValidationError as failure:
         fault = failure.errors(include_url=False)[0]
     key = ".".join(map(str, fault["loc"]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +97,7 @@ def test_manifest_says_what_was_done(home: Path) -> None:
         "test_days": 1,
         "encoding": "utf-8",
     }
-    assert manifest.splits.model_dump() == {
+    assert asdict(manifest.splits) == {
         "train_from": 1_512_057_600,
         "valid_from": 1_512_144_000,
         "test_from": 1_512_230_400,
@@ -110,7 +112,7 @@ def test_manifest_says_what_was_done(home: Path) -> None:
     info = DatasetInfo.of_files(DatasetFiles(home / "data" / "taobao"), manifest)
     assert info.has_category
     assert info.end == 1_512_316_800
-    assert str(home) not in manifest.model_dump_json()  # no machine paths
+    assert str(home) not in json.dumps(manifest.to_dict())  # no machine paths
 
 
 def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
@@ -138,12 +140,11 @@ def test_vocabulary_and_events_lead_back_to_raw_values(home: Path) -> None:
 def test_same_seed_same_bytes_other_seed_other_negatives(home: Path) -> None:
     workspace = Workspace(home)
     files = find_files(Taobao, None, home)
-    first = workspace.open(DATASETS, "taobao").manifest.files
-    again = prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
-    assert workspace.open(DATASETS, "again").manifest.files == first
-    assert (again["seconds"] > 0, again["peak_memory_mb"] > 0) == (True, True)
+    first = workspace.open(DATASETS, "taobao").inventory.files
+    prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, memory="1GB"))
+    assert workspace.open(DATASETS, "again").inventory.files == first
     prepare(Taobao(), files, "again", workspace, PrepareOptions(threads=1, seed=1), Surroundings(replace=True))
-    other = workspace.open(DATASETS, "again").manifest.files
+    other = workspace.open(DATASETS, "again").inventory.files
     assert other["test.parquet"] != first["test.parquet"]
     assert other["histories/item.npy"] == first["histories/item.npy"]
     shutil.rmtree(home / "data" / "again")

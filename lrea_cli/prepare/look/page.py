@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetMan
     look = look_at(folder, manifest)
     manifest = with_facts(folder, manifest, look)
     (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
-    return look, manifest.model_copy(update={"look": asdict(look)})
+    return look, replace(manifest, look=asdict(look))
 
 
 def rows_of(look: Look) -> list[tuple[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrea_cli.console.show import number
@@ -32,7 +32,7 @@ def with_facts(folder: Path, manifest: DatasetManifest, look: Look) -> DatasetMa
     dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
     fields = measure_fields(dataset, drawn_labels=_drawn(manifest))
     warnings = (*manifest.warnings, *look.warnings(), *warnings_of(fields, look.best_counter))
-    return manifest.model_copy(update={"field_auc": {f.name: f.auc for f in fields}, "warnings": warnings})
+    return replace(manifest, field_auc={f.name: f.auc for f in fields}, warnings=warnings)
 
 
 def split_table(manifest: DatasetManifest) -> Table:

@@ -129,7 +129,7 @@ def check_splits_are_apart(data: Prepared) -> None:
     if not sampling or sampling["splits"] == "days":
         valid = last - data.options.test_days
         train = valid - data.options.train_days if sampling else first
-        begin = [at[name] for name in ("train_from", "valid_from", "test_from")]
+        begin = [getattr(at, name) for name in ("train_from", "valid_from", "test_from")]
         assert begin == [data.midnight(day) for day in (train, valid, valid + 1)]
     else:  # 80%, 10%, 10% of the targets, as near as days can be
         targeted = sorted(data.day_of(time) for _, time in targets(data))

@@ -158,7 +158,7 @@ class Prepared:
         """By time alone, from the manifest's instants."""
         at = self.manifest.splits
         for split, name in (("test", "test_from"), ("valid", "valid_from"), ("train", "train_from")):
-            if time >= at[name]:
+            if time >= getattr(at, name):
                 return split
         return None
 

@@ -119,7 +119,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
-    plain = manifest.model_copy(update={"warnings": ()})
+    plain = replace(manifest, warnings=())
     assert look_into(folder, plain) == (found, manifest)
     assert (folder / PAGE).read_text() == page
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,9 @@ def test_what_a_source_says_more_is_shown(home: Path) -> None:
     look, plain = look_at(artifact.path, artifact.manifest), artifact.manifest
     assert field_table(plain).columns == ("field", "role", "AUC alone", "missing", "unknown")
     assert [row[:2] for row in field_table(plain).rows] == [["item", "item"], ["uid", "user"], ["hourmin", "context"]]
-    assert "columns" not in explained(plain.model_copy(update={"unused_columns": ()}), look)[-1]
+    assert "columns" not in explained(replace(plain, unused_columns=()), look)[-1]
     lost = {**plain.field_facts, "hourmin": {"missing": 0.5, "lost": 0.25, "unknown": 0.0}}
-    more = plain.model_copy(update={"unused_columns": ("date", "long_view"), "field_facts": lost})
+    more = replace(plain, unused_columns=("date", "long_view"), field_facts=lost)
     assert field_table(more).columns == ("field", "role", "AUC alone", "missing", "lost", "unknown")
     assert field_table(more).rows[2][3:] == ["50.00%", "25.00%", "0.00%"]
     assert field_table(more).rows[0][4] == "0.00%"
@@ -81,7 +82,7 @@ def test_what_a_source_says_more_is_shown(home: Path) -> None:
 def test_facts_that_the_manifest_has_are_not_made_again(home: Path) -> None:
     artifact = prepare(home)
     changed = {"warnings": (), "field_facts": {"hourmin": {"lost": 0.25}}, "field_auc": {}}
-    manifest = artifact.manifest.model_copy(update=changed)
+    manifest = replace(artifact.manifest, **changed)
     manifest = with_facts(artifact.path, manifest, look_at(artifact.path, manifest))
     assert manifest.field_facts == {"hourmin": {"lost": 0.25}}
     assert manifest.field_auc == artifact.manifest.field_auc

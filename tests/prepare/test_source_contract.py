@@ -57,7 +57,7 @@ def test_cases_try_what_they_are_for(datasets: Callable[[Case], Prepared], case:
     if case.source.file_names:
         assert data.manifest.rejected
     if (data.manifest.sampling or {}).get("targets") != "user":  # of Amazon's 150 books each comes early
-        assert data.manifest.fields[0]["late"]
+        assert data.manifest.fields[0].late
 
 
 @pytest.mark.slow

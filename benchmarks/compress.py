@@ -15,21 +15,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import Histories, open_histories
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.prepare import prepare
-from lrea_cli.data.sources.synthetic import Synthetic
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import Compression, Recipe
-from lrea_cli.serving.cache import compress, open_cache
+from lrea_cli.bench.gate import run_gate
+from lrea_cli.bench.machine import cpu_name
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
+from lrea_cli.runs.checkpoint import Run, open_run
+from lrea_cli.runs.train import train_run
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.gate import run_gate
-from lrea_cli.serving.machine import cpu_name
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.training.checkpoint import Run, open_run
-from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.serving.served import Served
+from lrea_cli.workspace.home import Workspace
 
 RANK, LIMIT_SECONDS = 16, 240.0
 CPU = torch.device("cpu")
@@ -65,14 +67,13 @@ def main() -> None:
         run = many_users(trained, Path(home) / "many", asked.users)
         how = Compression("clusters", RANK)
         started = time.perf_counter()
-        info = compress(workspace, run, "cache", "float32", run.dataset.end, None, CPU, Silent(), how)
+        info = compress(workspace, run, CacheSettings(compression=how), Silent(), "cache")
         seconds = time.perf_counter() - started
         cache = open_cache(workspace, run, "cache")
         length = recipe.data.short + recipe.data.long
         visitors = [Visitor(user, length) for user in range(0, asked.users, max(1, asked.users // 16))]
         pool = CandidatePool(open_histories(run.dataset), read_samples(trained.dataset, "test"), 1)
-        histories: Histories = open_histories(run.dataset)
-        gate = run_gate(run, cache.store.layout, histories, cache.store, visitors, pool, ("gemm",), CPU, how)
+        gate = run_gate(Served.of(run, cache, open_histories(run.dataset)), visitors, pool, ("gemm",))
     print(f"{cpu_name()}, {asked.threads} threads; clusters at rank {RANK}, {recipe.data.long} long behaviors")
     print(f"gate: largest relative error {gate.max_relative_error:.1e} over {gate.users} users")
     print(f"{asked.users:,} users in {seconds:.1f} s: {1000 * seconds / asked.users:.2f} ms a user")

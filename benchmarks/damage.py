@@ -28,9 +28,9 @@ import torch
 
 from lrea_cli.cli import main as lrea
 from lrea_cli.errors import LreaError
-from lrea_cli.serving.cache import open_cache
-from lrea_cli.training.checkpoint import open_run
-from lrea_cli.workspace import Workspace
+from lrea_cli.records.cache import open_cache
+from lrea_cli.runs.checkpoint import open_run
+from lrea_cli.workspace.home import Workspace
 
 Outcome = Literal["silent", "traceback", "caught", "harmless"]
 OUTCOMES: tuple[Outcome, ...] = ("silent", "traceback", "caught", "harmless")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lrea_cli.evaluation.delong import delong
-from lrea_cli.evaluation.statistics import DRAWS, Estimate, auc_difference, auc_estimate, gauc_estimate, user_counts
-from lrea_cli.serving.machine import cpu_name
+from lrea_cli.bench.machine import cpu_name
+from lrea_cli.stats.bootstrap import DRAWS, auc_difference, auc_estimate, gauc_estimate, user_counts
+from lrea_cli.stats.delong import delong
+from lrea_cli.stats.estimates import Estimate
 
 USERS, ROWS, RUNS, LIMIT_SECONDS = 5_000, 24, 3, 3.0
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

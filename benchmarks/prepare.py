@@ -2,7 +2,7 @@
 
 The limit for 100 million rows is 120 s on 2 cores within --memory 4GB. `--rows 1M,10M,100M` shows the cost per row at
 each size, beyond what the command takes for next to no rows. That the fast way gives the right rows is what
-tests/data/test_samples.py and test_agreement.py show.
+tests/prepare/test_samples.py and test_agreement.py show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from taobao_format import write_taobao_format
 
-from lrea_cli.serving.machine import cpu_name
+from lrea_cli.bench.machine import cpu_name
 
 LIMIT_SECONDS = 120.0
 SAMPLE_SECONDS = 0.05

@@ -31,10 +31,19 @@ STAGES: dict[str, tuple[str, ...]] = {
     "short attention": ("attention:Attention.over",),
     "MLP": ("model:MLP.forward", "mlp:FoldedMLP.__call__"),
     "item vectors": ("features:Features.candidates", "features:Features.behaviors"),
-    "history ids": ("data.histories:Histories.newest",),
+    "history ids": ("dataset.histories:Histories.newest",),
     "match counters": ("serving.scorer:count_matches",),
 }
 """What each stage is in either tree; what only one of them has is passed over in the other."""
+
+EARLIER = {
+    "dataset.fields": "data.schema",
+    "dataset.histories": "data.histories",
+    "recipe.recipe": "recipe",
+    "records.format": "serving.records",
+    "records.store": "serving.store",
+}
+"""Where a module lay in trees until November 2026."""
 
 
 def main() -> None:
@@ -62,15 +71,13 @@ class Side:
     """A model with its users, records and candidates, and what can be asked of it."""
 
     def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
-        import torch
-
+        from lrea_cli.kernels import gemm
         from lrea_cli.serving.scorer import RequestScorer, Visitor
 
         self.model, self.settings = make_model(asked.rank, asked.short, asked.seed)
         self.histories = make_histories(asked.seed)
         store = make_store(self.model, self.histories, self.settings, folder)
-        cpu = torch.device("cpu")
-        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, "gemm", cpu)
+        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, gemm)
         lengths = self.histories.offsets[1:] - self.histories.offsets[:-1]
         self.visitors = [Visitor(key, int(length)) for key, length in enumerate(lengths)]
         self.sets = make_candidates(asked.candidates, asked.seed)
@@ -78,8 +85,8 @@ class Side:
     def request(self, number: int) -> Any:
         """Logits of the whole request, from ids: fetch, embed, attend to long and short, count, score."""
         user, ids = self.visitors[number % USERS], self.sets[number % SETS]
-        candidates = self.model.features.candidates(ids)
-        return self.scorer.logits(user, ids, candidates, self.scorer.cached_interest(user, candidates))
+        candidates = self.scorer.candidates(user, ids)
+        return self.scorer.logits(user, candidates, self.scorer.cached_interest(user, candidates))
 
     def full(self, number: int) -> Any:
         """Full attention over the long part, the thing to beat."""
@@ -88,10 +95,11 @@ class Side:
 
     def logits(self, count: int) -> dict[str, Any]:
         """Of some requests, with their largest relative error against the same model in float64 by `naive`."""
+        from lrea_cli.kernels import naive
         from lrea_cli.serving.scorer import RequestScorer
 
         model = copy.deepcopy(self.model).double()
-        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, "naive", self.scorer.device)
+        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, naive)
         answers, errors = [], []
         for number in range(count):
             found = self.request(number)
@@ -129,13 +137,21 @@ class Side:
         return {stage: ns / 1e6 / count for stage, ns in spent.items()}
 
 
+def of_tree(module_name: str) -> Any:
+    """A module of the tree's `lrea_cli`, by its name of today."""
+    try:
+        return importlib.import_module(f"lrea_cli.{module_name}")
+    except ModuleNotFoundError:
+        return importlib.import_module(f"lrea_cli.{EARLIER.get(module_name, module_name)}")
+
+
 @contextlib.contextmanager
 def timed(place: str, stage: str, spent: dict[str, int]) -> Iterator[None]:
     """Count the time in a function, calls from a function that is counted already left out."""
     module_name, path = place.split(":")
     try:
         *owners, name = path.split(".")
-        owner = reduce(getattr, owners, importlib.import_module(f"lrea_cli.{module_name}"))
+        owner = reduce(getattr, owners, of_tree(module_name))
         right: Callable[..., Any] = getattr(owner, name)
     except (ImportError, AttributeError):
         yield
@@ -159,13 +175,12 @@ def make_model(rank: int, short: int, seed: int) -> tuple[Any, Any]:
     """LREA with two item fields, a match counter, and every weight and statistic random; and the data settings."""
     import torch
 
-    from lrea_cli.data.schema import EncodedField
     from lrea_cli.model import CTRModel
-    from lrea_cli.recipe import DataSettings, ModelSettings
 
-    fields = [EncodedField("item", "item", size=ITEMS), EncodedField("category", "item", size=CATEGORIES)]
-    settings = DataSettings(short=short)
-    model = CTRModel(fields, ModelSettings(method="lrea", rank=rank), settings).eval()
+    encoded, recipe = of_tree("dataset.fields").EncodedField, of_tree("recipe.recipe")
+    fields = [encoded("item", "item", size=ITEMS), encoded("category", "item", size=CATEGORIES)]
+    settings = recipe.DataSettings(short=short)
+    model = CTRModel(fields, recipe.ModelSettings(method="lrea", rank=rank), settings).eval()
     for name, tensor in model.state_dict().items():
         if not tensor.is_floating_point():
             continue
@@ -188,29 +203,25 @@ def make_histories(seed: int) -> Any:
     """Of users who fill the short and the long part."""
     import numpy as np
 
-    from lrea_cli.data.histories import Histories
-
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(600, 1400, USERS))])
     sizes = {"item": ITEMS, "category": CATEGORIES}
     columns = {name: rng.integers(2, size, offsets[-1], dtype=np.int32) for name, size in sizes.items()}
-    return Histories(offsets, NOW - np.arange(offsets[-1])[::-1], columns)
+    return of_tree("dataset.histories").Histories(offsets, NOW - np.arange(offsets[-1])[::-1], columns)
 
 
 def make_store(model: Any, histories: Any, settings: Any, folder: Path) -> Any:
     """A record store of all users, made as `lrea compress` makes it."""
     import numpy as np
 
-    from lrea_cli.serving.records import RecordFormat
-    from lrea_cli.serving.store import RecordStore, RecordWriter
-
+    store = of_tree("records.store")
     keys = np.arange(histories.users)
     lengths = histories.offsets[1:] - histories.offsets[:-1]
     long = model.features.behaviors(histories.newest(keys, lengths, settings.short, settings.long))
-    layout = RecordFormat(model.long.record, "float32")
-    with RecordWriter(folder, layout) as writer:
+    layout = of_tree("records.format").RecordFormat(model.long.record, "float32")
+    with store.RecordWriter(folder, layout) as writer:
         writer.add(keys, model.long.seal(model.long.summarize(long.double()), layout.torch_dtype))
-    return RecordStore(folder, layout, model.long.summary_type)
+    return store.RecordStore(folder, layout, model.long.summary_type)
 
 
 def make_candidates(count: int, seed: int) -> list[Any]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from lrea_cli.serving.machine import cpu_name
+from lrea_cli.bench.machine import cpu_name
 
 HEAVY = ("torch", "duckdb", "pyarrow")
 RUNS = 7

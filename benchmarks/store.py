@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lrea_cli.blocks import BLOCKS, DatasetFiles, open_files, write_blocks
-from lrea_cli.data.histories import Histories
-from lrea_cli.data.layout import HISTORIES
-from lrea_cli.serving.machine import cpu_name
-from lrea_cli.workspace import sha256_of
+from lrea_cli.bench.machine import cpu_name
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.layout import HISTORIES
+from lrea_cli.workspace.blocks import BLOCKS, DatasetFiles, open_files, write_blocks
+from lrea_cli.workspace.home import sha256_of
 
 SHORT, LONG, BATCH = 64, 500, 1_024
 FIELDS = ("item", "category")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, linear_half
+from lrea_cli.kernels import Kernel, ScorerWeights, folded, linear_half
 from lrea_cli.sequence import Behaviors
 
 HIDDEN = 64
@@ -30,7 +30,6 @@ class Attention(nn.Module):
         self.W3 = nn.Parameter(torch.empty(width, hidden))
         self.b = nn.Parameter(torch.zeros(hidden))
         self.w_o = nn.Parameter(torch.empty(hidden))
-        self.kernel: KernelName = "folded"
         for weight in (self.W1, self.W2, self.W3):
             nn.init.normal_(weight, std=(3 * width) ** -0.5)
         nn.init.normal_(self.w_o, std=hidden**-0.5)
@@ -39,18 +38,26 @@ class Attention(nn.Module):
     def weights(self) -> ScorerWeights:
         return ScorerWeights(self.W1, self.W2, self.W3, self.b, self.w_o)
 
-    def forward(self, candidates: Tensor, keys: Tensor, values: Tensor, linear: Tensor | None = None) -> Tensor:
-        """Attend with the chosen kernel.
+    def forward(
+        self,
+        candidates: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        linear: Tensor | None = None,
+        kernel: Kernel = folded,
+    ) -> Tensor:
+        """Attend to keys that all candidates of a request share.
 
         Args:
             candidates: (B, N, D).
             keys, values: (B, R, D); rows not in use have zero values.
             linear: (B, D + 1, D) of a sealed summary, or None.
+            kernel: what computes it.
 
         Returns:
             (B, N, D).
         """
-        return KERNELS[self.kernel](candidates, keys, values, self.weights, linear)
+        return kernel(candidates, keys, values, self.weights, linear)
 
     def selected(self, candidates: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attend where each candidate has keys of its own, always by `folded`: other kernels live on shared keys.
@@ -61,14 +68,12 @@ class Attention(nn.Module):
         Returns:
             (B, N, D).
         """
-        alone = KERNELS["folded"](
-            candidates.flatten(0, 1)[:, None], keys.flatten(0, 1), values.flatten(0, 1), self.weights, None
-        )
+        alone = folded(candidates.flatten(0, 1)[:, None], keys.flatten(0, 1), values.flatten(0, 1), self.weights)
         return alone.view_as(candidates)
 
-    def over(self, candidates: Tensor, behaviors: Behaviors) -> Tensor:
+    def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
         """DIN: interest = c(n) sum_l s(e, e_l) e_l over the real behaviors; (B, N, D)."""
-        return self(candidates, behaviors.vectors, scaled_values(behaviors))
+        return self(candidates, behaviors.vectors, scaled_values(behaviors), kernel=kernel)
 
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
         """(B, D + 1, D): see `kernels.linear_half`."""

@@ -16,11 +16,11 @@ from typer.main import get_command
 
 from lrea_cli import __version__
 from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
+from lrea_cli.console.failures import failure_of, write_log
+from lrea_cli.console.stopping import Stopped, stoppable
+from lrea_cli.console.terminal import clean, fitted
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.failures import failure_of, write_log
-from lrea_cli.stopping import Stopped, stoppable
-from lrea_cli.terminal import clean, fitted
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 MAY_BE_EMPTY = frozenset({"--missing"})
 """Options whose empty value says something: no word means that a value is missing."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lrea_cli.data.schema import EncodedField
+from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.ids import PADDING_ID, UNKNOWN_ID
 from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, Ids

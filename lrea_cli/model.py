@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
-from lrea_cli.data.schema import EncodedField
+from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.features import Features
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
-from lrea_cli.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
 
 
@@ -38,32 +39,44 @@ class CTRModel(nn.Module):
         self.match_counters = data.match_counters
         self.mlp = MLP(sum(self._input_widths.values()), settings.hidden, settings.dropout)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, kernel: Kernel = folded) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the real candidates of a batch in the training form.
+
+        Args:
+            kernel: of every attention.
 
         Returns:
             logits (M,) of the M unmasked candidates in row-major order, and the method's penalty terms.
         """
-        candidates = self.features.candidates(batch.candidates)
-        interest = self.long(self.features.behaviors(batch.long), candidates)
-        logits = self.score(candidates, interest.vectors, batch.short, batch.candidates, batch.history_length)
+        candidates = self.candidates(batch.candidates)
+        interest = self.long(self.features.behaviors(batch.long), candidates, kernel)
+        logits = self.score(candidates, interest.vectors, batch.short, batch.history_length, kernel)
         return logits, interest.penalty
+
+    def candidates(self, ids: CandidateIds) -> Candidates:
+        """Candidates with their vectors, profile and match counters: all that is asked of their ids."""
+        counts = [ids.matches[name] for name in self.match_counters]
+        counts_BNC = torch.stack(counts, -1) if counts else ids.mask.new_zeros(*ids.mask.shape, 0, dtype=torch.int64)
+        return replace(self.features.candidates(ids), profile=self.features.profile(ids), counts=counts_BNC)
 
     def score(
         self,
         candidates: Candidates,
         long_BND: Tensor,
         short: HistoryIds,
-        ids: CandidateIds,
         history_length: Tensor,
+        kernel: Kernel = folded,
     ) -> Tensor:
         """Logits (M,) of the unmasked candidates, given their long interest: all that follows a method.
 
         Args:
-            candidates: their vectors. ids: the same as ids, for the profile.
-            long_BND: (B, N, D). short: the newest S behaviors. history_length: (B,).
+            candidates: see `candidates`.
+            long_BND: (B, N, D).
+            short: the newest S behaviors.
+            history_length: (B,).
+            kernel: of the attention to the short sequence.
         """
-        inputs = self.mlp_inputs(candidates, long_BND, short, ids, history_length)
+        inputs = self.mlp_inputs(candidates, long_BND, short, history_length, kernel)
         return self.mlp(inputs.joined()[candidates.mask])
 
     def mlp_inputs(
@@ -71,16 +84,15 @@ class CTRModel(nn.Module):
         candidates: Candidates,
         long_BND: Tensor,
         short: HistoryIds,
-        ids: CandidateIds,
         history_length: Tensor,
+        kernel: Kernel = folded,
     ) -> MLPInputs:
         """What the MLP reads, in training and in serving; the arguments are those of `score`."""
-        short_BND = self.short.over(candidates.vectors, self.features.behaviors(short))
-        counts = [ids.matches[name] for name in self.match_counters]
-        counters_BNC = torch.stack(counts, -1).to(long_BND.dtype).log1p() if counts else long_BND[..., :0]
-        return MLPInputs(
-            candidates.vectors, short_BND, long_BND, self.features.profile(ids), counters_BNC, history_length
-        )
+        assert candidates.profile is not None
+        assert candidates.counts is not None
+        short_BND = self.short.over(candidates.vectors, self.features.behaviors(short), kernel)
+        counters_BNC = candidates.counts.to(long_BND.dtype).log1p()
+        return MLPInputs(candidates.vectors, short_BND, long_BND, candidates.profile, counters_BNC, history_length)
 
     def folded_mlp(self) -> FoldedMLP:
         """The MLP for serving, with the weights of now.
@@ -91,6 +103,11 @@ class CTRModel(nn.Module):
         return FoldedMLP(self.mlp, self._input_widths)
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.short.b.device
+
+    @property
     def _input_widths(self) -> dict[str, int]:
         return MLPInputs.widths(self.features.width, self.features.profile_width, len(self.match_counters))
 
@@ -99,7 +116,3 @@ class CTRModel(nn.Module):
         """The scorer that full target attention over the long sequence uses; din-short has only its short one."""
         own = getattr(self.long, "attention", None)
         return own if isinstance(own, Attention) else self.short
-
-    def use_kernel(self, kernel: KernelName) -> None:
-        """Choose the kernel of every attention; the function computed stays the same."""
-        self.short.kernel = self.full_attention.kernel = kernel

@@ -113,7 +113,7 @@ class Behaviors:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The items to score for each request.
+    """The items to score for each request: methods read the first five, the model all of them.
 
     Args:
         vectors: (B, N, D).
@@ -121,6 +121,8 @@ class Candidates:
         item: (B, N) ids.
         category: (B, N) ids, or None.
         time: (B,) epoch seconds of the request, or None.
+        profile: (B, N, P), or (B, 1, P) where all candidates of a request share it; None where only a method reads.
+        counts: (B, N, C) behaviors before the request that match in each counted field; None as `profile`.
     """
 
     vectors: Tensor
@@ -128,6 +130,8 @@ class Candidates:
     item: Tensor
     category: Tensor | None = None
     time: Tensor | None = None
+    profile: Tensor | None = None
+    counts: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,30 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from lrea_cli.counts import counted
-from lrea_cli.data.layout import SPLITS
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Progress
+from lrea_cli.dataset.layout import SPLITS
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.evaluation.kept import check_evaluation, evaluation_path, scores_path
-from lrea_cli.kinds import ASKED_USERS, MANIFESTS, SINGULAR, Kind
-from lrea_cli.manifests import Manifest, read_manifest
-from lrea_cli.progress import Progress
-from lrea_cli.remake import remedy_of, users_remedy
-from lrea_cli.sealed import read_json
+from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheManifest
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.score.kept import check_evaluation, evaluation_path, scores_path
+from lrea_cli.workspace.home import Artifact, read_artifact
+from lrea_cli.workspace.kinds import Kind
+from lrea_cli.workspace.remake import remedy_of
+from lrea_cli.workspace.sealed import read_json
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind[Any], ...] = (DATASETS, RUNS, CACHES)
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be read: the folder of a dataset, run or cache, or a JSON file of results."""
+    """What is to be read: the folder of an artifact, or a JSON file of results, which is of no kind."""
 
-    kind: Kind | Literal["results"]
+    kind: Kind[Any] | None
     path: Path
     home: Path
 
@@ -39,12 +42,12 @@ class Target:
     @property
     def word(self) -> str:
         """`dataset`, `run`, `cache` or `results`."""
-        return "results" if self.kind == "results" else SINGULAR[self.kind]
+        return "results" if self.kind is None else self.kind.noun
 
     @property
     def files(self) -> list[Path]:
         """Every file that lies there."""
-        if self.kind == "results":
+        if self.kind is None:
             return [self.path]
         return sorted(path for path in self.path.rglob("*") if path.is_file())
 
@@ -115,7 +118,7 @@ def verify(target: Target, progress: Progress) -> Verified:
     """
     files = target.files
     sizes = {path: path.stat().st_size for path in files}
-    if target.kind == "results":
+    if target.kind is None:
         damage = list(_json_damage(target.path, "Measure or sweep anew with: lrea serve-bench, or lrea sweep"))
         progress(sizes[target.path])
     else:
@@ -126,21 +129,21 @@ def verify(target: Target, progress: Progress) -> Verified:
 def _targets_in(folder: Path, home: Path) -> Iterator[Target]:
     """Of a home, or of one within it, as a sweep has."""
     for kind in KINDS:
-        for path in _inside(folder / kind):
+        for path in _inside(folder / kind.folder):
             if path.is_dir():
                 yield Target(kind, path, home)
     for path in [*_inside(folder / "bench"), folder / "results.json"]:
         if path.suffix == ".json" and path.is_file():
-            yield Target("results", path, home)
+            yield Target(None, path, home)
     for path in _inside(folder / "sweeps"):
         yield from _targets_in(path, home)
 
 
 def _targets_at(path: Path) -> list[Target]:
     if path.suffix == ".json" and path.is_file():
-        return [Target("results", path, path.parent)]
+        return [Target(None, path, path.parent)]
     for kind in KINDS:
-        if (path / MANIFESTS[kind]).is_file():
+        if (path / kind.file).is_file():
             return [Target(kind, path, path.parent)]
     return list(_targets_in(path, path))
 
@@ -150,35 +153,37 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
 
-def _folder_damage(kind: Kind, folder: Path, sizes: Mapping[Path, int], progress: Progress) -> Iterator[Damage]:
+def _folder_damage(kind: Kind[Any], folder: Path, sizes: Mapping[Path, int], progress: Progress) -> Iterator[Damage]:
     """Of the manifest, of the files that it names, and of what was written beside them later."""
-    path = folder / MANIFESTS[kind]
+    path = folder / kind.file
     try:
-        manifest = read_manifest(kind, path.read_bytes(), path)
+        artifact = read_artifact(kind, folder)
     except (DamagedArtifact, OSError) as error:
         remedy = error.remedy if isinstance(error, DamagedArtifact) else remedy_of(kind, folder, None)
         yield Damage.of(path, error, remedy)
         progress(sum(sizes.values()))
         return
     progress(sizes[path])
-    for name, sha256 in manifest["files"].items():
-        message = _difference(folder / name, manifest["bytes"].get(name), sha256, progress)
+    manifest, inventory = artifact.manifest, artifact.inventory
+    for name, sha256 in inventory.files.items():
+        message = _difference(folder / name, inventory.bytes.get(name), sha256, progress)
         if message:
-            remedy = users_remedy(folder, manifest) if name == ASKED_USERS else manifest.remedy
+            of_users = isinstance(manifest, CacheManifest) and name == ASKED_USERS
+            remedy = manifest.users_remedy(folder) if of_users else artifact.remedy
             yield Damage(str(folder / name), message, remedy)
-    yield from _damage_beside(kind, folder, manifest, sizes, progress)
+    yield from _damage_beside(artifact, sizes, progress)
 
 
-def _damage_beside(
-    kind: Kind, folder: Path, manifest: Manifest, sizes: Mapping[Path, int], progress: Progress
-) -> Iterator[Damage]:
+def _damage_beside(artifact: Artifact[Any], sizes: Mapping[Path, int], progress: Progress) -> Iterator[Damage]:
     """Of evaluations, and of other JSON that was written into the folder when it was finished."""
+    folder, manifest = artifact.path, artifact.manifest
     pairs = {path for split in SPLITS for path in (scores_path(folder, split), evaluation_path(folder, split))}
     for split in SPLITS:
         if scores_path(folder, split).is_file() or evaluation_path(folder, split).is_file():
-            run = ["--run", manifest["run"], "--cache", folder.name] if kind == "caches" else ["--run", folder.name]
-            yield from _evaluation_damage(folder, split, f"lrea eval {shlex.join([*run, '--split', split])}")
-    known = {folder / name for name in (*manifest["files"], MANIFESTS[kind])}
+            of_cache = isinstance(manifest, CacheManifest)
+            served = ["--run", manifest.run, "--cache", folder.name] if of_cache else ["--run", folder.name]
+            yield from _evaluation_damage(folder, split, f"lrea eval {shlex.join([*served, '--split', split])}")
+    known = {folder / name for name in (*artifact.inventory.files, artifact.kind.file)}
     for path, size in sizes.items():
         if path not in known:
             progress(size)

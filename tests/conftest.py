@@ -16,16 +16,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 from hypothesis import settings
 
-from lrea_cli.console import Console
-from lrea_cli.progress import Progress, Silent, ignore
-from lrea_cli.recipe import DataSettings, ModelSettings, Recipe, TrainSettings
-from lrea_cli.workspace import Workspace, write_manifest
+from lrea_cli.console.output import Console
+from lrea_cli.console.progress import Progress, Silent, ignore
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Workspace, write_manifest
+from tests.manifests import manifest_of
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
-    from lrea_cli.data.batches import Samples
-    from lrea_cli.data.histories import Histories
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.dataset.histories import Histories
+    from lrea_cli.dataset.samples import Samples
+    from lrea_cli.runs.checkpoint import Run
 
 settings.register_profile("lrea", derandomize=True, deadline=None)
 settings.load_profile("lrea")
@@ -73,9 +76,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the dataset `synthetic` and the runs `tiny-lrea` and `tiny-din`; for reading only."""
     import torch
 
-    from lrea_cli.data.prepare import PrepareOptions, prepare
-    from lrea_cli.data.sources.synthetic import Synthetic
-    from lrea_cli.training.runs import train_run
+    from lrea_cli.prepare.prepare import PrepareOptions, prepare
+    from lrea_cli.prepare.sources.synthetic import Synthetic
+    from lrea_cli.runs.train import train_run
 
     workspace = Workspace(tmp_path_factory.mktemp("tiny") / "home")
     prepare(Synthetic(users=150, seed=7), [], DATASET, workspace, PrepareOptions(threads=1))
@@ -106,7 +109,7 @@ def din_run(tiny: Workspace) -> Run:
 @pytest.fixture(scope="session")
 def histories(lrea_run: Run) -> Histories:
     """Of the dataset of `tiny`."""
-    from lrea_cli.data.histories import open_histories
+    from lrea_cli.dataset.histories import open_histories
 
     return open_histories(lrea_run.dataset)
 
@@ -114,7 +117,7 @@ def histories(lrea_run: Run) -> Histories:
 @pytest.fixture(scope="session")
 def samples(lrea_run: Run) -> Samples:
     """The test split of `tiny`."""
-    from lrea_cli.data.batches import read_samples
+    from lrea_cli.dataset.samples import read_samples
 
     return read_samples(lrea_run.dataset, "test")
 
@@ -147,7 +150,7 @@ def _untrained(
 ) -> Run:
     import torch
 
-    from lrea_cli.training.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
+    from lrea_cli.runs.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
 
     data = replace(TINY.data, match_counters=match_counters)
     recipe = replace(TINY, data=data, model=replace(TINY.model, **model_settings))
@@ -161,11 +164,12 @@ def _untrained(
                 tensor.normal_(std=0.5)[0].zero_()  # interests, and errors in them, are felt in the logits
             elif tensor.is_floating_point():
                 tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
-    manifest = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
-    with workspace.claim("runs", stem=recipe.model.method) as claim, claim.folder() as folder:
+    with workspace.claim(RUNS, stem=recipe.model.method) as claim, claim.folder() as folder:
         save_checkpoint(model, folder / CHECKPOINT)
-        write_manifest(folder, "runs", {"run": claim.name, **manifest, "recipe": recipe.to_dict()})
-    return Run(workspace.open("runs", claim.name), recipe, info, model.eval())
+        known = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
+        manifest = manifest_of(RUNS, run=claim.name, recipe=recipe.to_dict(), **known)
+        write_manifest(folder, RUNS, manifest)
+    return Run(workspace.open(RUNS, claim.name), recipe, info, model.eval())
 
 
 def _quiet_session(workspace: Workspace) -> Session:
@@ -179,6 +183,6 @@ def _quiet_session(workspace: Workspace) -> Session:
 def _open(workspace: Workspace, name: str) -> Run:
     import torch
 
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.runs.checkpoint import open_run
 
     return open_run(workspace, name, None, torch.device("cpu"))

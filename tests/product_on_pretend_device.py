@@ -16,22 +16,22 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
-from lrea_cli.evaluation.cached import score_split_cached
-from lrea_cli.evaluation.scores import score_split
-from lrea_cli.progress import Silent, ignore
-from lrea_cli.recipe import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.bench.gate import run_gate
+from lrea_cli.console.progress import Silent, ignore
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.loop import reader_of, train
+from lrea_cli.runs.predict import score_split
+from lrea_cli.score.cached import score_split_cached
 from lrea_cli.sequence import Empty
-from lrea_cli.serving.cache import compress, open_cache
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.gate import run_gate
-from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.summarizer import summarizer_of
-from lrea_cli.training.checkpoint import Run, build_model, open_run
-from lrea_cli.training.loop import reader_of, train
-from lrea_cli.workspace import Workspace
+from lrea_cli.serving.served import Served
+from lrea_cli.workspace.home import Workspace
 from tests.pretend_device import Mixed, dense_embeddings, pretending
 
 CPU = torch.device("cpu")
@@ -80,26 +80,25 @@ def trains_every_method(run: Run, device: torch.device) -> None:
 def serves(workspace: Workspace, run: Run, device: torch.device, compression: Compression | None) -> None:
     """Compress, read back, hold in the device's memory, pass the gate."""
     name = f"pretend-{run.name}-{compression.compressor if compression else 'own'}"
-    compress(workspace, run, name, "float16", run.dataset.end, USERS, device, Silent(), compression)
+    compress(workspace, run, CacheSettings("float16", users=USERS, compression=compression), Silent(), name)
     cache = open_cache(workspace, run, name)
     histories = open_histories(run.dataset)
     known = histories.lengths_before(run.dataset.end)
     visitors = [Visitor(int(user), int(known[user])) for user in USERS[:4]]
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
-    records = ResidentRecords(cache.store, device)
-    layout = cache.store.layout
-    found = run_gate(run, layout, histories, records, visitors, pool, ("gemm",), device, compression)
-    assert found.passed
-    assert all(tensor.device == device for tensor in vars(records.fetch(USERS[:2])).values() if tensor is not None)
+    served = Served.of(run, cache, histories)
+    assert run_gate(served, visitors, pool, ("gemm",)).passed
+    record = served.records.fetch(USERS[:2])
+    assert all(tensor.device == device for tensor in vars(record).values() if tensor is not None)
 
 
 def scores_as_the_cpu(run: Run, there: Run, device: torch.device) -> None:
     """`eval`: the training form and the served form of the valid split."""
     reader = reader_of(run.dataset, "valid", run.recipe.data, 512)
-    expected = score_split(run.model, reader, CPU, ignore)
-    np.testing.assert_allclose(score_split(there.model, reader, device, ignore), expected, rtol=1e-4, atol=1e-5)
-    expected = score_split_cached(run.model, reader, summarizer_of(run, None), "float32", CPU, ignore)
-    found = score_split_cached(there.model, reader, summarizer_of(there, None), "float32", device, ignore)
+    expected = score_split(run.model, reader, ignore)
+    np.testing.assert_allclose(score_split(there.model, reader, ignore), expected, rtol=1e-4, atol=1e-5)
+    expected = score_split_cached(RecordMaker.of(run), reader, ignore)
+    found = score_split_cached(RecordMaker.of(there), reader, ignore)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

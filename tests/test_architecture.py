@@ -13,32 +13,22 @@ import lrea_cli
 
 PACKAGE = Path(lrea_cli.__file__).parent
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "counts", "ids", "limits", "sequence", "method_options", "progress", "terminal", "stopping"),
-    ("kinds", "locks", "places", "claims", "failures", "sealed", "remake", "manifests", "blocks", "parquet"),
-    ("recipe", "workspace", "console", "reference"),
-    ("reference_compressors", "reference_searches"),
-    (
-        *("data.schema", "data.layout", "data.column", "data.histories", "data.matches"),
-        *("data.batches", "data.tallies", "data.spelling", "kernels"),
-    ),
-    ("attention", "mlp"),
-    ("methods", "features"),
-    ("model", "compressors"),
-    ("training", "evaluation", "serving"),
-    ("data",),  # prepare, sources and what they are made of; commands and a sweep use it
-    ("sweep", "reporting", "verify"),
-    ("commands",),
-    ("cli",),
-    ("__main__",),
+LAYERS = (
+    *("errors", "ids", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
+    *("kernels", "attention", "features", "mlp", "oracle", "methods", "compressors", "model"),
+    *("runs", "records", "serving", "score", "bench", "sweep", "reporting", "verify", "commands", "cli", "__main__"),
 )
-"""From the bottom up: a module imports from its own layer or from one below. The longest name counts."""
+"""From the bottom up; each package is a layer of its own, and imports from itself and from those before it alone."""
+
+BESIDE = "prepare"
+"""Stands on `dataset` and what is below it; only these import it."""
+PREPARING = ("commands.prepare", "commands.demo")
 
 HEAVY = ("torch", "duckdb", "pyarrow", "matplotlib", "pandas")
 
 
 def module_name(path: Path) -> str:
-    """`lrea_cli/serving/cache.py` -> `serving.cache`, a package's `__init__.py` -> the package."""
+    """`lrea_cli/records/cache.py` -> `serving.cache`, a package's `__init__.py` -> the package."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -47,14 +37,14 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(path: Path, at_load: bool = False) -> set[str]:
-    """Absolute names that a file imports but under `TYPE_CHECKING`; `at_load`: not those in functions.
+    """Absolute names that a file imports; `at_load`: not those in functions and under `TYPE_CHECKING`.
 
     `from a import b` is both `a` and `a.b`, as b may be a module.
     """
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if at_load and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             return
         if at_load and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return
@@ -78,53 +68,76 @@ def own_imports(path: Path) -> set[str]:
     return {n for n in names if MODULES[n].stat().st_size > 0}
 
 
-def layer(module: str) -> int:
-    def covers(name: str) -> bool:
-        return module == name or module.startswith(f"{name}.")
+def package(module: str) -> str:
+    """`records.store` -> `records`."""
+    return module.partition(".")[0]
 
-    exact = [(len(name), level) for level, names in enumerate(LAYERS) for name in names if covers(name)]
-    assert exact, f"{module} has no layer: add it to LAYERS"
-    return max(exact)[1]
+
+def wrong_arrow(module: str, other: str) -> str | None:
+    """What is wrong with an import of `other` by `module`, or None."""
+    mine, theirs = package(module), package(other)
+    if mine == theirs:
+        return None
+    if theirs == BESIDE:
+        return None if module in PREPARING else f"{module} prepares: only {PREPARING} may"
+    if mine == BESIDE:
+        mine = "dataset"
+        if theirs == mine:
+            return None
+    for each in (mine, theirs):
+        assert each in LAYERS, f"{each} has no layer: add it to LAYERS"
+    if LAYERS.index(theirs) < LAYERS.index(mine):
+        return None
+    return f"{module} imports {other}, which stands above it"
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m])
-def test_no_module_imports_from_a_higher_layer(module: str) -> None:
-    higher = {other for other in own_imports(MODULES[module]) if layer(other) > layer(module)}
-    assert not higher, f"{module} (layer {layer(module)}) imports {sorted(higher)}"
+def test_no_arrow_between_packages_points_upward(module: str) -> None:
+    wrong = [wrong_arrow(module, other) for other in sorted(own_imports(MODULES[module]))]
+    assert not [said for said in wrong if said]
 
 
-def test_the_bottom_imports_only_errors_and_progress() -> None:
-    for module in ("errors", "counts", "ids", "sequence", "progress", "terminal", "stopping"):
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [
+        ("dataset.fields", "prepare.sources.base"),  # the circle that there was
+        ("records.resident", "serving.scorer"),
+        ("stats.metrics", "dataset.layout"),
+        ("console.output", "workspace.home"),
+        ("methods.din", "model"),
+        ("runs.loop", "score.evaluate"),
+        ("commands.train", "prepare.options"),
+        ("prepare.samples", "kernels"),
+    ],
+)
+def test_an_import_the_wrong_way_is_seen(module: str, other: str) -> None:
+    assert module in MODULES
+    assert other in MODULES
+    assert wrong_arrow(module, other) is not None
+
+
+def test_the_bottom_stands_on_little() -> None:
+    for module in ("errors", "ids", "sequence"):
         assert own_imports(MODULES[module]) == set(), module
-    for module in ("sealed", "kinds", "limits", "method_options"):
-        assert own_imports(MODULES[module]) == {"errors"}, module
-    assert own_imports(MODULES["recipe"]) == {"errors", "limits", "method_options", "sealed"}
-
-
-def test_the_workspace_and_what_it_stands_on_know_nothing_of_what_is_in_it() -> None:
-    below = {"errors", "counts", "terminal", "stopping"}
-    for module in ("kinds", "locks", "places", "claims", "sealed", "remake", "manifests", "blocks", "workspace"):
-        assert own_imports(MODULES[module]) <= below, module
-        below.add(module)
-
-
-def test_the_loops_share_nothing_with_what_they_check() -> None:
-    assert own_imports(MODULES["reference"]) == {"recipe"}
-    for module in ("reference_compressors", "reference_searches"):
-        assert own_imports(MODULES[module]) == {"reference"}, module
-
-
-def test_kernels_know_only_tensors() -> None:
+    allowed = {
+        "console": {"errors"},
+        "workspace": {"errors", "console"},
+        "recipe": {"errors", "workspace"},
+        "stats": {"errors"},
+        "kernels": set[str](),
+        "oracle": {"recipe"},
+    }
     for module, path in MODULES.items():
-        if module.startswith("kernels"):
-            assert all(other.startswith("kernels") for other in own_imports(path)), module
+        if package(module) in allowed:
+            others = {package(other) for other in own_imports(path)} - {package(module), ""}
+            assert others <= allowed[package(module)], module
 
 
 def test_methods_know_no_store_no_data_and_no_training() -> None:
-    allowed = ("methods", "attention", "ids", "recipe", "sequence", "errors", "reference")
+    allowed = {"methods", "attention", "ids", "recipe", "sequence", "errors", "oracle", "kernels"}
     for module, path in MODULES.items():
-        if module.startswith("methods"):
-            assert all(other.startswith(allowed) for other in own_imports(path)), module
+        if package(module) == "methods":
+            assert {package(other) for other in own_imports(path)} <= allowed, module
 
 
 def test_there_is_no_cycle() -> None:
@@ -141,20 +154,13 @@ def test_there_is_no_cycle() -> None:
         walk(module, ())
 
 
-def test_only_data_two_commands_and_sweeps_prepare() -> None:
-    readers = ("data.schema", "data.layout", "data.column", "data.histories", "data.matches")
-    readers += ("data.batches", "data.tallies", "data.spelling")
-    may = ("commands.prepare", "commands.demo", "sweep.datasets")
+def test_only_preparing_needs_a_database() -> None:
     for module, path in MODULES.items():
-        if module in may or (module.startswith("data") and module not in readers):
-            continue
-        names = imports_of(path)
-        assert "duckdb" not in {name.partition(".")[0] for name in names}, module
-        used = {n.removeprefix("lrea_cli.") for n in names if n.startswith("lrea_cli.data.")} & set(MODULES)
-        assert used <= set(readers), f"{module} imports {sorted(used - set(readers))}"
+        if package(module) != BESIDE:
+            assert "duckdb" not in {name.partition(".")[0] for name in imports_of(path)}, module
 
 
-LIGHT = [m for m in MODULES if m.split(".")[0] in ("cli", "commands", "console", "workspace", "recipe", "progress")]
+LIGHT = [m for m in MODULES if package(m) in ("cli", "commands", "console", "recipe")]
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -174,23 +180,14 @@ def test_workers_set_their_threads_before_torch_is_loaded() -> None:
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
-    assert python(f"import sys, lrea_cli.cli; print(sorted({set(HEAVY)!r} & set(sys.modules)))") == "[]"
+    heavy = {*HEAVY, "numpy", "pydantic", "safetensors", "xxhash"}
+    assert python(f"import sys, lrea_cli.cli; print(sorted({heavy!r} & set(sys.modules)))") == "[]"
 
 
 def test_serving_needs_no_database_and_no_command_line() -> None:
-    tops = (
-        "serving",
-        "evaluation",
-        "training",
-        "model",
-        "features",
-        "methods",
-        "attention",
-        "kernels",
-        "reference",
-    )
+    tops = ("runs", "records", "serving", "score", "model", "features", "methods", "attention", "kernels", "oracle")
     wanted = [f"lrea_cli.{m}" for m in MODULES if m.split(".")[0] in tops]
-    assert {"lrea_cli.serving.cache", "lrea_cli.training.loop", "lrea_cli.evaluation.evaluate"} <= set(wanted)
+    assert {"lrea_cli.records.cache", "lrea_cli.runs.loop", "lrea_cli.score.evaluate"} <= set(wanted)
     program = (
         "import importlib, sys\n"
         "sys.modules.update(dict.fromkeys(['duckdb', 'pyarrow', 'typer', 'rich']))\n"

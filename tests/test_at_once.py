@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.workspace import Workspace, require_intact
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Workspace, require_intact
+from tests.manifests import KINDS
 
 TINY = ["--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--method", "mean"]
 COMMANDS = {
@@ -26,17 +28,19 @@ MAKER = """
 import sys
 from pathlib import Path
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import Workspace, write_manifest
+from lrea_cli.workspace.home import Workspace, write_manifest
+from lrea_cli.runs.manifest import RUNS
+from tests.manifests import manifest_of
 
 workspace, name = Workspace(Path(sys.argv[1])), sys.argv[2] or None
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with workspace.claim("runs", name, stem="made") as claim, claim.folder() as folder:
+    with workspace.claim(RUNS, name, stem="made") as claim, claim.folder() as folder:
         (folder / "by").write_text(sys.argv[3])
         print("holds", flush=True)
         sys.stdin.readline()
-        write_manifest(folder, "runs", {})
+        write_manifest(folder, RUNS, manifest_of(RUNS))
     print(claim.name)
 except UserError as error:
     print("refused")
@@ -81,9 +85,9 @@ def test_two_makers_without_a_name_get_two(tmp_path: Path, wrap: Callable[[list[
     assert (go_on(second), go_on(first)) == ("made-2", "made-1")
     for process in (first, second):
         process.communicate()
-    runs = Workspace(tmp_path).all("runs")
+    runs = Workspace(tmp_path).all(RUNS)
     assert [(run.path / "by").read_text() for run in runs] == ["first", "second"]
-    assert Workspace(tmp_path).open("runs").name == "made-1"  # it was finished last
+    assert Workspace(tmp_path).open(RUNS).name == "made-1"  # it was finished last
 
 
 @pytest.mark.parametrize("wrap", [list, in_own_namespace], ids=["processes", "pid namespaces"])
@@ -101,7 +105,7 @@ def test_a_second_maker_of_a_name_is_refused_while_the_first_works(
     assert go_on(first) == "one"
     for process in (first, second, other):
         process.communicate()
-    assert [(run.path / "by").read_text() for run in Workspace(tmp_path).all("runs")] == ["1", "3"]
+    assert [(run.path / "by").read_text() for run in Workspace(tmp_path).all(RUNS)] == ["1", "3"]
 
 
 def both_at_once(home: Path, command: list[str], wrap: Callable[[list[str]], list[str]]) -> list[tuple[int, str]]:
@@ -118,9 +122,9 @@ def both_at_once(home: Path, command: list[str], wrap: Callable[[list[str]], lis
 
 def check_both_at_once(home: Path, command: list[str], wrap: Callable[[list[str]], list[str]]) -> int:
     """Every process that ended well has its artifact; returns how many did."""
-    before = {(kind, a.name): a.order for kind in ("data", "runs", "caches") for a in Workspace(home).all(kind)}
+    before = {(kind, a.name): a.order for kind in KINDS for a in Workspace(home).all(kind)}
     endings = both_at_once(home, command, wrap)
-    after = [a for kind in ("data", "runs", "caches") for a in Workspace(home).all(kind)]
+    after = [a for kind in KINDS for a in Workspace(home).all(kind)]
     made = [a for a in after if before.get((a.kind, a.name)) != a.order]
     for artifact in made:
         require_intact(artifact)

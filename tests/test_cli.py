@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from lrea_cli import cli
+from lrea_cli.console.failures import errno_of, failure_of, write_log
+from lrea_cli.console.stopping import Stopped, stoppable, undisturbed
+from lrea_cli.console.terminal import clean
 from lrea_cli.errors import GateFailed, LreaError, UserError
-from lrea_cli.failures import errno_of, failure_of, write_log
-from lrea_cli.stopping import Stopped, stoppable, undisturbed
-from lrea_cli.terminal import clean
 
 
 @pytest.fixture

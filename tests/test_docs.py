@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from lrea_cli.cli import app
-from lrea_cli.recipe import SWEEP_FILE, shipped_recipes
+from lrea_cli.recipe.reading import SWEEP_FILE, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,13 +9,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrea_cli.data.prepare import PrepareOptions, prepare
-from lrea_cli.data.sources.table import Table
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe import Recipe
-from lrea_cli.training.checkpoint import build_model, open_dataset
-from lrea_cli.training.loop import reader_of
-from lrea_cli.workspace import Workspace
+from lrea_cli.prepare.prepare import PrepareOptions, prepare
+from lrea_cli.prepare.sources.table import Table
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.runs.checkpoint import build_model, open_dataset
+from lrea_cli.runs.loop import reader_of
+from lrea_cli.workspace.home import Workspace
 
 DAY = 86_400
 MIDNIGHT = 20_000 * DAY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 ROOT = Path(__file__).parents[1]
 

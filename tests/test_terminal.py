@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lrea_cli.terminal import columns, fitted
+from lrea_cli.console.terminal import columns, fitted
 
 
 @pytest.fixture(autouse=True)

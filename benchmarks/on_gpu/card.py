@@ -12,7 +12,7 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from lrea_cli.serving.machine import cpu_name
+from lrea_cli.bench.machine import cpu_name
 from on_gpu.made import generator_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes

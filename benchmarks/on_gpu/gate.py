@@ -14,11 +14,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, Kernel, KernelName, folded, gemm, naive
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
+from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, Summary
-from lrea_cli.serving.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
 from on_gpu.made import (
@@ -158,14 +158,13 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     assert kernel in ("naive", "gemm")
     for number, shape in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
         case = _case(number, shape, getattr(torch, dtype), device)
-        case.attention.kernel = kernel
         for linear in (None, case.linear):
             where = f"{case.name}{'' if linear is None else ', sealed'}"
             poison(device)
-            found = case.attention(*case.inputs, linear)
+            found = case.attention(*case.inputs, linear, KERNELS[kernel])
             yield where, error_of(found, case.expected), TOLERANCE[dtype]
             poison(device)
-            again = case.attention(*case.inputs, linear)
+            again = case.attention(*case.inputs, linear, KERNELS[kernel])
             yield f"{where}: a second call", 0.0 if torch.equal(found, again) else float("inf"), 1.0
 
 
@@ -175,27 +174,25 @@ def _training_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     few = replace(sizes, requests=32, items=500, rank=min(sizes.rank, 16), long=70, short=8)
     model = model_of(name, few, CPU, form=form or "decomposed")
     twin = copy.deepcopy(model).double()
-    twin.use_kernel("naive")
     model.to(device)
     batch = training_batch(few, generator_of(device, 5))
     dtype = str(settings["dtype"])
-    expected = _gradients(twin, batch.to(CPU), bf16=False)
+    expected = _gradients(twin, batch.to(CPU), naive, bf16=False)
     poison(device)
-    found = _gradients(model, batch, bf16=dtype == "bfloat16")
-    model.use_kernel("naive")
-    naive = _gradients(model, batch, bf16=dtype == "bfloat16")
+    found = _gradients(model, batch, folded, bf16=dtype == "bfloat16")
+    plain = _gradients(model, batch, naive, bf16=dtype == "bfloat16")
     for parameter, gradient in expected.items():
-        allowed = NAIVE_SHARE * size_error(naive[parameter], gradient)
+        allowed = NAIVE_SHARE * size_error(plain[parameter], gradient)
         yield parameter, size_error(found[parameter], gradient), GRADIENT_TOLERANCE[dtype] + allowed
 
 
-def _gradients(model: CTRModel, batch: Batch, bf16: bool) -> dict[str, Tensor]:
+def _gradients(model: CTRModel, batch: Batch, kernel: Kernel, bf16: bool) -> dict[str, Tensor]:
     """The loss and each parameter's gradient, dense."""
     model.eval()  # no dropout: its random numbers are the device's
     model.zero_grad()
     device = batch.label.device
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits, penalty = model(batch)
+        logits, penalty = model(batch, kernel)
     logits = logits.float() if bf16 else logits
     loss = binary_cross_entropy_with_logits(logits, batch.label[batch.candidates.mask].to(logits.dtype))
     (loss + 0.3 * sum(penalty.values(), start=torch.zeros((), device=device))).backward()
@@ -214,18 +211,18 @@ def _request_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.de
         model.to(device)
         asked = candidate_ids(1, 33, few, generator_of(device, 7))
         with cached(model, histories, visitors, data, "float32") as store, torch.inference_mode():
-            served = RequestScorer(model, histories, data, ResidentRecords(store, device), "gemm", device)
-            exact = RequestScorer(twin, histories, data, store, "naive", CPU)
+            served = RequestScorer(model, histories, data, ResidentRecords(store, device), gemm)
+            exact = RequestScorer(twin, histories, data, store, naive)
             for user in visitors:
-                candidates, twins = model.features.candidates(asked), twin.features.candidates(asked.to(CPU))
+                candidates, twins = served.candidates(user, asked), exact.candidates(user, asked.to(CPU))
                 for route in ("cached_interest", "full_interest"):
                     poison(device)
                     interest = getattr(served, route)(user, candidates)
                     expected = getattr(exact, route)(user, twins)
                     where = f"{method}, {route}, {user.length} behaviors"
                     yield where, error_of(interest, expected), TOLERANCE["float32"]
-                    logits = served.logits(user, asked, candidates, interest)
-                    right = exact.logits(user, asked.to(CPU), twins, expected)
+                    logits = served.logits(user, candidates, interest)
+                    right = exact.logits(user, twins, expected)
                     yield f"{where}, logits", error_of(logits, right, 1.0), LOGIT
 
 
@@ -271,15 +268,14 @@ def _method_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.dev
     few = replace(sizes, items=min(sizes.items, 500), rank=16, long=70)  # the searches keep 64
     twin = model_of(str(settings["method"]), few, CPU).eval().double()
     model = copy.deepcopy(twin).to(device)
-    model.use_kernel("gemm")
     ids = history_ids(5, few.long, few, generator_of(device, 12))
     ids = replace(ids, mask=ids.mask & (torch.arange(5, device=device) > 0)[:, None])  # the first user has none
     asked = candidate_ids(5, 33, few, generator_of(device, 13))
     with torch.inference_mode():
         results = []
-        for m, behaviors, candidates in ((model, ids, asked), (twin, ids.to(CPU), asked.to(CPU))):
+        for m, behaviors, candidates, kernel in ((model, ids, asked, gemm), (twin, ids.to(CPU), asked.to(CPU), folded)):
             sealed = m.long.seal(m.long.summarize(m.features.behaviors(behaviors).double()), torch.float32)
-            results.append((sealed, m.long.attend(sealed, _double(m.features.candidates(candidates)))))
+            results.append((sealed, m.long.attend(sealed, _double(m.features.candidates(candidates)), kernel)))
         (found, interest), (expected, right) = results
         yield from _summary_errors(found, expected)
         yield "interest", error_of(interest, right), SAME

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.data.histories import Histories
-from lrea_cli.data.schema import EncodedField
+from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import DataSettings, ModelSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings
+from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, PseudoItems
-from lrea_cli.serving.cache import summarize_into
-from lrea_cli.serving.records import CacheDtype, RecordFormat
 from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.store import RecordStore, RecordWriter
 from on_gpu.sizes import Sizes
 
 CATEGORIES, PROFILES, START, STEP = 10_000, 20, 1_700_000_000, 60
@@ -73,12 +74,11 @@ def pool_of(
     rows: int,
     users: int,
     candidates: int,
-    dtype: torch.dtype,
     bytes_wanted: float,
     generator: torch.Generator,
 ) -> Pool:
     """Draw embeddings of a trained run's size, seal them, and repeat until so many bytes are there."""
-    device, width = generator.device, method.width
+    device, width, dtype = generator.device, method.width, method.attention.b.dtype
     size = torch.finfo(dtype).bits // 8
     each = size * width * (2 * rows + 2 * candidates) + 4 * width * (width + 1)
     parts = max(2, min(MOST_POOL_USERS // users, -(-int(bytes_wanted) // (each * users))))
@@ -104,9 +104,8 @@ def model_of(
     sizes: Sizes,
     device: torch.device,
     width: int = 16,
-    long: int | None = None,
     form: str = "decomposed",
-    make: type[CTRModel] = CTRModel,
+    make: Callable[..., CTRModel] = CTRModel,
 ) -> CTRModel:
     """An untrained model with items, categories and one context field; D = `width`."""
     torch.manual_seed(0)
@@ -115,13 +114,14 @@ def model_of(
         EncodedField("category", "item", size=min(CATEGORIES, sizes.items)),
         EncodedField("hour", "context", size=PROFILES),
     )
-    settings = ModelSettings(method=method, embedding_dim=width // 2, rank=sizes.rank, form=form)
-    return make(fields, settings, settings_of(sizes, long)).to(device)
+    of_method: dict[str, Any] = {"method": method, "form": form}
+    settings = ModelSettings(embedding_dim=width // 2, rank=sizes.rank, **of_method)
+    return make(fields, settings, settings_of(sizes)).to(device)
 
 
-def settings_of(sizes: Sizes, long: int | None = None) -> DataSettings:
+def settings_of(sizes: Sizes) -> DataSettings:
     """S and L, and match counters of the category, as the recipes have them."""
-    return DataSettings(short=sizes.short, long=long or sizes.long, match_counters=("category",))
+    return DataSettings(short=sizes.short, long=sizes.long, match_counters=("category",))
 
 
 def history_ids(users: int, length: int, sizes: Sizes, generator: torch.Generator) -> HistoryIds:
@@ -205,16 +205,13 @@ def cached(
     model: CTRModel, histories: Histories, visitors: list[Visitor], settings: DataSettings, dtype: CacheDtype
 ) -> Iterator[RecordStore]:
     """The records of all visitors, as `compress` makes them on the model's device; gone when the block ends."""
-    device = next(model.parameters()).device
-    layout = RecordFormat(model.long.record, dtype)
+    maker = RecordMaker(model, lambda behaviors, _: model.long.summarize(behaviors.double()), dtype)
     keys = np.array([v.key for v in visitors])
     lengths = np.array([v.length for v in visitors])
     with TemporaryDirectory(prefix="lrea-gpu-") as folder, torch.inference_mode():
-        with RecordWriter(Path(folder), layout) as writer:
+        with RecordWriter(Path(folder), maker.layout) as writer:
             for part in np.array_split(np.arange(len(keys)), -(-len(keys) // 256)):
                 long = histories.newest(keys[part], lengths[part], settings.short, settings.long)
-                summarize_into(
-                    writer, model, lambda b, _: model.long.summarize(b.double()), keys[part], keys[part], long, device
-                )
-        with RecordStore(Path(folder), layout, model.long.summary_type) as store:
+                maker.write(writer, keys[part], keys[part], long)
+        with RecordStore(Path(folder), maker.layout, model.long.summary_type) as store:
             yield store

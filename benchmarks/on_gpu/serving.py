@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from lrea_cli.kernels import KERNELS, SERVING_KERNELS, KernelName
+from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, gemm
 from lrea_cli.methods.base import PseudoItemMethod
-from lrea_cli.serving.resident import ResidentRecords
+from lrea_cli.records.resident import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from on_gpu.exact import TOLERANCE, error_of
 from on_gpu.gate import path_of
@@ -82,15 +82,13 @@ def _interest(report: Report, sizes: Sizes, asked: Cell, device: torch.device, m
     for dtype_name in TOLERANCE:
         dtype = getattr(torch, dtype_name)
         method = method_of(asked.rows, asked.width, asked.full, device, dtype)
-        pool = pool_of(
-            method, asked.rows, asked.users, sizes.candidates, dtype, sizes.l2_share * l2, generator_of(device, 2)
-        )
+        pool = pool_of(method, asked.rows, asked.users, sizes.candidates, sizes.l2_share * l2, generator_of(device, 2))
         for kernel in SERVING_KERNELS:
             settings: dict[str, Setting] = {"kernel": kernel, "dtype": dtype_name, "launch": "eager"}
             if f"interest {kernel} {dtype_name}" in report.failed:
                 report.add(Row("serving", {**_settings(asked), **settings}, "skipped", "its gate failed"))
                 continue
-            add(settings, lambda m=method, p=pool, k=kernel: _eager(m, p, k))
+            add(settings, lambda m=method, p=pool, k=KERNELS[kernel]: _eager(m, p, k))
             if kernel == "gemm" and asked.graph:
                 add({**settings, "launch": "graph"}, lambda m=method, p=pool: _graphs(m, p, device))
             if kernel == "gemm" and asked.compiled and dtype_name == "float16":
@@ -110,12 +108,11 @@ class WrongResult(Exception):
     """What is not to be timed."""
 
 
-def _attend(method: PseudoItemMethod, pool: Pool, kernel: KernelName, number: int) -> torch.Tensor:
-    method.attention.kernel = kernel
-    return method.attend(*pool.part(number))
+def _attend(method: PseudoItemMethod, pool: Pool, kernel: Kernel, number: int) -> torch.Tensor:
+    return method.attend(*pool.part(number), kernel)
 
 
-def _eager(method: PseudoItemMethod, pool: Pool, kernel: KernelName) -> list[Call]:
+def _eager(method: PseudoItemMethod, pool: Pool, kernel: Kernel) -> list[Call]:
     return [partial(_attend, method, pool, kernel, number) for number in range(min(MOST_CALLS, len(pool)))]
 
 
@@ -123,7 +120,7 @@ def _graphs(method: PseudoItemMethod, pool: Pool, device: torch.device) -> list[
     """One graph for each part; its result must be that of the eager call, bit by bit."""
     replays = []
     for number in range(min(GRAPHS, len(pool))):
-        eager = partial(_attend, method, pool, "gemm", number)
+        eager = partial(_attend, method, pool, gemm, number)
         replay, result = captured(eager, device)
         assert isinstance(result, torch.Tensor)
         result.fill_(torch.nan)
@@ -138,7 +135,7 @@ def _graphs(method: PseudoItemMethod, pool: Pool, device: torch.device) -> list[
 def _compiled(method: PseudoItemMethod, pool: Pool, smoke: bool) -> list[Call]:
     """`gemm` by torch.compile; its result must be that of the eager call. A smoke run traces it alone."""
     torch.compiler.reset()
-    kernel = torch.compile(KERNELS["gemm"], dynamic=False, backend="eager" if smoke else "inductor")
+    kernel = torch.compile(gemm, dynamic=False, backend="eager" if smoke else "inductor")
     weights = method.attention.weights
 
     def call(number: int) -> torch.Tensor:
@@ -147,7 +144,7 @@ def _compiled(method: PseudoItemMethod, pool: Pool, smoke: bool) -> list[Call]:
         linear = summary.linear.to(candidates.vectors.dtype)
         return kernel(candidates.vectors, summary.keys, summary.values, weights, linear)
 
-    error = error_of(call(0), _attend(method, pool, "gemm", 0))
+    error = error_of(call(0), _attend(method, pool, gemm, 0))
     if not error <= 2 * TOLERANCE[str(pool.candidates.vectors.dtype).removeprefix("torch.")]:
         raise WrongResult(f"torch.compile is off by {error:.2g}")
     return [partial(call, number) for number in range(min(MOST_CALLS, len(pool)))]
@@ -201,15 +198,14 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
         report.add(Row("serving", {"what": "gather"}, "skipped", "its gate failed"))
         return
     method = method_of(sizes.rank, 16, False, device, torch.float32)
-    method.attention.kernel = "gemm"
     with stored(method, sizes.record_users, sizes.rank, "float16", 3) as store:
         records = ResidentRecords(store, device)
         keys = torch.from_numpy(store.keys)[torch.randperm(len(store.keys), generator=generator_of(CPU, 3))].numpy()
-    asked = pool_of(method, 1, sizes.gathered, sizes.candidates, torch.float32, 0, generator_of(device, 4)).part(0)[1]
+    asked = pool_of(method, 1, sizes.gathered, sizes.candidates, 0, generator_of(device, 4)).part(0)[1]
     parts = [keys[i : i + sizes.gathered] for i in range(0, len(keys) - sizes.gathered + 1, sizes.gathered)]
 
     def call(users: np.ndarray) -> torch.Tensor:
-        return method.attend(records.fetch(users), asked)
+        return method.attend(records.fetch(users), asked, gemm)
 
     contenders = [
         Contender("random users, fetch", [partial(records.fetch, part) for part in parts]),
@@ -242,15 +238,15 @@ def _requests(report: Report, sizes: Sizes, device: torch.device) -> None:
         model = model_of(method, sizes, device).eval()
         with cached(model, histories, visitors, data, "float16") as store:
             records = ResidentRecords(store, device)
-        scorer = RequestScorer(model, histories, data, records, "gemm", device)
+        scorer = RequestScorer(model, histories, data, records, gemm)
         vectors = [model.features.candidates(ids) for ids in asked]
 
         def interest(user: Visitor, number: int, scorer=scorer, route=route, vectors=vectors) -> torch.Tensor:
             return getattr(scorer, route)(user, vectors[number])
 
         def request(user: Visitor, number: int, scorer=scorer, route=route) -> torch.Tensor:
-            candidates = scorer.model.features.candidates(asked[number])
-            return scorer.logits(user, asked[number], candidates, getattr(scorer, route)(user, candidates))
+            candidates = scorer.candidates(user, asked[number])
+            return scorer.logits(user, candidates, getattr(scorer, route)(user, candidates))
 
         for stage in (interest, request):
             calls = [partial(stage, user, i % len(asked)) for i, user in enumerate(visitors)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -10,12 +10,13 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from lrea_cli.kernels import KernelName
+from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.kernels import KERNELS, Kernel, KernelName
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import TrainSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
+from lrea_cli.runs.loop import training_steps
+from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.sequence import Batch
-from lrea_cli.training.loop import training_steps
-from lrea_cli.training.optimizer import Optimizer
 from on_gpu.made import generator_of, model_of, training_batch
 from on_gpu.rows import Report, Row, Setting, Timed, cell
 from on_gpu.sizes import Sizes
@@ -63,13 +64,17 @@ CASES = (
 )
 
 
-class InBfloat16(CTRModel):
-    """The forward pass under autocast; weights, gradients and loss stay float32."""
+class CaseModel(CTRModel):
+    """The model with the kernel of a case, in bfloat16 under autocast; weights, gradients and loss stay float32."""
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def __init__(self, case: Case, fields: Sequence[EncodedField], settings: ModelSettings, data: DataSettings) -> None:
+        super().__init__(fields, settings, data)
+        self.kernel, self.bf16 = KERNELS[case.kernel], case.dtype == "bfloat16"
+
+    def forward(self, batch: Batch, kernel: Kernel | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """As `CTRModel`; logits in float32."""
-        with torch.autocast(batch.label.device.type, torch.bfloat16):
-            logits, penalty = super().forward(batch)
+        with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=self.bf16):
+            logits, penalty = super().forward(batch, kernel or self.kernel)
         return logits.float(), penalty
 
 
@@ -96,9 +101,7 @@ def measure_training(report: Report, sizes: Sizes, device: torch.device) -> None
 
 def _steps(case: Case, sizes: Sizes, batches: list[Batch], device: torch.device) -> Iterator[object]:
     """The product's loop over the same few batches, for ever."""
-    make = InBfloat16 if case.dtype == "bfloat16" else CTRModel
-    model = model_of(case.method, sizes, device, WIDTH, form=case.form, make=make)
-    model.use_kernel(case.kernel)
+    model = model_of(case.method, sizes, device, WIDTH, form=case.form, make=partial(CaseModel, case))
     for table in model.features.tables.values():
         assert isinstance(table, torch.nn.Embedding)
         table.sparse = case.embeddings == "sparse"

@@ -4,51 +4,62 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli.commands.evaluate import interval
+from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Json
-from lrea_cli.console import Console, number
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import change, change_interval, interval, number, spread, unclear
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.compare import Compared, Subject
-    from lrea_cli.serving.compare import ComparedLatency
-    from lrea_cli.workspace import Artifact
+    from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.manifest import RunManifest
+    from lrea_cli.score.compare import Compared, Subject
+    from lrea_cli.workspace.home import Artifact
 
 Names = Annotated[
     list[str], typer.Argument(help="Runs or caches, all compared with the first; or two serve-bench results.")
 ]
 
 
-def compare(
-    names: Names,
-    split: Annotated[
-        Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")
-    ] = "test",
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of `lrea compare`."""
+
+    names: Names
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")] = (
+        "test"
+    )
     form: Annotated[
         Literal["served", "trained"],
         typer.Option(help="served: scores through the cache; trained: scores of the model as trained."),
-    ] = "served",
-    json: Json = False,
-) -> None:
+    ] = "served"
+    json: Json = False
+
+
+@command
+def compare(options: CompareOptions) -> None:
     """Compare runs by their kept scores, or two serve-bench results by their latencies.
 
     Example: lrea compare taobao-din-1 taobao-lrea-1
 
     A row marked ~ shows no difference: its 95% interval includes equality.
     """
+    names = options.names
     if len(names) < 2:
         raise UserError(f"There is nothing to compare '{names[0]}' with.", "Name a second run, or a second result.")
-    console, workspace = Console(json), Workspace.from_environment()
+    console, workspace = Console(options.json), Workspace.from_environment()
     files = [name.endswith(".json") for name in names]
     if not any(files):
-        content = _compare_scores(console, workspace, names, split, form)
+        content = _compare_scores(console, workspace, options)
     elif all(files) and len(names) == 2:
         content = _compare_benches(console, workspace, names)
     elif all(files):
@@ -58,84 +69,86 @@ def compare(
     console.result(content)
 
 
-def _compare_scores(
-    console: Console,
-    workspace: Workspace,
-    names: list[str],
-    split: Literal["train", "valid", "test"],
-    form: Literal["served", "trained"],
-) -> dict[str, Any]:
-    from lrea_cli.evaluation.compare import compare_scores
+def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
+    from lrea_cli.records.manifest import CACHES
+    from lrea_cli.runs.manifest import RUNS
+    from lrea_cli.score.compare import compare_scores
 
-    runs, caches = ({a.name: a for a in workspace.all(kind)} for kind in ("runs", "caches"))
-    subjects = [_subject(workspace, runs, caches, name, split) for name in names]
-    found = compare_scores(subjects, form)
+    runs = {a.name: a for a in workspace.all(RUNS)}
+    caches = {a.name: a for a in workspace.all(CACHES)}
+    split, form = options.split, options.form
+    subjects = [_subject(workspace, runs, caches, name, split) for name in options.names]
+    differences = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
-    _show_scores(console, found, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}")
+    _show_scores(
+        console, differences, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}"
+    )
     facts = {"split": split, "form": form, "samples": samples, "users": users}
-    return {**facts, "rows": [row.to_dict() for row in found]}
+    return {**facts, "rows": [row.to_dict() for row in differences]}
 
 
 def _subject(
     workspace: Workspace,
-    runs: Mapping[str, Artifact],
-    caches: Mapping[str, Artifact],
+    runs: Mapping[str, Artifact[RunManifest]],
+    caches: Mapping[str, Artifact[CacheManifest]],
     name: str,
     split: Literal["train", "valid", "test"],
 ) -> Subject:
     """The scores that lie in the run or the cache of this name."""
-    from lrea_cli.evaluation.compare import Subject
-    from lrea_cli.evaluation.kept import read_scores
+    from lrea_cli.score.compare import Subject
+    from lrea_cli.score.kept import read_scores
 
     if name in runs and name in caches:
         raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
     if name in caches:
-        artifact = caches[name]
-        remedy = shlex.join(["lrea", "eval", "--run", artifact.manifest["run"], "--cache", name, "--split", split])
-        return Subject(name, read_scores(artifact.path, split, remedy), remedy)
+        cache = caches[name]
+        remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", name, "--split", split])
+        return Subject(name, read_scores(cache.path, split, remedy), remedy)
     if name not in runs:
         hint = nearest(name, [*runs, *caches])
         raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    artifact = runs[name]
+    run = runs[name]
     remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
-    return Subject(name, read_scores(artifact.path, split, remedy, artifact.manifest["made_from"]), remedy)
+    return Subject(name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
 
 
-def _show_scores(console: Console, found: list[Compared], title: str) -> None:
+def _show_scores(console: Console, differences: list[Compared], title: str) -> None:
     rows = [
         [
             row.run,
             row.method,
             number(row.auc),
-            "" if row.difference is None else f"{row.difference:+.5f}",
-            "" if row.difference is None else interval(row.ci, "+.5f"),
-            "" if row.difference is None or row.resolved else "~",
+            *(("", "", "") if row.difference is None else _difference(row)),
         ]
-        for row in found
+        for row in differences
     ]
     console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
-    limits = [row.resolvable for row in found if row.resolvable]
+    limits = [row.resolvable for row in differences if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)
-        text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
+        text = number(high, 5) if low == high else f"{interval((low, high), 5)}, by the pair"
         console.say(f"smallest difference that this test set can resolve: {text} (found 4 times in 5, at 95%)")
 
 
+def _difference(row: Compared) -> tuple[str, str, str]:
+    return change(row.difference), change_interval(row.ci), unclear(row.resolved)
+
+
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.serving.compare import compare_benches, read_bench
+    from lrea_cli.bench.compare import compare_benches, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
-    found = compare_benches(first, second)
+    matched = compare_benches(first, second)
     if first.get("machine") != second.get("machine"):
         console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
-    _show_benches(console, found, names)
+    _show_benches(console, matched, names)
     console.say(
         "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
     )
-    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(found)
+    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(matched)
     if alone:
         console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")
-    return {"files": names, "rows": [row.to_dict() for row in found], "unmatched_rows": alone}
+    return {"files": names, "rows": [row.to_dict() for row in matched], "unmatched_rows": alone}
 
 
 def _bench_path(workspace: Workspace, name: str) -> Path:
@@ -148,7 +161,7 @@ def _bench_path(workspace: Workspace, name: str) -> Path:
     raise UserError(f"There is no result '{name}' in {folder}{hint}.", "Make one with: lrea serve-bench")
 
 
-def _show_benches(console: Console, found: list[ComparedLatency], names: list[str]) -> None:
+def _show_benches(console: Console, matched: list[ComparedLatency], names: list[str]) -> None:
     for place, name in enumerate(names):
         console.say(f"{'AB'[place]}: {name}")
     rows = [
@@ -156,18 +169,12 @@ def _show_benches(console: Console, found: list[ComparedLatency], names: list[st
             row.stage,
             row.route if row.length == "real" else f"{row.route} {row.length}",
             row.kernel,
-            *(_median(row, place) for place in (0, 1)),
+            *(spread(p50, ci) for p50, ci in zip(row.p50_ms, row.p50_ci_ms, strict=True)),
             number(row.ratio, 3),
-            interval(row.ci, ".3f"),
-            "" if row.resolved else "~",
+            interval(row.ci, 3),
+            unclear(row.resolved),
         ]
-        for row in found
+        for row in matched
     ]
     columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
-    console.table(f"medians of {counted(found[0].candidates, 'candidate')}, one request at a time", columns, rows)
-
-
-def _median(row: ComparedLatency, place: int) -> str:
-    """`1.23 ±2%`: half the width of the interval, over the median."""
-    value, ci = row.p50_ms[place], row.p50_ci_ms[place]
-    return f"{value:.3g}" if ci is None else f"{value:.3g} ±{50 * (ci[1] - ci[0]) / value:.1f}%"
+    console.table(f"medians of {counted(matched[0].candidates, 'candidate')}, one request at a time", columns, rows)

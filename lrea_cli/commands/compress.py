@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import (
     Device,
@@ -22,30 +24,38 @@ from lrea_cli.commands.options import (
     start,
     within,
 )
-from lrea_cli.data.schema import YEAR_2200
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import number, whole
+from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.limits import COUNT, HIGHEST_SEED
-from lrea_cli.recipe import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
-    from lrea_cli.evaluation.target import CurvePoint
-    from lrea_cli.serving.cache import CacheInfo
-    from lrea_cli.serving.records import CacheDtype
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.records.cache import Cache, CacheSettings
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.score.target_rank import CurvePoint
+
+NOT_SHOWN = ("arguments", "made_from", "layout", "compression", "device")
+"""Of a cache's manifest, in what `--json` prints."""
 
 LATEST_DAYS = 366
 """How long after the end of the data --as-of may be."""
 
 
-def compress(
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of keys and values.")] = "float32",
+@dataclass(frozen=True)
+class CompressOptions:
+    """Options of `lrea compress`."""
+
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of keys and values.")] = "float32"
     as_of: Annotated[
         str | None,
         typer.Option(
             help="Use behaviors before this time: epoch seconds, or ISO 8601 in the log's local time; default: the end "
             "of the data."
         ),
-    ] = None,
+    ] = None
     compressor: Annotated[
         CompressorName | None,
         typer.Option(
@@ -53,8 +63,8 @@ def compress(
             help="Make the records of a din run smaller, without training: recent, mean, random or clusters (k-means, "
             "then fitted).",
         ),
-    ] = None,
-    rank: Annotated[int | None, typer.Option(callback=within(*COUNT), help="Most rows of a compressed record.")] = None,
+    ] = None
+    rank: Annotated[int | None, typer.Option(callback=within(*COUNT), help="Most rows of a compressed record.")] = None
     target: Annotated[
         float | None,
         typer.Option(
@@ -62,95 +72,102 @@ def compress(
             help="In place of --rank: the smallest rank whose logits deviate by at most this share of their standard "
             "deviation.",
         ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of what a compressor draws.")
-    ] = Compression.seed,
-    users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None,
-    cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None,
-    dataset: RunDataset = None,
-    run: RunName = None,
-    threads: Threads = None,
-    device: Device = "auto",
-    replace: Replace = False,
-    json: Json = False,
-) -> None:
+    ] = None
+    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of what a compressor draws.")] = (
+        Compression.seed
+    )
+    users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None
+    cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None
+    dataset: RunDataset = None
+    run: RunName = None
+    threads: Threads = None
+    device: Device = "auto"
+    replace: Replace = False
+    json: Json = False
+
+
+@command
+def compress(options: CompressOptions) -> None:
     """Write every user's record: what serving reads in place of the history.
 
     Example: lrea compress --compressor clusters --target 0.03
     """
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.records.cache import CacheSettings, dense_users
+    from lrea_cli.runs.checkpoint import open_run
 
-    _check(compressor, rank, target)
-    require_name(replace, cache, "--cache")
-    parse_time(as_of)  # refused before anything is opened
-    chosen = _read_users(users) if users is not None else None
-    session = start(json, threads, device)
-    opened = open_run(session.workspace, run, dataset, session.device)
-    instant = parse_time(as_of, opened.dataset.utc_offset_minutes)
-    compression, curve = None, []
-    if compressor is not None:
-        compression = Compression(compressor, rank or 1, seed)
-        if target is not None:
-            compression, curve = _find_rank(session, opened, compression, target)
-    info = compress_run(session, opened, dtype, instant, chosen, cache, compression, replace=replace)
-    found = {**vars(info), "curve": [vars(point) for point in curve]}
-    session.console.result(found, then=after_compress(info.cache))
+    _check(options)
+    require_name(options.replace, options.cache, "--cache")
+    parse_time(options.as_of)  # refused before anything is opened
+    users = None if options.users is None else _read_users(options.users)
+    session = start(options.json, options.threads, options.device)
+    run = open_run(session.workspace, options.run, options.dataset, session.device)
+    as_of = parse_time(options.as_of, run.dataset.utc_offset_minutes)
+    compression, curve = _compression(session, run, options)
+    dense = None if users is None else dense_users(run.dataset, users)
+    settings = CacheSettings(options.dtype, as_of, dense, compression)
+    cache = compress_run(session, run, settings, options.cache, replace=options.replace)
+    _show(session.console, run, cache)
+    content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
+    points = [vars(point) for point in curve]
+    session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
 
 
 def compress_run(
-    session: Session,
-    run: Run,
-    dtype: CacheDtype,
-    as_of: int | None,
-    users: list[str] | None,
-    name: str | None,
-    compression: Compression | None = None,
-    *,
-    replace: bool = False,
-) -> CacheInfo:
-    """Make a cache and show it."""
-    from lrea_cli.serving.cache import compress as write_cache
-    from lrea_cli.serving.cache import dense_users
+    session: Session, run: Run, settings: CacheSettings, name: str | None = None, *, replace: bool = False
+) -> CacheManifest:
+    """Make a cache.
 
-    chosen = dense_users(run.dataset, users) if users is not None else None
-    instant = run.dataset.end if as_of is None else as_of
-    if instant > run.dataset.end + LATEST_DAYS * 86_400:
+    Args:
+        name: None = `<run>-<number>`.
+        replace: a cache of this name gives way when the new one is complete.
+
+    Raises:
+        UserError: `as_of` is long after the end of the data.
+    """
+    from lrea_cli.records.cache import compress as write_cache
+
+    as_of = run.dataset.end if settings.as_of is None else settings.as_of
+    if as_of > run.dataset.end + LATEST_DAYS * 86_400:
         raise UserError(
-            f"--as-of is {_utc(instant)}, the data end at {_utc(run.dataset.end)}.",
+            f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.end)}.",
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
-    info = write_cache(
-        session.workspace,
-        run,
-        name,
-        dtype,
-        instant,
-        chosen,
-        session.device,
-        session.console,
-        compression,
-        replace=replace,
-    )
+    return write_cache(session.workspace, run, settings, session.console, name, replace=replace)
+
+
+def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
+    """Make and open a cache of all users that another command needs.
+
+    Args:
+        missing: what the run has not yet, such as `cache`.
+    """
+    from lrea_cli.records.cache import CacheSettings, open_cache
+
+    session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
+    cache = compress_run(session, run, CacheSettings(compression=compression))
+    return open_cache(session.workspace, run, cache.cache)
+
+
+def _show(console: Console, run: Run, cache: CacheManifest) -> None:
     rows = [
-        ["method or compressor", info.compressor or run.recipe.model.method],
-        ["users", info.users],
-        ["behaviors before", _utc(info.as_of)],
-        ["rows of a record, at most", info.rank],
-        ["dtype", info.dtype],
-        ["bytes of a record, mean", f"{info.bytes_per_user:,.0f}"],
-        ["ms to make a record, mean", f"{info.ms_per_user:.3f}"],
+        ["method or compressor", cache.compressor or run.recipe.model.method],
+        ["users", cache.users],
+        ["behaviors before", _utc(cache.as_of)],
+        ["rows of a record, at most", cache.rank],
+        ["dtype", cache.dtype],
+        ["bytes of a record, mean", whole(cache.bytes_per_user)],
+        ["ms to make a record, mean", number(cache.ms_per_user, 3)],
     ]
-    session.console.table(f"cache {info.cache} of run {info.run}", ["", "value"], rows)
-    return info
+    console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
 
 
-def _check(compressor: str | None, rank: int | None, target: float | None) -> None:
+def _check(options: CompressOptions) -> None:
     """Refuse what does not go together before anything is opened.
 
     Raises:
         UserError: a rank or target without a compressor, a compressor without either, or both.
     """
+    compressor, rank, target = options.compressor, options.rank, options.target
     if compressor is None:
         if rank is not None or target is not None:
             raise UserError(
@@ -162,17 +179,20 @@ def _check(compressor: str | None, rank: int | None, target: float | None) -> No
         raise UserError(f"--compressor {compressor} needs --rank or --target; {given} given.", "Try: --target 0.03")
 
 
-def _find_rank(
-    session: Session, run: Run, compression: Compression, target: float
-) -> tuple[Compression, list[CurvePoint]]:
-    """The smallest rank within the target, and its curve as a table."""
-    from lrea_cli.evaluation.target import smallest_rank
+def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[Compression | None, list[CurvePoint]]:
+    """What is asked for; with a target the smallest rank within it, whose curve is shown as a table."""
+    from lrea_cli.score.target_rank import smallest_rank
 
-    compression, curve = smallest_rank(run, compression, target, session.device, session.console)
-    rows = [[point.rank, f"{point.deviation:.4f}", "<-" if point.rank == compression.rank else ""] for point in curve]
+    if options.compressor is None:
+        return None, []
+    compression = Compression(options.compressor, options.rank or 1, options.seed)
+    if options.target is None:
+        return compression, []
+    compression, curve = smallest_rank(run, compression, options.target, session.console)
+    rows = [[point.rank, number(point.deviation), "<-" if point.rank == compression.rank else ""] for point in curve]
     session.console.table(
         f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "
-        f"target {target:g}",
+        f"target {options.target:g}",
         ["rank", "deviation", ""],
         rows,
     )

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli import counts
+from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Dataset, Json, within
-from lrea_cli.console import Console
-from lrea_cli.limits import COUNT
-from lrea_cli.recipe import METHOD_NAMES, DataSettings, ModelSettings, Recipe, load_recipe
-from lrea_cli.workspace import Workspace
+from lrea_cli.console import counts
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import number, short
+from lrea_cli.recipe.limits import COUNT
+from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +24,11 @@ if TYPE_CHECKING:
     from lrea_cli.methods import HistoryShape
     from lrea_cli.methods.bills import Bill
     from lrea_cli.methods.cost import Work
-    from lrea_cli.serving.records import CacheDtype
+    from lrea_cli.records.format import CacheDtype
 
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
 PAPER_COLUMNS = ["", "paper:\ntraining", "paper:\nonline serving", "FLOPs\nrequest", "share\nof DIN's"]
-UNITS = ("", "k", "M", "G", "T", "P")
 ASSUMED_FIELDS = 2
 """Item fields where there is no dataset: item and category."""
 
@@ -57,35 +60,41 @@ class Counted:
     real: list[Bill] | None
 
 
-def cost(
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000,
+@dataclass(frozen=True)
+class CostOptions:
+    """Options of `lrea cost`."""
+
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000
     rank: Annotated[
         int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
-    ] = None,
+    ] = None
     short: Annotated[
         int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
-    ] = None,
-    long: Annotated[
-        int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None,
-    dtype: Annotated[
-        Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")
-    ] = "float32",
-    dataset: Dataset = None,
-    json: Json = False,
-) -> None:
+    ] = None
+    long: Annotated[int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")] = (
+        None
+    )
+    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")] = (
+        "float32"
+    )
+    dataset: Dataset = None
+    json: Json = False
+
+
+@command
+def cost(options: CostOptions) -> None:
     """Count the FLOPs and bytes of every method: offline, per request, per new behavior.
 
     Example: lrea cost --candidates 1000 --rank 128
     """
-    settings = load_recipe(recipe, every_method=True).with_values(
-        {"data": {"dataset": dataset, "short": short, "long": long}, "model": {"rank": rank}}
-    )
+    data = {"dataset": options.dataset, "short": options.short, "long": options.long}
+    recipe = load_recipe(options.recipe, every_method=True)
+    settings = recipe.with_values({"data": data, "model": {"rank": options.rank}})
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
         settings.with_values({"model": {"method": method}})
-    console = Console(json)
-    counted = _count(settings, _histories(Workspace.from_environment(), settings), candidates, dtype)
+    console = Console(options.json)
+    counted = _count(settings, _histories(Workspace.from_environment(), settings), options.candidates, options.dtype)
     _show(console, counted)
     known = counted.real is not None
     console.result(_content(counted), then="lrea train" if known else "lrea prepare synthetic, then lrea cost")
@@ -95,16 +104,17 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
     """Of the dataset; where none is named and there is none, of item and category alone."""
     import numpy as np
 
-    from lrea_cli.data.histories import open_histories
-    from lrea_cli.data.layout import DatasetInfo
+    from lrea_cli.dataset.histories import open_histories
+    from lrea_cli.dataset.layout import DatasetInfo
+    from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.features import select_fields
     from lrea_cli.methods import HistoryShape
 
     data, dim = recipe.data, recipe.model.embedding_dim
-    artifact = workspace.open("data", data.dataset) if data.dataset else workspace.latest("data")
+    artifact = workspace.open(DATASETS, data.dataset) if data.dataset else workspace.latest(DATASETS)
     if artifact is None:
         return Histories(HistoryShape(ASSUMED_FIELDS * dim, data.long), ASSUMED_FIELDS)
-    info = DatasetInfo.from_manifest(artifact.path, artifact.manifest)
+    info = DatasetInfo.of(artifact)
     names = [f.name for f in select_fields(info.fields, data.fields) if f.role == "item"]
     lengths = np.clip(open_histories(info).lengths_before(info.end) - data.short, 0, data.long)
     return Histories(HistoryShape(len(names) * dim, data.long, "category" in names), len(names), info.name, lengths)
@@ -113,8 +123,8 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
 def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:
     import numpy as np
 
-    from lrea_cli.evaluation.evaluate import DTYPE_BYTES
     from lrea_cli.methods.bills import Users, bills
+    from lrea_cli.score.evaluate import DTYPE_BYTES
 
     def of(lengths: np.ndarray) -> list[Bill]:
         users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])
@@ -158,17 +168,17 @@ def _show(console: Console, counted: Counted) -> None:
     )
 
 
-def _rows(found: list[Bill]) -> list[list[str]]:
+def _rows(bills: list[Bill]) -> list[list[str]]:
     return [
         [
             bill.name,
-            *(_short(None if work is None else work.flops) for work in (bill.offline, bill.request, bill.behavior)),
-            _short(bill.record_bytes),
-            "" if bill.record_bytes_as_ids is None else _short(bill.record_bytes_as_ids),
-            _short(bill.request.bytes),
-            _short(None if bill.behavior is None else bill.behavior.bytes),
+            *(short(None if work is None else work.flops) for work in (bill.offline, bill.request, bill.behavior)),
+            short(bill.record_bytes),
+            "" if bill.record_bytes_as_ids is None else short(bill.record_bytes_as_ids),
+            short(bill.request.bytes),
+            short(None if bill.behavior is None else bill.behavior.bytes),
         ]
-        for bill in found
+        for bill in bills
     ]
 
 
@@ -177,19 +187,9 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
-        [paper, training, online, _short(ours[method]), f"{ours[method] / ours['din']:.3f}"]
+        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], 3)]
         for method, (paper, training, online) in TABLE_1.items()
     ]
-
-
-def _short(value: float | None) -> str:
-    """`12.3M`: three digits and a power of a thousand, right-aligned."""
-    if value is None:
-        return "  n/a"
-    power = 0
-    while value >= 999.5:
-        value, power = value / 1000, power + 1
-    return f"{f'{value:.3g}{UNITS[power]}':>5}"
 
 
 def _content(counted: Counted) -> dict[str, Any]:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from lrea_cli.data.layout import Split
-    from lrea_cli.training.checkpoint import Run
-    from lrea_cli.workspace import Kind, Workspace
+    from lrea_cli.dataset.layout import Split
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.workspace.home import Workspace
+    from lrea_cli.workspace.kinds import Kind
 
 
 def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -> str:
     """A command with the options that were given on the command line, quoted for a shell.
 
     Args:
-        context: of the command that runs. command: its name, such as `lrea prepare table`.
-        leave_out: names of options to say nothing of.
+        context: of the command that runs.
+        command: its name and arguments as a shell reads them, such as `lrea prepare table`.
+        leave_out: names of options and arguments to say nothing of.
     """
-    parts = command.split()
+    parts = shlex.split(command)
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if source is None or source.name != "COMMANDLINE" or option.name in leave_out:
@@ -37,12 +39,16 @@ def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -
 
 def after_prepare(workspace: Workspace, dataset: str) -> str:
     """Train on the new dataset."""
-    return f"lrea train{_named(workspace, 'data', '--dataset', dataset)}"
+    from lrea_cli.dataset.manifest import DATASETS
+
+    return f"lrea train{_named(workspace, DATASETS, dataset)}"
 
 
 def after_train(workspace: Workspace, run: str, method: str) -> str:
     """Compress the run; `din-short` keeps nothing of a user, and is evaluated at once."""
-    return f"lrea {'eval' if method == 'din-short' else 'compress'}{_named(workspace, 'runs', '--run', run)}"
+    from lrea_cli.runs.manifest import RUNS
+
+    return f"lrea {'eval' if method == 'din-short' else 'compress'}{_named(workspace, RUNS, run)}"
 
 
 def after_compress(cache: str) -> str:
@@ -51,15 +57,17 @@ def after_compress(cache: str) -> str:
     return f"lrea serve-bench --cache {name}, then lrea eval --cache {name}"
 
 
-def after_serve_bench(workspace: Workspace, found: Mapping[str, Any]) -> str:
+def after_serve_bench(workspace: Workspace, bench: Mapping[str, Any]) -> str:
     """Score what was timed: a compressor's records by their cache, a method's own by the run.
 
     Args:
-        found: what serve-bench prints as JSON.
+        bench: what serve-bench prints as JSON.
     """
-    if found["compressor"]:
-        return f"lrea eval --cache {shlex.quote(found['cache'])}"
-    return f"lrea eval{_named(workspace, 'runs', '--run', found['run'])}"
+    from lrea_cli.runs.manifest import RUNS
+
+    if bench["compressor"]:
+        return f"lrea eval --cache {shlex.quote(bench['cache'])}"
+    return f"lrea eval{_named(workspace, RUNS, bench['run'])}"
 
 
 def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Split) -> str:
@@ -70,12 +78,13 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
     Args:
         run: that was evaluated. cache: that it was served from; None = in the run's own way. split: that was scored.
     """
-    from lrea_cli.evaluation.kept import scores_path
+    from lrea_cli.runs.manifest import RUNS
+    from lrea_cli.score.kept import scores_path
 
-    made_from = run.artifact.manifest["made_from"]
-    runs = [a for a in workspace.all("runs") if a.manifest["made_from"] == made_from]
+    made_from = run.artifact.manifest.made_from
+    runs = [a for a in workspace.all(RUNS) if a.manifest.made_from == made_from]
     others = [a for a in runs if cache is not None or a.name != run.name]
-    others.sort(key=lambda a: (a.name == run.name, a.manifest["method"] == "din", a.manifest["created"]), reverse=True)
+    others.sort(key=lambda a: (a.name == run.name, a.manifest.method == "din", a.inventory.created), reverse=True)
     on_split = "" if split == "test" else f" --split {split}"
     mine = shlex.quote(run.name if cache is None else cache)
     for other in others:
@@ -89,6 +98,6 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
     return f"{train}, then lrea eval{on_split}, then lrea compare"
 
 
-def _named(workspace: Workspace, kind: Kind, option: str, name: str) -> str:
+def _named(workspace: Workspace, kind: Kind[Any], name: str) -> str:
     """The option that names an artifact, where there is another one of its kind."""
-    return "" if [a.name for a in workspace.all(kind)] == [name] else f" {option} {shlex.quote(name)}"
+    return "" if [a.name for a in workspace.all(kind)] == [name] else f" {kind.option} {shlex.quote(name)}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lrea_cli.console import Console
+from lrea_cli.console.output import Console
 from lrea_cli.errors import UserError
-from lrea_cli.limits import HIGHEST_SEED, check_range, check_threads
-from lrea_cli.workspace import Workspace
+from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     import torch

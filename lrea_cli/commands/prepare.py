@@ -3,167 +3,206 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, asdict, fields
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lrea_cli.commands.command import parameters_of, shaped
 from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Replace, Threads
-from lrea_cli.console import Console, size
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.schema import Source
-from lrea_cli.data.sources import SOURCES, find_files, where_without_raw
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import size, whole
 from lrea_cli.errors import UserError
-from lrea_cli.workspace import Workspace
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
+from lrea_cli.prepare.sources.base import Source
+from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.reporting.look import Look
+    from lrea_cli.dataset.manifest import DatasetManifest
+    from lrea_cli.prepare.look.measure import Look
 
 app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
 
 
-def _shared(
-    raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed,
-    min_history: Annotated[
-        int, typer.Option(help="Earlier behaviors that a drawn positive needs.")
-    ] = PrepareOptions.min_history,
-    negatives_per_positive: Annotated[
-        int, typer.Option(help="Negatives drawn for each positive.")
-    ] = PrepareOptions.negatives_per_positive,
-    train_days: Annotated[
-        int, typer.Option(help="Days before the valid day of which training samples are drawn.")
-    ] = PrepareOptions.train_days,
-    test_days: Annotated[
-        int, typer.Option(help="Last days that are the test split; the day before them is valid.")
-    ] = PrepareOptions.test_days,
+@dataclass(frozen=True)
+class SharedOptions:
+    """Options of every source, but for those that a source has of its own or does not use."""
+
+    raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None
+    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed
+    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = (
+        PrepareOptions.min_history
+    )
+    negatives_per_positive: Annotated[int, typer.Option(help="Negatives drawn for each positive.")] = (
+        PrepareOptions.negatives_per_positive
+    )
+    train_days: Annotated[int, typer.Option(help="Days before the valid day of which training samples are drawn.")] = (
+        PrepareOptions.train_days
+    )
+    test_days: Annotated[int, typer.Option(help="Last days that are the test split; the day before them is valid.")] = (
+        PrepareOptions.test_days
+    )
     max_rejected: Annotated[
         str,
         typer.Option(
             help="Fail when more than this share of the rows is malformed; 100 such rows or fewer never fail, unless "
             "the share is 0%."
         ),
-    ] = PrepareOptions.max_rejected,
-    encoding: Annotated[
-        str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")
-    ] = PrepareOptions.encoding,
-    memory: Annotated[
-        str, typer.Option(help="Memory that this process may use; the rest goes to disk.")
-    ] = PrepareOptions.memory,
-    threads: Threads = None,
-    replace: Replace = False,
+    ] = PrepareOptions.max_rejected
+    encoding: Annotated[str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")] = (
+        PrepareOptions.encoding
+    )
+    memory: Annotated[str, typer.Option(help="Memory that this process may use; the rest goes to disk.")] = (
+        PrepareOptions.memory
+    )
+    threads: Threads = None
+    replace: Replace = False
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only read the start of each file; say what time and disk the whole takes."),
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Options of every source, but for those that a source has of its own or does not use."""
+    ] = False
+    json: Json = False
+
+    def of_preparing(self) -> PrepareOptions:
+        """Those on which the dataset depends.
+
+        Raises:
+            UserError: one is impossible.
+        """
+        return PrepareOptions(**{f.name: getattr(self, f.name) for f in fields(PrepareOptions)})
 
 
-def run(source: Source, shared: dict[str, Any], typed: str) -> None:
+def run(source: Source, shared: SharedOptions, typed: str) -> None:
     """Prepare one source and show what came of it.
 
     Args:
-        shared: values of the options of `_shared`. typed: the command line, without `--dry-run`.
+        typed: the command line, without `--dry-run`.
     """
-    console, workspace = Console(shared["json"]), Workspace.from_environment()
-    files = find_files(source, shared["raw"], workspace.home, console.warn)
-    options = PrepareOptions(**{f.name: shared[f.name] for f in fields(PrepareOptions)})
-    if shared["dry_run"]:
-        _say_what_it_takes(console, source, files, options, typed)
+    console, workspace = Console(shared.json), Workspace.from_environment()
+    files = find_files(source, shared.raw, workspace.home, console.warn)
+    if shared.dry_run:
+        _say_what_it_takes(console, source, files, shared.of_preparing(), typed)
         return
-    name = source.name if shared["dataset"] is None else shared["dataset"]
-    raw, replace = shared["raw"], shared["replace"]
-    found = prepare_source(console, workspace, source, files, name, options, raw=raw, replace=replace)
-    console.result(found, then=after_prepare(workspace, found["dataset"]))
+    made = prepare_source(console, workspace, source, files, shared)
+    console.result(made.to_dict(), then=after_prepare(workspace, made.manifest.dataset))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new dataset.
+
+    Args:
+        seconds: wall time. peak_memory_mb: of this process.
+    """
+
+    manifest: DatasetManifest
+    seconds: float
+    peak_memory_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        content = self.manifest.to_dict()
+        return {**content, "seconds": self.seconds, "peak_memory_mb": self.peak_memory_mb}
 
 
 def _say_what_it_takes(
     console: Console, source: Source, files: list[Path], options: PrepareOptions, typed: str
 ) -> None:
     """Show rows, bytes, expected time and disk; nothing is written."""
-    from lrea_cli.data.estimate import estimate
+    from lrea_cli.prepare.estimate import estimate
 
-    found = estimate(source, files, options)
-    rows = [[file.name, size(file.bytes), size(file.text_bytes), file.rows] for file in found.files]
+    needs = estimate(source, files, options)
+    rows = [[file.name, size(file.bytes), size(file.text_bytes), file.rows] for file in needs.files]
     console.table(f"what `lrea prepare {source.name}` would read", ["file", "bytes", "unpacked", "rows, about"], rows)
     account = [
-        ["rows of the sample", found.sample_read],
-        *([f"of these rejected: {reason}", count] for reason, count in found.sample_rejected.items()),
-        ["expected time on this machine", f"about {found.seconds:,.0f} s"],
-        ["disk while it runs, about", size(found.scratch_bytes)],
-        ["disk of the dataset, about", size(found.dataset_bytes)],
+        ["rows of the sample", needs.sample_read],
+        *([f"of these rejected: {reason}", count] for reason, count in needs.sample_rejected.items()),
+        ["expected time on this machine", f"about {whole(needs.seconds)} s"],
+        ["disk while it runs, about", size(needs.scratch_bytes)],
+        ["disk of the dataset, about", size(needs.dataset_bytes)],
     ]
     console.table("what it would take", ["", "value"], account)
-    for warning in found.warnings:
+    for warning in needs.warnings:
         console.warn(warning)
-    console.result(asdict(found), then=typed)
+    console.result(asdict(needs), then=typed)
 
 
 def prepare_source(
-    console: Console,
-    workspace: Workspace,
-    source: Source,
-    files: list[Path],
-    name: str,
-    options: PrepareOptions,
-    *,
-    raw: Path | None = None,
-    replace: bool = False,
-) -> dict[str, Any]:
+    console: Console, workspace: Workspace, source: Source, files: list[Path], shared: SharedOptions
+) -> Made:
     """Make a dataset, saying each step, and show what it looks like."""
-    from lrea_cli.data.prepare import prepare
-    from lrea_cli.reporting.facts import explained, field_table, split_table
-    from lrea_cli.reporting.look_page import PAGE, look_into, rows_of
+    from lrea_cli.dataset.manifest import DATASETS
+    from lrea_cli.prepare.look.page import look_into
+    from lrea_cli.prepare.prepare import Surroundings, prepare
 
-    seen: list[Look] = []
+    looks: list[Look] = []
 
-    def look(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-        seen.append(look_into(folder, manifest))
-        return asdict(seen[0])
+    def look(folder: Path, manifest: DatasetManifest) -> DatasetManifest:
+        look, manifest = look_into(folder, manifest)
+        looks.append(look)
+        return manifest
 
-    found = prepare(source, files, name, workspace, options, console, look, raw=raw, replace=replace)
+    name, options = source.name if shared.dataset is None else shared.dataset, shared.of_preparing()
+    started = time.monotonic()
+    surroundings = Surroundings(console, look, shared.raw, shared.replace)
+    manifest = prepare(source, files, name, workspace, options, surroundings)
+    made = Made(manifest, time.monotonic() - started, _peak_memory_mb())
+    _show(console, workspace.path(DATASETS, name), made, looks[0])
+    return made
+
+
+def _show(console: Console, folder: Path, made: Made, look: Look) -> None:
+    """Tables of what was read and what it looks like, warnings, and where the plots are."""
+    from lrea_cli.prepare.look.page import PAGE, rows_of
+    from lrea_cli.prepare.look.tables import explained, field_table, split_table
+
+    manifest = made.manifest
+
     account = [
-        ("events read", found["events_read"]),
-        *((f"rejected: {reason}", count) for reason, count in found["rejected"].items()),
-        ("events kept", found["events_kept"]),
-        *([("pairs without a negative", found["dropped_pairs"])] if found["dropped_pairs"] else []),
+        ("events read", manifest.events_read),
+        *((f"rejected: {reason}", count) for reason, count in manifest.rejected.items()),
+        ("events kept", manifest.events_kept),
+        *([("pairs without a negative", manifest.dropped_pairs)] if manifest.dropped_pairs else []),
     ]
-    console.table(f"dataset {found['dataset']}", ["", "count"], account)
-    console.table("a look at the data", ["", "value"], rows_of(seen[0]))
-    for table in (split_table(found), field_table(found)):
+    console.table(f"dataset {manifest.dataset}", ["", "count"], account)
+    console.table("a look at the data", ["", "value"], rows_of(look))
+    for table in (split_table(manifest), field_table(manifest)):
         console.table(table.title, table.columns, table.rows)
-    for line in explained(found, seen[0]):
+    for line in explained(manifest, look):
         console.say(line)
-    for warning in found["warnings"]:
+    for warning in manifest.warnings:
         console.warn(warning)
-    console.say(f"{found['seconds']:.1f} s, peak memory {found['peak_memory_mb']:,.0f} MB")
-    console.say(f"plots: {workspace.path('data', name) / PAGE}")
-    return found
+    console.say(f"{made.seconds:.1f} s, peak memory {made.peak_memory_mb:,.0f} MB")
+    console.say(f"plots: {folder / PAGE}")
+
+
+def _peak_memory_mb() -> float:
+    """Of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _register(source_type: type[Source]) -> None:
     """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
-    own = _parameters(source_type)
+    own = parameters_of(source_type)
     hidden = {p.name for p in own}.union(source_type.unused_options, () if source_type.file_names else ("raw",))
-    shared = [p for p in _parameters(_shared) if p.name not in hidden]
+    shared = [p for p in parameters_of(SharedOptions) if p.name not in hidden]
     shared = [_raw_option(p, source_type) if p.name == "raw" else p for p in shared]
 
     def command(context: typer.Context, **values: Any) -> None:
         _refuse_idle(context, source_type)
         source = source_type(**{p.name: values[p.name] for p in own})
         typed = as_typed(context, f"lrea prepare {source.name}", leave_out=("dry_run",))
-        run(source, {**{p.name: p.default for p in _parameters(_shared)}, **values}, typed)
+        run(source, SharedOptions(**{f.name: values[f.name] for f in fields(SharedOptions) if f.name in values}), typed)
 
     called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    parameters = [called, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared])]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    app.command(source_type.name, help=inspect.getdoc(source_type))(command)
+    app.command(source_type.name, help=inspect.getdoc(source_type))(shaped(command, [called, *own, *shared]))
 
 
 def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
@@ -186,16 +225,6 @@ def _raw_option(raw: inspect.Parameter, source_type: type[Source]) -> inspect.Pa
     """The option with its help: where files are looked for is up to the source."""
     help = f"Raw file, folder or quoted glob; {where_without_raw(source_type)}."
     return raw.replace(annotation=Annotated[Path | None, typer.Option(help=help)])
-
-
-def _parameters(target: Any) -> list[inspect.Parameter]:
-    """Parameters of a function, or of a dataclass with what its default factories make as defaults."""
-    hints = get_type_hints(target, include_extras=True)
-    made = {}
-    if hasattr(target, "__dataclass_fields__"):
-        made = {f.name: f.default_factory() for f in fields(target) if f.default_factory is not MISSING}
-    found = inspect.signature(target).parameters.values()
-    return [p.replace(annotation=hints[p.name], default=made.get(p.name, p.default)) for p in found]
 
 
 for _source in SOURCES:

@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
-from lrea_cli.commands.times import machine_line, show_gate, show_load, show_speedup, when_it_pays
+from lrea_cli.commands.times import (
+    machine,
+    machine_line,
+    show_gate,
+    show_load,
+    show_speedup,
+    when_it_pays,
+)
 from lrea_cli.commands.trade_off import trade_off
-from lrea_cli.counts import counted
+from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
-from lrea_cli.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.workspace.home import write_json
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Bench
-    from lrea_cli.training.checkpoint import Run
-    from lrea_cli.workspace import Artifact
+    from lrea_cli.bench.bench import Bench
+    from lrea_cli.records.cache import Cache
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.workspace.home import Artifact
 
-KernelChoice = Literal["all", "naive", "gemm"]
 
+@dataclass(frozen=True)
+class ServeBenchOptions:
+    """Options of `lrea serve-bench`."""
 
-def serve_bench(
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Items to score for each request.")] = 1000,
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Items to score for each request.")] = 1000
     kernel: Annotated[
-        KernelChoice,
+        Literal["all", "naive", "gemm"],
         typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
-    ] = "all",
+    ] = "all"
     seconds: Annotated[
         float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each route (or method), on average.")
-    ] = 8.0,
+    ] = 8.0
     cache: Annotated[
         str | None,
         typer.Option(help="A cache, of its run; default: the run's latest, or a new one where there is none."),
-    ] = None,
+    ] = None
     methods: Annotated[
         str | None,
         typer.Option(
             help="Compare methods: all, or names with commas. Each recipe is represented by its runs on the dataset."
         ),
-    ] = None,
+    ] = None
     dataset: Annotated[
         str | None,
         typer.Option(
             help="Take the latest run on this dataset; default: on any. With --methods: all runs on it; default: on "
             "the latest dataset."
         ),
-    ] = None,
-    run: RunName = None,
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of candidates and users.")] = 2025,
-    threads: Threads = None,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
+    ] = None
+    run: RunName = None
+    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of candidates and users.")] = 2025
+    threads: Threads = None
+    device: Device = "auto"
+    json: Json = False
+
+
+@command
+def serve_bench(options: ServeBenchOptions) -> None:
     """Time requests through the cache and by full attention, after a gate against float64 loops.
 
     Example: lrea serve-bench --candidates 1000
@@ -66,84 +81,90 @@ def serve_bench(
     Runs that differ only in their seed count as one recipe: their mean AUC is shown. Without --dataset, the dataset is
     that of the latest run of these methods.
     """
-    from lrea_cli.serving.cache import run_and_cache
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.records.cache import run_and_cache
+    from lrea_cli.runs.checkpoint import open_run
 
-    session = start(json, threads, device)
-    if methods is not None:
-        if run is not None or cache is not None or kernel != "all":
+    session = start(options.json, options.threads, options.device)
+    if options.methods is not None:
+        if options.run is not None or options.cache is not None or options.kernel != "all":
             raise UserError(
                 "--methods chooses the runs, the caches and the kernel by itself.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
-        trade_off(session, methods, dataset, candidates, seconds, seed, _machine(session))
+        trade_off(session, options.methods, options.dataset, options.candidates, options.seconds, options.seed)
         return
-    run, named = run_and_cache(session.workspace, run, cache)
-    opened = open_run(session.workspace, run, dataset, session.device)
-    content = bench_run(session, opened, named, candidates, kernel, seconds, seed)
+    name, cache = run_and_cache(session.workspace, options.run, options.cache)
+    run = open_run(session.workspace, name, options.dataset, session.device)
+    content = bench_run(session, run, cache, options)
     session.console.result(content, then=after_serve_bench(session.workspace, content))
 
 
-def bench_run(
-    session: Session,
-    run: Run,
-    cache: Artifact | None,
-    candidates: int,
-    kernel: KernelChoice,
-    seconds: float,
-    seed: int,
-) -> dict[str, Any]:
-    """Gate and time a run's cache (made first where there is none), show the table, keep the JSON in `bench/`."""
-    from lrea_cli.commands.compress import compress_run
+def bench_run(session: Session, run: Run, cache: Artifact | None, options: ServeBenchOptions) -> dict[str, Any]:
+    """Gate and time a run's cache, show the table, keep the JSON in `bench/`.
+
+    Args:
+        cache: None = the run's latest; made first where there is none.
+        options: how requests are timed: candidates, kernel, seconds and seed.
+
+    Returns:
+        what `--json` prints.
+    """
+    from lrea_cli.bench.bench import serve_bench as time_requests
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.kernels import SERVING_KERNELS
-    from lrea_cli.serving.bench import serve_bench as time_requests
-    from lrea_cli.serving.cache import find_cache, open_cache, open_records
-    from lrea_cli.workspace import write_json
 
     console = session.console
-    cache = find_cache(session.workspace, run) if cache is None else cache
-    if cache is None:
-        console.say(f"run {run.name} has no cache yet: making one first (lrea compress)")
-        made = compress_run(session, run, "float32", None, None, None)
-        opened = open_cache(session.workspace, run, made.cache)
-    else:
-        opened = open_records(run, cache)
+    opened = _records(session, run, cache)
     console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
-    kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
-    found = time_requests(run, opened, candidates, kernels, seconds, seed, session.device, console)
-    speedup = found.speedup
-    content = {
-        "run": run.name,
-        "cache": opened.artifact.name,
-        "compressor": opened.compression.compressor if opened.compression else None,
-        "machine": _machine(session),
-        "gate": vars(found.gate),
-        "lengths": found.lengths,
-        "rows": [row.to_dict() for row in found.rows],
-        "load": vars(found.load),
-        "speedup_vs_full": {s: {of: r.to_dict() for of, r in row.items()} for s, row in speedup.ratios.items()},
-        "speedup_kernel": speedup.kernel,
-        "withheld": speedup.withheld,
-        "bytes_per_user": opened.bytes_per_user,
-        "compress_ms_per_user": opened.ms_per_user,
-        "saved_ms_per_request": speedup.saved_ms,
-        "pays_after_requests": speedup.pays_after(opened.ms_per_user),
-    }
+    kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
+    settings = BenchSettings(options.candidates, options.seconds, options.seed)
+    bench = time_requests(run, opened, settings, kernels, console)
+    content = _content(session, run, opened, bench)
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
-    write_json(path, {**content, "rows": [row.to_dict(latencies=True) for row in found.rows]})
-    _show(session, found, content)
+    write_json(path, {**content, "rows": [row.to_dict(latencies=True) for row in bench.rows]})
+    _show(session, bench, content)
     console.say(f"written to {path}")
     return content
 
 
-def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
-    from lrea_cli.serving.percentiles import shortfalls
+def _records(session: Session, run: Run, artifact: Artifact | None) -> Cache:
+    """The cache, else the run's latest, else a new one."""
+    from lrea_cli.commands.compress import compress_first
+    from lrea_cli.records.cache import find_cache, open_records
+
+    artifact = find_cache(session.workspace, run) if artifact is None else artifact
+    return compress_first(session, run, "cache") if artifact is None else open_records(run, artifact)
+
+
+def _content(session: Session, run: Run, cache: Cache, bench: Bench) -> dict[str, Any]:
+    speedup = bench.speedup
+    return {
+        "run": run.name,
+        "cache": cache.artifact.name,
+        "compressor": cache.compression.compressor if cache.compression else None,
+        "machine": machine(session),
+        "gate": vars(bench.gate),
+        "lengths": bench.lengths,
+        "rows": [row.to_dict() for row in bench.rows],
+        "load": vars(bench.load),
+        "speedup_vs_full": {s: {of: r.to_dict() for of, r in row.items()} for s, row in speedup.ratios.items()},
+        "speedup_kernel": speedup.kernel,
+        "withheld": speedup.withheld,
+        "bytes_per_user": cache.bytes_per_user,
+        "compress_ms_per_user": cache.ms_per_user,
+        "saved_ms_per_request": speedup.saved_ms,
+        "pays_after_requests": speedup.pays_after(cache.ms_per_user),
+    }
+
+
+def _show(session: Session, bench: Bench, content: dict[str, Any]) -> None:
+    from lrea_cli.stats.percentiles import shortfalls
 
     console = session.console
     console.say(f"machine: {machine_line(content['machine'])}")
-    show_gate(console, found.gate)
-    lengths = found.lengths
+    show_gate(console, bench.gate)
+    lengths = bench.lengths
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
     rows = [
         [
@@ -154,27 +175,18 @@ def _show(session: Session, found: Bench, content: dict[str, Any]) -> None:
             "-" if row.rank is None else str(row.rank),
             *("n/a" if p.value is None else str(p) for p in row.percentiles),
         ]
-        for row in found.rows
+        for row in bench.rows
     ]
     columns = ["stage", "method", "kernel", "length", "rank", "p50 ms", "p95 ms", "p99 ms"]
-    first = found.rows[0]
+    first = bench.rows[0]
     shown = f"{counted(first.requests, 'request')} of {counted(first.candidates, 'candidate')}"
     console.table(f"{shown}; every row serves the same ones", columns, rows)
-    for missing in shortfalls([row.percentiles for row in found.rows]):
+    for missing in shortfalls([row.percentiles for row in bench.rows]):
         console.say(missing)
-    show_load(console, found.load)
-    show_speedup(console, found.speedup)
+    show_load(console, bench.load)
+    show_speedup(console, bench.speedup)
     made = content["compress_ms_per_user"]
-    pays = when_it_pays(made, found.speedup)
+    pays = when_it_pays(made, bench.speedup)
     console.say(f"a record takes {content['bytes_per_user']:,.0f} bytes and {made:.2f} ms to make: {pays}")
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
-
-
-def _machine(session: Session) -> dict[str, Any]:
-    import torch
-
-    from lrea_cli.serving.machine import cpu_name
-
-    device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
-    return {"cpu": cpu_name(), "threads": session.threads, "device": device}

@@ -6,15 +6,26 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.console import Console
-from lrea_cli.counts import counted
+from lrea_cli.commands.options import Session
+from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console
 
 if TYPE_CHECKING:
-    from lrea_cli.serving.bench import Speedup
-    from lrea_cli.serving.gate import GateResult
-    from lrea_cli.serving.machine import Load
+    from lrea_cli.bench.bench import Speedup
+    from lrea_cli.bench.gate import GateResult
+    from lrea_cli.bench.machine import Load
 
 REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
+
+
+def machine(session: Session) -> dict[str, Any]:
+    """What times are taken on: processor, threads, device."""
+    import torch
+
+    from lrea_cli.bench.machine import cpu_name
+
+    device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
+    return {"cpu": cpu_name(), "threads": session.threads, "device": device}
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:
@@ -24,7 +35,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 def show_gate(console: Console, gate: GateResult) -> None:
     """What was compared, and a warning where that was little."""
-    from lrea_cli.serving.gate import GATE_USERS
+    from lrea_cli.bench.gate import GATE_USERS
 
     made = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
     users = counted(gate.users, "user")

@@ -9,34 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.commands.options import Session
-from lrea_cli.commands.times import machine_line, show_load
-from lrea_cli.console import number
-from lrea_cli.counts import counted
+from lrea_cli.commands.times import machine, machine_line, show_load
+from lrea_cli.console.counts import counted
+from lrea_cli.console.show import number, ratio, span, whole
 from lrea_cli.errors import GateFailed
+from lrea_cli.workspace.home import write_json
 
 if TYPE_CHECKING:
-    from lrea_cli.recipe import Compression
-    from lrea_cli.serving.cache import Cache
-    from lrea_cli.serving.contenders import Contender, Trained
-    from lrea_cli.serving.percentiles import Percentile
-    from lrea_cli.serving.ratios import Ratio
-    from lrea_cli.serving.routes import Stage
-    from lrea_cli.serving.trade_off import Line, TradeOff
-    from lrea_cli.training.checkpoint import Run
+    from lrea_cli.bench.contenders import Contender, Trained
+    from lrea_cli.bench.routes import Stage
+    from lrea_cli.bench.trade_off import Line, TradeOff
+    from lrea_cli.recipe.settings import Compression
+    from lrea_cli.records.cache import Cache
+    from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.stats.percentiles import Percentile
 
 SHOWN = (50, 99)
 """Percentiles of the tables."""
 
 
-def trade_off(
-    session: Session,
-    methods: str,
-    dataset: str | None,
-    candidates: int,
-    seconds: float,
-    seed: int,
-    machine: Mapping[str, Any],
-) -> None:
+def trade_off(session: Session, methods: str, dataset: str | None, candidates: int, seconds: float, seed: int) -> None:
     """Gate, score and time each recipe of each method on a dataset, show them, keep JSON and picture in `bench/`.
 
     Args:
@@ -47,44 +39,64 @@ def trade_off(
         UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
-    from lrea_cli.serving.contenders import chosen_methods, dataset_of, trained_recipes, training
-    from lrea_cli.serving.trade_off import trade_off as measure_all
-    from lrea_cli.workspace import write_json
+    from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes
+    from lrea_cli.bench.routes import BenchSettings
+    from lrea_cli.bench.trade_off import trade_off as measure_all
 
     names = chosen_methods(methods)
     data, others = dataset_of(session.workspace, dataset, names)
     trained = trained_recipes(session.workspace, data, names)
     session.console.say(f"dataset {data.name}: {_of_others(others)}")
     contenders = [c for recipe in trained for c in _contenders(session, recipe)]
-    found = measure_all(contenders, candidates, seconds, seed, session.device, session.console)
+    result = measure_all(contenders, BenchSettings(candidates, seconds, seed), session.console)
+    without_run = [name for name in names if name not in {recipe.method for recipe in trained}]
+    content = _content(session, result, data.name, candidates, without_run)
     stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
-    picture = stem.with_name(f"{stem.name}.png")
-    busy = found.load is not None and found.load.reason_to_withhold is not None
-    taken_on = machine_line(machine) + ("; others needed the CPU: do not compare times" if busy else "")
-    drawn = _draw(picture, found.lines, f"{data.name}, {counted(candidates, 'candidate')} a request", taken_on)
-    with_run = {recipe.method for recipe in trained}
-    missing = [{"method": m, "command": training(m, data.name)} for m in names if m not in with_run]
-    content = {
-        "dataset": data.name,
-        "machine": dict(machine),
+    content = _write(stem, content, result)
+    _show(session, result, content)
+    drawn = f" and {content['picture']}" if content["picture"] else ""
+    session.console.say(f"written to {stem.with_name(f'{stem.name}.json')}{drawn}")
+    kept = dict.fromkeys(line.contender.scores.name for line in result.lines)
+    session.console.result(content, then=f"lrea compare {' '.join(kept)}" if len(kept) > 1 else "lrea eval")
+    _require_gates(result.lines)
+
+
+def _content(
+    session: Session, result: TradeOff, dataset: str, candidates: int, without_run: Sequence[str]
+) -> dict[str, Any]:
+    """What `--json` prints; `picture` is filled in where one is drawn."""
+    from lrea_cli.bench.contenders import training
+
+    return {
+        "dataset": dataset,
+        "machine": machine(session),
         "candidates": candidates,
-        "rows": [line.to_dict() for line in found.lines],
-        "load": vars(found.load) if found.load else None,
-        "withheld": found.withheld,
-        "picture": picture.name if drawn else None,
-        "without_run": missing,
+        "rows": [line.to_dict() for line in result.lines],
+        "load": vars(result.load) if result.load else None,
+        "withheld": result.withheld,
+        "picture": None,
+        "without_run": [{"method": name, "command": training(name, dataset)} for name in without_run],
     }
-    file = stem.with_name(f"{stem.name}.json")
+
+
+def _write(stem: Path, content: dict[str, Any], result: TradeOff) -> dict[str, Any]:
+    """The picture, then the JSON; no picture is left where the JSON cannot be written.
+
+    Returns:
+        the content with the name of the picture; None = there was nothing to draw.
+    """
+    picture = stem.with_name(f"{stem.name}.png")
+    busy = result.load is not None and result.load.reason_to_withhold is not None
+    taken_on = machine_line(content["machine"]) + ("; others needed the CPU: do not compare times" if busy else "")
+    title = f"{content['dataset']}, {counted(content['candidates'], 'candidate')} a request"
+    drawn = _draw(picture, result.lines, title, taken_on)
+    content = {**content, "picture": picture.name if drawn else None}
     try:
-        write_json(file, content)
+        write_json(stem.with_name(f"{stem.name}.json"), content)
     except BaseException:
         picture.unlink(missing_ok=True)
         raise
-    _show(session, found, content)
-    session.console.say(f"written to {file}" + (f" and {picture.name}" if drawn else ""))
-    kept = dict.fromkeys(line.contender.scores.name for line in found.lines)
-    session.console.result(content, then=f"lrea compare {' '.join(kept)}" if len(kept) > 1 else "lrea eval")
-    _require_gates(found.lines)
+    return content
 
 
 def _of_others(runs: int) -> str:
@@ -95,36 +107,32 @@ def _of_others(runs: int) -> str:
 
 def _contenders(session: Session, trained: Trained) -> list[Contender]:
     """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
-    from lrea_cli.serving.contenders import Contender, compressions
-    from lrea_cli.serving.trade_off import scores_through
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.bench.contenders import Contender, compressions
+    from lrea_cli.bench.trade_off import scores_through
+    from lrea_cli.runs.checkpoint import open_run
 
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
-    found = []
+    contenders = []
     for compression in compressions(trained.method):
-        seeds = [
-            scores_through(run, _whole_cache(session, run, compression), session.device, session.console)
-            for run in others
-        ]
+        seeds = [scores_through(run, _whole_cache(session, run, compression), session.console) for run in others]
         cache = _whole_cache(session, first, compression)
-        found.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
+        contenders.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
     if trained.method == "din":
-        found.append(replace(found[0], route="full"))
-    return found
+        contenders.append(replace(contenders[0], route="full"))
+    return contenders
 
 
 def _whole_cache(session: Session, run: Run, compression: Compression | None) -> Cache:
     """Of all users; made where there is none."""
-    from lrea_cli.commands.compress import compress_run
-    from lrea_cli.serving.cache import open_cache
-    from lrea_cli.serving.contenders import find_whole_cache
+    from lrea_cli.bench.contenders import find_whole_cache
+    from lrea_cli.commands.compress import compress_first
+    from lrea_cli.records.cache import open_cache
 
     name = find_whole_cache(session.workspace, run, compression)
-    if name is None:
-        made_by = compression.compressor if compression else run.recipe.model.method
-        session.console.say(f"run {run.name} has no whole cache by {made_by} yet: making one first (lrea compress)")
-        name = compress_run(session, run, "float32", None, None, None, compression).cache
-    return open_cache(session.workspace, run, name)
+    if name is not None:
+        return open_cache(session.workspace, run, name)
+    made_by = compression.compressor if compression else run.recipe.model.method
+    return compress_first(session, run, f"whole cache by {made_by}", compression)
 
 
 def _draw(path: Path, lines: Sequence[Line], title: str, machine: str) -> bool:
@@ -145,10 +153,10 @@ def _draw(path: Path, lines: Sequence[Line], title: str, machine: str) -> bool:
     return bool(marks)
 
 
-def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None:
-    from lrea_cli.serving.percentiles import shortfalls
+def _show(session: Session, result: TradeOff, content: Mapping[str, Any]) -> None:
+    from lrea_cli.stats.percentiles import shortfalls
 
-    console, lines = session.console, found.lines
+    console, lines = session.console, result.lines
     console.say(f"machine: {machine_line(content['machine'])}")
     for line in lines:
         gate = line.gate
@@ -167,10 +175,10 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
     console.table(
         "the interest alone; the record of a user; one more behavior in it", columns, [_record(x) for x in lines]
     )
-    if found.load:
-        show_load(console, found.load)
-        if found.withheld and not found.load.reason_to_withhold:
-            console.say(f"no ratio to full attention: {found.withheld}")
+    if result.load:
+        show_load(console, result.load)
+        if result.withheld and not result.load.reason_to_withhold:
+            console.say(f"no ratio to full attention: {result.withheld}")
     if any(len(line.auc_by_seed) > 1 for line in lines):
         console.say("AUC: mean over the runs that differ only in their seed; its interval covers users and seeds")
     for missing in content["without_run"]:
@@ -180,16 +188,12 @@ def _show(session: Session, found: TradeOff, content: Mapping[str, Any]) -> None
 
 
 def _request(line: Line) -> list[str]:
-    ci = "n/a" if line.auc.ci is None else "{:.4f}-{:.4f}".format(*line.auc.ci)
     times = [_time(line, "request", percent) for percent in SHOWN]
     full = line.contender.route == "full"
-    ratio = "failed" if line.timed is None else "-" if full else _short(line.timed.speedup["request"])
-    return [line.contender.name, number(line.auc.value), ci, *times, ratio]
-
-
-def _short(ratio: Ratio) -> str:
-    """`1.55 (1.50-1.61)`."""
-    return "n/a" if ratio.value is None or ratio.ci is None else "{:.2f} ({:.2f}-{:.2f})".format(ratio.value, *ratio.ci)
+    shown = "failed" if line.timed is None else "-"
+    if line.timed is not None and not full:
+        shown = ratio(line.timed.speedup["request"].value, line.timed.speedup["request"].ci)
+    return [line.contender.name, number(line.auc.value), span(line.auc.ci), *times, shown]
 
 
 def _record(line: Line) -> list[str]:
@@ -200,18 +204,18 @@ def _record(line: Line) -> list[str]:
     return [
         line.contender.name,
         *times,
-        f"{cache.bytes_per_user:,.0f}",
-        f"{cache.ms_per_user:.2f}",
-        "made anew" if behavior is None else f"{behavior.rows:,.1f}",
-        "" if behavior is None else f"{behavior.flops:,.0f}",
+        whole(cache.bytes_per_user),
+        number(cache.ms_per_user, 2),
+        "made anew" if behavior is None else whole(behavior.rows, 1),
+        "" if behavior is None else whole(behavior.flops),
     ]
 
 
 def _time(line: Line, stage: Stage, percent: float) -> str:
-    found = _percentile(line, stage, percent)
-    if found is None:
+    time = _percentile(line, stage, percent)
+    if time is None:
         return "failed"
-    return "n/a" if found.value is None else str(found)
+    return "n/a" if time.value is None else str(time)
 
 
 def _percentile(line: Line, stage: Stage, percent: float) -> Percentile | None:

@@ -1,12 +1,12 @@
-"""Compressors: a trained din run to pseudo items without training; one file each, named in `recipe.CompressorName`."""
+"""Compressors: a trained din run to pseudo items without training; one file each, named in `CompressorName`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
 from lrea_cli.compressors.base import Compressor
-from lrea_cli.compressors.clusters import VARIANTS, Clusters
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.compressors.clusters import Clusters
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 
 
 def _compressor(name: str) -> type[Compressor]:
@@ -16,4 +16,4 @@ def _compressor(name: str) -> type[Compressor]:
 
 COMPRESSORS: dict[str, type[Compressor]] = {name: _compressor(name) for name in COMPRESSOR_NAMES}
 
-__all__ = ["COMPRESSORS", "VARIANTS", "Clusters", "Compressor"]
+__all__ = ["COMPRESSORS", "Clusters", "Compressor"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
-from lrea_cli.reference_compressors import RowsOf
+from lrea_cli.oracle.compressors import RowsOf
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 GROUP = 32
@@ -63,9 +63,9 @@ class Compressor(ABC):
 
     def _group(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         behaviors = behaviors.double()
-        found = self.compress(behaviors, users)
+        rows = self.compress(behaviors, users)
         linear = self.attention.linear_half(behaviors.vectors, scaled_values(behaviors))
-        return replace(found, linear=linear if found.linear is None else linear + found.linear)
+        return replace(rows, linear=linear if rows.linear is None else linear + rows.linear)
 
 
 def _groups(users: int, device: torch.device) -> list[slice]:

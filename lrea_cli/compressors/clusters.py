@@ -6,19 +6,19 @@ from the content in place of the position. Everything is made from a trained din
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli import reference_compressors
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
 from lrea_cli.kernels import ScorerWeights, absolute_half
 from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 G = (1 - SLOPE) / 2
@@ -43,17 +43,20 @@ class Choices:
     own_probes: int = 4
 
 
-VARIANTS = {
-    "plain metric": Choices(metric="plain"),
-    "no correction": Choices(correction=False),
-    "values not fitted": Choices(fit=False),
-    "neither": Choices(correction=False, fit=False),
-    "ridge .01": Choices(ridge=0.01),
-    "ridge 1": Choices(ridge=1.0),
-    "24 + 24 probes": Choices(fit_probes=24, own_probes=24),
-    "8 shared probes": Choices(fit_probes=8, own_probes=0),
-}
-"""One choice changed at a time: what a sweep sets against the default."""
+@dataclass(frozen=True)
+class ClusterRows:
+    """The clusters of B histories, those without a member among them.
+
+    Args:
+        keys, values: (B, R, D), centroids and what stands for the members.
+        used: (B, R) bool, True where a cluster has a member.
+        correction: (B, D + 1, D) to add to the exact linear half, or None.
+    """
+
+    keys: Tensor
+    values: Tensor
+    used: Tensor
+    correction: Tensor | None
 
 
 class Clusters(Compressor):
@@ -90,14 +93,14 @@ class Clusters(Compressor):
         members_BLR = membership(owner, behaviors.mask, self.rank)
         size_BR = members_BLR.sum(1)
         keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
-        values = members_BLR.transpose(1, 2) @ V
         correction = None
         if self.choices.correction:
             correction = sign_correction(self.probes_TD.double(), behaviors, keys, members_BLR, weights)
+        rows = ClusterRows(keys, members_BLR.transpose(1, 2) @ V, size_BR > 0, correction)
         if self.choices.fit:
-            probes, ridge = self._probes(behaviors, draws[:, self.rank :]), self.choices.ridge
-            values = fitted_values(probes, behaviors, keys, values, size_BR > 0, correction, weights, ridge)
-        return _without_empty(keys, values, size_BR > 0, correction)
+            probes = self._probes(behaviors, draws[:, self.rank :])
+            rows = replace(rows, values=fitted_values(probes, behaviors, rows, weights, self.choices.ridge))
+        return _without_empty(rows)
 
     def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
         """(B, T, D): some of the shared candidates, and behaviors of the user's own, drawn with replacement."""
@@ -138,31 +141,28 @@ def mean_signs(probes_TD: Tensor, keys: Tensor, weights: ScorerWeights) -> Tenso
 
 
 def fitted_values(
-    probes: Tensor,
-    behaviors: Behaviors,
-    keys: Tensor,
-    sums: Tensor,
-    used_BR: Tensor,
-    correction: Tensor | None,
-    weights: ScorerWeights,
-    ridge: float,
+    probes: Tensor, behaviors: Behaviors, rows: ClusterRows, weights: ScorerWeights, ridge: float
 ) -> Tensor:
-    """(B, R, D) values by ridge regression on the probes; the ridge is a share of the mean squared score of a key."""
+    """(B, R, D) values by ridge regression on the probes; the ridge is a share of the mean squared score of a key.
+
+    Args:
+        probes: (B, T, D). rows: their values are the members' sums.
+    """
+    keys, correction = rows.keys, rows.correction
     identity = torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
-    scores_BTR = absolute_half(probes, keys, identity * used_BR[:, None].to(keys.dtype), weights)
+    scores_BTR = absolute_half(probes, keys, identity * rows.used[:, None].to(keys.dtype), weights)
     wanted_BTD = absolute_half(probes, behaviors.vectors, scaled_values(behaviors), weights)
     if correction is not None:
         wanted_BTD = wanted_BTD - torch.baddbmm(correction[:, -1:], probes, correction[:, :-1])
     gram = scores_BTR.transpose(1, 2) @ scores_BTR
     pull = ridge * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
-    change = scores_BTR.transpose(1, 2) @ (wanted_BTD - scores_BTR @ sums)
-    return sums + torch.linalg.solve(gram + pull * identity, change)
+    change = scores_BTR.transpose(1, 2) @ (wanted_BTD - scores_BTR @ rows.values)
+    return rows.values + torch.linalg.solve(gram + pull * identity, change)
 
 
-def _without_empty(keys: Tensor, values: Tensor, used_BR: Tensor, correction: Tensor | None) -> PseudoItems:
+def _without_empty(rows: ClusterRows) -> PseudoItems:
     """Clusters with members first, in their order; the rest zero."""
-    order = (~used_BR).long().argsort(dim=1, stable=True)[..., None].expand_as(keys)
-    kept = used_BR[..., None].to(keys.dtype)
-    return PseudoItems(
-        (keys * kept).gather(1, order), (values * kept).gather(1, order), rows=used_BR.sum(1), linear=correction
-    )
+    order = (~rows.used).long().argsort(dim=1, stable=True)[..., None].expand_as(rows.keys)
+    kept = rows.used[..., None].to(rows.keys.dtype)
+    keys, values = ((tensor * kept).gather(1, order) for tensor in (rows.keys, rows.values))
+    return PseudoItems(keys, values, rows=rows.used.sum(1), linear=rows.correction)

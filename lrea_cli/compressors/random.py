@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lrea_cli import reference_compressors
 from lrea_cli.attention import scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
+from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 

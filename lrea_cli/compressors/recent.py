@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrea_cli import reference_compressors
 from lrea_cli.attention import scaled_values
 from lrea_cli.compressors.base import Compressor
+from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 

@@ -3,8 +3,10 @@
     interest_n = sum_j s(e_n, k_j) v_j,   s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o
 
 Rows past a record's end have zero values, so they add nothing and no mask is needed.
-`naive` is the form that people write; `folded` is differentiable and cheap for few candidates and many keys (training);
-`gemm` is for many candidates and no gradient (serving).
+`naive` is the form that people write, and the slow twin of the others; `folded` is differentiable and cheap for few
+candidates and many keys (training); `gemm` is for many candidates and no gradient (serving).
+
+A kernel is passed as a function. Its name, the key of `KERNELS`, is for options and tables alone.
 """
 
 from __future__ import annotations
@@ -25,4 +27,15 @@ Kernel = Callable[[Tensor, Tensor, Tensor, ScorerWeights, Tensor | None], Tensor
 KERNELS: dict[KernelName, Kernel] = {"naive": naive, "folded": folded, "gemm": gemm}
 SERVING_KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
 
-__all__ = ["KERNELS", "SERVING_KERNELS", "Kernel", "KernelName", "ScorerWeights", "absolute_half", "linear_half"]
+__all__ = [
+    "KERNELS",
+    "SERVING_KERNELS",
+    "Kernel",
+    "KernelName",
+    "ScorerWeights",
+    "absolute_half",
+    "folded",
+    "gemm",
+    "linear_half",
+    "naive",
+]

@@ -1,11 +1,11 @@
-"""All long-interest methods: one file each, named in `recipe.MethodName`; the file of `din-short` is `din_short.py`."""
+"""All long-interest methods: one file each, named in `MethodName`; the file of `din-short` is `din_short.py`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 
 
 def _method(name: str) -> type[LongInterest]:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowTwin
+from lrea_cli.oracle.attention import SlowTwin
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 
@@ -73,8 +74,12 @@ class LongInterest(nn.Module, ABC):
         return replace(summary, **rounded)
 
     @abstractmethod
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
-        """(B, N, D): the interest of each candidate, from the summary alone."""
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
+        """(B, N, D): the interest of each candidate, from the summary alone.
+
+        Args:
+            kernel: of DIN attention to pseudo items; a method that reads other summaries attends in a way of its own.
+        """
 
     @abstractmethod
     def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
@@ -98,9 +103,9 @@ class LongInterest(nn.Module, ABC):
         """Weights with an entry for each position of the history: the optimizer steps them slowly."""
         return ()
 
-    def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
+    def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
         """The training form; `attend(summarize(..))` unless a method says otherwise."""
-        return Interest(self.attend(self.summarize(behaviors), candidates))
+        return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
 
 
 class PseudoItemMethod(LongInterest):
@@ -153,9 +158,9 @@ class PseudoItemMethod(LongInterest):
             linear = self.attention.linear_half(keys.to(exact), values.to(exact))
         return replace(summary, keys=keys, values=values, linear=linear.float())
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """sum_j s(e_t, k_j) v_j."""
         assert isinstance(summary, PseudoItems)
         dtype = candidates.vectors.dtype
         linear = None if summary.linear is None else summary.linear.to(dtype)
-        return self.attention(candidates.vectors, summary.keys.to(dtype), summary.values.to(dtype), linear)
+        return self.attention(candidates.vectors, summary.keys.to(dtype), summary.values.to(dtype), linear, kernel)

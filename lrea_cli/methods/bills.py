@@ -10,7 +10,7 @@ from lrea_cli.attention import HIDDEN
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
 from lrea_cli.methods.search_cost import as_ids
-from lrea_cli.recipe import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
 from lrea_cli.sequence import RecordField
 
 TABLE_1 = {

@@ -7,10 +7,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work, record_bytes
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowDINShort
+from lrea_cli.oracle.attention import SlowDINShort
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
 
@@ -33,7 +34,7 @@ class DINShort(LongInterest):
         """Nothing."""
         return Empty(rows=torch.zeros_like(behaviors.lengths))
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """(B, N, D) zeros."""
         return torch.zeros_like(candidates.vectors)
 

@@ -8,8 +8,8 @@ from lrea_cli.methods.cost import Work
 from lrea_cli.methods.hashing import BYTE, agreements, packed, random_planes, sign_bits, unpacked
 from lrea_cli.methods.search import Found, best
 from lrea_cli.methods.searched import SearchedMethod
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowETA
+from lrea_cli.oracle.searches import SlowETA
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 

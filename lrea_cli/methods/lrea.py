@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import history_scale, scaled_values
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowLREA
+from lrea_cli.oracle.attention import SlowLREA
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
 
 OWN_SHARE = 0.98
@@ -28,7 +29,10 @@ class LREA(PseudoItemMethod):
         absorbed (Eq. 9):       interest = sum_j s(e_t, k_j) v_j
 
     Args:
-        width: D. long: L. rank: R.
+        settings: the recipe's [model], see below. width: D. long: L.
+
+    Of the settings:
+        rank: R.
         form: which of the two is trained; the absorbed one is always served.
         decomp_columns: `unit` = the columns of W_decomp are softmax over the rank axis, so they are non-negative and
             sum to 1 (the first term of Eq. 10 is then zero); `free` = any matrix, as the paper has it.
@@ -41,30 +45,20 @@ class LREA(PseudoItemMethod):
     name = "lrea"
     slow_twin = SlowLREA
 
-    def __init__(
-        self,
-        width: int,
-        long: int,
-        rank: int,
-        form: str = "decomposed",
-        decomp_columns: str = "unit",
-        short_histories: str = "mix",
-        penalty: str = "mean",
-    ) -> None:
+    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
         super().__init__(width, long)
-        self.rank, self.form = rank, form
-        self.unit = decomp_columns == "unit"
-        self.exact_short = short_histories == "exact"
-        self.mean_penalty = penalty == "mean"
-        blocks_RL = block(rank, long)
+        self.rank, self.form = settings.rank, settings.form
+        self.unit = settings.decomp_columns == "unit"
+        self.exact_short = settings.short_histories == "exact"
+        self.mean_penalty = settings.penalty == "mean"
+        blocks_RL = block(self.rank, long)
         self.W_comp = nn.Parameter((blocks_RL / blocks_RL.sum(1, keepdim=True)).T.contiguous())
-        logits_RL = math.log(OWN_SHARE / (1 - OWN_SHARE) * max(1, rank - 1)) * blocks_RL
+        logits_RL = math.log(OWN_SHARE / (1 - OWN_SHARE) * max(1, self.rank - 1)) * blocks_RL
         self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
 
     @classmethod
     def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
-        s = settings
-        return cls(shape.width, shape.long, s.rank, s.form, s.decomp_columns, s.short_histories, s.penalty)
+        return cls(settings, shape.width, shape.long)
 
     @property
     def W_decomp(self) -> Tensor:
@@ -86,14 +80,14 @@ class LREA(PseudoItemMethod):
         """K (B, R, D) and V (B, R, D)."""
         return self._summarize(behaviors, self._compress(behaviors), self._columns(behaviors.vectors.dtype))
 
-    def forward(self, behaviors: Behaviors, candidates: Candidates) -> Interest:
+    def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
         """The trained form, with both terms of Eq. 10."""
         keys_BRD, decomp_RL = self._compress(behaviors), self._columns(behaviors.vectors.dtype)
         if self.form == "absorbed":
-            vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates)
+            vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates, kernel)
         else:
             rebuilt_BLD = self._rebuild(behaviors, keys_BRD, decomp_RL)
-            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors))
+            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors), kernel=kernel)
         return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
 
     def rows_of(self, n: int) -> int:

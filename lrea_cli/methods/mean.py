@@ -7,8 +7,8 @@ from typing import Self
 from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, sealed_work
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import SlowMean
+from lrea_cli.oracle.attention import SlowMean
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Cost, Work, record_bytes, require_length
 from lrea_cli.methods.hashing import buckets, random_planes, sign_bits
 from lrea_cli.methods.search import gather
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowSDIM
+from lrea_cli.oracle.searches import SlowSDIM
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
 
 
@@ -53,7 +54,7 @@ class SDIM(LongInterest):
         sums = [one_hot(bucket_BL, self.size).to(E.dtype).transpose(1, 2) @ E for bucket_BL in bucket_BLG.unbind(-1)]
         return Buckets(torch.cat(sums, 1), rows=(behaviors.lengths > 0) * (self.groups * self.size))
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """One row of each group, whatever L was."""
         assert isinstance(summary, Buckets)
         dtype = candidates.vectors.dtype

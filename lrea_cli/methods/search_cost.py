@@ -1,4 +1,4 @@
-"""What methods cost that search a record of one row a behavior, and attend to the K = min(k, n) that were found.
+"""What methods cost that search a record of one row a behavior, and attend to the K = min(k, n) that were kept.
 
 Counted as in `cost`. Searching itself is not: comparing, sorting, copying, bits and whole numbers are no FLOPs. The
 product of an inner-product or Hamming search is, and so is a mask that multiplies weights. A softmax is
@@ -48,8 +48,8 @@ def as_ids(record: tuple[RecordField, ...], item_fields: int) -> tuple[RecordFie
     return (RecordField("ids", (item_fields,), "rows", "int32"), *kept)
 
 
-def multi_head_work(n: int, found: int, width: int, heads: int, candidates: int) -> Work:
-    """`MultiHeadAttention` over the K behaviors that each candidate found, of n that are projected at the request.
+def multi_head_work(n: int, kept: int, width: int, heads: int, candidates: int) -> Work:
+    """`MultiHeadAttention` over the K behaviors that each candidate kept, of n that are projected at the request.
 
         products     4 n D^2     +  2 N D^2  +  2 N h K D  +  2 N h K D  +  2 N D^2
                      E W_K, W_V     e W_Q       scores        mix           W_O
@@ -57,14 +57,14 @@ def multi_head_work(n: int, found: int, width: int, heads: int, candidates: int)
                      queries, 1 / sqrt(d_h)  softmax, mask    heads of the mix
 
     Args:
-        n: behaviors. found: K. width: D. heads: h. candidates: N.
+        n: behaviors. kept: K. width: D. heads: h. candidates: N.
     """
-    K, D, N, h = found, width, candidates, heads
+    K, D, N, h = kept, width, candidates, heads
     return Work(0, 4 * n * D * D + 4 * N * D * D + 4 * N * h * K * D, 3 * N * h * D + 4 * N * h * K)
 
 
-def din_work(found: int, width: int, hidden: int, candidates: int) -> Work:
-    """`Attention.selected` over the K behaviors that each candidate found: the `folded` kernel, one candidate a time.
+def din_work(kept: int, width: int, hidden: int, candidates: int) -> Work:
+    """`Attention.selected` over the K behaviors that each candidate kept: the `folded` kernel, one candidate a time.
 
         products     N (2 K D^2 + 2 D^2 + 2 D^2  +  2 D H  +  2 K (D + 1) H  +  2 K H  +  2 K D)
                         linear half      its map     e W1      keys M            |.| w_o   scores V
@@ -72,9 +72,9 @@ def din_work(found: int, width: int, hidden: int, candidates: int) -> Work:
                         linear half           M             |.|     both halves   c(k')
 
     Args:
-        found: K. width: D. hidden: H. candidates: N.
+        kept: K. width: D. hidden: H. candidates: N.
     """
-    K, D, H, N = found, width, hidden, candidates
+    K, D, H, N = kept, width, hidden, candidates
     half = linear_half_work(K, D)
     products = half.products + 2 * D * D + 2 * D * H + 2 * K * (D + 1) * H + 2 * K * H + 2 * K * D
     elementwise = half.elementwise + 2 * D * H + H + K * H + D + K * D + K

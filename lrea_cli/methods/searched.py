@@ -8,11 +8,12 @@ from typing import Self
 from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import Found, gather
 from lrea_cli.methods.search_cost import behaviors_cost, din_work, multi_head_work
-from lrea_cli.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 
 
@@ -43,19 +44,19 @@ class SearchedMethod(LongInterest):
     def search(self, summary: Searched, candidates: Candidates) -> Found:
         """The behaviors for each candidate: index and mask (B, N, K)."""
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Only the K behaviors found are gathered: nothing of size (B, N, L, D) is made."""
         assert isinstance(summary, Searched)
-        found = self.search(summary, candidates)
+        chosen = self.search(summary, candidates)
         vectors = summary.vectors.to(candidates.vectors.dtype)
         if isinstance(self.attention, Attention):
-            keys_BNKD = gather(vectors, found.index)
-            scale_BNK = history_scale(found.mask.sum(-1)).to(vectors.dtype)[..., None] * found.mask
+            keys_BNKD = gather(vectors, chosen.index)
+            scale_BNK = history_scale(chosen.mask.sum(-1)).to(vectors.dtype)[..., None] * chosen.mask
             return self.attention.selected(candidates.vectors, keys_BNKD, keys_BNKD * scale_BNK[..., None])
         attention = self.attention
-        keys_BNKD = gather(attention.keys(vectors), found.index)
-        values_BNKD = gather(attention.values(vectors), found.index)
-        return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, found.mask)
+        keys_BNKD = gather(attention.keys(vectors), chosen.index)
+        values_BNKD = gather(attention.values(vectors), chosen.index)
+        return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, chosen.mask)
 
     @abstractmethod
     def row_work(self) -> int:
@@ -67,10 +68,10 @@ class SearchedMethod(LongInterest):
 
     def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
         """Search over n, then attention over K = min(k, n): the paper's O(B k d) once a candidate has found them."""
-        found = min(self.k, n)
+        kept = min(self.k, n)
         if isinstance(self.attention, Attention):
-            attention = din_work(found, self.width, len(self.attention.w_o), candidates)
+            attention = din_work(kept, self.width, len(self.attention.w_o), candidates)
         else:
-            attention = multi_head_work(n, found, self.width, self.heads, candidates)
+            attention = multi_head_work(n, kept, self.width, self.heads, candidates)
         request = self.search_work(n, candidates) + attention
         return behaviors_cost(self.record, n, self.long, self.row_work(), request, dtype_bytes)

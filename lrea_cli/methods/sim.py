@@ -10,8 +10,8 @@ from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.search import Found, best, newest
 from lrea_cli.methods.searched import SearchedMethod
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowSIM
+from lrea_cli.oracle.searches import SlowSIM
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched
 
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import MultiHeadAttention, softmax_weights
 from lrea_cli.ids import same_value
+from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Cost, Work
 from lrea_cli.methods.search import best, gather
 from lrea_cli.methods.search_cost import behaviors_cost
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import SlowTWIN
+from lrea_cli.oracle.searches import SlowTWIN
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary
 
 HOUR = 3600
@@ -69,16 +70,18 @@ class TWIN(LongInterest):
         keys, values = self.attention.keys(E), self.attention.values(E)
         return Projected(keys, values, behaviors.time, category, rows=behaviors.lengths)
 
-    def attend(self, summary: Summary, candidates: Candidates) -> Tensor:
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Scores (B, heads, N, L) of the whole history; K values a head are gathered, nothing else of size K."""
         assert isinstance(summary, Projected)
         attention, dtype = self.attention, candidates.vectors.dtype
         queries_BHNd = attention.by_head(attention.queries(candidates.vectors))
         keys_BHLd, values_BHLd = (attention.by_head(rows.to(dtype)) for rows in (summary.keys, summary.values))
         scores_BHNL = queries_BHNd @ keys_BHLd.transpose(2, 3) * attention.scale + self._bias(summary, candidates)
-        found = best(scores_BHNL, summary.mask[:, None, None], self.k)
-        values_BHNKd = gather(values_BHLd.flatten(0, 1), found.index.flatten(0, 1)).unflatten(0, found.index.shape[:2])
-        weights_BHNK = softmax_weights(scores_BHNL.gather(3, found.index), found.mask)
+        chosen = best(scores_BHNL, summary.mask[:, None, None], self.k)
+        values_BHNKd = gather(values_BHLd.flatten(0, 1), chosen.index.flatten(0, 1)).unflatten(
+            0, chosen.index.shape[:2]
+        )
+        weights_BHNK = softmax_weights(scores_BHNL.gather(3, chosen.index), chosen.mask)
         mixed_BHNd = (weights_BHNK[..., None, :] @ values_BHNKd)[..., 0, :]
         return mixed_BHNd.transpose(1, 2).flatten(2) @ attention.W_O
 

@@ -123,8 +123,8 @@ def _places(center: Pixels, size: tuple[float, float], scale: float) -> Iterator
 
 
 def _pixels(axes: Axes, x: float, y: float) -> Pixels:
-    found = axes.transData.transform((x, y))
-    return float(found[0]), float(found[1])
+    pixels = axes.transData.transform((x, y))
+    return float(pixels[0]), float(pixels[1])
 
 
 def _bar(axes: Axes, spot: Spot, scale: float) -> Box:

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from lrea_cli.console import size
-from lrea_cli.evaluation.estimates import Interval
+from lrea_cli.console.show import size
 from lrea_cli.reporting.labels import Spot, place_labels
-from lrea_cli.workspace import replacing
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.workspace.home import replacing
 
 Kind = Literal["method", "compressor", "full"]
 STYLES: dict[Kind, tuple[str, str, str]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lrea_cli.data.batches import Samples
-from lrea_cli.data.histories import Histories
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.sequence import CandidateIds
 
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lrea_cli.data.histories import Histories
-from lrea_cli.data.matches import count_matches
-from lrea_cli.kernels import KernelName
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.matches import count_matches
+from lrea_cli.kernels import Kernel
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe import DataSettings
-from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids, Summary
-
-
-class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
-
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of users."""
-        ...
+from lrea_cli.recipe.settings import DataSettings
+from lrea_cli.records.store import Records
+from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 
 @dataclass(frozen=True)
@@ -44,8 +35,8 @@ class RequestScorer:
 
     Args:
         model: in eval mode, on the device, its weights as they stay. histories: of the run's dataset.
-        settings: S and L. records: of the run's cache. device: where the model is.
-        kernel: of all attentions, whatever other scorers of the same model choose.
+        settings: S and L. records: of the run's cache.
+        kernel: of every attention.
     """
 
     def __init__(
@@ -54,20 +45,26 @@ class RequestScorer:
         histories: Histories,
         settings: DataSettings,
         records: Records,
-        kernel: KernelName,
-        device: torch.device,
+        kernel: Kernel,
     ) -> None:
         self.model, self.histories, self.settings = model, histories, settings
-        self.records, self.device = records, device
-        self.kernel: KernelName = kernel
+        self.records, self.kernel, self.device = records, kernel, model.device
         self._mlp = model.folded_mlp()
+
+    @torch.inference_mode()
+    def candidates(self, user: Visitor, ids: CandidateIds) -> Candidates:
+        """The candidates of a request, with the live match counters of its user.
+
+        Args:
+            ids: (1, N), on the device; what they say of matches is not read.
+        """
+        return self.model.candidates(replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile)))
 
     @torch.inference_mode()
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
-        self.model.use_kernel(self.kernel)
         summary = self.records.fetch([user.key])
-        return self.model.long.attend(summary, candidates)
+        return self.model.long.attend(summary, candidates, self.kernel)
 
     @torch.inference_mode()
     def full_interest(self, user: Visitor, candidates: Candidates, padded: bool = False) -> Tensor:
@@ -76,19 +73,18 @@ class RequestScorer:
         Args:
             padded: to L, as a system with fixed shapes pays; the result is the same.
         """
-        self.model.use_kernel(self.kernel)
         long = self.long_ids(user)
         if padded:
             long = _padded(long, self.settings.long)
-        return self.model.full_attention.over(candidates.vectors, self.model.features.behaviors(long.to(self.device)))
+        behaviors = self.model.features.behaviors(long.to(self.device))
+        return self.model.full_attention.over(candidates.vectors, behaviors, self.kernel)
 
     @torch.inference_mode()
-    def logits(self, user: Visitor, ids: CandidateIds, candidates: Candidates, long_interest: Tensor) -> Tensor:
-        """(N,) of the whole model, given the candidates as ids and as vectors, and their long interest."""
+    def logits(self, user: Visitor, candidates: Candidates, long_interest: Tensor) -> Tensor:
+        """(N,) of the whole model, given the candidates and their long interest."""
         short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)
-        asked = replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile))
-        inputs = self.model.mlp_inputs(candidates, long_interest, short, asked, length)
+        inputs = self.model.mlp_inputs(candidates, long_interest, short, length, self.kernel)
         return self._mlp(inputs)[candidates.mask[0]]
 
     def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:

@@ -8,20 +8,21 @@ from typing import Any
 
 import torch
 
-from lrea_cli.data.batches import read_samples
-from lrea_cli.data.histories import open_histories
-from lrea_cli.data.layout import DatasetInfo
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.evaluation.evaluate import ServedFrom, measure, score
-from lrea_cli.evaluation.kept import check_evaluation, write_evaluation
-from lrea_cli.evaluation.statistics import auc_estimate
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import Recipe
-from lrea_cli.sealed import read_json
-from lrea_cli.serving.records import RecordFormat
-from lrea_cli.training.checkpoint import Run, build_model, open_run
-from lrea_cli.training.runs import train_run
-from lrea_cli.workspace import Artifact, Workspace, write_json
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.manifest import RUNS, RunManifest
+from lrea_cli.runs.train import train_run
+from lrea_cli.score.evaluate import ServedFrom, measure, score
+from lrea_cli.score.kept import check_evaluation, write_evaluation
+from lrea_cli.stats.bootstrap import auc_estimate
+from lrea_cli.workspace.home import Artifact, Workspace, write_json
+from lrea_cli.workspace.sealed import read_json
 
 EVALUATION = "sweep-test.json"
 CHUNK = 256
@@ -34,6 +35,7 @@ class TrainJob:
 
     Args:
         home: of the sweep's workspace.
+        name: of the run.
         made_from: identity of the dataset that the recipe names.
     """
 
@@ -44,13 +46,18 @@ class TrainJob:
 
     def done(self) -> bool:
         """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
-        manifest = run_manifest(self.home, self.name)
-        if not manifest or manifest["made_from"] != self.made_from or manifest.get("stopped_early"):
+        manifest = self.manifest()
+        if manifest is None or manifest.made_from != self.made_from or manifest.stopped_early:
             return False
         try:  # a setting that is younger than the run had its default
-            return Recipe.from_dict(manifest["recipe"], self.name) == self.recipe
+            return Recipe.from_dict(manifest.recipe, self.name) == self.recipe
         except UserError:
             return False
+
+    def manifest(self) -> RunManifest | None:
+        """The manifest of the run of this name; None where there is none, or a damaged one."""
+        run = _run(self.home, self.name)
+        return None if run is None else run.manifest
 
     def __call__(self) -> str:
         """Train, and put the run in place of what was there."""
@@ -68,7 +75,7 @@ class EvaluateJob:
 
     def done(self) -> bool:
         """There is an evaluation of this version of the run, and its scores are as they were written."""
-        if read_made(self.home, self.name, EVALUATION) is None:
+        if not self.result():
             return False
         try:
             check_evaluation(self.home / "runs" / self.name, "test", "lrea sweep")
@@ -76,20 +83,25 @@ class EvaluateJob:
             return False
         return True
 
+    def result(self) -> dict[str, Any]:
+        """What was measured; empty where this version of the run has not been evaluated."""
+        return read_made(self.home, self.name, EVALUATION)
+
     def __call__(self) -> str:
         """Score, measure, and write it all; the file that says it is done comes last."""
         run = open_run(Workspace(self.home), self.name, None, CPU)
-        scored = score(run, "test", ServedFrom(), CPU, Silent())
-        found, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
-        write_evaluation(folder, kept, found.to_dict())
+        scored = score(run, "test", ServedFrom(), Silent())
+        evaluation, folder, kept = measure(run, scored, "user"), run.artifact.path, scored.scores
+        write_evaluation(folder, kept, evaluation.to_dict())
         content = {
             "made_from": run.artifact.identity,
-            "evaluation": found.to_dict(),
+            "evaluation": evaluation.to_dict(),
             "served": asdict(auc_estimate(kept.served, kept.label, kept.user)),
             "bytes_per_record": mean_bytes(run),
         }
         write_json(folder / EVALUATION, content)
-        return f"{self.name}: test AUC {found.auc or float('nan'):.4f}, {found.auc_cached or float('nan'):.4f} served"
+        auc, served = (float("nan") if value is None else value for value in (evaluation.auc, evaluation.auc_cached))
+        return f"{self.name}: test AUC {auc:.4f}, {served:.4f} served"
 
 
 def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
@@ -102,27 +114,21 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
     return None
 
 
-def run_manifest(home: Path, name: str) -> dict[str, Any] | None:
-    """The manifest of a run; None where there is no such run, or its manifest is damaged."""
-    run = _run(home, name)
-    return None if run is None else run.manifest
-
-
-def read_made(home: Path, name: str, file: str) -> dict[str, Any] | None:
-    """A JSON file in a run's folder; None where it is missing, damaged, or made from another version of the run."""
+def read_made(home: Path, name: str, file: str) -> dict[str, Any]:
+    """A JSON file in a run's folder; empty where it is missing, damaged, or made from another version of the run."""
     run = _run(home, name)
     if run is None or not (run.path / file).is_file():
-        return None
+        return {}
     try:
-        found = read_json(run.path / file, "lrea sweep")
+        content = read_json(run.path / file, "lrea sweep")
     except DamagedArtifact:
-        return None
-    return found if found.get("made_from") == run.identity else None
+        return {}
+    return content if content.get("made_from") == run.identity else {}
 
 
-def _run(home: Path, name: str) -> Artifact | None:
+def _run(home: Path, name: str) -> Artifact[RunManifest] | None:
     try:
-        return Workspace(home).open("runs", name)
+        return Workspace(home).open(RUNS, name)
     except UserError:
         return None
 

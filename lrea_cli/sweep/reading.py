@@ -1,52 +1,40 @@
 """A folder of recipes, and its `sweep.toml` where there is one, to a `Sweep`.
 
 title = "..."
-findings = "..."                        # what came out, in words: it opens the page
 base = "din"                            # the recipe that all others are compared with
 [search]                                # values of [train], side by side: the first of each list, the second, ..
 lr = [0.02, 0.05]
 initial_accumulator = [0.004, 0.025]
-[compress]                              # of din runs, for every dataset that does not say otherwise
+[compress]                              # runs of full attention, after training
+recipes = ["din"]
 compressors = ["recent", "clusters"]
-ranks = [4, 16]                         # more: recipes = ["din"], seeds = [1], variants = ["values not fitted"]
-[[dataset]]
-name = "drift"
-source = "synthetic"                    # as in `lrea prepare SOURCE`
-options = {preset = "drift"}            # of the source; `prepare = {..}`: those that all sources have
-seeds = [1, 2, 3]
-recipes = ["*"]                         # globs over the recipes' names
-compress = {compressors = ["mean"], ranks = [1]}     # its own
-[paper.taobao]                          # published numbers for datasets of this source
-table = "Table 2 of .."                 # where they stand
-least_users = 900_000                   # a dataset with fewer users is not the whole log
-auc = {din = 0.8903}                    # by recipe
-[source.amazon-books]                   # what all recipes have on datasets of this source
-data = {short = 10, long = 90}
+ranks = [4, 16]
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe import (
-    SWEEP_FILE,
-    Recipe,
-    TrainSettings,
-    load_recipe,
-    read_section,
-    read_toml,
-    read_value,
-    shipped_recipes,
-)
-from lrea_cli.sweep.settings import Compress, DatasetPlan, Point, Published, Sweep, point_recipe
+from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, read_toml, shipped_recipes
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import TrainSettings
+from lrea_cli.recipe.values import read_section, read_value
+from lrea_cli.sweep.settings import Compress, Point, Sweep
 
-KEYS = ("title", "findings", "base", "search", "compress", "dataset", "paper", "source")
+
+@dataclass(frozen=True)
+class SweepFile:
+    """The keys of `sweep.toml`."""
+
+    title: str | None = None
+    base: str | None = None
+    search: dict = field(default_factory=dict)
+    compress: dict | None = None
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -68,32 +56,25 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
     """Put recipes and the content of `sweep.toml` together.
 
     Raises:
-        UserError: an unknown key, a wrong type or an impossible value; names `origin`.
+        UserError: an unknown key, a wrong type or an impossible value; the message names `origin`.
     """
-    for key in content:
-        if key not in KEYS:
-            raise UserError(f"{origin}: unknown key '{key}'{nearest(key, KEYS)}.", f"Known: {', '.join(KEYS)}")
-    base = read_value(content.get("base", "din" if "din" in recipes else None), str | None, f"{origin} base")
-    tables = content.get("dataset", [])
-    if not isinstance(tables, list):
-        raise UserError(f"{origin}: [dataset] stands alone.", "Write [[dataset]]: there may be several.")
-    paper = content.get("paper", {})
-    if not isinstance(paper, Mapping):
-        raise UserError(f"{origin}: paper = {paper!r} is no section.", "Write [paper.SOURCE].")
-    compress = _compress(content.get("compress"), f"{origin} [compress]")
+    file: SweepFile = read_section(SweepFile, content, origin)
+    default_base = "din" if "din" in recipes else None
     sweep = Sweep(
         name=name,
-        title=read_value(content.get("title", name), str, f"{origin} title"),
-        findings=read_value(content.get("findings", ""), str, f"{origin} findings").strip(),
+        title=name if file.title is None else file.title,
         recipes=recipes,
-        search=_points(content.get("search", {}), f"{origin} [search]"),
-        base=base,
-        datasets=tuple(_plan(table, compress, f"{origin} [[dataset]]") for table in tables),
-        compress=compress,
-        paper={source: _published(table, f"{origin} [paper.{source}]") for source, table in paper.items()},
-        changes=_changes(content.get("source", {}), origin),
+        search=_points(file.search, f"{origin} [search]"),
+        base=default_base if file.base is None else file.base,
+        compress=None if file.compress is None else read_section(Compress, file.compress, f"{origin} [compress]"),
     )
-    _check(sweep, origin)
+    if sweep.base is not None:
+        _require_known([sweep.base], recipes, f"{origin} base")
+    if sweep.compress is not None:
+        _check_compress(sweep.compress, recipes, f"{origin} [compress]")
+    for recipe in recipes:
+        for point in sweep.search:
+            sweep.recipe_of(recipe, "any", 0, point, f"{origin} [search], recipe {recipe}")
     return sweep
 
 
@@ -110,15 +91,10 @@ def _by_number(name: str) -> list[tuple[str, int]]:
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _points(section: Any, origin: str) -> tuple[Point, ...]:
-    if not isinstance(section, Mapping):
-        raise UserError(f"{origin} is no section.", "Write [search], and under it lists such as lr = [0.02, 0.05].")
+def _points(section: Mapping[str, Any], origin: str) -> tuple[Point, ...]:
     hints = {key: hint for key, hint in get_type_hints(TrainSettings).items() if key != "seed"}
-    columns: dict[str, tuple[Any, ...]] = {}
-    for key, values in section.items():
-        if key not in hints:
-            raise UserError(f"{origin}: unknown key '{key}'{nearest(key, hints)}.", f"Known: {', '.join(hints)}")
-        columns[key] = read_value(values, tuple[hints[key], ...], f"{origin} {key}")
+    _require_known(section, hints, origin)
+    columns = {key: read_value(values, tuple[hints[key], ...], f"{origin} {key}") for key, values in section.items()}
     sizes = {key: len(values) for key, values in columns.items()}
     if len(set(sizes.values())) > 1 or 0 in sizes.values():
         raise UserError(f"{origin}: the lists have {sizes} values.", "Give all the same number: they go side by side.")
@@ -128,92 +104,20 @@ def _points(section: Any, origin: str) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _plan(table: Any, compress: Compress | None, origin: str) -> DatasetPlan:
-    if not isinstance(table, Mapping):
-        raise UserError(f"{origin}: {table!r} is no table.", "Write [[dataset]].")
-    plan = read_section(DatasetPlan, {k: v for k, v in table.items() if k != "compress"}, origin)
-    return replace(plan, compress=_compress(table.get("compress"), f"{origin} compress") or compress)
-
-
-def _compress(table: Any, origin: str) -> Compress | None:
-    if table is None:
-        return None
-    if not isinstance(table, Mapping):
-        raise UserError(f"{origin} = {table!r} is no table.", "Write {ranks = [4], compressors = [..]}.")
-    return read_section(Compress, table, origin)
-
-
-def _published(table: Any, origin: str) -> Published:
-    if not isinstance(table, Mapping):
-        raise UserError(f"{origin}: {table!r} is no section.", "Write [paper.SOURCE], and under it auc = {din = 0.8}.")
-    found = read_section(Published, table, origin)
-    return replace(found, auc={name: read_value(auc, float, f"{origin} auc {name}") for name, auc in found.auc.items()})
-
-
-def _changes(table: Any, origin: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """[source.SOURCE]: sections of recipes; what is in them is read with each recipe."""
-    remedy = "Write [source.SOURCE], and under it sections of recipes such as data = {long = 90}."
-    if not isinstance(table, Mapping):
-        raise UserError(f"{origin}: source = {table!r} is no section.", remedy)
-    for source, sections in table.items():
-        if not isinstance(sections, Mapping) or not all(isinstance(values, Mapping) for values in sections.values()):
-            raise UserError(f"{origin} [source.{source}] = {sections!r} has no sections.", remedy)
-    return {source: {name: dict(values) for name, values in sections.items()} for source, sections in table.items()}
-
-
-def _check(sweep: Sweep, origin: str) -> None:
-    """Refuse what cannot be done before any work starts."""
-    if sweep.base is not None:
-        _known([sweep.base], sweep.recipes, f"{origin} base")
-    for source, published in sweep.paper.items():
-        _known(published.auc, sweep.recipes, f"{origin} [paper.{source}] auc")
-    if any(not plan.name for plan in sweep.datasets):
-        raise UserError(f"{origin}: a [[dataset]] has no name.", 'Write name = "..".')
-    runs = Counter(f"{plan.name}-{name}" for plan in sweep.datasets for name in sweep.names_of(plan.recipes))
-    for name, count in runs.items():
-        if count > 1:
-            raise UserError(f"{origin}: {count} runs would be named '{name}'.", "Give each dataset its own name.")
-    if sweep.compress is not None:
-        _check_plan(sweep, DatasetPlan(compress=sweep.compress), origin)
-    for plan in sweep.datasets:
-        _check_plan(sweep, plan, f"{origin} [[dataset]] {plan.name}")
-    for name, recipe in sweep.recipes.items():
-        for point in sweep.search:
-            point_recipe(recipe, "any", 0, point, f"{origin} [search], recipe {name}")
-        for source in sweep.changes:
-            sweep.recipe_on(source, name, origin)
-
-
-def _check_plan(sweep: Sweep, plan: DatasetPlan, origin: str) -> None:
-    _check_globs(sweep, plan.recipes, f"{origin} recipes")
-    _check_whole(plan.seeds, 0, f"{origin} seeds")
-    if plan.compress is None:
-        return
-    compress, origin = plan.compress, f"{origin} compress"
-    _check_globs(sweep, compress.recipes, f"{origin} recipes")
-    for name in sweep.names_of(compress.recipes):
-        if sweep.recipes[name].model.method != "din":
+def _check_compress(compress: Compress, recipes: Mapping[str, Recipe], origin: str) -> None:
+    """Refuse what cannot be compressed before any work starts."""
+    _require_known(compress.recipes, recipes, f"{origin} recipes")
+    for name in compress.recipes:
+        if recipes[name].model.method != "din":
             raise UserError(f"{origin}: '{name}' is no din.", "Only runs of full attention can be compressed.")
-    _check_whole(compress.ranks, 1, f"{origin} ranks")
-    _check_whole((compress.variant_rank,), 1, f"{origin} variant_rank")
-    _known(map(str, compress.seeds), list(map(str, plan.seeds)), f"{origin} seeds")
+    if not compress.compressors:
+        raise UserError(f"{origin} has no compressors.", 'Write compressors = ["clusters"].')
+    ranks = compress.ranks
+    if not ranks or min(ranks) < 1 or len(set(ranks)) < len(ranks):
+        raise UserError(f"{origin} ranks = {list(ranks)}.", "Give one or more different numbers, 1 or above.")
 
 
-def _check_globs(sweep: Sweep, globs: Iterable[str], origin: str) -> None:
-    for glob in globs:
-        if not sweep.names_of([glob]):
-            raise UserError(
-                f"{origin}: no recipe matches '{glob}'{nearest(glob, sweep.recipes)}.",
-                f"There are: {', '.join(sweep.recipes)}",
-            )
-
-
-def _check_whole(values: tuple[int, ...], least: int, origin: str) -> None:
-    if not values or min(values) < least or len(set(values)) < len(values):
-        raise UserError(f"{origin} = {list(values)}.", f"Give one or more different numbers, {least} or above.")
-
-
-def _known(names: Iterable[str], known: Iterable[str], origin: str) -> None:
+def _require_known(names: Iterable[str], known: Iterable[str], origin: str) -> None:
     known = list(known)
     for name in names:
         if name not in known:

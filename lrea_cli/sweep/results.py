@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from lrea_cli.sealed import SEAL
-from lrea_cli.sweep.settings import Published
-
-Interval = tuple[float, float]
+from lrea_cli.stats.estimates import Interval
 
 
 @dataclass(frozen=True)
@@ -21,7 +16,8 @@ class OverSeeds:
     """One number over the seeds; None where it is undefined.
 
     Args:
-        values: one a seed. mean, sd: of those that are defined; sd of two at least.
+        values: one a seed.
+        mean, sd: of those that are defined; sd of two at least.
         ci: 95% for other users, given the trained models: the bounds are means over the seeds of each seed's bounds.
     """
 
@@ -61,7 +57,6 @@ class Prepared:
 
     Args:
         best: what its source knows to be reachable (`bayes_auc`), empty for real logs.
-        changes: what all recipes have here in place of their own, by section.
     """
 
     name: str
@@ -72,7 +67,6 @@ class Prepared:
     items: int
     samples: dict[str, int]
     best: dict[str, float]
-    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,8 +74,9 @@ class Tried:
     """One training of the search or of another seed.
 
     Args:
-        point: values of [train] that were searched. valid_auc, ..: None where it failed.
-        chosen: its point is the one that the dataset's other seeds were trained with.
+        point: values of [train] that were searched.
+        chosen: its point is the one that the other seeds were trained with.
+        valid_auc, best_epoch, epochs, seconds: None where it failed.
     """
 
     dataset: str
@@ -90,21 +85,21 @@ class Tried:
     seed: int
     point: dict[str, float]
     chosen: bool
-    valid_auc: float | None
-    best_epoch: int | None
-    epochs: int | None
-    seconds: float | None
+    valid_auc: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One recipe on one dataset, on the test split, with the chosen point.
+    """One recipe on the test split, with the chosen point.
 
     Args:
-        gap: auc_served - auc. rms_over_sd: of the logit's change from the trained to the served form, over the sd of
-            the trained one's. difference, difference_served: AUC minus that of the base of the same seed, in either
-            form, paired by user; None for the base itself and where there is none. to_best, to_best_served: the same
-            with the recipe of the highest mean in place of the base; None in results from before they were kept, too.
+        gap: auc_served - auc.
+        rms_over_sd: of the logit's change from the trained to the served form, over the sd of the trained one's.
+        difference, difference_served: AUC minus that of the base of the same seed, in either form, paired by user; None
+            for the base itself and where there is none.
     """
 
     dataset: str
@@ -125,22 +120,6 @@ class Scored:
     normalized_entropy: OverSeeds
     best_counter: OverSeeds
     seconds: OverSeeds
-    to_best: OverSeeds | None = None
-    to_best_served: OverSeeds | None = None
-
-
-def best_of(scored: Sequence[Scored], auc: Callable[[Scored], OverSeeds]) -> Scored:
-    """The recipe of the highest mean AUC, the first of equals.
-
-    Args:
-        scored: of one dataset. auc: as trained, or as served.
-    """
-
-    def mean(one: Scored) -> float:
-        found = auc(one).mean
-        return -math.inf if found is None else found
-
-    return max(scored, key=mean)
 
 
 @dataclass(frozen=True)
@@ -168,23 +147,34 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Results:
-    """A sweep.
+class About:
+    """How results came about.
 
     Args:
-        command: that made it. date: UTC. machine: cpu, cores, jobs at a time. recipes: as they are in the folder.
-        search: the points. failed: message of each job that failed, by its name.
-        paper: published numbers, by the name of the dataset; only for datasets that are the paper's.
-        fidelity: how many mechanisms have each status, by the section of docs/fidelity.md.
+        command: that made them.
+        date: UTC.
+        machine: cpu, cores, jobs at a time.
     """
 
-    sweep: str
-    title: str
-    findings: str
     command: str
     date: str
     machine: dict[str, Any]
     versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Results(About):
+    """A sweep.
+
+    Args:
+        recipes: as they are in the folder.
+        search: the points.
+        datasets: one for `lrea sweep`; pages of several sweeps have more.
+        failed: message of each job that failed, by its name.
+    """
+
+    sweep: str
+    title: str
     base: str | None
     recipes: dict[str, dict[str, Any]]
     search: tuple[dict[str, float], ...]
@@ -194,42 +184,7 @@ class Results:
     compressed: tuple[Compressed, ...]
     failed: dict[str, str]
     left_out: tuple[LeftOut, ...] = ()
-    paper: dict[str, Published] = field(default_factory=dict)
-    fidelity: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    @property
-    def statuses(self) -> Counter[str]:
-        """How many mechanisms have each status, of all papers together."""
-        totals = Counter[str]()
-        for counts in self.fidelity.values():
-            totals.update(counts)
-        return totals
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back."""
         return json.loads(json.dumps(asdict(self), allow_nan=False))
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Results:
-        """Back from `results.json`, of a version without `left_out`, `paper` or `fidelity`, too."""
-        content = {"left_out": (), "paper": {}, **{k: v for k, v in content.items() if k != SEAL}}
-        kinds = {
-            "datasets": Prepared,
-            "tried": Tried,
-            "scored": Scored,
-            "compressed": Compressed,
-            "left_out": LeftOut,
-        }
-        made = {name: tuple(kind(**_read(row)) for row in content[name]) for name, kind in kinds.items()}
-        paper = {dataset: Published(**table) for dataset, table in content["paper"].items()}
-        return cls(**{**content, "search": tuple(content["search"]), "paper": paper, **made})
-
-
-def _read(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in row.items()}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Mapping) and set(value) == {"values", "mean", "sd", "ci"}:
-        return OverSeeds(**{name: _value(inner) for name, inner in value.items()})
-    return tuple(value) if isinstance(value, list) else value

@@ -1,35 +1,38 @@
-"""The steps of a sweep: datasets, search, the other seeds, evaluation, compression; each does only what is missing."""
+"""The steps of a sweep: search, the other seeds, evaluation, compression; each does only what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lrea_cli.data.layout import DatasetInfo
-from lrea_cli.data.tallies import require_both_labels
+from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
+from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import UserError
-from lrea_cli.progress import Reporter
 from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.datasets import make_ready
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against, run_manifest
+from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against
 from lrea_cli.sweep.results import LeftOut
-from lrea_cli.sweep.settings import DatasetPlan, Point, Sweep, point_recipe
+from lrea_cli.sweep.settings import Point, Sweep
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
-from lrea_cli.workspace import Artifact, Workspace
+from lrea_cli.workspace.home import Artifact, Workspace
+
+Dataset = Artifact[DatasetManifest]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One recipe on one dataset.
+    """One recipe of the sweep.
 
     Args:
-        searched: a training for each point, on the first seed. chosen: the point, once the search is done.
+        searched: a training for each point, on the first seed.
+        chosen: the point, once the search is done.
         trained: a training for each seed with that point.
     """
 
-    plan: DatasetPlan
     recipe: str
     searched: tuple[TrainJob, ...]
     chosen: Point | None = None
@@ -38,6 +41,15 @@ class Cell:
     def finished(self) -> tuple[TrainJob, ...]:
         """Trainings with the chosen point that are done."""
         return tuple(job for job in self.trained if job.done())
+
+    def evaluated(self) -> tuple[TrainJob, ...]:
+        """Those of them whose evaluation is done."""
+        return tuple(job for job in self.finished() if EvaluateJob(job.home, job.name).done())
+
+    def search_seconds(self) -> float:
+        """The longest training of the search."""
+        manifests = (job.manifest() for job in self.searched)
+        return max((manifest.seconds for manifest in manifests if manifest), default=0.0)
 
 
 @dataclass
@@ -61,114 +73,116 @@ class Finished:
 
     cells: tuple[Cell, ...]
     compressed: tuple[CompressJob, ...]
-    datasets: dict[str, Artifact]
+    dataset: Dataset
     failures: tuple[Failure, ...]
     left_out: tuple[LeftOut, ...]
 
 
-def run_sweep(sweep: Sweep, workspace: Workspace, main: Workspace, workers: int, reporter: Reporter) -> Finished:
+def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Dataset:
+    """The named dataset of a home, else the one that the recipes name, else the latest.
+
+    Raises:
+        UserError: there is no such dataset, or the recipes name different ones.
+    """
+    if name is None:
+        named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset is not None}
+        if len(named) > 1:
+            raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
+        name = next(iter(named), None)
+    return main.open(DATASETS, name)
+
+
+def workspace_of(sweep: Sweep, dataset: Dataset, main: Workspace) -> Workspace:
+    """The sweep's own: all that it trains lies there."""
+    return Workspace(main.home / "sweeps" / f"{sweep.name}-{dataset.name}")
+
+
+def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int, reporter: Reporter) -> Finished:
     """Do what is missing; a sweep that was cut off goes on.
 
     Args:
-        workspace: the sweep's own. main: where datasets that are prepared already, and raw files, are.
+        dataset: of the main home; it is linked into the sweep's workspace.
+        workspace: the sweep's own.
         workers: jobs at a time; no result depends on it.
 
     Raises:
-        UserError: a dataset is not there, or has a split whose samples all have one label; no recipe suits its dataset;
-            another sweep works in this workspace.
+        UserError: a split of the dataset has one label alone; no recipe suits the dataset; another sweep works in this
+            workspace.
         LreaError: a worker process was killed.
     """
     with workspace.alone("sweep"):
-        datasets = make_ready(sweep, workspace, main, reporter)
-        for artifact in datasets.values():
-            require_both_labels(DatasetInfo.from_manifest(artifact.path, artifact.manifest))
-        left_out = _left_out(sweep, datasets, reporter)
+        dataset = _link(dataset, workspace)
+        info = DatasetInfo.of(dataset)
+        require_both_labels(info)
+        left_out = _left_out(sweep, info, reporter)
+        unsuited = {one.recipe for one in left_out}
         with worker_pool(workers) as pool:
             at = Progressing(pool, reporter)
-            cells = [
-                _cell(sweep, plan, name, workspace.home, datasets)
-                for plan, name in _pairs(sweep)
-                if not any((one.dataset, one.recipe) == (plan.name, name) for one in left_out)
-            ]
+            cells = [_cell(sweep, name, workspace.home, dataset) for name in sweep.recipes if name not in unsuited]
             at.work("search", [job for cell in cells for job in cell.searched], "runs")
-            cells = [_choose(sweep, cell, datasets) for cell in cells]
-            at.work("seeds", _slowest_first(cells), "runs")
+            cells = [_choose(sweep, cell, dataset) for cell in cells]
+            # The slowest first, so that none of them is left alone at the end.
+            slowest_first = sorted(cells, key=Cell.search_seconds, reverse=True)
+            at.work("seeds", [job for cell in slowest_first for job in cell.trained], "runs")
             finished = [job for cell in cells for job in cell.finished()]
             at.work("test", [EvaluateJob(job.home, job.name) for job in finished], "evaluations")
             compressed = [job for cell in cells for job in _compressions(sweep, cell)]
             at.work("compress", compressed, "compressions")
     done = tuple(job for job in compressed if job.done())
-    return Finished(tuple(cells), done, datasets, tuple(at.failures), left_out)
+    return Finished(tuple(cells), done, dataset, tuple(at.failures), left_out)
 
 
-def _pairs(sweep: Sweep) -> Iterator[tuple[DatasetPlan, str]]:
-    for plan in sweep.datasets:
-        for name in sweep.names_of(plan.recipes):
-            yield plan, name
+def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
+    """Make the dataset readable in the sweep's workspace, without a copy."""
+    link = workspace.path(DATASETS, dataset.name)
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise UserError(f"{link} is in the way of the dataset '{dataset.name}'.", "Remove that folder.")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(os.path.relpath(dataset.path.resolve(), link.parent.resolve()))
+    return workspace.open(DATASETS, dataset.name)
 
 
-def _left_out(sweep: Sweep, datasets: dict[str, Artifact], reporter: Reporter) -> tuple[LeftOut, ...]:
-    """Find and say, before any work, which recipes cannot run: one line each, and no failure for each training."""
-    info = {name: DatasetInfo.from_manifest(artifact.path, artifact.manifest) for name, artifact in datasets.items()}
-    pairs = list(_pairs(sweep))
-    on = ((plan.name, name, sweep.recipe_on(datasets[plan.name].manifest["source"], name)) for plan, name in pairs)
-    reasons = ((dataset, name, reason_against(recipe, info[dataset])) for dataset, name, recipe in on)
-    found = tuple(LeftOut(dataset, name, reason) for dataset, name, reason in reasons if reason)
-    if found and len(found) == len(pairs):
-        raise UserError(f"No recipe can run: {found[0].recipe} on {found[0].dataset}: {found[0].reason}")
-    for one in found:
+def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
+    """Say, before any work, which recipes cannot run: one line each, and no failure for each training."""
+    reasons = {name: reason_against(recipe, dataset) for name, recipe in sweep.recipes.items()}
+    left_out = tuple(LeftOut(dataset.name, name, reason) for name, reason in reasons.items() if reason)
+    if len(left_out) == len(sweep.recipes):
+        first = left_out[0]
+        raise UserError(f"No recipe can run: {first.recipe} on {first.dataset}: {first.reason}")
+    for one in left_out:
         reporter.say(f"{one.recipe} is left out on {one.dataset}: {one.reason}")
-    return found
+    return left_out
 
 
-def _cell(sweep: Sweep, plan: DatasetPlan, name: str, home: Path, datasets: dict[str, Artifact]) -> Cell:
-    jobs = (_training(sweep, plan, name, point, plan.seeds[0], home, datasets) for point in sweep.search)
-    return Cell(plan, name, tuple(jobs))
+def _cell(sweep: Sweep, name: str, home: Path, dataset: Dataset) -> Cell:
+    return Cell(name, tuple(_training(sweep, name, point, sweep.seeds[0], home, dataset) for point in sweep.search))
 
 
-def _choose(sweep: Sweep, cell: Cell, datasets: dict[str, Artifact]) -> Cell:
+def _choose(sweep: Sweep, cell: Cell, dataset: Dataset) -> Cell:
     """The point of the best validation AUC, the first of equals; no point where none was trained."""
-    tried = [
-        ((run_manifest(job.home, job.name) or {})["best_valid_auc"], -position)
-        for position, job in enumerate(cell.searched)
-        if job.done()
-    ]
+    manifests = [job.manifest() if job.done() else None for job in cell.searched]
+    tried = [(manifest.best_valid_auc, -i) for i, manifest in enumerate(manifests) if manifest]
     if not tried:
         return cell
-    point = sweep.search[-max(tried)[1]]
-    home = cell.searched[0].home
-    jobs = (_training(sweep, cell.plan, cell.recipe, point, seed, home, datasets) for seed in cell.plan.seeds)
-    return Cell(cell.plan, cell.recipe, cell.searched, point, tuple(jobs))
+    point, home = sweep.search[-max(tried)[1]], cell.searched[0].home
+    jobs = (_training(sweep, cell.recipe, point, seed, home, dataset) for seed in sweep.seeds)
+    return replace(cell, chosen=point, trained=tuple(jobs))
 
 
-def _training(
-    sweep: Sweep, plan: DatasetPlan, name: str, point: Point, seed: int, home: Path, datasets: dict[str, Artifact]
-) -> TrainJob:
-    dataset = datasets[plan.name]
-    recipe = point_recipe(sweep.recipe_on(dataset.manifest["source"], name), plan.name, seed, point)
-    run = f"{plan.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
+def _training(sweep: Sweep, name: str, point: Point, seed: int, home: Path, dataset: Dataset) -> TrainJob:
+    recipe = sweep.recipe_of(name, dataset.name, seed, point)
+    run = f"{dataset.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
     return TrainJob(home, run, recipe, dataset.identity)
-
-
-def _slowest_first(cells: Iterable[Cell]) -> list[TrainJob]:
-    """Trainings of all seeds, those first that took longest in the search: none of them is left alone at the end."""
-
-    def seconds(cell: Cell) -> float:
-        return max(((run_manifest(job.home, job.name) or {}).get("seconds", 0.0) for job in cell.searched), default=0.0)
-
-    return [job for cell in sorted(cells, key=seconds, reverse=True) for job in cell.trained]
 
 
 def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
     """Of runs that have been evaluated."""
-    compress = cell.plan.compress
-    if compress is None or cell.recipe not in sweep.names_of(compress.recipes):
+    compress = sweep.compress
+    if compress is None or cell.recipe not in compress.recipes:
         return
-    for job in cell.finished():
-        seed = job.recipe.train.seed
-        if seed in (compress.seeds or cell.plan.seeds) and EvaluateJob(job.home, job.name).done():
-            for name in compress.compressors:
-                for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
-                    yield CompressJob(job.home, job.name, name, rank, seed)
-            for variant in compress.variants:
-                yield CompressJob(job.home, job.name, "clusters", compress.variant_rank, seed, variant)
+    for job in cell.evaluated():
+        for name in compress.compressors:
+            for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
+                yield CompressJob(job.home, job.name, name, rank, job.recipe.train.seed)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from typing import Protocol
 
+from lrea_cli.console.progress import Reporter
+from lrea_cli.console.stopping import undisturbed
 from lrea_cli.errors import LreaError
-from lrea_cli.progress import Reporter
-from lrea_cli.stopping import undisturbed
 
 
 class Job(Protocol):

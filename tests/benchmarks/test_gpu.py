@@ -111,24 +111,15 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
     out = tmp_path_factory.mktemp("gpu") / "gpu.json"
     known = sorted({*requirements(NEEDED), "torchgen", "functorch"})
     packages = (
-        "serving",
-        "methods",
-        "attention",
-        "kernels",
-        "training",
-        "model",
-        "features",
-        "compressors",
-        "sequence",
+        *("serving", "records", "runs", "dataset", "methods", "attention", "kernels", "model", "features"),
+        *("compressors", "sequence", "oracle"),
     )
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for name in packages
         for path in (*(ROOT / "lrea_cli").glob(f"{name}.py"), *(ROOT / "lrea_cli" / name).rglob("*.py"))
     ]
-    assert {"lrea_cli.serving.resident", "lrea_cli.methods.lrea", "lrea_cli.training.loop", "lrea_cli.model"} <= {
-        *modules
-    }
+    assert {"lrea_cli.records.resident", "lrea_cli.methods.lrea", "lrea_cli.runs.loop", "lrea_cli.model"} <= {*modules}
     program = f"KNOWN, MODULES, OUT = {known!r}, {modules!r}, {str(out)!r}\n{ALONE}"
     return run([sys.executable, "-c", program], 0), json.loads(out.read_text(encoding="utf-8"))
 

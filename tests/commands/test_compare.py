@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.evaluation.kept import read_scores, write_evaluation
-from lrea_cli.evaluation.statistics import auc_difference
-from lrea_cli.sealed import read_json
-from lrea_cli.workspace import Workspace, write_json, write_manifest
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.score.kept import read_scores, write_evaluation
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.workspace.home import Workspace, write_json, write_manifest
+from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
+from tests.manifests import manifest_of
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def add_cache(home: Path, name: str) -> None:
     """A cache with kept scores: only its manifest and they are read."""
     folder = home / "caches" / name
     folder.mkdir(parents=True)
-    write_manifest(folder, "caches", {"run": "tiny-din", "made_from": "x"})
+    write_manifest(folder, CACHES, manifest_of(CACHES, run="tiny-din", made_from="x"))
     write_evaluation(folder, read_scores(home / "runs" / "tiny-din", "test", ""), {})
 
 

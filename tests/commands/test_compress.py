@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.cli import main
 from lrea_cli.commands.compress import LATEST_DAYS, _read_users, parse_time
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.evaluation import target as target_module
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.workspace import Workspace
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.score import target_rank as target_module
+from lrea_cli.workspace.home import Workspace
 from tests.changed import change_json
 
 Call = Callable[..., Any]
@@ -97,7 +100,7 @@ def test_mistakes_end_with_2_and_a_remedy(lrea: Call, arguments: list[str], word
 
 def test_a_time_far_after_the_data_is_refused_and_leaves_no_cache(lrea: Call, workspace_copy: Workspace) -> None:
     assert "the data end at" in lrea("compress", "--run", "tiny-din", "--as-of", "2199-01-01", code=2)
-    assert workspace_copy.all("caches") == []
+    assert workspace_copy.all(CACHES) == []
     end = lrea("compress", "--run", "tiny-din")["as_of"]
     last = end + LATEST_DAYS * 86_400
     assert lrea("compress", "--run", "tiny-din", "--as-of", last)["as_of"] == last
@@ -120,10 +123,10 @@ def test_a_time_without_a_zone_is_the_datasets_local_time(text: str, offset: int
 def test_the_offset_is_the_datasets(lrea: Call, workspace_copy: Workspace) -> None:
     before = lrea("compress", "--run", "tiny-din", "--as-of", "2025-12-01")["as_of"]
     assert before == 1_764_547_200
-    artifact = workspace_copy.open("data", "synthetic")
+    artifact = workspace_copy.open(DATASETS, "synthetic")
     change_json(artifact.path / "data.json", utc_offset_minutes=480)
-    run = workspace_copy.open("runs", "tiny-din")
-    change_json(run.path / "run.json", made_from=workspace_copy.open("data", "synthetic").identity)
+    run = workspace_copy.open(RUNS, "tiny-din")
+    change_json(run.path / "run.json", made_from=workspace_copy.open(DATASETS, "synthetic").identity)
     assert lrea("compress", "--run", "tiny-din", "--as-of", "2025-12-01")["as_of"] == before - 8 * 3600
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.commands.cost import _short
-from lrea_cli.data.histories import Histories
+from lrea_cli.console.show import short
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe import COMPRESSOR_NAMES, ModelSettings
-from lrea_cli.workspace import Workspace
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.workspace.home import Workspace
 
 Cost = Callable[..., Any]
 SMALL = ("--short", 8, "--long", 40, "--rank", 6)
@@ -62,7 +63,7 @@ def test_the_flops_of_fidelity_are_those_of_the_command(cost: Cost) -> None:
     named = dict(re.findall(r"\b(LREA|SIM) ([\d.]+[kMG])", line))
     found = by_name(cost("--long", 500, "--candidates", 1000)["padded"])
     flops = {"LREA": found["lrea"]["request"]["flops"], "SIM": found["sim (hard)"]["request"]["flops"]}
-    assert named == {name: _short(value).strip() for name, value in flops.items()}
+    assert named == {name: short(value).strip() for name, value in flops.items()}
 
 
 @pytest.mark.parametrize(("name", "rows"), [("din", 500), ("lrea", 128), ("+ clusters", 128), ("+ mean", 1)])
@@ -107,7 +108,7 @@ def test_records_as_ids(cost: Cost) -> None:
 
 
 def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, histories: Histories) -> None:
-    end = tiny.open("data").manifest["splits"]["end"]
+    end = tiny.open(DATASETS).manifest.splits.end
     found = cost(*SMALL, home=tiny.home)
     lengths = np.clip(histories.lengths_before(end) - 8, 0, 40)
     assert len(set(lengths.tolist())) > 3
@@ -129,8 +130,8 @@ def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, hist
 
 
 def test_lengths_are_those_at_the_end_of_the_data(cost: Cost, tiny: Workspace, histories: Histories) -> None:
-    splits = tiny.open("data").manifest["splits"]
-    end, earlier = (np.clip(histories.lengths_before(splits[at]) - 8, 0, 2000) for at in ("end", "test_from"))
+    splits = tiny.open(DATASETS).manifest.splits
+    end, earlier = (np.clip(histories.lengths_before(at) - 8, 0, 2000) for at in (splits.end, splits.test_from))
     assert end.mean() > earlier.mean()
     assert cost("--short", 8, "--long", 2000, home=tiny.home)["mean_length"] == pytest.approx(end.mean())
 
@@ -167,4 +168,4 @@ def test_mistakes_end_with_2_and_a_remedy(cost: Cost, tiny: Workspace, tmp_path:
     [(None, "  n/a"), (0, "    0"), (31.69, " 31.7"), (999.4, "  999"), (999.6, "   1k"), (12_345_678, "12.3M")],
 )
 def test_short_numbers(value: float | None, text: str) -> None:
-    assert _short(value) == text
+    assert short(value) == text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from tests.commands.test_chain import KUAIRAND, check_bench, lrea, result
 from tests.fixtures.amazon_raw import write_amazon
 from tests.fixtures.taobao_raw import write_taobao

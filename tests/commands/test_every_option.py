@@ -45,8 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LREA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "20000")  # an error that quotes the longest value twice is one line
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lrea_cli.sweep.datasets.prepare", stop)  # imported first: it must not keep the other one
-    monkeypatch.setattr("lrea_cli.data.prepare.prepare", stop)
+    monkeypatch.setattr("lrea_cli.prepare.prepare.prepare", stop)
     monkeypatch.setattr(prepare, "find_files", lambda source, raw, home, tell: [])
     return tmp_path / "home"
 

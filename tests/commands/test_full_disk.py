@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from lrea_cli import cli
-from lrea_cli.recipe import load_recipe
-from lrea_cli.training.checkpoint import build_model, open_dataset, open_run, save_checkpoint
-from lrea_cli.training.runs import RESERVED_BYTES
-from lrea_cli.workspace import Workspace, require_intact
+from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run, save_checkpoint
+from lrea_cli.runs.train import RESERVED_BYTES
+from lrea_cli.workspace.home import Workspace, require_intact
 from tests.fixtures.taobao_raw import write_taobao
 
 
@@ -105,7 +105,7 @@ def test_a_training_that_fills_the_disk_is_kept_as_of_its_best_epoch(tiny: Works
     assert "Free space, or set LREA_HOME" in done.stderr
     run = open_run(Workspace(copy), "cut", None, torch.device("cpu"))
     manifest = run.artifact.manifest
-    assert f"the run 'cut' is kept as of epoch {manifest['best_epoch']}" in done.stderr
-    assert "No space left on device" in manifest["stopped_early"]
+    assert f"the run 'cut' is kept as of epoch {manifest.best_epoch}" in done.stderr
+    assert "No space left on device" in manifest.stopped_early
     require_intact(run.artifact)
     assert not list(copy.rglob("*partial*"))

@@ -11,8 +11,10 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.commands.next_steps import after_evaluate, after_train
-from lrea_cli.training.checkpoint import Run
-from lrea_cli.workspace import Workspace
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
 Call = Callable[..., str]
@@ -61,9 +63,9 @@ def test_a_dry_run_proposes_the_command_with_all_its_options(lrea: Call, workspa
     (proposed,) = commands_of(lrea(*typed, "--dry-run"))
     assert sorted(proposed) == sorted(typed)
     (train,) = commands_of(lrea(*proposed))
-    manifest = workspace_copy.open("data", "mine").manifest
-    assert [f["name"] for f in manifest["fields"]] == ["item", "hourmin", "day"]
-    assert (manifest["source_options"]["no_quotes"], manifest["utc_offset_minutes"]) == (True, -300)
+    manifest = workspace_copy.open(DATASETS, "mine").manifest
+    assert [f.name for f in manifest.fields] == ["item", "hourmin", "day"]
+    assert (manifest.source_options["no_quotes"], manifest.utc_offset_minutes) == (True, -300)
     assert train == ["train", "--dataset", "mine"]
 
 
@@ -94,7 +96,7 @@ def test_an_evaluation_proposes_what_is_missing_for_a_comparison(lrea: Call) -> 
 def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, method: str, proposed: str) -> None:
     import torch
 
-    from lrea_cli.training.checkpoint import open_run
+    from lrea_cli.runs.checkpoint import open_run
 
     run: Run = open_run(workspace_copy, f"tiny-{method}", None, torch.device("cpu"))
     shutil.rmtree(workspace_copy.home / "runs" / f"tiny-{proposed}")
@@ -103,7 +105,7 @@ def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, m
 
 
 def test_a_cache_opens_its_own_run_and_not_the_newest(lrea: Call, workspace_copy: Workspace) -> None:
-    oldest, newest = sorted(workspace_copy.all("runs"), key=lambda a: a.manifest["created"])
+    oldest, newest = sorted(workspace_copy.all(RUNS), key=lambda a: a.inventory.created)
     out = lrea("compress", "--run", oldest.name, "--cache", "the-old-one")
     bench, evaluation = commands_of(out)
     assert bench == ["serve-bench", "--cache", "the-old-one"]

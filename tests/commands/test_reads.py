@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from lrea_cli import workspace as workspace_module
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.cli import main
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.workspace import Workspace, read_manifest
+from lrea_cli.workspace import home as workspace_module
+from lrea_cli.workspace.home import Workspace, read_artifact
 
 BENCH = "--candidates 5 --seconds 0.1"
 
 
 @pytest.fixture
 def reads(workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Manifest within the home -> times that it was read."""
+    """Artifact within the home -> times that its manifest was read."""
     found: Counter[str] = Counter()
 
-    def counted(kind: Any, data: bytes, path: Path) -> Any:
+    def counted(kind: Any, path: Path) -> Any:
         found[str(path.relative_to(workspace_copy.home))] += 1
-        return read_manifest(kind, data, path)
+        return read_artifact(kind, path)
 
-    monkeypatch.setattr(workspace_module, "read_manifest", counted)
+    monkeypatch.setattr(workspace_module, "read_artifact", counted)
     monkeypatch.setattr(gate_module, "GATE_USERS", 2)
     monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
     return found

@@ -12,21 +12,22 @@ import pytest
 from typer.main import get_command
 
 from lrea_cli.cli import app, main
-from lrea_cli.data.arguments import CHANGE_NO_ROW, prepare_arguments
-from lrea_cli.data.options import PrepareOptions
-from lrea_cli.data.sources import SOURCES
-from lrea_cli.data.sources.synthetic import Synthetic
-from lrea_cli.data.sources.table import Table
-from lrea_cli.data.sources.taobao import Taobao
-from lrea_cli.kinds import ASKED_USERS, MANIFESTS, Kind
-from lrea_cli.progress import Silent
-from lrea_cli.remake import remedy_of
-from lrea_cli.sealed import read_json
-from lrea_cli.sweep.datasets import make_ready
-from lrea_cli.workspace import Workspace, write_json
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.prepare.sources.table import Table
+from lrea_cli.prepare.sources.taobao import Taobao
+from lrea_cli.records.manifest import ASKED_USERS, CACHES
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.kinds import Kind
+from lrea_cli.workspace.remake import remedy_of
+from lrea_cli.workspace.sealed import read_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
-from tests.sweep.conftest import make_sweep
+from tests.manifests import KINDS
 
 Call = Callable[..., str]
 COLUMNS = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
@@ -81,7 +82,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def check_remade(lrea: Call, workspace: Workspace, kind: Kind, name: str, damaged: str) -> str:
+def check_remade(lrea: Call, workspace: Workspace, kind: Kind[Any], name: str, damaged: str) -> str:
     """Damage a file, and type what `lrea verify` proposes; returns it."""
     before = workspace.open(kind, name)
     flip(before.path / damaged)
@@ -89,7 +90,7 @@ def check_remade(lrea: Call, workspace: Workspace, kind: Kind, name: str, damage
     lrea(command)
     after = workspace.open(kind, name)
     assert after.identity == before.identity
-    assert after.manifest["arguments"] == before.manifest["arguments"]
+    assert after.manifest.arguments == before.manifest.arguments
     assert after.order > before.order
     lrea("verify", after.path)
     return command
@@ -108,7 +109,7 @@ def test_a_dataset_of_unusual_options(
     lrea("prepare", "table", "--raw", f"{folder.name}/*.tsv", *given)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    command = check_remade(lrea, workspace_copy, "data", name, "train.parquet")
+    command = check_remade(lrea, workspace_copy, DATASETS, name, "train.parquet")
     typed = ["lrea", "prepare", "table", "--raw", str(folder / "*.tsv"), *given, "--replace"]
     assert sorted(shlex.split(command)) == sorted(part for part in typed if part not in ("--threads", "1"))
 
@@ -117,7 +118,7 @@ def test_a_run_whose_recipe_has_what_no_flag_has(lrea: Call, workspace_copy: Wor
     (tmp_path / "mine.toml").write_text(NO_FLAG)
     lrea("train", "--recipe", "mine.toml", "--seed", 7, "--lr", 0.1, "--threads", 1, "--run", "it's mine")
     (tmp_path / "mine.toml").unlink()
-    check_remade(lrea, workspace_copy, "runs", "it's mine", "checkpoint/model.safetensors")
+    check_remade(lrea, workspace_copy, RUNS, "it's mine", "checkpoint/model.safetensors")
 
 
 def test_caches_of_unusual_options(lrea: Call, workspace_copy: Workspace, tmp_path: Path) -> None:
@@ -125,23 +126,23 @@ def test_caches_of_unusual_options(lrea: Call, workspace_copy: Workspace, tmp_pa
     given = ["--dtype", "float16", "--as-of", "2025-12-01", "--users", "some.txt", "--cache", "some of them"]
     lrea("compress", "--run", "tiny-lrea", *given)
     (tmp_path / "some.txt").unlink()
-    check_remade(lrea, workspace_copy, "caches", "some of them", "records-00000.bin")
+    check_remade(lrea, workspace_copy, CACHES, "some of them", "records-00000.bin")
     lrea("compress", "--run", "tiny-din", "--compressor", "random", "--rank", 3, "--seed", 5, "--cache", "small")
-    check_remade(lrea, workspace_copy, "caches", "small", "index.npy")
+    check_remade(lrea, workspace_copy, CACHES, "small", "index.npy")
     lrea("compress", "--run", "tiny-din", "--compressor", "clusters", "--target", 0.3, "--cache", "aimed")
-    check_remade(lrea, workspace_copy, "caches", "aimed", "index.npy")
+    check_remade(lrea, workspace_copy, CACHES, "aimed", "index.npy")
 
 
 def test_a_damaged_list_of_users_is_not_proposed(lrea: Call, workspace_copy: Workspace, tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("3\n1\n20\n")
     lrea("compress", "--run", "tiny-lrea", "--users", "some.txt", "--cache", "some")
-    before = workspace_copy.open("caches", "some")
+    before = workspace_copy.open(CACHES, "some")
     assert (before.path / ASKED_USERS).read_text() == "1\n3\n20\n"
     flip(before.path / ASKED_USERS)
     said = lrea("verify", "some", code=1)
     command = said.partition("Write its users into FILE, one raw id a line, then: ")[2].splitlines()[0]
     lrea(command.replace("FILE", "some.txt"))
-    assert workspace_copy.open("caches", "some").identity == before.identity
+    assert workspace_copy.open(CACHES, "some").identity == before.identity
 
 
 def test_a_command_that_meets_damage_proposes_the_same(lrea: Call, workspace_copy: Workspace) -> None:
@@ -167,40 +168,43 @@ def test_a_run_of_another_version_of_its_dataset_is_trained_again_on_the_new_one
     lrea("prepare", "synthetic", "--users", 60, "--replace")
     lrea(proposed(lrea("eval", "--run", "tiny-din", code=2)))
     lrea("eval", "--run", "tiny-din")
-    assert workspace_copy.open("runs", "tiny-din").manifest["recipe"]["model"]["hidden"] == [16, 8]
+    assert workspace_copy.open(RUNS, "tiny-din").manifest.recipe["model"]["hidden"] == [16, 8]
 
 
 def test_an_artifact_of_another_home_is_made_anew_there(
     lrea: Call, workspace_copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a sweep has prepared it; its runs are still of it."""
-    sweep = Workspace(workspace_copy.home / "sweeps" / "my sweep")
-    before = make_ready(make_sweep(), sweep, workspace_copy, Silent())["tiny"]
+    """In a folder whose name has to be quoted."""
+    other = Workspace(workspace_copy.home / "sweeps" / "my sweep")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("LREA_HOME", str(other.home))
+        lrea("prepare", "synthetic", "--users", 60, "--dataset", "tiny")
+    before = other.open(DATASETS, "tiny")
     flip(before.path / "train.parquet")
     setting, command = proposed(lrea("verify", before.path, code=1)).split(" lrea ", 1)
     (home,) = shlex.split(setting.removeprefix("LREA_HOME="))
     monkeypatch.setenv("LREA_HOME", home)
     lrea(f"lrea {command}")
-    assert sweep.open("data", "tiny").identity == before.identity
+    assert other.open(DATASETS, "tiny").identity == before.identity
     lrea("verify", before.path)
 
 
-@pytest.mark.parametrize("kind", MANIFESTS)
-def test_a_manifest_without_arguments_still_opens(lrea: Call, workspace_copy: Workspace, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_manifest_without_arguments_still_opens(lrea: Call, workspace_copy: Workspace, kind: Kind[Any]) -> None:
     lrea("compress", "--run", "tiny-lrea", "--cache", "few")
-    name = {"data": "synthetic", "runs": "tiny-lrea", "caches": "few"}[kind]
+    name = {"data": "synthetic", "runs": "tiny-lrea", "caches": "few"}[kind.folder]
     identity = workspace_copy.open(kind, name).identity
-    path = workspace_copy.path(kind, name) / MANIFESTS[kind]
+    path = workspace_copy.path(kind, name) / kind.file
     content = read_json(path, "")
     del content["arguments"]
     write_json(path, content)
     old = workspace_copy.open(kind, name)
     assert old.identity == identity
-    if kind == "runs":
-        assert old.manifest.remedy == f"Make it anew with: lrea train --recipe {path} --run tiny-lrea --replace"
+    if kind is RUNS:
+        assert old.remedy == f"Make it anew with: lrea train --recipe {path} --run tiny-lrea --replace"
     else:
-        known = {"data": "lrea prepare synthetic", "caches": "lrea compress --run tiny-lrea --cache few"}[kind]
-        assert old.manifest.remedy == f"Add its options, which {path} names: {known} --replace"
+        known = {"data": "lrea prepare synthetic", "caches": "lrea compress --run tiny-lrea --cache few"}[kind.folder]
+        assert old.remedy == f"Add its options, which {path} names: {known} --replace"
     change_json(path, arguments="none")
     with pytest.raises(Exception, match="'arguments' is 'none'"):
         workspace_copy.open(kind, name)
@@ -259,7 +263,7 @@ def test_where_files_are_is_kept_unless_they_are_looked_for_there(tmp_path: Path
 
 def test_no_path_breaks_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LREA_HOME", str(tmp_path / "a home"))
-    said = remedy_of("runs", tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
+    said = remedy_of(RUNS, tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
     command = re.sub("^Make it anew with: ", "", said)
     recipe = str(tmp_path / "a home" / "runs" / "it's" / "run.json")
     assert shlex.split(command) == [

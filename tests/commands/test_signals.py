@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.workspace import Workspace, require_intact
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Workspace, require_intact
+from tests.manifests import KINDS
 
 TRAIN = ["train", "--method", "din", "--run", "cut", "--short", "8", "--long", "40"]
 STOPPED = {
@@ -21,7 +24,7 @@ STOPPED = {
     "prepare, samples": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "making samples"),
     "compress": (["compress", "--run", "tiny-lrea", "--cache", "cut"], ""),
     "serve-bench": (["serve-bench", "--run", "tiny-lrea", "--seconds", "50"], "cache tiny-lrea-1"),
-    "sweep": (["sweep", "rank", "--quick", "--jobs", "1"], "search: "),
+    "sweep": (["sweep", "rank", "--jobs", "1"], "search: "),
 }
 
 
@@ -53,7 +56,7 @@ def check_stopped(tiny: Workspace, home: Path, case: str, number: signal.Signals
     assert "Traceback" not in said
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     assert said.splitlines()[-1].startswith(f"Stopped by {name}: "), said
-    for kind in ("data", "runs", "caches"):
+    for kind in KINDS:
         for artifact in Workspace(home).all(kind):
             require_intact(artifact)
     return said
@@ -64,15 +67,15 @@ def test_a_training_that_is_stopped_is_kept_as_of_its_best_epoch(
     tiny: Workspace, tmp_path: Path, number: signal.Signals
 ) -> None:
     said = check_stopped(tiny, tmp_path / "home", "train", number)
-    run = Workspace(tmp_path / "home").open("runs", "cut")
-    assert run.manifest["stopped_early"] == ("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
-    assert f"the run 'cut' is kept as of epoch {run.manifest['best_epoch']}, the best of " in said
+    run = Workspace(tmp_path / "home").open(RUNS, "cut")
+    assert run.manifest.stopped_early == ("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
+    assert f"the run 'cut' is kept as of epoch {run.manifest.best_epoch}, the best of " in said
 
 
 def test_a_preparation_that_is_stopped_leaves_nothing(tiny: Workspace, tmp_path: Path) -> None:
     said = check_stopped(tiny, tmp_path / "home", "prepare, samples", signal.SIGINT)
     assert "the dataset 'cut' was not finished and is not kept" in said
-    assert [a.name for a in Workspace(tmp_path / "home").all("data")] == ["synthetic"]
+    assert [a.name for a in Workspace(tmp_path / "home").all(DATASETS)] == ["synthetic"]
 
 
 @pytest.mark.slow

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lrea_cli.reporting.results import page
-from lrea_cli.sealed import read_json
-from lrea_cli.sweep import run
-from lrea_cli.sweep.results import Results
+from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.sweep import reading, run
+from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
@@ -56,27 +57,11 @@ def test_a_plain_folder_on_a_prepared_dataset(home, folder, pool, capsys):
     assert (home / "sweeps" / "two-synthetic" / "data" / "synthetic").is_symlink()
     written = read_json(where.parent / "found" / "two.json", "")
     assert written == found
-    assert where.read_text() == page(Results.from_dict(written), "found/two.json")
+    assert "[found/two.json](found/two.json)" in where.read_text()
     assert f"lrea sweep {folder} --dataset synthetic --seeds 2 --page" in where.read_text()
     shown = lrea(capsys, *arguments).out
     assert len(pool.names) == 8
     assert re.search(r"mean +0\.\d{4} +0\.\d{4} .*~? ?[+-]0\.\d{4}", shown)
-
-
-PAPER = "[paper.taobao]\ntable = 'Table 2'\nleast_users = {}\nauc = {{ din = 0.8903 }}\n"
-
-
-def test_the_papers_column_is_shown_for_the_papers_dataset_alone(home, folder, pool, capsys):
-    write_taobao(home.parent / "UserBehavior.csv")
-    users = result(capsys, "prepare", "taobao")["users"]
-    lrea(capsys, "prepare", "synthetic", "--users", 60)
-    for dataset, least, shown in (("taobao", users, True), ("taobao", users + 1, False), ("synthetic", 1, False)):
-        (folder / "sweep.toml").write_text(PAPER.format(least))
-        where = home.parent / "found.md"
-        out = lrea(capsys, "sweep", folder, "--dataset", dataset, "--seeds", 1, "--page", where).out
-        told = "paper: Table 2; it names neither split nor negatives: compare orders of methods, not digits"
-        assert [told in out, "0.8903" in out, "0.8903" in where.read_text()] == [shown] * 3
-        assert bool(re.search(r"din +0\.\d{4} +0\.8903 ", out)) == shown
 
 
 def test_a_recipe_that_a_dataset_does_not_suit_is_one_line_and_ends_with_0(home, folder, pool, capsys):
@@ -107,7 +92,7 @@ def test_a_failed_job_ends_with_1_after_the_table(home, folder, pool, capsys):
     assert "1 job failed, first synthetic-mean-lr0.05-seed1: KeyError: 'x'" in shown.err
     assert f"Try them again with: lrea sweep {folder} --seeds 1" in shown.err
     assert re.search(r"din +0\.\d{4}", shown.out)
-    assert list((home / "sweeps" / "two" / "runs").glob("synthetic-din-*"))
+    assert list((home / "sweeps" / "two-synthetic" / "runs").glob("synthetic-din-*"))
 
 
 def test_ctrl_c_says_how_to_go_on(home, folder, pool, capsys):
@@ -133,13 +118,14 @@ def test_mistakes_end_with_2(home, capsys, arguments, words):
     assert words in lrea(capsys, "sweep", *arguments, code=2).err
 
 
-@pytest.mark.parametrize(("folder", "recipes", "trainings"), [("table2", 12, 24), ("table3", 14, 14)])
-def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, folder, recipes, trainings):
+@pytest.mark.parametrize(("name", "recipes", "trainings"), [("table2", 12, 36), ("table3", 14, 14)])
+def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, monkeypatch, name, recipes, trainings):
     write_taobao(home.parent / "UserBehavior.csv")
     lrea(capsys, "prepare", "taobao")
-    arguments = ["sweep", folder, "--dataset", "taobao", "--seeds", 1, "--quick"]
+    monkeypatch.setattr(reading, "load_recipe", small_recipe)
+    arguments = ["sweep", name, "--dataset", "taobao", "--seeds", 1]
 
-    def stop(name: str) -> None:
+    def stop(job: str) -> None:
         if len(pool.names) == 5:
             raise KeyboardInterrupt
 
@@ -151,15 +137,12 @@ def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, folder
     assert len(found["scored"]) == recipes
     assert len(found["tried"]) == trainings
     assert all(t["valid_auc"] is not None and t["point"] and t["seed"] == 1 for t in found["tried"])
-    assert (found["failed"], found["left_out"], found["paper"]) == ({}, [], {})
+    assert (found["failed"], found["left_out"]) == ({}, [])
 
 
-@pytest.mark.slow
-def test_the_shipped_sweep_runs_quickly(home, capsys):
-    found = result(capsys, "sweep", "rank", "--quick", "--page", home.parent / "results.md")
-    assert found["failed"] == {}
-    assert {d["name"] for d in found["datasets"]} == {"drift", "exchangeable", "exact-item"}
-    made = {c["compressor"].partition(",")[0] for c in found["compressed"]}
-    assert made == {"recent", "mean", "random", "clusters"}
-    assert all(t["valid_auc"] is not None for t in found["tried"])
-    assert (home / "sweeps" / "rank-quick" / "results.json").is_file()
+def small_recipe(path: str) -> Recipe:
+    """A shipped recipe with a small model and one epoch, at ranks that stay apart."""
+    recipe = load_recipe(path)
+    model = replace(recipe.model, rank=max(1, recipe.model.rank // 8), k=8, embedding_dim=4, hidden=(8,))
+    train = replace(recipe.train, epochs=1, batch_size=64)
+    return Recipe(replace(recipe.data, short=5, long=20), model, train)

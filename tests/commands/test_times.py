@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from lrea_cli.bench.bench import Speedup
+from lrea_cli.bench.gate import GATE_USERS, GateResult
+from lrea_cli.bench.machine import Load
 from lrea_cli.commands.times import show_gate, show_load, show_speedup, when_it_pays
-from lrea_cli.counts import counted
-from lrea_cli.serving.bench import Speedup
-from lrea_cli.serving.gate import GATE_USERS, GateResult
-from lrea_cli.serving.machine import Load
-from lrea_cli.serving.ratios import NO_RATIO, Ratio
+from lrea_cli.console.counts import counted
+from lrea_cli.stats.ratios import NO_RATIO, Ratio
 from tests.conftest import QuietConsole
 
 RATIO = Ratio(12.345, (11.9, 12.81), 12.0, (11.0, 13.0))

@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrea_cli.bench import gate as gate_module
+from lrea_cli.bench import timing as timing_module
+from lrea_cli.bench import trade_off as trade_off_module
+from lrea_cli.bench.gate import GateResult
+from lrea_cli.bench.machine import Load, Meter
+from lrea_cli.bench.timing import Timings
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
-from lrea_cli.evaluation import served as served_module
-from lrea_cli.evaluation.kept import read_scores
-from lrea_cli.evaluation.metrics import auc
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.reporting import trade_off as picture_module
-from lrea_cli.sealed import read_json
-from lrea_cli.serving import gate as gate_module
-from lrea_cli.serving import timing as timing_module
-from lrea_cli.serving import trade_off as trade_off_module
-from lrea_cli.serving.gate import GateResult
-from lrea_cli.serving.machine import Load, Meter
-from lrea_cli.serving.timing import Timings
-from lrea_cli.workspace import Workspace
+from lrea_cli.score import served as served_module
+from lrea_cli.score.kept import read_scores
+from lrea_cli.stats.metrics import auc
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_compare import Done
 
 NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]
@@ -77,8 +77,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Gates that pass everything but the caches named, and loops that take no time."""
     failing: list[str] = []
 
-    def gate(run, layout, histories, records, *_: object) -> GateResult:
-        if records.folder.name in failing:
+    def gate(served, *_: object) -> GateResult:
+        if served.records.folder.name in failing:
             raise GateFailed("The gate failed: off by 2.", "Make it anew with: lrea compress")
         return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9, 6)
 
@@ -146,6 +146,8 @@ def test_what_is_made_is_said_and_kept_as_the_commands_keep_it(first: tuple[Path
     home, done = first
     assert caches(home) == {"tiny-lrea-1", *(f"tiny-din-{n}" for n in range(1, 6))}
     assert "run tiny-din has no whole cache by clusters yet: making one first" in done.err
+    assert done.err.count("making one first") == len(caches(home))
+    assert "bytes of a record" not in done.err  # a line a cache, not the table of `lrea compress`
     rows = {row["name"]: row for row in done.json["rows"]}
     for name in ("din, recent 16", "din, clusters 16"):
         manifest = json.loads((home / "caches" / rows[name]["cache"] / "cache.json").read_text())

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.serving.store import INDEX
-from lrea_cli.workspace import Workspace, write_json
+from lrea_cli.records.store import INDEX
+from lrea_cli.workspace.home import Workspace, write_json
 
 
 class Done(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
 
 PAGE = read_page("add-a-compressor.md")
@@ -19,7 +19,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copy_package(tmp_path_factory.mktemp("copy"))
     file, name = PAGE.blocks
     (root / "lrea_cli" / "compressors" / "strided.py").write_text(file, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
+    replace(root / "lrea_cli" / "recipe" / "settings.py", r"^CompressorName = Literal\[[^]]*\]\n", name)
     return root
 
 
@@ -29,7 +29,7 @@ def test_the_page_adds_one_name() -> None:
 
 @pytest.mark.slow
 def test_the_shared_tests_hold_it_to_its_twin(copy: Path) -> None:
-    files = ["tests/compressors/test_compressors.py", "tests/serving/test_gate.py"]
+    files = ["tests/compressors/test_compressors.py", "tests/bench/test_gate.py"]
     assert run_tests(copy, files, "-k", "strided") > 10
 
 

@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from lrea_cli import reference, reference_compressors
 from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.bench.twins import reference_model, twin_of
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.compressors.base import uniforms
 from lrea_cli.compressors.clusters import Choices, Clusters
 from lrea_cli.kernels import KERNELS, weights
-from lrea_cli.recipe import COMPRESSOR_NAMES, Compression
-from lrea_cli.reference_compressors import Inputs, Rows
+from lrea_cli.oracle import attention as reference
+from lrea_cli.oracle import compressors as reference_compressors
+from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Behaviors, PseudoItems
-from lrea_cli.serving.twins import reference_model, twin_of
-from lrea_cli.training.checkpoint import Run
 
 D, L, T, SEED = 6, 30, 10, 3
 LENGTHS = (0, 1, 5, 12, L, 25)

@@ -117,12 +117,12 @@ def inline_pool(workers: int) -> Iterator[InlinePool]:
 
 def _look(home: Path, ending: Ending) -> None:
     from lrea_cli.errors import UserError
-    from lrea_cli.kinds import MANIFESTS
-    from lrea_cli.workspace import Workspace, require_intact
+    from lrea_cli.workspace.home import Workspace, require_intact
+    from tests.manifests import KINDS
 
     roots = (home, *sorted(home.glob("sweeps/*")))
-    for root, kind in ((root, kind) for root in roots for kind in MANIFESTS):
-        for folder in sorted((root / kind).glob("*")):
+    for root, kind in ((root, kind) for root in roots for kind in KINDS):
+        for folder in sorted((root / kind.folder).glob("*")):
             try:
                 artifact = Workspace(root).open(kind, folder.name)
                 require_intact(artifact)
@@ -136,7 +136,7 @@ def _look(home: Path, ending: Ending) -> None:
 def _damaged_json(home: Path) -> Iterator[str]:
     """Of evaluations and results: each is as it was written, or not there."""
     from lrea_cli.errors import UserError
-    from lrea_cli.sealed import read_json
+    from lrea_cli.workspace.sealed import read_json
 
     for path in home.rglob("*.json"):
         try:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
+from tests.manifests import KINDS
 
 HERE = Path(__file__).parent
 TINY = ["--short", "8", "--long", "40", "--epochs", "2", "--batch-size", "256", "--threads", "1"]
@@ -76,7 +77,7 @@ def command_of(name: str, recipes: Path) -> list[str]:
     """The command line; `{home}` stands for the home that it works in."""
     if name != "sweep":
         return COMMANDS[name]
-    return ["sweep", str(recipes), "--dataset", "synthetic", "--seeds", "1", "--quick", "--page", "{home}/page.md"]
+    return ["sweep", str(recipes), "--dataset", "synthetic", "--seeds", "1", "--page", "{home}/page.md"]
 
 
 def endings(shim: Path, home: Path, work: Path, command: list[str], positions: int) -> list[dict[str, Any]]:
@@ -119,7 +120,7 @@ def bench_files(ending: dict[str, Any]) -> list[str]:
 
 
 def check_command(shim: Path, tiny: Workspace, work: Path, command: list[str], positions: int) -> None:
-    old = {f"{kind}/{a.name}": a.identity for kind in ("data", "runs", "caches") for a in tiny.all(kind)}
+    old = {f"{kind.folder}/{a.name}": a.identity for kind in KINDS for a in tiny.all(kind)}
     whole, *failed = endings(shim, tiny.home, work, command, positions)
     assert (whole["code"], whole["damaged"]) == (0, []), whole
     assert len(failed) == (positions or 2 * whole["calls"])

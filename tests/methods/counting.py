@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
 from lrea_cli.methods.cost import Work
-from lrea_cli.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
 from tests.methods.test_contract import RANK
 
@@ -109,12 +109,9 @@ def counts_of(work: Work) -> tuple[float, float]:
 
 
 def make(settings: ModelSettings, width: int, long: int, categories: bool = True) -> LongInterest:
-    """A method at its start, with the kernel of serving."""
+    """A method at its start."""
     torch.manual_seed(0)
-    method = METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
-    for module in method.children():
-        module.kernel = "gemm"
-    return method
+    return METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
 
 
 def full(vectors: Tensor) -> Behaviors:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe import METHOD_NAMES
+from lrea_cli.recipe.settings import METHOD_NAMES
 from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
 
 PAGE = read_page("add-a-method.md")
@@ -20,7 +20,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     method, name, test = PAGE.blocks
     (root / "lrea_cli" / "methods" / "linear.py").write_text(method, encoding="utf-8")
     (root / "tests" / "methods" / "test_linear.py").write_text(test, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe.py", r"^MethodName = Literal\[[^]]*\]\n", name)
+    replace(root / "lrea_cli" / "recipe" / "settings.py", r"^MethodName = Literal\[[^]]*\]\n", name)
     return root
 
 

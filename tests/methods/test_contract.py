@@ -8,13 +8,14 @@ import torch
 from torch.nn.functional import pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lrea_cli import reference, reference_searches
-from lrea_cli.attention import Attention
+from lrea_cli.kernels import gemm
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference import Long, Target
+from lrea_cli.oracle import attention as reference
+from lrea_cli.oracle import searches as reference_searches
+from lrea_cli.oracle.attention import Long, Target
+from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
-from lrea_cli.serving.records import RecordFormat
 
 B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)
@@ -371,9 +372,6 @@ def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates
     torch.manual_seed(0)
     settings = replace(settings, k=64, rank=64, heads=heads, m=48, tau=3)
     method = METHODS[settings.method].build(settings, HistoryShape(width, long))
-    for module in method.children():
-        if isinstance(module, Attention):
-            module.kernel = "gemm"  # what serves; a search attends by its own
     mask, ids = torch.ones(requests, long, dtype=torch.bool), torch.randint(2, 9, (requests, long), dtype=torch.int32)
     seen = Behaviors(torch.randn(requests, long, width), mask, ids, ids, NOW - torch.randint(9**7, ids.shape))
     asked = Candidates(
@@ -382,5 +380,5 @@ def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates
     with torch.inference_mode():
         summary = method.seal(method.summarize(seen), torch.float32)
         with Largest() as largest:
-            method.attend(summary, asked)
+            method.attend(summary, asked, gemm)
     assert largest.numel <= requests * count * long * heads, largest.where

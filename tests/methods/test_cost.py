@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrea_cli.attention import HIDDEN, history_scale
+from lrea_cli.kernels import gemm
 from lrea_cli.methods.cost import Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
-from lrea_cli.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
-from lrea_cli.serving.records import RecordFormat
 from tests.methods.counting import PSEUDO, SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import RANK, D, L, behaviors, build, name_of
 
@@ -45,7 +46,7 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
 
     def attend(vectors, keys, values, linear):
         summary = PseudoItems(keys, values, linear, rows=torch.full((len(keys),), rows))
-        method.attend(summary, Candidates(vectors, mask=torch.ones(1), item=torch.ones(1)))
+        method.attend(summary, Candidates(vectors, mask=torch.ones(1), item=torch.ones(1)), gemm)
 
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]
     found = counted(attend, *(torch.randn(1, *shape) for shape in shapes))

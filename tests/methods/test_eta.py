@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from lrea_cli import reference_searches
 from lrea_cli.methods.eta import ETA
-from lrea_cli.recipe import ModelSettings
-from lrea_cli.reference_searches import simhash
+from lrea_cli.oracle import searches as reference_searches
+from lrea_cli.oracle.searches import simhash
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.test_contract import D, L, all_the_same, behaviors, build, candidates
 

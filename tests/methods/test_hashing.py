@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli import reference_searches
 from lrea_cli.methods.hashing import agreements, buckets, packed, random_planes, sign_bits, unpacked
+from lrea_cli.oracle import searches as reference_searches
 
 codes = st.integers(1, 20).flatmap(lambda m: st.lists(st.lists(st.booleans(), min_size=m, max_size=m), min_size=1))
 

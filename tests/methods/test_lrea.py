@@ -7,17 +7,18 @@ import pytest
 import torch
 
 import lrea_cli.kernels.weights
-from lrea_cli import reference
 from lrea_cli.attention import history_scale
 from lrea_cli.kernels import folded, gemm, naive
 from lrea_cli.methods.lrea import LREA
+from lrea_cli.oracle import attention as reference
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import block
 from tests.methods.test_contract import RANK, B, D, L, behaviors, build, candidates, every_variant
 
 
 def make(**options):
     torch.manual_seed(0)
-    return LREA(D, L, RANK, **options).double()
+    return LREA(ModelSettings(rank=RANK, **options), D, L).double()
 
 
 def set_decomp(method, matrix):
@@ -70,7 +71,7 @@ def test_unit_columns_are_non_negative_and_sum_to_one():
 
 @pytest.mark.parametrize("columns", ["unit", "free"])
 def test_the_start_is_blocks_of_neighboring_positions(columns):
-    method = LREA(D, 12, 3, decomp_columns=columns)
+    method = LREA(ModelSettings(rank=3, decomp_columns=columns), D, 12)
     assert method.W_decomp.argmax(0).tolist() == [0] * 4 + [1] * 4 + [2] * 4
     torch.testing.assert_close(method.W_comp.sum(0), torch.ones(3))
     assert method.W_comp[:4, 0].tolist() == [0.25] * 4
@@ -94,7 +95,7 @@ def test_column_entropy_says_how_near_to_mean_pooling():
 
 def test_rank_one_unit_columns_are_mean_pooling_of_a_full_history():
     """Uniform columns stay uniform, so a gap of zero alone certifies nothing."""
-    method = LREA(D, L, 1).double()
+    method = LREA(ModelSettings(rank=1), D, L).double()
     seen = behaviors((L,))
     summary = method.summarize(seen)
     torch.testing.assert_close(summary.keys, seen.vectors.mean(1, keepdim=True))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe import ModelSettings, Recipe
-from lrea_cli.serving.records import RecordFormat
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.records.format import RecordFormat
 from tests.methods.test_contract import D, L, behaviors, build, candidates
 
 SETTINGS = ModelSettings(method="sdim", m=6, tau=2)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lrea_cli.kernels import gemm
 from lrea_cli.methods.cost import Work, record_bytes
 from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
-from lrea_cli.serving.records import RecordFormat
 from tests.methods.counting import SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import name_of
 
@@ -47,7 +48,7 @@ def test_flops_are_those_of_summarize_seal_and_attend(settings, n, k, width, hea
         return method.seal(method.summarize(full(vectors)), torch.float32)
 
     def whole(vectors, asked_vectors):
-        method.attend(offline(vectors), asked(asked_vectors))
+        method.attend(offline(vectors), asked(asked_vectors), gemm)
 
     vectors, cost = torch.randn(1, n, width), method.cost_of(n, candidates)
     made = counted(offline, vectors)

@@ -9,7 +9,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.methods import HistoryShape
 from lrea_cli.methods.din import DIN
 from lrea_cli.methods.sim import SIM
-from lrea_cli.recipe import ModelSettings
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
 from tests.methods.test_contract import D, L, all_the_same, behaviors, build, candidates
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lrea_cli import reference_searches
 from lrea_cli.methods import HistoryShape
 from lrea_cli.methods.twin import BANDS, TWIN, band
-from lrea_cli.recipe import ModelSettings
+from lrea_cli.oracle import searches as reference_searches
+from lrea_cli.recipe.settings import ModelSettings
 from tests.methods.test_contract import HOUR, NOW, D, L, assert_equals_the_loops, behaviors, build, candidates
 
 SETTINGS = ModelSettings(method="twin", k=L, heads=2)

@@ -1,18 +1,14 @@
-"""The page of results: every number of a small sweep is on it, and the committed page is that of its numbers."""
+"""The page of results: every number of a small sweep is on it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from lrea_cli.reporting.results import difference, page
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
-from lrea_cli.sweep.settings import Published
 
-DOCS = Path(__file__).parents[2] / "docs"
 NONE = over_seeds([None, None])
 
 
@@ -46,7 +42,6 @@ def tried(recipe: str, lr: float, auc: float | None, chosen: bool, seed: int = 1
 RESULTS = Results(
     sweep="rank",
     title="does the rank count",
-    findings="It does.",
     command="lrea sweep recipes/rank --page docs/results/rank.md",
     date="2026-01-02 03:04 UTC",
     machine={"cpu": "A CPU", "cores": 2, "jobs": 2},
@@ -129,76 +124,6 @@ def test_rows_of_a_table_have_the_cells_of_its_head() -> None:
         assert len({row.count("|") for row in rows}) <= 1, block
 
 
-def test_the_same_results_give_the_same_page_after_json() -> None:
-    again = Results.from_dict(json.loads(json.dumps(RESULTS.to_dict())))
-    assert again == RESULTS
-    assert page(again, "x.json") == page(RESULTS, "x.json")
-
-
-def test_results_from_before_a_key_was_kept_load_and_have_the_same_page() -> None:
-    old = RESULTS.to_dict()
-    del old["left_out"], old["paper"]
-    for row in old["scored"]:
-        del row["to_best"], row["to_best_served"]
-    found = Results.from_dict(json.loads(json.dumps(old)))
-    assert found == RESULTS
-    assert page(found, "x.json") == page(RESULTS, "x.json")
-    assert "bold" not in page(found, "x.json").lower()
-
-
-BELOW = over_seeds([-0.02, -0.01], [(-0.03, -0.01), (-0.02, -0.005)])
-ABOVE = over_seeds([0.02, 0.01], [(0.01, 0.03), (0.005, 0.02)])
-INSIDE = over_seeds([-0.02, -0.01], [(-0.03, 0.01), (-0.02, 0.005)])
-SEEDS_DISAGREE = over_seeds([-0.03, 0.001], [(-0.04, -0.02), (-0.03, 0.0)])
-
-
-def with_best(**to_best: OverSeeds | None) -> Results:
-    """Three recipes, `lrea` the best of them as trained; differences to it by recipe, and none as served."""
-    aucs = {"din": 0.7, "lrea": 0.72, "mean": 0.69}
-    rows = [replace(scored(name, auc, None, NONE), to_best=to_best.get(name)) for name, auc in aucs.items()]
-    return replace(RESULTS, scored=tuple(rows))
-
-
-def test_the_best_is_bold_where_it_is_told_apart_from_all_others() -> None:
-    found = with_best(din=BELOW, mean=BELOW)
-    text = page(found, "x.json")
-    assert text.count("**") == 2
-    assert lines_of(text, "lrea", "**0.7250**")
-    assert "\n- Bold: the highest AUC" in text
-    assert "None is bold" not in text
-    low = over_seeds([0.5, 0.5])  # lrea's as trained: what is bold in a form is decided by that form
-    served = tuple(
-        replace(s, auc=low if s.recipe == "lrea" else s.auc, to_best=None, to_best_served=s.to_best)
-        for s in found.scored
-    )
-    text = page(replace(found, scored=served), "x.json")
-    assert text.count("**") == 2
-    assert lines_of(text, "lrea", "**0.7190**")
-    assert "\n- Bold: the highest AUC" in text
-
-
-@pytest.mark.parametrize("unresolved", [INSIDE, SEEDS_DISAGREE, ABOVE, None])
-def test_nothing_is_bold_where_the_best_is_not_told_apart_from_one(unresolved: OverSeeds | None) -> None:
-    """`ABOVE`: the seeds that both have say the opposite of the means."""
-    text = page(with_best(din=unresolved, mean=BELOW), "x.json")
-    assert "**" not in text
-    assert text.count("None is bold: `lrea` has the highest AUC, and no difference to `din` is shown.") == 1
-    both = page(with_best(din=BELOW, mean=INSIDE), "x.json")
-    assert "no difference to `mean` is shown" in both
-    all_equal = page(with_best(din=INSIDE, mean=INSIDE), "x.json")
-    assert "no difference to `din`, `mean` is shown" in all_equal
-
-
-def test_the_papers_numbers_stand_beside_ours_where_there_are_any() -> None:
-    published = Published("Table 2 of a paper", 9, {"din": 0.8903})
-    text = page(replace(RESULTS, paper={"drift": published}), "x.json")
-    assert lines_of(text, "din", "0.7050 | 0.8903", "0.6900 to 0.7200")
-    assert lines_of(text, "lrea-8", "0.6850 | -", "0.6700 to 0.7000")
-    assert "Paper: AUC by Table 2 of a paper. It names neither split nor negatives" in text
-    for elsewhere in (RESULTS, replace(RESULTS, paper={"taobao": published})):
-        assert "paper" not in page(elsewhere, "x.json").lower()
-
-
 def test_what_was_left_out_is_said_at_its_dataset() -> None:
     left_out = (LeftOut("drift", "sim", "No categories."), LeftOut("other", "eta", "No."))
     text = page(replace(RESULTS, left_out=left_out), "x.json")
@@ -233,12 +158,3 @@ def test_mean_spread_and_bounds_over_seeds() -> None:
     assert found.ci == pytest.approx((0.1, 1.1 / 3))
     assert found.range == (0.1, 0.3)
     assert over_seeds([0.5]).sd is None
-
-
-@pytest.mark.parametrize("committed", sorted((DOCS / "results").glob("*.md")), ids=lambda path: path.stem)
-def test_a_committed_page_is_that_of_its_numbers(committed: Path) -> None:
-    """Make it anew with the command that stands on it."""
-    (numbers,) = (DOCS / "results" / committed.stem).glob("*.json")
-    results = Results.from_dict(json.loads(numbers.read_text(encoding="utf-8")))
-    assert committed.read_text(encoding="utf-8") == page(results, f"{committed.stem}/{numbers.name}")
-    assert committed.stem in (DOCS / "results.md").read_text(encoding="utf-8")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.data.batches import Samples
-from lrea_cli.data.histories import Histories
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.samples import Samples
+from lrea_cli.kernels import gemm
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.training.checkpoint import Run
 
 CPU = torch.device("cpu")
 
@@ -24,7 +25,7 @@ class NoRecords:
 
 
 def scorer_of(run: Run, histories: Histories) -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), "gemm", CPU)  # pyright: ignore
+    return RequestScorer(run.model, histories, run.recipe.data, NoRecords(), gemm)  # pyright: ignore
 
 
 def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateIds, long: torch.Tensor) -> torch.Tensor:
@@ -35,9 +36,9 @@ def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateId
     for name in run.model.match_counters:
         seen = histories.columns[name][start : start + user.length].tolist()
         matches[name] = torch.tensor([[seen.count(value) if value > 1 else 0 for value in ids.ids[name][0].tolist()]])
-    candidates = run.model.features.candidates(ids)
+    candidates = run.model.candidates(replace(ids, matches=matches))
     with torch.inference_mode():
-        return run.model.score(candidates, long, short, replace(ids, matches=matches), torch.tensor([user.length]))
+        return run.model.score(candidates, long, short, torch.tensor([user.length]))
 
 
 @pytest.mark.parametrize("counters", [(), ("category",), ("category", "item")], ids=str)
@@ -53,9 +54,8 @@ def test_logits_are_those_of_the_trained_form(
         own = {name: torch.arange(count)[None].int() % 3 + 1 for name in shared.profile}
         mixed = {**shared.profile, run.model.features.profile_fields[0].name: torch.arange(count)[None].int() % 3 + 1}
         for ids in (shared, replace(shared, profile=own), replace(shared, profile=mixed)):
-            candidates = run.model.features.candidates(ids)
             long = torch.randn(1, count, run.model.features.width, generator=torch.Generator().manual_seed(4))
-            found = scorer.logits(user, ids, candidates, long)
+            found = scorer.logits(user, scorer.candidates(user, ids), long)
             expected = trained_form(run, histories, user, ids, long)
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -64,11 +64,11 @@ def test_only_real_candidates_are_scored(make_run, histories: Histories, samples
     run = make_run(match_counters=("category",))
     scorer, user = scorer_of(run, histories), Visitor(2, 30)
     ids = CandidatePool(histories, samples, 3).draw(6)
-    candidates = run.model.features.candidates(ids)
+    candidates = scorer.candidates(user, ids)
     long = torch.randn(1, 6, run.model.features.width, generator=torch.Generator().manual_seed(4))
-    whole = scorer.logits(user, ids, candidates, long)
+    whole = scorer.logits(user, candidates, long)
     mask = torch.tensor([[True, False, True, True, False, True]])
-    some = scorer.logits(user, replace(ids, mask=mask), replace(candidates, mask=mask), long)
+    some = scorer.logits(user, replace(candidates, mask=mask), long)
     torch.testing.assert_close(some, whole[mask[0]])
 
 

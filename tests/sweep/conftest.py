@@ -6,18 +6,23 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lrea_cli.progress import Reporter, Silent
-from lrea_cli.recipe import Recipe
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.prepare import prepare
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep import run
 from lrea_cli.sweep.reading import read_sweep
+from lrea_cli.sweep.results import About
 from lrea_cli.sweep.settings import Sweep
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Artifact, Workspace
 
 RECIPES: dict[str, dict[str, Any]] = {
     "mean": {"model": {"method": "mean"}},
@@ -26,18 +31,28 @@ RECIPES: dict[str, dict[str, Any]] = {
 SETTINGS = {
     "base": "mean",
     "search": {"lr": [0.05, 0.1]},
-    "dataset": [{"name": "tiny", "source": "synthetic", "options": {"users": 80, "seed": 7}, "seeds": [1, 2]}],
 }
+SEEDS = (1, 2)
+ABOUT = About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {})
 
 
-def make_sweep(recipes: dict[str, dict[str, Any]] | None = None, **settings: Any) -> Sweep:
-    """The sweep of this folder, with other recipes or settings."""
+def make_sweep(
+    recipes: dict[str, dict[str, Any]] | None = None, seeds: tuple[int, ...] = SEEDS, **settings: Any
+) -> Sweep:
+    """The sweep of this folder, with other recipes, seeds or settings."""
     small = {"data": {"short": 8, "long": 40}, "train": {"epochs": 1, "batch_size": 128}}
     made = {}
     for name, content in (recipes or RECIPES).items():
         model = {"hidden": [8], "embedding_dim": 4, **content["model"]}
         made[name] = Recipe.from_dict({**small, **content, "model": model}, name)
-    return read_sweep("tiny-sweep", made, {**SETTINGS, **settings}, "sweep.toml")
+    return replace(read_sweep("tiny-sweep", made, {**SETTINGS, **settings}, "sweep.toml"), seeds=seeds)
+
+
+def make_dataset(home: Path, users: int = 80) -> Artifact:
+    """The dataset `tiny` of a home."""
+    workspace = Workspace(home)
+    prepare(Synthetic(users=users, seed=7), [], "tiny", workspace, PrepareOptions(seed=7, threads=1))
+    return workspace.open(DATASETS, "tiny")
 
 
 @dataclass
@@ -62,43 +77,65 @@ class Inline:
         return future
 
 
-def inline_sweep(
-    sweep: Sweep, home: Path, pool: Inline, patch: pytest.MonkeyPatch, reporter: Reporter | None = None
-) -> run.Finished:
-    """Run a sweep in this process."""
+@dataclass
+class InlineSweep:
+    """Runs sweeps in this process.
 
-    @contextmanager
-    def worker_pool(workers: int) -> Iterator[Inline]:
-        yield pool
+    Args:
+        dataset: that they are of.
+    """
 
-    patch.setattr(run, "worker_pool", worker_pool)
-    return run.run_sweep(sweep, Workspace(home), Workspace(home.parent / "main"), 1, reporter or Silent())
+    patch: pytest.MonkeyPatch
+    dataset: Artifact
+
+    def __call__(self, sweep: Sweep, home: Path, pool: Inline | None = None, reporter: Any = None) -> run.Finished:
+        """Run one; its jobs go to the pool."""
+
+        @contextmanager
+        def worker_pool(workers: int) -> Iterator[Inline]:
+            yield pool or Inline()
+
+        self.patch.setattr(run, "worker_pool", worker_pool)
+        return run.run_sweep(sweep, self.dataset, Workspace(home), 1, reporter or Silent())
 
 
 @pytest.fixture(scope="session")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The dataset of all sweeps; for reading only."""
+    return make_dataset(tmp_path_factory.mktemp("main"))
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory, dataset: Artifact) -> Path:
     """Home of the finished sweep; for reading only."""
     home = tmp_path_factory.mktemp("swept") / "home"
     with pytest.MonkeyPatch.context() as patch:
-        finished = inline_sweep(make_sweep(), home, Inline(), patch)
+        finished = InlineSweep(patch, dataset)(make_sweep(), home)
     assert not finished.failures
     return home
 
 
 @pytest.fixture
+def inline_sweep(monkeypatch: pytest.MonkeyPatch, dataset: Artifact) -> InlineSweep:
+    """Runs sweeps in this process."""
+    return InlineSweep(monkeypatch, dataset)
+
+
+@pytest.fixture
 def home(swept: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    shutil.copytree(swept, tmp_path / "home")
+    shutil.copytree(swept, tmp_path / "home", symlinks=True)
     return tmp_path / "home"
 
 
 @pytest.fixture
-def again(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def again(home: Path, inline_sweep: InlineSweep) -> Callable[..., list[str]]:
     """`again(sweep)`: run it on the copy; returns the names of its jobs, each job once as training or evaluation."""
 
-    def sweep_again(sweep: Sweep | None = None) -> list[str]:
+    def sweep_again(sweep: Sweep | None = None, dataset: Artifact | None = None) -> list[str]:
         pool = Inline()
-        assert not inline_sweep(sweep or make_sweep(), home, pool, monkeypatch).failures
+        run_it = inline_sweep if dataset is None else replace(inline_sweep, dataset=dataset)
+        assert not run_it(sweep or make_sweep(), home, pool).failures
         return pool.names
 
     return sweep_again

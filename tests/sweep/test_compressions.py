@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 
-from lrea_cli.compressors import VARIANTS
-from lrea_cli.compressors.clusters import Choices
-from lrea_cli.evaluation.metrics import deviation
-from lrea_cli.progress import Silent
-from lrea_cli.recipe import COMPRESSOR_NAMES
+from lrea_cli.console.progress import Silent
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
+from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.gather import About, gather
+from lrea_cli.sweep.gather import gather
 from lrea_cli.sweep.jobs import EvaluateJob
-from lrea_cli.sweep.settings import VariantName
-from lrea_cli.workspace import Workspace
+from lrea_cli.workspace.home import Workspace
 from tests.changed import change_json
-from tests.sweep.conftest import Inline, inline_sweep, make_sweep
+from tests.sweep.conftest import ABOUT, Inline, InlineSweep, make_sweep
 
 
 @pytest.fixture
@@ -56,24 +52,19 @@ def test_another_version_of_the_run_is_compressed_anew(evaluated: Path) -> None:
     assert not job.done()
 
 
-def test_a_sweep_compresses_what_it_trained(swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_compresses_what_it_trained(inline_sweep: InlineSweep, tmp_path: Path) -> None:
     compress = {"compressors": list(COMPRESSOR_NAMES), "ranks": [2]}
-    plan = {"name": "tiny", "source": "synthetic", "options": {"users": 80, "seed": 7}, "seeds": [3]}
-    sweep = make_sweep(
-        {"din": {"model": {"method": "din"}}}, base="din", search={}, dataset=[{**plan, "compress": compress}]
-    )
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "data").symlink_to(swept / "data")
+    sweep = make_sweep({"din": {"model": {"method": "din"}}}, (3,), base="din", search={}, compress=compress)
     pool = Inline()
-    finished = inline_sweep(sweep, tmp_path / "home", pool, monkeypatch)
+    finished = inline_sweep(sweep, tmp_path / "home", pool)
     assert not finished.failures
     assert pool.names == ["tiny-din-lr0.05-seed3"] * 2 + [
         f"tiny-din-lr0.05-seed3 by {name} to 2" for name in COMPRESSOR_NAMES
     ]
-    found = gather(sweep, finished, About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {}), Silent())
-    assert {c.compressor for c in found.compressed} == set(COMPRESSOR_NAMES)
-    assert all(c.deviation.mean is not None and c.seeds == (3,) for c in found.compressed)
-    assert all(f"| din | {name} | 2 |" in page(found, "x.json") for name in COMPRESSOR_NAMES)
+    results = gather(sweep, finished, ABOUT, Silent())
+    assert {c.compressor for c in results.compressed} == set(COMPRESSOR_NAMES)
+    assert all(c.deviation.mean is not None and c.seeds == (3,) for c in results.compressed)
+    assert all(f"| din | {name} | 2 |" in page(results, "x.json") for name in COMPRESSOR_NAMES)
 
 
 def test_deviation_is_over_the_spread_of_full_attention() -> None:
@@ -82,8 +73,3 @@ def test_deviation_is_over_the_spread_of_full_attention() -> None:
     assert deviation(full, full) == 0.0
     assert deviation(np.ones(3), np.zeros(3)) is None
     assert deviation(np.zeros(0), np.zeros(0)) is None
-
-
-def test_the_variants_of_a_sweep_are_those_of_the_compressor() -> None:
-    assert get_args(VariantName) == tuple(VARIANTS)
-    assert all(choices != Choices() for choices in VARIANTS.values())

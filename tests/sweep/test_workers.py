@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from lrea_cli.console.progress import Silent
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.progress import Silent
 from lrea_cli.sweep.workers import run_jobs, worker_pool
 
 

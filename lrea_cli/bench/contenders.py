@@ -1,0 +1,207 @@
+"""Who takes part in a trade-off: each recipe of each method by its runs, and what makes a din run's records smaller."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
+
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.errors import UserError, nearest
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName, TrainSettings
+from lrea_cli.records.cache import Cache
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.checkpoint import Run, recipe_of
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.score.kept import KeptScores
+from lrea_cli.workspace.home import Artifact, Workspace, as_json
+
+RANK = 16
+"""Rows of a compressed record."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to serve a run.
+
+    Args:
+        cache: of the run.
+        route: through its records; or `full`: attention over the history itself, of a din run.
+        difference: what its recipe has and the method's other recipes have not: see `Trained`.
+        other_seeds: scores of the runs that differ from this one in the seed alone, served in the same way.
+    """
+
+    run: Run
+    cache: Cache
+    route: Literal["cache", "full"] = "cache"
+    difference: str = ""
+    other_seeds: tuple[KeptScores, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`lrea`; `sim (din attention)`; `din, clusters 16`; `full attention`."""
+        beside = f" ({self.difference})" if self.difference else ""
+        if self.route == "full":
+            return f"full attention{beside}"
+        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.compression
+        if made is None:
+            return method
+        return f"{method}, {made.compressor}" + ("" if made.compressor == "mean" else f" {made.rank}")
+
+    @property
+    def scores(self) -> Artifact:
+        """Where `eval` keeps its scores: with the cache that a compressor made, else with the run."""
+        return self.cache.artifact if self.cache.compression else self.run.artifact
+
+
+def chosen_methods(text: str) -> tuple[str, ...]:
+    """`all`, or names with commas, in the order of all methods.
+
+    Raises:
+        UserError: there is no method of such a name.
+    """
+    if text == "all":
+        return METHOD_NAMES
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in METHOD_NAMES:
+            known = ", ".join(METHOD_NAMES)
+            raise UserError(
+                f"--methods: there is no method '{name}'{nearest(name, METHOD_NAMES)}.", f"Known: all, {known}"
+            )
+    return tuple(name for name in METHOD_NAMES if name in names)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The runs of one recipe.
+
+    Args:
+        difference: `din attention`, `rank 64, free columns`: those settings of [data] and [model] in which the recipes
+            of a method differ, where this one has not the default; so it is empty where there is one recipe.
+        runs: names; the latest run first, then the latest of every other seed, all else in the recipe equal.
+    """
+
+    method: str
+    difference: str
+    runs: tuple[str, ...]
+
+
+def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -> tuple[Artifact, int]:
+    """The dataset to compare methods on, and how many runs of these methods are of another one, and so left out.
+
+    Args:
+        name: of the dataset; None = that of the latest run of these methods, or where there is none, the latest.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
+    if name is None and runs:
+        name = max(runs, key=lambda a: a.order).manifest.dataset
+    data = workspace.open(DATASETS, name)
+    return data, sum(a.manifest.dataset != data.name for a in runs)
+
+
+def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
+    """Every recipe of the methods that has a run on this version of the dataset.
+
+    Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone the latest one
+    counts, with those that differ from it in nothing but the seed.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
+    latest_first = sorted(here, key=lambda a: a.order, reverse=True)
+    trained: list[Trained] = []
+    for method in methods:
+        recipes = {a.name: recipe_of(a) for a in latest_first if a.manifest.method == method}
+        groups: dict[str, dict[str, Recipe]] = {}
+        for name, recipe in recipes.items():
+            groups.setdefault(str(_settings(recipe)), {})[name] = recipe
+        differences = _differences([next(iter(group.values())) for group in groups.values()])
+        trained += sorted(
+            (
+                Trained(method, difference, _one_a_seed(group))
+                for difference, group in zip(differences, groups.values(), strict=True)
+            ),
+            key=lambda t: t.difference,
+        )
+    if not trained:
+        raise UserError(
+            f"The dataset '{dataset.name}' has no run of {', '.join(methods)}.",
+            f"Train one with: {training(methods[-1], dataset.name)}",
+        )
+    return trained
+
+
+def _settings(recipe: Recipe) -> dict[str, object]:
+    """What decides what is served: [data] without the dataset's name, and [model]."""
+    settings = {**asdict(recipe.data), **asdict(recipe.model)}
+    del settings["dataset"]
+    return settings
+
+
+def _one_a_seed(group: Mapping[str, Recipe]) -> tuple[str, ...]:
+    """Of runs of one [data] and [model], the latest first: it and, of every other seed, the latest of its [train]."""
+
+    def seedless(train: TrainSettings) -> TrainSettings:
+        return replace(train, seed=0)
+
+    wanted = seedless(next(iter(group.values())).train)
+    chosen: dict[int, str] = {}
+    for name, recipe in group.items():
+        if seedless(recipe.train) == wanted:
+            chosen.setdefault(recipe.train.seed, name)
+    return tuple(chosen.values())
+
+
+def _differences(recipes: Sequence[Recipe]) -> list[str]:
+    """What each recipe has and the others have not, in words."""
+    default, settings = _settings(Recipe()), [_settings(recipe) for recipe in recipes]
+    varied = [key for key in default if len({str(values[key]) for values in settings}) > 1]
+    return [", ".join(_phrase(k, values[k]) for k in varied if values[k] != default[k]) for values in settings]
+
+
+def _phrase(key: str, value: object) -> str:
+    """`din attention`, `rank 64`, `hidden 128-64`, `no match counters`."""
+    words = key.replace("_", " ")
+    if isinstance(value, str):
+        return f"{value} {words.split()[-1]}"
+    if isinstance(value, tuple):
+        return f"{words} {'-'.join(map(str, value))}" if value else f"no {words}"
+    return f"{words} {value}"
+
+
+def training(method: str, dataset: str) -> str:
+    """The command that trains a method."""
+    return f"lrea train --method {method} --dataset {shlex.quote(dataset)}"
+
+
+def compressions(method: str) -> Iterator[Compression | None]:
+    """How a run's records are made: by its method; and those of a din run also smaller, by each compressor."""
+    yield None
+    if method == "din":
+        for name in get_args(CompressorName):
+            yield Compression(name, 1 if name == "mean" else RANK)
+
+
+def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | None) -> str | None:
+    """Name of the latest float32 cache with the records of all users at the end of the data, made in this way.
+
+    Args:
+        run: that the cache must be of, this version of it.
+    """
+    layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
+    made = [
+        a
+        for a in workspace.all(CACHES)
+        if run.artifact.is_parent_of(a)
+        and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (run.dataset.users, run.dataset.end, layout)
+        and a.manifest.compression == compression
+    ]
+    return max(made, key=lambda a: a.order).name if made else None

@@ -1,0 +1,108 @@
+"""What must be served to one user, by the float64 loops from raw history and checkpoint: one side of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from lrea_cli.bench.twins import reference_model, twin_of
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.oracle import attention as reference
+from lrea_cli.oracle.attention import Long, Record, Target
+from lrea_cli.sequence import CandidateIds, RecordField
+from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.served import Served
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the loops give for one user and N candidates.
+
+    Args:
+        record: its fields, as they are stored, but for the linear half, which the interest is made of.
+        full: (N, D), full attention.
+        compared: (N,) bool: the M candidates whose search is not too close to call; interest (M, D) and logit (M,) are
+            of those.
+    """
+
+    record: Record
+    full: np.ndarray
+    compared: np.ndarray
+    interest: np.ndarray
+    logit: np.ndarray
+
+
+class Loops:
+    """Makes a user's record, rounds it as the store does, and scores candidates through it.
+
+    Args:
+        served: whose run, records' layout and compression are read; of the histories the loops are told each time.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self.run, layout = served.run, served.records.layout
+        self.dtype = layout.dtype
+        self.fields = [f for f in layout.fields if f.name != "linear"]
+        self.reference = reference_model(self.run)
+        self.twin = twin_of(self.run, self.reference, served.compression)
+
+    def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds) -> Expected:
+        """Score the candidates of one request."""
+        ref = self.reference
+        short, long = self._sequences(histories, user)
+        made = self.twin.record(long, user.key)
+        record = {f.name: self._rounded(f, made[f.name]) for f in self.fields}
+        full, interests, logits = [], [], []
+        for position in range(ids.mask.shape[1]):
+            row = _row(ids.ids, position)
+            target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
+            full.append(reference.din(target.vector, long.vectors, ref.scorer("long")))
+            interests.append(self.twin.interest(target, long, {**made, **record}))
+            if interests[-1] is not None:
+                profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
+                matches = [_matches(histories, user, name, row[name]) for name in self.run.model.match_counters]
+                logits.append(ref.logit(target.vector, short, interests[-1], profile, matches, user.length))
+        compared = np.array([interest is not None for interest in interests])
+        kept = np.array([interest for interest in interests if interest is not None])
+        return Expected(record, np.array(full), compared, kept.reshape(-1, short.shape[1]), np.array(logits))
+
+    def _sequences(self, histories: Histories, user: Visitor) -> tuple[np.ndarray, Long]:
+        """Vectors of the short sequence (n, D), and the long one; newest first."""
+        ref, settings = self.reference, self.run.recipe.data
+        back = range(min(user.length, settings.short + settings.long))
+        ids = [_ids_at(histories, user, b) for b in back]
+        vectors = np.array([ref.vector(row, ref.item_fields) for row in ids])
+        vectors = vectors.reshape(len(ids), self.run.model.features.width)
+        time = np.array([int(histories.time[_place(histories, user, b)]) for b in back], np.int64)
+        category = None
+        if "category" in histories.columns:
+            category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
+        return vectors[: settings.short], Long(vectors[settings.short :], time[settings.short :], category)
+
+    def _rounded(self, field: RecordField, rows: np.ndarray) -> np.ndarray:
+        """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
+        return rows.astype(np.float32).astype(self.dtype).astype(float) if field.dtype == "cache" else rows
+
+
+def _place(histories: Histories, user: Visitor, back: int) -> int:
+    """Of the behavior that is `back` steps before the newest known one."""
+    return int(histories.offsets[user.key]) + user.length - 1 - back
+
+
+def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
+    """Ids of the behavior that is `back` steps before the newest known one."""
+    place = _place(histories, user, back)
+    return {name: int(column[place]) for name, column in histories.columns.items()}
+
+
+def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
+    """Known behaviors of the user with the value; none where it is missing (id 1)."""
+    known = range(user.length) if value > 1 else ()
+    return sum(_ids_at(histories, user, back)[field] == value for back in known)
+
+
+def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
+    return {name: int(tensor[0, position]) for name, tensor in ids.items()}

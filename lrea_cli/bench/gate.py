@@ -1,0 +1,207 @@
+"""The gate of serve-bench: what is served must equal the float64 loops of `oracle/`, or no time is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrea_cli.bench.expected import Expected, Loops
+from lrea_cli.console.counts import counted
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.errors import GateFailed
+from lrea_cli.kernels import KERNELS, KernelName
+from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.resident import records_on
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.sequence import CandidateIds
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.served import Served
+
+TOLERANCE = 1e-5
+GATE_USERS = 64
+GATE_CANDIDATES = 8
+MOST_SKIPPED = 0.1
+"""Of all candidates: where more searches are too close to call, too little was compared."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What was compared.
+
+    Args:
+        max_relative_error: the largest of all comparisons; an interest's error is relative to the largest entry of
+            that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
+            a whole number that is another one is off by infinity.
+        where: the comparison that had it.
+        users: of the cache, and made ones. made: those of them that were made, of lengths that no user has.
+        skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
+            search finds and the next one match so equally well that float32 may find the other.
+    """
+
+    passed: bool
+    max_relative_error: float
+    users: int
+    where: str
+    candidates: int
+    skipped: int
+    made: int
+
+
+def run_gate(
+    served: Served, visitors: Sequence[Visitor], pool: CandidatePool, kernels: Sequence[KernelName]
+) -> GateResult:
+    """Compare records, interests and final logits with the float64 loops: 64 users or more, 8 candidates each.
+
+    The loops start from raw history and checkpoint; what follows the cache's dtype in a record is rounded to it. Up to
+    64 users are of the cache. Empty, one-behavior and full histories are among them; each of these that no user has is
+    made, summarized and stored, so there may be up to six users more.
+
+    Args:
+        visitors: users of the cache, with the behaviors known when it was made.
+
+    Raises:
+        GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
+    """
+    wanted = _lengths_needed(served.run, served.compression)
+    chosen = _choose(visitors, wanted)
+    needed = sorted(wanted - {v.length for v in chosen})
+    check = _Check(served, pool, kernels)
+    errors = check(served, chosen)
+    with _made(served, needed) as made:
+        errors += check(made, [Visitor(key, length) for key, length in enumerate(needed)])
+    worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
+    users = len(chosen) + len(needed)
+    passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
+    result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(needed))
+    _require_passed(result, served.records.remedy)
+    return result
+
+
+@contextmanager
+def _made(served: Served, lengths: Sequence[int]) -> Iterator[Served]:
+    """Users with histories of such lengths, one each, and their records."""
+    histories, settings = _made_histories(served.histories, lengths), served.run.recipe.data
+    users = np.arange(histories.users)
+    long = histories.newest(users, np.diff(histories.offsets), settings.short, settings.long)
+    with torch.inference_mode(), served.maker.store(users, users, long) as store:
+        yield replace(served, histories=histories, records=records_on(store, served.device))
+
+
+def _require_passed(result: GateResult, remedy: str) -> None:
+    """Refuse a result that says that something is wrong, or that says too little.
+
+    Args:
+        remedy: what makes the cache anew.
+    """
+    if not result.passed:
+        raise GateFailed(
+            f"The gate failed: relative error {result.max_relative_error:.2g} (limit {TOLERANCE:.0e}) in "
+            f"{result.where}. No time is reported.",
+            f"If a new cache does not help, this is a bug of lrea: please report it. {remedy}",
+        )
+    if result.skipped > MOST_SKIPPED * result.candidates:
+        raise GateFailed(
+            f"The gate compared too little: for {result.skipped:,} of {counted(result.candidates, 'candidate')} the "
+            f"search is too close to call, limit {MOST_SKIPPED:.0%}. No time is reported.",
+            "Embeddings that barely differ do this: train the run longer, or with another k in the recipe's [model].",
+        )
+
+
+class _Check:
+    """All comparisons of some users; `skipped` counts the candidates that a search is too close to call for."""
+
+    def __init__(self, served: Served, pool: CandidatePool, kernels: Sequence[KernelName]) -> None:
+        self.pool, self.kernels = pool, kernels
+        self.loops = Loops(served)
+        self.skipped = 0
+
+    def __call__(self, served: Served, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
+        errors = []
+        for user in visitors:
+            ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
+            expected = self.loops(served.histories, user, ids)
+            self.skipped += int((~expected.compared).sum())
+            for kernel in self.kernels:
+                for part, (error, scale) in self._compare(served.scorer(KERNELS[kernel]), user, ids, expected).items():
+                    errors.append(
+                        (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")
+                    )
+        return errors
+
+    def _compare(
+        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
+    ) -> dict[str, tuple[float, float]]:
+        with torch.inference_mode():
+            candidates = scorer.candidates(user, ids.to(scorer.device))
+            interest = scorer.cached_interest(user, candidates)
+            full = scorer.full_interest(user, candidates)
+            logit = scorer.logits(user, candidates, interest)
+            summary = scorer.records.fetch([user.key])
+        errors = {
+            "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),
+            "full attention": _error(full[0].cpu(), expected.full, 0.0),
+            "logit": _error(logit.cpu()[expected.compared], expected.logit, 1.0),
+        }
+        for field in self.loops.fields:
+            used = int(summary.rows[0]) if field.rows == "rows" else field.rows
+            rows = getattr(summary, field.name)[0, :used]
+            errors[field.name] = _worst_row(rows.cpu(), expected.record[field.name])
+        return errors
+
+
+def _lengths_needed(run: Run, compression: Compression | None) -> set[int]:
+    """Empty, one behavior, one long behavior, as many long ones as are found or kept and one more, and full."""
+    data, model = run.recipe.data, run.recipe.model
+    short, full = data.short, data.short + data.long
+    made_rank = compression.rank if compression else model.rank
+    most = model.k if run.model.long.row_a_behavior else made_rank
+    return {0, 1, short + 1, min(short + most, full), min(short + most + 1, full), full}
+
+
+def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
+    """Up to 64 users spread evenly over the sorted lengths, one of each wanted length first."""
+    by_length = sorted(visitors, key=lambda v: v.length)
+    special = list({v.length: v for v in by_length if v.length in wanted}.values())
+    rest = [v for v in by_length if v not in special]
+    places = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
+    return special + [rest[place] for place in places]
+
+
+def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
+    """Histories of the wanted lengths, cut from the log's behaviors as stored, repeated where it is short."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    index = np.arange(offsets[-1]) % len(histories.time)
+    return Histories(
+        offsets,
+        histories.time[index],
+        {name: c[index] for name, c in histories.columns.items()},
+    )
+
+
+def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:
+    """The candidates at a time that is later than all that the user is known to have done: no age is below 0."""
+    start = int(histories.offsets[user.key])
+    latest = int(histories.time[start : start + user.length].max(initial=0))
+    return replace(ids, time=ids.time.clamp(min=latest + 1))
+
+
+def _error(served: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
+    """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
+    if not served.is_floating_point():
+        return (0.0 if (served.numpy() == expected).all() else float("inf")), 1.0
+    difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
+    scale = max(least, np.abs(expected).max(initial=0.0))
+    return float(difference), float(scale) or 1.0
+
+
+def _worst_row(served: Tensor, expected: np.ndarray) -> tuple[float, float]:
+    if served.shape != expected.shape:
+        return float("inf"), 1.0
+    errors = [_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)]
+    return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))

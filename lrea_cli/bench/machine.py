@@ -1,0 +1,132 @@
+"""The machine that times are taken on: its name, what this process got of the CPU meanwhile, and what others took."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lrea_cli.console.counts import counted
+
+LIMIT = 0.1
+"""Of the CPU that is missing or contended, before no ratio is given: with a busy loop beside it .3 to .5 is missing."""
+WORST = 0.1
+"""Share of the turns that the worst ones are."""
+LEAST_SECONDS = 1.0
+"""`/proc/stat` counts in ticks of 10 ms: over less it says too little of other processes."""
+
+PROC_STAT = Path("/proc/stat")
+IDLE = (3, 4)
+"""idle and iowait, among a CPU's first eight counters; what a hypervisor steals counts as taken by others."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The CPU while times were taken, between the first turn and the last.
+
+    Args:
+        share: CPU time of the thread that serves over the wall clock, all turns together: .98 or more where nothing
+            else runs, as it computes or spins until its helpers are done.
+        share_worst: the same of the turn that nine of ten are better than.
+        others: CPUs that other processes kept busy, the mean; None where the system does not say.
+        cpus: that this process may use. threads: that it computes with.
+    """
+
+    share: float
+    share_worst: float
+    others: float | None
+    cpus: int
+    threads: int
+
+    @property
+    def contended(self) -> float:
+        """CPUs that others kept busy beyond those that the threads of this process leave free."""
+        return max(0.0, (self.others or 0.0) - max(0, self.cpus - self.threads))
+
+    @property
+    def reason_to_withhold(self) -> str | None:
+        """Why no ratio of times should be given; None where the machine was free enough."""
+        if 1 - self.share > LIMIT:
+            return f"{1 - self.share:.0%} of the time the thread that serves had no CPU (limit {LIMIT:.0%})"
+        if self.contended > LIMIT:
+            return (
+                f"other processes kept {self.others:.2f} of {counted(self.cpus, 'CPU')} busy, and this one, with "
+                f"{counted(self.threads, 'thread')}, needs {self.contended:.2f} of those (limit {LIMIT:g})"
+            )
+        return None
+
+    def __str__(self) -> str:
+        others = "" if self.others is None else f"; other processes kept {self.others:.2f} of {self.cpus} CPUs busy"
+        return (
+            f"CPU: the thread that serves had one for {self.share:.0%} of the time, in nine of ten turns for at least"
+            f" {self.share_worst:.0%}{others}"
+        )
+
+
+class Meter:
+    """Watches turns of timed work of the thread that it is made in.
+
+    Args:
+        threads: that the process computes with.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads, self.cpus = threads, sorted(_own_cpus())
+        self._turns: list[tuple[float, float]] = []
+        self._started = time.perf_counter(), self._busy(), time.process_time()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One turn of timed work."""
+        wall, cpu = time.perf_counter(), time.thread_time()
+        yield
+        self._turns.append((time.perf_counter() - wall, time.thread_time() - cpu))
+
+    def read(self) -> Load:
+        """What was seen since the beginning; there has been a turn."""
+        wall, cpu = np.array(self._turns).T
+        shares = np.minimum(1.0, cpu / wall)
+        worst = float(np.quantile(shares, WORST, method="inverted_cdf"))
+        return Load(min(1.0, cpu.sum() / wall.sum()), worst, self._others(), len(self.cpus), self.threads)
+
+    def _others(self) -> float | None:
+        started, busy_before, own_before = self._started
+        seconds, busy = time.perf_counter() - started, self._busy()
+        if busy is None or busy_before is None or seconds < LEAST_SECONDS:
+            return None
+        own = time.process_time() - own_before
+        return max(0.0, (busy - busy_before - own) / seconds)
+
+    def _busy(self) -> float | None:
+        """Seconds that the CPUs of this process were busy since the system started; None where it does not say."""
+        try:
+            lines = PROC_STAT.read_text(encoding="ascii").splitlines()
+        except OSError:
+            return None
+        counters = {line.split()[0]: [int(n) for n in line.split()[1:9]] for line in lines if line.startswith("cpu")}
+        own = [counters.get(f"cpu{number}") for number in self.cpus]
+        known = [c for c in own if c is not None]
+        if len(known) < len(own):
+            return None
+        return sum(sum(c) - sum(c[i] for i in IDLE) for c in known) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _own_cpus() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))

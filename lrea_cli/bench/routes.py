@@ -1,0 +1,186 @@
+"""What is timed: the routes of a request, the requests that all of them serve, and the rows of a table of times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from lrea_cli.bench.timing import Call, Mark, Timings
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.kernels import KernelName
+from lrea_cli.records.cache import Cache
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.sequence import CandidateIds
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.stats.intervals import median_interval
+from lrea_cli.stats.percentiles import Percentile, percentile
+
+CANDIDATE_SETS = 16
+PERCENTS = (50, 95, 99)
+GOLDEN = (5**0.5 - 1) / 2
+
+Stage = Literal["request", "interest"]
+STAGES: tuple[Stage, ...] = ("request", "interest")
+MARKS: dict[Stage, tuple[int, int]] = {"request": (0, 3), "interest": (1, 2)}
+"""Where a stage begins and ends: marks are set at the start, with candidates embedded, interest there, logits there."""
+Route = Literal["cache", "full", "padded"]
+ROUTES: tuple[Route, ...] = ("cache", "full", "padded")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests 0, 1, 2, ..: the n-th is of the n-th user with the n-th set of candidates, both again from the first.
+
+    Args:
+        visitors: in an order whose every beginning has short and long histories in their shares.
+        sets: candidates of one request each, on the device.
+    """
+
+    visitors: Sequence[Visitor]
+    sets: Sequence[CandidateIds]
+
+    def request(self, number: int) -> tuple[Visitor, CandidateIds]:
+        """The user and the candidates of one request."""
+        return self.visitors[number % len(self.visitors)], self.sets[number % len(self.sets)]
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What is asked of a measurement.
+
+    Args:
+        candidates: N of a request.
+        seconds: for each route and kernel, the mean; at most as long as p99 needs.
+        seed: of users and candidates.
+    """
+
+    candidates: int
+    seconds: float
+    seed: int
+
+
+def make_workload(
+    visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
+) -> Workload:
+    """The requests that every route serves."""
+    sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
+    return Workload(spread_out(visitors, settings.seed), sets)
+
+
+def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
+    """The users of a cache, with the behaviors known when it was made."""
+    lengths = histories.lengths_before(cache.as_of)
+    return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
+
+
+def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
+    """All users, those with short and long histories in their shares from the start.
+
+    The first requests stand for all of them, however few the time allows. The k-th user has the place by length that
+    frac(u + k (sqrt(5) - 1) / 2) has among all these numbers: they fill [0, 1) evenly.
+    """
+    by_length = np.argsort([user.length for user in visitors], kind="stable")
+    numbers = (np.random.default_rng(seed).random() + np.arange(len(visitors)) * GOLDEN) % 1
+    place = np.argsort(np.argsort(numbers))
+    return [visitors[n] for n in by_length[place]]
+
+
+def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
+    """One whole request, from candidate ids to logits; its marks are those that `MARKS` names."""
+
+    def call(number: int, mark: Mark) -> None:
+        user, ids = workload.request(number)
+        mark()
+        candidates = scorer.candidates(user, ids)
+        mark()
+        if route == "cache":
+            interest = scorer.cached_interest(user, candidates)
+        else:
+            interest = scorer.full_interest(user, candidates, padded=route == "padded")
+        mark()
+        scorer.logits(user, candidates, interest)
+        mark()
+
+    return call
+
+
+@dataclass(frozen=True)
+class Row:
+    """Latencies of one route.
+
+    Args:
+        route: through the cache, or full attention at real or padded lengths.
+        method: of the run, or its compressor, for the cache; `full` for full-length attention with the run's
+            embeddings and scorer.
+        stage: `request` = embeddings, fetch, long and short sequence, MLP; `interest` = fetch and long attention.
+        length: `real` lengths of the users, or the number L that each is padded to.
+        rank: most pseudo items of a record; None for full attention.
+        percentiles: p50, p95, p99 in ms.
+        latencies_ms: of every request timed, in their order: the i-th is of the same request in every row.
+    """
+
+    route: Route
+    method: str
+    stage: Stage
+    kernel: KernelName
+    dtype: str
+    candidates: int
+    length: int | Literal["real"]
+    rank: int | None
+    requests: int
+    percentiles: tuple[Percentile, ...]
+    latencies_ms: tuple[float, ...]
+
+    def to_dict(self, latencies: bool = False) -> dict[str, Any]:
+        """As `--json` has it: a percentile is null where too few requests back it.
+
+        Args:
+            latencies: with each of them, to the microsecond, as the file in `bench/` has it for `lrea compare`.
+        """
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        del content["percentiles"], content["latencies_ms"]
+        content.update({f"p{p.percent:g}_ms": p.value for p in self.percentiles})
+        ci = median_interval(self.latencies_ms)
+        content["p50_ci_ms"] = None if ci is None else list(ci)
+        return {**content, "latencies_ms": [round(ms, 3) for ms in self.latencies_ms]} if latencies else content
+
+
+def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
+    """(requests,) ms of a stage of one call."""
+    return timings.between(call, *MARKS[stage])
+
+
+@dataclass(frozen=True)
+class TimedRoute:
+    """One route of a run through its cache or past it, with one kernel: what a row of latencies is of."""
+
+    run: Run
+    cache: Cache
+    route: Route
+    kernel: KernelName
+
+    def row(self, stage: Stage, candidates: int, latencies: np.ndarray) -> Row:
+        """The row of latencies in ms, which say the rest.
+
+        Args:
+            candidates: N of each request.
+        """
+        run, cache, cached = self.run, self.cache, self.route == "cache"
+        return Row(
+            route=self.route,
+            method=cache.made_by(run) if cached else "full",
+            stage=stage,
+            kernel=self.kernel,
+            dtype=cache.dtype if cached else "float32",
+            candidates=candidates,
+            length=run.recipe.data.long if self.route == "padded" else "real",
+            rank=int(cache.artifact.manifest.rank) if cached else None,
+            requests=len(latencies),
+            percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
+            latencies_ms=tuple(latencies.tolist()),
+        )

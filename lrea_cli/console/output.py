@@ -1,0 +1,148 @@
+"""What a command shows: lines, tables, progress, and with --json exactly one object on stdout, all else on stderr.
+
+Whatever comes from names of files, columns and users is shown with control characters as escapes (`terminal.clean`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from lrea_cli.console.progress import Progress
+from lrea_cli.console.terminal import clean, columns, fitted
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+PLAIN_SECONDS = 10.0
+"""Between two lines of progress where the output is no terminal."""
+
+BAR_SECONDS = 0.1
+"""Between two drawings of a bar on a terminal."""
+
+
+class Console:
+    """A `Reporter` for one command.
+
+    Args:
+        as_json: the result goes to stdout as one JSON object, everything else to stderr.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = sys.stderr if as_json else sys.stdout
+
+    def say(self, line: str) -> None:
+        """A sentence or a fact, in lines that fit."""
+        print(fitted(line, self._out), file=self._above_a_bar(), flush=True)
+
+    def warn(self, line: str) -> None:
+        """What the user should not miss, on stderr."""
+        text = fitted(f"warning: {line}", sys.stderr)
+        self._rich(sys.stderr).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table; numbers are right-aligned, None is shown as n/a."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for position, name in enumerate(headers):
+            numeric = any(isinstance(row[position], (int, float)) for row in rows)
+            table.add_column(Text(clean(name, keep="\n")), justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(_cell(value)) for value in row))
+        rich = self._rich(self._out)
+        rich.print(fitted(title, self._out), style="bold", markup=False, highlight=False, soft_wrap=True)
+        rich.print(table)
+
+    def result(self, content: Mapping[str, object], then: str | None = None) -> None:
+        """The command's result as JSON, where asked for; and the next command to type."""
+        if then:
+            self.say(f"next: {then}")
+        if self.as_json:
+            print(json.dumps(content, allow_nan=False), file=sys.stdout, flush=True)
+
+    @contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
+        """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
+        description = clean(description)
+        if sys.stderr.isatty():
+            with _bar(self._rich(sys.stderr), description, total, unit) as progress:
+                yield progress
+        else:
+            yield _PlainProgress(description, total, unit)
+
+    def _above_a_bar(self) -> TextIO:
+        """On a terminal the stream of now: while a bar is drawn, rich puts above it what is printed there."""
+        now = sys.stderr if self.as_json else sys.stdout
+        return now if self._out.isatty() else self._out
+
+    def _rich(self, stream: TextIO) -> RichConsole:
+        from rich.console import Console as RichConsole
+
+        return RichConsole(file=stream, width=None if stream.isatty() else columns(stream))
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:,}" if isinstance(value, int) else clean(value)
+
+
+@contextmanager
+def _bar(console: RichConsole, description: str, total: int, unit: str) -> Iterator[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    started = time.monotonic()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    # No refreshing thread: it would run beside what serve-bench times.
+    with RichProgress(*columns, console=console, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(description, total=total, rate="")
+        bar.refresh()
+        done, shown = 0, started
+
+        def advance(count: int) -> None:
+            nonlocal done, shown
+            done += count
+            now = time.monotonic()
+            rate = done / max(now - started, 1e-9)
+            due = now - shown >= BAR_SECONDS
+            shown = now if due else shown
+            bar.update(task, advance=count, rate=f"{_rate(rate)} {unit}/s", refresh=due)
+
+        yield advance
+
+
+class _PlainProgress:
+    def __init__(self, description: str, total: int, unit: str) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done, self.started = 0, time.monotonic()
+        self.shown = self.started
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.shown < PLAIN_SECONDS:
+            return
+        self.shown = now
+        rate = self.done / (now - self.started)
+        left = (self.total - self.done) / rate if rate else 0.0
+        line = f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {_rate(rate)}/s, {left:.0f} s left"
+        print(fitted(line, sys.stderr), file=sys.stderr, flush=True)

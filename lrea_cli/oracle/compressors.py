@@ -1,0 +1,140 @@
+"""The compressors of one user's history, slowly, in float64: what gate and tests trust; nothing is shared with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrea_cli.oracle.attention import Array, Scorer, absolute_half, hidden, history_scale, linear_half
+
+LLOYD_STEPS = 3
+RIDGE = 0.1
+FIT_PROBES = OWN_PROBES = 4
+G = 0.495
+"""(1 - slope) / 2."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a compressor keeps: keys and values (rows, D), and what it adds to the linear half ((D + 1, D), or None)."""
+
+    keys: Array
+    values: Array
+    correction: Array | None = None
+
+
+def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
+    """What the record serves (D,): the linear half over all of E (n, D), the absolute half over the rows."""
+    total = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
+    if rows.correction is not None:
+        total += e_t @ rows.correction[:-1] + rows.correction[-1]
+    return total
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a compressor has to go by, but for the behaviors: one for each user.
+
+    Args:
+        rank: most rows. seed: of what is drawn. user: dense number, which seeds the draws, too.
+        probes: (T, D), shared by all users. scorer: of the long sequence.
+    """
+
+    rank: int
+    seed: int
+    user: int
+    probes: Array
+    scorer: Scorer
+
+
+RowsOf = Callable[[Array, Inputs], Rows]
+"""(real behaviors (n, D), n > 0, newest first; the rest) -> the rows that are kept; each compressor names its own."""
+
+
+def mean(E: Array, by: Inputs) -> Rows:
+    """One row."""
+    return Rows(E.mean(0, keepdims=True), (history_scale(len(E)) * E).sum(0, keepdims=True))
+
+
+def recent(E: Array, by: Inputs) -> Rows:
+    """The newest."""
+    return Rows(E[: by.rank], history_scale(len(E)) * E[: by.rank])
+
+
+def random(E: Array, by: Inputs) -> Rows:
+    """Those with the smallest draws, in the order of the history."""
+    draws = uniforms(by.seed, by.user, len(E))
+    chosen = sorted(sorted(range(len(E)), key=draws.__getitem__)[: by.rank])
+    return Rows(E[chosen], history_scale(len(E)) * E[chosen])
+
+
+def clusters(E: Array, by: Inputs) -> Rows:
+    """k-means in the scorer's metric, member sums, the sign correction, and values fitted on the probes."""
+    rank, probes, scorer = by.rank, by.probes, by.scorer
+    draws = uniforms(by.seed, by.user, rank + OWN_PROBES)
+    owner = kmeans(E, rank, draws[:rank], scorer_distance(probes, scorer))
+    scaled = history_scale(len(E)) * E
+    used = sorted(set(owner))
+    keys = np.array([np.mean([e for e, o in zip(E, owner, strict=True) if o == j], axis=0) for j in used])
+    sums = np.array([np.sum([v for v, o in zip(scaled, owner, strict=True) if o == j], axis=0) for j in used])
+    own = [E[int(draw * len(E))] for draw in draws[rank:]]
+    T = [*probes[:FIT_PROBES], *own]
+    correction = np.zeros((E.shape[1] + 1, E.shape[1]))
+    for j, key in zip(used, keys, strict=True):
+        omega = G * scorer.w_o * np.mean([np.sign(hidden(t, key, scorer)) for t in probes], axis=0)
+        for e, v in ((e, v) for e, v, o in zip(E, scaled, owner, strict=True) if o == j):
+            correction[:-1] += np.outer((e - key) * (scorer.W3 @ omega), v)
+            correction[-1] += (e - key) @ (scorer.W2 @ omega) * v
+    scores = np.array([[G * float(np.abs(hidden(t, key, scorer)) @ scorer.w_o) for key in keys] for t in T])
+    full = np.array([(G * np.abs(hidden(t, E, scorer)) @ scorer.w_o) @ scaled for t in T])
+    wanted = full - np.array([t @ correction[:-1] + correction[-1] for t in T])
+    gram = scores.T @ scores
+    ridge = RIDGE * np.trace(gram) / rank * np.eye(len(used))
+    change = np.linalg.solve(gram + ridge, scores.T @ (wanted - scores @ sums))
+    return Rows(keys, sums + change, correction)
+
+
+def scorer_distance(probes: Array, scorer: Scorer) -> Callable[[Array, Array], float]:
+    """Squared distance of two behaviors: mean over the probes of what differs in w_o times the pre-activation."""
+    maps = [(scorer.W2 + t[:, None] * scorer.W3) * scorer.w_o for t in probes]
+    metric = np.mean([m @ m.T for m in maps], axis=0)
+    return lambda a, b: float((a - b) @ metric @ (a - b))
+
+
+def kmeans(E: Array, rank: int, draws: Sequence[float], distance: Callable[[Array, Array], float]) -> list[int]:
+    """Cluster of each behavior: k-means++ from the given draws, then Lloyd's steps; an empty cluster stays put."""
+    centroids: list[Array] = []
+    weight = [1.0] * len(E)
+    for draw in draws:
+        total = np.cumsum(weight)
+        place = next((i for i, above in enumerate(total) if above > draw * total[-1]), len(E) - 1)
+        centroids.append(E[place])
+        weight = [min(distance(e, c) for c in centroids) for e in E]
+    for _ in range(LLOYD_STEPS):
+        owner = [_nearest(e, centroids, distance) for e in E]
+        for j in range(rank):
+            members = [e for e, o in zip(E, owner, strict=True) if o == j]
+            centroids[j] = np.mean(members, axis=0) if members else centroids[j]
+    return [_nearest(e, centroids, distance) for e in E]
+
+
+def _nearest(e: Array, centroids: Sequence[Array], distance: Callable[[Array, Array], float]) -> int:
+    return min(range(len(centroids)), key=lambda j: distance(e, centroids[j]))
+
+
+def uniforms(seed: int, user: int, count: int) -> list[float]:
+    """SplitMix64 (Steele, Lea and Flood 2014) of seed, user and place, as numbers in [0, 1)."""
+    start = _mixed(_mixed(seed) + user)
+    return [(_mixed(start + place * _GAMMA) >> 11) / 2**53 for place in range(1, count + 1)]
+
+
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+def _mixed(state: int) -> int:
+    state = (state + _GAMMA) % 2**64
+    state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
+    return state ^ (state >> 31)

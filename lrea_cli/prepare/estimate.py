@@ -1,0 +1,124 @@
+"""What preparing would take: the start of each raw file is read as the run would read it, and the rest is reckoned."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrea_cli.errors import UserError
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract, Source
+from lrea_cli.prepare.sources.blocks import Lines
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.prepare.sources.rawfile import unpacked_bytes
+
+SAMPLE_BYTES, LEAST_BYTES = 1 << 26, 1 << 16
+"""Of all files together, and of each one at least."""
+
+WHOLE_OVER_READING = 3.6
+"""Seconds of the whole command over those of reading, as `benchmarks/prepare.py` shows at 10 and 100 million rows."""
+
+FIXED_SECONDS = 1.2
+SCRATCH_BYTES, LEFT_BYTES, BYTES_A_FIELD = 45, 18, 6
+"""Of disk for each kept event, while preparing and afterwards, and for each of its fields; there, too."""
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """A raw file.
+
+    Args:
+        bytes: as it lies. text_bytes: unpacked. rows: about; exact for Parquet.
+    """
+
+    name: str
+    bytes: int
+    text_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What preparing would take.
+
+    Args:
+        sample_read, sample_rejected: rows of the sample, and those rejected by reason.
+        seconds: of the whole command on this machine.
+        scratch_bytes: of disk while it runs. dataset_bytes: of what stays.
+        warnings: what the user should know of these files.
+    """
+
+    files: tuple[FileSize, ...]
+    sample_read: int
+    sample_rejected: dict[str, int]
+    seconds: float
+    scratch_bytes: int
+    dataset_bytes: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+
+def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Estimate:
+    """Read a sample and reckon.
+
+    Raises:
+        UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample
+            have a wrong form.
+    """
+    if not source.file_names:
+        raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")
+    size = max(LEAST_BYTES, SAMPLE_BYTES // len(files))
+    _read(source, files, size, options)  # loads libraries, claims memory: timed alone it would say up to a third more
+    began = time.perf_counter()
+    extract, intake = _read(source, files, size, options)
+    seconds = time.perf_counter() - began
+    taken = {file.name for file in intake.files}
+    starts = [_start(path, size, intake) for path in files if intake.name_of(path) in taken]
+    return _reckon(starts, extract, intake, seconds)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How many rows the start of a file has, and what the whole file has."""
+
+    rows: int
+    whole: FileSize
+
+
+def _start(path: Path, size: int, intake: Intake) -> _Start:
+    name, bytes_there = intake.name_of(path), path.stat().st_size
+    if is_parquet(path):
+        raw = ParquetRows(path, first_bytes=size)
+        return _Start(raw.rows_to_read, FileSize(name, bytes_there, bytes_there, raw.rows))
+    file = intake.text(path)
+    lines = sum(Lines(text, 1).count for text in file.blocks(size))
+    unpacked = unpacked_bytes(path)
+    return _Start(lines, FileSize(name, bytes_there, unpacked, round(unpacked * lines / max(1, file.bytes_read))))
+
+
+def _read(source: Source, files: list[Path], size: int, options: PrepareOptions) -> tuple[Extract, Intake]:
+    import duckdb
+
+    with duckdb.connect(config={"threads": options.thread_count}) as db:
+        intake = Intake.of_options(db, options, files, first_bytes=size)
+        return source.extract(intake, files), intake
+
+
+def _reckon(starts: list[_Start], extract: Extract, intake: Intake, seconds: float) -> Estimate:
+    rows, sampled = sum(start.whole.rows for start in starts), sum(start.rows for start in starts)
+    kept = rows * intake.kept / max(1, intake.read)
+    fields = BYTES_A_FIELD * len(extract.fields)
+    return Estimate(
+        files=tuple(start.whole for start in starts),
+        sample_read=intake.read,
+        sample_rejected=dict(sorted(intake.rejected.items())),
+        seconds=FIXED_SECONDS + WHOLE_OVER_READING * seconds * rows / max(1, sampled),
+        scratch_bytes=round(kept * (SCRATCH_BYTES + fields)),
+        dataset_bytes=round(kept * (LEFT_BYTES + fields)),
+        warnings=extract.warnings,
+    )

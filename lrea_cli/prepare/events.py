@@ -1,0 +1,158 @@
+"""The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
+
+`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns;
+it is a view of the table `sorted`, which holds no constant. Window functions with an empty OVER () read it in this
+order, without sorting it again; for an engine that keeps none, write OVER (ORDER BY user_id, time, source_row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sql import count, drop, identifier
+from lrea_cli.prepare.vocabulary import encode, names
+
+if TYPE_CHECKING:
+    import duckdb
+
+DUPLICATE = "duplicate"
+BYTES_A_ROW = 60
+"""Of an event while it is sorted."""
+
+SPILLED_AT_MOST = 8
+"""So many times its memory DuckDB sorts by itself; seen to fail at 15 times."""
+
+
+@dataclass(frozen=True)
+class UserPart:
+    """Users first .. last - 1: what needs all events of a user, and no other user's, is done for some after others.
+
+    Args:
+        whole: these are all users.
+    """
+
+    first: int
+    last: int
+    whole: bool
+
+    def sql(self, column: str) -> str:
+        """SQL: the user is one of these."""
+        return "true" if self.whole else f"{column} >= {self.first} AND {column} < {self.last}"
+
+
+def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[UserPart]:
+    """All users at once, or, where memory is far too small for all events, so many that half of it holds theirs.
+
+    Args:
+        events: the table of all of them. memory_mb: DuckDB's limit.
+    """
+    users = count(db, "SELECT count(*) FROM users")
+    parts = _parts(users, count(db, f"SELECT count(*) FROM {events}"), memory_mb)
+    cuts = [part * users // parts for part in range(parts + 1)]
+    return [UserPart(first, last, parts == 1) for first, last in pairwise(cuts)]
+
+
+def _parts(users: int, rows: int, memory_mb: int) -> int:
+    need = rows * BYTES_A_ROW / (memory_mb * 1e6)
+    return max(1, min(users, round(need * 2))) if need > SPILLED_AT_MOST else 1
+
+
+def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
+    """Make `events` of `raw_events`, which is dropped; repeats are left out, and the intake is told of them.
+
+    Args:
+        memory_mb: DuckDB's limit, which decides how much is looked up and sorted in one pass.
+    """
+    db = intake.db
+    shown = ["is_behavior", "label"] if extract.sampling is None else []
+    rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
+    parts = user_parts(db, "raw_events", memory_mb)
+    _sort(db, rows, parts)
+    db.execute("DROP TABLE IF EXISTS encoded")
+    constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
+    db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
+    if extract.unique:
+        _drop_repeats(intake, extract, parts)
+    drop(db, "raw_events")
+    _count_behaviors(db, parts)
+
+
+def history_lengths(wanted: str, part: UserPart) -> str:
+    """SQL for (user_id, time, history_length): the behaviors of a user strictly before an instant.
+
+    A behavior's place is the number of behaviors before it in `events`; that of a second's first event, less that of
+    the user's, is what was known then.
+
+    Args:
+        wanted: a table with user_id and time, all of which are times of events of that user.
+        part: the users in it.
+    """
+    placed = (
+        "SELECT user_id, time, CAST(sum(CAST(is_behavior AS TINYINT)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND "
+        f"CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events WHERE {part.sql('user_id')}"
+    )
+    before = f"(SELECT start FROM starts WHERE user_id = {part.first})"
+    return (
+        f"SELECT f.user_id, f.time, CAST(f.place + {before} - s.start AS INTEGER) AS history_length FROM ("
+        f"SELECT user_id, time, min(place) AS place FROM ({placed}) AS p SEMI JOIN {wanted} AS w "
+        "USING (user_id, time) GROUP BY user_id, time) AS f JOIN starts AS s ON f.user_id = s.user_id"
+    )
+
+
+def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -> None:
+    """Make `sorted`, some users after others."""
+    db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
+    for part in parts:
+        these = "" if part.whole else f"WHERE {part.sql('user_id')}"
+        db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
+
+
+def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -> None:
+    """Of the events that share their second and all ids, the raw rows say which are equal."""
+    db = intake.db
+    same = ", ".join([*map(identifier, extract.unique), f"source_row // {ROWS_AT_MOST}"])
+    ids = f"user_id, time, {names(extract.fields)}"
+    db.execute(
+        "CREATE TABLE shared AS SELECT DISTINCT user_id, time FROM ("
+        "SELECT user_id, time, lag(user_id) OVER () AS user_before, lag(time) OVER () AS time_before FROM sorted) "
+        "WHERE user_id = user_before AND time = time_before"
+    )
+    db.execute("CREATE TABLE repeats (source_row BIGINT, text VARCHAR)")
+    for part in parts:
+        db.execute(
+            f"CREATE TABLE tied AS SELECT source_row, {ids} FROM sorted SEMI JOIN shared USING (user_id, time) "
+            f"WHERE {part.sql('user_id')}"
+        )
+        db.execute(
+            f"INSERT INTO repeats SELECT source_row, {extract.text} FROM raw_events SEMI JOIN ("
+            f"FROM tied SEMI JOIN (SELECT {ids} FROM tied GROUP BY ALL HAVING count(*) > 1) USING ({ids})"
+            f") USING (source_row) QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY source_row) > 1"
+        )
+        drop(db, "tied")
+    repeated = count(db, "SELECT count(*) FROM repeats")
+    intake.reject_later(DUPLICATE, repeated, "FROM repeats")
+    for part in parts if repeated else ():
+        db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
+        db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
+    drop(db, "shared", "repeats")
+
+
+def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:
+    """`starts` (user_id, rows, behaviors, start): of each user; start = the behaviors of all users before."""
+    db.execute("CREATE TABLE counted (user_id INTEGER, rows BIGINT, behaviors BIGINT)")
+    for part in parts:
+        db.execute(
+            "INSERT INTO counted SELECT user_id, count(*), count(*) FILTER (WHERE is_behavior) FROM events "
+            f"WHERE {part.sql('user_id')} GROUP BY user_id"
+        )
+    db.execute(
+        "CREATE TABLE starts AS SELECT user_id, rows, behaviors, "
+        "CAST(sum(behaviors) OVER (ORDER BY user_id) - behaviors AS BIGINT) AS start FROM counted ORDER BY user_id"
+    )
+    drop(db, "counted")

@@ -1,0 +1,173 @@
+"""The page of a prepared dataset: tables and four plots in one file that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from html import escape
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lrea_cli.console.show import number
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.manifest import DatasetManifest
+from lrea_cli.prepare.look.measure import Histogram, Look, look_at
+from lrea_cli.prepare.look.tables import explained, field_table, split_table, with_facts
+
+PAGE = "look.html"
+INCHES, DPI = (10.0, 6.6), 120
+BLUE, RED, GRAY = "#1f5fa8", "#c8621b", "#999999"
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td{padding:.15rem 1.2rem .15rem 0;border-bottom:1px solid #ddd}"
+    "th{font-weight:600;text-align:left;padding-right:1.2rem}"
+    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.warning{color:#a33}"
+)
+
+
+def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
+    """Look at the data, and write the page into the dataset.
+
+    Args:
+        folder: of a dataset that is whole but for its manifest.
+
+    Returns:
+        the look, and the manifest with it, its facts and its warnings.
+    """
+    look = look_at(folder, manifest)
+    manifest = with_facts(folder, manifest, look)
+    (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
+    return look, replace(manifest, look=asdict(look))
+
+
+def rows_of(look: Look) -> list[tuple[str, object]]:
+    """The table: what, and its value; whole numbers as such, shares as text."""
+    lengths, candidates = look.lengths, look.candidates
+    return [
+        ("users", look.users),
+        ("items", look.items),
+        ("behaviors", look.behaviors),
+        ("behaviors a user, p50 / p90 / p99 / max", _numbers(lengths.p50, lengths.p90, lengths.p99, lengths.max)),
+        ("candidates a test request, p50 / max", _numbers(candidates.p50, candidates.max)),
+        (f"test samples with no long part (<= {look.short} behaviors)", _share(look.long_empty)),
+        ("behaviors in the same second as the one before", _share(look.ties)),
+        ("behaviors that repeat an item", _share(look.repeats)),
+        ("test samples of items not seen in training", _share(look.unknown_items)),
+        ("AUC of behaviors in the category", number(look.baselines["category_count"])),
+        ("AUC of behaviors on the item", number(look.baselines["item_count"])),
+        ("AUC of popularity", number(look.baselines["popularity"])),
+        ("AUC of the item's age", number(look.baselines["novelty"])),
+    ]
+
+
+def page(look: Look, manifest: DatasetManifest) -> str:
+    """The whole page as HTML; the manifest's warnings stand above all else."""
+    title = f"{manifest.dataset}: a look at the data"
+    facts = [split_table(manifest), field_table(manifest)]
+    tables = _table((), rows_of(look)) + "".join(f"<h2>{t.title}</h2>{_table(t.columns, t.rows)}" for t in facts)
+    tables += f"<p>{escape(' '.join(line.strip() for line in explained(manifest, look)))}</p>"
+    said = "".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in manifest.warnings)
+    picture = base64.b64encode(_picture(look, manifest)).decode()
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+        f"<h1>{escape(title)}</h1>{said}{tables}"
+        f'<p><img alt="history length, daily volume, age and popularity of candidates by label" '
+        f'src="data:image/png;base64,{picture}"></p>'
+        "<p>Positives and negatives should have nearly the same popularity and age: where they differ, a counter tells "
+        "them apart, and so will any model.</p></html>\n"
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An HTML table; no header where there are no columns."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>"
+
+
+def _picture(look: Look, manifest: DatasetManifest) -> bytes:
+    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    (length, volume), (age, popularity) = figure.subplots(2, 2)
+    _bars(length, look.length_histogram, "behaviors of a user", "users")
+    _volume(volume, look, manifest)
+    _by_label(age, look.novelty, "days since the item's first behavior")
+    _by_label(popularity, look.popularity, "behaviors on the item before the valid split")
+    out = io.BytesIO()
+    canvas.print_png(out)
+    return out.getvalue()
+
+
+def _bars(axes: Axes, histogram: Histogram, label: str, unit: str) -> None:
+    counts = histogram.counts[: _shown(histogram)]
+    axes.bar(range(len(counts)), counts, width=0.9, color=BLUE)
+    _dress(axes, histogram.edges[: len(counts)], label)
+    axes.set_ylabel(unit)
+
+
+def _by_label(axes: Axes, histogram: Histogram, label: str) -> None:
+    """Shares of positives and of negatives side by side."""
+    shown = _shown(histogram)
+    for counts, shift, color, name in (
+        (histogram.positives, -0.21, BLUE, "label 1"),
+        (histogram.negatives, 0.21, RED, "label 0"),
+    ):
+        total = max(1, sum(counts))
+        counts = counts[:shown]
+        axes.bar(
+            [n + shift for n in range(len(counts))], [c / total for c in counts], width=0.42, color=color, label=name
+        )
+    _dress(axes, histogram.edges[:shown], label)
+    axes.set_ylabel("share of test samples")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
+    """Behaviors of each local day; where valid and test begin."""
+    axes.xaxis_date()
+    axes.bar([day for day, _ in look.days], [count for _, count in look.days], width=0.9, color=BLUE)
+    for name, side in (("valid", "right"), ("test", "left")):  # a day apart: their names would meet
+        starts = getattr(manifest.splits, f"{name}_from") + manifest.utc_offset_minutes * 60
+        edge = starts / SECONDS_PER_DAY - 0.5  # a bar stands over its day's number
+        if edge <= look.days[-1][0]:
+            axes.axvline(edge, color=GRAY, linewidth=1)
+            above = axes.get_xaxis_transform()
+            axes.text(edge, 1.01, f" {name} ", ha=side, transform=above, fontsize=8, color="#555555")
+    axes.set_xlabel("local day", fontsize=9)
+    axes.set_ylabel("behaviors")
+    axes.tick_params(labelsize=8)
+    for tick in axes.get_xticklabels():
+        tick.set_rotation(30)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _shown(histogram: Histogram) -> int:
+    """Bins up to the last one that is not empty."""
+    filled = [
+        n for counts in (histogram.counts, histogram.positives, histogram.negatives) for n, c in enumerate(counts) if c
+    ]
+    return max(filled, default=0) + 1
+
+
+def _dress(axes: Axes, edges: Sequence[float], label: str) -> None:
+    axes.set_xticks(range(len(edges)), [f"{edge:g}" for edge in edges], fontsize=8, rotation=30)
+    axes.set_xlabel(f"{label} (from ...)", fontsize=9)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _numbers(*values: int) -> str:
+    return " / ".join(f"{value:,}" for value in values)
+
+
+def _share(value: float) -> str:
+    return f"{value:.2%}"
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,119 @@
+"""Options that every preparation has; light, since the command line shows their defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from lrea_cli.errors import UserError
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED, check_range, check_threads
+
+LIMITS = {
+    "seed": (0, HIGHEST_SEED),
+    "min_history": COUNT,
+    "negatives_per_positive": (1, 1000),
+    "train_days": (1, 36_500),
+    "test_days": (1, 36_500),
+}
+"""Of the numbers among the options, ends included."""
+
+LEAST_MEMORY_MB = 500
+MOST_MEMORY_MB = 100e6
+RUNTIME_MB = 350
+"""What is resident beside DuckDB's limit: Python, libraries, text while it is parsed (seen: 310 to 360)."""
+
+UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What a preparation depends on beside its source; `max_rejected`, `threads` and `memory` never change a row.
+
+    Args:
+        seed: of the negatives.
+        min_history: behaviors that a sampled positive must have strictly before it.
+        negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
+        train_days: days before the valid day that give training samples, when labels are sampled.
+        test_days: last days that are the test split; the day before them is the valid split.
+        max_rejected: share of rows with a wrong form that stops the run, such as 1%.
+        encoding: of text files, as Python names it.
+        threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
+    """
+
+    seed: int = 2025
+    min_history: int = 20
+    negatives_per_positive: int = 1
+    train_days: int = 1
+    test_days: int = 1
+    max_rejected: str = "1%"
+    encoding: str = "utf-8"
+    threads: int | None = None
+    memory: str = "4GB"
+
+    def __post_init__(self) -> None:
+        for option, (low, high) in LIMITS.items():
+            check_range(f"--{option.replace('_', '-')}", getattr(self, option), low, high)
+        if self.threads is not None:
+            check_threads("--threads", self.threads)
+        if not LEAST_MEMORY_MB <= self.memory_mb <= MOST_MEMORY_MB:
+            raise UserError(
+                f"--memory is '{self.memory}'; it must be at least {LEAST_MEMORY_MB}MB, at most 100TB.",
+                "A few hundred megabytes do for any size; more is faster.",
+            )
+        _ = self.rejected_share, self.text_encoding
+
+    @property
+    def thread_count(self) -> int:
+        """`threads`, or all cores."""
+        return self.threads or os.cpu_count() or 1
+
+    @property
+    def memory_mb(self) -> float:
+        """The limit in megabytes (10^6 bytes).
+
+        Raises:
+            UserError: it is no number with a unit.
+        """
+        size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", self.memory.strip(), re.IGNORECASE)
+        if not size:
+            raise UserError(f"--memory is '{self.memory}'.", "Use a number and a unit, such as 4GB or 500MB.")
+        return float(size[1]) * UNITS[size[2].upper()]
+
+    @property
+    def database_mb(self) -> int:
+        """DuckDB's share: it allocates somewhat above its limit."""
+        return round((self.memory_mb - RUNTIME_MB) * 0.9)
+
+    @property
+    def block_bytes(self) -> int:
+        """Of raw text parsed at once."""
+        return round(min(1 << 23, self.memory_mb * 1e6 / 128))
+
+    @property
+    def bytes_at_once(self) -> int:
+        """Of raw rows inserted by one statement: several copies of them are alive then."""
+        return round(min(128e6, self.memory_mb * 1e6 / 32))
+
+    @property
+    def text_encoding(self) -> str:
+        """`encoding` in one spelling.
+
+        Raises:
+            UserError: there is no such encoding.
+        """
+        from lrea_cli.prepare.sources.text import known_encoding
+
+        return known_encoding(self.encoding)
+
+    @property
+    def rejected_share(self) -> float:
+        """`max_rejected` as a number from 0 to 1.
+
+        Raises:
+            UserError: it is no such percentage.
+        """
+        percentage = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", self.max_rejected.strip())
+        if not percentage or float(percentage[1]) > 100:
+            raise UserError(f"--max-rejected is '{self.max_rejected}'.", "Use a percentage, such as 1% or 0.01%.")
+        return float(percentage[1]) / 100

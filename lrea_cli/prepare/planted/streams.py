@@ -1,0 +1,182 @@
+"""Planted histories, in which a category comes back after lags of every scale, as in real logs.
+
+Each behavior does one of three things: it copies the category of an earlier behavior at a power-law lag
+(a discrete autoregression, DAR(p): Jacobs and Lewis, 1978), it moves to a category near an earlier one, or
+it follows the crowd. Copies at short lags make sessions; the tail of the lags makes the slow drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
+
+LAST_DAY = 20_423  # 2025-12-01
+# Relative activity at hours 0 .. 23 (UTC): quiet at night, a peak in the evening.
+DAILY_CURVE = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 10, 12, 13, 11, 6], float)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How users of one length setting behave; measured against the table in the design's section 4.
+
+    Args:
+        days: days from the first behavior to the last.
+        median, sigma, cut: lognormal lengths, cut above.
+        empty, single: shares of users with no behavior, with one.
+        copy, copy_spread: mean over users of the probability to copy a category, and its spread (logits).
+        lag_exponent, lag_offset: a lag k has weight (k + offset) ** -exponent.
+        wander: probability to move to a category near an earlier one.
+        repeat, akin: probability that a copy takes the same item too, that it takes one of the nearest.
+    """
+
+    days: int
+    median: float
+    sigma: float
+    cut: int
+    empty: float
+    single: float
+    copy: float
+    copy_spread: float
+    lag_exponent: float
+    lag_offset: float
+    wander: float
+    repeat: float
+    akin: float
+
+
+HABITS = {
+    "long": Habits(
+        days=180,
+        median=300,
+        sigma=1.2,
+        cut=1000,
+        empty=0.03,
+        single=0.02,
+        copy=0.77,
+        copy_spread=0.9,
+        lag_exponent=1.72,
+        lag_offset=0.0,
+        wander=0.05,
+        repeat=0.37,
+        akin=0.165,
+    ),
+    "week": Habits(
+        days=9,
+        median=77,
+        sigma=0.75,
+        cut=1000,
+        empty=0.01,
+        single=0.01,
+        copy=0.765,
+        copy_spread=0.4,
+        lag_exponent=1.78,
+        lag_offset=1.2,
+        wander=0.03,
+        repeat=0.07,
+        akin=0.1,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Ragged histories: user u's behaviors are rows offsets[u] : offsets[u + 1], oldest first."""
+
+    lengths: np.ndarray
+    offsets: np.ndarray
+    item: np.ndarray
+    time: np.ndarray
+
+    def before(self, user: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """Number of each user's behaviors strictly before a time."""
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        span = 1 << 34  # more than any epoch second of this data set
+        return np.searchsorted(owner * span + self.time, user * span + time, side="left") - self.offsets[user]
+
+
+def draw_histories(
+    universe: Universe,
+    habits: Habits,
+    users: int,
+    rng: np.random.Generator,
+    *,
+    drift: float,
+    shuffled: bool,
+) -> Histories:
+    """Histories that end on `LAST_DAY`; `shuffled` = the same behaviors, each user's in random order."""
+    lengths = _draw_lengths(habits, users, rng)
+    offsets = np.r_[0, np.cumsum(lengths)]
+    item = _draw_items(universe, habits, lengths, drift, rng)
+    owner = np.repeat(np.arange(users), lengths)
+    if shuffled:
+        item = item[np.lexsort((rng.random(len(item)), owner))]
+    return Histories(lengths, offsets, item, _draw_times(owner, habits.days, rng))
+
+
+def draw_second_of_day(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Seconds after midnight, by the daily curve."""
+    hour = rng.choice(24, count, p=DAILY_CURVE / DAILY_CURVE.sum())
+    return hour * 3600 + rng.integers(0, 3600, count)
+
+
+def _draw_lengths(habits: Habits, users: int, rng: np.random.Generator) -> np.ndarray:
+    lengths = np.exp(rng.normal(np.log(habits.median), habits.sigma, users)).astype(int)
+    kind = rng.random(users)
+    lengths[kind < habits.empty + habits.single] = 1
+    lengths[kind < habits.empty] = 0
+    return np.minimum(lengths, habits.cut)
+
+
+def _draw_items(
+    universe: Universe, habits: Habits, lengths: np.ndarray, drift: float, rng: np.random.Generator
+) -> np.ndarray:
+    """All users step together, the longest history first, so that the active users are a prefix."""
+    users, longest = len(lengths), int(lengths.max(initial=0))
+    order = np.argsort(-lengths, kind="stable")
+    active = np.searchsorted(-lengths[order], -np.arange(longest), side="left")
+    lag_weight = (np.arange(1, longest + 1) + habits.lag_offset) ** -(habits.lag_exponent * drift)
+    lag_mass = np.cumsum(lag_weight)
+    odds = np.log(habits.copy / (1 - habits.copy)) + habits.copy_spread * rng.standard_normal(users)
+    copy = 1 / (1 + np.exp(-odds))
+    wander = copy + habits.wander * (1 - copy) / (1 - habits.copy)
+    items = np.zeros((longest, users), np.int32)
+    for step in range(longest):
+        n = active[step]
+        draw = rng.random((5, n))
+        lag = 1 + np.searchsorted(lag_mass[:step], draw[0] * lag_mass[step - 1], side="right") if step else 1
+        source = items[np.maximum(step - lag, 0), np.arange(n)]
+        category = universe.category[source]
+        neighbor = (draw[1] * NEIGHBORS).astype(int)
+        near = universe.near_category[category, neighbor]
+        copies = (draw[2] < copy[:n]) & (step > 0)
+        wanders = (draw[2] < wander[:n]) & (step > 0)
+        item = np.where(
+            wanders,
+            universe.popular_in(np.where(copies, category, near), draw[3]),
+            universe.popular(draw[3]),
+        )
+        item = np.where(copies & (draw[4] < habits.repeat + habits.akin), universe.near_item[source, neighbor], item)
+        items[step, :n] = np.where(copies & (draw[4] < habits.repeat), source, item)
+    by_user = np.empty_like(order)
+    by_user[order] = np.arange(users)
+    owner = np.repeat(np.arange(users), lengths)
+    position = np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]
+    return items[position, by_user[owner]]
+
+
+def _draw_times(owner: np.ndarray, days: int, rng: np.random.Generator) -> np.ndarray:
+    """Sessions of about eight behaviors, 5 to 119 seconds apart, on random days by the daily curve."""
+    if not len(owner):
+        return np.zeros(0, np.int64)
+    opens = (rng.random(len(owner)) < 1 / 8) | np.r_[True, owner[1:] != owner[:-1]]
+    session = np.cumsum(opens) - 1
+    day = LAST_DAY - rng.integers(0, days, session[-1] + 1)
+    start = day * SECONDS_PER_DAY + draw_second_of_day(rng, session[-1] + 1)
+    elapsed = np.cumsum(rng.integers(5, 120, len(owner)))
+    time = start[session] + elapsed - elapsed[np.flatnonzero(opens)][session]
+    time = np.minimum(time, (LAST_DAY + 1) * SECONDS_PER_DAY - 1)
+    return time[np.lexsort((time, owner))]

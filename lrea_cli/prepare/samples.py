@@ -1,0 +1,157 @@
+"""Samples: which rows are scored, with what label, and how much of its user's history each may see.
+
+Everything is SQL over tables on disk. In: `events` and the vocabulary. Out: `samples` (_split, user_id, time,
+history_length, an id for each field, label), sorted by all of these, so that a request's rows are neighbors. Columns of
+our own begin with `_`: no field of a log does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lrea_cli.dataset.fields import Field
+from lrea_cli.dataset.layout import SPLITS, Split
+from lrea_cli.errors import UserError
+from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
+from lrea_cli.prepare.events import UserPart, history_lengths, user_parts
+from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
+from lrea_cli.prepare.negatives import draw_negatives
+from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.sources.base import Extract
+from lrea_cli.prepare.sql import count, drop, kinds_of, store
+from lrea_cli.prepare.targets import make_positives
+from lrea_cli.prepare.vocabulary import column, names
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, options: PrepareOptions) -> int:
+    """Make `samples`; return how many negatives could not be drawn (always 0 for real labels)."""
+    fields, dropped = extract.fields, 0
+    parts = user_parts(db, "sorted", options.database_mb)
+    if extract.sampling is None:
+        _shown_candidates(db, fields, calendar, parts)
+    else:
+        make_positives(db, extract, calendar, options, parts)
+        per_positive = options.negatives_per_positive
+        dropped = draw_negatives(db, fields, calendar, extract.sampling.negatives, per_positive, parts)
+    columns = f"user_id, time, history_length, {names(fields)}, label"
+    rows = f"candidates JOIN ({_drawn(db, options.seed)}) USING (user_id)" if calendar.by_user else "candidates"
+    db.execute(
+        f"CREATE TABLE samples AS SELECT {_split_sql(calendar)} AS _split, {columns} FROM {rows} "
+        f"ORDER BY _split, {columns}"
+    )
+    drop(db, "candidates")
+    return dropped
+
+
+def check_samples(
+    db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]
+) -> dict[Split, dict[str, Any]]:
+    """Refuse splits that nothing can be measured on, and return the facts of each.
+
+    Args:
+        odd: warnings of the log's days and users, which may be the reason.
+
+    Raises:
+        UserError: a split has no sample, or is not train and has samples of one label alone.
+    """
+    facts = split_facts(db, calendar)
+    for split in SPLITS:
+        if split not in facts:
+            raise _no_samples(split, extract, calendar, min_history, odd)
+        if split != "train" and facts[split]["click_rate"] in (0, 1):
+            raise _one_class(split, facts[split], calendar, odd)
+    return facts
+
+
+def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split, dict[str, Any]]:
+    """First and last day, rows, users, requests and click rate of each split that has samples, from their order."""
+    same_user = " AND ".join(f"{name} = lag({name}) OVER ()" for name in ("_split", "user_id"))
+    by_split = db.execute(
+        "SELECT _split, min(time), max(time), count(*), sum(_user), sum(_request), avg(label) FROM ("
+        f"SELECT _split, time, label, CASE WHEN {same_user} THEN 0 ELSE 1 END AS _user, "
+        f"CASE WHEN {same_user} AND time = lag(time) OVER () THEN 0 ELSE 1 END AS _request FROM samples) "
+        "GROUP BY _split ORDER BY _split"
+    ).fetchall()
+    return {
+        SPLITS[split]: {
+            "first_day": day_name(calendar.day_of(first)),
+            "last_day": day_name(calendar.day_of(last)),
+            "rows": rows,
+            "users": int(users),
+            "requests": int(requests),
+            "click_rate": click_rate,
+        }
+        for split, first, last, rows, users, requests, click_rate in by_split
+    }
+
+
+def label_conflicts(db: duckdb.DuckDBPyConnection) -> int:
+    """How often one user has an item in one second with label 1 and with label 0, from the order of `samples`."""
+    key = ("_split", "user_id", "time", column(Field("item", "item")))
+    same = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
+    differs = f"SELECT *, {same} AND label <> lag(label) OVER () AS _differs FROM samples"
+    return count(db, f"SELECT count(DISTINCT ({', '.join(key)})) FROM ({differs}) WHERE _differs")
+
+
+def _shown_candidates(
+    db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar, parts: Sequence[UserPart]
+) -> None:
+    """Every labelled row is a candidate; a request is one user at one second."""
+    for part in parts:
+        db.execute(
+            f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
+            f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
+        )
+        query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
+        store(db, "candidates", query, part is parts[0])
+        drop(db, "shown")
+
+
+def _split_sql(calendar: Calendar) -> str:
+    """The number of a candidate's split: by its day, or by a hash of its user."""
+    if calendar.by_user:
+        test, valid = round(PRIME * TEST_SHARE), round(PRIME * (TEST_SHARE + VALID_SHARE))
+        return f"CASE WHEN _drawn < {test} THEN 2 WHEN _drawn < {valid} THEN 1 ELSE 0 END"
+    cases = " ".join(
+        f"WHEN _day BETWEEN {first} AND {last} THEN {SPLITS.index(split)}"
+        for split, (first, last) in calendar.days.items()
+    )
+    return f"CASE {cases} END"
+
+
+def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
+    """SQL: a hash of (seed, raw user) for each user, from 0 to PRIME - 1."""
+    user = residue_sql("user", kinds_of(db, "users")["user"])
+    return f"SELECT user_id, {mix_sql(f'{mix(seed)} + {user}')} AS _drawn FROM users"
+
+
+def _one_class(split: Split, facts: dict[str, Any], calendar: Calendar, odd: Sequence[str]) -> UserError:
+    said = f"All samples of the {split} split ({facts['rows']:,}; {_when(split, calendar)}) have label "
+    return UserError(
+        " ".join([f"{said}{facts['click_rate']:.0f}: nothing can be measured there.", *odd]),
+        "Widen the test split with --test-days, end the log earlier with --until, or name another --label-column.",
+    )
+
+
+def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]) -> UserError:
+    said = f"The {split} split ({_when(split, calendar)}) has no"
+    if extract.sampling is None:
+        return UserError(
+            " ".join([f"{said} labelled row.", *odd]),
+            extract.time_hint
+            or "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
+        )
+    lacking = (
+        f"{said} sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an "
+        "item of another user to set against it."
+    )
+    return UserError(" ".join([lacking, *odd]), extract.time_hint or "Give a longer log, or lower --min-history.")
+
+
+def _when(split: Split, calendar: Calendar) -> str:
+    first, last = map(day_name, calendar.days[split])
+    return f"{first if first == last else f'{first} to {last}'}, {calendar.zone}"

@@ -1,0 +1,202 @@
+"""A raw file as blocks of clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from lrea_cli.console.progress import Progress, ignore
+from lrea_cli.console.terminal import clean
+from lrea_cli.dataset.fields import SourceFile
+from lrea_cli.errors import UserError
+from lrea_cli.prepare.sources.forms import START_BYTES, SUFFIXES, ZIP, check_suffix, check_text, packing_of
+from lrea_cli.prepare.sources.text import UTF8, LineFault, whole_lines
+from lrea_cli.workspace.home import sha256_of
+
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
+SMALL_BYTES = 1 << 20
+ENCRYPTED = 1
+OFFICE = "[Content_Types].xml"
+
+
+class RawFile:
+    """One raw file of text, read once from its beginning to its end.
+
+    Args:
+        path: of the file as it lies, plain or packed.
+        progress: is told the bytes of the file as it lies that were read.
+        encoding: of the text, as `known_encoding` returns it.
+        first_bytes: of the text, after which reading ends with a whole line; None = all.
+
+    Attributes after `blocks` has ended:
+        sha256: of the text as it would lie unpacked; empty where only its first bytes were read.
+        bytes_read: of that text.
+    """
+
+    def __init__(
+        self, path: Path, progress: Progress = ignore, encoding: str = UTF8, first_bytes: int | None = None
+    ) -> None:
+        self.path = path
+        self.encoding = encoding
+        self.sha256 = ""
+        self._packed = False
+        self.bytes_read = 0
+        self._progress = progress
+        self._first_bytes = first_bytes
+
+    @property
+    def content(self) -> str:
+        """The hash of its text, where all of it was read."""
+        return self.sha256
+
+    @property
+    def source(self) -> SourceFile:
+        """The file as it lies, which is not read again for its hash where it lies unpacked."""
+        whole = self._packed and self._first_bytes is None
+        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.sha256)
+
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Whole lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, ends of lines are LF.
+
+        Raises:
+            UserError: the file is empty, damaged, not what its name says, not in its encoding, or has a line of many
+                megabytes.
+        """
+        blocks = 0
+        try:
+            for block in self._blocks(size):
+                yield block
+                blocks += 1
+        except LineFault as fault:
+            line = 1 + self._lines_of(blocks, size) + fault.lines_before
+            raise UserError(f"{clean(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
+
+    def start(self) -> bytes:
+        """The first megabyte, cut after its last whole line.
+
+        Raises:
+            UserError: as `blocks`.
+        """
+        return next(RawFile(self.path, encoding=self.encoding).blocks(SMALL_BYTES), b"")
+
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        with opened(self.path) as (text, file):
+            self._packed = text is not file
+            for block in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
+                yield block
+                if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
+                    return
+        self.sha256 = digest.hexdigest()
+
+    def _pieces(
+        self, text: IO[bytes], file: IO[bytes], size: int, update: Callable[[bytes], object]
+    ) -> Iterator[bytes]:
+        self.bytes_read = told = 0
+        while raw := text.read(min(size, self._first_bytes or size)):
+            if not self.bytes_read:
+                check_text(self.path, raw[:START_BYTES], self.encoding)
+            update(raw)
+            self.bytes_read += len(raw)
+            self._progress(file.tell() - told)
+            told = file.tell()
+            yield raw
+
+    def _lines_of(self, blocks: int, size: int) -> int:
+        """How many lines the first blocks hold; they are read again, since only a fault asks."""
+        again = RawFile(self.path, encoding=self.encoding, first_bytes=self._first_bytes)
+        return sum(block.count(b"\n") for block in islice(again._blocks(size), blocks))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a plain or packed file by its first bytes: the text, and the file as it lies.
+
+    Raises:
+        UserError: it is empty, damaged or not what its name says.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+            file.seek(0)
+            check_suffix(path, start)
+            packing = packing_of(start)
+            if packing is ZIP:
+                with zipfile.ZipFile(file) as archive, archive.open(_member(archive, path)) as text:
+                    yield text, file
+            elif packing is not None and packing.unpack is not None:
+                with packing.unpack(file) as text:
+                    yield text, file
+            else:
+                yield file, file
+    except DAMAGE as error:
+        raise unreadable(path, error) from error
+    except PermissionError as error:
+        raise UserError(f"{clean(path)} may not be read: {error.strerror}.", "Change its permissions.") from error
+    except OSError as error:
+        if error.errno is None:  # of bzip2, which has no exception of its own for damage
+            raise unreadable(path, error) from error
+        raise
+
+
+def unpacked_name(path: Path) -> str:
+    """The name of the text in a file that may be packed."""
+    return path.name.removesuffix(path.suffix) if path.suffix.lower() in SUFFIXES else path.name
+
+
+def unpacked_bytes(path: Path) -> int:
+    """How many bytes of text a file holds; where it does not say it reliably, from the ratio of its start.
+
+    Raises:
+        UserError: it is empty, damaged or not what its name says.
+    """
+    with opened(path) as (text, file):
+        if text is file:
+            return path.stat().st_size
+        if isinstance(text, zipfile.ZipExtFile):
+            file.seek(0)
+            with zipfile.ZipFile(file) as archive:
+                return _member(archive, path).file_size
+        read = len(text.read(16 * SMALL_BYTES))
+        at_end = not text.read(1)
+        return read if at_end else round(path.stat().st_size * read / file.tell())
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """What to say of a file that breaks while it is read."""
+    reason = (str(error) or type(error).__name__).rstrip(".")
+    return UserError(
+        f"{clean(path)} cannot be read: {clean(reason)}.",
+        "It may be incomplete: download it again and compare its size.",
+    )
+
+
+def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    """The one file of an archive.
+
+    Raises:
+        UserError: it holds several or none, is encrypted or an Office file.
+    """
+    files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if OFFICE in (m.filename for m in files):
+        raise UserError(
+            f"{clean(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
+        )
+    if len(files) != 1:
+        names = ", ".join(clean(m.filename) for m in files[:5]) or "nothing"
+        raise UserError(
+            f"{clean(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
+        )
+    if files[0].flag_bits & ENCRYPTED:
+        raise UserError(
+            f"{clean(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
+        )
+    return files[0]

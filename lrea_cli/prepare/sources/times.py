@@ -1,0 +1,187 @@
+"""How a column becomes a time: the second that splits and histories go by, and what orders events inside it.
+
+A time without a zone (text, or a Parquet timestamp that is not adjusted to UTC) is the local time of `--utc-offset`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lrea_cli.errors import UserError
+from lrea_cli.prepare.sources.time_guess import UNITS_PER_SECOND, TimeUnit
+from lrea_cli.prepare.spelling_sql import family, spelled_sql, trimmed_sql
+from lrea_cli.prepare.sql import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+NANOSECONDS = 1_000_000_000
+FRACTION = "(:[0-9]{2})[.,]([0-9]+)"
+ZONE = ":[0-9.,]+ *[-+A-Za-z]"
+"""After the minutes or seconds of a clock: an offset, Z, or the name of a zone."""
+
+
+@dataclass(frozen=True)
+class Instant:
+    """SQL for a time.
+
+    Args:
+        seconds: whole seconds since 1970, UTC, rounded down, or NULL. nanoseconds: those beyond them, from 0.
+    """
+
+    seconds: str
+    nanoseconds: str
+
+
+@dataclass(frozen=True)
+class TimeForm:
+    """How times are written.
+
+    Args:
+        unit: of a number. pattern: of a text or number that is no count of units, as `strptime` has it, or None.
+        offset_seconds: of local time, east of UTC.
+    """
+
+    unit: TimeUnit = "s"
+    pattern: str | None = None
+    offset_seconds: int = 0
+
+    def check(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Refuse a pattern that is none.
+
+        Raises:
+            UserError: with what is wrong in it.
+        """
+        import duckdb
+
+        if self.pattern is None:
+            return
+        try:
+            db.execute(f"SELECT try_strptime('', {literal(self.pattern)})")
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0].rpartition(": ")[2]
+            raise UserError(
+                f"--time-format '{self.pattern}' is no format of times: {reason}.",
+                "Use the letters of strptime, such as '%Y%m%d%H' for 2016010100 or '%d/%m/%Y %H:%M:%S'.",
+            ) from error
+
+    def instant(self, x: str, kind: str, column: str) -> Instant:
+        """SQL for the time in a column.
+
+        Args:
+            x: SQL of the value. kind: its SQL type. column: what messages call it.
+
+        Raises:
+            UserError: the type holds no time, or none of this form.
+        """
+        of = family(kind)
+        if self.pattern is not None and of in ("text", "binary", "whole", "float", "decimal"):
+            return self._by_pattern(spelled_sql(x, kind))
+        if self.pattern is not None or of in ("boolean", "other"):
+            wanted = "times in --time-format" if self.pattern else "times"
+            raise UserError(
+                f"Column '{column}' is of type {kind}, which holds no {wanted}.",
+                "Name the column of the time with --time-column: a number, text, a date or a timestamp.",
+            )
+        if of == "time":
+            return self._of_timestamp(x, kind)
+        if of == "whole":
+            return _counted(f"TRY_CAST({x} AS BIGINT)", UNITS_PER_SECOND[self.unit])
+        if of in ("float", "decimal"):
+            return self._of_double(f"TRY_CAST({x} AS DOUBLE)")
+        return self._of_text(trimmed_sql(x, kind))
+
+    def _of_timestamp(self, x: str, kind: str) -> Instant:
+        nano = kind.endswith("_NS")
+        ticks = f"epoch_ns({x})" if nano else f"CASE WHEN isfinite({x}) THEN epoch_us({x}) END"
+        zoned = "TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ")
+        return self._local(_counted(ticks, NANOSECONDS if nano else 1_000_000), "false" if not zoned else "true")
+
+    def _of_double(self, x: str) -> Instant:
+        in_seconds = f"({x} / {UNITS_PER_SECOND[self.unit]})"
+        rest = f"CAST(floor(({in_seconds} - floor({in_seconds})) * {NANOSECONDS}) AS BIGINT)"
+        return Instant(f"TRY_CAST(floor({in_seconds}) AS BIGINT)", f"CASE WHEN isfinite({x}) THEN {rest} END")
+
+    def _of_text(self, x: str) -> Instant:
+        """A count of units, or ISO 8601."""
+        count, decimal = self._counted_text(x), self._of_double(f"TRY_CAST({x} AS DOUBLE)")
+        stamp = f"TRY_CAST(regexp_replace({x}, {literal(FRACTION)}, '\\1') AS TIMESTAMPTZ)"
+        written = f"CASE WHEN isfinite({stamp}) THEN CAST(floor(epoch({stamp})) AS BIGINT) END"
+        iso = self._local(Instant(written, _fraction(x)), f"regexp_matches({x}, {literal(ZONE)})")
+        return Instant(
+            *(
+                f"CASE WHEN regexp_full_match({x}, '[-+]?[0-9]+') THEN {of_count} "
+                f"WHEN regexp_full_match({x}, '[-+]?[0-9]+[.][0-9]*') THEN {of_decimal} ELSE {of_iso} END"
+                for of_count, of_decimal, of_iso in (
+                    (count.seconds, decimal.seconds, iso.seconds),
+                    (count.nanoseconds, decimal.nanoseconds, iso.nanoseconds),
+                )
+            )
+        )
+
+    def _counted_text(self, x: str) -> Instant:
+        return _counted(f"TRY_CAST({x} AS BIGINT)", UNITS_PER_SECOND[self.unit])
+
+    def _by_pattern(self, text: str) -> Instant:
+        assert self.pattern is not None
+        stamp = f"try_strptime({text}, {literal(self.pattern)})"
+        nano = "%n" in self.pattern
+        ticks = f"{'epoch_ns' if nano else 'epoch_us'}({stamp})"
+        zoned = "true" if re.search("%[zZ]", self.pattern) else "false"
+        return self._local(_counted(f"TRY({ticks})", NANOSECONDS if nano else 1_000_000), zoned)
+
+    def _local(self, instant: Instant, zoned: str) -> Instant:
+        """Take the offset off where the time has no zone of its own."""
+        if zoned == "true" or not self.offset_seconds:
+            return instant
+        shift = f"CASE WHEN {zoned} THEN 0 ELSE {self.offset_seconds} END"
+        return Instant(f"({instant.seconds} - {shift})", instant.nanoseconds)
+
+
+def parse_offset(text: str) -> int:
+    """Minutes east of UTC of `8`, `-3.5`, `5.75`, `+05:30` or `UTC+8`.
+
+    Raises:
+        UserError: it is no offset from -14 to 14 hours, in whole minutes.
+    """
+    clock = re.fullmatch(r"(?:UTC)?([-+]?)(\d{1,2}):([0-5]\d)", text.strip())
+    hours = re.fullmatch(r"(?:UTC)?([-+]?\d{1,2}(?:\.\d+)?)", text.strip())
+    if clock:
+        minutes: float = (int(clock[2]) * 60 + int(clock[3])) * (-1 if clock[1] == "-" else 1)
+    else:
+        minutes = float(hours[1]) * 60 if hours else float("inf")
+    if abs(minutes) > 14 * 60 or minutes != int(minutes):
+        raise UserError(f"--utc-offset is {text}.", "Use hours from -14 to 14, such as 8, -3.5 or +05:30.")
+    return int(minutes)
+
+
+def parse_day(option: str, text: str) -> int:
+    """A day that an option names, numbered since 1970-01-01.
+
+    Raises:
+        UserError: it is no date.
+    """
+    try:
+        return (date.fromisoformat(text) - date(1970, 1, 1)).days
+    except ValueError as error:
+        which = "first" if option == "--since" else "last"
+        raise UserError(
+            f"{option} is '{text}'.", f"Use a day, such as 2017-12-03: the {which} one that counts."
+        ) from error
+
+
+def _counted(number: str, per_second: int) -> Instant:
+    """Of a count of units: division rounds down for times before 1970, too (that of SQL goes towards zero)."""
+    if per_second == 1:
+        return Instant(number, f"CASE WHEN {number} IS NOT NULL THEN 0 END")
+    rest = f"(({number}) % {per_second} + {per_second}) % {per_second}"
+    return Instant(f"(({number}) - {rest}) // {per_second}", f"({rest}) * {NANOSECONDS // per_second}")
+
+
+def _fraction(x: str) -> str:
+    """The nanoseconds of a written clock."""
+    digits = f"regexp_extract({x}, {literal(FRACTION)}, 2)"
+    return f"CAST(rpad({digits}, 9, '0') AS BIGINT)"

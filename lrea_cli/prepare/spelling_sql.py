@@ -1,0 +1,101 @@
+"""`spelling.py` as SQL, for a column of any type; and which ids a floating-point number has rounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from lrea_cli.dataset.spelling import BLANKS, MISSING, ROUNDED, WHOLE
+from lrea_cli.prepare.sql import literal
+
+EXACT_DOUBLE, EXACT_FLOAT = 2**53, 2**24
+
+Family = Literal["whole", "float", "decimal", "boolean", "text", "binary", "time", "other"]
+
+
+def family(kind: str) -> Family:
+    """What a SQL type holds."""
+    bare = kind.strip('"').partition("(")[0]
+    if kind.endswith("]"):
+        return "other"
+    for name, kinds in FAMILIES.items():
+        if bare in kinds:
+            return name
+    return "time" if bare.startswith(("TIMESTAMP", "DATE")) else "other"
+
+
+def spelled_sql(x: str, kind: str, missing: Iterable[str] = MISSING) -> str:
+    """SQL for a value's one spelling, or NULL where it is missing.
+
+    Args:
+        x: SQL of the value, such as a quoted column. kind: its SQL type.
+        missing: in small letters.
+    """
+    of = family(kind)
+    if of in TEXTS:
+        text = trimmed_sql(x, kind)
+        whole = f"ends_with({text}, '0') AND regexp_full_match({text}, {literal(WHOLE)})"
+        digits = f"WHEN {whole} THEN split_part({text}, '.', 1)"
+        return f"CASE WHEN {is_missing_sql(text, missing)} THEN NULL {digits} ELSE {text} END"
+    text = _number_text(x, kind)
+    listed = [word for word in missing if re.match("[-+]?[0-9.]", word)] if of in NUMBERS else []
+    text = f"CASE WHEN {text} NOT IN ({', '.join(map(literal, listed))}) THEN {text} END" if listed else text
+    return f"CASE WHEN isfinite({x}) THEN {text} END" if of == "float" else text
+
+
+def inexact_sql(x: str, kind: str) -> str:
+    """SQL: a floating-point number has rounded this id, so that others may have become the same."""
+    of = family(kind)
+    if of == "float":
+        return f"coalesce(isfinite({x}) AND abs({x}) > {_exact(kind)} AND {x} = trunc({x}), false)"
+    if of not in TEXTS:
+        return "false"
+    text = trimmed_sql(x, kind)
+    large = f"TRY_CAST(split_part({text}, '.', 1) AS DOUBLE)"
+    return (
+        f"coalesce(length({text}) >= 7 AND (regexp_full_match({text}, {literal(ROUNDED)}) OR "
+        f"(regexp_full_match({text}, {literal(WHOLE)}) AND abs({large}) > {EXACT_DOUBLE})), false)"
+    )
+
+
+def trimmed_sql(x: str, kind: str) -> str:
+    """SQL for a text without blanks at its ends; bytes are read as UTF-8, and NULL where they are none."""
+    text = f"TRY(decode({x}))" if family(kind) == "binary" else f"CAST({x} AS VARCHAR)"
+    return f"trim({text}, {literal(BLANKS)})"
+
+
+def is_missing_sql(trimmed: str, missing: Iterable[str] = MISSING) -> str:
+    """SQL: a trimmed text is a spelling of a missing value."""
+    words = ", ".join(map(literal, ("", *missing)))
+    return f"({trimmed} IS NULL OR lower({trimmed}) IN ({words}))"
+
+
+def _number_text(x: str, kind: str) -> str:
+    of = family(kind)
+    if of == "boolean":
+        return f"CAST(CAST({x} AS TINYINT) AS VARCHAR)"
+    if of == "float":
+        whole = f"abs({x}) <= {_exact(kind)} AND {x} = trunc({x})"
+        return f"CASE WHEN {whole} THEN CAST(CAST({x} AS BIGINT) AS VARCHAR) ELSE CAST({x} AS VARCHAR) END"
+    if of == "decimal" and not kind.endswith(",0)"):
+        return f"rtrim(rtrim(CAST({x} AS VARCHAR), '0'), '.')"
+    return f"CAST({x} AS VARCHAR)"
+
+
+def _exact(kind: str) -> int:
+    return EXACT_FLOAT if kind == "FLOAT" else EXACT_DOUBLE
+
+
+FAMILIES: dict[Family, frozenset[str]] = {
+    "whole": frozenset(
+        f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+    ),
+    "float": frozenset(("FLOAT", "DOUBLE")),
+    "decimal": frozenset(("DECIMAL",)),
+    "boolean": frozenset(("BOOLEAN",)),
+    "text": frozenset(("VARCHAR", "ENUM", "JSON", "UUID", "NULL")),
+    "binary": frozenset(("BLOB",)),
+}
+NUMBERS: frozenset[Family] = frozenset(("whole", "float", "decimal", "boolean"))
+TEXTS: frozenset[Family] = frozenset(("text", "binary"))

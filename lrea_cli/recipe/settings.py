@@ -1,0 +1,115 @@
+"""The settings of a run as frozen dataclasses; each attribute names its limits, which `values.py` enforces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, get_args
+
+from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED, Limits
+
+MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+"""All methods, each a file in `methods/`: a new one is that file and its name here."""
+METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+SearchName = Literal["hard", "soft"]
+CompressorName = Literal["recent", "mean", "random", "clusters"]
+COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
+
+Count = Annotated[int, Limits(ge=COUNT[0], le=COUNT[1])]
+CountOrNone = Annotated[int, Limits(ge=0, le=COUNT[1])]
+Width = Annotated[int, Limits(ge=1, le=65_536)]
+Few = Annotated[int, Limits(ge=1, le=4096)]
+Share = Annotated[float, Limits(ge=0, lt=1)]
+Seed = Annotated[int, Limits(ge=0, le=HIGHEST_SEED)]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """[data]: the dataset and how much of a history is read.
+
+    Args:
+        dataset: a prepared dataset; None = the latest.
+        short: S, the newest behaviors. long: L, the behaviors before those.
+        fields: names of the fields that are inputs; empty = all of the dataset's.
+        match_counters: item fields of which log(1 + behaviors with the candidate's value) is an input, too; `category`
+            is left out where the dataset has none. `item` betrays the label where negatives were drawn: a user never
+            clicked them.
+    """
+
+    dataset: str | None = None
+    short: Count = 64
+    long: CountOrNone = 500
+    fields: tuple[str, ...] = ()
+    match_counters: tuple[str, ...] = ("category",)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """[model]: the long-interest method and its hyperparameters, named as in the papers.
+
+    Args:
+        method: one of `METHOD_NAMES`.
+        embedding_dim: d of one field. embedding_std: of their start.
+        hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
+        rank, lam: r and lambda of LREA (Table 3).
+        form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
+        k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
+            product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
+        m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
+    """
+
+    method: MethodName = "lrea"
+    embedding_dim: Few = 16
+    embedding_std: Annotated[float, Limits(ge=0, le=1000)] = 0.15
+    hidden: Annotated[tuple[Width, ...], Limits(min_length=1)] = (512, 256, 128)
+    dropout: Share = 0.3
+    rank: Count = 128
+    lam: Annotated[float, Limits(ge=0, le=10**6)] = 0.3
+    form: Literal["decomposed", "absorbed"] = "decomposed"
+    decomp_columns: Literal["unit", "free"] = "unit"
+    short_histories: Literal["mix", "exact"] = "mix"
+    penalty: Literal["mean", "sum"] = "mean"
+    k: Count = 64
+    search: SearchName = "hard"
+    heads: Few = 4
+    target_attention: Literal["multi-head", "din"] = "multi-head"
+    m: Few = 48
+    tau: Few = 3
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """[train]: optimizer and stopping.
+
+    Args:
+        epochs: at most. patience: epochs without a better validation AUC before training stops.
+        batch_size: samples a batch.
+        lr: Adagrad's. The paper tuned .01, .005, .001 and names no start of the accumulators; here higher ones were
+            better (docs/results/defaults.md).
+        initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
+            little, so a small log is not learnt by heart.
+        weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).
+        seed: of start, shuffling.
+    """
+
+    epochs: Count = 10
+    patience: CountOrNone = 2
+    batch_size: Annotated[int, Limits(ge=2, le=10**7)] = 1024
+    lr: Annotated[float, Limits(gt=0, lt=100)] = 0.05
+    initial_accumulator: Annotated[float, Limits(ge=0, le=10**6)] = 0.025
+    weight_decay: Share = 0.0
+    seed: Seed = 2025
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How the records of a din run are made smaller, after training.
+
+    Args:
+        compressor: one of `COMPRESSOR_NAMES`. rank: most rows of a record. seed: of what is drawn.
+    """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}  # as a manifest has it
+
+    compressor: CompressorName
+    rank: Count
+    seed: Seed = 2025

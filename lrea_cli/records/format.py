@@ -1,0 +1,139 @@
+"""The bytes of one record: key, rows, the tensors of a summary, a checksum.
+
+int64 key | int32 rows | int32 0 | each field, padded to 8 bytes | uint64 xxh3 of everything before
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xxhash
+
+from lrea_cli.errors import DamagedArtifact, LreaError
+from lrea_cli.records.manifest import CacheDtype
+from lrea_cli.sequence import RecordField, Summary
+
+CACHE_DTYPES: tuple[CacheDtype, ...] = ("float32", "float16")
+HEADER = struct.Struct("<qii")
+CHECKSUM = struct.Struct("<Q")
+ALIGNMENT = 8
+
+
+class DamagedRecord(DamagedArtifact):
+    """A record's bytes are not those that were written."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One summary as numpy arrays that share the record's bytes; arrays in the order of the format's fields."""
+
+    rows: int
+    arrays: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class RecordFormat:
+    """How summaries of one method lie in bytes.
+
+    Args:
+        fields: what a record holds. dtype: of the fields that follow the cache's.
+    """
+
+    fields: tuple[RecordField, ...]
+    dtype: CacheDtype
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        return getattr(torch, self.dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return {"dtype": self.dtype, "fields": [asdict(f) for f in self.fields]}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> RecordFormat:
+        """Back from a manifest."""
+        fields = tuple(RecordField(**{**f, "shape": tuple(f["shape"])}) for f in content["fields"])
+        return cls(fields, content["dtype"])
+
+    def bytes_of(self, rows: int) -> int:
+        """Size of a record with this many rows in use."""
+        sizes = (_aligned(self._count(f, rows) * self._dtype(f).itemsize) for f in self.fields)
+        return HEADER.size + sum(sizes) + CHECKSUM.size
+
+    def pack(self, key: int, rows: int, arrays: Sequence[np.ndarray]) -> bytes:
+        """Bytes of one record; each array holds at least the rows in use.
+
+        Raises:
+            LreaError: a value does not fit the dtype.
+        """
+        parts = [HEADER.pack(key, rows, 0)]
+        for field, array in zip(self.fields, arrays, strict=True):
+            with np.errstate(over="ignore"):
+                used = np.ascontiguousarray(array[: self._rows(field, rows)], dtype=self._dtype(field))
+            if not np.isfinite(used).all():
+                raise LreaError(f"'{field.name}' of record {key} does not fit {self.dtype}.", "Use --dtype float32.")
+            data = used.tobytes()
+            parts += [data, bytes(_aligned(len(data)) - len(data))]
+        body = b"".join(parts)
+        return body + CHECKSUM.pack(xxhash.xxh3_64_intdigest(body))
+
+    def unpack(self, blob: bytes, key: int, where: str, remedy: str = "") -> Record:
+        """Verify and read one record.
+
+        Args:
+            where: to name in an error. remedy: what makes the records anew.
+
+        Raises:
+            DamagedRecord: checksum, key or size is not as written; names `where`.
+        """
+        body = memoryview(blob)[: -CHECKSUM.size]
+        if len(blob) < HEADER.size + CHECKSUM.size or CHECKSUM.unpack(blob[-CHECKSUM.size :])[0] != (
+            xxhash.xxh3_64_intdigest(body)
+        ):
+            raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", remedy)
+        written, rows, _ = HEADER.unpack_from(blob)
+        if written != key or self.bytes_of(rows) != len(blob):
+            raise DamagedRecord(f"{where}: found the record of {written}, not of {key}.", remedy)
+        offset, arrays = HEADER.size, []
+        for field in self.fields:
+            count, dtype = self._count(field, rows), self._dtype(field)
+            array = np.frombuffer(blob, dtype, count, offset)
+            arrays.append(array.reshape(self._rows(field, rows), *field.shape))
+            offset += _aligned(count * dtype.itemsize)
+        return Record(rows, tuple(arrays))
+
+    def arrays_of(self, summary: Summary) -> list[np.ndarray]:
+        """The summary's tensors as numpy arrays (B, rows, ...), in the order of the fields."""
+        return [getattr(summary, f.name).detach().cpu().numpy() for f in self.fields]
+
+    def summary_of(self, records: Sequence[Record], summary_type: type[Summary]) -> Summary:
+        """Stack records to a batch, zero past each one's rows."""
+        rows = torch.tensor([r.rows for r in records], dtype=torch.int64)
+        tensors = {}
+        for position, field in enumerate(self.fields):
+            arrays = [r.arrays[position] for r in records]
+            most = max(1, *(len(a) for a in arrays)) if arrays else 1
+            stacked = np.zeros((len(arrays), most, *field.shape), self._dtype(field))
+            for target, array in zip(stacked, arrays, strict=True):
+                target[: len(array)] = array
+            tensors[field.name] = torch.from_numpy(stacked)
+        return summary_type(rows=rows, **tensors)
+
+    def _rows(self, field: RecordField, rows: int) -> int:
+        return rows if field.rows == "rows" else field.rows
+
+    def _count(self, field: RecordField, rows: int) -> int:
+        return self._rows(field, rows) * int(np.prod(field.shape))
+
+    def _dtype(self, field: RecordField) -> np.dtype:
+        return np.dtype(self.dtype if field.dtype == "cache" else field.dtype)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

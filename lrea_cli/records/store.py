@@ -1,0 +1,166 @@
+"""The record store on disk: shards of records, an index sorted by key, one positioned read and one checksum a fetch.
+
+The index holds each record's shard, place, size and checksum, and the cache's manifest the index's SHA-256: a record
+that was changed together with its own checksum is not the one that the index knows, and is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from lrea_cli.console.counts import counted
+from lrea_cli.errors import UserError
+from lrea_cli.records.format import CHECKSUM, DamagedRecord, Record, RecordFormat
+from lrea_cli.sequence import Summary
+
+SHARD_BYTES = 1 << 30
+INDEX = "index.npy"
+INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
+
+
+class Records(Protocol):
+    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory).
+
+    Args:
+        layout: of the records. remedy: what makes the records anew.
+    """
+
+    layout: RecordFormat
+    remedy: str
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of users."""
+        ...
+
+
+class RecordWriter:
+    """Appends records; `finish` writes the index. The caller's folder becomes visible only when it is complete.
+
+    Args:
+        folder: an empty folder. layout: of the records.
+    """
+
+    def __init__(self, folder: Path, layout: RecordFormat) -> None:
+        self.folder, self.layout = folder, layout
+        self._index: list[tuple[int, int, int, int, int]] = []
+        self._shard, self._offset = -1, SHARD_BYTES
+        self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        if kind is None:
+            self.finish()
+        elif self._file is not None:
+            self._file.close()
+
+    def add(self, keys: Sequence[int] | np.ndarray, summary: Summary) -> None:
+        """Append the sealed summaries of a batch under their keys."""
+        rows = summary.rows.tolist()
+        arrays = self.layout.arrays_of(summary)
+        for position, key in enumerate(keys):
+            self.add_bytes(int(key), self.layout.pack(int(key), rows[position], [a[position] for a in arrays]))
+
+    def add_bytes(self, key: int, blob: bytes) -> None:
+        """Append one packed record."""
+        if self._file is None or self._offset + len(blob) > SHARD_BYTES:
+            if self._file is not None:
+                self._file.close()
+            self._shard, self._offset = self._shard + 1, 0
+            self._file = (self.folder / _shard_name(self._shard)).open("wb")
+        self._file.write(blob)
+        self._index.append((key, self._shard, len(blob), self._offset, *CHECKSUM.unpack(blob[-CHECKSUM.size :])))
+        self._offset += len(blob)
+
+    def finish(self) -> None:
+        """Write the index, sorted by key."""
+        if self._file is not None:
+            self._file.close()
+        index = np.array(self._index, INDEX_DTYPE)
+        np.save(self.folder / INDEX, np.sort(index, order="key"))
+
+
+class RecordStore:
+    """Reads single records, each verified.
+
+    Args:
+        folder: what a `RecordWriter` left. layout: of the records. summary_type: what they are read back to.
+        remedy: what makes the records anew.
+
+    Raises:
+        DamagedRecord: a shard is missing, or has another size than the index says.
+    """
+
+    def __init__(self, folder: Path, layout: RecordFormat, summary_type: type[Summary], remedy: str = "") -> None:
+        self.folder, self.layout, self.summary_type, self.remedy = folder, layout, summary_type, remedy
+        self.index = np.load(folder / INDEX)
+        self.keys = np.ascontiguousarray(self.index["key"])
+        self._files: list[int] = []
+        try:
+            for number in range(int(self.index["shard"].max(initial=-1)) + 1):
+                self._files.append(self._open_shard(number))
+        except DamagedRecord:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the shards."""
+        for descriptor in self._files:
+            os.close(descriptor)
+        self._files = []
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, key: int) -> Record:
+        """Fetch and verify one record.
+
+        Raises:
+            UserError: there is no record of this key.
+            DamagedRecord: its bytes are not those that were written.
+        """
+        position = int(np.searchsorted(self.keys, key))
+        if position == len(self.keys) or self.keys[position] != key:
+            raise UserError(f"{self.folder} has no record of {key}.", "Make a cache of all users: lrea compress")
+        _, shard, size, offset, checksum = self.index[position].item()
+        blob = os.pread(self._files[shard], size, offset)
+        where = str(self.folder / _shard_name(shard))
+        record = self.layout.unpack(blob, key, where, self.remedy)
+        if blob[-CHECKSUM.size :] != CHECKSUM.pack(checksum):
+            raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", self.remedy)
+        return record
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of keys, on the CPU."""
+        return self.layout.summary_of([self.read(int(k)) for k in keys], self.summary_type)
+
+    def _open_shard(self, number: int) -> int:
+        """A descriptor of a shard that has the size that the index says."""
+        path = self.folder / _shard_name(number)
+        own = self.index[self.index["shard"] == number]
+        size = int((own["offset"] + own["size"]).max())
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DamagedRecord(f"{path} cannot be read: {error.strerror}.", self.remedy) from error
+        if (present := os.fstat(descriptor).st_size) != size:
+            os.close(descriptor)
+            raise DamagedRecord(f"{path} has {counted(present, 'byte')}; {size:,} were written.", self.remedy)
+        return descriptor
+
+
+def _shard_name(number: int) -> str:
+    return f"records-{number:05d}.bin"

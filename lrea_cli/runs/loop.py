@@ -1,0 +1,186 @@
+"""The training loop: Eq. 11, early stopping on validation AUC, the best checkpoint kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from lrea_cli.console.progress import Reporter
+from lrea_cli.console.stopping import undisturbed
+from lrea_cli.dataset.batches import BatchReader
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.layout import DatasetInfo, Split
+from lrea_cli.dataset.samples import read_samples
+from lrea_cli.dataset.tallies import require_both_labels
+from lrea_cli.errors import LreaError, UserError
+from lrea_cli.methods.lrea import LREA
+from lrea_cli.model import CTRModel
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import DataSettings
+from lrea_cli.runs.checkpoint import CHECKPOINT, build_model, save_checkpoint
+from lrea_cli.runs.optimizer import Optimizer
+from lrea_cli.runs.predict import score_split
+from lrea_cli.sequence import Batch
+from lrea_cli.stats.metrics import auc, log_loss
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of `metrics.jsonl`.
+
+    Args:
+        loss: mean binary cross-entropy (Eq. 2). penalty: mean of each term of Eq. 10, not multiplied by lambda.
+        column_entropy: of W_decomp, 0 one-hot to 1 uniform; None for other methods.
+    """
+
+    epoch: int
+    loss: float
+    penalty: dict[str, float]
+    valid_auc: float
+    valid_log_loss: float
+    samples_per_second: float
+    column_entropy: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: its epochs that ended; the checkpoint is that of the best one.
+
+    Args:
+        stopped: what ended it before its time; None where it went to its end.
+    """
+
+    epochs: list[Epoch]
+    seconds: float
+    stopped: BaseException | None = None
+
+    @property
+    def best(self) -> Epoch:
+        return max(self.epochs, key=lambda e: e.valid_auc)
+
+
+def reader_of(dataset: DatasetInfo, split: Split, settings: DataSettings, batch_size: int) -> BatchReader:
+    """Batches of one split of a prepared dataset."""
+    histories = open_histories(dataset)
+    return BatchReader(read_samples(dataset, split), histories, settings, batch_size)
+
+
+def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.device, reporter: Reporter) -> Trained:
+    """Train one model and leave `checkpoint/` in `folder`.
+
+    What ends a training after its first epoch (a signal, a full disk, a loss that is no longer finite) is returned: the
+    best epoch so far is there.
+
+    Raises:
+        UserError: the samples of train or of valid all have one label, or there is one training sample only.
+        LreaError: in the first epoch the loss is no longer finite.
+    """
+    require_both_labels(dataset, ("train", "valid"))
+    started = time.perf_counter()
+    model = build_model(recipe, dataset).to(device)
+    optimizer = Optimizer(model, recipe.train)
+    train_reader, valid_reader = (
+        reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")
+    )
+    if train_reader.samples.rows < 2:
+        raise UserError("The train split has one sample: there is nothing to learn from.", "Prepare more data.")
+    epochs: list[Epoch] = []
+    stopped = None
+    try:
+        for number in range(1, recipe.train.epochs + 1):
+            epoch = _epoch(number, model, optimizer, (train_reader, valid_reader), recipe, reporter)
+            with undisturbed():  # the checkpoint and the list of epochs belong together
+                if all(epoch.valid_auc > e.valid_auc for e in epochs):
+                    save_checkpoint(model, folder / CHECKPOINT)
+                epochs.append(epoch)
+            for line in _lines(epoch):
+                reporter.say(line)
+            best = max(epochs, key=lambda e: e.valid_auc)
+            if number - best.epoch >= recipe.train.patience > 0:
+                break
+    except (Exception, KeyboardInterrupt) as error:
+        if not epochs:
+            raise
+        stopped = error
+    return Trained(epochs, time.perf_counter() - started, stopped)
+
+
+def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
+    """Write `metrics.jsonl`, a line for each epoch."""
+    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs)
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
+
+
+def training_steps(
+    model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch], lam: float
+) -> Iterator[tuple[float, dict[str, float], int]]:
+    """One step a batch: L + lambda L_non-neg (Eq. 11).
+
+    Yields:
+        the batch's mean loss, its penalty terms, its samples.
+    """
+    model.train()
+    for batch in batches:
+        logits, penalty = model(batch)
+        loss = binary_cross_entropy_with_logits(logits, batch.label[batch.candidates.mask])
+        total = loss + lam * sum(penalty.values(), start=torch.zeros((), device=loss.device))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        yield _finite(loss), {name: float(term.detach()) for name, term in penalty.items()}, len(logits)
+
+
+def _epoch(
+    number: int,
+    model: CTRModel,
+    optimizer: Optimizer,
+    readers: tuple[BatchReader, BatchReader],
+    recipe: Recipe,
+    reporter: Reporter,
+) -> Epoch:
+    """Train on the first reader's rows once, and score the second's."""
+    train_reader, valid_reader = readers
+    started, rows, loss_sum = time.perf_counter(), 0, 0.0
+    penalty_sum: dict[str, float] = {}
+    batches = (b.to(model.device) for b in train_reader.shuffled([recipe.train.seed, number]))
+    with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
+        for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
+            rows, loss_sum = rows + size, loss_sum + loss * size
+            for name, term in penalty.items():
+                penalty_sum[name] = penalty_sum.get(name, 0.0) + term * size
+            progress(size)
+    seconds = time.perf_counter() - started
+    with reporter.task(f"epoch {number} valid", valid_reader.samples.rows, "samples") as progress:
+        logits = score_split(model, valid_reader, progress)
+    labels = valid_reader.samples.label
+    valid_auc = auc(logits, labels)
+    assert valid_auc is not None  # both labels are there: `require_both_labels`
+    entropy = model.long.column_entropy() if isinstance(model.long, LREA) else None
+    means = {name: total / rows for name, total in penalty_sum.items()}
+    return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
+
+
+def _finite(loss: Tensor) -> float:
+    value = float(loss.detach())
+    if value != value or value in (float("inf"), float("-inf")):
+        raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
+    return value
+
+
+def _lines(epoch: Epoch) -> Iterator[str]:
+    """One for every method, one more for what LREA's matrices have come to."""
+    yield (
+        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}"
+        f"  {epoch.samples_per_second:,.0f} samples/s"
+    )
+    if epoch.penalty:
+        terms = ", ".join(f"{name} {value:.4g}" for name, value in epoch.penalty.items())
+        entropy = "" if epoch.column_entropy is None else f"; column entropy {epoch.column_entropy:.3f}"
+        yield f"  non-negativity loss: {terms}{entropy}"

@@ -1,0 +1,126 @@
+"""One recipe to one run in the workspace: what `lrea train`, `lrea demo` and `lrea sweep` do alike."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace as replaced
+from pathlib import Path
+
+import torch
+
+import lrea_cli
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Reporter
+from lrea_cli.console.stopping import Stopped, undisturbed
+from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.settings import TrainSettings
+from lrea_cli.runs.checkpoint import open_dataset
+from lrea_cli.runs.loop import Trained, train, write_metrics
+from lrea_cli.runs.manifest import RUNS, RunManifest
+from lrea_cli.workspace.home import Workspace, write_manifest
+
+RESERVED_BYTES = 1 << 18
+"""Of disk that a training holds for its manifest and metrics."""
+
+
+def train_run(
+    workspace: Workspace,
+    recipe: Recipe,
+    name: str | None,
+    device: torch.device,
+    threads: int,
+    reporter: Reporter,
+    *,
+    replace: bool = False,
+) -> tuple[str, Trained]:
+    """Train one recipe into a run; the run appears when it is complete.
+
+    Args:
+        name: of the run; None = `<dataset>-<method>-<number>`. threads: what torch was given, to say and to keep.
+        replace: a run of this name gives way when the new one is complete.
+
+    Returns:
+        the run's name, and how its training went.
+
+    Raises:
+        UserError: no such dataset, or the name is taken. LreaError: see `loop.train`.
+        Whatever ended the training before its time, once the run of its best epoch is kept.
+    """
+    artifact, info = open_dataset(workspace, recipe.data.dataset)
+    recipe = replaced(recipe, data=replaced(recipe.data, dataset=artifact.name))
+    method = recipe.model.method
+    stem = f"{artifact.name}-{method}"
+    with (
+        ExitStack() as finishing,
+        workspace.claim(RUNS, name, stem=stem, replace=replace) as claim,
+        claim.folder() as folder,
+    ):
+        name = claim.name
+        planned = f"{_planned(recipe.train)}, {counted(threads, 'thread')}, {device}"
+        reporter.say(f"run {name}: {method} on {artifact.name}, {planned}")
+        with _reserve(folder):
+            trained = train(recipe, info, folder, device, reporter)
+        finishing.enter_context(undisturbed())
+        write_metrics(folder, trained.epochs)
+        best = trained.best
+        manifest = RunManifest(
+            run=name,
+            method=method,
+            dataset=artifact.name,
+            made_from=artifact.identity,
+            recipe=recipe.to_dict(),
+            best_valid_auc=best.valid_auc,
+            best_epoch=best.epoch,
+            epochs=len(trained.epochs),
+            stopped_early=_reason(trained.stopped),
+            column_entropy=best.column_entropy,
+            seconds=trained.seconds,
+            threads=threads,
+            device=str(device),
+            arguments=("--threads", str(threads), "--device", device.type),
+            versions={
+                "lrea": lrea_cli.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        )
+        write_manifest(folder, RUNS, manifest)
+    if trained.stopped is not None:
+        ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
+        trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
+        raise trained.stopped
+    reporter.say(f"run {name}: {_summary(trained, recipe.train)}")
+    return name, trained
+
+
+def _planned(settings: TrainSettings) -> str:
+    patience = f", patience {settings.patience}" if settings.patience else ""
+    return f"at most {counted(settings.epochs, 'epoch')}{patience}"
+
+
+def _summary(trained: Trained, settings: TrainSettings) -> str:
+    """The best epoch, and what ended the training."""
+    best, count = trained.best, len(trained.epochs)
+    said = f"best valid AUC {best.valid_auc:.4f} in epoch {best.epoch} of {count}, {trained.seconds:.1f} s"
+    if count == settings.epochs:
+        return said
+    last = "the last one was not" if settings.patience == 1 else f"none of the last {settings.patience} was"
+    return f"{said}. It stopped early, at most {settings.epochs} epochs were asked for: {last} better (patience)."
+
+
+@contextmanager
+def _reserve(folder: Path) -> Iterator[None]:
+    """Hold some disk until the block ends, so that a training that a full disk ended can still write its manifest."""
+    path = folder / "reserved"
+    path.write_bytes(bytes(RESERVED_BYTES))
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def _reason(stopped: BaseException | None) -> str | None:
+    """As the manifest keeps it."""
+    return stopped.name if isinstance(stopped, Stopped) else stopped and f"{type(stopped).__name__}: {stopped}"

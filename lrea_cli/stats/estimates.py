@@ -1,0 +1,62 @@
+"""A number or a difference with its 95% interval, and how to read both off the draws of a bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+POWER_95_80 = 1.959964 + 0.841621
+"""z(.975) + z(.8): standard errors that a true difference must have to be found in 80 of 100 test sets at 95%."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95% interval and standard error; None where undefined."""
+
+    value: float | None
+    ci: Interval | None
+    standard_error: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Second minus first (or, of latencies, second / first - 1); None where undefined.
+
+    Args:
+        value, standard_error: of the difference. ci: 95%.
+        resolvable: the smallest true difference that such data show (zero outside the 95% interval) with a power
+            of 80%: (1.96 + 0.84) standard errors, the minimum detectable effect of Bloom 1995.
+    """
+
+    value: float | None
+    ci: Interval | None
+    standard_error: float | None
+    resolvable: float | None
+
+    @property
+    def resolved(self) -> bool:
+        """Zero lies outside the interval."""
+        return self.ci is not None and not self.ci[0] <= 0 <= self.ci[1]
+
+
+def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
+    """95% percentile interval and standard error from draws.
+
+    Args:
+        drawn: (draws,), NaN where undefined; those are left out, and there is no interval where they are most.
+    """
+    known = drawn[np.isfinite(drawn)]
+    if value is None or len(known) < max(2, len(drawn) / 2):
+        return Estimate(value, None, None)
+    low, high = np.quantile(known, [0.025, 0.975], method="weibull").tolist()
+    return Estimate(value, (low, high), float(np.std(known, ddof=1)))
+
+
+def difference(value: float | None, drawn: np.ndarray) -> Difference:
+    """The same for a difference."""
+    of_value = estimate(value, drawn)
+    error = of_value.standard_error
+    return Difference(of_value.value, of_value.ci, error, None if error is None else POWER_95_80 * error)

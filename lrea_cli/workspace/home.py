@@ -1,0 +1,300 @@
+"""Where artifacts lie, how they appear whole or not at all, and the chain of hashes that ties them together.
+
+    <home>/data/<dataset>/data.json      manifest, written last
+    <home>/runs/<run>/run.json
+    <home>/caches/<cache>/cache.json
+    <home>/bench/<time>-<run>.json
+
+A directory without its manifest does not exist. Everything is written to a temporary sibling, fsynced, then renamed,
+under a lock of its name (`locks`, `places`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Generic
+from uuid import uuid4
+
+from lrea_cli.console.stopping import undisturbed
+from lrea_cli.console.terminal import fitted
+from lrea_cli.errors import DamagedArtifact, UserError, nearest
+from lrea_cli.workspace.claims import Claim, claim, finished_number
+from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path_of
+from lrea_cli.workspace.locks import FOLDER, Held, lock, try_lock
+from lrea_cli.workspace.manifests import Inventory, parse
+from lrea_cli.workspace.places import PARTIAL, clear, fsync, leftovers, place_of, restore
+from lrea_cli.workspace.remake import remedy_of
+from lrea_cli.workspace.sealed import seal, unseal
+
+
+@dataclass(frozen=True)
+class Artifact(Generic[M]):
+    """One finished directory: its manifest has been read.
+
+    Args:
+        identity: what children keep as `made_from`. remedy: what makes the artifact anew.
+    """
+
+    kind: Kind[M]
+    path: Path
+    manifest: M
+    inventory: Inventory
+    identity: str
+    remedy: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts artifacts of a kind by when they were finished; no clock counts, but for those without a number."""
+        return finished_number(self.path), self.inventory.created
+
+    def is_parent_of(self, child: Artifact[Any]) -> bool:
+        """Whether the child was made from this version."""
+        return getattr(child.manifest, "made_from", None) == self.identity
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """All artifacts under one home directory."""
+
+    home: Path
+    _warned: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """`$LREA_HOME`, else `./lrea_work`.
+
+        Raises:
+            UserError: it names no user's home, or a file.
+        """
+        return cls(home_of_environment())
+
+    def path(self, kind: Kind[M], name: str) -> Path:
+        """Where the artifact of this name is seen, or will be.
+
+        Raises:
+            UserError: the name would leave its folder, steer a terminal, or is too long for a file's name.
+        """
+        return path_of(self.home, kind, name)
+
+    def open(self, kind: Kind[M], name: str | None = None, **wanted: str) -> Artifact[M]:
+        """Open the named artifact, or the latest whose manifest has the wanted values (`dataset="taobao"`).
+
+        Raises:
+            UserError: there is none; the message names the nearest one and the command that makes it.
+        """
+        if name is not None:
+            path = self.path(kind, name)
+            restore(place_of(path))
+            if (path / kind.file).is_file():
+                return read_artifact(kind, path)
+            known = [a.name for a in self.all(kind)]
+            raise UserError(
+                f"There is no {kind.noun} '{name}' in {self.home}{nearest(name, known)}.",
+                f"Make it with: {kind.maker}",
+            )
+        latest = self.latest(kind, **wanted)
+        if latest is None:
+            of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
+            raise UserError(f"There is no {kind.noun}{of} in {self.home}.", f"Make one with: {kind.maker}")
+        return latest
+
+    def latest(self, kind: Kind[M], **wanted: str) -> Artifact[M] | None:
+        """The latest artifact whose manifest has the wanted values; None where there is none."""
+        suitable = (a for a in self.all(kind) if all(getattr(a.manifest, k) == v for k, v in wanted.items()))
+        return max(suitable, key=lambda a: a.order, default=None)
+
+    def all(self, kind: Kind[M]) -> list[Artifact[M]]:
+        """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""
+        artifacts = []
+        for path in self._seen(kind):
+            try:
+                if (path / kind.file).is_file():
+                    artifacts.append(read_artifact(kind, path))
+            except (UserError, OSError) as error:
+                self._warn(f"{path} is passed over: {error}")
+        return artifacts
+
+    def _seen(self, kind: Kind[M]) -> list[Path]:
+        """The folders of a kind, after those are put back that a replacement had moved aside."""
+        folder = self.home / kind.folder
+        if not folder.is_dir():
+            return []
+        for name, _ in leftovers(folder):
+            restore(folder / name)
+        paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        for link in (p for p in paths if p.is_symlink()):
+            restore(place_of(link))
+        return paths
+
+    @contextmanager
+    def create(self, kind: Kind[M], name: str, *, replace: bool = False) -> Iterator[Path]:
+        """Claim a name and yield its folder; when the block ends well it becomes the artifact, else it is removed.
+
+        The block writes its manifest with `write_manifest` as its last act.
+
+        Raises:
+            UserError: the name is taken and `replace` is False, or another process is making the artifact.
+        """
+        with claim(self.home, kind, name, replace=replace) as claimed, claimed.folder() as folder:
+            yield folder
+
+    def claim(
+        self, kind: Kind[M], name: str | None = None, *, stem: str = "", replace: bool = False
+    ) -> AbstractContextManager[Claim]:
+        """See `claims.claim`."""
+        return claim(self.home, kind, name, stem=stem, replace=replace)
+
+    @contextmanager
+    def alone(self, command: str) -> Iterator[None]:
+        """Hold the home for a command that makes many artifacts by fixed names; delete what killed processes left.
+
+        Raises:
+            UserError: another process runs that command in this home.
+        """
+        try:
+            with lock(self.home / FOLDER / f"{command}.lock"):
+                self._clear()
+                try:
+                    yield
+                finally:
+                    self._clear()
+        except Held as error:
+            raise UserError(
+                f"Another lrea {command} works in {self.home}.", "Wait until it has ended, or stop it."
+            ) from error
+
+    def _clear(self) -> None:
+        for folder in FOLDERS:
+            clear(self.home / folder)
+
+    def _warn(self, line: str) -> None:
+        """Show a warning once."""
+        if line not in self._warned:
+            self._warned.add(line)
+            print(fitted(f"warning: {line}", sys.stderr), file=sys.stderr)
+
+
+def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
+    """The artifact that lies in a folder.
+
+    Raises:
+        DamagedArtifact: its manifest is not as it was written, or of another version. OSError: it cannot be read.
+    """
+    file = path / kind.file
+    data = file.read_bytes()
+    content = unseal(data, file, remedy_of(kind, path, None))
+    remedy = remedy_of(kind, path, content)
+    inventory = parse(Inventory, data, file, remedy)
+    manifest = parse(kind.manifest, data, file, remedy)
+    return Artifact(kind, path, manifest, inventory, kind.identity_of(content), remedy)
+
+
+def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
+    """Write the manifest of an artifact under creation, with the time, and the hash and size of every file beside it.
+
+    Where files are read in parts, the hashes of their blocks are written, too.
+    """
+    if kind.read_in_parts:
+        from lrea_cli.workspace.blocks import write_blocks  # numpy: not for every command
+
+        write_blocks(folder, list(_files_in(folder, kind)))
+    paths = _files_in(folder, kind)
+    inventory = Inventory(
+        created=datetime.now(UTC).isoformat(),
+        files={name: sha256_of(path) for name, path in paths.items()},
+        bytes={name: path.stat().st_size for name, path in paths.items()},
+    )
+    write_json(folder / kind.file, {**manifest.to_dict(), **asdict(inventory)})
+
+
+def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:
+    """Refuse a child that was made from another version of its parent.
+
+    Raises:
+        UserError: what the child was made from is not the parent.
+    """
+    if not parent.is_parent_of(child):
+        raise UserError(
+            f"The {child.kind.noun} '{child.name}' was made from another version of "
+            f"the {parent.kind.noun} '{parent.name}'.",
+            child.remedy,
+        )
+
+
+def require_intact(artifact: Artifact[M], *names: str) -> None:
+    """Check the named files (all, if none is named) against the hashes in the manifest.
+
+    Raises:
+        DamagedArtifact: a file is missing or changed.
+    """
+    files = artifact.inventory.files
+    for name in names or files:
+        path = artifact.path / name
+        if not path.is_file() or sha256_of(path) != files.get(name):
+            raise DamagedArtifact(f"{path} is missing, damaged or was changed after it was written.", artifact.remedy)
+
+
+def as_json(content: Any) -> Any:
+    """The same as JSON gives it back: tuples as lists, every key a string."""
+    return json.loads(json.dumps(content))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all, with a hash of itself: `sealed.read_json` reads it."""
+    text = json.dumps(seal(content), indent=2, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` to write to; when the block ends well it is fsynced and takes the place of `path`."""
+    _clear_beside(path)
+    partial = path.parent / f"{PARTIAL}{path.name}-{uuid4().hex}"
+    try:
+        with partial.open("wb") as file:
+            try_lock(file.fileno(), partial)  # tells `_clear_beside` that somebody writes it
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            with undisturbed():
+                partial.replace(path)
+        fsync(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _clear_beside(path: Path) -> None:
+    """Delete partial files of this name that nobody writes any more."""
+    for name, partial in leftovers(path.parent):
+        with suppress(OSError):
+            if name == path.name and partial.is_file():
+                with partial.open("rb+") as file:
+                    if try_lock(file.fileno(), partial):
+                        partial.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files_in(folder: Path, kind: Kind[M]) -> dict[str, Path]:
+    """Every file of an artifact but its manifest, by its name within the folder."""
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != kind.file)
+    return {str(p.relative_to(folder)): p for p in paths}

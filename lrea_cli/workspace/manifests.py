@@ -1,0 +1,88 @@
+"""Manifests: a frozen class a kind of artifact, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+
+from lrea_cli.errors import DamagedArtifact
+
+T = TypeVar("T")
+
+NOT_IDENTITY = "not identity"
+NotIdentity = Annotated[T, NOT_IDENTITY]
+"""A key that says where the bytes came from, of time and machine, or of how to make them again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the maker of an artifact says of it.
+
+    Keys that a class does not know are ignored by its readers, and count for the identity: they may be of another
+    version, which made another artifact; an object within a manifest has no such keys, and refuses them. What an
+    older version did not write has a default, all else is required.
+    """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
+
+    @classmethod
+    def not_identity(cls) -> set[str]:
+        """The keys that are no part of the identity."""
+        hints = {**get_type_hints(cls, include_extras=True), **get_type_hints(Inventory, include_extras=True)}
+        return {name for name, hint in hints.items() if NOT_IDENTITY in getattr(hint, "__metadata__", ())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is written: a key with its default is left out, as older versions did not write it."""
+        content = asdict(self)
+        return {f.name: content[f.name] for f in fields(self) if content[f.name] != f.default}
+
+    @classmethod
+    def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
+        """All options of the command that makes the artifact again, but its name; None where they were not kept.
+
+        Args:
+            folder: of the artifact. content: of a manifest, which may be of another version.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def some_options_of(cls, content: Mapping[str, Any]) -> list[str]:
+        """Those of the options that are known where not all were kept."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What `write_manifest` adds to every manifest.
+
+    Args:
+        created: when. files: SHA-256 of each. bytes: of each file.
+    """
+
+    __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
+
+    created: NotIdentity[str]
+    files: dict[str, str]
+    bytes: NotIdentity[dict[str, int]]
+
+
+def parse(model: type[T], data: bytes, path: Path, remedy: str) -> T:
+    """The bytes of a manifest as an object.
+
+    Args:
+        path: where the bytes lie. remedy: what makes the artifact anew.
+
+    Raises:
+        DamagedArtifact: a key is missing, or its value has another type than its readers expect.
+    """
+    from pydantic import TypeAdapter, ValidationError  # not for every command, and not on every machine
+
+    try:
+        return TypeAdapter(model).validate_json(data)
+    except ValidationError as failure:
+        fault = failure.errors(include_url=False)[0]
+    key = ".".join(map(str, fault["loc"]))
+    what = f" has no '{key}'" if fault["type"] == "missing" else f": '{key}' is {fault['input']!r:.60}"
+    raise DamagedArtifact(f"{path}{what}: another version of lrea wrote it.", remedy)

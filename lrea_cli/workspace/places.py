@@ -1,0 +1,147 @@
+"""How a folder takes its place: made beside it, renamed into it, and put back where a replacement was cut off.
+
+A place is `<home>/<kind>/<name>`, or what a symbolic link of this name leads to: a folder on a larger disk is replaced
+there. Beside it lie, as long as somebody works on it or until somebody clears up, `.partial-<name>-<id>` (being made)
+and `.old-<name>-<id>` (moved aside by a replacement). Whoever makes, replaces or clears up holds the lock of the place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from lrea_cli.console.stopping import undisturbed
+from lrea_cli.workspace.kinds import FOLDERS
+from lrea_cli.workspace.locks import FOLDER, Held, lock
+
+PARTIAL = ".partial-"
+OLD = ".old-"
+LEFTOVER = re.compile(rf"({re.escape(PARTIAL)}|{re.escape(OLD)})(.+)-([0-9a-f]{{32}}|\d+)", re.DOTALL)
+SWAP_SECONDS = 5.0
+"""Longest wait for another process that is between the two renames of a replacement."""
+
+
+def place_of(path: Path) -> Path:
+    """Where the folder really lies or will lie."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def lock_of(place: Path) -> Path:
+    """The lock file of a place: in `<home>/.locks/`, or in `.locks/` beside a folder that lies in no home."""
+    if place.parent.name in FOLDERS:
+        return place.parent.parent / FOLDER / f"{place.parent.name}-{place.name}.lock"
+    return place.parent / FOLDER / f"{place.name}.lock"
+
+
+def new_partial(place: Path) -> Path:
+    """Make an empty folder beside the place, of a name that nobody else has."""
+    partial = place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}"
+    partial.mkdir(parents=True)
+    return partial
+
+
+def swap_in(partial: Path, place: Path) -> None:
+    """Rename `partial` to `place`; where a step fails, what was there before is there again.
+
+    A process that ends between two steps leaves the old folder aside, and `restore` puts it back.
+    """
+    old = place.parent / f"{OLD}{place.name}-{uuid4().hex}" if os.path.lexists(place) else None
+    if old is not None:
+        place.rename(old)
+    try:
+        partial.rename(place)
+        fsync(place.parent)
+    except BaseException:
+        _undo(partial, place, old)
+        raise
+    if old is not None:
+        _discard(old, partial)
+
+
+def _discard(old: Path, partial: Path) -> None:
+    """Delete an old folder under the name of a partial one: half deleted it must never be put back."""
+    with suppress(OSError):
+        old = old.rename(partial)
+    remove(old)
+
+
+def _undo(partial: Path, place: Path, old: Path | None) -> None:
+    """Each rename is tried twice: what failed for a moment must not hide a folder."""
+    for _ in range(2):
+        with suppress(OSError):
+            if os.path.lexists(place):
+                place.rename(partial)
+            if old is not None:
+                old.rename(place)
+            return
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder; a signal waits for it, and what fails for a moment is tried again."""
+    with undisturbed():
+        for _ in range(2):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def fsync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Bring a folder and all that is in it to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        fsync(path)
+
+
+def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Partial and old folders in a folder: the name that each belongs to, and where it lies."""
+    with suppress(FileNotFoundError):
+        for entry in sorted(folder.iterdir()):
+            if found := LEFTOVER.fullmatch(entry.name):
+                yield found[2], entry
+
+
+def clear(folder: Path) -> None:
+    """Delete partial folders whose process has ended; put back an old folder whose replacement was cut off.
+
+    Args:
+        folder: of a home and kind; nothing happens where there is none.
+    """
+    for name in dict.fromkeys(name for name, _ in leftovers(folder)):
+        with suppress(Held), lock(lock_of(folder / name)):
+            clear_held(folder / name)
+
+
+def clear_held(place: Path) -> None:
+    """The same for one place, whose lock is held."""
+    for name, entry in leftovers(place.parent):
+        if name != place.name:
+            continue
+        if not entry.name.startswith(OLD):
+            remove(entry)
+        elif os.path.lexists(place):
+            _discard(entry, place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}")
+        else:
+            entry.rename(place)
+
+
+def restore(place: Path) -> None:
+    """Put back what a replacement that was cut off had moved aside; wait for one that is under way.
+
+    Where the home cannot be written, nothing happens.
+    """
+    if os.path.lexists(place):
+        return
+    if any(name == place.name and entry.name.startswith(OLD) for name, entry in leftovers(place.parent)):
+        with suppress(Held, OSError), lock(lock_of(place), SWAP_SECONDS):
+            clear_held(place)

@@ -1,0 +1,120 @@
+"""Match counters against loops over raw histories, in samples, in batches and for one live user."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lrea_cli.bench.expected import _matches
+from lrea_cli.dataset import matches as matches_module
+from lrea_cli.dataset.histories import Histories
+from lrea_cli.dataset.matches import count_in_history, count_matches
+from lrea_cli.dataset.samples import Samples
+from lrea_cli.errors import UserError
+from lrea_cli.runs.loop import reader_of
+from lrea_cli.serving.scorer import Visitor
+
+
+def counted(samples: Samples, histories: Histories, field: str) -> list[int]:
+    """By the clock, not by `history_length`: what a user did strictly before the request."""
+    counts = []
+    for row, request in enumerate(samples.row_request):
+        start, end = histories.offsets[samples.user[request]], histories.offsets[samples.user[request] + 1]
+        wanted, now = samples.ids[field][row], samples.time[request]
+        times, values = histories.time[start:end].tolist(), histories.columns[field][start:end].tolist()
+        counts.append(sum(t < now and v == wanted > 1 for t, v in zip(times, values, strict=True)))
+    return counts
+
+
+@pytest.mark.parametrize("field", ["item", "category"])
+def test_counts_are_those_of_a_loop(samples: Samples, histories: Histories, field: str) -> None:
+    expected = counted(samples, histories, field)
+    assert sum(expected) > 0
+    assert count_in_history(samples, histories, field).tolist() == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 3_000])
+def test_chunks_change_no_count(
+    samples: Samples, histories: Histories, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    expected = count_in_history(samples, histories, "category")
+    monkeypatch.setattr(matches_module, "CHUNK_BEHAVIORS", chunk)
+    np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
+
+
+def test_one_live_user_is_counted_like_the_sample(samples: Samples, histories: Histories) -> None:
+    expected = count_in_history(samples, histories, "category")
+    for request in range(0, samples.requests, 7):
+        rows = slice(samples.offsets[request], samples.offsets[request + 1])
+        user, length = int(samples.user[request]), int(samples.history_length[request])
+        found = count_matches(histories, user, length, "category", samples.ids["category"][rows])
+        assert found.tolist() == expected[rows].tolist()
+    assert count_matches(histories, 0, 0, "item", np.array([2, 3])).tolist() == [0, 0]
+
+
+def test_five_clicks_without_a_category_are_no_match_of_a_candidate_without_one() -> None:
+    """Id 1 is a missing value; 9 is one that was first seen after training, and equals itself."""
+    category = np.array([1, 1, 9, 1, 1, 1, 9], np.int32)
+    histories = Histories(np.array([0, 7]), np.arange(7), {"category": category})
+    asked = np.array([1, 9, 2, 0], np.int32)
+    samples = Samples(
+        offsets=np.array([0, 4]),
+        user=np.array([0]),
+        time=np.array([100]),
+        history_length=np.array([7]),
+        label=np.zeros(4, np.float32),
+        ids={"category": asked},
+        profile={},
+    )
+    assert count_in_history(samples, histories, "category").tolist() == [0, 2, 0, 0]
+    assert count_matches(histories, 0, 7, "category", asked).tolist() == [0, 2, 0, 0]
+    assert [_matches(histories, Visitor(0, 7), "category", c) for c in asked.tolist()] == [0, 2, 0, 0]
+
+
+@pytest.mark.parametrize("table", [0, 5, 1 << 16])
+@pytest.mark.parametrize("values", [[], [7], [2, 2, 4, 9, 4, 2], [0, 1, 1, 5, 5], [4_000_000, 3, 4_000_000]], ids=str)
+def test_a_request_counts_large_and_small_ids_alike(
+    monkeypatch: pytest.MonkeyPatch, values: list[int], table: int
+) -> None:
+    """Ids below 2 are no value, so they match nothing; candidates may be larger than all that was seen."""
+    monkeypatch.setattr(matches_module, "TABLE_SIZE", table)
+    column = np.array([8, *values, 8], np.int32)
+    histories = Histories(np.array([0, 1, 1 + len(values), 2 + len(values)]), np.arange(len(column)), {"item": column})
+    candidates = np.array([0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 4_000_000, 4_000_001], np.int32)
+    counts = count_matches(histories, 1, len(values), "item", candidates)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [values.count(value) if value >= 2 else 0 for value in candidates.tolist()]
+
+
+def test_batches_bring_the_counters_of_the_recipe(make_run) -> None:
+    run = make_run(method="mean", match_counters=("category", "item"))
+    reader = reader_of(run.dataset, "test", run.recipe.data, 64)
+    batch = reader.batch(np.array([5, 2, 9]))
+    assert list(batch.candidates.matches) == ["category", "item"]
+    for name, found in batch.candidates.matches.items():
+        expected = count_in_history(reader.samples, reader.histories, name)
+        mask = batch.candidates.mask
+        assert found[mask].tolist() == expected[batch.row[mask].numpy()].tolist()
+        assert not found[~mask].any()
+    plain = reader_of(run.dataset, "test", make_run(method="mean").recipe.data, 64)
+    assert not plain.batch(np.array([5])).candidates.matches
+
+
+def test_a_counter_reaches_the_score_as_the_log_of_one_plus_it(make_run) -> None:
+    run = make_run(method="mean", match_counters=("category",))
+    seen: list[torch.Tensor] = []
+    run.model.mlp.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    batch = reader_of(run.dataset, "test", run.recipe.data, 64).batch(np.arange(6))
+    with torch.inference_mode():
+        run.model(batch)
+    counts = batch.candidates.matches["category"][batch.candidates.mask]
+    assert counts.any()
+    torch.testing.assert_close(seen[0][:, -2], torch.log1p(counts.float()))
+
+
+def test_a_counter_of_a_field_that_is_not_there_is_refused(make_run) -> None:
+    with pytest.raises(UserError, match=r"match_counters: the dataset has no item field 'categori'.*mean 'category'"):
+        make_run(match_counters=("categori",))
+    with pytest.raises(UserError, match="no item field 'age_band'"):
+        make_run(match_counters=("age_band",))

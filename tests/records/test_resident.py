@@ -1,0 +1,170 @@
+"""Records in a device's memory are those on disk, whichever are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrea_cli.bench.gate import run_gate
+from lrea_cli.console.progress import Silent
+from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.samples import read_samples
+from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
+from lrea_cli.records import resident as resident_module
+from lrea_cli.records.cache import CacheSettings, compress, open_cache
+from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, RecordFormat
+from lrea_cli.records.resident import ResidentRecords
+from lrea_cli.records.store import RecordStore, RecordWriter
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.sequence import Candidates, Empty, PseudoItems
+from lrea_cli.serving.candidates import CandidatePool
+from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.served import Served
+from lrea_cli.workspace.home import Workspace
+
+CPU = torch.device("cpu")
+USERS = np.arange(0, 150, 3)
+
+Both = tuple[Run, RecordStore, ResidentRecords]
+
+
+@pytest.fixture(scope="module", params=["lrea", "din"])
+def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """A cache of every third user, on disk and in memory."""
+    run = lrea_run if request.param == "lrea" else din_run
+    workspace = Workspace(tmp_path_factory.mktemp("resident"))
+    compress(workspace, run, CacheSettings("float16", users=USERS), Silent(), "cache")
+    store = open_cache(workspace, run, "cache").store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resident_module, "LOAD_BATCH", 7)
+        return run, store, ResidentRecords(store, CPU)
+
+
+@settings(max_examples=40)
+@given(keys=st.lists(st.sampled_from(USERS.tolist()), min_size=1, max_size=9))
+def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None:
+    run, store, resident = both
+    expected, found = store.fetch(keys), resident.fetch(keys)
+    assert isinstance(expected, PseudoItems)
+    assert isinstance(found, PseudoItems)
+    assert torch.equal(found.rows, expected.rows)
+    for name in ("keys", "values"):
+        rows, twin = getattr(found, name), getattr(expected, name)
+        assert rows.dtype == twin.dtype == torch.float16
+        assert torch.equal(rows[:, : twin.shape[1]], twin)
+        assert not rows[:, twin.shape[1] :].any()
+    assert found.linear is not None
+    assert expected.linear is not None
+    assert torch.equal(found.linear, expected.linear)
+    with torch.inference_mode():
+        interest, twin = (
+            run.model.long.attend(summary, some_candidates(run, len(keys))) for summary in (found, expected)
+        )
+    torch.testing.assert_close(interest, twin)
+
+
+def test_the_records_of_din_are_ragged(both: Both) -> None:
+    run, store, resident = both
+    rows = {store.read(int(k)).rows for k in USERS}
+    assert 0 in rows
+    assert len(rows) > (3 if run.recipe.model.method == "din" else 1)
+    assert len(resident) == len(USERS)
+
+
+@pytest.mark.parametrize("keys", [[1], [0, 149], [3, -1], [10_000]])
+def test_a_user_without_a_record_is_refused(both: Both, keys: list[int]) -> None:
+    with pytest.raises(UserError, match="no record") as caught:
+        both[2].fetch(keys)
+    assert "lrea compress" in caught.value.remedy
+
+
+@pytest.mark.parametrize("method", ["lrea", "din", "din-short", "sim"])
+def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: str) -> None:
+    run = make_run(method=method)
+    layout = RecordFormat(run.model.long.record, "float32")
+    with RecordWriter(tmp_path, layout):
+        pass
+    with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
+        found = ResidentRecords(store, CPU)
+        assert len(found) == 0
+        assert len(found.fetch([]).rows) == 0
+        with pytest.raises(UserError, match="no record"):
+            found.fetch([0])
+
+
+def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) -> None:
+    run = make_run(method="din-short")
+    workspace = Workspace(tmp_path)
+    compress(workspace, run, CacheSettings(users=USERS), Silent(), "cache")
+    found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0])
+    assert isinstance(found, Empty)
+    assert found.rows.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "sim", "k": 6},
+        {"method": "sim", "k": 6, "search": "soft"},
+        {"method": "eta", "k": 6},
+        {"method": "sdim"},
+        {"method": "twin", "k": 6},
+    ],
+    ids=lambda s: "-".join(map(str, s.values())),
+)
+def test_records_of_searches_are_those_on_disk(make_run, tmp_path: Path, settings: dict, dtype: CacheDtype) -> None:
+    """Every field in its own dtype; and what is past a record's rows is no behavior."""
+    run = make_run(**settings)
+    workspace = Workspace(tmp_path)
+    compress(workspace, run, CacheSettings(dtype, users=USERS), Silent(), "cache")
+    store = open_cache(workspace, run, "cache").store
+    resident = ResidentRecords(store, CPU)
+    for keys in (USERS[:9].tolist(), USERS[[5, 5, 1]].tolist(), [int(USERS[-1])]):
+        expected, found = store.fetch(keys), resident.fetch(keys)
+        assert torch.equal(found.rows, expected.rows)
+        for field in store.layout.fields:
+            rows, twin = getattr(found, field.name), getattr(expected, field.name)
+            assert rows.dtype == twin.dtype
+            assert torch.equal(rows[:, : twin.shape[1]], twin)
+            assert not rows[:, twin.shape[1] :].any()
+        asked = some_candidates(run, len(keys))
+        with torch.inference_mode():
+            interest, twin = (run.model.long.attend(summary, asked) for summary in (found, expected))
+        torch.testing.assert_close(interest, twin)
+    assert_gate_and_routes(run, store, resident)
+
+
+def test_the_gate_and_the_timed_routes_run_on_resident_records(both: Both) -> None:
+    """What a GPU runs, on the CPU: the same fetch, gate and calls."""
+    assert_gate_and_routes(*both)
+
+
+def some_candidates(run: Run, requests: int) -> Candidates:
+    """Three for each request, with the categories and at the time of real ones."""
+    vectors = torch.randn(requests, 3, run.model.features.width, generator=torch.Generator().manual_seed(1))
+    mask, ids = torch.ones(requests, 3, dtype=torch.bool), torch.arange(3, dtype=torch.int32).expand(requests, 3)
+    return Candidates(vectors, mask, ids, ids + 2, torch.full((requests,), run.dataset.end))
+
+
+def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecords) -> None:
+    histories, known = open_histories(run.dataset), open_histories(run.dataset).lengths_before(run.dataset.end)
+    visitors = [Visitor(int(user), int(known[user])) for user in USERS]
+    pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
+    found = run_gate(Served(run, resident, None, histories), visitors, pool, ("naive", "gemm"))
+    assert found.passed
+    ids = pool.draw(6)
+    with torch.inference_mode():
+        candidates = run.model.features.candidates(ids)
+        for user in visitors[:5]:
+            on_disk, in_memory = (
+                RequestScorer(run.model, histories, run.recipe.data, records, gemm) for records in (store, resident)
+            )
+            expected = on_disk.cached_interest(user, candidates)
+            torch.testing.assert_close(in_memory.cached_interest(user, candidates), expected)

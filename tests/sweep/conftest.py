@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
@@ -96,7 +97,12 @@ class InlineSweep:
             yield pool or Inline()
 
         self.patch.setattr(run, "worker_pool", worker_pool)
-        return run.run_sweep(sweep, self.dataset, Workspace(home), 1, reporter or Silent())
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # as a worker does; an earlier test of this process may have left more
+        try:
+            return run.run_sweep(sweep, self.dataset, Workspace(home), 1, reporter or Silent())
+        finally:
+            torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

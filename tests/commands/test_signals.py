@@ -23,7 +23,7 @@ STOPPED = {
     "prepare, reading": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "reading synthetic"),
     "prepare, samples": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "making samples"),
     "compress": (["compress", "--run", "tiny-lrea", "--cache", "cut"], ""),
-    "serve-bench": (["serve-bench", "--run", "tiny-lrea", "--seconds", "50"], "cache tiny-lrea-1"),
+    "serve-bench": (["serve-bench", "--run", "tiny-lrea", "--seconds", "50"], "run tiny-lrea, cache"),
     "sweep": (["sweep", "rank", "--jobs", "1"], "search: "),
 }
 

@@ -36,15 +36,6 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 """What each stage is in either tree; what only one of them has is passed over in the other."""
 
-EARLIER = {
-    "dataset.fields": "data.schema",
-    "dataset.histories": "data.histories",
-    "recipe.recipe": "recipe",
-    "records.format": "serving.records",
-    "records.store": "serving.store",
-}
-"""Where a module lay in trees until November 2026."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -137,21 +128,13 @@ class Side:
         return {stage: ns / 1e6 / count for stage, ns in spent.items()}
 
 
-def of_tree(module_name: str) -> Any:
-    """A module of the tree's `lrea_cli`, by its name of today."""
-    try:
-        return importlib.import_module(f"lrea_cli.{module_name}")
-    except ModuleNotFoundError:
-        return importlib.import_module(f"lrea_cli.{EARLIER.get(module_name, module_name)}")
-
-
 @contextlib.contextmanager
 def timed(place: str, stage: str, spent: dict[str, int]) -> Iterator[None]:
     """Count the time in a function, calls from a function that is counted already left out."""
     module_name, path = place.split(":")
     try:
         *owners, name = path.split(".")
-        owner = reduce(getattr, owners, of_tree(module_name))
+        owner = reduce(getattr, owners, importlib.import_module(f"lrea_cli.{module_name}"))
         right: Callable[..., Any] = getattr(owner, name)
     except (ImportError, AttributeError):
         yield
@@ -175,12 +158,13 @@ def make_model(rank: int, short: int, seed: int) -> tuple[Any, Any]:
     """LREA with two item fields, a match counter, and every weight and statistic random; and the data settings."""
     import torch
 
+    from lrea_cli.dataset.fields import EncodedField
     from lrea_cli.model import CTRModel
+    from lrea_cli.recipe.settings import DataSettings, ModelSettings
 
-    encoded, recipe = of_tree("dataset.fields").EncodedField, of_tree("recipe.recipe")
-    fields = [encoded("item", "item", size=ITEMS), encoded("category", "item", size=CATEGORIES)]
-    settings = recipe.DataSettings(short=short)
-    model = CTRModel(fields, recipe.ModelSettings(method="lrea", rank=rank), settings).eval()
+    fields = [EncodedField("item", "item", size=ITEMS), EncodedField("category", "item", size=CATEGORIES)]
+    settings = DataSettings(short=short)
+    model = CTRModel(fields, ModelSettings(method="lrea", rank=rank), settings).eval()
     for name, tensor in model.state_dict().items():
         if not tensor.is_floating_point():
             continue
@@ -203,25 +187,29 @@ def make_histories(seed: int) -> Any:
     """Of users who fill the short and the long part."""
     import numpy as np
 
+    from lrea_cli.dataset.histories import Histories
+
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(600, 1400, USERS))])
     sizes = {"item": ITEMS, "category": CATEGORIES}
     columns = {name: rng.integers(2, size, offsets[-1], dtype=np.int32) for name, size in sizes.items()}
-    return of_tree("dataset.histories").Histories(offsets, NOW - np.arange(offsets[-1])[::-1], columns)
+    return Histories(offsets, NOW - np.arange(offsets[-1])[::-1], columns)
 
 
 def make_store(model: Any, histories: Any, settings: Any, folder: Path) -> Any:
     """A record store of all users, made as `lrea compress` makes it."""
     import numpy as np
 
-    store = of_tree("records.store")
+    from lrea_cli.records.format import RecordFormat
+    from lrea_cli.records.store import RecordStore, RecordWriter
+
     keys = np.arange(histories.users)
     lengths = histories.offsets[1:] - histories.offsets[:-1]
     long = model.features.behaviors(histories.newest(keys, lengths, settings.short, settings.long))
-    layout = of_tree("records.format").RecordFormat(model.long.record, "float32")
-    with store.RecordWriter(folder, layout) as writer:
+    layout = RecordFormat(model.long.record, "float32")
+    with RecordWriter(folder, layout) as writer:
         writer.add(keys, model.long.seal(model.long.summarize(long.double()), layout.torch_dtype))
-    return store.RecordStore(folder, layout, model.long.summary_type)
+    return RecordStore(folder, layout, model.long.summary_type)
 
 
 def make_candidates(count: int, seed: int) -> list[Any]:

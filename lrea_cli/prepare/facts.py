@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lrea_cli.console.counts import counted
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.spelling import UNSEEN
 from lrea_cli.ids import UNKNOWN_ID
@@ -95,10 +96,10 @@ def unseen_signs(db: duckdb.DuckDBPyConnection, fields: Sequence[EncodedField]) 
             f'SELECT count(*), min("{column}") FROM {of} WHERE regexp_matches("{column}", {literal(UNSEEN)})'
         ).fetchall()[0]
         if number:
+            hold = counted(number, f"value of '{name}' holds", f"values of '{name}' hold")
             warnings.append(
-                f"{number:,} value{'s' if number > 1 else ''} of '{name}' hold{'' if number > 1 else 's'} control "
-                f"characters or signs without a width, such as {first!r}: each counts as another one than the "
-                "same value without them. Is the export damaged?"
+                f"{hold} control characters or signs without a width, such as {first!r}: each counts as another one "
+                "than the same value without them. Is the export damaged?"
             )
     return warnings
 

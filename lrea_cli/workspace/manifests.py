@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from lrea_cli.errors import DamagedArtifact
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -28,10 +32,11 @@ class Manifest:
     __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
 
     @classmethod
-    def not_identity(cls) -> set[str]:
+    @cache
+    def not_identity(cls) -> frozenset[str]:
         """The keys that are no part of the identity."""
         hints = {**get_type_hints(cls, include_extras=True), **get_type_hints(Inventory, include_extras=True)}
-        return {name for name, hint in hints.items() if NOT_IDENTITY in getattr(hint, "__metadata__", ())}
+        return frozenset(n for n, hint in hints.items() if NOT_IDENTITY in getattr(hint, "__metadata__", ()))
 
     def to_dict(self) -> dict[str, Any]:
         """As it is written: a key with its default is left out, as older versions did not write it."""
@@ -77,12 +82,19 @@ def parse(model: type[T], data: bytes, path: Path, remedy: str) -> T:
     Raises:
         DamagedArtifact: a key is missing, or its value has another type than its readers expect.
     """
-    from pydantic import TypeAdapter, ValidationError  # not for every command, and not on every machine
+    from pydantic import ValidationError  # not for every command, and not on every machine
 
     try:
-        return TypeAdapter(model).validate_json(data)
+        return _adapter(model).validate_json(data)
     except ValidationError as failure:
         fault = failure.errors(include_url=False)[0]
     key = ".".join(map(str, fault["loc"]))
     what = f" has no '{key}'" if fault["type"] == "missing" else f": '{key}' is {fault['input']!r:.60}"
     raise DamagedArtifact(f"{path}{what}: another version of lrea wrote it.", remedy)
+
+
+@cache
+def _adapter(model: type[T]) -> TypeAdapter[T]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(model)

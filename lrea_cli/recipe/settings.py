@@ -15,7 +15,7 @@ CompressorName = Literal["recent", "mean", "random", "clusters"]
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 
 Count = Annotated[int, Limits(ge=COUNT[0], le=COUNT[1])]
-CountOrNone = Annotated[int, Limits(ge=0, le=COUNT[1])]
+CountOrZero = Annotated[int, Limits(ge=0, le=COUNT[1])]
 Width = Annotated[int, Limits(ge=1, le=65_536)]
 Few = Annotated[int, Limits(ge=1, le=4096)]
 Share = Annotated[float, Limits(ge=0, lt=1)]
@@ -37,7 +37,7 @@ class DataSettings:
 
     dataset: str | None = None
     short: Count = 64
-    long: CountOrNone = 500
+    long: CountOrZero = 500
     fields: tuple[str, ...] = ()
     match_counters: tuple[str, ...] = ("category",)
 
@@ -92,7 +92,7 @@ class TrainSettings:
     """
 
     epochs: Count = 10
-    patience: CountOrNone = 2
+    patience: CountOrZero = 2
     batch_size: Annotated[int, Limits(ge=2, le=10**7)] = 1024
     lr: Annotated[float, Limits(gt=0, lt=100)] = 0.05
     initial_accumulator: Annotated[float, Limits(ge=0, le=10**6)] = 0.025

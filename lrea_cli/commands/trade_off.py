@@ -102,7 +102,7 @@ def _write(stem: Path, content: dict[str, Any], result: TradeOff) -> dict[str, A
 def _of_others(runs: int) -> str:
     if not runs:
         return "all runs of these methods are of it"
-    return f"{runs} run{'s' if runs > 1 else ''} of these methods {'are' if runs > 1 else 'is'} of other datasets"
+    return f"{counted(runs, 'run of these methods is', 'runs of these methods are')} of other datasets"
 
 
 def _contenders(session: Session, trained: Trained) -> list[Contender]:

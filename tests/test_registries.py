@@ -10,7 +10,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -177,8 +177,4 @@ def test_docs_have_a_row_for_a_part(registry: str, name: str) -> None:
 @every_part
 def test_help_names_a_part(registry: str, name: str) -> None:
     shown = CliRunner().invoke(app, [*REGISTRIES[registry].help_of, "--help"], env={"COLUMNS": "200"}).output
-    assert name in _words(shown.splitlines())
-
-
-def _words(lines: Iterable[str]) -> set[str]:
-    return {word.strip(",.;:()│|") for line in lines for word in line.split()}
+    assert name in re.split(r"[^\w-]+", shown)

@@ -1,4 +1,4 @@
-"""One row whatever the rank: the control that says whether more than one row pays."""
+"""Keeps one row at any rank, the mean of the behaviors: the control that shows whether more rows pay."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ class Mean(Compressor):
 
     @staticmethod
     def most_rows(rank: int) -> int:
-        """One, whatever the rank."""
         return 1
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """(B, 1, D)."""
         return pooled(behaviors)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lrea_cli.kernels import affine, folded, gemm, linear_half, naive
+from lrea_cli.kernels import affine, folded, gemm, naive
 from lrea_cli.kernels.scratch import Scratch
+from lrea_cli.kernels.weights import linear_half
 from tests.kernels.test_kernels import draw, loops
 
 gemm_module = sys.modules["lrea_cli.kernels.gemm"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half, naive
+from lrea_cli.kernels import KERNELS, ScorerWeights, folded, naive
+from lrea_cli.kernels.weights import linear_half
 from lrea_cli.oracle import attention as reference
 
 SHAPES = [

@@ -119,7 +119,7 @@ def counts_of(work: Work) -> tuple[float, float]:
 def make(settings: ModelSettings, width: int, long: int, categories: bool = True) -> LongInterest:
     """A method at its start."""
     torch.manual_seed(0)
-    return METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
+    return METHODS[settings.method](settings, HistoryShape(width, long, categories))
 
 
 def full(vectors: Tensor) -> Behaviors:

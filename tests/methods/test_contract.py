@@ -16,6 +16,7 @@ from lrea_cli.oracle.attention import Long, Target
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
+from tests.methods import lrea_loops
 
 B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)
@@ -65,7 +66,7 @@ every_newest = pytest.mark.parametrize("settings", NEWEST, ids=name_of)
 def build(settings):
     """A method in float64 whose parameters are all away from their start."""
     torch.manual_seed(3)
-    method = METHODS[settings.method].build(settings, HistoryShape(D, L)).double()
+    method = METHODS[settings.method](settings, HistoryShape(D, L)).double()
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -142,7 +143,7 @@ def decomposed(model, e_t, E):
     if settings.short_histories == "exact" and len(E) <= RANK:
         return reference.din(e_t, E, scorer)
     W_decomp = reference.columns_of(model.weights["long.decomp"], settings.decomp_columns == "unit")
-    return reference.lrea_decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
+    return lrea_loops.decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
 
 
 def read_by(method, settings, seen, asked):
@@ -306,7 +307,7 @@ def test_requests_and_candidates_are_scored_apart(settings):
     permuted = replace(asked, vectors=asked.vectors[:, order], category=asked.category[:, order])
     torch.testing.assert_close(method(seen, permuted).vectors, whole[:, order])
     one = Candidates(*(t[3:, :1] for t in (asked.vectors, asked.mask, asked.item, asked.category)), asked.time[3:])
-    torch.testing.assert_close(method(seen.of(slice(3, None)), one).vectors, whole[3:, :1])
+    torch.testing.assert_close(method(seen.of_users(slice(3, None)), one).vectors, whole[3:, :1])
 
 
 @every_variant
@@ -371,7 +372,7 @@ def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates
     requests, count, long, width, heads = 2, 64, 4000, 32, 4
     torch.manual_seed(0)
     settings = replace(settings, k=64, rank=64, heads=heads, m=48, tau=3)
-    method = METHODS[settings.method].build(settings, HistoryShape(width, long))
+    method = METHODS[settings.method](settings, HistoryShape(width, long))
     mask, ids = torch.ones(requests, long, dtype=torch.bool), torch.randint(2, 9, (requests, long), dtype=torch.int32)
     seen = Behaviors(torch.randn(requests, long, width), mask, ids, ids, NOW - torch.randint(9**7, ids.shape))
     asked = Candidates(

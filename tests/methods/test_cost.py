@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrea_cli.attention import HIDDEN, history_scale
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.cost import Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
+from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
@@ -50,9 +50,8 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
 
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]
     found = counted(attend, *(torch.randn(1, *shape) for shape in shapes))
-    work = pseudo_item_request(rows, width, HIDDEN, candidates)
-    assert counts_of(work) == tuple(found)
-    assert method.cost_of(rows, candidates).request == work
+    assert counts_of(pseudo_item_work(rows, width, HIDDEN, candidates)) == tuple(found)
+    assert counts_of(method.cost_of(rows, candidates).request) == tuple(found)
 
 
 @every_method
@@ -69,7 +68,7 @@ def test_bytes_and_rows_are_those_of_the_record(settings, dtype, dtype_bytes):
 
 @given(rows=st.integers(0, 600), width=sizes)
 def test_record_bytes_are_the_formats(rows, width):
-    fields = pseudo_item_fields(width)
+    fields = make(ModelSettings(method="din"), width, L).record
     for dtype, dtype_bytes in (("float32", 4), ("float16", 2)):
         assert record_bytes(fields, rows, dtype_bytes) == RecordFormat(fields, dtype).bytes_of(rows)
 
@@ -79,7 +78,7 @@ def test_a_request_grows_by_the_row_and_by_the_candidate(rows, more, width, hidd
     """Two records cost what one with the rows of both costs, and their `linear` once more; so do two requests."""
 
     def flops(rows, candidates):
-        return pseudo_item_request(rows, width, hidden, candidates).flops
+        return pseudo_item_work(rows, width, hidden, candidates).flops
 
     linear = 2 * candidates * width**2
     assert flops(rows + more, candidates) == flops(rows, candidates) + flops(more, candidates) - linear
@@ -202,4 +201,4 @@ def test_lengths_that_cannot_be_are_refused(settings):
         with pytest.raises(ValueError, match=f"{n} long behaviors: expected 0 to {L}"):
             method.cost(np.array([1, n]), 5)
     with pytest.raises(ValueError, match="no user"):
-        mean_cost(np.array([], dtype=np.int64), lambda n: method.cost_of(n, 5))
+        method.cost(np.array([], dtype=np.int64), 5)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from lrea_cli.methods import HistoryShape
 from lrea_cli.methods.eta import ETA
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.oracle.searches import simhash
@@ -72,7 +73,7 @@ def test_recall_of_the_true_nearest_rises_with_m():
     recalls = []
     for m in (8, 32, 128, 512):
         torch.manual_seed(0)
-        method = ETA(ModelSettings(method="eta", k=k, heads=2, m=m), width, length)
+        method = ETA(ModelSettings(method="eta", k=k, heads=2, m=m), HistoryShape(width, length))
         generator = torch.Generator().manual_seed(1)
         vectors = torch.randn(30, length, width, generator=generator)
         mask, ids = torch.ones(30, length, dtype=torch.bool), torch.zeros(30, length)

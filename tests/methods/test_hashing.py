@@ -7,8 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.methods.hashing import agreements, buckets, packed, random_planes, sign_bits, unpacked
+from lrea_cli.methods import HistoryShape
+from lrea_cli.methods.eta import ETA
+from lrea_cli.methods.hashing import agreements, buckets, packed, sign_bits, unpacked
+from lrea_cli.methods.sdim import SDIM
 from lrea_cli.oracle import searches as reference_searches
+from lrea_cli.recipe.settings import ModelSettings
 
 codes = st.integers(1, 20).flatmap(lambda m: st.lists(st.lists(st.booleans(), min_size=m, max_size=m), min_size=1))
 
@@ -69,7 +73,7 @@ def test_the_share_of_different_bits_is_the_angle():
     angles = torch.tensor([0.0, 0.1, 0.5, 1.5, 3.0, math.pi])
     vectors = torch.stack([angles.cos(), angles.sin()], 1)
     torch.manual_seed(0)
-    bits = sign_bits(vectors, random_planes(2, 20_000))
+    bits = sign_bits(vectors, torch.randn(2, 20_000))
     share = (bits != bits[:1]).double().mean(1)
     torch.testing.assert_close(share, angles.double() / math.pi, atol=0.01, rtol=0)
 
@@ -85,12 +89,13 @@ def test_offline_in_float64_and_online_in_float32_give_the_same_bits():
     assert not torch.equal(in_float32, sign_bits(on_plane, planes))  # the case is in the data
 
 
-def test_planes_follow_torchs_seed():
+@pytest.mark.parametrize(("name", "method"), [("eta", ETA), ("sdim", SDIM)])
+def test_planes_follow_torchs_seed(name, method):
     planes = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        planes.append(random_planes(3, 5))
+        planes.append(method(ModelSettings(method=name, m=6), HistoryShape(4, 9)).planes)
     first, same, other = planes
-    assert first.shape == (3, 5)
+    assert first.shape == (4, 6)
     assert torch.equal(first, same)
     assert not torch.equal(first, other)

@@ -50,7 +50,7 @@ def test_a_search_beside_a_gpu_chooses_the_same(monkeypatch):
     allowed = torch.rand(3, 1, 40, generator=torch.Generator().manual_seed(1)) < 0.5
     expected = best(scores, allowed, 9)
     monkeypatch.setattr(search, "_kth_largest", lambda scores, k: scores.topk(k, -1).values[..., -1:])
-    monkeypatch.setattr(search, "_flat_places", lambda chosen: chosen.flatten().nonzero()[:, 0])
+    monkeypatch.setattr(search, "_flat_positions", lambda chosen: chosen.flatten().nonzero()[:, 0])
     found = best(scores, allowed, 9)
     assert torch.equal(found.index, expected.index)
     assert torch.equal(found.mask, expected.mask)

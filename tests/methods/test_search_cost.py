@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.cost import Work, record_bytes
-from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.methods.cost import Work, as_ids, record_bytes
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.counting import SEARCHED, counted, counts_of, full, make

@@ -66,13 +66,13 @@ def test_the_records_of_hard_search_keep_categories_and_of_soft_search_none():
 
 
 def test_hard_search_without_categories_is_refused_and_names_soft():
-    with pytest.raises(UserError, match="these histories have none") as caught:
-        SIM.build(HARD, HistoryShape(D, L, categories=False))
+    with pytest.raises(UserError, match="reads no field 'category'") as caught:
+        SIM(HARD, HistoryShape(D, L, categories=False))
     assert "soft" in caught.value.remedy
 
 
 def test_soft_search_needs_no_categories():
-    method = SIM.build(SOFT, HistoryShape(D, L, categories=False)).double()
+    method = SIM(SOFT, HistoryShape(D, L, categories=False)).double()
     seen, asked = replace(behaviors(), category=None), replace(candidates(), category=None)
     assert method(seen, asked).vectors.any()
 
@@ -98,7 +98,7 @@ def test_padding_with_a_score_of_0_loses_to_negative_inner_products(k):
 
 @pytest.mark.parametrize("k", [L, L + 3])
 def test_soft_search_that_finds_all_is_din(k):
-    method, din = build(replace(SOFT, k=k, target_attention="din")), DIN(D, L).double()
+    method, din = build(replace(SOFT, k=k, target_attention="din")), DIN(SOFT, HistoryShape(D, L)).double()
     din.attention.load_state_dict(method.attention.state_dict())
     seen, asked = behaviors(), candidates()
     torch.testing.assert_close(method(seen, asked).vectors, din(seen, asked).vectors)

@@ -151,7 +151,7 @@ def test_the_cross_features_decide_the_search_too(feature):
 
 
 def test_without_categories_there_is_no_such_bias_and_no_such_field():
-    method = TWIN.build(SETTINGS, HistoryShape(D, L, categories=False)).double()
+    method = TWIN(SETTINGS, HistoryShape(D, L, categories=False)).double()
     assert "same_category" not in dict(method.named_parameters())
     assert [f.name for f in method.record] == ["keys", "values", "time"]
     assert [f.name for f in build(SETTINGS).record] == ["keys", "values", "time", "category"]

@@ -106,26 +106,24 @@ class FoldedMLP:
         (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = _folded_linears(mlp)
         self._last_weight = last_weight[0]
         part = dict(zip(widths, weight.split(list(widths.values()), 1), strict=True))
-        own = ("candidate", "short", "long", "short_product", "long_product")
-        columns = [part[name] for name in own]
-        columns[3], columns[4] = columns[3] + part["short_dot"], columns[4] + part["long_dot"]
-        self._weight = torch.cat([*columns, part["counters"]], 1)
+        products = [part["short_product"] + part["short_dot"], part["long_product"] + part["long_dot"]]
+        self._weight = torch.cat([part["candidate"], part["short"], part["long"], *products, part["counters"]], 1)
         self._weight_with_profile = torch.cat([self._weight, part["profile"]], 1)
         self._profile, self._length = part["profile"].contiguous(), part["length"][:, 0].contiguous()
 
     def __call__(self, inputs: MLPInputs) -> Tensor:
         """Logits (N,) of the candidates of one request; they equal the module's but for rounding."""
         e, short, long = inputs.candidate[0], inputs.short[0], inputs.long[0]
-        parts, bias = [e, short, long, e * short, e * long, inputs.counters[0]], self._bias
-        shared = inputs.profile.shape[1] < inputs.candidate.shape[1]
-        bias = bias + inputs.log_length * self._length
-        if shared:
-            bias = torch.addmv(bias, self._profile, inputs.profile[0, 0])
+        parts = [e, short, long, e * short, e * long, inputs.counters[0]]
+        first_weight, first_bias = self._weight, self._bias + inputs.log_length * self._length
+        if inputs.profile.shape[1] < inputs.candidate.shape[1]:  # all candidates share the profile
+            first_bias = torch.addmv(first_bias, self._profile, inputs.profile[0, 0])
         else:
+            first_weight = self._weight_with_profile
             parts.append(inputs.profile[0])
         rows = torch.cat(parts, 1)
-        for weight, bias_of_layer in [(self._weight if shared else self._weight_with_profile, bias), *self._hidden]:
-            rows = leaky_affine(rows[None], weight[None], bias_of_layer[None], SLOPE)[0]
+        for weight, bias in [(first_weight, first_bias), *self._hidden]:
+            rows = leaky_affine(rows[None], weight[None], bias[None], SLOPE)[0]
         return torch.addmv(self._last_bias, rows, self._last_weight)
 
 

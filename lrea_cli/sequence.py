@@ -233,9 +233,6 @@ class Empty(Summary):
     """The summary of din-short, which keeps nothing."""
 
 
-FieldDtype = Literal["cache", "float32", "int32", "int64", "uint8"]
-
-
 @dataclass(frozen=True)
 class RecordField:
     """One tensor of a summary as a record stores it.
@@ -250,7 +247,7 @@ class RecordField:
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: FieldDtype = "cache"
+    dtype: Literal["cache", "float32", "int32", "int64", "uint8"] = "cache"
 
     def itemsize(self, cache_bytes: int) -> int:
         """Bytes of one number; `cache_bytes` is that of the cache's dtype."""

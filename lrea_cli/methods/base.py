@@ -49,7 +49,7 @@ class LongInterest(nn.Module, ABC):
     name: ClassVar[str]
     summary_type: ClassVar[type[Summary]]
     slow_twin: ClassVar[type[SlowTwin]]
-    row_a_behavior: ClassVar[bool] = False
+    row_per_behavior: ClassVar[bool] = False
     """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
 
     def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:

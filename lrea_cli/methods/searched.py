@@ -23,7 +23,7 @@ class RowPerBehavior(LongInterest):
     a row that only moves is not changed: a server keeps a ring, and remembers where its newest row is.
     """
 
-    row_a_behavior = True
+    row_per_behavior = True
     row_flops = 0
     """FLOPs of the products that make one row."""
 

@@ -44,7 +44,7 @@ def hidden(e_t: Array, e: Array, scorer: Scorer) -> Array:
 
 
 def history_scale(n: int) -> float:
-    """c(n) = 1 / sqrt(n)."""
+    """c(n) = 1 / sqrt(n), and 1 for an empty history."""
     return 1 / math.sqrt(n) if n else 1.0
 
 

@@ -78,7 +78,7 @@ def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: User
         shown = f"sim ({settings.search})"
     method = METHODS[name](settings, shape)
     cost = method.cost(users.lengths, users.candidates, users.dtype_bytes)
-    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_a_behavior else None
+    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_per_behavior else None
     return Bill(shown, name, None, cost.offline, cost.request, cost.behavior, cost.offline.bytes, ids)
 
 

@@ -28,9 +28,9 @@ def as_number(bits):
 
 def test_bits_are_those_of_the_loops():
     vectors, planes = some(30), some(11, seed=1).T
-    found = [as_number(bits) for bits in sign_bits(vectors, planes)]
-    assert found == [reference_searches.simhash(e.double().numpy(), planes.double().numpy()) for e in vectors]
-    assert len(set(found)) > 10
+    actual = [as_number(bits) for bits in sign_bits(vectors, planes)]
+    assert actual == [reference_searches.simhash(e.double().numpy(), planes.double().numpy()) for e in vectors]
+    assert len(set(actual)) > 10
 
 
 def test_a_bit_is_the_side_of_its_own_plane():
@@ -62,9 +62,9 @@ def test_agreements_are_bits_less_twice_the_hamming_distance(rows):
 @pytest.mark.parametrize(("m", "tau"), [(6, 1), (6, 2), (6, 3), (6, 6), (48, 3)])
 def test_buckets_are_those_of_the_loops(m, tau):
     vectors, planes = some(20).double(), some(m, seed=1).T.double()
-    found = buckets(sign_bits(vectors, planes), tau)
-    assert found.shape == (20, m // tau)
-    rows = found + torch.arange(m // tau) * 2**tau
+    actual = buckets(sign_bits(vectors, planes), tau)
+    assert actual.shape == (20, m // tau)
+    rows = actual + torch.arange(m // tau) * 2**tau
     assert rows.tolist() == [reference_searches.bucket_rows(e.numpy(), planes.numpy(), tau) for e in vectors]
 
 

@@ -1,4 +1,4 @@
-"""What the paper claims of LREA, and what its equations need to agree."""
+"""The paper's claims about LREA, and the conditions under which its two forms agree."""
 
 from dataclasses import replace
 
@@ -94,7 +94,7 @@ def test_column_entropy_says_how_near_to_mean_pooling():
 
 
 def test_rank_one_unit_columns_are_mean_pooling_of_a_full_history():
-    """Uniform columns stay uniform, so a gap of zero alone certifies nothing."""
+    """Both forms agree for mean pooling, too: a gap of zero alone proves nothing."""
     method = LREA(ModelSettings(rank=1), HistoryShape(D, L)).double()
     seen = behaviors((L,))
     summary = method.summarize(seen)
@@ -108,14 +108,14 @@ def test_both_terms_of_equation_10(settings, penalty):
     if settings.method != "lrea":
         return
     method, seen = build(replace(settings, penalty=penalty)), behaviors()
-    found = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
+    actual = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
     E_list = [e[m].numpy() for e, m in zip(seen.vectors, seen.mask, strict=True)]
     if settings.short_histories == "exact":
         E_list = [E if len(E) > RANK else E[:0] for E in E_list]
     decomp, comp = non_negativity(E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy())
     if penalty == "mean":  # of the entries of each matrix
         decomp, comp = decomp / (RANK * L), comp / (RANK * D)
-    assert found == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
+    assert actual == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
     assert comp > 0
     assert (decomp == 0) == (settings.decomp_columns == "unit")
 

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,32 +25,47 @@ from lrea_cli.workspace.home import Workspace
 MAY_BE_EMPTY = frozenset({"--missing"})
 """Options whose empty value says something: no word means that a value is missing."""
 
+COMPLETION = "_LREA_COMPLETE"
+"""The environment variable by which a shell asks for completions, instead of giving a command."""
 
-class PrepareFirst(TyperGroup):
-    """Lists the commands in the order of work; Typer would put `prepare`, which has commands of its own, last."""
+COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Steps in the order of work": {
+        "prepare": prepare.app,
+        "train": train.train,
+        "compress": compress.compress,
+        "eval": evaluate.evaluate,
+        "serve-bench": serve_bench.serve_bench,
+    },
+    "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
+    "Looking after what is kept": {"verify": verify.verify},
+    "Trying it out": {"demo": demo.demo},
+}
+"""Every command, by its group and its name, in the order in which help lists them.
+
+A new command is a file in `commands/` and an entry here.
+"""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order of `COMMANDS`; Typer would put `prepare`, which has commands of its own, last."""
 
     def list_commands(self, ctx: object) -> list[str]:
-        return sorted(self.commands, key=lambda name: name != "prepare")
+        return [name for group in COMMANDS.values() for name in group]
 
 
 app = typer.Typer(
     name="lrea",
-    cls=PrepareFirst,
+    cls=InOrder,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Train, compress and serve CTR models with very long behavior histories.",
 )
-app.add_typer(prepare.app, name="prepare")
-app.command("train")(train.train)
-app.command("compress")(compress.compress)
-app.command("serve-bench")(serve_bench.serve_bench)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("cost")(cost.cost)
-app.command("sweep")(sweep.sweep)
-app.command("verify")(verify.verify)
-app.command("demo")(demo.demo)
+for _group, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_group)
+        else:
+            app.command(_name, rich_help_panel=_group)(_command)
 
 
 def _version(wanted: bool) -> None:
@@ -75,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every sign ends no command
+    if COMPLETION in os.environ:
+        get_command(app).main(prog_name="lrea")  # says what may stand next, and exits
     with stoppable() as signals:
         code = _run([argument for argument in given if argument != "--debug"], "--debug" in given, signals)
     sys.exit(code)

@@ -69,7 +69,7 @@ def evaluate(options: EvaluateOptions) -> None:
     evaluation = measure(run, scored, options.group)
     write_evaluation(artifact.path, scored.scores, evaluation.to_dict())
     show(session.console, evaluation)
-    then = after_evaluate(session.workspace, run, options.cache, options.split)
+    then = after_evaluate(session.workspace, run.artifact, options.cache, options.split)
     session.console.result(evaluation.to_dict(), then=then)
 
 

@@ -1,26 +1,40 @@
-"""Options that several commands share, and what they open: one place for their names, help and defaults."""
+"""Options that several commands share, with their help and how a shell completes them; the session that they open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lrea_cli.console.output import Console
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
+from lrea_cli.recipe.reading import shipped_names
+from lrea_cli.recipe.settings import DataSettings, ModelSettings
+from lrea_cli.records.manifest import CacheDtype
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.kinds import Kind, home_of_environment
 
 if TYPE_CHECKING:
     import torch
 
-Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
-RunDataset = Annotated[
-    str | None, typer.Option("--dataset", help="Take the latest run on this dataset; default: on any.")
-]
-RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
+
+def names_of(*kinds: Kind[Any]) -> Callable[[], list[str]]:
+    """Complete an option with the names of finished artifacts; it reads no manifest, and never raises."""
+
+    def complete() -> list[str]:
+        with suppress(UserError, OSError):
+            home = home_of_environment()
+            folders = [file.parent.name for kind in kinds for file in (home / kind.folder).glob(f"*/{kind.file}")]
+            return sorted(name for name in folders if not name.startswith("."))
+        return []
+
+    return complete
 
 
 def within(low: float, high: float) -> Callable[[typer.CallbackParam, float | None], float | None]:
@@ -51,13 +65,47 @@ def require_name(replace: bool, name: str | None, option: str) -> None:
         raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
 
 
-Seed = Annotated[int | None, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of everything that is drawn.")]
-Threads = Annotated[int | None, typer.Option(callback=as_threads, help="CPU threads; default: all cores.")]
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Device that computes; auto = cuda where there is one.")
+SEED = typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of all random draws.")
+
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Which dataset to read; default: the recipe's, else the latest.", autocompletion=names_of(DATASETS)
+    ),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace what has the same name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]
+RunDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Read the latest run of this dataset; default: of any.", autocompletion=names_of(DATASETS)
+    ),
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", help="Which run to read; default: the latest.", autocompletion=names_of(RUNS))
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of a recipe, such as taobao-lrea, or its path; or the run.json of a run.",
+        autocompletion=shipped_names,
+    ),
+]
+Short = Annotated[
+    int | None, typer.Option(help=f"Length of the short sequence, the newest behaviors; default: {DataSettings.short}.")
+]
+Long = Annotated[
+    int | None,
+    typer.Option(help=f"Length of the long sequence, the behaviors before those; default: {DataSettings.long}."),
+]
+Rank = Annotated[
+    int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")
+]
+RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records.")]
+Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many CPU threads; default: all cores.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: cuda where there is a CUDA device.")
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run or cache of this name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 
 @dataclass(frozen=True)

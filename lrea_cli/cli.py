@@ -15,7 +15,19 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
+from lrea_cli.commands import (
+    compare,
+    compress,
+    cost,
+    demo,
+    doctor,
+    evaluate,
+    prepare,
+    serve_bench,
+    sweep,
+    train,
+    verify,
+)
 from lrea_cli.console.failures import failure_of, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
 from lrea_cli.console.terminal import clean, fitted
@@ -37,7 +49,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "serve-bench": serve_bench.serve_bench,
     },
     "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
-    "Looking after what is kept": {"verify": verify.verify},
+    "Looking after what is kept": {"verify": verify.verify, "doctor": doctor.doctor},
     "Trying it out": {"demo": demo.demo},
 }
 """Every command, by its group and its name, in the order in which help lists them.

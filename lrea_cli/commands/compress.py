@@ -92,7 +92,7 @@ class CompressOptions:
 
 @command
 def compress(options: CompressOptions) -> None:
-    """Write a cache: the record of each user, which replaces the history.
+    """Write a cache: a record of each user, in place of the history.
 
     Example: lrea compress --compressor clusters --target 0.03
     """

@@ -82,7 +82,7 @@ RunDataset = Annotated[
 RunName = Annotated[
     str | None, typer.Option("--run", help="Which run to read; default: the latest.", autocompletion=names_of(RUNS))
 ]
-Recipe = Annotated[
+RecipeName = Annotated[
     str | None,
     typer.Option(
         help="Name of a recipe, such as taobao-lrea, or its path; or the run.json of a run.",

@@ -35,8 +35,8 @@ class SharedOptions:
     """Options of every source, but for those that a source has of its own or does not use."""
 
     raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None
-    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed
+    dataset: Annotated[str | None, typer.Option(help="Name for the new dataset; default: that of the source.")] = None
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = PrepareOptions.seed
     min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = (
         PrepareOptions.min_history
     )

@@ -16,7 +16,7 @@ from lrea_cli.commands.options import (
     Json,
     Long,
     Rank,
-    Recipe,
+    RecipeName,
     Replace,
     Short,
     Threads,
@@ -38,7 +38,7 @@ FLAGS = {
 class TrainOptions:
     """Options of `lrea train`; those of the recipe are None where not given."""
 
-    recipe: Recipe = None
+    recipe: RecipeName = None
     method: Annotated[
         MethodName | None,
         typer.Option(

@@ -38,7 +38,7 @@ class EvaluateOptions:
     ] = None
     cache_age: Annotated[
         str | None,
-        typer.Option(help="Also score from records made this long before each request: 0,90m,1d,3d."),
+        typer.Option(help="Also score with records made this long before each request, such as 0,90m,1d,3d."),
     ] = None
     dtype: Annotated[
         CacheDtype | None,

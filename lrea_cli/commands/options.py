@@ -14,7 +14,7 @@ from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
 from lrea_cli.recipe.reading import shipped_names
-from lrea_cli.recipe.settings import DataSettings, ModelSettings
+from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
@@ -65,7 +65,11 @@ def require_name(replace: bool, name: str | None, option: str) -> None:
         raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
 
 
-SEED = typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of all random draws.")
+SEED = typer.Option(
+    callback=within(0, HIGHEST_SEED),
+    help=f"Seed of all random draws; default: {TrainSettings.seed}.",
+    show_default=False,
+)
 
 Dataset = Annotated[
     str | None,

@@ -58,8 +58,8 @@ class TrainOptions:
     epochs: Annotated[
         int | None,
         typer.Option(
-            help=f"Most epochs; default: {TrainSettings.epochs}. Training ends earlier when the validation AUC has "
-            f"not risen for {TrainSettings.patience} epochs, or the recipe's patience."
+            help=f"Most epochs to train; default: {TrainSettings.epochs}. Training ends earlier when the validation "
+            f"AUC has not risen for {TrainSettings.patience} epochs in a row (the recipe's patience)."
         ),
     ] = None
     batch_size: Annotated[

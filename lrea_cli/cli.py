@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,49 +137,28 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
 
 
 def _check_given(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse what would be dropped or replaced by a default without a word.
+    """Refuse what the parser would take for a default without a word: an empty value, and an option given twice.
 
     Raises:
-        UserError: a value is empty, or an option that takes one value is given twice; it names the option.
+        UserError: it names the option.
     """
     given = list(arguments)
-    while given and not given[0].startswith("-") and given[0] in getattr(command, "commands", {}):
+    while given and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]
-    options = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
-    _refuse_empty({name for option in options for name in option.opts}, given)
-    _refuse_repeats({name for option in options if not option.multiple for name in option.opts}, given)
-
-
-def _refuse_empty(options: Collection[str], given: Sequence[str]) -> None:
-    """Refuse an empty value, such as that of a variable of the shell that was never set.
-
-    Args:
-        options: that take a value. given: on the command line, after the command.
-    """
-    value_of: str | None = None
-    for argument in given:
-        name, equals, value = argument.partition("=")
-        if value_of is None and name in options:
-            empty, option = bool(equals) and not value, name
-        else:
-            empty, option = not argument, value_of
-        if empty and option not in MAY_BE_EMPTY:
-            what = "An argument is empty" if option is None else f"The value of {option} is empty"
-            raise UserError(f"{what}.", f"Write a value, or leave {'it' if option is None else option} out.")
-        value_of = argument if value_of is None and argument in options else None
-
-
-def _refuse_repeats(single: Collection[str], given: Sequence[str]) -> None:
-    """Refuse an option that takes one value and is given twice.
-
-    Args:
-        single: options that take one value. given: on the command line, after the command.
-    """
-    names = [argument.partition("=")[0] for argument in given[: given.index("--") if "--" in given else None]]
-    for name in dict.fromkeys(names):
-        if name in single and names.count(name) > 1:
+    parser = command.make_parser(typer.Context(command, resilient_parsing=True))  # mistakes are told of later
+    values, rest, parameters = parser.parse_args(given)
+    if "" in rest:
+        raise UserError("An argument is empty.", "Write a value, or leave it out.")
+    for parameter in parameters:
+        value, name = values[parameter.name], parameter.opts[0]
+        is_option = parameter.param_type_name == "option"
+        if "" in (value if isinstance(value, (list, tuple)) else [value]) and name not in MAY_BE_EMPTY:
+            what, it = (f"The value of {name}", name) if is_option else ("An argument", "it")
+            raise UserError(f"{what} is empty.", f"Write a value, or leave {it} out.")
+        times = parameters.count(parameter)
+        if is_option and times > 1 and not (parameter.is_flag or parameter.multiple):
             several = " Several files are one folder or one quoted glob: --raw 'logs/*.csv'." if name == "--raw" else ""
-            raise UserError(f"{name} is given {names.count(name)} times.", f"Give it once.{several}")
+            raise UserError(f"{name} is given {times} times.", f"Give it once.{several}")
 
 
 def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, names_of, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, existing, start
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import change, change_interval, interval, number, rough, span, unclear, whole
 from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest
@@ -31,10 +31,7 @@ class EvaluateOptions:
     )
     cache: Annotated[
         str | None,
-        typer.Option(
-            help="Which cache to read the compressor, rank and dtype of records from; default: none, the run's method.",
-            autocompletion=names_of(CACHES),
-        ),
+        existing(CACHES, "Which cache to read the compressor, rank and dtype from; default: the run's own method."),
     ] = None
     cache_age: Annotated[
         str | None,

@@ -37,6 +37,11 @@ def names_of(*kinds: Kind[Any]) -> Callable[[], list[str]]:
     return complete
 
 
+def existing(kind: Kind[Any], help: str) -> Any:
+    """An option that names an artifact of the home."""
+    return typer.Option(help=help, autocompletion=names_of(kind))
+
+
 def within(low: float, high: float) -> Callable[[typer.CallbackParam, float | None], float | None]:
     """A callback of an option: its number lies within these limits, ends included; nan does not."""
 
@@ -70,22 +75,9 @@ SEED = typer.Option(
     help=f"Seed of all random draws; default: {TrainSettings.seed}.",
     show_default=False,
 )
-
-Dataset = Annotated[
-    str | None,
-    typer.Option(
-        help="Which dataset to read; default: the recipe's, else the latest.", autocompletion=names_of(DATASETS)
-    ),
-]
-RunDataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset", help="Read the latest run of this dataset; default: of any.", autocompletion=names_of(DATASETS)
-    ),
-]
-RunName = Annotated[
-    str | None, typer.Option("--run", help="Which run to read; default: the latest.", autocompletion=names_of(RUNS))
-]
+Dataset = Annotated[str | None, existing(DATASETS, "Which dataset to read; default: the recipe's, else the latest.")]
+RunDataset = Annotated[str | None, existing(DATASETS, "Read the latest run of this dataset; default: of any.")]
+RunName = Annotated[str | None, existing(RUNS, "Which run to read; default: the latest.")]
 RecipeName = Annotated[
     str | None,
     typer.Option(
@@ -94,11 +86,10 @@ RecipeName = Annotated[
     ),
 ]
 Short = Annotated[
-    int | None, typer.Option(help=f"Length of the short sequence, the newest behaviors; default: {DataSettings.short}.")
+    int | None, typer.Option(help=f"Newest behaviors, the short sequence; default: {DataSettings.short}.")
 ]
 Long = Annotated[
-    int | None,
-    typer.Option(help=f"Length of the long sequence, the behaviors before those; default: {DataSettings.long}."),
+    int | None, typer.Option(help=f"Behaviors before those, the long sequence; default: {DataSettings.long}.")
 ]
 Rank = Annotated[
     int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")

@@ -10,7 +10,7 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, names_of, start, within
+from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, existing, start, within
 from lrea_cli.commands.times import (
     machine,
     machine_line,
@@ -48,10 +48,7 @@ class ServeBenchOptions:
     ] = 8.0
     cache: Annotated[
         str | None,
-        typer.Option(
-            help="Which cache to read; default: the run's latest, or a new one where it has none.",
-            autocompletion=names_of(CACHES),
-        ),
+        existing(CACHES, "Which cache to read; default: the run's latest, or a new one where it has none."),
     ] = None
     methods: Annotated[
         str | None,
@@ -59,10 +56,10 @@ class ServeBenchOptions:
     ] = None
     dataset: Annotated[
         str | None,
-        typer.Option(
-            help="Read the latest run of this dataset; default: of any. With --methods, read all runs of it; default: "
-            "of the latest dataset.",
-            autocompletion=names_of(DATASETS),
+        existing(
+            DATASETS,
+            "Read the latest run of this dataset; default: of any. With --methods, read all runs of it; default: of "
+            "the latest dataset.",
         ),
     ] = None
     run: RunName = None

@@ -26,17 +26,10 @@ from lrea_cli.commands.options import (
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, MethodName, ModelSettings, SearchName, TrainSettings
 
-FLAGS = {
-    "data": ("dataset", "short", "long"),
-    "model": ("method", "rank", "lam", "search"),
-    "train": ("epochs", "batch_size", "lr", "seed"),
-}
-"""Options that replace settings of the recipe, by its sections."""
-
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of `lrea train`; those of the recipe are None where not given."""
+    """Options of `lrea train`; one with the name of a setting replaces the recipe's, unless it is None."""
 
     recipe: RecipeName = None
     method: Annotated[
@@ -90,7 +83,8 @@ def train(options: TrainOptions) -> None:
 
     require_name(options.replace, options.run, "--run")
     recipe = load_recipe(options.recipe)
-    flags = {name: {key: getattr(options, key) for key in keys} for name, keys in FLAGS.items()}
+    given = vars(options)
+    flags = {name: {key: given[key] for key in vars(part) if key in given} for name, part in vars(recipe).items()}
     settings = recipe.with_flags(flags)
     session = start(options.json, options.threads, options.device)
     if left := recipe.options_left_by(settings):

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lrea_cli.methods import HistoryShape
-    from lrea_cli.methods.bills import Bill
     from lrea_cli.methods.cost import Work
     from lrea_cli.records.format import CacheDtype
+    from lrea_cli.serving.bills import Bill
 
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
@@ -117,8 +117,8 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
 def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:
     import numpy as np
 
-    from lrea_cli.methods.bills import Users, bills
     from lrea_cli.score.evaluate import DTYPE_BYTES
+    from lrea_cli.serving.bills import Users, bills
 
     def of(lengths: np.ndarray) -> list[Bill]:
         users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])
@@ -177,7 +177,7 @@ def _rows(bills: list[Bill]) -> list[list[str]]:
 
 
 def _paper_rows(padded: list[Bill]) -> list[list[str]]:
-    from lrea_cli.methods.bills import TABLE_1
+    from lrea_cli.serving.bills import TABLE_1
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
@@ -187,7 +187,7 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
 
 def _content(counted: Counted) -> dict[str, Any]:
-    from lrea_cli.methods.bills import TABLE_1
+    from lrea_cli.serving.bills import TABLE_1
 
     histories, lengths = counted.histories, counted.histories.lengths
     return {

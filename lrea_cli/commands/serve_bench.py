@@ -24,6 +24,7 @@ from lrea_cli.console.counts import counted
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import COUNT
+from lrea_cli.recipe.settings import KERNEL_NAMES, KernelName
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.workspace.home import write_json
 
@@ -40,8 +41,11 @@ class ServeBenchOptions:
 
     candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
     kernel: Annotated[
-        Literal["all", "naive", "gemm"],
-        typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all: time both."),
+        Literal["all", KernelName],
+        typer.Option(
+            metavar="<name>",
+            help=f"Which kernel computes attention: {', '.join(KERNEL_NAMES)}; all: each that is made for serving.",
+        ),
     ] = "all"
     seconds: Annotated[
         float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each row of the table, on average.")

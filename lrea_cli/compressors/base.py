@@ -40,6 +40,11 @@ class Compressor(ABC):
     def __init__(self, attention: Attention, rank: int, seed: int, probes_TD: Tensor) -> None:
         self.attention, self.rank, self.seed, self.probes_TD = attention, rank, seed, probes_TD
 
+    @staticmethod
+    def most_rows(rank: int) -> int:
+        """The rows of a record of a long history, by which `lrea cost` counts."""
+        return rank
+
     @abstractmethod
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """Keys and values (B, R, D) of float64 histories; `linear`, if any, is added to the exact linear half."""

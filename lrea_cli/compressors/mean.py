@@ -16,6 +16,11 @@ class Mean(Compressor):
     name = "mean"
     slow_twin = staticmethod(reference_compressors.mean)
 
+    @staticmethod
+    def most_rows(rank: int) -> int:
+        """One, whatever the rank."""
+        return 1
+
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """(B, 1, D)."""
         return pooled(behaviors)

@@ -12,7 +12,7 @@ A kernel is passed as a function. Its name, the key of `KERNELS`, is for options
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from importlib import import_module
 
 from torch import Tensor
 
@@ -20,12 +20,15 @@ from lrea_cli.kernels.folded import absolute_half, folded
 from lrea_cli.kernels.gemm import gemm
 from lrea_cli.kernels.naive import naive
 from lrea_cli.kernels.weights import ScorerWeights, linear_half
+from lrea_cli.recipe.settings import KERNEL_NAMES, KernelName
 
-KernelName = Literal["naive", "folded", "gemm"]
 Kernel = Callable[[Tensor, Tensor, Tensor, ScorerWeights, Tensor | None], Tensor]
 
-KERNELS: dict[KernelName, Kernel] = {"naive": naive, "folded": folded, "gemm": gemm}
-SERVING_KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
+KERNELS: dict[KernelName, Kernel] = {
+    name: getattr(import_module(f"lrea_cli.kernels.{name}"), name) for name in KERNEL_NAMES
+}
+SERVING_KERNELS: tuple[KernelName, ...] = tuple(name for name in KERNEL_NAMES if name != "folded")
+"""What `serve-bench` times where no kernel is named: all but the one for training."""
 
 __all__ = [
     "KERNELS",

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
+from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
@@ -38,6 +39,13 @@ SEARCHED = [
     ModelSettings(method="twin", k=3, heads=2),
 ]
 """Methods that keep behaviors to search, or sums of what shares a hash."""
+
+_LISTED = {settings.method for settings in PSEUDO + SEARCHED}
+PSEUDO += [
+    ModelSettings(method=name, rank=RANK)
+    for name, method in METHODS.items()
+    if name not in _LISTED and issubclass(method, PseudoItemMethod)
+]
 
 
 class ElementwiseFlops(TorchDispatchMode):

@@ -70,7 +70,6 @@ app = typer.Typer(
     cls=InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train, compress and serve CTR models with very long behavior histories.",
 )
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():

@@ -62,7 +62,7 @@ class CompressOptions:
         CompressorName | None,
         typer.Option(
             metavar="<name>",
-            help=f"Compress a din run without training: {', '.join(COMPRESSOR_NAMES)}; needs --rank or --target.",
+            help=f"Compress a din run without training: {', '.join(COMPRESSOR_NAMES)}; all but mean need --rank or --target.",
         ),
     ] = None
     rank: Annotated[

@@ -62,7 +62,8 @@ class CompressOptions:
         CompressorName | None,
         typer.Option(
             metavar="<name>",
-            help=f"Compress a din run without training: {', '.join(COMPRESSOR_NAMES)}; all but mean need --rank or --target.",
+            help=f"Compress a din run without training: {', '.join(COMPRESSOR_NAMES)}; with --rank or --target (mean "
+            "needs neither).",
         ),
     ] = None
     rank: Annotated[

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, within
+from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, within
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
 from lrea_cli.recipe.limits import COUNT
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
@@ -64,29 +64,23 @@ class Counted:
 class CostOptions:
     """Options of `lrea cost`."""
 
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000
-    rank: Annotated[
-        int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
-    ] = None
-    short: Annotated[
-        int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
-    ] = None
-    long: Annotated[int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")] = (
-        None
-    )
-    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")] = (
-        "float32"
-    )
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
+    rank: Rank = None
+    short: Short = None
+    long: Long = None
+    recipe: RecipeName = None
+    dtype: RecordDtype = "float32"
     dataset: Dataset = None
     json: Json = False
 
 
 @command
 def cost(options: CostOptions) -> None:
-    """Count the FLOPs and bytes of every method: offline, per request, per new behavior.
+    """Count the FLOPs and bytes of every method, without training.
 
     Example: lrea cost --candidates 1000 --rank 128
+
+    The work is that of making a record, of one request, and of one new behavior.
     """
     data = {"dataset": options.dataset, "short": options.short, "long": options.long}
     recipe = load_recipe(options.recipe, every_method=True)

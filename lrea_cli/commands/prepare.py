@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.prepare.look.measure import Look
 
-app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
+HELP = """Turn raw events into histories and samples.
+
+Example: lrea prepare taobao --raw UserBehavior.csv"""
+
+app = typer.Typer(no_args_is_help=True, help=HELP)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class SharedOptions:
     """Options of every source, but for those that a source has of its own or does not use."""
 
     raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None
-    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = PrepareOptions.seed
+    dataset: Annotated[str | None, typer.Option(help="Name for the new dataset; default: that of the source.")] = None
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = PrepareOptions.seed
     min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = (
         PrepareOptions.min_history
     )

@@ -35,17 +35,14 @@ def unpacked(codes: Tensor) -> Tensor:
 
 def agreements(a_BNM: Tensor, b_BLM: Tensor) -> Tensor:
     """(B, N, L) float32: equal bits minus different ones, m - 2 Hamming distance, as one matrix product."""
-    return _signs(a_BNM) @ _signs(b_BLM).transpose(1, 2)
+    signs_BNM, signs_BLM = (bits.float() * 2 - 1 for bits in (a_BNM, b_BLM))
+    return signs_BNM @ signs_BLM.transpose(1, 2)
 
 
 def buckets(bits: Tensor, tau: int) -> Tensor:
     """(..., m / tau) int64 below 2^tau: each tau bits of (..., m) as one number, the first bit the lowest."""
     powers = 2 ** torch.arange(tau, device=bits.device)
     return (bits.unflatten(-1, (-1, tau)) * powers).sum(-1)
-
-
-def _signs(bits: Tensor) -> Tensor:
-    return bits.float() * 2 - 1
 
 
 def _powers(device: torch.device) -> Tensor:

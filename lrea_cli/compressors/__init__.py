@@ -1,4 +1,4 @@
-"""Compressors turn the histories of a trained din run into few rows, without training; one file each."""
+"""Compressors turn the histories of a trained din run into few rows, without training; `CompressorName` lists them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Sum
 
 HOUR = 3600
 BANDS = 16
-"""Bands of a behavior's age (below 1 hour, 2, 4, ..) and of its position (0, 1, 2-3, 4-7, ..); the last one is open."""
+"""Bands of a behavior's age (below 1 hour, 2, 4, ..) and of its place (0, 1, 2-3, 4-7, ..); the last one is open."""
 
 
 class TWIN(RowPerBehavior):
@@ -28,9 +28,9 @@ class TWIN(RowPerBehavior):
         interest = [softmax over the k largest alpha_l of each head] (e_l W_V), heads side by side, W_O
 
     A behavior has inherent features (its item vector), whose projections W_K and W_V are computed offline and cached,
-    and cross features (age, position, whether it has the candidate's category), each of which adds one scalar to a
-    head's score. The paper projects an embedding of each cross feature to a scalar; a learned scalar for each value is
-    the same function.
+    and cross features (age, place in the history, whether it has the candidate's category), each of which adds one
+    scalar to a head's score. The paper projects an embedding of each cross feature to a scalar; a learned scalar for
+    each value is the same function.
     """
 
     name = "twin"
@@ -82,8 +82,8 @@ class TWIN(RowPerBehavior):
 
         products     2 N D^2  +  2 N n D  +  2 N K D  +  2 N D^2
                      e_t W_Q     q . k       mix         W_O
-        elementwise  h n             +  2 N n h            +  4 N K h
-                     age + position     scale, add the bias  softmax, mask
+        elementwise  h n          +  2 N n h            +  4 N K h
+                     age + place     scale, add the bias  softmax, mask
         with categories 2 N n h more: their term of the bias, and its addition
         """
         K, D, N, h = min(self.k, n), self.width, candidates, self.heads

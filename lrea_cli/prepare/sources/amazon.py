@@ -30,7 +30,7 @@ REPEATED_REVIEW, REPEATED_PRODUCT = "repeated_review", "repeated_product"
 UNKNOWN = "unknown"
 EARLIEST = 788_918_400  # 1995-01-01
 END = 4_102_444_800  # 2100-01-01
-KEYS = {"user": "$.reviewerID", "item": "$.asin", "time": "$.unixReviewTime"}
+KEYS = "['$.reviewerID', '$.asin', '$.unixReviewTime']"
 REVIEWER = "A[0-9A-Z]+"
 ORDER_SEED = 1995
 """Of the order of reviews inside one day; a constant, so that the order is a property of the data set."""
@@ -82,7 +82,7 @@ def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...
     """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
     intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
     csv = Delimited(columns, separation=PLAIN_COMMAS, threads=intake.threads)
-    json = JsonLines(KEYS, intake.threads)
+    json = JsonLines({"fields": KEYS}, intake.threads)
     for path in files:
         if unpacked_name(path).lower().endswith(".csv"):
             intake.take_text(path, csv, _rating(csv.columns, remedy), "reviews")
@@ -153,9 +153,9 @@ def _review(remedy: str) -> Judge:
     return Judge(
         cast={
             "_json": "is_json",
-            "_user": spelled_sql("user", "VARCHAR"),
-            "_item": spelled_sql("item", "VARCHAR"),
-            "_time": strict_integer("time"),
+            "_user": spelled_sql("fields[1]", "VARCHAR"),
+            "_item": spelled_sql("fields[2]", "VARCHAR"),
+            "_time": strict_integer("fields[3]"),
         },
         reason=f"CASE WHEN NOT _json THEN 'not_json' {_SHARED_REASONS} END",
         values=_VALUES,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
 COLUMNS = ("item", "user", "rating", "time")
-KEYS = {"item": "$.asin", "category": "$.category[*]"}
+KEYS = {"item": "'$.asin'", "category": "'$.category[*]'"}
 REMEDY = (
     "Reviews of 2018 are JSON lines with reviewerID, asin and unixReviewTime, or a CSV without header with the columns "
     "item, user, rating, timestamp; of 2014, with the columns user, item, rating, timestamp: "

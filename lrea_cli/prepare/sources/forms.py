@@ -129,7 +129,7 @@ class NotTheLog(UserError):
 
 
 class EmptyFile(NotTheLog):
-    """A file without a byte, or without a line of text."""
+    """A file without a byte, without a line of text, or without a header."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{clean(path)} is empty.", "Download or export it again.")
+    def __init__(self, path: Path, said: str = "is empty", remedy: str = "Download or export it again.") -> None:
+        super().__init__(f"{clean(path)} {said}.", remedy)

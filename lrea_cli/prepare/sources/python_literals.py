@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.prepare.sources.blocks import LINE, Block, Lines
-from lrea_cli.prepare.sources.json_lines import read_lines
 from lrea_cli.prepare.sources.rawfile import RawFile
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ class LiteralProducts:
         """
         spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
         with ProcessPoolExecutor(self.threads, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-            yield from read_lines(file, size, 1, lambda _, lines: _rows(lines, pool))
+            for lines in file.lines(size):
+                yield Block(_rows(lines, pool), lines.text, text_bytes=len(lines.data))
 
 
 def literal_products(lines: Iterable[str]) -> list[Product]:

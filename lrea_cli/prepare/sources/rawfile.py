@@ -1,4 +1,4 @@
-"""A raw file as blocks of clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
+"""A raw file of text as clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +16,8 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.forms import START_BYTES, SUFFIXES, ZIP, check_suffix, check_text, packing_of
+from lrea_cli.prepare.sources.blocks import Lines
+from lrea_cli.prepare.sources.forms import START_BYTES, SUFFIXES, ZIP, EmptyFile, check_suffix, check_text, packing_of
 from lrea_cli.prepare.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.workspace.home import sha256_of
 
@@ -36,8 +36,8 @@ class RawFile:
         encoding: of the text, as `known_encoding` returns it.
         first_bytes: of the text, after which reading ends with a whole line; None = all.
 
-    Attributes after `blocks` has ended:
-        sha256: of the text as it would lie unpacked; empty where only its first bytes were read.
+    Attributes after `lines` has ended:
+        content: SHA-256 of the text as it would lie unpacked; empty where only its first bytes were read.
         bytes_read: of that text.
     """
 
@@ -46,56 +46,50 @@ class RawFile:
     ) -> None:
         self.path = path
         self.encoding = encoding
-        self.sha256 = ""
-        self._packed = False
+        self.content = ""
         self.bytes_read = 0
+        self._packed = False
         self._progress = progress
         self._first_bytes = first_bytes
-
-    @property
-    def content(self) -> str:
-        """The hash of its text, where all of it was read."""
-        return self.sha256
 
     @property
     def source(self) -> SourceFile:
         """The file as it lies, which is not read again for its hash where it lies unpacked."""
         whole = self._packed and self._first_bytes is None
-        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.sha256)
+        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.content)
 
-    def blocks(self, size: int) -> Iterator[bytes]:
-        """Whole lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, ends of lines are LF.
+    def lines(self, size: int) -> Iterator[Lines]:
+        """All lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, each ends with LF.
 
         Raises:
             UserError: the file is empty, damaged, not what its name says, not in its encoding, or has a line of many
                 megabytes.
         """
-        blocks = 0
+        digest, line = hashlib.sha256(), 1
         try:
-            for block in self._blocks(size):
-                yield block
-                blocks += 1
+            with opened(self.path) as (text, file):
+                self._packed = text is not file
+                for data in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
+                    lines = Lines(data, line)
+                    line += lines.count
+                    yield lines
+                    if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
+                        return
         except LineFault as fault:
-            line = 1 + self._lines_of(blocks, size) + fault.lines_before
-            raise UserError(f"{clean(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
+            raise UserError(
+                f"{clean(self.path)}, line {line + fault.lines_before:,}: {fault.what}.", fault.remedy
+            ) from fault
+        if line == 1:
+            raise EmptyFile(self.path)
+        self.content = digest.hexdigest()
 
     def start(self) -> bytes:
         """The first megabyte, cut after its last whole line.
 
         Raises:
-            UserError: as `blocks`.
+            UserError: as `lines`.
         """
-        return next(RawFile(self.path, encoding=self.encoding).blocks(SMALL_BYTES), b"")
-
-    def _blocks(self, size: int) -> Iterator[bytes]:
-        digest = hashlib.sha256()
-        with opened(self.path) as (text, file):
-            self._packed = text is not file
-            for block in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
-                yield block
-                if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
-                    return
-        self.sha256 = digest.hexdigest()
+        return next(RawFile(self.path, encoding=self.encoding).lines(SMALL_BYTES)).data
 
     def _pieces(
         self, text: IO[bytes], file: IO[bytes], size: int, update: Callable[[bytes], object]
@@ -109,11 +103,6 @@ class RawFile:
             self._progress(file.tell() - told)
             told = file.tell()
             yield raw
-
-    def _lines_of(self, blocks: int, size: int) -> int:
-        """How many lines the first blocks hold; they are read again, since only a fault asks."""
-        again = RawFile(self.path, encoding=self.encoding, first_bytes=self._first_bytes)
-        return sum(block.count(b"\n") for block in islice(again._blocks(size), blocks))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lrea_cli.prepare.sources.csv_rows import Separation
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.header import TextLayout, read_header
 from lrea_cli.prepare.sources.intake import Intake, ReadsRows
-from lrea_cli.prepare.sources.json_rows import JsonRows, is_json_lines, read_keys
+from lrea_cli.prepare.sources.json_lines import JsonRows, is_json_lines, read_keys
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.prepare.sql import literal
 
@@ -88,48 +88,34 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
     Raises:
         UserError: it is empty, damaged, or of no form that is read.
     """
+    folders = folder_columns(path)
     if is_parquet(path):
         _refuse_layout(path, "Parquet", layout)
-        return _parquet(path, intake)
+        rows = ParquetRows(path, intake.progress, intake.first_bytes)
+        return TabularFile(
+            path,
+            rows.names,
+            folders,
+            lambda wanted: Chosen(rows, rows.columns, rows.kinds(wanted), rows.blocks(wanted)),
+        )
+
+    def of_text(form: Delimited | JsonRows) -> Chosen:
+        file, kinds = intake.text(path), dict.fromkeys(form.columns, "VARCHAR")
+        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
+
     if is_json_lines(path, intake.text(path).start()):
         _refuse_layout(path, "JSON", layout)
-        return _json(path, intake)
-    return _delimited(path, intake, layout)
+        names = read_keys(intake.text(path))
+        return TabularFile(path, names, folders, lambda wanted: of_text(JsonRows(tuple(wanted), intake.threads)))
+    names, separation = read_header(intake.text(path), layout)
+    form = Delimited(names, not layout.names, separation, threads=intake.threads)
+    return TabularFile(path, names, folders, lambda _: of_text(form), separation, bool(layout.names))
 
 
 def folder_columns(path: Path) -> dict[str, str | None]:
     """Columns in the names of a file's folders, as Hive writes them: day=2024-01-01."""
     pairs = (part.split("=", 1) for part in path.parent.parts if "=" in part)
     return {unquote(name): None if value == NO_VALUE else unquote(value) for name, value in pairs if name}
-
-
-def _parquet(path: Path, intake: Intake) -> TabularFile:
-    rows = ParquetRows(path, intake.progress, intake.first_bytes)
-
-    def choose(wanted: Sequence[str]) -> Chosen:
-        return Chosen(rows, rows.columns, rows.kinds(wanted), rows.blocks(wanted))
-
-    return TabularFile(path, rows.names, folder_columns(path), choose)
-
-
-def _json(path: Path, intake: Intake) -> TabularFile:
-    def choose(wanted: Sequence[str]) -> Chosen:
-        form, file = JsonRows(tuple(wanted), intake.threads), intake.text(path)
-        kinds = dict.fromkeys(wanted, "VARCHAR")
-        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
-
-    return TabularFile(path, read_keys(intake.text(path)), folder_columns(path), choose)
-
-
-def _delimited(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
-    names, separation = read_header(intake.text(path), layout)
-    form = Delimited(names, not layout.names, separation, threads=intake.threads)
-
-    def choose(wanted: Sequence[str]) -> Chosen:
-        file, kinds = intake.text(path), dict.fromkeys(wanted, "VARCHAR")
-        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
-
-    return TabularFile(path, names, folder_columns(path), choose, separation, bool(layout.names))
 
 
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:

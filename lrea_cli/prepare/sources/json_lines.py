@@ -20,7 +20,7 @@ QUOTED_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class JsonLines:
-    """A form of text: each row has `is_json`, and a column for each entry of `values`, NULL where it is no JSON.
+    """A form of text: each row has `valid`, and a column for each entry of `values`, NULL where it is no JSON.
 
     A value is NULL where it is absent or null, and its JSON where it is no string.
 
@@ -38,9 +38,9 @@ class JsonLines:
         Raises:
             UserError: the file is empty, truncated or not what its name says.
         """
-        values = (f", CASE WHEN is_json THEN json_extract_string(text, {p}) END AS {n}" for n, p in self.values.items())
-        checked = f"SELECT {LINE}, text, json_valid(text) AS is_json FROM lines"
-        return _queried(file, size, self.threads, f"SELECT {LINE}, is_json{''.join(values)} FROM ({checked})")
+        values = (f", CASE WHEN valid THEN json_extract_string(text, {p}) END AS {n}" for n, p in self.values.items())
+        checked = f"SELECT {LINE}, text, json_valid(text) AS valid FROM lines"
+        return _queried(file, size, self.threads, f"SELECT {LINE}, valid{''.join(values)} FROM ({checked})")
 
 
 @dataclass(frozen=True)

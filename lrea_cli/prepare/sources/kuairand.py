@@ -14,7 +14,8 @@ from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header
-from lrea_cli.prepare.sources.intake import Intake, Judge
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import count, drop
 
 if TYPE_CHECKING:
@@ -145,11 +146,11 @@ def _exposures(columns: Mapping[str, str]) -> Judge:
     """Integers are NULL where the text is none."""
     return Judge(
         cast={name: columns[name] for name in LOG_COLUMNS},
-        reason=(
-            "CASE WHEN user_id IS NULL OR video_id IS NULL OR time_ms IS NULL THEN 'not_an_integer' "
-            f"WHEN time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'time_out_of_range' "
-            "WHEN is_click IS NULL OR is_click NOT IN (0, 1) THEN 'label_not_0_or_1' END"
-        ),
+        reasons={
+            "not_an_integer": "user_id IS NULL OR video_id IS NULL OR time_ms IS NULL",
+            "time_out_of_range": f"time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST}",
+            "label_not_0_or_1": "is_click IS NULL OR is_click NOT IN (0, 1)",
+        },
         values={
             "user": "user_id",
             "time": "time_ms // 1000",
@@ -173,7 +174,7 @@ def _videos(columns: Mapping[str, str]) -> Judge:
             "category": strict_integer(f"trim(split_part({columns['tag']}, ',', 1))"),
             "duration": number_sql(columns["video_duration"]),
         },
-        reason="CASE WHEN item IS NULL THEN 'not_an_integer' END",
+        reasons={"not_an_integer": "item IS NULL"},
         values={name: name for name in ("item", "author", "category", "duration")},
         remedy=NO_VIDEOS,
     )

@@ -10,7 +10,8 @@ from lrea_cli.console.progress import ignore
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.columns import label_sql
 from lrea_cli.prepare.sources.header import TextLayout
-from lrea_cli.prepare.sources.intake import INCOMING, Intake
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import INCOMING
 from lrea_cli.prepare.sources.reconcile import ReadFile, unused_columns
 from lrea_cli.prepare.sources.tabular import TabularFile, open_table
 from lrea_cli.prepare.spelling_sql import spelled_sql

@@ -31,7 +31,7 @@ Product = tuple[bool, str | None, str | None]
 
 @dataclass(frozen=True)
 class LiteralProducts:
-    """A form of text: each row has `is_literal`, `item` and `category` (text or NULL).
+    """A form of text: each row has `valid`, `item` and `category` (text or NULL).
 
     Args:
         threads: how many processes may parse.
@@ -75,7 +75,7 @@ def _rows(lines: Lines, pool: ProcessPoolExecutor) -> pa.Table:
     texts = table["text"].to_pylist()
     parts = [texts[first : first + LINES_AT_ONCE] for first in range(0, len(texts), LINES_AT_ONCE)]
     products = [product for part in (pool.map if len(parts) > 1 else map)(literal_products, parts) for product in part]
-    kinds = {"is_literal": pa.bool_(), "item": pa.string(), "category": pa.string()}
+    kinds = {"valid": pa.bool_(), "item": pa.string(), "category": pa.string()}
     columns = zip(*products, strict=True)
     read = {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
     return pa.table({LINE: table[LINE], **read})

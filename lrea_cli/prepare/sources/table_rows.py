@@ -10,6 +10,7 @@ from itertools import combinations
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, YEAR_1900, YEAR_2200
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.sources.account import Lost
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
     CLICKED,
@@ -33,7 +34,8 @@ from lrea_cli.prepare.sources.hints import (
     of_missing,
     of_times,
 )
-from lrea_cli.prepare.sources.intake import Intake, Judge, Lost
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.tabular import TabularFile
 from lrea_cli.prepare.sources.time_guess import misread
 from lrea_cli.prepare.sources.times import TimeForm
@@ -214,7 +216,7 @@ class TableRows:
         cast["_id_text"] = f"CASE WHEN {inexact_sql(*user)} THEN _user_text ELSE _item_text END"
         return Judge(
             cast,
-            self._reason(),
+            self._reasons(),
             values,
             REMEDY,
             unwanted=frozenset((BEFORE_SINCE, AFTER_UNTIL)),
@@ -259,17 +261,21 @@ class TableRows:
                 "a finer time, name its column with --time-column."
             )
 
-    def _reason(self) -> str:
-        since = f"WHEN _time < {self.begins} THEN '{BEFORE_SINCE}' " if self.begins is not None else ""
-        until = f"WHEN _time >= {self.ends} THEN '{AFTER_UNTIL}' " if self.ends is not None else ""
-        no_label = "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
-        return (
-            "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
-            "WHEN _inexact THEN 'inexact_id' WHEN _time IS NULL THEN 'unparseable_time' "
-            f"WHEN _time NOT BETWEEN {YEAR_1900} AND {YEAR_2200} THEN 'time_out_of_range' {since}{until}"
-            + (f"WHEN _label IS NULL THEN '{no_label}' " if self.label is not None else "")
-            + "END"
-        )
+    def _reasons(self) -> dict[str, str]:
+        reasons = {
+            "missing_user": "_user IS NULL",
+            "missing_item": "_f0 IS NULL",
+            "inexact_id": "_inexact",
+            "unparseable_time": "_time IS NULL",
+            "time_out_of_range": f"_time NOT BETWEEN {YEAR_1900} AND {YEAR_2200}",
+        }
+        if self.begins is not None:
+            reasons[BEFORE_SINCE] = f"_time < {self.begins}"
+        if self.ends is not None:
+            reasons[AFTER_UNTIL] = f"_time >= {self.ends}"
+        if self.label is not None:
+            reasons["label_not_0_or_1" if self.threshold is None else "label_not_a_number"] = "_label IS NULL"
+        return reasons
 
 
 def _of_lost(name: str, lost: Lost, numbers: int) -> str:

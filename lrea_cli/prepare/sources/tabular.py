@@ -13,9 +13,10 @@ from lrea_cli.prepare.sources.blocks import Block
 from lrea_cli.prepare.sources.csv_rows import Separation
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.header import TextLayout, read_header
-from lrea_cli.prepare.sources.intake import Intake, ReadsRows
+from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.json_lines import JsonRows, is_json_lines, read_keys
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -32,7 +33,7 @@ class Chosen:
         blocks: the rows.
     """
 
-    file: ReadsRows
+    file: RawFile | ParquetRows
     columns: dict[str, str]
     kinds: dict[str, str]
     blocks: Iterator[Block]

@@ -14,7 +14,8 @@ from lrea_cli.errors import UserError, nearest
 from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited
-from lrea_cli.prepare.sources.intake import Intake, Judge
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.sampled import NegativesOption, PositivesOption, check_sampling
 from lrea_cli.prepare.sql import literal
 
@@ -96,16 +97,15 @@ class Taobao(Source):
         return f"concat_ws(',', user, item, category, {behavior}, time)"
 
     def _judge(self, columns: Mapping[str, str]) -> Judge:
-        missing = " OR ".join(f"{name} IS NULL" for name in INTEGERS)
         known, wanted = (", ".join(map(literal, names)) for names in (BEHAVIORS, self._wanted()))
         return Judge(
             cast=dict(columns),
-            reason=(
-                f"CASE WHEN {missing} THEN 'not_an_integer' "
-                f"WHEN behavior NOT IN ({known}) THEN 'unknown_behavior' "
-                f"WHEN time NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'outside_window' "
-                f"WHEN behavior NOT IN ({wanted}) THEN 'other_behavior' END"
-            ),
+            reasons={
+                "not_an_integer": " OR ".join(f"{name} IS NULL" for name in INTEGERS),
+                "unknown_behavior": f"behavior NOT IN ({known})",
+                "outside_window": f"time NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST}",
+                "other_behavior": f"behavior NOT IN ({wanted})",
+            },
             values={name: name for name in self._kept()},
             remedy=f"The rows must be: {', '.join(COLUMNS)}, within the nine days of the published log.",
             unwanted=frozenset({"other_behavior"}),

@@ -106,7 +106,7 @@ class Account:
         if few or self.wrong <= max(self.max_rejected * self.read, FEW if self.max_rejected else 0):
             return
         bad = [r for r in self._own_examples() if r.reason not in judge.unwanted]
-        what_to_do = self._advice(set(self.rejected) - judge.unwanted) or judge.remedy
+        what_to_do = self._advice(r for r in self.rejected if r not in judge.unwanted) or judge.remedy
         without = f" To leave such rows out: --max-rejected {ceil(100 * self.wrong / self.read)}%."
         raise UserError(
             f"{self.wrong:,} of the first {counted(self.read, 'row')} cannot be used: more than --max-rejected "

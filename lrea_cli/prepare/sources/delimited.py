@@ -58,11 +58,6 @@ class Delimited:
         return tuple(self.columns[name] for name in self.integers)
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time.
-
-        Raises:
-            UserError: the file is empty, truncated or not what its name says, or a quote swallowed lines.
-        """
         for lines in file.lines(size):
             if lines.first == 1 and self.has_header:
                 lines = Lines(lines.data[lines.data.find(b"\n") + 1 or len(lines.data) :], 2)

@@ -23,6 +23,9 @@ from lrea_cli.prepare.sources.time_guess import (
     unit_of_most,
 )
 
+CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+"""What is a label without a threshold, in small letters."""
+
 AT_MOST = 2
 """Hints in one remedy, of the reasons with the most rows."""
 
@@ -109,20 +112,18 @@ def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused)
     )
 
 
-def of_labels(
-    column: str, clicked: Sequence[str], not_clicked: Sequence[str], threshold: float | None, refused: Refused
-) -> str:
+def of_labels(column: str, threshold: float | None, refused: Refused) -> str:
     """Of rows whose label is none.
 
     Args:
-        column: the label's. clicked, not_clicked: what is accepted without a threshold.
+        column: the label's.
         threshold: of the option `--label-threshold`.
     """
-    accepted = f"{', '.join(clicked)} (clicked) and {', '.join(not_clicked)} (not)"
+    accepted = f"{', '.join(CLICKED)} (clicked) and {', '.join(NOT_CLICKED)} (not)"
     if not refused.values:
         return of_missing("label", column, "--label-column", refused)
     if threshold is not None:
-        words = {value.lower() for value in refused.values} <= {*clicked, *not_clicked}
+        words = {value.lower() for value in refused.values} <= {*CLICKED, *NOT_CLICKED}
         mend = "Leave --label-threshold out" if words else "Write them as numbers, or name another --label-column"
         return f"Labels such as {refused.some} are no numbers. {mend}: without a threshold {accepted} are labels."
     said = f"Labels such as {refused.some} are not among those that are known: {accepted}."

@@ -32,7 +32,11 @@ class TextForm(Protocol):
     """How text becomes rows: `Delimited`, `JsonLines`, .."""
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time."""
+        """The rows of a file, about `size` bytes of text at a time.
+
+        Raises:
+            UserError: the file is empty, truncated, not what its name says, or a value is none of this form.
+        """
         ...
 
 
@@ -122,7 +126,7 @@ class Intake(Account):
         import pyarrow as pa
 
         before, rows_before, name = self.lines, self.read, self.name_of(file.path)
-        self.hints |= judge.hints
+        self.hints |= {reason: hint for reason, (_, hint) in judge.hints.items()}
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
             if self.read == rows_before:
                 self.began.append(Began(before, name))

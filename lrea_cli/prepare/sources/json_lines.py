@@ -33,11 +33,6 @@ class JsonLines:
     threads: int = 1
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time.
-
-        Raises:
-            UserError: the file is empty, truncated or not what its name says.
-        """
         values = (f", CASE WHEN valid THEN json_extract_string(text, {p}) END AS {n}" for n, p in self.values.items())
         checked = f"SELECT {LINE}, text, json_valid(text) AS valid FROM lines"
         return _queried(file, size, self.threads, f"SELECT {LINE}, valid{''.join(values)} FROM ({checked})")
@@ -61,11 +56,6 @@ class JsonRows:
         return numbered(self.names)
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time.
-
-        Raises:
-            UserError: the file is empty or damaged, or a value is a list or an object.
-        """
         for block in _queried(file, size, self.threads, _objects_sql(self.names)):
             nested = block.rows.filter(block.rows["nested"].is_valid())
             if nested.num_rows:

@@ -25,8 +25,8 @@ class Judge:
         unwanted: reasons that say nothing against the form of the file: the protocol leaves such rows out.
         nanoseconds: SQL over those names: the time beyond the whole second, which orders events inside it.
         lost: field -> one of those names: the text of a value that is there and could not be read, else NULL.
-        shown: reason -> one of those names: the text of the value that the reason is about.
-        hints: reason -> what to do, as the rejected values tell; where none does, the remedy.
+        hints: reason -> what to do, as the rejected values tell; where none does, the remedy. Before it stands one of
+            those names, the text of the value that the reason is about, or nothing where it is about the whole row.
     """
 
     cast: Mapping[str, str]
@@ -36,8 +36,7 @@ class Judge:
     unwanted: frozenset[str] = frozenset()
     nanoseconds: str = "0"
     lost: Mapping[str, str] = field(default_factory=dict)
-    shown: Mapping[str, str] = field(default_factory=dict)
-    hints: Mapping[str, Hint] = field(default_factory=dict)
+    hints: Mapping[str, tuple[str, Hint]] = field(default_factory=dict)
 
     @property
     def judged(self) -> str:
@@ -49,5 +48,5 @@ class Judge:
     @property
     def shown_sql(self) -> str:
         """SQL over `judged`: the text of the value that a row was rejected for, or NULL."""
-        cases = " ".join(f"WHEN {literal(reason)} THEN {name}" for reason, name in self.shown.items())
+        cases = " ".join(f"WHEN {literal(reason)} THEN {name}" for reason, (name, _) in self.hints.items() if name)
         return f"CASE _reason {cases} END" if cases else "CAST(NULL AS VARCHAR)"

@@ -59,7 +59,7 @@ def _values(intake: Intake, table: TabularFile, name: str) -> set[int | None]:
         return {None}
     if block is None:
         return set()
-    x, kind = chosen.columns[name], chosen.kinds[name]
+    x, kind = chosen.values[name]
     intake.db.register(INCOMING, block.rows)
     try:
         labels = intake.db.execute(

@@ -40,11 +40,6 @@ class LiteralProducts:
     threads: int = 1
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time.
-
-        Raises:
-            UserError: the file is empty, truncated or not what its name says.
-        """
         spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
         with ProcessPoolExecutor(self.threads, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
             for lines in file.lines(size):
@@ -75,10 +70,9 @@ def _rows(lines: Lines, pool: ProcessPoolExecutor) -> pa.Table:
     texts = table["text"].to_pylist()
     parts = [texts[first : first + LINES_AT_ONCE] for first in range(0, len(texts), LINES_AT_ONCE)]
     products = [product for part in (pool.map if len(parts) > 1 else map)(literal_products, parts) for product in part]
-    kinds = {"valid": pa.bool_(), "item": pa.string(), "category": pa.string()}
-    columns = zip(*products, strict=True)
-    read = {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
-    return pa.table({LINE: table[LINE], **read})
+    schema = pa.schema({"valid": pa.bool_(), "item": pa.string(), "category": pa.string()})
+    rows = pa.table(list(map(list, zip(*products, strict=True))), schema=schema)
+    return rows.add_column(0, LINE, table[LINE])
 
 
 def _end(value: object, place: int) -> object:

@@ -218,7 +218,6 @@ class Table(Source):
         file = open_table(path, intake, self._layout())
         rows.check_columns(file)
         chosen, before = file.choose(list(rows.columns)), intake.lines
-        judge = rows.judge(chosen.kinds, chosen.columns, rows.hints(file))
-        intake.take(chosen.file, chosen.blocks, judge, "raw_events")
-        kinds = {name: chosen.kinds[column] for name, column in rows.texts.items()}
+        intake.take(chosen.file, chosen.blocks, rows.judge(file, chosen.values), "raw_events")
+        kinds = {name: chosen.values[column][1] for name, column in rows.texts.items()}
         return ReadFile(path, before, intake.lines - before, kinds, rows.unused(file.names))

@@ -13,9 +13,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.account import Lost
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
-    CLICKED,
     LOST_AT_MOST,
-    NOT_CLICKED,
     FieldColumn,
     check_columns,
     label_sql,
@@ -47,16 +45,6 @@ REMEDY = (
     "--time-format and --label-threshold."
 )
 BEFORE_SINCE, AFTER_UNTIL = "before_since", "after_until"
-SHOWN = {
-    "missing_user": "_user_text",
-    "missing_item": "_item_text",
-    "inexact_id": "_id_text",
-    "unparseable_time": "_time_text",
-    "time_out_of_range": "_time_text",
-    "label_not_0_or_1": "_label_text",
-    "label_not_a_number": "_label_text",
-}
-"""Reason -> what a judge calls the text that it is about."""
 
 
 @dataclass(frozen=True)
@@ -153,78 +141,75 @@ class TableRows:
             raise NotTheLog(error.message, error.remedy) from error
         check_columns(path, existing, remedies)
 
-    @property
-    def _texts(self) -> dict[str, str]:
-        """What a judge calls the text of a value that hints look at, and the column that has it."""
-        label = {} if self.label is None else {"_label_text": self.label}
-        return {"_user_text": self.user, "_item_text": self.fields[0].column, "_time_text": self.time} | label
-
     def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
         """The columns that no option names, as messages have them."""
         shown = zip(existing, shown_names(existing), strict=True)
         return tuple(said for name, said in shown if name not in self.columns)
 
-    def hints(self, file: TabularFile) -> dict[str, Hint]:
-        """What to do about the rejected rows of a file: reason -> what looks at the values."""
-        times = partial(of_times, self.time, self.times.unit, self.times.pattern)
-        labels = partial(of_labels, self.label or "", CLICKED, NOT_CLICKED, self.threshold)
-        hints: dict[str, Hint] = {
-            "missing_user": partial(of_missing, "user", self.user, "--user-column"),
-            "missing_item": partial(of_missing, "item", self.fields[0].column, self.fields[0].option),
-            "inexact_id": of_inexact,
-            "unparseable_time": times,
-            "time_out_of_range": times,
-            "label_not_0_or_1": labels,
-            "label_not_a_number": labels,
-            AFTER_UNTIL: of_late,
-        }
-        if file.separation is not None:
-            hints[WRONG_COLUMNS] = partial(of_lines, file.separation.delimiter, len(file.own), file.named)
-        return hints
-
-    def judge(self, types: Mapping[str, str], sql: Mapping[str, str], hints: Mapping[str, Hint]) -> Judge:
+    def judge(self, file: TabularFile, values: Mapping[str, tuple[str, str]]) -> Judge:
         """How the rows of one file are read.
 
         Args:
-            types: the file's columns and their SQL types. sql: the same columns as SQL identifiers of a block.
-            hints: of the file.
+            values: of its columns the SQL of the values in a block, and their SQL types.
 
         Raises:
             UserError: the column of the time holds no time.
         """
-        instant = self.times.instant(sql[self.time], types[self.time], self.time)
-        user, item = ((sql[c], types[c]) for c in (self.user, self.fields[0].column))
+        user, item, time = (values[column] for column in (self.user, self.fields[0].column, self.time))
+        instant = self.times.instant(*time, self.time)
+        texts = {"_user_text": user, "_item_text": item, "_time_text": time}
         cast = {
             "_user": spelled_sql(*user, self.missing),
             "_inexact": f"{inexact_sql(*user)} OR {inexact_sql(*item)}",
             "_time": instant.seconds,
             "_nanoseconds": instant.nanoseconds,
         }
+        kept, lost = {"user": "_user", "time": "_time"}, {}
         if self.label is not None:
-            cast["_label"] = label_sql(sql[self.label], types[self.label], self.threshold)
-        lost: dict[str, str] = {}
+            texts["_label_text"] = values[self.label]
+            cast["_label"] = label_sql(*values[self.label], self.threshold)
+            kept |= {"is_behavior": "_label = 1", "label": "_label"}
         for n, c in enumerate(self.fields):
             read = number_sql if c.field.numeric else spelled_sql
-            cast[f"_f{n}"] = read(sql[c.column], types[c.column], self.missing)
+            cast[f"_f{n}"] = read(*values[c.column], self.missing)
+            kept[c.field.name] = f"_f{n}"
             if c.field.numeric:
-                cast[f"_lost{n}"] = lost_sql(sql[c.column], types[c.column], self.missing)
+                cast[f"_lost{n}"] = lost_sql(*values[c.column], self.missing)
                 lost[c.field.name] = f"_lost{n}"
-        values = {"user": "_user", "time": "_time"}
-        values |= {} if self.label is None else {"is_behavior": "_label = 1", "label": "_label"}
-        values |= {c.field.name: f"_f{n}" for n, c in enumerate(self.fields)}
-        cast |= {name: f"nullif({trimmed_sql(sql[c], types[c])}, '')" for name, c in self._texts.items()}
+        cast |= {name: f"nullif({trimmed_sql(*value)}, '')" for name, value in texts.items()}
         cast["_id_text"] = f"CASE WHEN {inexact_sql(*user)} THEN _user_text ELSE _item_text END"
         return Judge(
             cast,
             self._reasons(),
-            values,
+            kept,
             REMEDY,
             unwanted=frozenset((BEFORE_SINCE, AFTER_UNTIL)),
             nanoseconds="_nanoseconds",
             lost=lost,
-            shown={reason: name for reason, name in SHOWN.items() if name in cast},
-            hints=hints,
+            hints=self._hints(file),
         )
+
+    def _hints(self, file: TabularFile) -> dict[str, tuple[str, Hint]]:
+        """What to do about the rejected rows of a file: reason -> the text that it is about, and what looks at it."""
+        item = self.fields[0]
+        times = ("_time_text", partial(of_times, self.time, self.times.unit, self.times.pattern))
+        hints: dict[str, tuple[str, Hint]] = {
+            "missing_user": ("_user_text", partial(of_missing, "user", self.user, "--user-column")),
+            "missing_item": ("_item_text", partial(of_missing, "item", item.column, item.option)),
+            "inexact_id": ("_id_text", of_inexact),
+            "unparseable_time": times,
+            "time_out_of_range": times,
+            AFTER_UNTIL: ("", of_late),
+        }
+        if self.label is not None:
+            hints[self._no_label] = ("_label_text", partial(of_labels, self.label, self.threshold))
+        if file.separation is not None:
+            hints[WRONG_COLUMNS] = ("", partial(of_lines, file.separation.delimiter, len(file.own), file.named))
+        return hints
+
+    @property
+    def _no_label(self) -> str:
+        return "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
 
     def time_hint(self, intake: Intake) -> str:
         """What to say where the times look as if they were read as something else."""
@@ -274,7 +259,7 @@ class TableRows:
         if self.ends is not None:
             reasons[AFTER_UNTIL] = f"_time >= {self.ends}"
         if self.label is not None:
-            reasons["label_not_0_or_1" if self.threshold is None else "label_not_a_number"] = "_label IS NULL"
+            reasons[self._no_label] = "_label IS NULL"
         return reasons
 
 

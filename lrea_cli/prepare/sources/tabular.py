@@ -27,15 +27,12 @@ class Chosen:
     """Some columns of a file, ready to be read.
 
     Args:
-        file: the file as the intake knows it.
-        columns: name -> SQL of the values in the rows of the blocks.
-        kinds: name -> SQL type.
-        blocks: the rows.
+        file: as the intake knows it.
+        values: name -> SQL of the column's values in the rows of the blocks, and its SQL type.
     """
 
     file: RawFile | ParquetRows
-    columns: dict[str, str]
-    kinds: dict[str, str]
+    values: dict[str, tuple[str, str]]
     blocks: Iterator[Block]
 
 
@@ -75,11 +72,9 @@ class TabularFile:
                     "Rename the folder or the column: it is not said which one counts.",
                 )
         chosen = self._choose([name for name in wanted if name in self.own])
-        for name in wanted:
-            if name not in self.own:
-                value = self.folders[name]
-                chosen.columns[name] = "CAST(NULL AS VARCHAR)" if value is None else literal(value)
-                chosen.kinds[name] = "VARCHAR"
+        for name in set(wanted) - set(self.own):
+            value = self.folders[name]
+            chosen.values[name] = ("CAST(NULL AS VARCHAR)" if value is None else literal(value), "VARCHAR")
         return chosen
 
 
@@ -94,15 +89,12 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
         _refuse_layout(path, "Parquet", layout)
         rows = ParquetRows(path, intake.progress, intake.first_bytes)
         return TabularFile(
-            path,
-            rows.names,
-            folders,
-            lambda wanted: Chosen(rows, rows.columns, rows.kinds(wanted), rows.blocks(wanted)),
+            path, rows.names, folders, lambda wanted: Chosen(rows, rows.values(wanted), rows.blocks(wanted))
         )
 
     def of_text(form: Delimited | JsonRows) -> Chosen:
-        file, kinds = intake.text(path), dict.fromkeys(form.columns, "VARCHAR")
-        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
+        file, values = intake.text(path), {name: (sql, "VARCHAR") for name, sql in form.columns.items()}
+        return Chosen(file, values, form.blocks(file, intake.block_bytes))
 
     if is_json_lines(path, intake.text(path).start()):
         _refuse_layout(path, "JSON", layout)

@@ -19,10 +19,10 @@ from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.columns import number_sql
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
+from lrea_cli.prepare.sources.forms import unpacked
 from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.rawfile import unpacked_name
 from lrea_cli.prepare.spelling_sql import spelled_sql
 from lrea_cli.prepare.sql import count, drop, literal
 
@@ -103,7 +103,7 @@ class AmazonReviews(Source):
         csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.threads)
         json = JsonLines({"fields": KEYS}, intake.threads)
         for path in files:
-            if unpacked_name(path).lower().endswith(".csv"):
+            if unpacked(path).lower().endswith(".csv"):
                 intake.take_text(path, csv, _rating(csv.columns, self.remedy), "reviews")
             else:
                 intake.take_text(path, json, _review(self.remedy), "reviews")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Callable
@@ -73,6 +74,12 @@ WIDE_BOMS = (
     (BOM_UTF16_LE, "utf-16"),
     (BOM_UTF16_BE, "utf-16"),
 )
+
+
+def unpacked(path: str | Path) -> str:
+    """The path without the suffix of a packing."""
+    root, suffix = os.path.splitext(path)
+    return root if suffix.lower() in SUFFIXES else str(path)
 
 
 def packing_of(start: bytes) -> Packing | None:

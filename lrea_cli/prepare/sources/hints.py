@@ -1,7 +1,4 @@
-"""What to do about rejected rows, as it follows from their values and from the options given; it sees no file.
-
-A reader says which values a reason is about (`Judge.shown`, or the lines themselves), and which hint looks at them.
-"""
+"""What to do about rejected rows, as it follows from their values and from the options given; it sees no file."""
 
 from __future__ import annotations
 
@@ -52,7 +49,6 @@ class Refused:
 
     @property
     def rows(self) -> str:
-        """How many they are, in words."""
         return f"{self.count:,} of {counted(self.read, 'row')}"
 
     @property
@@ -89,11 +85,7 @@ def of_inexact(refused: Refused) -> str:
 
 
 def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused) -> str:
-    """Of rows whose time was not read, or lies out of range.
-
-    Args:
-        column: the time's. unit, pattern: of the options `--time-unit` and `--time-format`.
-    """
+    """Of rows whose time was not read, or lies out of range; unit and pattern are those of the options."""
     if not refused.values:
         return of_missing("time", column, "--time-column", refused)
     known = unit_of_most(refused.values)
@@ -113,12 +105,7 @@ def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused)
 
 
 def of_labels(column: str, threshold: float | None, refused: Refused) -> str:
-    """Of rows whose label is none.
-
-    Args:
-        column: the label's.
-        threshold: of the option `--label-threshold`.
-    """
+    """Of rows whose label is none."""
     accepted = f"{', '.join(CLICKED)} (clicked) and {', '.join(NOT_CLICKED)} (not)"
     if not refused.values:
         return of_missing("label", column, "--label-column", refused)
@@ -162,11 +149,7 @@ def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str
 
 
 def of_header(names: Sequence[str], wanted: Sequence[str]) -> str:
-    """Of a first line that lacks the name of a column.
-
-    Args:
-        names: that were seen in it. wanted: names of columns, the time's last.
-    """
+    """Of a first line with these names, which lacks one of the wanted columns; the last of these is the time's."""
     said = []
     if len(names) == 1:
         cuts = {other: names[0].split(other) for other in (*DELIMITERS, " ")}

@@ -14,9 +14,17 @@ from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources.account import REJECTED_PER_REASON, TEXT_CAP, Account, Began, Lost, Rejected
 from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
-from lrea_cli.prepare.sources.judge import INCOMING, Judge
+from lrea_cli.prepare.sources.judge import (
+    INCOMING,
+    REJECTED_PER_REASON,
+    TEXT_CAP,
+    Account,
+    Began,
+    Judge,
+    Lost,
+    Rejected,
+)
 from lrea_cli.prepare.sources.parquet import ParquetRows
 from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sources.text import UTF8

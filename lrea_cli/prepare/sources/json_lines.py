@@ -9,8 +9,8 @@ from pathlib import Path
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import LINE, Block, Lines, numbered
-from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.rawfile import RawFile, unpacked_name
+from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog, unpacked
+from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -72,7 +72,7 @@ class JsonRows:
 
 def is_json_lines(path: Path, start: bytes) -> bool:
     """By its name, or by its first character, which begins an object."""
-    return unpacked_name(path).lower().endswith(SUFFIXES) or start.lstrip()[:1] == b"{"
+    return unpacked(path).lower().endswith(SUFFIXES) or start.lstrip()[:1] == b"{"
 
 
 def read_keys(file: RawFile) -> tuple[str, ...]:

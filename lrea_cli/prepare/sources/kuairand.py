@@ -53,14 +53,14 @@ class KuaiRand(Source):
                 usable row.
         """
         logs, videos = _told_apart(files)
-        log_forms = [_form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs]
-        video_forms = [_form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos]
+        log_forms = {path: _form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs}
+        video_forms = {path: _form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos}
         kinds = {"user": "BIGINT", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT"}
         intake.create("exposures", {**kinds, "item": "BIGINT", "hour": "BIGINT"})
-        _take(intake, logs, log_forms, _exposures, "exposures")
+        _take(intake, log_forms, _exposures, "exposures")
         catalog = intake.beside()
         catalog.create("videos", {"item": "BIGINT", "author": "BIGINT", "category": "BIGINT", "duration": "DOUBLE"})
-        _take(catalog, videos, video_forms, _videos, "videos")
+        _take(catalog, video_forms, _videos, "videos")
         repeats = _drop_repeats(intake.db)
         without = count(intake.db, "SELECT count(*) FROM exposures ANTI JOIN videos USING (item)")
         _join(intake.db)
@@ -90,10 +90,9 @@ def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
         UserError: there are logs of several layouts or of none, no videos, or other files.
     """
     by_name = sorted(files, key=lambda path: path.name)
-    logs = [path for path in by_name if path.name.lower().startswith(LOG)]
-    videos = [path for path in by_name if path.name.lower().startswith(VIDEOS)]
+    logs, videos = ([path for path in by_name if path.name.lower().startswith(start)] for start in (LOG, VIDEOS))
     for path in by_name:
-        if path not in logs and path not in videos:
+        if path not in logs + videos:
             raise UserError(f"{path} is neither {LOG}*.csv nor {VIDEOS}*.csv.", "Name the unpacked folder with --raw.")
     if not logs:
         raise UserError(f"{videos[0]} is no log.", "Name the unpacked folder, or its log_standard_*.csv, with --raw.")
@@ -131,15 +130,12 @@ def _form(
 
 
 def _take(
-    intake: Intake,
-    files: Sequence[Path],
-    forms: Sequence[Delimited],
-    judge: Callable[[Mapping[str, str]], Judge],
-    into: str,
+    intake: Intake, forms: Mapping[Path, Delimited], judge: Callable[[Mapping[str, str]], Judge], into: str
 ) -> None:
-    for path, form in zip(files, forms, strict=True):
-        intake.take_text(path, form, judge(form.columns), into)
-    intake.require_some(files, judge(forms[0].columns).remedy)
+    judges = {path: judge(form.columns) for path, form in forms.items()}
+    for path, form in forms.items():
+        intake.take_text(path, form, judges[path], into)
+    intake.require_some(forms, next(iter(judges.values())).remedy)
 
 
 def _exposures(columns: Mapping[str, str]) -> Judge:

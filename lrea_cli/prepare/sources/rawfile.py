@@ -17,7 +17,7 @@ from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import Lines
-from lrea_cli.prepare.sources.forms import START_BYTES, SUFFIXES, ZIP, EmptyFile, check_suffix, check_text, packing_of
+from lrea_cli.prepare.sources.forms import START_BYTES, ZIP, EmptyFile, check_suffix, check_text, packing_of
 from lrea_cli.prepare.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.workspace.home import sha256_of
 
@@ -134,11 +134,6 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         if error.errno is None:  # of bzip2, which has no exception of its own for damage
             raise unreadable(path, error) from error
         raise
-
-
-def unpacked_name(path: Path) -> str:
-    """The name of the text in a file that may be packed."""
-    return path.name.removesuffix(path.suffix) if path.suffix.lower() in SUFFIXES else path.name
 
 
 def unpacked_bytes(path: Path) -> int:

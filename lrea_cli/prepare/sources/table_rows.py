@@ -10,7 +10,6 @@ from itertools import combinations
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, YEAR_1900, YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.account import Lost
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
     LOST_AT_MOST,
@@ -33,7 +32,7 @@ from lrea_cli.prepare.sources.hints import (
     of_times,
 )
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import Judge
+from lrea_cli.prepare.sources.judge import Judge, Lost
 from lrea_cli.prepare.sources.tabular import TabularFile
 from lrea_cli.prepare.sources.time_guess import misread
 from lrea_cli.prepare.sources.times import TimeForm

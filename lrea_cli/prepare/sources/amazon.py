@@ -75,11 +75,7 @@ class AmazonReviews(Source):
         """Make a text of each category of `products`, where it is none yet."""
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read reviews and products, keep each user's first review of an item, and give it the item's category.
-
-        Raises:
-            UserError: a file is missing, empty, damaged, or has no usable row.
-        """
+        """Read reviews and products, keep each user's first review of an item, and give it the item's category."""
         reviews, metas = _told_apart(files)
         self._read_reviews(intake, reviews)
         catalog = intake.beside()
@@ -110,11 +106,7 @@ class AmazonReviews(Source):
         intake.require_some(files, self.remedy)
 
     def _read_products(self, catalog: Intake, metas: Sequence[Path]) -> None:
-        """Make `products` (item, category): of an item that is there twice the first line stays.
-
-        Raises:
-            UserError: no product has a category.
-        """
+        """Make `products` (item, category): of an item that is there twice the first line stays."""
         db = catalog.db
         judge = Judge(
             cast={"_valid": "valid", "_item": spelled_sql("item", "VARCHAR"), "_category": self.category},
@@ -139,11 +131,7 @@ class AmazonReviews(Source):
 
 
 def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the files of reviews and those of products, whose names begin with `meta_`.
-
-    Raises:
-        UserError: one kind is missing.
-    """
+    """Return the files of reviews and those of products, whose names begin with `meta_`; neither may be missing."""
     metas = [path for path in files if path.name.lower().startswith(META)]
     reviews = [path for path in files if path not in metas]
     if not reviews:

@@ -22,9 +22,6 @@ LONGEST_NAME, MOST_NAMES = 60, 40
 RESERVED = frozenset(("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets"))
 """Columns and files that a dataset has of its own."""
 
-LOST_AT_MOST = 0.5
-"""A numeric field of whose values more are no numbers is refused."""
-
 
 @dataclass(frozen=True)
 class FieldColumn:

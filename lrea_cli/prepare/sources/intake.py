@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,7 +170,9 @@ class Intake(Account):
         first = (
             f"SELECT source_row % {ROWS_AT_MOST} AS line, text FROM ({rows}) ORDER BY line LIMIT {REJECTED_PER_REASON}"
         )
-        self.examples += [self.example(line, reason, text) for line, text in self.db.execute(first).fetchall()]
+        for line, text in self.db.execute(first).fetchall():
+            began = self.began[bisect_left(self.began, line, key=lambda b: b.lines_before) - 1]
+            self.examples.append(Rejected(began.file, line - began.lines_before, reason, text[:TEXT_CAP]))
 
     def _take(self, name: str, before: int, blocks: list[Block], judge: Judge, into: str) -> None:
         columns = ", ".join(map(identifier, judge.values))

@@ -92,7 +92,7 @@ def read_keys(file: RawFile) -> tuple[str, ...]:
             "Write it as lines, such as with `jq -c '.[]'`.",
         )
     with duckdb.connect(config={"threads": 1}) as db:
-        db.register("lines", Lines(start, 1).table())
+        db.register("lines", Lines(start, 1).table)
         keys = db.execute(
             f"SELECT key, min({LINE}) FROM (SELECT {LINE}, unnest(json_keys(text)) AS key "
             f"FROM (SELECT {LINE}, text FROM lines WHERE json_valid(text))) GROUP BY 1 ORDER BY 2, 1"
@@ -111,7 +111,7 @@ def _queried(file: RawFile, size: int, threads: int, query: str) -> Iterator[Blo
 
     with duckdb.connect(config={"threads": threads}) as db:
         for lines in file.lines(size):
-            db.register("lines", lines.table())
+            db.register("lines", lines.table)
             yield Block(db.sql(query).to_arrow_table(), lines.text, text_bytes=len(lines.data))
             db.unregister("lines")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -168,11 +167,6 @@ class Account:
                 f"The file is the published one, yet counts differ: found {counts}, expected {dict(published)}.",
                 "This is a defect of lrea: please report it.",
             )
-
-    def example(self, source_row: int, reason: str, text: str) -> Rejected:
-        """A row of the table, with the file and line that it came from."""
-        began = self.began[bisect_left(self.began, source_row, key=lambda b: b.lines_before) - 1]
-        return Rejected(began.file, source_row - began.lines_before, reason, text[:TEXT_CAP])
 
     def rejected_table(self) -> pa.Table:
         """file, line, reason and text of the examples, in this order."""

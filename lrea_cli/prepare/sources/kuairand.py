@@ -46,12 +46,7 @@ class KuaiRand(Source):
     )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the logs in the order of their names and the videos beside them, and give each exposure its video's.
-
-        Raises:
-            UserError: files of several layouts, or none of the videos; a file lacks a column, is damaged or has no
-                usable row.
-        """
+        """Read the logs in the order of their names and the videos beside them, and give each exposure its video's."""
         logs, videos = _told_apart(files)
         log_forms = {path: _form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs}
         video_forms = {path: _form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos}
@@ -84,11 +79,7 @@ class KuaiRand(Source):
 
 
 def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """The logs in the order of their names, which is that of time, and the videos of the same layout.
-
-    Raises:
-        UserError: there are logs of several layouts or of none, no videos, or other files.
-    """
+    """The logs in the order of their names, which is that of time, and the videos of the same layout."""
     by_name = sorted(files, key=lambda path: path.name)
     logs, videos = ([path for path in by_name if path.name.lower().startswith(start)] for start in (LOG, VIDEOS))
     for path in by_name:
@@ -119,11 +110,7 @@ def _layout(path: Path) -> str:
 def _form(
     intake: Intake, path: Path, wanted: Sequence[str], integers: tuple[str, ...], quoted: bool, remedy: str
 ) -> Delimited:
-    """How a file is to be read: its columns are found by their names.
-
-    Raises:
-        UserError: it lacks one.
-    """
+    """How a file is to be read: its columns are known by their names."""
     names, separation = read_header(intake.text(path))
     check_columns(path, names, dict.fromkeys(wanted, remedy))
     return Delimited(names, True, replace(separation, quoted=quoted), integers, intake.threads)

@@ -66,13 +66,12 @@ def _product(line: str) -> Product:
 def _rows(lines: Lines, pool: ProcessPoolExecutor) -> pa.Table:
     import pyarrow as pa
 
-    table = lines.table()
-    texts = table["text"].to_pylist()
+    texts = lines.table["text"].to_pylist()
     parts = [texts[first : first + LINES_AT_ONCE] for first in range(0, len(texts), LINES_AT_ONCE)]
     products = [product for part in (pool.map if len(parts) > 1 else map)(literal_products, parts) for product in part]
     schema = pa.schema({"valid": pa.bool_(), "item": pa.string(), "category": pa.string()})
     rows = pa.table(list(map(list, zip(*products, strict=True))), schema=schema)
-    return rows.add_column(0, LINE, table[LINE])
+    return rows.add_column(0, LINE, lines.table[LINE])
 
 
 def _end(value: object, place: int) -> object:

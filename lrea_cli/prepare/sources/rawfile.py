@@ -8,7 +8,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -17,14 +17,12 @@ from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import Lines
-from lrea_cli.prepare.sources.forms import START_BYTES, ZIP, EmptyFile, check_suffix, check_text, packing_of
+from lrea_cli.prepare.sources.forms import START_BYTES, EmptyFile, check_text, only_member, packing_of
 from lrea_cli.prepare.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.workspace.home import sha256_of
 
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 SMALL_BYTES = 1 << 20
-ENCRYPTED = 1
-OFFICE = "[Content_Types].xml"
 
 
 class RawFile:
@@ -114,18 +112,10 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(START_BYTES)
+            packing = packing_of(path, file.read(START_BYTES))
             file.seek(0)
-            check_suffix(path, start)
-            packing = packing_of(start)
-            if packing is ZIP:
-                with zipfile.ZipFile(file) as archive, archive.open(_member(archive, path)) as text:
-                    yield text, file
-            elif packing is not None and packing.unpack is not None:
-                with packing.unpack(file) as text:
-                    yield text, file
-            else:
-                yield file, file
+            with packing.unpack(file) if packing else nullcontext(file) as text:
+                yield text, file
     except DAMAGE as error:
         raise unreadable(path, error) from error
     except PermissionError as error:
@@ -148,7 +138,7 @@ def unpacked_bytes(path: Path) -> int:
         if isinstance(text, zipfile.ZipExtFile):
             file.seek(0)
             with zipfile.ZipFile(file) as archive:
-                return _member(archive, path).file_size
+                return only_member(archive).file_size
         read = len(text.read(16 * SMALL_BYTES))
         at_end = not text.read(1)
         return read if at_end else round(path.stat().st_size * read / file.tell())
@@ -161,26 +151,3 @@ def unreadable(path: Path, error: Exception) -> UserError:
         f"{clean(path)} cannot be read: {clean(reason)}.",
         "It may be incomplete: download it again and compare its size.",
     )
-
-
-def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """The one file of an archive.
-
-    Raises:
-        UserError: it holds several or none, is encrypted or an Office file.
-    """
-    files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
-    if OFFICE in (m.filename for m in files):
-        raise UserError(
-            f"{clean(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
-        )
-    if len(files) != 1:
-        names = ", ".join(clean(m.filename) for m in files[:5]) or "nothing"
-        raise UserError(
-            f"{clean(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
-        )
-    if files[0].flag_bits & ENCRYPTED:
-        raise UserError(
-            f"{clean(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
-        )
-    return files[0]

@@ -52,6 +52,7 @@ class Synthetic(PlantedOptions, Source):
         finally:
             db.unregister("planted_events")
         intake.read = len(planted.behaviors.user) + len(planted.exposures.user)
+        best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}  # None: the test day has one class
         return Extract(
             fields=(
                 Field("item", "item"),
@@ -62,14 +63,8 @@ class Synthetic(PlantedOptions, Source):
             sampling=None,
             last_day=planted.last_day,
             test_days=1,  # of which the best possible AUC is known
-            facts=_facts(self, planted),
+            facts={name: value for name, value in best.items() if value is not None} | asdict(self),
         )
-
-
-def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
-    """The best possible AUC and GAUC, left out where the test day has one class only, and the options."""
-    best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}
-    return {name: value for name, value in best.items() if value is not None} | asdict(options)
 
 
 def _table(planted: Planted) -> pa.Table:

@@ -12,14 +12,21 @@ import typer
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
-from lrea_cli.prepare.sources.base import Extract, Sampling, Source
+from lrea_cli.prepare.sources.base import (
+    DRAWING_OPTIONS,
+    Extract,
+    NegativesOption,
+    PositivesOption,
+    Sampling,
+    Source,
+    check_sampling,
+)
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
 from lrea_cli.prepare.sources.header import TextLayout
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.maybe_label import label_warnings
+from lrea_cli.prepare.sources.log_warnings import label_warnings, time_hint, value_warnings
 from lrea_cli.prepare.sources.reconcile import ReadFile, check_reconciled, unused_columns
-from lrea_cli.prepare.sources.sampled import DRAWING_OPTIONS, NegativesOption, PositivesOption, check_sampling
 from lrea_cli.prepare.sources.table_rows import REMEDY, TableRows
 from lrea_cli.prepare.sources.tabular import open_table
 from lrea_cli.prepare.sources.time_guess import TimeUnit
@@ -137,12 +144,7 @@ class Table(Source):
             )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.
-
-        Raises:
-            UserError: a file cannot be read, a column is missing or holds other things than in another file, or no row
-                can be used.
-        """
+        """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label."""
         rows = self._rows()
         rows.times.check(intake.db)
         intake.db.execute("SET TimeZone = 'UTC'")  # of text without a zone, from which the offset is then taken off
@@ -151,25 +153,36 @@ class Table(Source):
         intake.require_some(files, REMEDY)
         apart = check_reconciled(intake.db, read, list(rows.texts))
         maybe = label_warnings(intake, read, self._layout()) if self.label_column is None else []
-        time_hint = rows.time_hint(intake)
+        hint = time_hint(intake, rows.times)
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
             unique=() if self.keep_repeats else rows.unique,
             text=rows.text,
-            warnings=(*passed_over, *apart, *filter(None, (time_hint,)), *rows.warnings(intake), *maybe),
+            warnings=(
+                *passed_over,
+                *apart,
+                *([hint] if hint else []),
+                *value_warnings(intake, rows.times.offset_seconds),
+                *maybe,
+            ),
             unused_columns=unused_columns(read),
-            time_hint=time_hint,
+            time_hint=hint,
         )
 
     def _rows(self) -> TableRows:
         offset = parse_offset(self.utc_offset) * 60
+        declared: dict[Role, list[str]] = {
+            "item": self.item_field,
+            "user": self.user_field,
+            "context": self.context_field,
+        }
         return TableRows(
             user=self.user_column,
             time=self.time_column,
             label=self.label_column,
-            fields=tuple(self._columns()),
+            fields=tuple(field_columns(self._own_columns(), declared, self.numeric)),
             times=TimeForm(self.time_unit, self.time_format, offset),
             begins=None if self.since is None else parse_day("--since", self.since) * SECONDS_PER_DAY - offset,
             ends=None if self.until is None else (parse_day("--until", self.until) + 1) * SECONDS_PER_DAY - offset,
@@ -180,17 +193,12 @@ class Table(Source):
     def _layout(self) -> TextLayout:
         return TextLayout.of_options(self.columns, self.delimiter, not self.no_quotes, self.backslash)
 
-    def _columns(self) -> list[FieldColumn]:
-        """The fields and the columns that they come from: item, category if there is one, then the others."""
-        chosen = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
+    def _own_columns(self) -> list[FieldColumn]:
+        """Those of the item and, if there is one, its category."""
+        own = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
         if self.category_column is not None:
-            chosen.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
-        declared: dict[Role, list[str]] = {
-            "item": self.item_field,
-            "user": self.user_field,
-            "context": self.context_field,
-        }
-        return field_columns(chosen, declared, self.numeric)
+            own.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
+        return own
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
         """Take the rows of all files; of several, those that are no part of the log are passed over.

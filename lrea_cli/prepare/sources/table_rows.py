@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import SECONDS_PER_DAY, YEAR_1900, YEAR_2200
+from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
+from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
-    LOST_AT_MOST,
     FieldColumn,
     check_columns,
     label_sql,
@@ -31,13 +30,11 @@ from lrea_cli.prepare.sources.hints import (
     of_missing,
     of_times,
 )
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import Judge, Lost
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.tabular import TabularFile
-from lrea_cli.prepare.sources.time_guess import misread
 from lrea_cli.prepare.sources.times import TimeForm
 from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
-from lrea_cli.prepare.sql import count, identifier
+from lrea_cli.prepare.sql import identifier
 
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
@@ -127,18 +124,16 @@ class TableRows:
         Raises:
             NotTheLog: user, item or time is missing. UserError: another one is.
         """
-        path, existing = file.path, file.names
         identify = (self.user, self.fields[0].column, self.time)
-        hint = of_header(file.own, identify) if file.separation and not file.named else ""
+        hint = of_header(file.own, identify) if file.delimited and file.delimited.has_header else ""
         remedies = {column: hint or f"Name the column with {option}." for column, option in self.columns.items()}
         try:
-            check_columns(path, existing, {column: remedies[column] for column in identify})
+            check_columns(file.path, file.names, remedies)
         except UserError as error:
-            names = {name.strip().lower() for name in existing}
+            names = {name.strip().lower() for name in file.names}
             if all(column.strip().lower() in names for column in identify):
-                raise  # the log, with a name in other letters
+                raise  # the log, without another column or with a name in other letters
             raise NotTheLog(error.message, error.remedy) from error
-        check_columns(path, existing, remedies)
 
     def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
         """The columns that no option names, as messages have them."""
@@ -202,48 +197,14 @@ class TableRows:
         }
         if self.label is not None:
             hints[self._no_label] = ("_label_text", partial(of_labels, self.label, self.threshold))
-        if file.separation is not None:
-            hints[WRONG_COLUMNS] = ("", partial(of_lines, file.separation.delimiter, len(file.own), file.named))
+        if (form := file.delimited) is not None:
+            lines = partial(of_lines, form.separation.delimiter, len(form.names), not form.has_header)
+            hints[WRONG_COLUMNS] = ("", lines)
         return hints
 
     @property
     def _no_label(self) -> str:
         return "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
-
-    def time_hint(self, intake: Intake) -> str:
-        """What to say where the times look as if they were read as something else."""
-        first, last = intake.db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
-        return misread(first, last, self.times.unit) if self.times.pattern is None else ""
-
-    def warnings(self, intake: Intake) -> Iterator[str]:
-        """What to say of the values that were read.
-
-        Raises:
-            UserError: most values of a numeric field are no numbers.
-        """
-        yield from self._coarse_times(intake)
-        for name, lost in intake.lost.items():
-            if lost.count:
-                numbers = count(intake.db, f"SELECT count({identifier(name)}) FROM raw_events")
-                yield _of_lost(name, lost, numbers)
-
-    def _coarse_times(self, intake: Intake) -> Iterator[str]:
-        """Of times that are all whole days or hours, of local time or UTC: what happens inside one has no order."""
-        whole = (
-            " OR ".join(f"bool_and((time + {offset}) % {seconds} = 0)" for offset in (self.times.offset_seconds, 0))
-            for seconds in (SECONDS_PER_DAY, 3600)
-        )
-        several, days, hours = intake.db.execute(
-            f"SELECT bool_and(source_row < {ROWS_AT_MOST}) AND min(time) < max(time), {', '.join(whole)} "
-            "FROM raw_events"
-        ).fetchall()[0]
-        if several and (days or hours):
-            one, unit = ("a day", "day") if days else ("an hour", "hour")
-            yield (
-                f"Every time is a whole {unit}: the order of events inside {one} is not known. Events of the same time "
-                f"are not in each other's history, so a request sees only behaviors of earlier {unit}s. If the log has "
-                "a finer time, name its column with --time-column."
-            )
 
     def _reasons(self) -> dict[str, str]:
         reasons = {
@@ -260,14 +221,3 @@ class TableRows:
         if self.label is not None:
             reasons[self._no_label] = "_label IS NULL"
         return reasons
-
-
-def _of_lost(name: str, lost: Lost, numbers: int) -> str:
-    share = lost.count / (lost.count + numbers)
-    some = ", ".join(map(repr, lost.first_values))
-    said = f"--numeric {name}: {share:.1%} of its values are no numbers and count as missing, such as {some}"
-    if share > LOST_AT_MOST:
-        raise UserError(
-            f"{said}.", "Write numbers as 4.50, name a spelling of no value with --missing, or leave --numeric out."
-        )
-    return f"{said}."

@@ -10,7 +10,6 @@ from urllib.parse import unquote
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import Block
-from lrea_cli.prepare.sources.csv_rows import Separation
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.header import TextLayout, read_header
 from lrea_cli.prepare.sources.intake import Intake
@@ -44,16 +43,14 @@ class TabularFile:
         path: of the file.
         own: the names of the columns in the file.
         folders: columns that its folders name, as in `day=2024-01-01`, and their values.
-        separation: how values stand apart in delimited text; None: it is a file of another form.
-        named: `--columns` names its columns, and not its first line.
+        delimited: the form of delimited text; None: it is a file of another form.
     """
 
     path: Path
     own: tuple[str, ...]
     folders: dict[str, str | None]
     _choose: Callable[[Sequence[str]], Chosen]
-    separation: Separation | None = None
-    named: bool = False
+    delimited: Delimited | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +99,7 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
         return TabularFile(path, names, folders, lambda wanted: of_text(JsonRows(tuple(wanted), intake.threads)))
     names, separation = read_header(intake.text(path), layout)
     form = Delimited(names, not layout.names, separation, threads=intake.threads)
-    return TabularFile(path, names, folders, lambda _: of_text(form), separation, bool(layout.names))
+    return TabularFile(path, names, folders, lambda _: of_text(form), form)
 
 
 def folder_columns(path: Path) -> dict[str, str | None]:

@@ -11,12 +11,18 @@ import typer
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.prepare.sources.base import Extract, Sampling, Source
+from lrea_cli.prepare.sources.base import (
+    Extract,
+    NegativesOption,
+    PositivesOption,
+    Sampling,
+    Source,
+    check_sampling,
+)
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.sampled import NegativesOption, PositivesOption, check_sampling
 from lrea_cli.prepare.sql import literal
 
 COLUMNS = ("user", "item", "category", "behavior", "time")
@@ -62,11 +68,7 @@ class Taobao(Source):
                 )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the files in place, keep the rows that can be used, count the others by reason.
-
-        Raises:
-            UserError: a file is empty, damaged, or has no usable row.
-        """
+        """Read the files in place, keep the rows that can be used, count the others by reason."""
         form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS, threads=intake.threads)
         judge = self._judge(form.columns)
         kept = self._kept()
@@ -75,13 +77,14 @@ class Taobao(Source):
             intake.take_text(path, form, judge, "raw_events")
         published = intake.read == PUBLISHED_ROWS and PUBLISHED_SHA256 in {file.sha256 for file in intake.files}
         intake.require_some(files, judge.remedy)
+        behavior = "behavior" if "behavior" in kept else literal(self._wanted()[0])
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
             sampling=Sampling(self.negatives, self.positives),
             utc_offset_minutes=UTC_OFFSET_MINUTES,
             last_day=LAST_DAY,
             unique=kept,
-            text=self._text(),
+            text=f"concat_ws(',', user, item, category, {behavior}, time)",
             published=self._published() if published else {},
         )
 
@@ -91,10 +94,6 @@ class Taobao(Source):
     def _kept(self) -> tuple[str, ...]:
         """The columns of kept rows, by which they are unique: a single behavior needs no column."""
         return COLUMNS if len(self._wanted()) > 1 else INTEGERS
-
-    def _text(self) -> str:
-        behavior = "behavior" if "behavior" in self._kept() else literal(self._wanted()[0])
-        return f"concat_ws(',', user, item, category, {behavior}, time)"
 
     def _judge(self, columns: Mapping[str, str]) -> Judge:
         known, wanted = (", ".join(map(literal, names)) for names in (BEHAVIORS, self._wanted()))

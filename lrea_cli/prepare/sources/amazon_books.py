@@ -49,14 +49,14 @@ class AmazonBooks(AmazonReviews):
     def choose_categories(self, db: duckdb.DuckDBPyConnection) -> None:
         """Take of each list the last element that, without entities and spaces around, is text alone; else NULL."""
         db.execute(
-            "CREATE TABLE elements AS SELECT item, unnest(category) AS raw, generate_subscripts(category, 1) AS place "
+            "CREATE TABLE elements AS SELECT item, unnest(category) AS raw, generate_subscripts(category, 1) AS number "
             "FROM products"
         )
         _unescape(db)
         text = f"regexp_replace(coalesce(u.text, e.raw), {literal(EDGES)}, '', 'g')"
         db.execute(
-            "CREATE OR REPLACE TABLE products AS SELECT item, arg_max(text, place) AS category FROM ("
-            f"SELECT item, place, {text} AS text FROM elements AS e LEFT JOIN unescaped AS u ON e.raw = u.raw) "
+            "CREATE OR REPLACE TABLE products AS SELECT item, arg_max(text, number) AS category FROM ("
+            f"SELECT item, number, {text} AS text FROM elements AS e LEFT JOIN unescaped AS u ON e.raw = u.raw) "
             f"WHERE text <> '' AND NOT regexp_matches(text, {literal(MARKUP)}) GROUP BY item"
         )
         drop(db, "elements", "unescaped")

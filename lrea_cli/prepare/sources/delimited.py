@@ -110,7 +110,12 @@ class Delimited:
             except pa.ArrowInvalid as error:
                 raise unreadable(file.path, error) from error
         if (count := rows.num_rows + len(malformed)) < lines.count:
-            raise _swallowed(file, lines, count)
+            raise UserError(  # of all lines up to the next quote one value was made: none may be lost
+                f"{clean(file.path)} has {counted(lines.count, 'line')} from line {lines.first:,} on but only "
+                f"{counted(count, 'row')}: a quoted value goes on in the next line, or a quote is never closed.",
+                "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
+                "backslash escapes them, --backslash.",
+            )
         line = np.arange(lines.first, lines.first + count)
         good = np.delete(line, np.array(malformed, np.int64) - 1)
         return rows.append_column(LINE, pa.array(good)), [lines.first + number - 1 for number in malformed]
@@ -151,13 +156,3 @@ def _as_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
     with duckdb.connect(config={"threads": 1}) as db:
         db.register("as_text", rows)
         return db.sql(f"SELECT {', '.join(columns)} FROM as_text").to_arrow_table()
-
-
-def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
-    """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
-    return UserError(
-        f"{clean(file.path)} has {counted(lines.count, 'line')} from line {lines.first:,} on but only "
-        f"{counted(rows, 'row')}: a quoted value goes on in the next line, or a quote is never closed.",
-        "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
-        "backslash escapes them, --backslash.",
-    )

@@ -25,7 +25,7 @@ AnySource = Source | type[Source]
 def find_files(source: AnySource, raw: Path | None, home: Path, tell: Tell = lambda line: None) -> list[Path]:
     """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
 
-    A source that takes any file by its suffix has no such places: *.csv in the current folder could be anything.
+    A source that takes any file by its suffix has no such locations: *.csv in the current folder could be anything.
 
     In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
     with `*`, all files in it and in its folders that match any. Names match in upper and lower case. Of a file that
@@ -40,13 +40,13 @@ def find_files(source: AnySource, raw: Path | None, home: Path, tell: Tell = lam
     """
     if not source.file_names:
         return []
-    places = [raw] if raw is not None else [] if _takes_anything(source) else [home / "raw" / source.name, Path()]
-    for place in places:
-        if files := _files_at(source, place, tell):
+    locations = [raw] if raw is not None else [] if _takes_anything(source) else [home / "raw" / source.name, Path()]
+    for location in locations:
+        if files := _files_at(source, location, tell):
             _check_forms(source, files)
             beside = (path for name in source.companion_names for path in _matches(files[0].parent, name, tell))
             return files + [path for path in beside if path not in files]
-    raise _missing(source, raw, places)
+    raise _missing(source, raw, locations)
 
 
 def where_without_raw(source: AnySource) -> str:
@@ -54,14 +54,14 @@ def where_without_raw(source: AnySource) -> str:
     return "required" if _takes_anything(source) else f"default: <home>/raw/{source.name}, then here"
 
 
-def _files_at(source: AnySource, place: Path, tell: Tell) -> list[Path]:
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        return _each_once((Path(p) for p in glob.glob(str(place), recursive=True)), tell)
+def _files_at(source: AnySource, location: Path, tell: Tell) -> list[Path]:
+    if location.is_file():
+        return [location]
+    if not location.is_dir():
+        return _each_once((Path(p) for p in glob.glob(str(location), recursive=True)), tell)
     if not _takes_anything(source):
-        return next((files for name in source.file_names if (files := _matches(place, name, tell))), [])
-    files = _each_once(_inside(place, tuple(name.removeprefix("*") for name in source.file_names), tell), tell)
+        return next((files for name in source.file_names if (files := _matches(location, name, tell))), [])
+    files = _each_once(_inside(location, tuple(name.removeprefix("*") for name in source.file_names), tell), tell)
     forms = Counter(_form(path) for path in files)
     if len(forms) > 1:
         counts = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
@@ -131,19 +131,19 @@ def _check_forms(source: AnySource, files: Iterable[Path]) -> None:
             )
 
 
-def _missing(source: AnySource, raw: Path | None, places: list[Path]) -> UserError:
+def _missing(source: AnySource, raw: Path | None, locations: list[Path]) -> UserError:
     name_it = "Name a file, a folder or a quoted glob with --raw."
     if raw is not None:
         what = f"There is no raw file of '{source.name}' at {clean(raw)}."
         mend = f"Get {source.where_to_get}. {name_it}"
-    elif not places:
+    elif not locations:
         what = f"'{source.name}' reads files that you name: {source.where_to_get}."
         mend = name_it
     else:
-        looked = " and ".join(clean(place.absolute()) for place in places)
+        looked = " and ".join(clean(location.absolute()) for location in locations)
         names = ", ".join(source.file_names)
         what = f"There is no raw file of '{source.name}': looked for {names} (or {', '.join(SUFFIXES)}) in {looked}."
-        mend = f"Get {source.where_to_get}. Put it into {clean(places[0])}, or name it with --raw."
+        mend = f"Get {source.where_to_get}. Put it into {clean(locations[0])}, or name it with --raw."
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 
 

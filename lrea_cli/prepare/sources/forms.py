@@ -165,5 +165,5 @@ class NotTheLog(UserError):
 class EmptyFile(NotTheLog):
     """A file without a byte, without a line of text, or without a header."""
 
-    def __init__(self, path: Path, said: str = "is empty", remedy: str = "Download or export it again.") -> None:
-        super().__init__(f"{clean(path)} {said}.", remedy)
+    def __init__(self, path: Path, fault: str = "is empty", remedy: str = "Download or export it again.") -> None:
+        super().__init__(f"{clean(path)} {fault}.", remedy)

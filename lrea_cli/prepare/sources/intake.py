@@ -150,11 +150,7 @@ class Intake(Account):
         self.files.append(replace(file.source, name=name))
 
     def take_text(self, path: Path, form: TextForm, judge: Judge, into: str) -> None:
-        """Take the rows of one text file, plain or packed.
-
-        Raises:
-            UserError: as `take`.
-        """
+        """Take the rows of one text file, plain or packed; it raises as `take` does."""
         file = self.text(path)
         self.take(file, form.blocks(file, self.block_bytes), judge, into)
 

@@ -134,8 +134,8 @@ class Account:
         """
         if not self.kept:
             names = ", ".join(clean(path) for path in list(files)[:3])
-            said = f"No row of {names} can be used.{_quote(self._own_examples()[:1])}"
-            raise UserError(said, self._advice(self.rejected) or remedy)
+            message = f"No row of {names} can be used.{_quote(self._own_examples()[:1])}"
+            raise UserError(message, self._advice(self.rejected) or remedy)
 
     def check_wrong(self, judge: Judge) -> None:
         """Stop early where too many rows have a wrong form.

@@ -58,7 +58,11 @@ class KuaiRand(Source):
         _take(catalog, video_forms, _videos, "videos")
         repeats = _drop_repeats(intake.db)
         without = count(intake.db, "SELECT count(*) FROM exposures ANTI JOIN videos USING (item)")
-        _join(intake.db)
+        intake.db.execute(
+            "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
+            "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
+        )
+        drop(intake.db, "exposures", "videos")
         return Extract(
             fields=(
                 Field("item", "item"),
@@ -171,12 +175,3 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection) -> int:
     dropped = count(db, "DELETE FROM videos USING repeats AS r WHERE videos.item = r.item AND source_row > r.kept")
     drop(db, "repeats")
     return dropped
-
-
-def _join(db: duckdb.DuckDBPyConnection) -> None:
-    """`raw_events`: each exposure with its video's features, NULL where the video has no line."""
-    db.execute(
-        "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
-        "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
-    )
-    drop(db, "exposures", "videos")

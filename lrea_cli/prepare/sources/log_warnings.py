@@ -65,11 +65,11 @@ def value_warnings(intake: Intake, offset_seconds: int) -> Iterator[str]:
             continue
         share = lost.count / (lost.count + count(intake.db, f"SELECT count({identifier(name)}) FROM raw_events"))
         some = ", ".join(map(repr, lost.first_values))
-        said = f"--numeric {name}: {share:.1%} of its values are no numbers and count as missing, such as {some}."
+        message = f"--numeric {name}: {share:.1%} of its values are no numbers and count as missing, such as {some}."
         if share > LOST_AT_MOST:
             mend = "Write numbers as 4.50, name a spelling of no value with --missing, or leave --numeric out."
-            raise UserError(said, mend)
-        yield said
+            raise UserError(message, mend)
+        yield message
 
 
 def label_warnings(intake: Intake, files: Sequence[ReadFile], layout: TextLayout) -> list[str]:

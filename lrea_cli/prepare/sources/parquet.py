@@ -119,12 +119,12 @@ class ParquetRows:
         try:
             return _converted(values, kind)
         except pa.ArrowInvalid as error:
-            place = next(n for n in range(len(values)) if not _is_convertible(values.slice(n, 1), kind))
-            bad, text = values.slice(place, 1), _is_text(values.type)
+            index = next(n for n in range(len(values)) if not _is_convertible(values.slice(n, 1), kind))
+            bad, text = values.slice(index, 1), _is_text(values.type)
             value = (bad.cast(pa.large_binary()) if text else bad)[0].as_py()
             fault = "is no text in UTF-8" if text else f"has more than {DECIMAL_DIGITS} digits"
             raise UserError(
-                f"{clean(self.path)}, row {line + place:,}: the column '{clean(column)}' holds {value!r}, which "
+                f"{clean(self.path)}, row {line + index:,}: the column '{clean(column)}' holds {value!r}, which "
                 f"{fault}.",
                 "Write the column as text (a Parquet string).",
             ) from error
@@ -154,9 +154,9 @@ def _no_parquet(path: Path, error: Exception) -> UserError:
     return UserError(f"{clean(path)} cannot be read as Parquet: {error}", "Export or download it again.")
 
 
-def _text(rows: pa.Table, place: int) -> str:
+def _text(rows: pa.Table, index: int) -> str:
     """The values of a row, by commas; a missing value is empty."""
-    values = rows.slice(place, 1).to_pylist()[0]
+    values = rows.slice(index, 1).to_pylist()[0]
     return ",".join("" if value is None else str(value) for name, value in values.items() if name != LINE)
 
 

@@ -74,9 +74,9 @@ def _rows(lines: Lines, pool: ProcessPoolExecutor) -> pa.Table:
     return rows.add_column(0, LINE, lines.table[LINE])
 
 
-def _end(value: object, place: int) -> object:
+def _end(value: object, index: int) -> object:
     """The first or the last of a list that has any."""
-    return value[place] if isinstance(value, list) and value else None
+    return value[index] if isinstance(value, list) and value else None
 
 
 def _text(value: object) -> str | None:

@@ -82,11 +82,7 @@ class RawFile:
         self.content = digest.hexdigest()
 
     def start(self) -> bytes:
-        """The first megabyte, cut after its last whole line.
-
-        Raises:
-            UserError: as `lines`.
-        """
+        """The first megabyte, cut after its last whole line; it raises as `lines` does."""
         return next(RawFile(self.path, encoding=self.encoding).lines(SMALL_BYTES)).data
 
     def _pieces(

@@ -75,10 +75,10 @@ def _table(planted: Planted) -> pa.Table:
     behaviors, exposures = planted.behaviors, planted.exposures
     total = len(behaviors.user) + len(exposures.user)
 
-    def both(name: str) -> np.ndarray:
+    def combined(name: str) -> np.ndarray:
         return np.concatenate([getattr(behaviors, name), getattr(exposures, name)])
 
-    time, user = both("time"), both("user")
+    time, user = combined("time"), combined("user")
     is_behavior = np.arange(total) < len(behaviors.user)
     label = np.concatenate([np.zeros(len(behaviors.user), np.int8), exposures.label])
     age_bands = pa.DictionaryArray.from_arrays(planted.age_band[user].astype(np.int8), list(AGE_BANDS))
@@ -89,8 +89,8 @@ def _table(planted: Planted) -> pa.Table:
             "time": time,
             "is_behavior": is_behavior,
             "label": pa.array(label, mask=is_behavior),
-            "item": both("item"),
-            "category": both("category"),
+            "item": combined("item"),
+            "category": combined("category"),
             "age_band": age_bands.cast(pa.string()),
             "hour": time // 3600 % 24,
         }

@@ -151,22 +151,18 @@ class Table(Source):
         intake.create("raw_events", rows.kinds)
         read, passed_over = self._read(intake, files, rows)
         intake.require_some(files, REMEDY)
-        apart = check_reconciled(intake.db, read, list(rows.texts))
-        maybe = label_warnings(intake, read, self._layout()) if self.label_column is None else []
         hint = time_hint(intake, rows.times)
+        warnings = [*passed_over, *check_reconciled(intake.db, read, list(rows.texts))]
+        warnings += [hint] if hint else []
+        warnings += value_warnings(intake, rows.times.offset_seconds)
+        warnings += label_warnings(intake, read, self._layout()) if self.label_column is None else []
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
             unique=() if self.keep_repeats else rows.unique,
             text=rows.text,
-            warnings=(
-                *passed_over,
-                *apart,
-                *([hint] if hint else []),
-                *value_warnings(intake, rows.times.offset_seconds),
-                *maybe,
-            ),
+            warnings=tuple(warnings),
             unused_columns=unused_columns(read),
             time_hint=hint,
         )

@@ -138,7 +138,7 @@ class TableRows:
     def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
         """The columns that no option names, as messages have them."""
         shown = zip(existing, shown_names(existing), strict=True)
-        return tuple(said for name, said in shown if name not in self.columns)
+        return tuple(label for name, label in shown if name not in self.columns)
 
     def judge(self, file: TabularFile, values: Mapping[str, tuple[str, str]]) -> Judge:
         """How the rows of one file are read.

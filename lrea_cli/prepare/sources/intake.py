@@ -20,7 +20,6 @@ from lrea_cli.prepare.sources.judge import (
     REJECTED_PER_REASON,
     TEXT_CAP,
     Account,
-    Began,
     Judge,
     Lost,
     Rejected,
@@ -60,12 +59,16 @@ class Intake(Account):
 
     Args:
         threads: that may parse.
-        block_bytes: of text, parsed at once. bytes_at_once: of text and rows, inserted at once.
+        block_bytes: of text, parsed at once.
+        bytes_at_once: of text and rows, inserted at once.
         progress: is told the bytes read of raw files.
-        encoding: of text. folder: by paths from it files are named. first_bytes: to read of each file; None = all.
+        encoding: of text.
+        folder: by paths from it files are named.
+        first_bytes: to read of each file; None = all.
 
     Attributes:
-        lines: of the files so far, headers counted. files: what was read.
+        lines: of the files so far, headers counted.
+        files: what was read.
         contents: of files that gave rows, with how they were read -> the file's name.
     """
 
@@ -136,8 +139,7 @@ class Intake(Account):
         before, rows_before, name = self.lines, self.read, self.name_of(file.path)
         self.hints |= {reason: hint for reason, (_, hint) in judge.hints.items()}
         for together in read_ahead(joined(blocks, self.bytes_at_once)):
-            if self.read == rows_before:
-                self.began.append(Began(before, name))
+            self.began.setdefault(name, before)
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
                 self._take(name, before, together, judge, into)
@@ -166,9 +168,10 @@ class Intake(Account):
         first = (
             f"SELECT source_row % {ROWS_AT_MOST} AS line, text FROM ({rows}) ORDER BY line LIMIT {REJECTED_PER_REASON}"
         )
+        began = list(self.began.items())
         for line, text in self.db.execute(first).fetchall():
-            began = self.began[bisect_left(self.began, line, key=lambda b: b.lines_before) - 1]
-            self.examples.append(Rejected(began.file, line - began.lines_before, reason, text[:TEXT_CAP]))
+            file, before = began[bisect_left(began, line, key=lambda pair: pair[1]) - 1]
+            self.examples.append(Rejected(file, line - before, reason, text[:TEXT_CAP]))
 
     def _take(self, name: str, before: int, blocks: list[Block], judge: Judge, into: str) -> None:
         columns = ", ".join(map(identifier, judge.values))

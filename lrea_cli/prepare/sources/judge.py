@@ -79,13 +79,6 @@ class Rejected(NamedTuple):
     text: str
 
 
-class Began(NamedTuple):
-    """Where a file begins: its `source_row` is this number and its line."""
-
-    lines_before: int
-    file: str
-
-
 @dataclass
 class Lost:
     """Values of a field that are there and could not be read: how many, and some of the first."""
@@ -106,10 +99,14 @@ class Account:
         max_rejected: the largest share of rows with a wrong form.
 
     Attributes:
-        read: rows so far. wrong: rows with a wrong form. rejected: count by reason.
-        examples: of rejected rows the first of each reason. began: where each file begins.
+        read: rows so far.
+        wrong: rows with a wrong form.
+        rejected: count by reason.
+        examples: of rejected rows the first of each reason.
+        began: file that gave rows -> lines of the files before it.
         lost: of kept rows, by field.
-        refused: of rejected rows the first values, by reason. hints: of all files, by reason.
+        refused: of rejected rows the first values, by reason.
+        hints: of all files, by reason.
     """
 
     max_rejected: float = 1.0
@@ -117,7 +114,7 @@ class Account:
     wrong: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     examples: list[Rejected] = field(default_factory=list)
-    began: list[Began] = field(default_factory=list)
+    began: dict[str, int] = field(default_factory=dict)
     lost: dict[str, Lost] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
     hints: dict[str, Hint] = field(default_factory=dict)
@@ -177,8 +174,7 @@ class Account:
 
     def _own_examples(self) -> list[Rejected]:
         """Those of this table's files, which are shared with other tables."""
-        names = {began.file for began in self.began}
-        return sorted(r for r in self.examples if r.file in names)
+        return sorted(row for row in self.examples if row.file in self.began)
 
     def _advice(self, reasons: Iterable[str]) -> str:
         values = {reason: list(dict.fromkeys(self.refused.get(reason, ()))) for reason in reasons}

@@ -23,7 +23,7 @@ from lrea_cli.prepare.sources.base import (
 )
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.header import TextLayout
+from lrea_cli.prepare.sources.header import TextLayout, shown_names
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.log_warnings import label_warnings, time_hint, value_warnings
 from lrea_cli.prepare.sources.reconcile import ReadFile, check_reconciled, unused_columns
@@ -31,6 +31,7 @@ from lrea_cli.prepare.sources.table_rows import REMEDY, TableRows
 from lrea_cli.prepare.sources.tabular import open_table
 from lrea_cli.prepare.sources.time_guess import TimeUnit
 from lrea_cli.prepare.sources.times import TimeForm, parse_day, parse_offset
+from lrea_cli.prepare.sql import identifier
 
 PASSED_OVER_SHOWN = 3
 
@@ -156,12 +157,13 @@ class Table(Source):
         warnings += [hint] if hint else []
         warnings += value_warnings(intake, rows.times.offset_seconds)
         warnings += label_warnings(intake, read, self._layout()) if self.label_column is None else []
+        unique = [name for name in rows.kinds if name != "is_behavior"]  # which follows from the label
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
-            unique=() if self.keep_repeats else rows.unique,
-            text=rows.text,
+            unique=() if self.keep_repeats else tuple(unique),
+            text=f"concat_ws(',', {', '.join(map(identifier, unique))})",
             warnings=tuple(warnings),
             unused_columns=unused_columns(read),
             time_hint=hint,
@@ -224,4 +226,6 @@ class Table(Source):
         chosen, before = file.choose(list(rows.columns)), intake.lines
         intake.take(chosen.file, chosen.blocks, rows.judge(file, chosen.values), "raw_events")
         kinds = {name: chosen.values[column][1] for name, column in rows.texts.items()}
-        return ReadFile(path, before, intake.lines - before, kinds, rows.unused(file.names))
+        names = zip(file.names, shown_names(file.names), strict=True)
+        unused = tuple(shown for name, shown in names if name not in rows.columns)
+        return ReadFile(path, before, intake.lines - before, kinds, unused)

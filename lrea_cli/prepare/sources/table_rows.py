@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -19,7 +19,6 @@ from lrea_cli.prepare.sources.columns import (
     number_sql,
 )
 from lrea_cli.prepare.sources.forms import NotTheLog
-from lrea_cli.prepare.sources.header import shown_names
 from lrea_cli.prepare.sources.hints import (
     Hint,
     of_header,
@@ -34,7 +33,6 @@ from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.tabular import TabularFile
 from lrea_cli.prepare.sources.times import TimeForm
 from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
-from lrea_cli.prepare.sql import identifier
 
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
@@ -74,16 +72,6 @@ class TableRows:
     def texts(self) -> dict[str, str]:
         """Of these the ones that are compared as text, and the file's column that each is read from."""
         return {"user": self.user} | {c.field.name: c.column for c in self.fields if not c.field.numeric}
-
-    @property
-    def unique(self) -> tuple[str, ...]:
-        """By which a row is an exact repeat of another; `is_behavior` follows from the label."""
-        return tuple(name for name in self.kinds if name != "is_behavior")
-
-    @property
-    def text(self) -> str:
-        """SQL for a row of `raw_events` as text."""
-        return f"concat_ws(',', {', '.join(map(identifier, self.unique))})"
 
     @property
     def columns(self) -> dict[str, str]:
@@ -134,11 +122,6 @@ class TableRows:
             if all(column.strip().lower() in names for column in identify):
                 raise  # the log, without another column or with a name in other letters
             raise NotTheLog(error.message, error.remedy) from error
-
-    def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
-        """The columns that no option names, as messages have them."""
-        shown = zip(existing, shown_names(existing), strict=True)
-        return tuple(label for name, label in shown if name not in self.columns)
 
     def judge(self, file: TabularFile, values: Mapping[str, tuple[str, str]]) -> Judge:
         """How the rows of one file are read.

@@ -9,7 +9,6 @@ from pathlib import Path
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.blocks import Lines
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.prepare.sources.rawfile import unpacked_bytes
@@ -96,9 +95,9 @@ def _start(path: Path, size: int, intake: Intake) -> _Start:
         raw = ParquetRows(path, first_bytes=size)
         return _Start(raw.rows_to_read, FileSize(name, bytes_there, bytes_there, raw.rows))
     file = intake.text(path)
-    lines = sum(Lines(text, 1).count for text in file.blocks(size))
+    count = sum(lines.count for lines in file.lines(size))
     unpacked = unpacked_bytes(path)
-    return _Start(lines, FileSize(name, bytes_there, unpacked, round(unpacked * lines / max(1, file.bytes_read))))
+    return _Start(count, FileSize(name, bytes_there, unpacked, round(unpacked * count / max(1, file.bytes_read))))
 
 
 def _read(source: Source, files: list[Path], size: int, options: PrepareOptions) -> tuple[Extract, Intake]:

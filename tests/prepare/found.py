@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sources.intake import Intake, Rejected
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Rejected
 
 
 class Found(NamedTuple):

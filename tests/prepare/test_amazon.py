@@ -19,12 +19,11 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
-from lrea_cli.prepare.sources import find_files, python_literals
+from lrea_cli.prepare.sources import amazon_books_sim, find_files
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
-from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim
+from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim, LiteralProducts, literal_products
 from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.python_literals import LiteralProducts, literal_products
 from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.amazon_raw import DAY, FIRST_DAY, AmazonRaw, write, write_amazon
@@ -191,7 +190,7 @@ def test_truncated_gzip(tmp_path: Path, edition: int, which: str) -> None:
 def test_unusable_products(tmp_path: Path, edition: int, text: str) -> None:
     raw = write_amazon(tmp_path, edition)
     raw.meta.write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(UserError, match=r"has no rows|No row of .*meta_Books"):
+    with pytest.raises(UserError, match=r"is empty|No row of .*meta_Books"):
         extract(EDITIONS[edition], [raw.reviews, raw.meta])
 
 
@@ -302,7 +301,7 @@ def test_what_is_no_literal_is_refused_and_nothing_runs() -> None:
 
 
 def test_processes_read_what_one_process_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(python_literals, "LINES_AT_ONCE", 5)
+    monkeypatch.setattr(amazon_books_sim, "LINES_AT_ONCE", 5)
     lines = [line.replace("'1'", f"'{n}'") for n, line in enumerate([*LINES] * 2)]
     path = tmp_path / "meta_Books.json"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -92,9 +92,9 @@ def test_the_byte_order_is_that_of_the_mark(tmp_path: Path, encoding: str, asked
     bad = tmp_path / "bad.csv"
     bad.write_bytes(path.read_bytes() + "\n\ud800a".encode(encoding, "surrogatepass"))
     for size in range(1, 80):
-        assert b"".join(RawFile(path, encoding=asked).blocks(size)).decode() == text
+        assert b"".join(lines.data for lines in RawFile(path, encoding=asked).lines(size)).decode() == text
         with pytest.raises(UserError, match=", line 5: the byte 0x"):
-            list(RawFile(bad, encoding=asked).blocks(size))
+            list(RawFile(bad, encoding=asked).lines(size))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "koi8-r"])
@@ -161,7 +161,7 @@ def test_a_long_line_is_refused_before_it_fills_the_memory(tmp_path: Path, monke
     for size in (1 << 10, 1 << 18):
         read = 0
         with pytest.raises(UserError, match=", line 3: the line is longer than") as caught:
-            for _ in RawFile(path, progress).blocks(size):
+            for _ in RawFile(path, progress).lines(size):
                 pass
         assert caught.value.remedy
         assert read <= 3 * max(size, 1 << 16)

@@ -7,18 +7,22 @@ of the line. It is the same for any file, thread count and `--seed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
+from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.columns import number_sql
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
-from lrea_cli.prepare.sources.intake import Intake, Judge
+from lrea_cli.prepare.sources.forms import unpacked
+from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
-from lrea_cli.prepare.sources.rawfile import unpacked_name
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.spelling_sql import spelled_sql
 from lrea_cli.prepare.sql import count, drop, literal
 
@@ -28,44 +32,106 @@ if TYPE_CHECKING:
 META = "meta_"
 REPEATED_REVIEW, REPEATED_PRODUCT = "repeated_review", "repeated_product"
 UNKNOWN = "unknown"
-EARLIEST = 788_918_400  # 1995-01-01
-END = 4_102_444_800  # 2100-01-01
-KEYS = {"user": "$.reviewerID", "item": "$.asin", "time": "$.unixReviewTime"}
+EARLIEST, END = 788_918_400, 4_102_444_800  # 1995-01-01 and 2100-01-01
+KEYS = "['$.reviewerID', '$.asin', '$.unixReviewTime']"
 REVIEWER = "A[0-9A-Z]+"
+SHARED_REASONS = {
+    "missing_user": "_user IS NULL",
+    "missing_item": "_item IS NULL",
+    "not_a_time": "_time IS NULL",
+    "time_out_of_range": f"_time < {EARLIEST} OR _time >= {END}",
+}
+VALUES = {"user": "_user", "item": "_item", "time": "_time"}
 ORDER_SEED = 1995
 """Of the order of reviews inside one day; a constant, so that the order is a property of the data set."""
 
 
-def read_log(
-    intake: Intake,
-    files: Sequence[Path],
-    columns: tuple[str, ...],
-    remedy: str,
-    read_products: Callable[[Intake, Sequence[Path]], None],
-) -> dict[str, float | str]:
-    """Make `raw_events`: each user's first review of an item, with the item's category; return facts.
+@dataclass(frozen=True)
+class AmazonReviews(Source):
+    """One edition.
 
-    Args:
-        columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
-        remedy: what to do where reviews have a wrong form.
-        read_products: makes `products` (item, category) of an intake of its own and the files of products.
-
-    Raises:
-        UserError: a file is missing, empty, damaged, or has no usable row.
+    columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
+    remedy, meta_remedy: what to do where reviews, or products, have a wrong form.
+    category, category_kind: of a product as it is read: SQL over the rows of `product_form`, and its type.
+    no_product: the reason why a line that is not `valid` is no product.
     """
-    reviews, metas = _told_apart(files)
-    _read_reviews(intake, reviews, columns, remedy)
-    catalog = intake.beside()
-    read_products(catalog, metas)
-    return _make_events(intake, catalog)
+
+    companion_names: ClassVar[tuple[str, ...]] = ("meta_Books.json",)
+    unused_options: ClassVar[tuple[str, ...]] = ("train_days", "test_days")
+    columns: ClassVar[tuple[str, ...]]
+    remedy: ClassVar[str]
+    meta_remedy: ClassVar[str]
+    category: ClassVar[str] = "category"
+    category_kind: ClassVar[str]
+    no_product: ClassVar[str]
+    sampling: ClassVar[Sampling]
+    warnings: ClassVar[tuple[str, ...]] = ()
+
+    def product_form(self, threads: int) -> TextForm:
+        """How a line becomes a product: rows with `valid`, `item` and `category`."""
+        raise NotImplementedError
+
+    def choose_categories(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Make a text of each category of `products`, where it is none yet."""
+
+    def extract(self, intake: Intake, files: list[Path]) -> Extract:
+        """Read reviews and products, keep each user's first review of an item, and give it the item's category."""
+        reviews, metas = _told_apart(files)
+        self._read_reviews(intake, reviews)
+        catalog = intake.beside()
+        self._read_products(catalog, metas)
+        _make_events(intake)
+        unknown = f"SELECT count(*) FROM raw_events WHERE category = {literal(UNKNOWN)}"
+        return Extract(
+            fields=(Field("item", "item"), Field("category", "item")),
+            sampling=self.sampling,
+            facts={
+                "meta_rows": catalog.read,
+                "meta_rejected": catalog.rejected.total(),
+                "reviews_of_unknown_category": count(intake.db, unknown),
+            },
+            warnings=self.warnings,
+        )
+
+    def _read_reviews(self, intake: Intake, files: Sequence[Path]) -> None:
+        """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
+        intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
+        csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.threads)
+        json = JsonLines({"fields": KEYS}, intake.threads)
+        for path in files:
+            if unpacked(path).lower().endswith(".csv"):
+                intake.take_text(path, csv, _rating(csv.columns, self.remedy), "reviews")
+            else:
+                intake.take_text(path, json, _review(self.remedy), "reviews")
+        intake.require_some(files, self.remedy)
+
+    def _read_products(self, catalog: Intake, metas: Sequence[Path]) -> None:
+        """Make `products` (item, category): of an item that is there twice the first line stays."""
+        db = catalog.db
+        judge = Judge(
+            cast={"_valid": "valid", "_item": spelled_sql("item", "VARCHAR"), "_category": self.category},
+            reasons={self.no_product: "NOT _valid", "missing_item": "_item IS NULL"},
+            values={"item": "_item", "category": "_category"},
+            remedy=self.meta_remedy,
+        )
+        catalog.create("catalog", {"item": "VARCHAR", "category": self.category_kind})
+        for path in metas:
+            catalog.take_text(path, self.product_form(catalog.threads), judge, "catalog")
+        catalog.require_some(metas, self.meta_remedy)
+        db.execute(
+            "CREATE TABLE products AS SELECT item, arg_min(category, source_row) AS category FROM catalog GROUP BY 1"
+        )
+        repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
+        first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
+        catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item AS text {first}")
+        drop(db, "catalog")
+        if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
+            raise UserError(f"No product of {metas[0]} has a category.", self.meta_remedy)
+        self.choose_categories(db)
 
 
 def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the files of reviews and those of products, whose names begin with `meta_`.
-
-    Raises:
-        UserError: one kind is missing.
-    """
+    """Return the files of reviews and those of products, whose names begin with `meta_`; neither may be missing."""
     metas = [path for path in files if path.name.lower().startswith(META)]
     reviews = [path for path in files if path not in metas]
     if not reviews:
@@ -78,39 +144,7 @@ def _told_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return reviews, metas
 
 
-def _read_reviews(intake: Intake, files: Sequence[Path], columns: tuple[str, ...], remedy: str) -> None:
-    """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
-    intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
-    csv = Delimited(columns, separation=PLAIN_COMMAS, threads=intake.threads)
-    json = JsonLines(KEYS, intake.threads)
-    for path in files:
-        if unpacked_name(path).lower().endswith(".csv"):
-            intake.take_text(path, csv, _rating(csv.columns, remedy), "reviews")
-        else:
-            intake.take_text(path, json, _review(remedy), "reviews")
-    intake.require_some(files, remedy)
-
-
-def make_products(catalog: Intake, metas: Sequence[Path], remedy: str) -> None:
-    """Make `products` (item, category) of `catalog`: of an item that is there twice the first line stays.
-
-    Raises:
-        UserError: no product has a category.
-    """
-    db = catalog.db
-    catalog.require_some(metas, remedy)
-    db.execute(
-        "CREATE TABLE products AS SELECT item, arg_min(category, source_row) AS category FROM catalog GROUP BY 1"
-    )
-    repeated = catalog.kept - count(db, "SELECT count(*) FROM products")
-    first = "FROM catalog QUALIFY row_number() OVER (PARTITION BY item ORDER BY source_row) > 1"
-    catalog.reject_later(REPEATED_PRODUCT, repeated, f"SELECT source_row, item AS text {first}")
-    drop(db, "catalog")
-    if not count(db, "SELECT count(*) FROM products WHERE len(category) > 0"):
-        raise UserError(f"No product of {metas[0]} has a category.", remedy)
-
-
-def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
+def _make_events(intake: Intake) -> None:
     """Make `raw_events` of `reviews` and `products`."""
     db = intake.db
     db.execute(
@@ -129,11 +163,6 @@ def _make_events(intake: Intake, catalog: Intake) -> dict[str, float | str]:
         f"FROM ({_ordered('firsts')}) LEFT JOIN products USING (item)"
     )
     drop(db, "reviews", "firsts", "products")
-    return {
-        "meta_rows": catalog.read,
-        "meta_rejected": catalog.rejected.total(),
-        "reviews_of_unknown_category": _count_unknown(db),
-    }
 
 
 def _ordered(rows: str) -> str:
@@ -144,21 +173,12 @@ def _ordered(rows: str) -> str:
     return f"SELECT *, {mix_sql('_mixed')} * {PRIME} + _pair AS _order FROM ({mixed})"
 
 
-def _count_unknown(db: duckdb.DuckDBPyConnection) -> int:
-    return count(db, f"SELECT count(*) FROM raw_events WHERE category = {literal(UNKNOWN)}")
-
-
 def _review(remedy: str) -> Judge:
     """Of a JSON line; a value of another type is taken as its text."""
     return Judge(
-        cast={
-            "_json": "is_json",
-            "_user": spelled_sql("user", "VARCHAR"),
-            "_item": spelled_sql("item", "VARCHAR"),
-            "_time": strict_integer("time"),
-        },
-        reason=f"CASE WHEN NOT _json THEN 'not_json' {_SHARED_REASONS} END",
-        values=_VALUES,
+        cast={"_json": "valid"} | _cast("fields[1]", "fields[2]", "fields[3]"),
+        reasons={"not_json": "NOT _json"} | SHARED_REASONS,
+        values=VALUES,
         remedy=remedy,
     )
 
@@ -166,24 +186,20 @@ def _review(remedy: str) -> Judge:
 def _rating(columns: Mapping[str, str], remedy: str) -> Judge:
     """Of a CSV row; a user that is no reviewer's id betrays the columns of the other edition."""
     return Judge(
-        cast={
-            "_user": spelled_sql(columns["user"], "VARCHAR"),
-            "_item": spelled_sql(columns["item"], "VARCHAR"),
-            "_time": strict_integer(columns["time"]),
-            "_rating": number_sql(columns["rating"]),
+        cast=_cast(columns["user"], columns["item"], columns["time"]) | {"_rating": number_sql(columns["rating"])},
+        reasons={
+            "not_a_reviewer": f"NOT regexp_full_match(_user, '{REVIEWER}')",
+            **SHARED_REASONS,
+            "not_a_rating": "_rating IS NULL",
         },
-        reason=(
-            f"CASE WHEN NOT regexp_full_match(_user, '{REVIEWER}') THEN 'not_a_reviewer' {_SHARED_REASONS} "
-            "WHEN _rating IS NULL THEN 'not_a_rating' END"
-        ),
-        values=_VALUES,
+        values=VALUES,
         remedy=remedy,
     )
 
 
-_SHARED_REASONS = (
-    "WHEN _user IS NULL THEN 'missing_user' WHEN _item IS NULL THEN 'missing_item' "
-    "WHEN _time IS NULL THEN 'not_a_time' "
-    f"WHEN _time < {EARLIEST} OR _time >= {END} THEN 'time_out_of_range'"
-)
-_VALUES = {"user": "_user", "item": "_item", "time": "_time"}
+def _cast(user: str, item: str, time: str) -> dict[str, str]:
+    return {
+        "_user": spelled_sql(user, "VARCHAR"),
+        "_item": spelled_sql(item, "VARCHAR"),
+        "_time": strict_integer(time),
+    }

@@ -1,21 +1,53 @@
-"""What every source is, and what it yields: the event schema."""
+"""What every source is: the options of logs without real labels, and what it yields, the event schema."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, get_args
+
+import typer
 
 from lrea_cli.dataset.fields import Field
+from lrea_cli.errors import check_choice
 
 if TYPE_CHECKING:
     from lrea_cli.prepare.sources.intake import Intake
 
 Negatives = Literal["same-day", "same-day-category", "same-month", "uniform", "popularity"]
+DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]
 Positives = Literal["all", "first-time"]
 Targets = Literal["day", "user"]
 Splits = Literal["days", "shares", "users"]
+
+NegativesOption = Annotated[
+    DayNegatives,
+    typer.Option(
+        metavar="<kind>",
+        help="Negatives are drawn from: other users' behaviors of that day (same-day), and of that category "
+        "(same-day-category), all items seen so far (uniform), or all behaviors so far (popularity).",
+    ),
+]
+PositivesOption = Annotated[
+    Positives,
+    typer.Option(
+        metavar="<kind>",
+        help="Which targets count: all, or only items that the user had not touched before (first-time).",
+    ),
+]
+DRAWING_OPTIONS = ("negatives", "positives", "min_history", "negatives_per_positive", "train_days", "seed")
+"""What decides how candidates are drawn, and nothing else."""
+
+
+def check_sampling(negatives: str, positives: str) -> None:
+    """Refuse an unknown choice.
+
+    Raises:
+        UserError: with the nearest known one.
+    """
+    check_choice("negatives", negatives, get_args(DayNegatives))
+    check_choice("positives", positives, get_args(Positives))
 
 
 @dataclass(frozen=True)
@@ -102,6 +134,6 @@ class Source(Protocol):
         """Turn raw files into `raw_events` of `intake.db`, and nothing else; the intake keeps account of every row.
 
         Raises:
-            UserError: a file cannot be read as what it should be.
+            UserError: a file is missing, cannot be read as what it should be, or has no usable row.
         """
         ...

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 LINE = "__line"
@@ -71,31 +70,23 @@ class Lines:
     first: int
 
     @cached_property
-    def ends(self) -> np.ndarray:
-        """(lines,) where each line ends, its newline counted."""
-        import numpy as np
-
-        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n")) + 1
-        return ends if self.data.endswith(b"\n") else np.append(ends, len(self.data))
-
-    @cached_property
     def count(self) -> int:
         return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
-    def text(self, line: int) -> str:
-        """One line without its end."""
-        place = line - self.first
-        start = int(self.ends[place - 1]) if place else 0
-        return self.data[start : int(self.ends[place])].decode().rstrip("\n")
-
+    @cached_property
     def table(self) -> pa.Table:
-        """Each line as it is: `text`, and its number."""
+        """Each line as it is, its end among it, as `text`, and its number."""
         import numpy as np
         import pyarrow as pa
 
-        offsets = np.concatenate([[0], self.ends]).astype(np.int32)
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n")) + 1
+        offsets = np.unique(np.concatenate([[0], ends, [len(self.data)]])).astype(np.int32)
         text = pa.StringArray.from_buffers(self.count, pa.py_buffer(offsets), pa.py_buffer(self.data))
         return pa.table({"text": text, LINE: np.arange(self.first, self.first + self.count)})
+
+    def text(self, line: int) -> str:
+        """One line without its end."""
+        return self.table["text"][line - self.first].as_py().rstrip("\n")
 
 
 def numbered(names: Iterable[str]) -> dict[str, str]:

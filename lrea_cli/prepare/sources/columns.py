@@ -12,6 +12,7 @@ from lrea_cli.dataset.fields import Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.prepare.sources.header import shown_names
+from lrea_cli.prepare.sources.hints import CLICKED, NOT_CLICKED
 from lrea_cli.prepare.spelling_sql import TEXTS, family, is_missing_sql, spelled_sql, trimmed_sql
 from lrea_cli.prepare.sql import literal
 
@@ -20,10 +21,6 @@ LONGEST_NAME, MOST_NAMES = 60, 40
 
 RESERVED = frozenset(("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets"))
 """Columns and files that a dataset has of its own."""
-
-CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
-LOST_AT_MOST = 0.5
-"""A numeric field of whose values more are no numbers is refused."""
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,9 @@ def _one_character(data: bytes, delimiter: str) -> tuple[bytes, str]:
 
 def _restored(rows: pa.Table, stand_in: str, delimiter: str) -> pa.Table:
     """The same, with the delimiter where it stood inside a quoted value."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     options = pc.ReplaceSubstringOptions(stand_in, delimiter)
-    columns = [
-        pc.call_function("replace_substring", [column], options) if str(column.type) == "string" else column
-        for column in rows.columns
-    ]
-    return rows.from_arrays(columns, rows.column_names)
+    columns = [pc.call_function("replace_substring", [column], options) for column in rows.columns]
+    return pa.table(columns, rows.column_names)

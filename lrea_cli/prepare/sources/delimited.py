@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,9 @@ from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import LINE, Block, Lines, numbered
 from lrea_cli.prepare.sources.csv_rows import COMMAS, Handler, Separation, read_csv
-from lrea_cli.prepare.sources.forms import EmptyFile
 from lrea_cli.prepare.sources.rawfile import RawFile, unreadable
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from pyarrow.csv import InvalidRow
 
@@ -59,21 +58,11 @@ class Delimited:
         return tuple(self.columns[name] for name in self.integers)
 
     def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes at a time.
-
-        Raises:
-            UserError: the file is empty, truncated or not what its name says, or a quote swallowed lines.
-        """
-        line = 1
-        for data in file.blocks(size):
-            lines = Lines(data, line)
-            if line == 1 and self.has_header:
-                lines = Lines(data[data.find(b"\n") + 1 or len(data) :], 2)
+        for lines in file.lines(size):
+            if lines.first == 1 and self.has_header:
+                lines = Lines(lines.data[lines.data.find(b"\n") + 1 or len(lines.data) :], 2)
             if lines.data:
                 yield self._block(file, lines)
-            line = lines.first + (lines.count if lines.data else 0)
-        if line == 1:
-            raise EmptyFile(file.path)
 
     def _block(self, file: RawFile, lines: Lines) -> Block:
         if self.integers and (rows := self._parse_plain(lines)):
@@ -81,7 +70,7 @@ class Delimited:
         if self.separation.quoted and not self.separation.backslash:
             self._check_escapes(file, lines)
         rows, malformed = self._parse(file, lines)
-        rows = strict_integers(rows, self._integers) if self.integers else rows
+        rows = _as_integers(rows, self._integers) if self.integers else rows
         return Block(rows, lines.text, malformed, len(lines.data))
 
     def _parse_plain(self, lines: Lines) -> pa.Table | None:
@@ -95,7 +84,9 @@ class Delimited:
             rows = self._read(lines.data, threads=self.threads > 1, integers=self._integers)
         except pa.ArrowInvalid:
             return None
-        return _numbered(rows, np.arange(rows.num_rows) + lines.first) if rows.num_rows == lines.count else None
+        if rows.num_rows != lines.count:
+            return None
+        return rows.append_column(LINE, pa.array(np.arange(rows.num_rows) + lines.first))
 
     def _parse(self, file: RawFile, lines: Lines) -> tuple[pa.Table, list[int]]:
         """Every column as text, and the lines with a wrong number of columns."""
@@ -108,28 +99,26 @@ class Delimited:
             malformed.append(row.number)  # None where several threads parse
             return "skip"
 
-        try:
-            rows = self._by_threads(lines.data, skip) if self.threads > 1 else None
-            if rows is None or malformed:
-                malformed.clear()
+        rows = None
+        if self.threads > 1:
+            with suppress(pa.ArrowInvalid):  # a line is longer than what one thread takes at once
+                rows = self._read(lines.data, threads=True, handler=skip)
+        if rows is None or malformed:
+            malformed.clear()
+            try:
                 rows = self._read(lines.data, handler=skip)
-        except pa.ArrowInvalid as error:
-            raise unreadable(file.path, error) from error
-        if rows.num_rows + len(malformed) < lines.count:
-            raise _swallowed(file, lines, rows.num_rows + len(malformed))
-        bad = np.array(malformed, np.int64) - 1
-        index = np.arange(rows.num_rows)
-        place = index + np.searchsorted(bad - np.arange(len(bad)), index, side="right")
-        return _numbered(rows, place + lines.first), (bad + lines.first).tolist()
-
-    def _by_threads(self, data: bytes, handler: Handler) -> pa.Table | None:
-        """The rows; None where a line is longer than what one thread takes at once."""
-        import pyarrow as pa
-
-        try:
-            return self._read(data, threads=True, handler=handler)
-        except pa.ArrowInvalid:
-            return None
+            except pa.ArrowInvalid as error:
+                raise unreadable(file.path, error) from error
+        if (count := rows.num_rows + len(malformed)) < lines.count:
+            raise UserError(  # of all lines up to the next quote one value was made: none may be lost
+                f"{clean(file.path)} has {counted(lines.count, 'line')} from line {lines.first:,} on but only "
+                f"{counted(count, 'row')}: a quoted value goes on in the next line, or a quote is never closed.",
+                "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
+                "backslash escapes them, --backslash.",
+            )
+        line = np.arange(lines.first, lines.first + count)
+        good = np.delete(line, np.array(malformed, np.int64) - 1)
+        return rows.append_column(LINE, pa.array(good)), [lines.first + number - 1 for number in malformed]
 
     def _read(
         self, data: bytes, threads: bool = False, integers: tuple[str, ...] = (), handler: Handler | None = None
@@ -159,28 +148,11 @@ def strict_integer(name: str) -> str:
     )
 
 
-def strict_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    """The same rows with these columns as integers, NULL where the text is none."""
+def _as_integers(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """The same rows with these columns of text as integers, NULL where the text is none."""
     import duckdb
 
     columns = [f"{strict_integer(name)} AS {name}" if name in names else name for name in rows.column_names]
     with duckdb.connect(config={"threads": 1}) as db:
         db.register("as_text", rows)
         return db.sql(f"SELECT {', '.join(columns)} FROM as_text").to_arrow_table()
-
-
-def _numbered(rows: pa.Table, line: np.ndarray) -> pa.Table:
-    import pyarrow as pa
-
-    return rows.append_column(LINE, pa.array(line))
-
-
-def _swallowed(file: RawFile, lines: Lines, rows: int) -> UserError:
-    """A quote that is never closed makes one value of all lines up to the next: none may be lost."""
-    return UserError(
-        f"{clean(file.path)} has {counted(lines.count, 'line')} from line {lines.first:,} on but only "
-        f"{counted(rows, 'row')}: "
-        "a quoted value goes on in the next line, or a quote is never closed.",
-        "Export it without line breaks in values; where quotes mean nothing, `table` has --no-quotes, where a "
-        "backslash escapes them, --backslash.",
-    )

@@ -13,20 +13,19 @@ from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.base import Source
-from lrea_cli.prepare.sources.forms import NOT_READ, SUFFIXES
+from lrea_cli.prepare.sources.forms import NOT_READ, SUFFIXES, unpacked
 
 OTHERS_SHOWN = 3
 """Of files that are not read, in a message."""
 
 Tell = Callable[[str], None]
+AnySource = Source | type[Source]
 
 
-def find_files(
-    source: Source | type[Source], raw: Path | None, home: Path, tell: Tell = lambda line: None
-) -> list[Path]:
+def find_files(source: AnySource, raw: Path | None, home: Path, tell: Tell = lambda line: None) -> list[Path]:
     """Return a source's raw files: from `raw` (file, folder or glob), else `<home>/raw/<source>/`, else `./`.
 
-    A source that takes any file by its suffix has no such places: *.csv in the current folder could be anything.
+    A source that takes any file by its suffix has no such locations: *.csv in the current folder could be anything.
 
     In a folder the first of the source's file names that exists is taken (all files that match it); of names that begin
     with `*`, all files in it and in its folders that match any. Names match in upper and lower case. Of a file that
@@ -41,30 +40,33 @@ def find_files(
     """
     if not source.file_names:
         return []
-    places = [raw] if raw is not None else [] if _takes_anything(source) else [home / "raw" / source.name, Path()]
-    for place in places:
-        if files := _files_at(source, place, tell):
+    locations = [raw] if raw is not None else [] if _takes_anything(source) else [home / "raw" / source.name, Path()]
+    for location in locations:
+        if files := _files_at(source, location, tell):
             _check_forms(source, files)
             beside = (path for name in source.companion_names for path in _matches(files[0].parent, name, tell))
             return files + [path for path in beside if path not in files]
-    raise _missing(source, raw, places)
+    raise _missing(source, raw, locations)
 
 
-def where_without_raw(source: Source | type[Source]) -> str:
+def where_without_raw(source: AnySource) -> str:
     """What the help of --raw says of a command without it."""
     return "required" if _takes_anything(source) else f"default: <home>/raw/{source.name}, then here"
 
 
-def _files_at(source: Source | type[Source], place: Path, tell: Tell) -> list[Path]:
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        return _each_once((Path(p) for p in glob.glob(str(place), recursive=True)), tell)
-    if _takes_anything(source):
-        files = _each_once(_inside(place, tuple(name.removeprefix("*") for name in source.file_names), tell), tell)
-        _tell_of_forms(files, tell)
-        return files
-    return next((files for name in source.file_names if (files := _matches(place, name, tell))), [])
+def _files_at(source: AnySource, location: Path, tell: Tell) -> list[Path]:
+    if location.is_file():
+        return [location]
+    if not location.is_dir():
+        return _each_once((Path(p) for p in glob.glob(str(location), recursive=True)), tell)
+    if not _takes_anything(source):
+        return next((files for name in source.file_names if (files := _matches(location, name, tell))), [])
+    files = _each_once(_inside(location, tuple(name.removeprefix("*") for name in source.file_names), tell), tell)
+    forms = Counter(_form(path) for path in files)
+    if len(forms) > 1:
+        counts = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
+        tell(f"Files of several forms are read as one log ({counts}): see that none holds the rows of another.")
+    return files
 
 
 def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Path]:
@@ -76,7 +78,7 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(name for name in names if not name.startswith((".", "_"))):
-            if _unpacked(name).lower().endswith(suffixes):
+            if unpacked(name).lower().endswith(suffixes):
                 yield Path(parent, name)
             elif name.lower().endswith(NOT_READ):
                 tell(f"{clean(Path(parent, name))} is left out: files of this form are not read.")
@@ -91,56 +93,37 @@ def _inside(folder: Path, suffixes: tuple[str, ...], tell: Tell) -> Iterable[Pat
         )
 
 
-def _tell_of_forms(files: list[Path], tell: Tell) -> None:
-    forms = Counter(_form(path) for path in files)
-    if len(forms) > 1:
-        counts = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
-        tell(f"Files of several forms are read as one log ({counts}): see that none holds the rows of another.")
-
-
 def _form(path: Path) -> str:
-    return os.path.splitext(_unpacked(path.name))[1].lower()
+    return os.path.splitext(unpacked(path))[1].lower()
 
 
 def _matches(folder: Path, name: str, tell: Tell) -> list[Path]:
-    """The files of a name or pattern, in upper and lower case."""
-    any_case = re.sub("[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", name)
-    endings = ("", *(re.sub("[a-z]", lambda c: f"[{c[0]}{c[0].upper()}]", suffix) for suffix in SUFFIXES))
-    return _each_once((path for ending in endings for path in folder.glob(any_case + ending)), tell)
+    """The files of a name or pattern, packed or not, in upper and lower case."""
+    patterns = (
+        re.sub("[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", name + suffix)
+        for suffix in ("", *SUFFIXES)
+    )
+    return _each_once((path for pattern in patterns for path in folder.glob(pattern)), tell)
 
 
 def _each_once(paths: Iterable[Path], tell: Tell) -> list[Path]:
     """The files among these paths, sorted; of one that lies there packed and unpacked, the unpacked one."""
+    ranks = {suffix: rank for rank, suffix in enumerate(SUFFIXES, 1)}
     taken: dict[str, Path] = {}
-    for path in sorted({path for path in paths if path.is_file()}, key=lambda path: (_rank(path), path)):
-        first = taken.setdefault(_unpacked(str(path)), path)
+    for path in sorted({p for p in paths if p.is_file()}, key=lambda p: (ranks.get(p.suffix.lower(), 0), p)):
+        first = taken.setdefault(unpacked(path), path)
         if first != path:
             tell(f"{clean(path)} is left out: {clean(first)} is taken.")
     return sorted(taken.values())
 
 
-def _rank(path: Path) -> int:
-    """Unpacked files first."""
-    suffix = path.suffix.lower()
-    return 1 + SUFFIXES.index(suffix) if suffix in SUFFIXES else 0
-
-
-def _unpacked(name: str) -> str:
-    root, suffix = os.path.splitext(name)
-    return root if suffix.lower() in SUFFIXES else name
-
-
-def _check_forms(source: Source | type[Source], files: Iterable[Path]) -> None:
-    """Refuse a log that lies there twice, in two forms: log.csv and log.parquet.
-
-    Raises:
-        UserError: as said.
-    """
+def _check_forms(source: AnySource, files: Iterable[Path]) -> None:
+    """Refuse a log that lies there twice, in two forms: log.csv and log.parquet."""
     forms = {os.path.splitext(name)[1].lower() for name in source.file_names}
     roots: dict[str, Path] = {}
     for path in files:
-        root, suffix = os.path.splitext(_unpacked(str(path)))
-        if suffix.lower() in forms and (other := roots.setdefault(root.lower(), path)) != path:
+        root = os.path.splitext(unpacked(path))[0].lower()
+        if _form(path) in forms and (other := roots.setdefault(root, path)) != path:
             raise UserError(
                 f"{clean(other)} and {clean(path)} have one name and two forms: their rows would count twice.",
                 "Name one of them with --raw, or a glob such as --raw 'logs/*.parquet'; if they are two parts of one "
@@ -148,21 +131,21 @@ def _check_forms(source: Source | type[Source], files: Iterable[Path]) -> None:
             )
 
 
-def _missing(source: Source | type[Source], raw: Path | None, places: list[Path]) -> UserError:
+def _missing(source: AnySource, raw: Path | None, locations: list[Path]) -> UserError:
     name_it = "Name a file, a folder or a quoted glob with --raw."
     if raw is not None:
         what = f"There is no raw file of '{source.name}' at {clean(raw)}."
         mend = f"Get {source.where_to_get}. {name_it}"
-    elif not places:
+    elif not locations:
         what = f"'{source.name}' reads files that you name: {source.where_to_get}."
         mend = name_it
     else:
-        looked = " and ".join(clean(place.absolute()) for place in places)
+        looked = " and ".join(clean(location.absolute()) for location in locations)
         names = ", ".join(source.file_names)
         what = f"There is no raw file of '{source.name}': looked for {names} (or {', '.join(SUFFIXES)}) in {looked}."
-        mend = f"Get {source.where_to_get}. Put it into {clean(places[0])}, or name it with --raw."
+        mend = f"Get {source.where_to_get}. Put it into {clean(locations[0])}, or name it with --raw."
     return UserError(what, f"{mend} `lrea prepare synthetic` needs no file.")
 
 
-def _takes_anything(source: Source | type[Source]) -> bool:
+def _takes_anything(source: AnySource) -> bool:
     return any(name.startswith("*") for name in source.file_names)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import re
+import zipfile
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,23 +36,31 @@ class Packing:
         suffix: the end of such a file's name.
         noun: what such a file is called.
         magic: a pattern of its first bytes.
-        unpack: makes a stream of the text; None for zip, which may hold several files.
+        unpack: opens a stream of the text.
     """
 
     suffix: str
     noun: str
     magic: re.Pattern[bytes]
-    unpack: Callable[[IO[bytes]], Any] | None
+    unpack: Callable[[IO[bytes]], Any]
 
 
-ZIP = Packing(".zip", "zip archive", re.compile(rb"PK[\x03\x05\x07]"), None)
+@contextmanager
+def _open_zip(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(file) as archive, archive.open(only_member(archive)) as text:
+        yield text
+
+
 PACKINGS = (
     Packing(".gz", "gzip file", re.compile(rb"\x1f\x8b"), gzip.open),
-    ZIP,
+    Packing(".zip", "zip archive", re.compile(rb"PK[\x03\x05\x07]"), _open_zip),
     Packing(".bz2", "bzip2 file", re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
     Packing(".xz", "xz file", re.compile(rb"\xfd7zXZ\x00"), lzma.open),
 )
 SUFFIXES = tuple(packing.suffix for packing in PACKINGS)
+
+ENCRYPTED = 1
+OFFICE = "[Content_Types].xml"
 
 PARQUET_MAGIC = b"PAR1"
 FOREIGN = (
@@ -75,25 +86,48 @@ WIDE_BOMS = (
 )
 
 
-def packing_of(start: bytes) -> Packing | None:
-    """The packing that a file's first bytes show, if any."""
-    return next((packing for packing in PACKINGS if packing.magic.match(start)), None)
+def unpacked(path: str | Path) -> str:
+    """The path without the suffix of a packing."""
+    root, suffix = os.path.splitext(path)
+    return root if suffix.lower() in SUFFIXES else str(path)
 
 
-def check_suffix(path: Path, start: bytes) -> None:
-    """Refuse an empty file, and one whose name promises a packing that its first bytes do not show.
+def packing_of(path: Path, start: bytes) -> Packing | None:
+    """The packing that a file's first bytes show, if any.
 
     Raises:
-        UserError: as said.
+        UserError: it is empty, or its name promises a packing that its first bytes do not show.
     """
     if not start:
         raise EmptyFile(path)
+    shown = next((packing for packing in PACKINGS if packing.magic.match(start)), None)
     for packing in PACKINGS:
-        if path.suffix.lower() == packing.suffix and not packing.magic.match(start):
+        if path.suffix.lower() == packing.suffix and packing is not shown:
             raise UserError(
                 f"{clean(path)} is not a {packing.noun}: it begins with {start[:2]!r}.",
                 "Download it again; what lies there may be a web page.",
             )
+    return shown
+
+
+def only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """The one file of an archive.
+
+    Raises:
+        UserError: it holds several or none, is encrypted or an Office file.
+    """
+    path = clean(archive.filename)
+    files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if OFFICE in (m.filename for m in files):
+        raise UserError(
+            f"{path} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
+        )
+    if len(files) != 1:
+        names = ", ".join(clean(m.filename) for m in files[:5]) or "nothing"
+        raise UserError(f"{path} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw.")
+    if files[0].flag_bits & ENCRYPTED:
+        raise UserError(f"{path} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw.")
+    return files[0]
 
 
 def check_text(path: Path, start: bytes, encoding: str) -> None:
@@ -108,7 +142,7 @@ def check_text(path: Path, start: bytes, encoding: str) -> None:
     for magic, noun, remedy in FOREIGN:
         if start.startswith(magic):
             raise UserError(f"{clean(path)} is no text: it is {noun}.", remedy)
-    if (packing := packing_of(start)) is not None:
+    for packing in (packing for packing in PACKINGS if packing.magic.match(start)):
         raise UserError(f"{clean(path)} is packed twice: it holds a {packing.noun}.", "Unpack it once.")
     if start[257:262] == b"ustar":
         raise UserError(f"{clean(path)} is a tar archive.", "Unpack it, and name its file or folder with --raw.")
@@ -129,7 +163,7 @@ class NotTheLog(UserError):
 
 
 class EmptyFile(NotTheLog):
-    """A file without a byte, or without a line of text."""
+    """A file without a byte, without a line of text, or without a header."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{clean(path)} is empty.", "Download or export it again.")
+    def __init__(self, path: Path, fault: str = "is empty", remedy: str = "Download or export it again.") -> None:
+        super().__init__(f"{clean(path)} {fault}.", remedy)

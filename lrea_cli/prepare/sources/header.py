@@ -65,7 +65,8 @@ def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[
     layout = layout or TextLayout()
     line = file.start().partition(b"\n")[0]
     if not line.strip():
-        raise NoHeader(file.path)
+        mend = "The first line must hold the names of the columns; or name them with --columns."
+        raise EmptyFile(file.path, "has no header line", mend)
     delimiter = layout.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
     separation = Separation(delimiter, layout.quoted, layout.backslash)
     names = layout.names or tuple(name.strip(BLANKS) for name in _values(line, separation))
@@ -76,31 +77,17 @@ def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[
 def check_unique(path: Path, names: Sequence[str], hint: str = "") -> None:
     """Refuse two columns of one name; several may have none, since no option can name these.
 
-    Args:
-        hint: what to do; empty = rename one.
-
     Raises:
-        UserError: as said.
+        UserError: two have one name; `hint`, if any, says what to do.
     """
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
-        said = f"{clean(path)} has more than one column named '{clean(repeated[0])}'."
-        raise UserError(said, hint or "Rename one of them.")
+        message = f"{clean(path)} has more than one column named '{clean(repeated[0])}'."
+        raise UserError(message, hint or "Rename one of them.")
 
 
 def shown_names(names: Sequence[str]) -> list[str]:
     """The names of all columns of a file as a message has them: one without a name by its place."""
-    return [name or f"column {place} (no name)" for place, name in enumerate(names, 1)]
-
-
-class NoHeader(EmptyFile):
-    """A file whose first line is empty."""
-
-    def __init__(self, path: Path) -> None:
-        UserError.__init__(
-            self,
-            f"{clean(path)} has no header line.",
-            "The first line must hold the names of the columns; or name them with --columns.",
-        )
+    return [name or f"column {number} (no name)" for number, name in enumerate(names, 1)]
 
 
 def _values(line: bytes, separation: Separation) -> tuple[str, ...]:

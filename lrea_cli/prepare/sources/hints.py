@@ -1,7 +1,4 @@
-"""What to do about rejected rows, as it follows from their values and from the options given; it sees no file.
-
-A reader says which values a reason is about (`Judge.shown`, or the lines themselves), and which hint looks at them.
-"""
+"""What to do about rejected rows, as it follows from their values and from the options given; it sees no file."""
 
 from __future__ import annotations
 
@@ -22,6 +19,9 @@ from lrea_cli.prepare.sources.time_guess import (
     unit_of,
     unit_of_most,
 )
+
+CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+"""What is a label without a threshold, in small letters."""
 
 AT_MOST = 2
 """Hints in one remedy, of the reasons with the most rows."""
@@ -49,7 +49,6 @@ class Refused:
 
     @property
     def rows(self) -> str:
-        """How many they are, in words."""
         return f"{self.count:,} of {counted(self.read, 'row')}"
 
     @property
@@ -69,15 +68,15 @@ def advice(hints: Mapping[str, Hint], refused: Mapping[str, Refused]) -> str:
     for reason in sorted(refused, key=lambda reason: -refused[reason].count):
         if (hint := hints.get(reason)) is not None:
             together[hint] = together[hint].and_also(refused[reason]) if hint in together else refused[reason]
-    said = (hint(rows) for hint, rows in together.items())
-    return " ".join([text for text in said if text][:AT_MOST])
+    texts = (hint(rows) for hint, rows in together.items())
+    return " ".join([text for text in texts if text][:AT_MOST])
 
 
 def of_missing(what: str, column: str, option: str, refused: Refused) -> str:
     """Of rows whose user, item or time is missing."""
-    said = f"{refused.rows} have no {what}: column '{column}' is empty there"
-    said += f", or holds {refused.some}; --missing lists what means that a value is missing" if refused.values else ""
-    return f"{said}. Name another column with {option}." if refused.count == refused.read else f"{said}."
+    text = f"{refused.rows} have no {what}: column '{column}' is empty there"
+    text += f", or holds {refused.some}; --missing lists what means that a value is missing" if refused.values else ""
+    return f"{text}. Name another column with {option}." if refused.count == refused.read else f"{text}."
 
 
 def of_inexact(refused: Refused) -> str:
@@ -86,11 +85,7 @@ def of_inexact(refused: Refused) -> str:
 
 
 def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused) -> str:
-    """Of rows whose time was not read, or lies out of range.
-
-    Args:
-        column: the time's. unit, pattern: of the options `--time-unit` and `--time-format`.
-    """
+    """Of rows whose time was not read, or lies out of range; unit and pattern are those of the options."""
     if not refused.values:
         return of_missing("time", column, "--time-column", refused)
     known = unit_of_most(refused.values)
@@ -109,28 +104,21 @@ def of_times(column: str, unit: TimeUnit, pattern: str | None, refused: Refused)
     )
 
 
-def of_labels(
-    column: str, clicked: Sequence[str], not_clicked: Sequence[str], threshold: float | None, refused: Refused
-) -> str:
-    """Of rows whose label is none.
-
-    Args:
-        column: the label's. clicked, not_clicked: what is accepted without a threshold.
-        threshold: of the option `--label-threshold`.
-    """
-    accepted = f"{', '.join(clicked)} (clicked) and {', '.join(not_clicked)} (not)"
+def of_labels(column: str, threshold: float | None, refused: Refused) -> str:
+    """Of rows whose label is none."""
+    accepted = f"{', '.join(CLICKED)} (clicked) and {', '.join(NOT_CLICKED)} (not)"
     if not refused.values:
         return of_missing("label", column, "--label-column", refused)
     if threshold is not None:
-        words = {value.lower() for value in refused.values} <= {*clicked, *not_clicked}
+        words = {value.lower() for value in refused.values} <= {*CLICKED, *NOT_CLICKED}
         mend = "Leave --label-threshold out" if words else "Write them as numbers, or name another --label-column"
         return f"Labels such as {refused.some} are no numbers. {mend}: without a threshold {accepted} are labels."
-    said = f"Labels such as {refused.some} are not among those that are known: {accepted}."
+    text = f"Labels such as {refused.some} are not among those that are known: {accepted}."
     numbers = sorted(float(value) for value in refused.values if re.fullmatch(f"-?{NUMBER.pattern}", value))
     if len(numbers) < MOST * len(refused.values):
-        return f"{said} Write them so, or as numbers with --label-threshold."
+        return f"{text} Write them so, or as numbers with --label-threshold."
     least = max(1.0, numbers[len(numbers) // 2])
-    return f"{said} Of numbers, --label-threshold {least:g} takes those from {least:g} on as clicks."
+    return f"{text} Of numbers, --label-threshold {least:g} takes those from {least:g} on as clicks."
 
 
 def of_late(refused: Refused) -> str:
@@ -139,10 +127,10 @@ def of_late(refused: Refused) -> str:
 
 
 def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str:
-    """Of lines with a wrong number of values.
+    """Of lines with a wrong number of values: they were cut at `delimiter`, and `columns` were expected.
 
     Args:
-        delimiter: that they were cut at. columns: that were expected. named: by `--columns`.
+        named: `--columns` names the columns.
     """
     lines = refused.values
     for other in (*DELIMITERS, " "):
@@ -161,12 +149,8 @@ def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str
 
 
 def of_header(names: Sequence[str], wanted: Sequence[str]) -> str:
-    """Of a first line that lacks the name of a column.
-
-    Args:
-        names: that were seen in it. wanted: names of columns, the time's last.
-    """
-    said = []
+    """Of a first line with these names, which lacks one of the wanted columns; the last of these is the time's."""
+    hints = []
     if len(names) == 1:
         cuts = {other: names[0].split(other) for other in (*DELIMITERS, " ")}
         other = max(cuts, key=lambda other: len(cuts[other]))
@@ -177,13 +161,15 @@ def of_header(names: Sequence[str], wanted: Sequence[str]) -> str:
                 "values with --delimiter."
             )
         names = cuts[other]
-        said.append(f"The first line was read as one name, and holds {_spelled(other)}: --delimiter {_spelled(other)}.")
+        hints.append(
+            f"The first line was read as one name, and holds {_spelled(other)}: --delimiter {_spelled(other)}."
+        )
     if _are_values(names):
-        said.append(
+        hints.append(
             f"The first line looks like values, not names. Where there is no header, name all "
             f"{counted(len(names), 'column')} in their order: --columns {','.join(_as_names(names, wanted))}"
         )
-    return " ".join(said)
+    return " ".join(hints)
 
 
 def _are_values(names: Sequence[str]) -> bool:
@@ -194,11 +180,11 @@ def _are_values(names: Sequence[str]) -> bool:
 
 def _as_names(values: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """A name for each value: the time's where a value looks like one, the others in the order of `wanted`."""
-    times = [place for place, value in enumerate(values) if _is_time(value.strip())]
+    times = [index for index, value in enumerate(values) if _is_time(value.strip())]
     others = list(wanted[:-1] if times else wanted)
-    spare = (f"c{place + 1}" for place in range(len(values)))
+    spare = (f"c{index + 1}" for index in range(len(values)))
     return [
-        wanted[-1] if [place] == times[-1:] else others.pop(0) if others else name for place, name in enumerate(spare)
+        wanted[-1] if [index] == times[-1:] else others.pop(0) if others else name for index, name in enumerate(spare)
     ]
 
 

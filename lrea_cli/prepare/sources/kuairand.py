@@ -14,7 +14,8 @@ from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.columns import check_columns, number_sql
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
 from lrea_cli.prepare.sources.header import read_header
-from lrea_cli.prepare.sources.intake import Intake, Judge
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import count, drop
 
 if TYPE_CHECKING:
@@ -45,24 +46,23 @@ class KuaiRand(Source):
     )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the logs in the order of their names and the videos beside them, and give each exposure its video's.
-
-        Raises:
-            UserError: files of several layouts, or none of the videos; a file lacks a column, is damaged or has no
-                usable row.
-        """
+        """Read the logs in the order of their names and the videos beside them, and give each exposure its video's."""
         logs, videos = _told_apart(files)
-        log_forms = [_form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs]
-        video_forms = [_form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos]
+        log_forms = {path: _form(intake, path, LOG_COLUMNS, LOG_COLUMNS, False, NO_LOG) for path in logs}
+        video_forms = {path: _form(intake, path, VIDEO_COLUMNS, VIDEO_INTEGERS, True, NO_VIDEOS) for path in videos}
         kinds = {"user": "BIGINT", "time": "BIGINT", "is_behavior": "BOOLEAN", "label": "TINYINT"}
         intake.create("exposures", {**kinds, "item": "BIGINT", "hour": "BIGINT"})
-        _take(intake, logs, log_forms, _exposures, "exposures")
+        _take(intake, log_forms, _exposures, "exposures")
         catalog = intake.beside()
         catalog.create("videos", {"item": "BIGINT", "author": "BIGINT", "category": "BIGINT", "duration": "DOUBLE"})
-        _take(catalog, videos, video_forms, _videos, "videos")
+        _take(catalog, video_forms, _videos, "videos")
         repeats = _drop_repeats(intake.db)
         without = count(intake.db, "SELECT count(*) FROM exposures ANTI JOIN videos USING (item)")
-        _join(intake.db)
+        intake.db.execute(
+            "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
+            "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
+        )
+        drop(intake.db, "exposures", "videos")
         return Extract(
             fields=(
                 Field("item", "item"),
@@ -83,16 +83,11 @@ class KuaiRand(Source):
 
 
 def _told_apart(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """The logs in the order of their names, which is that of time, and the videos of the same layout.
-
-    Raises:
-        UserError: there are logs of several layouts or of none, no videos, or other files.
-    """
+    """The logs in the order of their names, which is that of time, and the videos of the same layout."""
     by_name = sorted(files, key=lambda path: path.name)
-    logs = [path for path in by_name if path.name.lower().startswith(LOG)]
-    videos = [path for path in by_name if path.name.lower().startswith(VIDEOS)]
+    logs, videos = ([path for path in by_name if path.name.lower().startswith(start)] for start in (LOG, VIDEOS))
     for path in by_name:
-        if path not in logs and path not in videos:
+        if path not in logs + videos:
             raise UserError(f"{path} is neither {LOG}*.csv nor {VIDEOS}*.csv.", "Name the unpacked folder with --raw.")
     if not logs:
         raise UserError(f"{videos[0]} is no log.", "Name the unpacked folder, or its log_standard_*.csv, with --raw.")
@@ -119,37 +114,30 @@ def _layout(path: Path) -> str:
 def _form(
     intake: Intake, path: Path, wanted: Sequence[str], integers: tuple[str, ...], quoted: bool, remedy: str
 ) -> Delimited:
-    """How a file is to be read: its columns are found by their names.
-
-    Raises:
-        UserError: it lacks one.
-    """
+    """How a file is to be read: its columns are known by their names."""
     names, separation = read_header(intake.text(path))
     check_columns(path, names, dict.fromkeys(wanted, remedy))
     return Delimited(names, True, replace(separation, quoted=quoted), integers, intake.threads)
 
 
 def _take(
-    intake: Intake,
-    files: Sequence[Path],
-    forms: Sequence[Delimited],
-    judge: Callable[[Mapping[str, str]], Judge],
-    into: str,
+    intake: Intake, forms: Mapping[Path, Delimited], judge: Callable[[Mapping[str, str]], Judge], into: str
 ) -> None:
-    for path, form in zip(files, forms, strict=True):
-        intake.take_text(path, form, judge(form.columns), into)
-    intake.require_some(files, judge(forms[0].columns).remedy)
+    judges = {path: judge(form.columns) for path, form in forms.items()}
+    for path, form in forms.items():
+        intake.take_text(path, form, judges[path], into)
+    intake.require_some(forms, next(iter(judges.values())).remedy)
 
 
 def _exposures(columns: Mapping[str, str]) -> Judge:
     """Integers are NULL where the text is none."""
     return Judge(
         cast={name: columns[name] for name in LOG_COLUMNS},
-        reason=(
-            "CASE WHEN user_id IS NULL OR video_id IS NULL OR time_ms IS NULL THEN 'not_an_integer' "
-            f"WHEN time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'time_out_of_range' "
-            "WHEN is_click IS NULL OR is_click NOT IN (0, 1) THEN 'label_not_0_or_1' END"
-        ),
+        reasons={
+            "not_an_integer": "user_id IS NULL OR video_id IS NULL OR time_ms IS NULL",
+            "time_out_of_range": f"time_ms // 1000 NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST}",
+            "label_not_0_or_1": "is_click IS NULL OR is_click NOT IN (0, 1)",
+        },
         values={
             "user": "user_id",
             "time": "time_ms // 1000",
@@ -173,7 +161,7 @@ def _videos(columns: Mapping[str, str]) -> Judge:
             "category": strict_integer(f"trim(split_part({columns['tag']}, ',', 1))"),
             "duration": number_sql(columns["video_duration"]),
         },
-        reason="CASE WHEN item IS NULL THEN 'not_an_integer' END",
+        reasons={"not_an_integer": "item IS NULL"},
         values={name: name for name in ("item", "author", "category", "duration")},
         remedy=NO_VIDEOS,
     )
@@ -187,12 +175,3 @@ def _drop_repeats(db: duckdb.DuckDBPyConnection) -> int:
     dropped = count(db, "DELETE FROM videos USING repeats AS r WHERE videos.item = r.item AND source_row > r.kept")
     drop(db, "repeats")
     return dropped
-
-
-def _join(db: duckdb.DuckDBPyConnection) -> None:
-    """`raw_events`: each exposure with its video's features, NULL where the video has no line."""
-    db.execute(
-        "CREATE TABLE raw_events AS SELECT e.*, v.category, v.author, v.duration "
-        "FROM exposures AS e LEFT JOIN videos AS v ON e.item = v.item"
-    )
-    drop(db, "exposures", "videos")

@@ -1,8 +1,12 @@
-"""A Parquet file as blocks of rows, of the columns asked for alone; a row's line is its number, from 1."""
+"""A Parquet file as blocks of rows, of the columns asked for alone; a row's line is its number, from 1.
+
+DuckDB reads the columns alike whatever their physical type: text is text in all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +14,6 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.arrow_values import as_value, value_type
 from lrea_cli.prepare.sources.blocks import LINE, Block, numbered
 from lrea_cli.prepare.sources.forms import PARQUET_MAGIC, EmptyFile
 from lrea_cli.prepare.sources.header import check_unique
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".pq")
 ROWS = 1 << 18
+DECIMAL_DIGITS = 38
+"""So many digits DuckDB's decimals have."""
 
 
 class ParquetRows:
@@ -33,6 +38,11 @@ class ParquetRows:
         progress: is told the bytes of the file that were read.
         first_bytes: of the file, about, whose rows are read; None = all.
 
+    Attributes:
+        names: of all columns.
+        columns: name of a column -> its SQL identifier in the blocks.
+        rows: all rows of the file. rows_to_read: of these.
+
     Raises:
         UserError: it is no Parquet file, or two columns have one name.
     """
@@ -41,43 +51,25 @@ class ParquetRows:
         self.path = path
         self._progress = progress
         self._file = _opened(path)
-        self._first_bytes = first_bytes
-        self._sha256 = ""
+        self._whole = first_bytes is None
+        self.names = tuple(self._file.schema_arrow.names)
+        self.columns = numbered(self.names)
+        self.rows = self.rows_to_read = self._file.metadata.num_rows
+        if first_bytes is not None:
+            self.rows_to_read = min(self.rows, max(1, self.rows * first_bytes // path.stat().st_size))
         check_unique(path, self.names)
 
     @property
     def source(self) -> SourceFile:
         return SourceFile(self.path.name, self.path.stat().st_size, self.content)
 
-    @property
+    @cached_property
     def content(self) -> str:
         """The hash of the file, where all of it is read."""
-        if not self._sha256 and self._first_bytes is None:
-            self._sha256 = sha256_of(self.path)
-        return self._sha256
+        return sha256_of(self.path) if self._whole else ""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._file.schema_arrow.names)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Name of a column -> its SQL identifier in the blocks."""
-        return numbered(self.names)
-
-    @property
-    def rows(self) -> int:
-        """All rows of the file."""
-        return self._file.metadata.num_rows
-
-    @property
-    def rows_to_read(self) -> int:
-        if self._first_bytes is None:
-            return self.rows
-        return min(self.rows, max(1, self.rows * self._first_bytes // self.path.stat().st_size))
-
-    def kinds(self, wanted: Sequence[str]) -> dict[str, str]:
-        """The SQL types of columns.
+    def values(self, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Of each column its SQL identifier in the blocks, and its SQL type.
 
         Raises:
             UserError: a column holds no single values.
@@ -85,29 +77,28 @@ class ParquetRows:
         import duckdb
         import pyarrow as pa
 
-        columns = self.columns
-        types = {columns[name]: value_type(self.path, name, self._type(name)) for name in wanted}
+        schema = self._file.schema_arrow
+        types = [(self.columns[name], _value_type(self.path, name, schema.field(name).type)) for name in wanted]
         with duckdb.connect() as db:
-            db.register("empty", pa.schema(list(types.items())).empty_table())
+            db.register("empty", pa.schema(types).empty_table())
             kinds = kinds_of(db, "empty")
-        return {name: kinds[columns[name]] for name in wanted}
+        return {name: (self.columns[name], kinds[self.columns[name]]) for name in wanted}
 
     def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
         """All rows, some thousand at a time, with the columns asked for.
 
         Raises:
-            UserError: the file is damaged, or bytes of a column are no text.
+            UserError: the file is damaged, bytes of a column are no text, or a number has too many digits.
         """
         import numpy as np
         import pyarrow as pa
 
-        columns = self.columns
         line, left, size = 1, self.rows_to_read, self.path.stat().st_size
         try:
             for batch in self._file.iter_batches(min(ROWS, max(1, left)), columns=list(wanted)):
                 batch = batch.slice(0, left)
-                values = {columns[name]: self._values(batch, name, line) for name in wanted}
-                rows = pa.table({**values, LINE: np.arange(batch.num_rows) + line})
+                columns = {self.columns[name]: self._read(name, batch.column(name), line) for name in wanted}
+                rows = pa.table({**columns, LINE: np.arange(batch.num_rows) + line})
                 yield Block(rows, lambda n, rows=rows, first=line: _text(rows, n - first))
                 self._progress(size * batch.num_rows // max(1, self.rows))
                 line, left = line + batch.num_rows, left - batch.num_rows
@@ -116,11 +107,27 @@ class ParquetRows:
         except (pa.ArrowException, OSError) as error:
             raise _no_parquet(self.path, error) from error
 
-    def _type(self, name: str) -> pa.DataType:
-        return self._file.schema_arrow.field(name).type
+    def _read(self, column: str, values: pa.Array, line: int) -> pa.Array:
+        """A column in its `_value_type`; `line` is the number of the first value's row."""
+        import pyarrow as pa
 
-    def _values(self, batch: pa.RecordBatch, name: str, line: int) -> pa.Array:
-        return as_value(self.path, name, batch.column(batch.schema.get_field_index(name)), line)
+        kind = _value_type(self.path, column, values.type)
+        if isinstance(values, pa.DictionaryArray):
+            values = values.dictionary_decode()
+        if isinstance(values, pa.ExtensionArray) and kind != values.type:
+            values = values.storage
+        try:
+            return _converted(values, kind)
+        except pa.ArrowInvalid as error:
+            index = next(n for n in range(len(values)) if not _is_convertible(values.slice(n, 1), kind))
+            bad, text = values.slice(index, 1), _is_text(values.type)
+            value = (bad.cast(pa.large_binary()) if text else bad)[0].as_py()
+            fault = "is no text in UTF-8" if text else f"has more than {DECIMAL_DIGITS} digits"
+            raise UserError(
+                f"{clean(self.path)}, row {line + index:,}: the column '{clean(column)}' holds {value!r}, which "
+                f"{fault}.",
+                "Write the column as text (a Parquet string).",
+            ) from error
 
 
 def is_parquet(path: Path) -> bool:
@@ -147,7 +154,62 @@ def _no_parquet(path: Path, error: Exception) -> UserError:
     return UserError(f"{clean(path)} cannot be read as Parquet: {error}", "Export or download it again.")
 
 
-def _text(rows: pa.Table, place: int) -> str:
+def _text(rows: pa.Table, index: int) -> str:
     """The values of a row, by commas; a missing value is empty."""
-    values = rows.slice(place, 1).to_pylist()[0]
+    values = rows.slice(index, 1).to_pylist()[0]
     return ",".join("" if value is None else str(value) for name, value in values.items() if name != LINE)
+
+
+def _value_type(path: Path, column: str, kind: pa.DataType) -> pa.DataType:
+    """The type in which a column's values are read.
+
+    Raises:
+        UserError: its values are lists, structs, maps or something else that is no single value.
+    """
+    import pyarrow as pa
+    import pyarrow.types as is_
+
+    if is_.is_dictionary(kind):
+        return _value_type(path, column, kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
+        return _value_type(path, column, kind.storage_type)
+    if _is_text(kind) or is_.is_time(kind):
+        return pa.large_string() if is_.is_large_string(kind) or is_.is_large_binary(kind) else pa.string()
+    if is_.is_float16(kind):
+        return pa.float32()
+    if is_.is_decimal(kind):
+        return pa.decimal128(DECIMAL_DIGITS, min(kind.scale, DECIMAL_DIGITS)) if is_.is_decimal256(kind) else kind
+    single = (is_.is_boolean, is_.is_integer, is_.is_floating, is_.is_timestamp, is_.is_date, is_.is_null)
+    if isinstance(kind, pa.UuidType) or any(test(kind) for test in single):
+        return kind
+    raise UserError(
+        f"{clean(path)}: the column '{clean(column)}' is of type {kind}: a row has no single value there.",
+        "Write a column of numbers, text or times instead (of a list, such as its first value).",
+    )
+
+
+def _converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    text = _is_text(values.type)
+    if kind != values.type:
+        values = values.cast(kind)
+    if text:
+        values.validate(full=True)
+    return values
+
+
+def _is_convertible(values: pa.Array, kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    try:
+        _converted(values, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as is_
+
+    texts = (is_.is_string, is_.is_large_string, is_.is_string_view)
+    binary = (is_.is_binary, is_.is_large_binary, is_.is_binary_view, is_.is_fixed_size_binary)
+    return any(test(kind) for test in (*texts, *binary))

@@ -1,4 +1,4 @@
-"""A raw file as blocks of clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
+"""A raw file of text as clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -17,14 +16,13 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.forms import START_BYTES, SUFFIXES, ZIP, check_suffix, check_text, packing_of
+from lrea_cli.prepare.sources.blocks import Lines
+from lrea_cli.prepare.sources.forms import START_BYTES, EmptyFile, check_text, only_member, packing_of
 from lrea_cli.prepare.sources.text import UTF8, LineFault, whole_lines
 from lrea_cli.workspace.home import sha256_of
 
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 SMALL_BYTES = 1 << 20
-ENCRYPTED = 1
-OFFICE = "[Content_Types].xml"
 
 
 class RawFile:
@@ -36,8 +34,8 @@ class RawFile:
         encoding: of the text, as `known_encoding` returns it.
         first_bytes: of the text, after which reading ends with a whole line; None = all.
 
-    Attributes after `blocks` has ended:
-        sha256: of the text as it would lie unpacked; empty where only its first bytes were read.
+    Attributes after `lines` has ended:
+        content: SHA-256 of the text as it would lie unpacked; empty where only its first bytes were read.
         bytes_read: of that text.
     """
 
@@ -46,56 +44,46 @@ class RawFile:
     ) -> None:
         self.path = path
         self.encoding = encoding
-        self.sha256 = ""
-        self._packed = False
+        self.content = ""
         self.bytes_read = 0
+        self._packed = False
         self._progress = progress
         self._first_bytes = first_bytes
-
-    @property
-    def content(self) -> str:
-        """The hash of its text, where all of it was read."""
-        return self.sha256
 
     @property
     def source(self) -> SourceFile:
         """The file as it lies, which is not read again for its hash where it lies unpacked."""
         whole = self._packed and self._first_bytes is None
-        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.sha256)
+        return SourceFile(self.path.name, self.path.stat().st_size, sha256_of(self.path) if whole else self.content)
 
-    def blocks(self, size: int) -> Iterator[bytes]:
-        """Whole lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, ends of lines are LF.
+    def lines(self, size: int) -> Iterator[Lines]:
+        """All lines, about `size` bytes at a time: valid UTF-8 without a byte order mark, each ends with LF.
 
         Raises:
             UserError: the file is empty, damaged, not what its name says, not in its encoding, or has a line of many
                 megabytes.
         """
-        blocks = 0
+        digest, line = hashlib.sha256(), 1
         try:
-            for block in self._blocks(size):
-                yield block
-                blocks += 1
+            with opened(self.path) as (text, file):
+                self._packed = text is not file
+                for data in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
+                    lines = Lines(data, line)
+                    line += lines.count
+                    yield lines
+                    if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
+                        return
         except LineFault as fault:
-            line = 1 + self._lines_of(blocks, size) + fault.lines_before
-            raise UserError(f"{clean(self.path)}, line {line:,}: {fault.what}.", fault.remedy) from fault
+            raise UserError(
+                f"{clean(self.path)}, line {line + fault.lines_before:,}: {fault.what}.", fault.remedy
+            ) from fault
+        if line == 1:
+            raise EmptyFile(self.path)
+        self.content = digest.hexdigest()
 
     def start(self) -> bytes:
-        """The first megabyte, cut after its last whole line.
-
-        Raises:
-            UserError: as `blocks`.
-        """
-        return next(RawFile(self.path, encoding=self.encoding).blocks(SMALL_BYTES), b"")
-
-    def _blocks(self, size: int) -> Iterator[bytes]:
-        digest = hashlib.sha256()
-        with opened(self.path) as (text, file):
-            self._packed = text is not file
-            for block in whole_lines(self._pieces(text, file, size, digest.update), self.encoding):
-                yield block
-                if self._first_bytes is not None and self.bytes_read >= self._first_bytes:
-                    return
-        self.sha256 = digest.hexdigest()
+        """The first megabyte, cut after its last whole line; it raises as `lines` does."""
+        return next(RawFile(self.path, encoding=self.encoding).lines(SMALL_BYTES)).data
 
     def _pieces(
         self, text: IO[bytes], file: IO[bytes], size: int, update: Callable[[bytes], object]
@@ -110,11 +98,6 @@ class RawFile:
             told = file.tell()
             yield raw
 
-    def _lines_of(self, blocks: int, size: int) -> int:
-        """How many lines the first blocks hold; they are read again, since only a fault asks."""
-        again = RawFile(self.path, encoding=self.encoding, first_bytes=self._first_bytes)
-        return sum(block.count(b"\n") for block in islice(again._blocks(size), blocks))
-
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
@@ -125,18 +108,10 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(START_BYTES)
+            packing = packing_of(path, file.read(START_BYTES))
             file.seek(0)
-            check_suffix(path, start)
-            packing = packing_of(start)
-            if packing is ZIP:
-                with zipfile.ZipFile(file) as archive, archive.open(_member(archive, path)) as text:
-                    yield text, file
-            elif packing is not None and packing.unpack is not None:
-                with packing.unpack(file) as text:
-                    yield text, file
-            else:
-                yield file, file
+            with packing.unpack(file) if packing else nullcontext(file) as text:
+                yield text, file
     except DAMAGE as error:
         raise unreadable(path, error) from error
     except PermissionError as error:
@@ -145,11 +120,6 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         if error.errno is None:  # of bzip2, which has no exception of its own for damage
             raise unreadable(path, error) from error
         raise
-
-
-def unpacked_name(path: Path) -> str:
-    """The name of the text in a file that may be packed."""
-    return path.name.removesuffix(path.suffix) if path.suffix.lower() in SUFFIXES else path.name
 
 
 def unpacked_bytes(path: Path) -> int:
@@ -164,7 +134,7 @@ def unpacked_bytes(path: Path) -> int:
         if isinstance(text, zipfile.ZipExtFile):
             file.seek(0)
             with zipfile.ZipFile(file) as archive:
-                return _member(archive, path).file_size
+                return only_member(archive).file_size
         read = len(text.read(16 * SMALL_BYTES))
         at_end = not text.read(1)
         return read if at_end else round(path.stat().st_size * read / file.tell())
@@ -177,26 +147,3 @@ def unreadable(path: Path, error: Exception) -> UserError:
         f"{clean(path)} cannot be read: {clean(reason)}.",
         "It may be incomplete: download it again and compare its size.",
     )
-
-
-def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """The one file of an archive.
-
-    Raises:
-        UserError: it holds several or none, is encrypted or an Office file.
-    """
-    files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
-    if OFFICE in (m.filename for m in files):
-        raise UserError(
-            f"{clean(path)} is an Office file, such as an Excel workbook.", "Save its sheet as CSV, and name that."
-        )
-    if len(files) != 1:
-        names = ", ".join(clean(m.filename) for m in files[:5]) or "nothing"
-        raise UserError(
-            f"{clean(path)} must hold one file, and it holds {names}.", "Unpack it and name the file with --raw."
-        )
-    if files[0].flag_bits & ENCRYPTED:
-        raise UserError(
-            f"{clean(path)} is encrypted.", "Unpack it with its password, and name the unpacked file with --raw."
-        )
-    return files[0]

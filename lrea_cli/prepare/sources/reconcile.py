@@ -29,8 +29,10 @@ class ReadFile:
     """A file that was read.
 
     Args:
-        lines_before, lines: of the files before, and of this one.
-        kinds: column of `raw_events` -> the SQL type that it was read from. unused: columns that no option names.
+        lines_before: of the files before.
+        lines: of this one.
+        kinds: column of `raw_events` -> the SQL type that it was read from.
+        unused: columns that no option names.
     """
 
     path: Path
@@ -38,12 +40,6 @@ class ReadFile:
     lines: int
     kinds: dict[str, str]
     unused: tuple[str, ...] = ()
-
-    @property
-    def sql(self) -> str:
-        """SQL over `raw_events`: the row is of this file."""
-        line = f"source_row % {ROWS_AT_MOST} - {self.lines_before}"
-        return f"{line} > 0 AND {line} <= {self.lines}"
 
 
 def check_reconciled(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], columns: Sequence[str]) -> list[str]:
@@ -65,7 +61,7 @@ def unused_columns(files: Sequence[ReadFile]) -> tuple[str, ...]:
 
 def _check(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], column: str) -> str:
     known = [file for file in files if file.kinds[column].strip('"') != EMPTY]
-    numbers, texts = ([file for file in known if family(file.kinds[column]) in of] for of in (NUMBERS, TEXTS))
+    numbers, texts = ([file for file in known if family(file.kinds[column]) in kinds] for kinds in (NUMBERS, TEXTS))
     others = [file for file in known if file not in numbers and file not in texts]
     for file in known if others else ():
         if file.kinds[column] != others[0].kinds[column]:
@@ -88,10 +84,11 @@ def _first(
     db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], column: str, condition: Callable[[str], str]
 ) -> tuple[ReadFile, str] | None:
     """The first file with a value of which `condition` (of its type; SQL) holds, and that value, quoted."""
-    value = identifier(column)
+    value, line = identifier(column), f"source_row % {ROWS_AT_MOST}"
     for file in files:
-        where = f"{file.sql} AND {value} IS NOT NULL AND {condition(file.kinds[column])}"
-        query = f"SELECT arg_min({value}, source_row % {ROWS_AT_MOST}) FROM raw_events WHERE {where}"
+        of_file = f"{line} BETWEEN {file.lines_before + 1} AND {file.lines_before + file.lines}"
+        where = f"{of_file} AND {value} IS NOT NULL AND {condition(file.kinds[column])}"
+        query = f"SELECT arg_min({value}, {line}) FROM raw_events WHERE {where}"
         if (first := db.execute(query).fetchall()[0][0]) is not None:
             return file, repr(first)
     return None

@@ -52,6 +52,7 @@ class Synthetic(PlantedOptions, Source):
         finally:
             db.unregister("planted_events")
         intake.read = len(planted.behaviors.user) + len(planted.exposures.user)
+        best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}  # None: the test day has one class
         return Extract(
             fields=(
                 Field("item", "item"),
@@ -62,14 +63,8 @@ class Synthetic(PlantedOptions, Source):
             sampling=None,
             last_day=planted.last_day,
             test_days=1,  # of which the best possible AUC is known
-            facts=_facts(self, planted),
+            facts={name: value for name, value in best.items() if value is not None} | asdict(self),
         )
-
-
-def _facts(options: Synthetic, planted: Planted) -> dict[str, float | str]:
-    """The best possible AUC and GAUC, left out where the test day has one class only, and the options."""
-    best = {"bayes_auc": planted.bayes_auc, "bayes_gauc": planted.bayes_gauc}
-    return {name: value for name, value in best.items() if value is not None} | asdict(options)
 
 
 def _table(planted: Planted) -> pa.Table:
@@ -80,10 +75,10 @@ def _table(planted: Planted) -> pa.Table:
     behaviors, exposures = planted.behaviors, planted.exposures
     total = len(behaviors.user) + len(exposures.user)
 
-    def both(name: str) -> np.ndarray:
+    def combined(name: str) -> np.ndarray:
         return np.concatenate([getattr(behaviors, name), getattr(exposures, name)])
 
-    time, user = both("time"), both("user")
+    time, user = combined("time"), combined("user")
     is_behavior = np.arange(total) < len(behaviors.user)
     label = np.concatenate([np.zeros(len(behaviors.user), np.int8), exposures.label])
     age_bands = pa.DictionaryArray.from_arrays(planted.age_band[user].astype(np.int8), list(AGE_BANDS))
@@ -94,8 +89,8 @@ def _table(planted: Planted) -> pa.Table:
             "time": time,
             "is_behavior": is_behavior,
             "label": pa.array(label, mask=is_behavior),
-            "item": both("item"),
-            "category": both("category"),
+            "item": combined("item"),
+            "category": combined("category"),
             "age_band": age_bands.cast(pa.string()),
             "hour": time // 3600 % 24,
         }

@@ -12,18 +12,26 @@ import typer
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
-from lrea_cli.prepare.sources.base import Extract, Sampling, Source
+from lrea_cli.prepare.sources.base import (
+    DRAWING_OPTIONS,
+    Extract,
+    NegativesOption,
+    PositivesOption,
+    Sampling,
+    Source,
+    check_sampling,
+)
 from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.header import TextLayout
+from lrea_cli.prepare.sources.header import TextLayout, shown_names
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.maybe_label import label_warnings
+from lrea_cli.prepare.sources.log_warnings import label_warnings, time_hint, value_warnings
 from lrea_cli.prepare.sources.reconcile import ReadFile, check_reconciled, unused_columns
-from lrea_cli.prepare.sources.sampled import DRAWING_OPTIONS, NegativesOption, PositivesOption, check_sampling
 from lrea_cli.prepare.sources.table_rows import REMEDY, TableRows
 from lrea_cli.prepare.sources.tabular import open_table
 from lrea_cli.prepare.sources.time_guess import TimeUnit
 from lrea_cli.prepare.sources.times import TimeForm, parse_day, parse_offset
+from lrea_cli.prepare.sql import identifier
 
 PASSED_OVER_SHOWN = 3
 
@@ -137,39 +145,42 @@ class Table(Source):
             )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label.
-
-        Raises:
-            UserError: a file cannot be read, a column is missing or holds other things than in another file, or no row
-                can be used.
-        """
+        """Read the files, keep the rows that have a user, an item, a time and (if asked for) a label."""
         rows = self._rows()
         rows.times.check(intake.db)
         intake.db.execute("SET TimeZone = 'UTC'")  # of text without a zone, from which the offset is then taken off
         intake.create("raw_events", rows.kinds)
         read, passed_over = self._read(intake, files, rows)
         intake.require_some(files, REMEDY)
-        apart = check_reconciled(intake.db, read, list(rows.texts))
-        maybe = label_warnings(intake, read, self._layout()) if self.label_column is None else []
-        time_hint = rows.time_hint(intake)
+        hint = time_hint(intake, rows.times)
+        warnings = [*passed_over, *check_reconciled(intake.db, read, list(rows.texts))]
+        warnings += [hint] if hint else []
+        warnings += value_warnings(intake, rows.times.offset_seconds)
+        warnings += label_warnings(intake, read, self._layout()) if self.label_column is None else []
+        unique = [name for name in rows.kinds if name != "is_behavior"]  # which follows from the label
         return Extract(
             fields=tuple(c.field for c in rows.fields),
             sampling=Sampling(self.negatives, self.positives) if self.label_column is None else None,
             utc_offset_minutes=parse_offset(self.utc_offset),
-            unique=() if self.keep_repeats else rows.unique,
-            text=rows.text,
-            warnings=(*passed_over, *apart, *filter(None, (time_hint,)), *rows.warnings(intake), *maybe),
+            unique=() if self.keep_repeats else tuple(unique),
+            text=f"concat_ws(',', {', '.join(map(identifier, unique))})",
+            warnings=tuple(warnings),
             unused_columns=unused_columns(read),
-            time_hint=time_hint,
+            time_hint=hint,
         )
 
     def _rows(self) -> TableRows:
         offset = parse_offset(self.utc_offset) * 60
+        declared: dict[Role, list[str]] = {
+            "item": self.item_field,
+            "user": self.user_field,
+            "context": self.context_field,
+        }
         return TableRows(
             user=self.user_column,
             time=self.time_column,
             label=self.label_column,
-            fields=tuple(self._columns()),
+            fields=tuple(field_columns(self._own_columns(), declared, self.numeric)),
             times=TimeForm(self.time_unit, self.time_format, offset),
             begins=None if self.since is None else parse_day("--since", self.since) * SECONDS_PER_DAY - offset,
             ends=None if self.until is None else (parse_day("--until", self.until) + 1) * SECONDS_PER_DAY - offset,
@@ -180,17 +191,12 @@ class Table(Source):
     def _layout(self) -> TextLayout:
         return TextLayout.of_options(self.columns, self.delimiter, not self.no_quotes, self.backslash)
 
-    def _columns(self) -> list[FieldColumn]:
-        """The fields and the columns that they come from: item, category if there is one, then the others."""
-        chosen = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
+    def _own_columns(self) -> list[FieldColumn]:
+        """Those of the item and, if there is one, its category."""
+        own = [FieldColumn(Field("item", "item"), self.item_column, "--item-column")]
         if self.category_column is not None:
-            chosen.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
-        declared: dict[Role, list[str]] = {
-            "item": self.item_field,
-            "user": self.user_field,
-            "context": self.context_field,
-        }
-        return field_columns(chosen, declared, self.numeric)
+            own.append(FieldColumn(Field("category", "item"), self.category_column, "--category-column"))
+        return own
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
         """Take the rows of all files; of several, those that are no part of the log are passed over.
@@ -218,7 +224,8 @@ class Table(Source):
         file = open_table(path, intake, self._layout())
         rows.check_columns(file)
         chosen, before = file.choose(list(rows.columns)), intake.lines
-        judge = rows.judge(chosen.kinds, chosen.columns, rows.hints(file))
-        intake.take(chosen.file, chosen.blocks, judge, "raw_events")
-        kinds = {name: chosen.kinds[column] for name, column in rows.texts.items()}
-        return ReadFile(path, before, intake.lines - before, kinds, rows.unused(file.names))
+        intake.take(chosen.file, chosen.blocks, rows.judge(file, chosen.values), "raw_events")
+        kinds = {name: chosen.values[column][1] for name, column in rows.texts.items()}
+        names = zip(file.names, shown_names(file.names), strict=True)
+        unused = tuple(shown for name, shown in names if name not in rows.columns)
+        return ReadFile(path, before, intake.lines - before, kinds, unused)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import SECONDS_PER_DAY, YEAR_1900, YEAR_2200
+from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST, WRONG_COLUMNS
+from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
 from lrea_cli.prepare.sources.columns import (
-    CLICKED,
-    LOST_AT_MOST,
-    NOT_CLICKED,
     FieldColumn,
     check_columns,
     label_sql,
@@ -22,7 +19,6 @@ from lrea_cli.prepare.sources.columns import (
     number_sql,
 )
 from lrea_cli.prepare.sources.forms import NotTheLog
-from lrea_cli.prepare.sources.header import shown_names
 from lrea_cli.prepare.sources.hints import (
     Hint,
     of_header,
@@ -33,28 +29,16 @@ from lrea_cli.prepare.sources.hints import (
     of_missing,
     of_times,
 )
-from lrea_cli.prepare.sources.intake import Intake, Judge, Lost
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.tabular import TabularFile
-from lrea_cli.prepare.sources.time_guess import misread
 from lrea_cli.prepare.sources.times import TimeForm
 from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
-from lrea_cli.prepare.sql import count, identifier
 
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
     "--time-format and --label-threshold."
 )
 BEFORE_SINCE, AFTER_UNTIL = "before_since", "after_until"
-SHOWN = {
-    "missing_user": "_user_text",
-    "missing_item": "_item_text",
-    "inexact_id": "_id_text",
-    "unparseable_time": "_time_text",
-    "time_out_of_range": "_time_text",
-    "label_not_0_or_1": "_label_text",
-    "label_not_a_number": "_label_text",
-}
-"""Reason -> what a judge calls the text that it is about."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +72,6 @@ class TableRows:
     def texts(self) -> dict[str, str]:
         """Of these the ones that are compared as text, and the file's column that each is read from."""
         return {"user": self.user} | {c.field.name: c.column for c in self.fields if not c.field.numeric}
-
-    @property
-    def unique(self) -> tuple[str, ...]:
-        """By which a row is an exact repeat of another; `is_behavior` follows from the label."""
-        return tuple(name for name in self.kinds if name != "is_behavior")
-
-    @property
-    def text(self) -> str:
-        """SQL for a row of `raw_events` as text."""
-        return f"concat_ws(',', {', '.join(map(identifier, self.unique))})"
 
     @property
     def columns(self) -> dict[str, str]:
@@ -138,146 +112,95 @@ class TableRows:
         Raises:
             NotTheLog: user, item or time is missing. UserError: another one is.
         """
-        path, existing = file.path, file.names
         identify = (self.user, self.fields[0].column, self.time)
-        hint = of_header(file.own, identify) if file.separation and not file.named else ""
+        hint = of_header(file.own, identify) if file.delimited and file.delimited.has_header else ""
         remedies = {column: hint or f"Name the column with {option}." for column, option in self.columns.items()}
         try:
-            check_columns(path, existing, {column: remedies[column] for column in identify})
+            check_columns(file.path, file.names, remedies)
         except UserError as error:
-            names = {name.strip().lower() for name in existing}
+            names = {name.strip().lower() for name in file.names}
             if all(column.strip().lower() in names for column in identify):
-                raise  # the log, with a name in other letters
+                raise  # the log, without another column or with a name in other letters
             raise NotTheLog(error.message, error.remedy) from error
-        check_columns(path, existing, remedies)
 
-    @property
-    def _texts(self) -> dict[str, str]:
-        """What a judge calls the text of a value that hints look at, and the column that has it."""
-        label = {} if self.label is None else {"_label_text": self.label}
-        return {"_user_text": self.user, "_item_text": self.fields[0].column, "_time_text": self.time} | label
-
-    def unused(self, existing: Sequence[str]) -> tuple[str, ...]:
-        """The columns that no option names, as messages have them."""
-        shown = zip(existing, shown_names(existing), strict=True)
-        return tuple(said for name, said in shown if name not in self.columns)
-
-    def hints(self, file: TabularFile) -> dict[str, Hint]:
-        """What to do about the rejected rows of a file: reason -> what looks at the values."""
-        times = partial(of_times, self.time, self.times.unit, self.times.pattern)
-        labels = partial(of_labels, self.label or "", CLICKED, NOT_CLICKED, self.threshold)
-        hints: dict[str, Hint] = {
-            "missing_user": partial(of_missing, "user", self.user, "--user-column"),
-            "missing_item": partial(of_missing, "item", self.fields[0].column, self.fields[0].option),
-            "inexact_id": of_inexact,
-            "unparseable_time": times,
-            "time_out_of_range": times,
-            "label_not_0_or_1": labels,
-            "label_not_a_number": labels,
-            AFTER_UNTIL: of_late,
-        }
-        if file.separation is not None:
-            hints[WRONG_COLUMNS] = partial(of_lines, file.separation.delimiter, len(file.own), file.named)
-        return hints
-
-    def judge(self, types: Mapping[str, str], sql: Mapping[str, str], hints: Mapping[str, Hint]) -> Judge:
+    def judge(self, file: TabularFile, values: Mapping[str, tuple[str, str]]) -> Judge:
         """How the rows of one file are read.
 
         Args:
-            types: the file's columns and their SQL types. sql: the same columns as SQL identifiers of a block.
-            hints: of the file.
+            values: of its columns the SQL of the values in a block, and their SQL types.
 
         Raises:
             UserError: the column of the time holds no time.
         """
-        instant = self.times.instant(sql[self.time], types[self.time], self.time)
-        user, item = ((sql[c], types[c]) for c in (self.user, self.fields[0].column))
+        user, item, time = (values[column] for column in (self.user, self.fields[0].column, self.time))
+        instant = self.times.instant(*time, self.time)
+        texts = {"_user_text": user, "_item_text": item, "_time_text": time}
         cast = {
             "_user": spelled_sql(*user, self.missing),
             "_inexact": f"{inexact_sql(*user)} OR {inexact_sql(*item)}",
             "_time": instant.seconds,
             "_nanoseconds": instant.nanoseconds,
         }
+        kept, lost = {"user": "_user", "time": "_time"}, {}
         if self.label is not None:
-            cast["_label"] = label_sql(sql[self.label], types[self.label], self.threshold)
-        lost: dict[str, str] = {}
+            texts["_label_text"] = values[self.label]
+            cast["_label"] = label_sql(*values[self.label], self.threshold)
+            kept |= {"is_behavior": "_label = 1", "label": "_label"}
         for n, c in enumerate(self.fields):
             read = number_sql if c.field.numeric else spelled_sql
-            cast[f"_f{n}"] = read(sql[c.column], types[c.column], self.missing)
+            cast[f"_f{n}"] = read(*values[c.column], self.missing)
+            kept[c.field.name] = f"_f{n}"
             if c.field.numeric:
-                cast[f"_lost{n}"] = lost_sql(sql[c.column], types[c.column], self.missing)
+                cast[f"_lost{n}"] = lost_sql(*values[c.column], self.missing)
                 lost[c.field.name] = f"_lost{n}"
-        values = {"user": "_user", "time": "_time"}
-        values |= {} if self.label is None else {"is_behavior": "_label = 1", "label": "_label"}
-        values |= {c.field.name: f"_f{n}" for n, c in enumerate(self.fields)}
-        cast |= {name: f"nullif({trimmed_sql(sql[c], types[c])}, '')" for name, c in self._texts.items()}
+        cast |= {name: f"nullif({trimmed_sql(*value)}, '')" for name, value in texts.items()}
         cast["_id_text"] = f"CASE WHEN {inexact_sql(*user)} THEN _user_text ELSE _item_text END"
         return Judge(
             cast,
-            self._reason(),
-            values,
+            self._reasons(),
+            kept,
             REMEDY,
             unwanted=frozenset((BEFORE_SINCE, AFTER_UNTIL)),
             nanoseconds="_nanoseconds",
             lost=lost,
-            shown={reason: name for reason, name in SHOWN.items() if name in cast},
-            hints=hints,
+            hints=self._hints(file),
         )
 
-    def time_hint(self, intake: Intake) -> str:
-        """What to say where the times look as if they were read as something else."""
-        first, last = intake.db.execute("SELECT min(time), max(time) FROM raw_events").fetchall()[0]
-        return misread(first, last, self.times.unit) if self.times.pattern is None else ""
+    def _hints(self, file: TabularFile) -> dict[str, tuple[str, Hint]]:
+        """What to do about the rejected rows of a file: reason -> the text that it is about, and what looks at it."""
+        item = self.fields[0]
+        times = ("_time_text", partial(of_times, self.time, self.times.unit, self.times.pattern))
+        hints: dict[str, tuple[str, Hint]] = {
+            "missing_user": ("_user_text", partial(of_missing, "user", self.user, "--user-column")),
+            "missing_item": ("_item_text", partial(of_missing, "item", item.column, item.option)),
+            "inexact_id": ("_id_text", of_inexact),
+            "unparseable_time": times,
+            "time_out_of_range": times,
+            AFTER_UNTIL: ("", of_late),
+        }
+        if self.label is not None:
+            hints[self._no_label] = ("_label_text", partial(of_labels, self.label, self.threshold))
+        if (form := file.delimited) is not None:
+            lines = partial(of_lines, form.separation.delimiter, len(form.names), not form.has_header)
+            hints[WRONG_COLUMNS] = ("", lines)
+        return hints
 
-    def warnings(self, intake: Intake) -> Iterator[str]:
-        """What to say of the values that were read.
+    @property
+    def _no_label(self) -> str:
+        return "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
 
-        Raises:
-            UserError: most values of a numeric field are no numbers.
-        """
-        yield from self._coarse_times(intake)
-        for name, lost in intake.lost.items():
-            if lost.count:
-                numbers = count(intake.db, f"SELECT count({identifier(name)}) FROM raw_events")
-                yield _of_lost(name, lost, numbers)
-
-    def _coarse_times(self, intake: Intake) -> Iterator[str]:
-        """Of times that are all whole days or hours, of local time or UTC: what happens inside one has no order."""
-        whole = (
-            " OR ".join(f"bool_and((time + {offset}) % {seconds} = 0)" for offset in (self.times.offset_seconds, 0))
-            for seconds in (SECONDS_PER_DAY, 3600)
-        )
-        several, days, hours = intake.db.execute(
-            f"SELECT bool_and(source_row < {ROWS_AT_MOST}) AND min(time) < max(time), {', '.join(whole)} "
-            "FROM raw_events"
-        ).fetchall()[0]
-        if several and (days or hours):
-            one, unit = ("a day", "day") if days else ("an hour", "hour")
-            yield (
-                f"Every time is a whole {unit}: the order of events inside {one} is not known. Events of the same time "
-                f"are not in each other's history, so a request sees only behaviors of earlier {unit}s. If the log has "
-                "a finer time, name its column with --time-column."
-            )
-
-    def _reason(self) -> str:
-        since = f"WHEN _time < {self.begins} THEN '{BEFORE_SINCE}' " if self.begins is not None else ""
-        until = f"WHEN _time >= {self.ends} THEN '{AFTER_UNTIL}' " if self.ends is not None else ""
-        no_label = "label_not_0_or_1" if self.threshold is None else "label_not_a_number"
-        return (
-            "CASE WHEN _user IS NULL THEN 'missing_user' WHEN _f0 IS NULL THEN 'missing_item' "
-            "WHEN _inexact THEN 'inexact_id' WHEN _time IS NULL THEN 'unparseable_time' "
-            f"WHEN _time NOT BETWEEN {YEAR_1900} AND {YEAR_2200} THEN 'time_out_of_range' {since}{until}"
-            + (f"WHEN _label IS NULL THEN '{no_label}' " if self.label is not None else "")
-            + "END"
-        )
-
-
-def _of_lost(name: str, lost: Lost, numbers: int) -> str:
-    share = lost.count / (lost.count + numbers)
-    some = ", ".join(map(repr, lost.first_values))
-    said = f"--numeric {name}: {share:.1%} of its values are no numbers and count as missing, such as {some}"
-    if share > LOST_AT_MOST:
-        raise UserError(
-            f"{said}.", "Write numbers as 4.50, name a spelling of no value with --missing, or leave --numeric out."
-        )
-    return f"{said}."
+    def _reasons(self) -> dict[str, str]:
+        reasons = {
+            "missing_user": "_user IS NULL",
+            "missing_item": "_f0 IS NULL",
+            "inexact_id": "_inexact",
+            "unparseable_time": "_time IS NULL",
+            "time_out_of_range": f"_time NOT BETWEEN {YEAR_1900} AND {YEAR_2200}",
+        }
+        if self.begins is not None:
+            reasons[BEFORE_SINCE] = f"_time < {self.begins}"
+        if self.ends is not None:
+            reasons[AFTER_UNTIL] = f"_time >= {self.ends}"
+        if self.label is not None:
+            reasons[self._no_label] = "_label IS NULL"
+        return reasons

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import Block
-from lrea_cli.prepare.sources.csv_rows import Separation
 from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.header import TextLayout, read_header
-from lrea_cli.prepare.sources.intake import Intake, ReadsRows
-from lrea_cli.prepare.sources.json_rows import JsonRows, is_json_lines, read_keys
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.json_lines import JsonRows, is_json_lines, read_keys
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
+from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -26,15 +26,12 @@ class Chosen:
     """Some columns of a file, ready to be read.
 
     Args:
-        file: the file as the intake knows it.
-        columns: name -> SQL of the values in the rows of the blocks.
-        kinds: name -> SQL type.
-        blocks: the rows.
+        file: as the intake knows it.
+        values: name -> SQL of the column's values in the rows of the blocks, and its SQL type.
     """
 
-    file: ReadsRows
-    columns: dict[str, str]
-    kinds: dict[str, str]
+    file: RawFile | ParquetRows
+    values: dict[str, tuple[str, str]]
     blocks: Iterator[Block]
 
 
@@ -46,16 +43,14 @@ class TabularFile:
         path: of the file.
         own: the names of the columns in the file.
         folders: columns that its folders name, as in `day=2024-01-01`, and their values.
-        separation: how values stand apart in delimited text; None: it is a file of another form.
-        named: `--columns` names its columns, and not its first line.
+        delimited: the form of delimited text; None: it is a file of another form.
     """
 
     path: Path
     own: tuple[str, ...]
     folders: dict[str, str | None]
     _choose: Callable[[Sequence[str]], Chosen]
-    separation: Separation | None = None
-    named: bool = False
+    delimited: Delimited | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,11 +69,9 @@ class TabularFile:
                     "Rename the folder or the column: it is not said which one counts.",
                 )
         chosen = self._choose([name for name in wanted if name in self.own])
-        for name in wanted:
-            if name not in self.own:
-                value = self.folders[name]
-                chosen.columns[name] = "CAST(NULL AS VARCHAR)" if value is None else literal(value)
-                chosen.kinds[name] = "VARCHAR"
+        for name in set(wanted) - set(self.own):
+            value = self.folders[name]
+            chosen.values[name] = ("CAST(NULL AS VARCHAR)" if value is None else literal(value), "VARCHAR")
         return chosen
 
 
@@ -88,48 +81,31 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
     Raises:
         UserError: it is empty, damaged, or of no form that is read.
     """
+    folders = folder_columns(path)
     if is_parquet(path):
         _refuse_layout(path, "Parquet", layout)
-        return _parquet(path, intake)
+        rows = ParquetRows(path, intake.progress, intake.first_bytes)
+        return TabularFile(
+            path, rows.names, folders, lambda wanted: Chosen(rows, rows.values(wanted), rows.blocks(wanted))
+        )
+
+    def of_text(form: Delimited | JsonRows) -> Chosen:
+        file, values = intake.text(path), {name: (sql, "VARCHAR") for name, sql in form.columns.items()}
+        return Chosen(file, values, form.blocks(file, intake.block_bytes))
+
     if is_json_lines(path, intake.text(path).start()):
         _refuse_layout(path, "JSON", layout)
-        return _json(path, intake)
-    return _delimited(path, intake, layout)
+        names = read_keys(intake.text(path))
+        return TabularFile(path, names, folders, lambda wanted: of_text(JsonRows(tuple(wanted), intake.threads)))
+    names, separation = read_header(intake.text(path), layout)
+    form = Delimited(names, not layout.names, separation, threads=intake.threads)
+    return TabularFile(path, names, folders, lambda _: of_text(form), form)
 
 
 def folder_columns(path: Path) -> dict[str, str | None]:
     """Columns in the names of a file's folders, as Hive writes them: day=2024-01-01."""
     pairs = (part.split("=", 1) for part in path.parent.parts if "=" in part)
     return {unquote(name): None if value == NO_VALUE else unquote(value) for name, value in pairs if name}
-
-
-def _parquet(path: Path, intake: Intake) -> TabularFile:
-    rows = ParquetRows(path, intake.progress, intake.first_bytes)
-
-    def choose(wanted: Sequence[str]) -> Chosen:
-        return Chosen(rows, rows.columns, rows.kinds(wanted), rows.blocks(wanted))
-
-    return TabularFile(path, rows.names, folder_columns(path), choose)
-
-
-def _json(path: Path, intake: Intake) -> TabularFile:
-    def choose(wanted: Sequence[str]) -> Chosen:
-        form, file = JsonRows(tuple(wanted), intake.threads), intake.text(path)
-        kinds = dict.fromkeys(wanted, "VARCHAR")
-        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
-
-    return TabularFile(path, read_keys(intake.text(path)), folder_columns(path), choose)
-
-
-def _delimited(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
-    names, separation = read_header(intake.text(path), layout)
-    form = Delimited(names, not layout.names, separation, threads=intake.threads)
-
-    def choose(wanted: Sequence[str]) -> Chosen:
-        file, kinds = intake.text(path), dict.fromkeys(wanted, "VARCHAR")
-        return Chosen(file, form.columns, kinds, form.blocks(file, intake.block_bytes))
-
-    return TabularFile(path, names, folder_columns(path), choose, separation, bool(layout.names))
 
 
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:

@@ -11,11 +11,18 @@ import typer
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.prepare.sources.base import Extract, Sampling, Source
+from lrea_cli.prepare.sources.base import (
+    Extract,
+    NegativesOption,
+    PositivesOption,
+    Sampling,
+    Source,
+    check_sampling,
+)
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited
-from lrea_cli.prepare.sources.intake import Intake, Judge
-from lrea_cli.prepare.sources.sampled import NegativesOption, PositivesOption, check_sampling
+from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import literal
 
 COLUMNS = ("user", "item", "category", "behavior", "time")
@@ -61,11 +68,7 @@ class Taobao(Source):
                 )
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
-        """Read the files in place, keep the rows that can be used, count the others by reason.
-
-        Raises:
-            UserError: a file is empty, damaged, or has no usable row.
-        """
+        """Read the files in place, keep the rows that can be used, count the others by reason."""
         form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS, threads=intake.threads)
         judge = self._judge(form.columns)
         kept = self._kept()
@@ -74,13 +77,14 @@ class Taobao(Source):
             intake.take_text(path, form, judge, "raw_events")
         published = intake.read == PUBLISHED_ROWS and PUBLISHED_SHA256 in {file.sha256 for file in intake.files}
         intake.require_some(files, judge.remedy)
+        behavior = "behavior" if "behavior" in kept else literal(self._wanted()[0])
         return Extract(
             fields=(Field("item", "item"), Field("category", "item")),
             sampling=Sampling(self.negatives, self.positives),
             utc_offset_minutes=UTC_OFFSET_MINUTES,
             last_day=LAST_DAY,
             unique=kept,
-            text=self._text(),
+            text=f"concat_ws(',', user, item, category, {behavior}, time)",
             published=self._published() if published else {},
         )
 
@@ -91,21 +95,16 @@ class Taobao(Source):
         """The columns of kept rows, by which they are unique: a single behavior needs no column."""
         return COLUMNS if len(self._wanted()) > 1 else INTEGERS
 
-    def _text(self) -> str:
-        behavior = "behavior" if "behavior" in self._kept() else literal(self._wanted()[0])
-        return f"concat_ws(',', user, item, category, {behavior}, time)"
-
     def _judge(self, columns: Mapping[str, str]) -> Judge:
-        missing = " OR ".join(f"{name} IS NULL" for name in INTEGERS)
         known, wanted = (", ".join(map(literal, names)) for names in (BEHAVIORS, self._wanted()))
         return Judge(
             cast=dict(columns),
-            reason=(
-                f"CASE WHEN {missing} THEN 'not_an_integer' "
-                f"WHEN behavior NOT IN ({known}) THEN 'unknown_behavior' "
-                f"WHEN time NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST} THEN 'outside_window' "
-                f"WHEN behavior NOT IN ({wanted}) THEN 'other_behavior' END"
-            ),
+            reasons={
+                "not_an_integer": " OR ".join(f"{name} IS NULL" for name in INTEGERS),
+                "unknown_behavior": f"behavior NOT IN ({known})",
+                "outside_window": f"time NOT BETWEEN {WINDOW_FROM} AND {WINDOW_LAST}",
+                "other_behavior": f"behavior NOT IN ({wanted})",
+            },
             values={name: name for name in self._kept()},
             remedy=f"The rows must be: {', '.join(COLUMNS)}, within the nine days of the published log.",
             unwanted=frozenset({"other_behavior"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import IncrementalNewlineDecoder
+from itertools import chain, repeat
 
 from lrea_cli.errors import UserError
 
@@ -59,43 +61,40 @@ def whole_lines(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         LineFault: bytes are not of that encoding, or a line is longer than `LONGEST_LINE`.
     """
     rest = b""
-    utf8 = encoding == UTF8
-    for data in _with_line_feeds(_without_mark(pieces) if utf8 else _as_utf8(pieces, encoding)):
+    for data in _as_utf8(_no_utf8(pieces, encoding) if _one_byte(encoding) else pieces, encoding):
         cut = data.rfind(b"\n") + 1
         if len(rest) + (data.find(b"\n") if cut else len(data)) > LONGEST_LINE:
             raise LineFault(
                 0, f"the line is longer than {LONGEST_LINE >> 20} MiB", "Is it a table with a row a line? Export it so."
             )
         if cut:
-            lines = rest + data[:cut] if rest else data[:cut]
+            yield rest + data[:cut]
             rest = data[cut:]
-            yield _checked(lines) if utf8 else lines
         else:
             rest += data
     if rest:
-        yield _checked(rest) if utf8 else rest
-
-
-def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    first = True
-    for piece in pieces:
-        yield piece.removeprefix(codecs.BOM_UTF8) if first else piece
-        first = False
+        yield rest
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same text as UTF-8 with line feeds, without its mark."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    line_feeds = IncrementalNewlineDecoder(None, translate=True)
     at_start = True
-    for piece, final in _with_end(_no_utf8(pieces, encoding) if _one_byte(encoding) else pieces):
+    for piece, final in chain(zip(pieces, repeat(False)), [(b"", True)]):
         _, mode = decoder.getstate()
         try:
             text = decoder.decode(piece, final)
-            data = (text.removeprefix("\ufeff") if at_start else text).encode()
+            data = line_feeds.decode(text.removeprefix("\ufeff") if at_start else text, final).encode()
         except UnicodeDecodeError as error:
-            before = codecs.getincrementaldecoder(encoding)()
-            before.setstate((b"", mode))
-            good = before.decode(error.object[: error.start]).replace("\r\n", "\n").replace("\r", "\n")
-            raise _not_of(encoding, good.count("\n"), error) from error
+            decoder.setstate((b"", mode))
+            good = line_feeds.decode(decoder.decode(error.object[: error.start]))
+            excerpt = error.object[max(0, error.start - EXCERPT) : error.end + EXCERPT]
+            raise LineFault(
+                good.count("\n"),
+                f"the byte 0x{error.object[error.start]:02x} in {excerpt!r} is no {encoding}",
+                f"Name the encoding of the text, such as --encoding {OTHER_ENCODINGS}; or convert it to UTF-8.",
+            ) from error
         except UnicodeError as error:  # such as UTF-16 without its mark
             raise LineFault(
                 0, f"text cannot be read as {encoding}: {error}.", "Name the encoding of the file."
@@ -107,7 +106,7 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 def _one_byte(encoding: str) -> bool:
     """Whether every byte is a character, so that text in UTF-8 can be read by mistake."""
     upper = bytes(range(128, 256))
-    return len(upper.decode(encoding, "replace")) == len(upper)
+    return encoding != UTF8 and len(upper.decode(encoding, "replace")) == len(upper)
 
 
 def _no_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
@@ -126,40 +125,3 @@ def _no_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             f"all text up to here is UTF-8, not {encoding}",
             "Leave --encoding out; all files of a log must share one.",
         )
-
-
-def _with_end(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    for piece in pieces:
-        yield piece, False
-    yield b"", True
-
-
-def _with_line_feeds(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    held = b""
-    for piece in pieces:
-        data, held = held + piece if held else piece, b""
-        if b"\r" in data:
-            if data.endswith(b"\r"):  # the next piece may begin with its line feed
-                data, held = data[:-1], b"\r"
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        yield data
-    if held:
-        yield b"\n"
-
-
-def _checked(lines: bytes) -> bytes:
-    if not lines.isascii():
-        try:
-            lines.decode()
-        except UnicodeDecodeError as error:
-            raise _not_of(UTF8, lines.count(b"\n", 0, error.start), error) from error
-    return lines
-
-
-def _not_of(encoding: str, lines_before: int, error: UnicodeDecodeError) -> LineFault:
-    excerpt = error.object[max(0, error.start - EXCERPT) : error.end + EXCERPT]
-    return LineFault(
-        lines_before,
-        f"the byte 0x{error.object[error.start]:02x} in {excerpt!r} is no {encoding}",
-        f"Name the encoding of the text, such as --encoding {OTHER_ENCODINGS}; or convert it to UTF-8.",
-    )

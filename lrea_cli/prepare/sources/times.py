@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.time_guess import UNITS_PER_SECOND, TimeUnit
@@ -24,8 +24,7 @@ ZONE = ":[0-9.,]+ *[-+A-Za-z]"
 """After the minutes or seconds of a clock: an offset, Z, or the name of a zone."""
 
 
-@dataclass(frozen=True)
-class Instant:
+class Instant(NamedTuple):
     """SQL for a time.
 
     Args:
@@ -77,67 +76,60 @@ class TimeForm:
         Raises:
             UserError: the type holds no time, or none of this form.
         """
-        of = family(kind)
-        if self.pattern is not None and of in ("text", "binary", "whole", "float", "decimal"):
-            return self._by_pattern(spelled_sql(x, kind))
-        if self.pattern is not None or of in ("boolean", "other"):
+        holds = family(kind)
+        if self.pattern is not None and holds in ("text", "binary", "whole", "float", "decimal"):
+            return self._by_pattern(spelled_sql(x, kind), self.pattern)
+        if self.pattern is not None or holds in ("boolean", "other"):
             wanted = "times in --time-format" if self.pattern else "times"
             raise UserError(
                 f"Column '{column}' is of type {kind}, which holds no {wanted}.",
                 "Name the column of the time with --time-column: a number, text, a date or a timestamp.",
             )
-        if of == "time":
-            return self._of_timestamp(x, kind)
-        if of == "whole":
-            return _counted(f"TRY_CAST({x} AS BIGINT)", UNITS_PER_SECOND[self.unit])
-        if of in ("float", "decimal"):
-            return self._of_double(f"TRY_CAST({x} AS DOUBLE)")
+        if holds == "time":
+            nano = kind.endswith("_NS")
+            ticks = f"epoch_ns({x})" if nano else f"CASE WHEN isfinite({x}) THEN epoch_us({x}) END"
+            zoned = "TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ")
+            return self._local(_counted(ticks, NANOSECONDS if nano else 1_000_000), zoned)
+        if holds == "whole":
+            return self._of_whole(x)
+        if holds in ("float", "decimal"):
+            return self._of_double(x)
         return self._of_text(trimmed_sql(x, kind))
 
-    def _of_timestamp(self, x: str, kind: str) -> Instant:
-        nano = kind.endswith("_NS")
-        ticks = f"epoch_ns({x})" if nano else f"CASE WHEN isfinite({x}) THEN epoch_us({x}) END"
-        zoned = "TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ")
-        return self._local(_counted(ticks, NANOSECONDS if nano else 1_000_000), "false" if not zoned else "true")
+    def _of_whole(self, x: str) -> Instant:
+        return _counted(f"TRY_CAST({x} AS BIGINT)", UNITS_PER_SECOND[self.unit])
 
     def _of_double(self, x: str) -> Instant:
-        in_seconds = f"({x} / {UNITS_PER_SECOND[self.unit]})"
+        number = f"TRY_CAST({x} AS DOUBLE)"
+        in_seconds = f"({number} / {UNITS_PER_SECOND[self.unit]})"
         rest = f"CAST(floor(({in_seconds} - floor({in_seconds})) * {NANOSECONDS}) AS BIGINT)"
-        return Instant(f"TRY_CAST(floor({in_seconds}) AS BIGINT)", f"CASE WHEN isfinite({x}) THEN {rest} END")
+        return Instant(f"TRY_CAST(floor({in_seconds}) AS BIGINT)", f"CASE WHEN isfinite({number}) THEN {rest} END")
 
     def _of_text(self, x: str) -> Instant:
         """A count of units, or ISO 8601."""
-        count, decimal = self._counted_text(x), self._of_double(f"TRY_CAST({x} AS DOUBLE)")
         stamp = f"TRY_CAST(regexp_replace({x}, {literal(FRACTION)}, '\\1') AS TIMESTAMPTZ)"
-        written = f"CASE WHEN isfinite({stamp}) THEN CAST(floor(epoch({stamp})) AS BIGINT) END"
-        iso = self._local(Instant(written, _fraction(x)), f"regexp_matches({x}, {literal(ZONE)})")
+        seconds = f"CASE WHEN isfinite({stamp}) THEN CAST(floor(epoch({stamp})) AS BIGINT) END"
+        fraction = f"CAST(rpad(regexp_extract({x}, {literal(FRACTION)}, 2), 9, '0') AS BIGINT)"
+        iso = self._local(Instant(seconds, fraction), f"regexp_matches({x}, {literal(ZONE)})")
+        by_form = zip(self._of_whole(x), self._of_double(x), iso, strict=True)
         return Instant(
             *(
-                f"CASE WHEN regexp_full_match({x}, '[-+]?[0-9]+') THEN {of_count} "
+                f"CASE WHEN regexp_full_match({x}, '[-+]?[0-9]+') THEN {of_whole} "
                 f"WHEN regexp_full_match({x}, '[-+]?[0-9]+[.][0-9]*') THEN {of_decimal} ELSE {of_iso} END"
-                for of_count, of_decimal, of_iso in (
-                    (count.seconds, decimal.seconds, iso.seconds),
-                    (count.nanoseconds, decimal.nanoseconds, iso.nanoseconds),
-                )
+                for of_whole, of_decimal, of_iso in by_form
             )
         )
 
-    def _counted_text(self, x: str) -> Instant:
-        return _counted(f"TRY_CAST({x} AS BIGINT)", UNITS_PER_SECOND[self.unit])
+    def _by_pattern(self, text: str, pattern: str) -> Instant:
+        nano = "%n" in pattern
+        ticks = f"TRY({'epoch_ns' if nano else 'epoch_us'}(try_strptime({text}, {literal(pattern)})))"
+        return self._local(_counted(ticks, NANOSECONDS if nano else 1_000_000), bool(re.search("%[zZ]", pattern)))
 
-    def _by_pattern(self, text: str) -> Instant:
-        assert self.pattern is not None
-        stamp = f"try_strptime({text}, {literal(self.pattern)})"
-        nano = "%n" in self.pattern
-        ticks = f"{'epoch_ns' if nano else 'epoch_us'}({stamp})"
-        zoned = "true" if re.search("%[zZ]", self.pattern) else "false"
-        return self._local(_counted(f"TRY({ticks})", NANOSECONDS if nano else 1_000_000), zoned)
-
-    def _local(self, instant: Instant, zoned: str) -> Instant:
-        """Take the offset off where the time has no zone of its own."""
-        if zoned == "true" or not self.offset_seconds:
+    def _local(self, instant: Instant, zoned: bool | str) -> Instant:
+        """Take the offset off where the time has no zone of its own; `zoned` may be SQL."""
+        if zoned is True or not self.offset_seconds:
             return instant
-        shift = f"CASE WHEN {zoned} THEN 0 ELSE {self.offset_seconds} END"
+        shift = f"CASE WHEN {zoned} THEN 0 ELSE {self.offset_seconds} END" if zoned else str(self.offset_seconds)
         return Instant(f"({instant.seconds} - {shift})", instant.nanoseconds)
 
 
@@ -179,9 +171,3 @@ def _counted(number: str, per_second: int) -> Instant:
         return Instant(number, f"CASE WHEN {number} IS NOT NULL THEN 0 END")
     rest = f"(({number}) % {per_second} + {per_second}) % {per_second}"
     return Instant(f"(({number}) - {rest}) // {per_second}", f"({rest}) * {NANOSECONDS // per_second}")
-
-
-def _fraction(x: str) -> str:
-    """The nanoseconds of a written clock."""
-    digits = f"regexp_extract({x}, {literal(FRACTION)}, 2)"
-    return f"CAST(rpad({digits}, 9, '0') AS BIGINT)"

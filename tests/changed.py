@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.workspace.home import write_json
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, write_json
 
 
 def change_json(path: Path, **values: Any) -> None:

@@ -36,12 +36,12 @@ workspace, name = Workspace(Path(sys.argv[1])), sys.argv[2] or None
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with workspace.claim(RUNS, name, stem="made") as claim, claim.folder() as folder:
+    with workspace.create(RUNS, name, stem="made") as (name, folder):
         (folder / "by").write_text(sys.argv[3])
         print("holds", flush=True)
         sys.stdin.readline()
         write_manifest(folder, RUNS, manifest_of(RUNS))
-    print(claim.name)
+    print(name)
 except UserError as error:
     print("refused")
 """

@@ -126,7 +126,7 @@ def compress_run(
     """
     from lrea_cli.records.cache import compress as write_cache
 
-    as_of = run.dataset.end if settings.as_of is None else settings.as_of
+    as_of = settings.instant(run)
     if as_of > run.dataset.end + LATEST_DAYS * 86_400:
         raise UserError(
             f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.end)}.",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.manifests import Manifest, NotIdentity
-from lrea_cli.workspace.remake import command_of, kept_arguments
+from lrea_cli.workspace.remake import command_of
 
 CacheDtype = Literal["float32", "float16"]
 
@@ -46,7 +46,7 @@ class CacheManifest(Manifest):
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
-        kept = kept_arguments(content)
+        kept = super().options_of(folder, content)
         if kept is not None and ASKED_USERS in content.get("files", {}):
             return [*kept, "--users", str(folder / ASKED_USERS)]
         return kept

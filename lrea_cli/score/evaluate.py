@@ -28,7 +28,7 @@ from lrea_cli.stats.bootstrap import auc_difference, auc_estimate, gauc_estimate
 from lrea_cli.stats.calibration import Calibration, calibration
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.metrics import auc, deviation, gauc, log_loss
-from lrea_cli.workspace.home import as_json
+from lrea_cli.workspace.sealed import as_json
 
 Group = Literal["user", "request"]
 DTYPE_BYTES: dict[CacheDtype, int] = {"float32": 4, "float16": 2}

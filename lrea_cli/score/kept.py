@@ -17,9 +17,9 @@ import numpy as np
 
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.workspace.home import replacing, sha256_of, write_json
+from lrea_cli.workspace.home import sha256_of
 from lrea_cli.workspace.parquet import table_of
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, replacing, write_json
 
 Form = Literal["served", "trained"]
 TYPES = {

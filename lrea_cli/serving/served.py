@@ -40,7 +40,7 @@ class Served:
         Args:
             histories: of the run's dataset.
         """
-        return cls(run, records_on(cache.store, run.device), cache.compression, histories)
+        return cls(run, records_on(cache.store, run.device), cache.manifest.compression, histories)
 
     @property
     def device(self) -> torch.device:

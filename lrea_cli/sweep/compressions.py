@@ -22,7 +22,8 @@ from lrea_cli.sequence import Behaviors, Summary
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.jobs import CPU, read_made
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import write_json
 
 MANY = 64
 """Long behaviors from which a request counts as long."""

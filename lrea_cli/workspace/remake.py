@@ -30,12 +30,6 @@ def remedy_of(kind: Kind[M], folder: Path, content: Mapping[str, Any] | None) ->
     return f"Add its options, which {folder / kind.file} names: {known}"
 
 
-def kept_arguments(content: Mapping[str, Any]) -> list[str] | None:
-    """What a manifest keeps as `arguments`; None where a version of lrea wrote it that did not."""
-    kept = content.get("arguments")
-    return [str(argument) for argument in kept] if isinstance(kept, list) else None
-
-
 def command_of(kind: Kind[M], folder: Path, options: Sequence[str]) -> str:
     """The command that makes the artifact of this folder again, as one types it in a shell."""
     named = [] if kind.needed and list(options[:1]) == [folder.name] else [kind.option, folder.name]

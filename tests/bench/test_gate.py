@@ -62,7 +62,7 @@ def lengths_of(run: Run, as_of: int | None = None) -> np.ndarray:
 
 
 def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
-    lengths = lengths_of(run, cache.as_of)
+    lengths = lengths_of(run, cache.manifest.as_of)
     return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
@@ -84,7 +84,7 @@ def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resi
     records = ResidentRecords(cache.store, CPU) if resident else cache.store
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
     visitors = visitors_of(run, cache)
-    return run_gate(Served(run, records, cache.compression, histories), visitors, pool, kernels)
+    return run_gate(Served(run, records, cache.manifest.compression, histories), visitors, pool, kernels)
 
 
 # what is right passes
@@ -294,7 +294,7 @@ def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.
     """Change one row of a compared user's record, its checksums repaired, here and in the index; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
-    wanted = gate_module._lengths_needed(run, cache.compression)
+    wanted = gate_module._lengths_needed(run, cache.manifest.compression)
     compared = gate_module._choose(visitors_of(run, cache), wanted)
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)

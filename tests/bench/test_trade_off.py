@@ -166,7 +166,7 @@ def test_plain_values_of_a_line(lines: list[Line]) -> None:
         assert row["interest_p50_ms"] == interest["p50_ms"]
         assert row["gate"]["passed"] is True
         assert (row["auc"], row["auc_ci"]) == (line.auc.value, line.auc.ci)
-    cache = lines[2].contender.cache
+    cache = lines[2].contender.cache.manifest
     assert (few["bytes_per_user"], few["compress_ms_per_user"]) == (cache.bytes_per_user, cache.ms_per_user)
     assert (full["bytes_per_user"], full["compress_ms_per_user"]) == (None, None)
     assert (few["rows_changed"], few["flops_changed"]) == (None, None)

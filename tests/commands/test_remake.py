@@ -21,10 +21,10 @@ from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
 from lrea_cli.records.manifest import ASKED_USERS, CACHES
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.remake import remedy_of
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
 from tests.manifests import KINDS

@@ -44,7 +44,7 @@ from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.workspace.home import Workspace, sha256_of
-from tests.changed import change_json
+from tests.changed import change_json, changed_cache
 
 CPU = torch.device("cpu")
 GATED = 6
@@ -337,7 +337,7 @@ def test_one_row_of_one_compressed_record_off_by_a_percent(din_run: Run, tmp_pat
 @pytest.mark.parametrize("changed", [{"rank": 4}, {"seed": 1}, {"compressor": "random"}])
 def test_records_made_by_another_compression(din_run: Run, tmp_path: Path, changed: dict) -> None:
     made = Compression("clusters", 5)
-    cache = replace(make_cache(din_run, tmp_path, compression=made), compression=replace(made, **changed))
+    cache = changed_cache(make_cache(din_run, tmp_path, compression=made), compression=replace(made, **changed))
     refused(din_run, cache, r"\w+")
 
 
@@ -424,7 +424,7 @@ def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypat
 def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.valid_from), Silent(), "cache")
-    cache = replace(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
+    cache = changed_cache(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
     refused(din_run, cache, r"(keys|values) of user")
 
 

@@ -31,6 +31,7 @@ from lrea_cli.stats.bootstrap import auc_estimate, mean_auc_estimate
 from lrea_cli.stats.metrics import auc
 from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
 from lrea_cli.workspace.home import Workspace
+from tests.changed import changed_cache
 
 CPU = torch.device("cpu")
 FEW = Compression("recent", 2)
@@ -348,7 +349,7 @@ def test_wrong_records_fail_the_real_gate(contenders: list[Contender], monkeypat
     """A compressor's records as if the method had made them."""
     monkeypatch.setattr(gate_module, "GATE_USERS", 12)
     lrea, _, few, _ = contenders
-    wrong = Contender(few.run, replace(few.cache, compression=None))
+    wrong = Contender(few.run, changed_cache(few.cache, compression=None, compressor=None))
     found = measured([lrea, wrong])
     assert isinstance(found[1].gate, GateFailed)
     assert found[1].timed is None

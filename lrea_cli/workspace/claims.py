@@ -13,12 +13,13 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.workspace.kinds import Kind, M, path_of
 from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.places import (
+    PARTIAL,
+    beside,
     clear,
     clear_held,
     fsync,
     fsync_tree,
     lock_of,
-    new_partial,
     place_of,
     remove,
     swap_in,
@@ -102,7 +103,8 @@ def _lock_next(locks: ExitStack, home: Path, kind: Kind[M], stem: str) -> Path:
 @contextmanager
 def _new_folder(kind: Kind[M], final: Path) -> Iterator[Path]:
     place = place_of(final)
-    partial = new_partial(place)
+    partial = beside(place, PARTIAL)
+    partial.mkdir()
     try:
         yield partial
         if not (partial / kind.file).is_file():

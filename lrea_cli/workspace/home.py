@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic
 
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import fitted
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.workspace.claims import create, finished_number
@@ -211,11 +213,32 @@ def require_intact(artifact: Artifact[M], *names: str) -> None:
     Raises:
         DamagedArtifact: a file is missing or changed.
     """
-    files = artifact.inventory.files
-    for name in names or files:
-        path = artifact.path / name
-        if not path.is_file() or sha256_of(path) != files.get(name):
-            raise DamagedArtifact(f"{path} is missing, damaged or was changed after it was written.", artifact.remedy)
+    for name in names or artifact.inventory.files:
+        if difference := difference_of(artifact, name):
+            raise DamagedArtifact(f"{artifact.path / name} {difference}.", artifact.remedy)
+
+
+def difference_of(artifact: Artifact[M], name: str, progress: Progress = ignore) -> str | None:
+    """What a file differs in from what was written, as the end of a sentence; None where it does not differ.
+
+    Args:
+        progress: is told of the bytes that were read.
+    """
+    size, digest = artifact.inventory.bytes.get(name), hashlib.sha256()
+    try:
+        with (artifact.path / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+                progress(len(part))
+            bytes_read = file.tell()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if size is None:
+        return "is not of this artifact"
+    if bytes_read != size:
+        return f"has {counted(bytes_read, 'byte')}, {size:,} were written"
+    same = digest.hexdigest() == artifact.inventory.files.get(name)
+    return None if same else "is damaged or was changed after it was written"
 
 
 def sha256_of(path: Path) -> str:

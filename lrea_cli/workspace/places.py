@@ -38,11 +38,9 @@ def lock_of(place: Path) -> Path:
     return place.parent / FOLDER / f"{place.name}.lock"
 
 
-def new_partial(place: Path) -> Path:
-    """Make an empty folder beside the place, of a name that nobody else has."""
-    partial = place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}"
-    partial.mkdir(parents=True)
-    return partial
+def beside(place: Path, prefix: str) -> Path:
+    """A path beside the place, of a name that nobody else has: `PARTIAL` or `OLD`, the place's name, an id."""
+    return place.parent / f"{prefix}{place.name}-{uuid4().hex}"
 
 
 def swap_in(partial: Path, place: Path) -> None:
@@ -50,7 +48,7 @@ def swap_in(partial: Path, place: Path) -> None:
 
     A process that ends between two steps leaves the old folder aside, and `restore` puts it back.
     """
-    old = place.parent / f"{OLD}{place.name}-{uuid4().hex}" if os.path.lexists(place) else None
+    old = beside(place, OLD) if os.path.lexists(place) else None
     if old is not None:
         place.rename(old)
     try:
@@ -107,8 +105,8 @@ def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
     """Partial and old folders in a folder: the name that each belongs to, and where it lies."""
     with suppress(FileNotFoundError):
         for entry in sorted(folder.iterdir()):
-            if found := LEFTOVER.fullmatch(entry.name):
-                yield found[2], entry
+            if match := LEFTOVER.fullmatch(entry.name):
+                yield match[2], entry
 
 
 def clear(folder: Path) -> None:
@@ -130,7 +128,7 @@ def clear_held(place: Path) -> None:
         if not entry.name.startswith(OLD):
             remove(entry)
         elif os.path.lexists(place):
-            _discard(entry, place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}")
+            _discard(entry, beside(place, PARTIAL))
         else:
             entry.rename(place)
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.workspace.locks import try_lock
-from lrea_cli.workspace.places import PARTIAL, fsync, leftovers
+from lrea_cli.workspace.places import PARTIAL, beside, fsync, leftovers
 
 SEAL = "sha256"
 """The key of the hash: SHA-256 of the rest as canonical JSON (sorted keys, no blanks)."""
@@ -48,7 +47,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` to write to; when the block ends well it is fsynced and takes the place of `path`."""
     _clear_beside(path)
-    partial = path.parent / f"{PARTIAL}{path.name}-{uuid4().hex}"
+    partial = beside(path, PARTIAL)
     try:
         with partial.open("wb") as file:
             try_lock(file.fileno(), partial)  # tells `_clear_beside` that somebody writes it

@@ -17,7 +17,6 @@ from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept import check_evaluation, evaluation_path, scores_path
 from lrea_cli.workspace.home import Artifact, Workspace, difference_of, read_artifact
 from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.remake import remedy_of
 from lrea_cli.workspace.sealed import read_json
 
 KINDS: tuple[Kind[Any], ...] = (DATASETS, RUNS, CACHES)
@@ -139,7 +138,7 @@ def _folder_damage(kind: Kind[Any], folder: Path, sizes: Mapping[Path, int], pro
     try:
         artifact = read_artifact(kind, folder)
     except (DamagedArtifact, OSError) as error:
-        remedy = error.remedy if isinstance(error, DamagedArtifact) else remedy_of(kind, folder, None)
+        remedy = error.remedy if isinstance(error, DamagedArtifact) else kind.remedy(folder, None)
         yield Damage.of(path, error, remedy)
         progress(sum(sizes.values()))
         return

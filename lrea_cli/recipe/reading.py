@@ -8,8 +8,7 @@ from typing import Any
 
 import lrea_cli
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.method_options import require_own_options
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import Recipe, require_own_options
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.workspace.sealed import read_json
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.method_options import foreign_options, require_own_options
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.recipe.values import read_section
 
 BUCKETS = 16_384
 """Most rows of an SDIM record, m / tau groups of 2^tau."""
+
+METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sim": ("k", "search", "heads", "target_attention"),
+    "eta": ("k", "m", "heads", "target_attention"),
+    "sdim": ("m", "tau"),
+    "twin": ("k", "heads"),
+    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
+}
+"""Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
 
 Sections = Mapping[str, Mapping[str, Any]]
 """Values by their section and key: `{"model": {"rank": 64}}`."""
@@ -86,6 +94,31 @@ class Recipe:
         recipe = replace(self, **sections)
         _check_together(recipe, origin)
         return recipe
+
+
+def foreign_options(method: str) -> frozenset[str]:
+    """Options of other methods that this one has not."""
+    every = {option for options in METHOD_OPTIONS.values() for option in options}
+    return frozenset(every.difference(METHOD_OPTIONS.get(method, ())))
+
+
+def require_own_options(method: str, given: Collection[str], origin: str) -> None:
+    """Refuse options that the method has not.
+
+    Args:
+        given: names of what was set. origin: where, for the message.
+
+    Raises:
+        UserError: naming the option, what the method takes, and the methods that have the option.
+    """
+    for option in given:
+        if option in foreign_options(method):
+            own = ", ".join(METHOD_OPTIONS.get(method, ())) or "none"
+            having = [name for name, options in METHOD_OPTIONS.items() if option in options]
+            raise UserError(
+                f"{origin}: {option} is no option of method '{method}'; its own are: {own}.",
+                f"Leave {option} out, or choose a method that has it: {', '.join(having)}.",
+            )
 
 
 def _check_together(recipe: Recipe, origin: str) -> None:

@@ -163,15 +163,11 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    return open_records(run, workspace.open(CACHES, name, **({} if name is not None else {"run": run.name})))
+    return open_records(run, workspace.open(CACHES, name, run=run.name))
 
 
 def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
-    """A cache of the run, for reading its records.
-
-    Raises:
-        UserError: it is of another run or another version of it.
-    """
+    """A cache of the run, for reading its records; see `require_of_run`."""
     require_of_run(artifact, run)
     require_intact(artifact, INDEX)
     try:

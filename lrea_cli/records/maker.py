@@ -21,13 +21,7 @@ from lrea_cli.sequence import HistoryIds
 
 @dataclass(frozen=True)
 class RecordMaker:
-    """Makes the records of a model's users.
-
-    Args:
-        model: on the device that summarizes.
-        summarize: what makes the summaries.
-        dtype: of the records.
-    """
+    """Makes the records of a model's users, on the model's device."""
 
     model: CTRModel
     summarize: Summarizer
@@ -35,14 +29,7 @@ class RecordMaker:
 
     @classmethod
     def of(cls, run: Run, compression: Compression | None = None, dtype: CacheDtype = "float32") -> RecordMaker:
-        """What makes the records of a run.
-
-        Args:
-            compression: of a din run; None = the method's own records.
-
-        Raises:
-            UserError: a compressor was asked for, and the run is not a din.
-        """
+        """What makes the records of a run: its method, or a compressor; see `summarizer_of`."""
         return cls(run.model, summarizer_of(run, compression), dtype)
 
     @property
@@ -53,12 +40,11 @@ class RecordMaker:
     def write(
         self, writer: RecordWriter, keys: Sequence[int] | np.ndarray, users: np.ndarray, long: HistoryIds
     ) -> np.ndarray:
-        """Append the records of a batch of histories.
+        """Append the records of a batch of long sequences.
 
         Args:
             keys: (B,) of the records.
-            users: (B,) whose histories they are.
-            long: the long sequences.
+            users: (B,) whose sequences they are.
 
         Returns:
             (B,) rows in use of each record.

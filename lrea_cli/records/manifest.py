@@ -10,7 +10,6 @@ from typing import Any, Literal
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.manifests import Manifest, NotIdentity
-from lrea_cli.workspace.remake import command_of
 
 CacheDtype = Literal["float32", "float16"]
 
@@ -58,7 +57,7 @@ class CacheManifest(Manifest):
     def users_remedy(self, folder: Path) -> str:
         """What makes the cache anew where its list of users is damaged."""
         options = [*(self.arguments or ("--run", self.run)), "--users", "FILE"]
-        return f"Write its users into FILE, one raw id a line, then: {command_of(CACHES, folder, options)}"
+        return f"Write its users into FILE, one raw id a line, then: {CACHES.command(folder, options)}"
 
 
 CACHES = Kind("caches", "cache.json", "cache", "lrea compress", "--cache", CacheManifest, not_content=(ASKED_USERS,))

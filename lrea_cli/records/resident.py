@@ -20,11 +20,7 @@ def records_on(store: RecordStore, device: torch.device) -> Records:
 
 
 class ResidentRecords:
-    """The same `fetch` as the store on disk, from one tensor a field with one row a user.
-
-    Args:
-        store: whose records are read and verified, once. device: where the tensors lie.
-    """
+    """The same `fetch` as that of the store on disk, whose records are read and verified once: a tensor a field."""
 
     def __init__(self, store: RecordStore, device: torch.device) -> None:
         self.keys, self.summary_type, self.device = store.keys, store.summary_type, device

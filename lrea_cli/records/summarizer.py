@@ -28,7 +28,8 @@ def summarizer_of(run: Run, compression: Compression | None, probes_TD: Tensor |
     """The run's method, or a compressor over its attention.
 
     Args:
-        probes_TD: `shared_probes` of the compression's seed, where they are at hand: the train split is read for them.
+        compression: of a din run; None = the method's own records.
+        probes_TD: `shared_probes` of the compression's seed; None = read from the train split.
 
     Raises:
         UserError: a compressor was asked for, and the run is not a `din`.

@@ -35,7 +35,6 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.model.device
 
     @property
@@ -91,7 +90,7 @@ def open_run(
     device: torch.device,
     method: str | None = None,
 ) -> Run:
-    """Load a run: its dataset must be the one it was trained on, its checkpoint the one it wrote.
+    """Load a run with the dataset that it was trained on.
 
     Args:
         name: of the run; None = the latest (of the dataset and method, where given).

@@ -17,8 +17,7 @@ from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.runs.loop import reader_of
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.baselines import Baselines, trivial_baselines
 from lrea_cli.score.cache_life import Age, CacheAge, cache_life
 from lrea_cli.score.cached import score_split_cached

@@ -35,16 +35,11 @@ class Served:
 
     @classmethod
     def of(cls, run: Run, cache: Cache, histories: Histories) -> Served:
-        """A run through a cache of it: on a GPU all records are read into its memory.
-
-        Args:
-            histories: of the run's dataset.
-        """
+        """A run through a cache of it: on a GPU all records are read into its memory."""
         return cls(run, records_on(cache.store, run.device), cache.manifest.compression, histories)
 
     @property
     def device(self) -> torch.device:
-        """Where requests are served."""
         return self.run.device
 
     @property

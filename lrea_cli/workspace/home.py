@@ -29,7 +29,6 @@ from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path
 from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.manifests import Inventory, parse
 from lrea_cli.workspace.places import clear, leftovers, place_of, restore
-from lrea_cli.workspace.remake import remedy_of
 from lrea_cli.workspace.sealed import unseal, write_json
 
 
@@ -168,8 +167,8 @@ def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
     """
     file = path / kind.file
     data = file.read_bytes()
-    content = unseal(data, file, remedy_of(kind, path, None))
-    remedy = remedy_of(kind, path, content)
+    content = unseal(data, file, kind.remedy(path, None))
+    remedy = kind.remedy(path, content)
     inventory = parse(Inventory, content, file, remedy)
     manifest = parse(kind.manifest, data, file, remedy)
     return Artifact(kind, path, manifest, inventory, kind.identity_of(content), remedy)

@@ -23,7 +23,6 @@ from lrea_cli.records.manifest import ASKED_USERS, CACHES
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.remake import remedy_of
 from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
@@ -263,7 +262,7 @@ def test_where_files_are_is_kept_unless_they_are_looked_for_there(tmp_path: Path
 
 def test_no_path_breaks_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LREA_HOME", str(tmp_path / "a home"))
-    said = remedy_of(RUNS, tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
+    said = RUNS.remedy(tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
     command = re.sub("^Make it anew with: ", "", said)
     recipe = str(tmp_path / "a home" / "runs" / "it's" / "run.json")
     assert shlex.split(command) == [

@@ -42,11 +42,7 @@ WANTED = {
 
 @dataclass(frozen=True)
 class Failure:
-    """What is shown of an exception.
-
-    Args:
-        foreseen: False where the sentence is all that the exception says of itself, and a log is worth having.
-    """
+    """What is shown of an exception; `foreseen` is False where only a log says what happened."""
 
     message: str
     remedy: str = ""

@@ -20,12 +20,9 @@ COUNT = (1, 10**6)
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a number, or of the entries of a list; stands in `Annotated`, where pydantic reads it.
+    """Of a number (at least, above, at most, below) or of a list; stands in `Annotated`, where pydantic reads it.
 
     pydantic's own `Field` costs 60 ms to import, and settings are read where pydantic is not installed.
-
-    Args:
-        ge, gt, le, lt: at least, above, at most, below. min_length: entries.
     """
 
     ge: float | None = None
@@ -39,21 +36,13 @@ class Limits:
 
 
 def check_range(name: str, value: float, low: float, high: float, remedy: str = "") -> None:
-    """Refuse a number outside its limits; nan is outside of all.
-
-    Raises:
-        UserError: naming the value and the limits.
-    """
+    """Raise a `UserError` for a number outside its limits; nan is outside of all."""
     if not low <= value <= high:
         raise UserError(f"{name} is {value}.", remedy or f"Use {low:,} to {high:,}.")
 
 
 def check_threads(name: str, value: int) -> None:
-    """Refuse more threads or processes than a machine can start.
-
-    Raises:
-        UserError: naming the value and the limit.
-    """
+    """Raise a `UserError` for more threads or processes than a machine can start."""
     cores = os.cpu_count() or 1
     most = THREADS_A_CORE * cores
     check_range(name, value, 1, most, f"Use 1 to {most}: {THREADS_A_CORE} a core (cores here: {cores}).")

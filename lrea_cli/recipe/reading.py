@@ -54,11 +54,7 @@ def _recipe_of_run(path: Path) -> Recipe:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        UserError: it is not TOML, or larger or deeper than any recipe.
-    """
+    """The content of a TOML file; a `UserError` where it is not TOML, or larger or deeper than any recipe."""
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} is no recipe: it has more than {MOST_BYTES:,} bytes.", "Name a recipe.")
     try:

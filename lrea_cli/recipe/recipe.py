@@ -97,36 +97,30 @@ class Recipe:
 
 
 def foreign_options(method: str) -> frozenset[str]:
-    """Options of other methods that this one has not."""
+    """Options of other methods that this one does not have."""
     every = {option for options in METHOD_OPTIONS.values() for option in options}
     return frozenset(every.difference(METHOD_OPTIONS.get(method, ())))
 
 
 def require_own_options(method: str, given: Collection[str], origin: str) -> None:
-    """Refuse options that the method has not.
+    """Raise a `UserError` for the first option that the method does not have.
 
     Args:
-        given: names of what was set. origin: where, for the message.
-
-    Raises:
-        UserError: naming the option, what the method takes, and the methods that have the option.
+        given: names of the options that were set.
+        origin: where they were set, for the message.
     """
     for option in given:
         if option in foreign_options(method):
             own = ", ".join(METHOD_OPTIONS.get(method, ())) or "none"
-            having = [name for name, options in METHOD_OPTIONS.items() if option in options]
+            having = ", ".join(name for name, options in METHOD_OPTIONS.items() if option in options)
             raise UserError(
                 f"{origin}: {option} is no option of method '{method}'; its own are: {own}.",
-                f"Leave {option} out, or choose a method that has it: {', '.join(having)}.",
+                f"Leave {option} out, or choose a method that has it: {having}.",
             )
 
 
 def _check_together(recipe: Recipe, origin: str) -> None:
-    """Refuse values that are possible alone and not beside each other.
-
-    Raises:
-        UserError: naming the values; what to use in place of them.
-    """
+    """Raise a `UserError` for values that are possible alone and not beside each other."""
     model, data = recipe.model, recipe.data
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")

@@ -175,10 +175,7 @@ def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
 
 
 def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
-    """Write the manifest of an artifact under creation, with the time, and the hash and size of every file beside it.
-
-    Where files are read in parts, the hashes of their blocks are written, too.
-    """
+    """Write the manifest of an artifact under creation, with the time, and hash and size of every file beside it."""
     if kind.read_in_parts:
         from lrea_cli.workspace.blocks import write_blocks  # numpy: not for every command
 
@@ -193,17 +190,10 @@ def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
 
 
 def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:
-    """Refuse a child that was made from another version of its parent.
-
-    Raises:
-        UserError: what the child was made from is not the parent.
-    """
+    """Raise a `UserError` where a child was made from another version of its parent."""
     if not parent.is_parent_of(child):
-        raise UserError(
-            f"The {child.kind.noun} '{child.name}' was made from another version of "
-            f"the {parent.kind.noun} '{parent.name}'.",
-            child.remedy,
-        )
+        what, made_from = f"{child.kind.noun} '{child.name}'", f"{parent.kind.noun} '{parent.name}'"
+        raise UserError(f"The {what} was made from another version of the {made_from}.", child.remedy)
 
 
 def require_intact(artifact: Artifact[M], *names: str) -> None:

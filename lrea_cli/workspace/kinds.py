@@ -38,9 +38,8 @@ class Kind(Generic[M]):
         noun: what a sentence calls it.
         maker: the command that makes one.
         option: of the maker, for the artifact's name.
-        needed: what the maker cannot do without, as its help spells it.
-        manifest: the class of its manifest.
         not_content: files that repeat what is no part of the identity, or are made of the other files.
+        needed: what the maker cannot do without, as its help spells it.
         read_in_parts: its files have hashes of their blocks.
     """
 

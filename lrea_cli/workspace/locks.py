@@ -1,7 +1,6 @@
 """Locks that every process, container and host of one file system sees; the system takes them off a process that ends.
 
-A lock is `flock` on a file that is never deleted: deleting it would let two processes hold two files of one name. No
-process id is kept or asked, as those of another container or host mean nothing here.
+A lock is `flock` on a file that is never deleted: deleting it would let two processes hold two files of one name.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ class Held(Exception):
 
 @contextmanager
 def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock of this file until the block ends.
+    """Hold the lock of this file, whose folder is made, until the block ends.
 
     Args:
-        path: of the lock file; its folder is made.
         patience_s: how long to wait for another holder.
 
     Raises:

@@ -24,9 +24,8 @@ NotIdentity = Annotated[T, NOT_IDENTITY]
 class Manifest:
     """What the maker of an artifact says of it.
 
-    Keys that a class does not know are ignored by its readers, and count for the identity: they may be of another
-    version, which made another artifact; an object within a manifest has no such keys, and refuses them. What an
-    older version did not write has a default, all else is required.
+    Readers ignore keys that a class does not know, and count them for the identity: a newer version may have written
+    them. Keys that older versions did not write have a default; all others are required.
     """
 
     __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
@@ -48,7 +47,6 @@ class Manifest:
         """All options of the command that makes the artifact again, but its name; None where they were not kept.
 
         Args:
-            folder: of the artifact.
             content: of a manifest, which may be of another version.
         """
         kept = content.get("arguments")
@@ -62,11 +60,7 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What `write_manifest` adds to every manifest.
-
-    Args:
-        created: when. files: SHA-256 of each. bytes: of each file.
-    """
+    """What `write_manifest` adds to every manifest: when it was, and the SHA-256 and the bytes of each file."""
 
     __pydantic_config__: ClassVar = {"extra": "ignore"}
 
@@ -79,8 +73,7 @@ def parse(model: type[T], written: bytes | dict[str, Any], path: Path, remedy: s
     """A manifest as an object.
 
     Args:
-        written: its bytes; or, for a class that is not strict, what JSON has made of them.
-        path: where it lies.
+        written: its bytes; or, for a class that is not strict, the object of JSON.
         remedy: what makes the artifact anew.
 
     Raises:

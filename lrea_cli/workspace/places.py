@@ -1,8 +1,8 @@
 """How a folder takes its place: made beside it, renamed into it, and put back where a replacement was cut off.
 
-A place is `<home>/<kind>/<name>`, or what a symbolic link of this name leads to: a folder on a larger disk is replaced
-there. Beside it lie, as long as somebody works on it or until somebody clears up, `.partial-<name>-<id>` (being made)
-and `.old-<name>-<id>` (moved aside by a replacement). Whoever makes, replaces or clears up holds the lock of the place.
+A place is `<home>/<kind>/<name>`, or where a symbolic link of this name leads to: a folder on a larger disk is replaced
+there. Beside it lie `.partial-<name>-<id>` (being made) and `.old-<name>-<id>` (moved aside by a replacement) as long
+as somebody works on it or until somebody clears up. Whoever makes, replaces or clears up holds the lock of the place.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def clear(folder: Path) -> None:
-    """Delete partial folders whose process has ended; put back an old folder whose replacement was cut off.
+    """Delete partial folders whose process has ended; put back old folders whose replacement was cut off.
 
     Args:
-        folder: of a home and kind; nothing happens where there is none.
+        folder: of a home and kind; it may be missing.
     """
     for name in dict.fromkeys(name for name, _ in leftovers(folder)):
         with suppress(Held), lock(lock_of(folder / name)):
@@ -134,12 +134,11 @@ def clear_held(place: Path) -> None:
 
 
 def restore(place: Path) -> None:
-    """Put back what a replacement that was cut off had moved aside; wait for one that is under way.
+    """Put back what a replacement that was cut off had moved aside, where the home can be written.
 
-    Where the home cannot be written, nothing happens.
+    Waits for a replacement that is under way.
     """
-    if os.path.lexists(place):
-        return
-    if any(name == place.name and entry.name.startswith(OLD) for name, entry in leftovers(place.parent)):
+    aside = (entry.name.startswith(OLD) for name, entry in leftovers(place.parent) if name == place.name)
+    if not os.path.lexists(place) and any(aside):
         with suppress(Held, OSError), lock(lock_of(place), SWAP_SECONDS):
             clear_held(place)

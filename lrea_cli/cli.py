@@ -15,7 +15,21 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
+from lrea_cli.commands import (
+    compare,
+    compress,
+    cost,
+    demo,
+    evaluate,
+    listing,
+    prepare,
+    remove,
+    serve_bench,
+    show,
+    sweep,
+    train,
+    verify,
+)
 from lrea_cli.console.failures import failure_of, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
 from lrea_cli.console.terminal import clean, fitted
@@ -49,6 +63,9 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("cost")(cost.cost)
 app.command("sweep")(sweep.sweep)
+app.command("list")(listing.list_artifacts)
+app.command("show")(show.show)
+app.command("remove")(remove.remove)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 

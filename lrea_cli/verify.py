@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.console.progress import Progress
 from lrea_cli.dataset.layout import SPLITS
-from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheManifest
-from lrea_cli.runs.manifest import RUNS
+from lrea_cli.records.manifest import ASKED_USERS, CacheManifest
 from lrea_cli.score.kept import check_evaluation, evaluation_path, scores_path
 from lrea_cli.workspace.home import Artifact, Workspace, difference_of, read_artifact
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.sealed import read_json
-
-KINDS: tuple[Kind[Any], ...] = (DATASETS, RUNS, CACHES)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, require_intact
-from tests.manifests import KINDS
 
 TINY = ["--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--method", "mean"]
 COMMANDS = {

@@ -20,6 +20,9 @@ Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: 
 RunDataset = Annotated[
     str | None, typer.Option("--dataset", help="Take the latest run on this dataset; default: on any.")
 ]
+ArtifactName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A dataset, run or cache, such as taobao-din-1, or runs/taobao-din-1.")
+]
 RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
 
 

@@ -81,7 +81,7 @@ def lock_name(locks: ExitStack, kind: Kind[M], final: Path) -> None:
         locks.enter_context(lock(lock_of(place_of(final))))
     except Held as error:
         raise UserError(
-            f"Another process is making the {kind.noun} '{final.name}' in {final.parent}.",
+            f"Another process is making or removing the {kind.noun} '{final.name}' in {final.parent}.",
             "Wait until it has ended, or choose another name.",
         ) from error
     clear_held(place_of(final))

@@ -79,6 +79,17 @@ def _undo(partial: Path, place: Path, old: Path | None) -> None:
             return
 
 
+def hide(path: Path) -> Path:
+    """Rename a folder to a partial one, which nobody reads and any command may delete; delete a symbolic link."""
+    partial = beside(path, PARTIAL)
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rename(partial)
+    fsync(path.parent)
+    return partial
+
+
 def remove(folder: Path) -> None:
     """Delete a folder; a signal waits for it, and what fails for a moment is tried again."""
     with undisturbed():

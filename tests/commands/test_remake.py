@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.cli import app, main
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
@@ -26,7 +27,6 @@ from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
-from tests.manifests import KINDS
 
 Call = Callable[..., str]
 COLUMNS = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]

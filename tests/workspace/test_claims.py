@@ -34,7 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_name_that_is_being_made_is_refused_at_once(workspace: Workspace, replace: bool) -> None:
     with workspace.create(RUNS, "one", replace=True) as (_, folder):
-        with pytest.raises(UserError, match="Another process is making the run 'one'") as caught:
+        with pytest.raises(UserError, match="Another process is making or removing the run 'one'") as caught:
             workspace.create(RUNS, "one", replace=replace).__enter__()
         assert "choose another name" in caught.value.remedy
         with workspace.create(RUNS, "two") as (_, other):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.records.manifest import CACHES
@@ -18,7 +19,7 @@ from lrea_cli.workspace.home import Workspace, require_intact, require_made_from
 from lrea_cli.workspace.kinds import BLOCKS, Kind
 from lrea_cli.workspace.locks import FOLDER
 from lrea_cli.workspace.sealed import SEAL, read_json, write_json
-from tests.manifests import KINDS, manifest_of
+from tests.manifests import manifest_of
 
 
 @pytest.fixture

@@ -32,8 +32,9 @@ def list_artifacts(options: ListOptions) -> None:
 
     Example: lrea list
 
-    The method is the source of a dataset, the method of a run, or the compressor of a cache (else `records`), with its
-    rank. DAMAGED: the manifest cannot be read; lrea verify says why.
+    Method: a dataset's source, a run's method, or a cache's compressor; its rank.
+
+    DAMAGED: the manifest cannot be read; lrea verify says why.
     """
     from lrea_cli.artifacts import entries_of
 

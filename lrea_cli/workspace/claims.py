@@ -57,7 +57,7 @@ def create(
             if os.path.lexists(place_of(final)) and not replace:
                 raise UserError(
                     f"The {kind.noun} '{name}' exists already in {final.parent}.",
-                    f"Choose another name by {kind.option}, replace it by --replace, or remove that folder.",
+                    f"Choose another name by {kind.option}, or replace it by --replace.",
                 )
         with _new_folder(kind, final) as partial:
             yield final.name, partial

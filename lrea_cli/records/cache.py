@@ -181,11 +181,7 @@ def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
 
 
 def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
-    """Refuse a cache of another run, or of another version of this one.
-
-    Raises:
-        UserError: naming the other run.
-    """
+    """Raise a `UserError` for a cache of another run, or of another version of this one."""
     other = artifact.manifest.run
     if other != run.name:
         raise UserError(
@@ -198,11 +194,7 @@ def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
 def run_and_cache(
     workspace: Workspace, run: str | None, cache: str | None
 ) -> tuple[str | None, Artifact[CacheManifest] | None]:
-    """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
-
-    Raises:
-        UserError: there is no such cache.
-    """
+    """The name of the run to open (the named one, else that of the named cache, else None = the latest); the cache."""
     if cache is None:
         return run, None
     artifact = workspace.open(CACHES, cache)

@@ -8,15 +8,10 @@ import numpy as np
 import torch
 
 from lrea_cli.errors import UserError
-from lrea_cli.records.store import Records, RecordStore
+from lrea_cli.records.store import RecordStore
 from lrea_cli.sequence import Summary
 
 LOAD_BATCH = 4096
-
-
-def records_on(store: RecordStore, device: torch.device) -> Records:
-    """Where a device serves from: the store itself on a CPU, the memory of a GPU."""
-    return store if device.type == "cpu" else ResidentRecords(store, device)
 
 
 class ResidentRecords:
@@ -49,13 +44,18 @@ class ResidentRecords:
         return len(self.keys)
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of keys, on the device.
-
-        Raises:
-            UserError: there is no record of one of the keys.
-        """
+        """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""
         position = np.searchsorted(self.keys, keys)
         if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
             raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
         index = torch.from_numpy(position).to(self.device)
         return self.summary_type(**{name: tensor[index] for name, tensor in self._tensors.items()})
+
+
+Records = RecordStore | ResidentRecords
+"""Where summaries come from: the disk, or the memory of a device."""
+
+
+def records_on(store: RecordStore, device: torch.device) -> Records:
+    """Where a device serves from: the store itself on a CPU, the memory of a GPU."""
+    return store if device.type == "cpu" else ResidentRecords(store, device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 
@@ -21,17 +21,6 @@ from lrea_cli.sequence import Summary
 SHARD_BYTES = 1 << 30
 INDEX = "index.npy"
 INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
-
-
-class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory)."""
-
-    layout: RecordFormat
-    remedy: str
-
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of users."""
-        ...
 
 
 class RecordWriter:

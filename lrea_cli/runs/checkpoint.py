@@ -69,11 +69,7 @@ def save_checkpoint(model: CTRModel, path: Path) -> None:
 
 
 def recipe_of(run: Artifact[RunManifest]) -> Recipe:
-    """What a run was trained by.
-
-    Raises:
-        UserError: another version of lrea wrote the recipe.
-    """
+    """What a run was trained by; a `UserError` where another version of lrea wrote it."""
     return Recipe.from_dict(run.manifest.recipe, str(run.path / run.kind.file))
 
 
@@ -84,11 +80,7 @@ def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact[Datas
 
 
 def open_run(
-    workspace: Workspace,
-    name: str | None,
-    dataset: str | None,
-    device: torch.device,
-    method: str | None = None,
+    workspace: Workspace, name: str | None, dataset: str | None, device: torch.device, method: str | None = None
 ) -> Run:
     """Load a run with the dataset that it was trained on.
 

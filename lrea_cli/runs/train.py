@@ -51,10 +51,7 @@ def train_run(
     data, info = open_dataset(workspace, recipe.data.dataset)
     recipe = replaced(recipe, data=replaced(recipe.data, dataset=data.name))
     stem = f"{data.name}-{recipe.model.method}"
-    with (
-        ExitStack() as finishing,
-        workspace.create(RUNS, name, stem=stem, replace=replace) as (name, folder),
-    ):
+    with ExitStack() as finishing, workspace.create(RUNS, name, stem=stem, replace=replace) as (name, folder):
         reporter.say(f"run {name}: {recipe.model.method} on {data.name}, {_planned(recipe.train, device)}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)

@@ -14,7 +14,7 @@ from lrea_cli.dataset.matches import count_matches
 from lrea_cli.kernels import Kernel
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import DataSettings
-from lrea_cli.records.store import Records
+from lrea_cli.records.resident import Records
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 

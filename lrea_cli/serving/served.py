@@ -11,8 +11,7 @@ from lrea_cli.kernels import Kernel
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.resident import records_on
-from lrea_cli.records.store import Records
+from lrea_cli.records.resident import Records, records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import RequestScorer
 

@@ -12,8 +12,7 @@ from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import RecordFormat
-from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.summarizer import Summarizer, summarizer_of
+from lrea_cli.records.maker import RecordMaker, Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.score.cached import score_split_cached

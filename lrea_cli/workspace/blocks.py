@@ -59,11 +59,7 @@ class Blocks:
         self.all_right = hashes is None or not self.size
 
     def touch(self, blocks: np.ndarray) -> None:
-        """Compare those of the numbered blocks that were not compared yet; threads may do so at the same time.
-
-        Raises:
-            DamagedArtifact: a block is not as it was written.
-        """
+        """Raise `DamagedArtifact` where a block is not as it was written; threads may do so at the same time."""
         if self.all_right:
             return
         new = blocks[~self._right[blocks]]

@@ -72,11 +72,7 @@ def finished_number(folder: Path) -> int:
 
 
 def lock_name(locks: ExitStack, kind: Kind[M], final: Path) -> None:
-    """Lock the name of an artifact, and clear up what killed processes left of it.
-
-    Raises:
-        UserError: another process makes or removes the artifact.
-    """
+    """Lock the name of an artifact, or raise a `UserError`; clear up what killed processes left of it."""
     try:
         locks.enter_context(lock(lock_of(place_of(final))))
     except Held as error:

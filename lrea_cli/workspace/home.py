@@ -197,22 +197,14 @@ def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:
 
 
 def require_intact(artifact: Artifact[M], *names: str) -> None:
-    """Check the named files (all, if none is named) against the hashes in the manifest.
-
-    Raises:
-        DamagedArtifact: a file is missing or changed.
-    """
+    """Raise `DamagedArtifact` for the first of the named files (of all, if none is named) that was changed."""
     for name in names or artifact.inventory.files:
         if difference := difference_of(artifact, name):
             raise DamagedArtifact(f"{artifact.path / name} {difference}.", artifact.remedy)
 
 
 def difference_of(artifact: Artifact[M], name: str, progress: Progress = ignore) -> str | None:
-    """What a file differs in from what was written, as the end of a sentence; None where it does not differ.
-
-    Args:
-        progress: is told of the bytes that were read.
-    """
+    """How a file differs from what was written, as the end of a sentence; None where it does not differ."""
     size, digest = artifact.inventory.bytes.get(name), hashlib.sha256()
     try:
         with (artifact.path / name).open("rb") as file:

@@ -48,11 +48,7 @@ def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
 
 
 def try_lock(descriptor: int, path: Path) -> bool:
-    """Whether the open file is locked by this call; closing it lets go.
-
-    Raises:
-        UserError: the file system has no locks.
-    """
+    """Whether this call locks the open file, until it is closed; a `UserError` where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

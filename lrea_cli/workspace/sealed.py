@@ -27,11 +27,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(content: Any) -> Any:
-    """The same as JSON gives it back: tuples as lists, every key a string.
-
-    Raises:
-        ValueError, TypeError: JSON has no form for a value.
-    """
+    """The same as JSON gives it back: tuples as lists, every key a string; ValueError or TypeError for others."""
     return json.loads(json.dumps(content, allow_nan=False))
 
 

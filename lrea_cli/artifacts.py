@@ -51,8 +51,12 @@ class Entry:
 
 def entries_of(home: Path) -> list[Entry]:
     """Every entry of a home, the newest last."""
-    folders = [(kind, path) for kind in KINDS for path in Workspace(home).folders(kind)]
-    return sorted((_entry(kind, path) for kind, path in folders), key=lambda entry: entry.made)
+    entries = list[Entry]()
+    for kind in KINDS:
+        for path in Workspace(home).folders(kind):
+            with suppress(FileNotFoundError):  # another process has removed it
+                entries.append(_entry(kind, path))
+    return sorted(entries, key=lambda entry: entry.made)
 
 
 def find_entry(home: Path, entries: Sequence[Entry], wanted: str) -> Entry:
@@ -101,10 +105,10 @@ def _entry(kind: Kind[Any], path: Path) -> Entry:
     artifact, made, size = None, path.stat().st_mtime, 0
     with suppress(UserError, OSError):
         artifact = read_artifact(kind, path)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         made = datetime.fromisoformat(artifact.inventory.created).timestamp() if artifact else made
     for file in () if path.is_symlink() else path.rglob("*"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             size += file.stat().st_size if file.is_file() else 0
     return Entry(kind, path, artifact, size, made, *_origin_and_method(artifact))
 

@@ -11,7 +11,7 @@ import typer
 from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Json, Session, Threads, start, within
 from lrea_cli.console.show import change, interval, number, rough, unclear
-from lrea_cli.recipe.limits import HIGHEST_SEED
+from lrea_cli.recipe.settings import HIGHEST_SEED, Compression
 
 if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
@@ -58,7 +58,6 @@ def demo(options: DemoOptions) -> None:
 def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
     from lrea_cli.commands.serve_bench import ServeBenchOptions, bench_run
-    from lrea_cli.recipe.settings import Compression
     from lrea_cli.score.evaluate import ServedFrom
 
     facts = _prepare(session, options).facts

@@ -10,7 +10,7 @@ import typer
 
 from lrea_cli.console.output import Console
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
+from lrea_cli.recipe.settings import HIGHEST_SEED, check_range, check_threads
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from lrea_cli.commands.times import (
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.settings import COUNT, HIGHEST_SEED
 from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:

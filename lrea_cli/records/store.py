@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -23,7 +23,7 @@ INDEX = "index.npy"
 INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
 
 
-class RecordWriter:
+class RecordWriter(AbstractContextManager["RecordWriter"]):
     """Appends records; where its block ends well, it writes the index.
 
     Args:
@@ -35,9 +35,6 @@ class RecordWriter:
         self._index: list[tuple[int, int, int, int, int]] = []
         self._shard, self._offset = -1, SHARD_BYTES
         self._file = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._file is not None:
@@ -62,7 +59,7 @@ class RecordWriter:
         self._offset += len(blob)
 
 
-class RecordStore:
+class RecordStore(AbstractContextManager["RecordStore"]):
     """Reads single records, each verified.
 
     Args:
@@ -85,9 +82,6 @@ class RecordStore:
         except DamagedRecord:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -160,11 +160,7 @@ class Workspace:
 
 
 def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
-    """The artifact that lies in a folder.
-
-    Raises:
-        DamagedArtifact: its manifest is not as it was written, or of another version. OSError: it cannot be read.
-    """
+    """The artifact of a folder; a `DamagedArtifact` or `OSError` where its manifest is not as it was written."""
     file = path / kind.file
     data = file.read_bytes()
     content = unseal(data, file, kind.remedy(path, None))

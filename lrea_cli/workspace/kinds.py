@@ -57,11 +57,7 @@ class Kind(Generic[M]):
         return self.folder
 
     def identity_of(self, content: Mapping[str, Any]) -> str:
-        """Hex SHA-256 of what an artifact is: equal for equal content, whenever and wherever it was made.
-
-        Args:
-            content: the manifest as it was written, with its inventory.
-        """
+        """Hex SHA-256 of an artifact, by its manifest with the inventory: equal wherever and whenever it was made."""
         left_out = self.manifest.not_identity()
         counted = {key: value for key, value in content.items() if key not in left_out}
         counted["files"] = {name: digest for name, digest in content["files"].items() if name not in self.not_content}
@@ -94,11 +90,7 @@ class Kind(Generic[M]):
 
 
 def home_of_environment() -> Path:
-    """`$LREA_HOME`, else `./lrea_work`.
-
-    Raises:
-        UserError: it names no user's home, or a file.
-    """
+    """`$LREA_HOME`, else `./lrea_work`; a `UserError` where it names no user's home, or a file."""
     text = os.environ.get("LREA_HOME") or "lrea_work"
     try:
         home = Path(text).expanduser()

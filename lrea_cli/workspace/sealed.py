@@ -84,11 +84,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def unseal(data: bytes, path: Path, remedy: str) -> dict[str, Any]:
-    """The content of a sealed file whose bytes were read from `path`.
-
-    Raises:
-        DamagedArtifact: the bytes are no JSON object, or not as they were written.
-    """
+    """The content of a sealed file by its bytes; a `DamagedArtifact` where they are not as they were written."""
     try:
         content = json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ class ResidentRecords:
     def __init__(self, store: RecordStore, device: torch.device) -> None:
         self.keys, self.summary_type, self.device = store.keys, store.summary_type, device
         self.layout, self.remedy = store.layout, store.remedy
-        users, layout = len(store), store.layout
+        users, layout = len(store.keys), store.layout
         most = store.read(int(store.keys[store.index["size"].argmax()])).rows if users else 0
         self._tensors = {
             f.name: torch.zeros(
@@ -39,9 +39,6 @@ class ResidentRecords:
                 tensor = getattr(part, name)
                 target = target[start : start + len(tensor)]
                 (target if name == "rows" else target[:, : tensor.shape[1]]).copy_(tensor)
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
         """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""

@@ -80,20 +80,13 @@ class RecordStore(AbstractContextManager["RecordStore"]):
             for number in range(int(self.index["shard"].max(initial=-1)) + 1):
                 self._files.append(self._open_shard(number))
         except DamagedRecord:
-            self.close()
+            self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the shards."""
         for descriptor in self._files:
             os.close(descriptor)
         self._files = []
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     def read(self, key: int) -> Record:
         """Fetch and verify one record.

@@ -75,7 +75,7 @@ class RequestScorer:
         Args:
             padded: to L, as a system with fixed shapes pays; the result is the same.
         """
-        long = self.long_ids(user)
+        long = user.newest(self.histories, self.settings.short, self.settings.long)
         if padded:
             long = _padded(long, self.settings.long)
         behaviors = self.model.features.behaviors(long.to(self.device))
@@ -97,10 +97,6 @@ class RequestScorer:
             counts = count_matches(self.histories, user.key, user.length, name, values)
             matches[name] = torch.from_numpy(counts)[None].to(self.device)
         return matches
-
-    def long_ids(self, user: Visitor) -> HistoryIds:
-        """Ids (1, n) of the user's long sequence."""
-        return user.newest(self.histories, self.settings.short, self.settings.long)
 
 
 def _shared(profile: Ids) -> Ids:

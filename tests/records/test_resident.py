@@ -74,7 +74,7 @@ def test_the_records_of_din_are_ragged(both: Both) -> None:
     rows = {store.read(int(k)).rows for k in USERS}
     assert 0 in rows
     assert len(rows) > (3 if run.recipe.model.method == "din" else 1)
-    assert len(resident) == len(USERS)
+    assert len(resident.keys) == len(USERS)
 
 
 @pytest.mark.parametrize("keys", [[1], [0, 149], [3, -1], [10_000]])

@@ -92,7 +92,7 @@ def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: 
         pass
     with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
         found = ResidentRecords(store, CPU)
-        assert len(found) == 0
+        assert len(found.keys) == 0
         assert len(found.fetch([]).rows) == 0
         with pytest.raises(UserError, match="no record"):
             found.fetch([0])

@@ -129,7 +129,7 @@ def check_both_at_once(home: Path, command: list[str], wrap: Callable[[list[str]
     for artifact in made:
         require_intact(artifact)
     well = [code for code, _ in endings if code == 0]
-    refused = [said for code, said in endings if code == 2 and ("exists already" in said or "is making or removing" in said)]
+    refused = [said for code, said in endings if code == 2 and ("exists already" in said or "is making or" in said)]
     assert len(well) + len(refused) == 2, endings
     assert len(made) == (1 if "--replace" in command else len(well)), endings
     assert not list(home.glob("*/.partial-*"))

@@ -62,7 +62,7 @@ def main() -> None:
         workspace = Workspace(Path(home) / "home")
         prepare(Synthetic(users=200), [], "synthetic", workspace, PrepareOptions())
         recipe = Recipe().with_flags({"model": {"method": "din"}, "train": {"epochs": 1}})
-        train_run(workspace, recipe, "din", CPU, asked.threads, Silent())
+        train_run(workspace, recipe, "din", CPU, Silent())
         trained = open_run(workspace, "din", None, CPU)
         run = many_users(trained, Path(home) / "many", asked.users)
         how = Compression("clusters", RANK)

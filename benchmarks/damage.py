@@ -91,7 +91,7 @@ def served(home: Path) -> Any:
     with cache.store as store:
         summary = store.fetch(store.keys)
     digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in vars(summary).values()))
-    return [digest.hexdigest(), cache.as_of, cache.dtype, cache.bytes_per_user]
+    return [digest.hexdigest(), cache.manifest.as_of, cache.manifest.dtype, cache.manifest.bytes_per_user]
 
 
 def compressed(home: Path) -> Any:

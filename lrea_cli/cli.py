@@ -22,8 +22,11 @@ from lrea_cli.commands import (
     demo,
     doctor,
     evaluate,
+    listing,
     prepare,
+    remove,
     serve_bench,
+    show,
     sweep,
     train,
     verify,
@@ -49,7 +52,13 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "serve-bench": serve_bench.serve_bench,
     },
     "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
-    "Looking after what is kept": {"verify": verify.verify, "doctor": doctor.doctor},
+    "Looking after what is kept": {
+        "list": listing.list_artifacts,
+        "show": show.show,
+        "remove": remove.remove,
+        "verify": verify.verify,
+        "doctor": doctor.doctor,
+    },
     "Trying it out": {"demo": demo.demo},
 }
 """Every command, by its group and its name, in the order in which help lists them.

@@ -84,7 +84,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     prepare(Synthetic(users=150, seed=7), [], DATASET, workspace, PrepareOptions(threads=1))
     for method in ("lrea", "din"):
         recipe = replace(TINY, model=replace(TINY.model, method=method))
-        train_run(workspace, recipe, f"tiny-{method}", torch.device("cpu"), torch.get_num_threads(), Silent())
+        train_run(workspace, recipe, f"tiny-{method}", torch.device("cpu"), Silent())
     return workspace
 
 
@@ -164,12 +164,12 @@ def _untrained(
                 tensor.normal_(std=0.5)[0].zero_()  # interests, and errors in them, are felt in the logits
             elif tensor.is_floating_point():
                 tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
-    with workspace.claim(RUNS, stem=recipe.model.method) as claim, claim.folder() as folder:
+    with workspace.create(RUNS, stem=recipe.model.method) as (name, folder):
         save_checkpoint(model, folder / CHECKPOINT)
         known = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
-        manifest = manifest_of(RUNS, run=claim.name, recipe=recipe.to_dict(), **known)
+        manifest = manifest_of(RUNS, run=name, recipe=recipe.to_dict(), **known)
         write_manifest(folder, RUNS, manifest)
-    return Run(workspace.open(RUNS, claim.name), recipe, info, model.eval())
+    return Run(workspace.open(RUNS, name), recipe, info, model.eval())
 
 
 def _quiet_session(workspace: Workspace) -> Session:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lrea_cli.dataset.manifest import DATASETS, SplitTimes
-from lrea_cli.records.manifest import CACHES
-from lrea_cli.runs.manifest import RUNS
+from lrea_cli.dataset.manifest import SplitTimes
 from lrea_cli.workspace.kinds import Kind, M
-
-KINDS: tuple[Kind[Any], ...] = (DATASETS, RUNS, CACHES)
 
 VALUES: dict[str, dict[str, Any]] = {
     "data": {

@@ -24,8 +24,7 @@ from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
-from lrea_cli.runs.loop import reader_of, train
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split, train
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.sequence import Empty
 from lrea_cli.serving.candidates import CandidatePool

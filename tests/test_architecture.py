@@ -16,7 +16,20 @@ PACKAGE = Path(lrea_cli.__file__).parent
 LAYERS = (
     *("errors", "ids", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
     *("kernels", "attention", "features", "mlp", "oracle", "methods", "compressors", "model"),
-    *("runs", "records", "serving", "score", "bench", "sweep", "reporting", "verify", "commands", "cli", "__main__"),
+    *(
+        "runs",
+        "records",
+        "serving",
+        "score",
+        "bench",
+        "sweep",
+        "reporting",
+        "artifacts",
+        "verify",
+        "commands",
+        "cli",
+        "__main__",
+    ),
 )
 """From the bottom up; each package is a layer of its own, and imports from itself and from those before it alone."""
 

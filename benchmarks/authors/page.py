@@ -13,8 +13,7 @@ from lrea_cli.reporting import results as shown
 from lrea_cli.score.kept import Form
 from lrea_cli.sweep.gather import SeedRun, differences
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried
-from lrea_cli.workspace.home import as_json
-from lrea_cli.workspace.sealed import SEAL
+from lrea_cli.workspace.sealed import SEAL, as_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lrea_cli.compressors import Clusters
 from lrea_cli.compressors.clusters import Choices
-from lrea_cli.records.summarizer import Summarizer
+from lrea_cli.records.maker import Summarizer
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.run import Finished

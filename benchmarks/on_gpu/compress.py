@@ -10,7 +10,7 @@ import torch
 
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.model import CTRModel
-from lrea_cli.records.summarizer import SHARED_PROBES, Summarizer
+from lrea_cli.records.maker import SHARED_PROBES, Summarizer
 from lrea_cli.sequence import HistoryIds, Summary
 from on_gpu.made import candidate_ids, generator_of, history_ids, model_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell

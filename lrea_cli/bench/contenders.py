@@ -17,7 +17,8 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, recipe_of
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept import KeptScores
-from lrea_cli.workspace.home import Artifact, Workspace, as_json
+from lrea_cli.workspace.home import Artifact, Workspace
+from lrea_cli.workspace.sealed import as_json
 
 RANK = 16
 """Rows of a compressed record."""
@@ -46,7 +47,7 @@ class Contender:
         beside = f" ({self.difference})" if self.difference else ""
         if self.route == "full":
             return f"full attention{beside}"
-        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.compression
+        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.manifest.compression
         if made is None:
             return method
         return f"{method}, {made.compressor}" + ("" if made.compressor == "mean" else f" {made.rank}")
@@ -54,7 +55,7 @@ class Contender:
     @property
     def scores(self) -> Artifact:
         """Where `eval` keeps its scores: with the cache that a compressor made, else with the run."""
-        return self.cache.artifact if self.cache.compression else self.run.artifact
+        return self.cache.artifact if self.cache.manifest.compression else self.run.artifact
 
 
 def chosen_methods(text: str) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def make_workload(
 
 def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
     """The users of a cache, with the behaviors known when it was made."""
-    lengths = histories.lengths_before(cache.as_of)
+    lengths = histories.lengths_before(cache.manifest.as_of)
     return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
@@ -173,13 +173,13 @@ class TimedRoute:
         run, cache, cached = self.run, self.cache, self.route == "cache"
         return Row(
             route=self.route,
-            method=cache.made_by(run) if cached else "full",
+            method=cache.manifest.compressor or run.recipe.model.method if cached else "full",
             stage=stage,
             kernel=self.kernel,
-            dtype=cache.dtype if cached else "float32",
+            dtype=cache.manifest.dtype if cached else "float32",
             candidates=candidates,
             length=run.recipe.data.long if self.route == "padded" else "real",
-            rank=int(cache.artifact.manifest.rank) if cached else None,
+            rank=cache.manifest.rank if cached else None,
             requests=len(latencies),
             percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
             latencies_ms=tuple(latencies.tolist()),

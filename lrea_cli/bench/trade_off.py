@@ -87,7 +87,7 @@ class Line:
         """As `--json` has it; what a contender has not is null."""
         contender, cache, gate = self.contender, self.contender.cache, self.gate
         served = contender.route == "cache"
-        made = cache.compression if served else None
+        made = cache.manifest.compression if served else None
         return {
             "name": contender.name,
             "method": contender.run.recipe.model.method if served else "full",
@@ -95,7 +95,7 @@ class Line:
             "run": contender.run.name,
             "cache": cache.artifact.name if served else None,
             "compressor": made.compressor if made else None,
-            "rank": cache.artifact.manifest.rank if served else None,
+            "rank": cache.manifest.rank if served else None,
             "auc": self.auc.value,
             "auc_ci": self.auc.ci,
             "auc_by_seed": list(self.auc_by_seed),
@@ -104,8 +104,8 @@ class Line:
             "speedup_vs_full": {
                 stage: (self.timed.speedup[stage] if self.timed else NO_RATIO).to_dict() for stage in STAGES
             },
-            "bytes_per_user": cache.bytes_per_user if served else None,
-            "compress_ms_per_user": cache.ms_per_user if served else None,
+            "bytes_per_user": cache.manifest.bytes_per_user if served else None,
+            "compress_ms_per_user": cache.manifest.ms_per_user if served else None,
             "rows_changed": self.behavior.rows if self.behavior else None,
             "flops_changed": self.behavior.flops if self.behavior else None,
             "gate": vars(gate) if isinstance(gate, GateResult) else {"passed": False, "failure": str(gate)},
@@ -214,14 +214,15 @@ def _gates(
 
 def scores_through(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:
     """Of the test split; the served form has gone through this cache's kind of records."""
-    way = ServedFrom(cache.dtype, cache.compression, cache.artifact.name if cache.compression else None)
-    return served_scores(run, way, cache.artifact if cache.compression else run.artifact, reporter)
+    compression, artifact = cache.manifest.compression, cache.artifact
+    way = ServedFrom(cache.manifest.dtype, compression, artifact.name if compression else None)
+    return served_scores(run, way, artifact if compression else run.artifact, reporter)
 
 
 def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | None:
     """Counted by the method at the long lengths of these users."""
     run, cache = contender.run, contender.cache
-    if contender.route == "full" or cache.compression:
+    if contender.route == "full" or cache.manifest.compression:
         return None
     settings = run.recipe.data
     long = np.clip([user.length - settings.short for user in visitors], 0, settings.long)

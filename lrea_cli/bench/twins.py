@@ -13,7 +13,7 @@ from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.summarizer import SHARED_PROBES, probe_ids
+from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
 
 

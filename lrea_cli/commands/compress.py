@@ -30,8 +30,7 @@ from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, whole
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT
-from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, COUNT, Compression, CompressorName
 
 if TYPE_CHECKING:
     from lrea_cli.records.cache import Cache

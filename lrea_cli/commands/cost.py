@@ -12,10 +12,9 @@ from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, Rec
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
-from lrea_cli.recipe.limits import COUNT
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import METHOD_NAMES
+from lrea_cli.recipe.settings import COUNT, METHOD_NAMES
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ def _train(session: Session, method: str, seed: int) -> Run:
 
     flags = {"data": {"dataset": NAME}, "model": {"method": method}, "train": {"seed": seed}}
     recipe, name = load_recipe(NAME).with_flags(flags), f"{NAME}-{method}"
-    train_run(session.workspace, recipe, name, session.device, session.threads, session.console)
+    train_run(session.workspace, recipe, name, session.device, session.console)
     return open_run(session.workspace, name, None, session.device)
 
 

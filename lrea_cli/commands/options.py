@@ -12,10 +12,16 @@ import typer
 from lrea_cli.console.output import Console
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
 from lrea_cli.recipe.reading import shipped_names
-from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
-from lrea_cli.records.manifest import CacheDtype
+from lrea_cli.recipe.settings import (
+    HIGHEST_SEED,
+    DataSettings,
+    ModelSettings,
+    TrainSettings,
+    check_range,
+    check_threads,
+)
+from lrea_cli.records.manifest import CACHES, CacheDtype
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind, home_of_environment
@@ -78,6 +84,14 @@ SEED = typer.Option(
 Dataset = Annotated[str | None, existing(DATASETS, "Which dataset to read; default: the recipe's, else the latest.")]
 RunDataset = Annotated[str | None, existing(DATASETS, "Read the latest run of this dataset; default: of any.")]
 RunName = Annotated[str | None, existing(RUNS, "Which run to read; default: the latest.")]
+ArtifactName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name of a dataset, run or cache, such as taobao-din-1, or runs/taobao-din-1.",
+        autocompletion=names_of(DATASETS, RUNS, CACHES),
+    ),
+]
 RecipeName = Annotated[
     str | None,
     typer.Option(

@@ -23,10 +23,9 @@ from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.console.counts import counted
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT
-from lrea_cli.recipe.settings import KERNEL_NAMES, KernelName
+from lrea_cli.recipe.settings import COUNT, KERNEL_NAMES, KernelName
 from lrea_cli.records.manifest import CACHES
-from lrea_cli.workspace.home import write_json
+from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
@@ -146,7 +145,7 @@ def _content(session: Session, run: Run, cache: Cache, bench: Bench) -> dict[str
     return {
         "run": run.name,
         "cache": cache.artifact.name,
-        "compressor": cache.compression.compressor if cache.compression else None,
+        "compressor": cache.manifest.compressor,
         "machine": machine(session),
         "gate": vars(bench.gate),
         "lengths": bench.lengths,
@@ -155,10 +154,10 @@ def _content(session: Session, run: Run, cache: Cache, bench: Bench) -> dict[str
         "speedup_vs_full": {s: {of: r.to_dict() for of, r in row.items()} for s, row in speedup.ratios.items()},
         "speedup_kernel": speedup.kernel,
         "withheld": speedup.withheld,
-        "bytes_per_user": cache.bytes_per_user,
-        "compress_ms_per_user": cache.ms_per_user,
+        "bytes_per_user": cache.manifest.bytes_per_user,
+        "compress_ms_per_user": cache.manifest.ms_per_user,
         "saved_ms_per_request": speedup.saved_ms,
-        "pays_after_requests": speedup.pays_after(cache.ms_per_user),
+        "pays_after_requests": speedup.pays_after(cache.manifest.ms_per_user),
     }
 
 

@@ -15,7 +15,8 @@ from lrea_cli.commands.options import Dataset, Json, as_threads, within
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.errors import LreaError
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.sweep.results import Results

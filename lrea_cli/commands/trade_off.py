@@ -13,7 +13,7 @@ from lrea_cli.commands.times import machine, machine_line, show_load
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import number, ratio, span, whole
 from lrea_cli.errors import GateFailed
-from lrea_cli.workspace.home import write_json
+from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.contenders import Contender, Trained
@@ -144,8 +144,8 @@ def _draw(path: Path, lines: Sequence[Line], title: str, machine: str) -> bool:
         c, p50 = line.contender, _percentile(line, "request", 50)
         if p50 is None or p50.value is None or line.auc.value is None:
             continue
-        kind = "full" if c.route == "full" else "compressor" if c.cache.compression else "method"
-        size = None if c.route == "full" else c.cache.bytes_per_user
+        kind = "full" if c.route == "full" else "compressor" if c.cache.manifest.compression else "method"
+        size = None if c.route == "full" else c.cache.manifest.bytes_per_user
         marks.append(Mark(c.name, kind, p50.value, line.auc.value, line.auc.ci, size))
         seeds.append(len(line.auc_by_seed))
     if marks:
@@ -197,7 +197,7 @@ def _request(line: Line) -> list[str]:
 
 
 def _record(line: Line) -> list[str]:
-    cache, behavior = line.contender.cache, line.behavior
+    cache, behavior = line.contender.cache.manifest, line.behavior
     times = [_time(line, "interest", percent) for percent in SHOWN]
     if line.contender.route == "full":
         return [line.contender.name, *times, "-", "-", "-", "-"]

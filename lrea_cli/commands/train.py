@@ -92,13 +92,7 @@ def train(options: TrainOptions) -> None:
             f"left out, since {settings.model.method} has no such settings: {', '.join(left)} of the recipe"
         )
     name, trained = train_run(
-        session.workspace,
-        settings,
-        options.run,
-        session.device,
-        session.threads,
-        session.console,
-        replace=options.replace,
+        session.workspace, settings, options.run, session.device, session.console, replace=options.replace
     )
     best = trained.best
     session.console.result(

@@ -46,7 +46,7 @@ def verify(options: VerifyOptions) -> None:
 
     console = Console(options.json)
     targets = find_targets(Workspace.from_environment().home, options.artifact)
-    total = sum(path.stat().st_size for target in targets for path in target.files)
+    total = sum(sum(target.sizes.values()) for target in targets)
     with console.task("verify", total, "bytes") as progress:
         checked = [verify_one(target, progress) for target in targets]
     rows = [[one.artifact, one.files, size(one.bytes), "DAMAGED" if one.damage else "intact"] for one in checked]

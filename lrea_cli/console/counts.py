@@ -4,12 +4,7 @@ from __future__ import annotations
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """The count with thousands apart, and the noun in the form that goes with it.
-
-    Args:
-        count: of things.
-        noun: one of them.
-        plural: several of them; empty = the noun and an s.
+    """The count with thousands apart, and the noun, whose plural is the noun and an s unless it is given.
 
     Example:
         >>> counted(1, "day"), counted(2_000, "entry", "entries")

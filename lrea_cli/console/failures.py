@@ -10,6 +10,7 @@ import shlex
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,11 +43,7 @@ WANTED = {
 
 @dataclass(frozen=True)
 class Failure:
-    """What is shown of an exception.
-
-    Args:
-        foreseen: False where the sentence is all that the exception says of itself, and a log is worth having.
-    """
+    """What is shown of an exception; `foreseen` is False where only a log says what happened."""
 
     message: str
     remedy: str = ""
@@ -111,21 +108,15 @@ def write_log(home: Path, arguments: Sequence[str], error: BaseException) -> Pat
         f"{shlex.join(['lrea', *arguments])}\n\n",
         *traceback.format_exception(error),
     ]
-    text = "".join(lines).encode(errors="backslashreplace")
-    try:
-        if not home.is_dir():
-            raise FileNotFoundError(home)
-        path = home / "logs" / f"{now:%Y%m%dT%H%M%S.%f}.log"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text)
-    except OSError:
-        try:
-            with tempfile.NamedTemporaryFile("wb", prefix="lrea-", suffix=".log", delete=False) as file:
-                file.write(text)
-            path = Path(file.name)
-        except OSError:
-            return None
-    return path
+    prefix = f"lrea-{now:%Y%m%dT%H%M%S}-"
+    for folder in (home / "logs", None):  # None: where temporary files lie
+        with suppress(OSError):
+            if folder and home.is_dir():
+                folder.mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=prefix, suffix=".log", delete=False) as file:
+                file.write("".join(lines).encode(errors="backslashreplace"))
+            return Path(file.name)
+    return None
 
 
 def _refusal_of(check: BaseException, said: str) -> str:

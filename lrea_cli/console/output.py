@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from lrea_cli.console.progress import Progress
@@ -72,11 +73,27 @@ class Console:
     def task(self, description: str, total: int, unit: str) -> Iterator[Progress]:
         """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
         description = clean(description)
-        if sys.stderr.isatty():
-            with _bar(self._rich(sys.stderr), description, total, unit) as progress:
-                yield progress
-        else:
-            yield _PlainProgress(description, total, unit)
+        if not sys.stderr.isatty():
+            yield _Counter(PLAIN_SECONDS, partial(_print_line, description, total, unit))
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        # No refreshing thread: it would run beside what serve-bench times.
+        with RichProgress(*columns, console=self._rich(sys.stderr), transient=True, auto_refresh=False) as bar:
+            task = bar.add_task(description, total=total, rate="")
+            bar.refresh()
+            yield _Counter(
+                BAR_SECONDS,
+                lambda done, rate: bar.update(task, completed=done, rate=f"{_rate(rate)} {unit}/s", refresh=True),
+            )
 
     def _above_a_bar(self) -> TextIO:
         """On a terminal the stream of now: while a bar is drawn, rich puts above it what is printed there."""
@@ -99,50 +116,27 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else clean(value)
 
 
-@contextmanager
-def _bar(console: RichConsole, description: str, total: int, unit: str) -> Iterator[Progress]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
+class _Counter:
+    """A `Progress` that shows what is done and the rate, not more often than every so many seconds.
 
-    started = time.monotonic()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    # No refreshing thread: it would run beside what serve-bench times.
-    with RichProgress(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task(description, total=total, rate="")
-        bar.refresh()
-        done, shown = 0, started
+    Args:
+        show: called with the units done, and units a second.
+    """
 
-        def advance(count: int) -> None:
-            nonlocal done, shown
-            done += count
-            now = time.monotonic()
-            rate = done / max(now - started, 1e-9)
-            due = now - shown >= BAR_SECONDS
-            shown = now if due else shown
-            bar.update(task, advance=count, rate=f"{_rate(rate)} {unit}/s", refresh=due)
-
-        yield advance
-
-
-class _PlainProgress:
-    def __init__(self, description: str, total: int, unit: str) -> None:
-        self.description, self.total, self.unit = description, total, unit
+    def __init__(self, seconds: float, show: Callable[[int, float], None]) -> None:
+        self.seconds, self.show = seconds, show
         self.done, self.started = 0, time.monotonic()
         self.shown = self.started
 
     def __call__(self, count: int) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.shown < PLAIN_SECONDS:
-            return
-        self.shown = now
-        rate = self.done / (now - self.started)
-        left = (self.total - self.done) / rate if rate else 0.0
-        line = f"{self.description}: {self.done:,} of {self.total:,} {self.unit}, {_rate(rate)}/s, {left:.0f} s left"
-        print(fitted(line, sys.stderr), file=sys.stderr, flush=True)
+        if now - self.shown >= self.seconds:
+            self.shown = now
+            self.show(self.done, self.done / max(now - self.started, 1e-9))
+
+
+def _print_line(description: str, total: int, unit: str, done: int, rate: float) -> None:
+    left = (total - done) / rate if rate else 0.0
+    line = f"{description}: {done:,} of {total:,} {unit}, {_rate(rate)}/s, {left:.0f} s left"
+    print(fitted(line, sys.stderr), file=sys.stderr, flush=True)

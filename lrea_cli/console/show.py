@@ -65,6 +65,14 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def age(seconds: float) -> str:
+    """`12 s`, `5 min`, `3 h`, `9 d`: a time that has gone by."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:,.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
 def short(value: float | None) -> str:
     """`12.3M`: three digits and a power of a thousand, right-aligned."""
     if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -42,29 +42,29 @@ def stoppable() -> Iterator[list[int]]:
         arrived.append(number)
         raise Stopped(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with _handled_by(stop):
         yield arrived
-        return
-    before = {number: signal.signal(number, stop) for number in NAMES}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Let a signal wait until the block has ended: for steps of which either all or none must happen."""
+    arrived: list[int] = []
+    with _handled_by(lambda number, frame: arrived.append(number)):
+        yield
+    if arrived:
+        signal.raise_signal(arrived[0])
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Other threads than the main one never get a signal."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    arrived: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: arrived.append(number)) for number in NAMES}
+    before = {number: signal.signal(number, handler) for number in NAMES}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-    if arrived:
-        signal.raise_signal(arrived[0])
+        for number, old in before.items():
+            signal.signal(number, old or signal.SIG_DFL)

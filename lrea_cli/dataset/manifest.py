@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.workspace.kinds import BLOCKS, Kind
 from lrea_cli.workspace.manifests import Manifest, NotIdentity
-from lrea_cli.workspace.remake import kept_arguments
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,6 @@ class DatasetManifest(Manifest):
     arguments: NotIdentity[tuple[str, ...] | None] = None
     field_auc: dict[str, float | None] | None = None
     look: dict[str, Any] | None = None
-
-    @classmethod
-    def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
-        return kept_arguments(content)
 
     @classmethod
     def some_options_of(cls, content: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED, check_range, check_threads
+from lrea_cli.recipe.settings import COUNT, HIGHEST_SEED, check_range, check_threads
 
 LIMITS = {
     "seed": (0, HIGHEST_SEED),

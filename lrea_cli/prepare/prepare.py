@@ -72,7 +72,7 @@ def prepare(
     import pyarrow as pa
 
     around = surroundings or Surroundings()
-    with workspace.create(DATASETS, dataset, replace=around.replace) as folder:
+    with workspace.create(DATASETS, dataset, replace=around.replace) as (_, folder):
         with _database(folder / SCRATCH, options) as db:
             content = _write_dataset(db, source, files, folder, options, around.reporter)
         arguments = tuple(prepare_arguments(source, files, around.raw, options, workspace.home))

@@ -8,8 +8,7 @@ from typing import Any
 
 import lrea_cli
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.method_options import require_own_options
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import Recipe, require_own_options
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.workspace.sealed import read_json
 
@@ -55,11 +54,7 @@ def _recipe_of_run(path: Path) -> Recipe:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        UserError: it is not TOML, or larger or deeper than any recipe.
-    """
+    """The content of a TOML file; a `UserError` where it is not TOML, or larger or deeper than any recipe."""
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} is no recipe: it has more than {MOST_BYTES:,} bytes.", "Name a recipe.")
     try:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.method_options import foreign_options, require_own_options
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.recipe.values import read_section
 
 BUCKETS = 16_384
 """Most rows of an SDIM record, m / tau groups of 2^tau."""
+
+METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sim": ("k", "search", "heads", "target_attention"),
+    "eta": ("k", "m", "heads", "target_attention"),
+    "sdim": ("m", "tau"),
+    "twin": ("k", "heads"),
+    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
+}
+"""Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
 
 Sections = Mapping[str, Mapping[str, Any]]
 """Values by their section and key: `{"model": {"rank": 64}}`."""
@@ -88,12 +96,31 @@ class Recipe:
         return recipe
 
 
-def _check_together(recipe: Recipe, origin: str) -> None:
-    """Refuse values that are possible alone and not beside each other.
+def foreign_options(method: str) -> frozenset[str]:
+    """Options of other methods that this one does not have."""
+    every = {option for options in METHOD_OPTIONS.values() for option in options}
+    return frozenset(every.difference(METHOD_OPTIONS.get(method, ())))
 
-    Raises:
-        UserError: naming the values; what to use in place of them.
+
+def require_own_options(method: str, given: Collection[str], origin: str) -> None:
+    """Raise a `UserError` for the first option that the method does not have.
+
+    Args:
+        given: names of the options that were set.
+        origin: where they were set, for the message.
     """
+    for option in given:
+        if option in foreign_options(method):
+            own = ", ".join(METHOD_OPTIONS.get(method, ())) or "none"
+            having = ", ".join(name for name, options in METHOD_OPTIONS.items() if option in options)
+            raise UserError(
+                f"{origin}: {option} is no option of method '{method}'; its own are: {own}.",
+                f"Leave {option} out, or choose a method that has it: {having}.",
+            )
+
+
+def _check_together(recipe: Recipe, origin: str) -> None:
+    """Raise a `UserError` for values that are possible alone and not beside each other."""
     model, data = recipe.model, recipe.data
     if model.method != "din-short" and data.long < 1:
         raise UserError(f"{origin}: long = 0 leaves nothing for method '{model.method}'.", "Use --method din-short.")

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.limits import Limits
+from lrea_cli.recipe.settings import Limits
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -33,7 +33,6 @@ def read_section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
     """Make a frozen dataclass from plain values.
 
     Args:
-        make: the dataclass.
         content: attribute -> value; an attribute that is left out has its default.
         origin: where the values stand, for the message.
 

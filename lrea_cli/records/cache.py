@@ -31,19 +31,14 @@ COMPRESS_BATCH = 256
 
 @dataclass(frozen=True)
 class Cache:
-    """An opened cache; `compression` is None where the run's method made the records."""
+    """An opened cache."""
 
     artifact: Artifact[CacheManifest]
     store: RecordStore
-    as_of: int
-    dtype: CacheDtype
-    compression: Compression | None
-    bytes_per_user: float
-    ms_per_user: float
 
-    def made_by(self, run: Run) -> str:
-        """The compressor, or the run's method."""
-        return self.compression.compressor if self.compression else run.recipe.model.method
+    @property
+    def manifest(self) -> CacheManifest:
+        return self.artifact.manifest
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,10 @@ class CacheSettings:
     as_of: int | None = None
     users: np.ndarray | None = None
     compression: Compression | None = None
+
+    def instant(self, run: Run) -> int:
+        """Epoch seconds: the time that was asked for, else the end of the run's data."""
+        return run.dataset.end if self.as_of is None else self.as_of
 
 
 def compress(
@@ -87,32 +86,41 @@ def compress(
     users = np.arange(histories.users) if settings.users is None else np.unique(settings.users)
     if not len(users):
         raise LreaError("There are no users to compress.")
-    started, as_of = time.perf_counter(), run.dataset.end if settings.as_of is None else settings.as_of
-    with workspace.claim(CACHES, name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
+    started, batches = time.perf_counter(), _batches(run, histories, users, settings.instant(run))
+    with workspace.create(CACHES, name, stem=run.name, replace=replace) as (cache, folder):
         with reporter.task(f"compress {run.name}", len(users), "users") as progress:
-            rows = _write_records(folder, maker, _batches(run, histories, users, as_of), progress)
+            rows = _write_records(folder, maker, batches, progress)
         seconds = time.perf_counter() - started
         if settings.users is not None:
-            _write_users(folder / ASKED_USERS, run.dataset, users)
-        manifest = CacheManifest(
-            run=run.name,
-            cache=claim.name,
-            compressor=settings.compression.compressor if settings.compression else None,
-            users=len(users),
-            rank=int(rows.max()),
-            dtype=settings.dtype,
-            as_of=as_of,
-            bytes_per_user=sum(map(maker.layout.bytes_of, rows.tolist())) / len(users),
-            ms_per_user=1000 * seconds / len(users),
-            seconds=seconds,
-            arguments=_arguments(run, settings, as_of),
-            made_from=run.artifact.identity,
-            layout=maker.layout.to_dict(),
-            compression=settings.compression,
-            device=run.device.type,
-        )
+            raw = _raw_users(run.dataset)
+            lines = "".join(f"{raw[user]}\n" for user in users.tolist())
+            (folder / ASKED_USERS).write_text(lines, encoding="utf-8", newline="")
+        manifest = _manifest(cache, run, settings, maker.layout, rows.tolist(), seconds)
         write_manifest(folder, CACHES, manifest)
     return manifest
+
+
+def _manifest(
+    name: str, run: Run, settings: CacheSettings, layout: RecordFormat, rows: Sequence[int], seconds: float
+) -> CacheManifest:
+    compression = settings.compression
+    return CacheManifest(
+        run=run.name,
+        cache=name,
+        compressor=compression.compressor if compression else None,
+        users=len(rows),
+        rank=max(rows),
+        dtype=settings.dtype,
+        as_of=settings.instant(run),
+        bytes_per_user=sum(map(layout.bytes_of, rows)) / len(rows),
+        ms_per_user=1000 * seconds / len(rows),
+        seconds=seconds,
+        arguments=_arguments(run, settings),
+        made_from=run.artifact.identity,
+        layout=layout.to_dict(),
+        compression=compression,
+        device=run.device.type,
+    )
 
 
 def _batches(run: Run, histories: Histories, users: np.ndarray, as_of: int) -> Iterator[tuple[np.ndarray, HistoryIds]]:
@@ -135,12 +143,12 @@ def _write_records(
     return np.concatenate(rows)
 
 
-def _arguments(run: Run, settings: CacheSettings, as_of: int) -> tuple[str, ...]:
+def _arguments(run: Run, settings: CacheSettings) -> tuple[str, ...]:
     """The options of `lrea compress` that make such a cache again, but for its name and its users."""
     options, compression = ["--run", run.name], settings.compression
     if settings.dtype != "float32":
         options += ["--dtype", settings.dtype]
-    if as_of != run.dataset.end:
+    if (as_of := settings.instant(run)) != run.dataset.end:
         options += ["--as-of", str(as_of)]
     if compression is not None:
         options += ["--compressor", compression.compressor, "--rank", str(compression.rank)]
@@ -155,15 +163,11 @@ def open_cache(workspace: Workspace, run: Run, name: str | None) -> Cache:
     Raises:
         UserError: no such cache, or one of another run or another version of it.
     """
-    return open_records(run, workspace.open(CACHES, name, **({} if name is not None else {"run": run.name})))
+    return open_records(run, workspace.open(CACHES, name, run=run.name))
 
 
 def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
-    """A cache of the run, for reading its records.
-
-    Raises:
-        UserError: it is of another run or another version of it.
-    """
+    """A cache of the run, for reading its records; see `require_of_run`."""
     require_of_run(artifact, run)
     require_intact(artifact, INDEX)
     try:
@@ -173,29 +177,16 @@ def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
         raise DamagedArtifact(
             f"{where}: another version of lrea wrote the layout of records.", artifact.remedy
         ) from error
-    manifest = artifact.manifest
-    return Cache(
-        artifact,
-        RecordStore(artifact.path, layout, run.model.long.summary_type, artifact.remedy),
-        manifest.as_of,
-        layout.dtype,
-        manifest.compression,
-        manifest.bytes_per_user,
-        manifest.ms_per_user,
-    )
+    return Cache(artifact, RecordStore(artifact.path, layout, run.model.long.summary_type, artifact.remedy))
 
 
 def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
-    """Refuse a cache of another run.
-
-    Raises:
-        UserError: the cache is of another run or another version of it.
-    """
-    of_run = artifact.manifest.run
-    if of_run != run.name:
+    """Raise a `UserError` for a cache of another run, or of another version of this one."""
+    other = artifact.manifest.run
+    if other != run.name:
         raise UserError(
-            f"The cache '{artifact.name}' is of the run '{of_run}', not of '{run.name}'.",
-            f"Name its own run, or none: --cache {artifact.name} opens '{of_run}' by itself.",
+            f"The cache '{artifact.name}' is of the run '{other}', not of '{run.name}'.",
+            f"Name its own run, or none: --cache {artifact.name} opens '{other}' by itself.",
         )
     require_made_from(artifact, run.artifact)
 
@@ -203,11 +194,7 @@ def require_of_run(artifact: Artifact[CacheManifest], run: Run) -> None:
 def run_and_cache(
     workspace: Workspace, run: str | None, cache: str | None
 ) -> tuple[str | None, Artifact[CacheManifest] | None]:
-    """The run to open: the one that is named, else that of the named cache, else None = the latest; and the cache.
-
-    Raises:
-        UserError: there is no such cache.
-    """
+    """The name of the run to open (the named one, else that of the named cache, else None = the latest); the cache."""
     if cache is None:
         return run, None
     artifact = workspace.open(CACHES, cache)
@@ -216,15 +203,7 @@ def run_and_cache(
 
 def find_cache(workspace: Workspace, run: Run) -> Artifact[CacheManifest] | None:
     """The latest cache that this version of the run has, or None."""
-    made = [a for a in workspace.all(CACHES) if run.artifact.is_parent_of(a)]
-    return max(made, key=lambda a: a.order, default=None)
-
-
-def _write_users(path: Path, dataset: DatasetInfo, users: np.ndarray) -> None:
-    """Raw ids of dense user numbers, one a line."""
-    table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
-    raw = dict(zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True))
-    path.write_text("".join(f"{raw[user]}\n" for user in users.tolist()), encoding="utf-8", newline="")
+    return workspace.latest(CACHES, made_from=run.artifact.identity)
 
 
 def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
@@ -233,11 +212,16 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an id that the dataset has not.
     """
-    table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
-    number = {str(v): u for u, v in zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True)}
+    number = {str(value): user for user, value in _raw_users(dataset).items()}
     raw = [spelled(v, missing=()) or v for v in raw]
     missing = [v for v in raw if v not in number]
     if missing:
         more = ", .." if len(missing) > 1 else ""
         raise UserError(f"The dataset lacks {counted(len(missing), 'user')}: '{missing[0]}'{more}.")
     return np.array([number[v] for v in raw], np.int64)
+
+
+def _raw_users(dataset: DatasetInfo) -> dict[int, str]:
+    """The raw id of each dense user number."""
+    table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
+    return dict(zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True))

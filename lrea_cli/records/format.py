@@ -38,11 +38,7 @@ class Record:
 
 @dataclass(frozen=True)
 class RecordFormat:
-    """How summaries of one method lie in bytes.
-
-    Args:
-        fields: what a record holds. dtype: of the fields that follow the cache's.
-    """
+    """How summaries of one method lie in bytes; `dtype` is that of the fields that have the cache's."""
 
     fields: tuple[RecordField, ...]
     dtype: CacheDtype
@@ -87,10 +83,11 @@ class RecordFormat:
         """Verify and read one record.
 
         Args:
-            where: to name in an error. remedy: what makes the records anew.
+            where: the file, to name in an error.
+            remedy: what makes the records anew.
 
         Raises:
-            DamagedRecord: checksum, key or size is not as written; names `where`.
+            DamagedRecord: checksum, key or size is not as written.
         """
         body = memoryview(blob)[: -CHECKSUM.size]
         if len(blob) < HEADER.size + CHECKSUM.size or CHECKSUM.unpack(blob[-CHECKSUM.size :])[0] != (

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.manifests import Manifest, NotIdentity
-from lrea_cli.workspace.remake import command_of, kept_arguments
 
 CacheDtype = Literal["float32", "float16"]
 
@@ -46,7 +45,7 @@ class CacheManifest(Manifest):
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
-        kept = kept_arguments(content)
+        kept = super().options_of(folder, content)
         if kept is not None and ASKED_USERS in content.get("files", {}):
             return [*kept, "--users", str(folder / ASKED_USERS)]
         return kept
@@ -58,7 +57,7 @@ class CacheManifest(Manifest):
     def users_remedy(self, folder: Path) -> str:
         """What makes the cache anew where its list of users is damaged."""
         options = [*(self.arguments or ("--run", self.run)), "--users", "FILE"]
-        return f"Write its users into FILE, one raw id a line, then: {command_of(CACHES, folder, options)}"
+        return f"Write its users into FILE, one raw id a line, then: {CACHES.command(folder, options)}"
 
 
 CACHES = Kind("caches", "cache.json", "cache", "lrea compress", "--cache", CacheManifest, not_content=(ASKED_USERS,))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
 
 import numpy as np
 
@@ -24,26 +23,11 @@ INDEX = "index.npy"
 INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
 
 
-class Records(Protocol):
-    """Where summaries come from: `RecordStore` (disk) or `ResidentRecords` (a device's memory).
+class RecordWriter(AbstractContextManager["RecordWriter"]):
+    """Appends records; where its block ends well, it writes the index.
 
     Args:
-        layout: of the records. remedy: what makes the records anew.
-    """
-
-    layout: RecordFormat
-    remedy: str
-
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of users."""
-        ...
-
-
-class RecordWriter:
-    """Appends records; `finish` writes the index. The caller's folder becomes visible only when it is complete.
-
-    Args:
-        folder: an empty folder. layout: of the records.
+        folder: an empty folder, which becomes visible only when it is complete.
     """
 
     def __init__(self, folder: Path, layout: RecordFormat) -> None:
@@ -52,24 +36,19 @@ class RecordWriter:
         self._shard, self._offset = -1, SHARD_BYTES
         self._file = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        if kind is None:
-            self.finish()
-        elif self._file is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
             self._file.close()
+        if kind is None:
+            np.save(self.folder / INDEX, np.sort(np.array(self._index, INDEX_DTYPE), order="key"))
 
     def add(self, keys: Sequence[int] | np.ndarray, summary: Summary) -> None:
         """Append the sealed summaries of a batch under their keys."""
-        rows = summary.rows.tolist()
         arrays = self.layout.arrays_of(summary)
-        for position, key in enumerate(keys):
-            self.add_bytes(int(key), self.layout.pack(int(key), rows[position], [a[position] for a in arrays]))
+        for position, (key, rows) in enumerate(zip(keys, summary.rows.tolist(), strict=True)):
+            self._append(int(key), self.layout.pack(int(key), rows, [a[position] for a in arrays]))
 
-    def add_bytes(self, key: int, blob: bytes) -> None:
-        """Append one packed record."""
+    def _append(self, key: int, blob: bytes) -> None:
         if self._file is None or self._offset + len(blob) > SHARD_BYTES:
             if self._file is not None:
                 self._file.close()
@@ -79,19 +58,13 @@ class RecordWriter:
         self._index.append((key, self._shard, len(blob), self._offset, *CHECKSUM.unpack(blob[-CHECKSUM.size :])))
         self._offset += len(blob)
 
-    def finish(self) -> None:
-        """Write the index, sorted by key."""
-        if self._file is not None:
-            self._file.close()
-        index = np.array(self._index, INDEX_DTYPE)
-        np.save(self.folder / INDEX, np.sort(index, order="key"))
 
-
-class RecordStore:
+class RecordStore(AbstractContextManager["RecordStore"]):
     """Reads single records, each verified.
 
     Args:
-        folder: what a `RecordWriter` left. layout: of the records. summary_type: what they are read back to.
+        folder: what a `RecordWriter` left.
+        summary_type: what records are read back to.
         remedy: what makes the records anew.
 
     Raises:
@@ -107,23 +80,13 @@ class RecordStore:
             for number in range(int(self.index["shard"].max(initial=-1)) + 1):
                 self._files.append(self._open_shard(number))
         except DamagedRecord:
-            self.close()
+            self.__exit__()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the shards."""
+    def __exit__(self, *_: object) -> None:
         for descriptor in self._files:
             os.close(descriptor)
         self._files = []
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     def read(self, key: int) -> Record:
         """Fetch and verify one record.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from lrea_cli.console.counts import counted
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried
-from lrea_cli.workspace.home import replacing, write_json
+from lrea_cli.workspace.sealed import replacing, write_json
 
 Row = TypeVar("Row", Scored, Compressed)
 Columns = dict[str, Callable[[Row], str]]

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from lrea_cli.console.show import size
 from lrea_cli.reporting.labels import Spot, place_labels
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.workspace.home import replacing
+from lrea_cli.workspace.sealed import replacing
 
 Kind = Literal["method", "compressor", "full"]
 STYLES: dict[Kind, tuple[str, str, str]] = {

@@ -35,7 +35,6 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.model.device
 
     @property
@@ -70,11 +69,7 @@ def save_checkpoint(model: CTRModel, path: Path) -> None:
 
 
 def recipe_of(run: Artifact[RunManifest]) -> Recipe:
-    """What a run was trained by.
-
-    Raises:
-        UserError: another version of lrea wrote the recipe.
-    """
+    """What a run was trained by; a `UserError` where another version of lrea wrote it."""
     return Recipe.from_dict(run.manifest.recipe, str(run.path / run.kind.file))
 
 
@@ -85,13 +80,9 @@ def open_dataset(workspace: Workspace, name: str | None) -> tuple[Artifact[Datas
 
 
 def open_run(
-    workspace: Workspace,
-    name: str | None,
-    dataset: str | None,
-    device: torch.device,
-    method: str | None = None,
+    workspace: Workspace, name: str | None, dataset: str | None, device: torch.device, method: str | None = None
 ) -> Run:
-    """Load a run: its dataset must be the one it was trained on, its checkpoint the one it wrote.
+    """Load a run with the dataset that it was trained on.
 
     Args:
         name: of the run; None = the latest (of the dataset and method, where given).

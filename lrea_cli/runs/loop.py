@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lrea_cli.console.progress import Reporter
+from lrea_cli.console.progress import Progress, Reporter
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.dataset.histories import open_histories
@@ -26,7 +28,6 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import CHECKPOINT, build_model, save_checkpoint
 from lrea_cli.runs.optimizer import Optimizer
-from lrea_cli.runs.predict import score_split
 from lrea_cli.sequence import Batch
 from lrea_cli.stats.metrics import auc, log_loss
 
@@ -68,8 +69,7 @@ class Trained:
 
 def reader_of(dataset: DatasetInfo, split: Split, settings: DataSettings, batch_size: int) -> BatchReader:
     """Batches of one split of a prepared dataset."""
-    histories = open_histories(dataset)
-    return BatchReader(read_samples(dataset, split), histories, settings, batch_size)
+    return BatchReader(read_samples(dataset, split), open_histories(dataset), settings, batch_size)
 
 
 def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.device, reporter: Reporter) -> Trained:
@@ -110,6 +110,22 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
             raise
         stopped = error
     return Trained(epochs, time.perf_counter() - started, stopped)
+
+
+def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
+    """Score a split with `model.forward` and training's kernel.
+
+    Returns:
+        (rows,) float64 logits, in the order of the split's rows.
+    """
+    logits = np.full(reader.samples.rows, np.nan)
+    model.eval()
+    with torch.inference_mode():
+        for batch in reader.in_order():
+            scores, _ = model(batch.to(model.device))
+            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
+            progress(int(batch.candidates.mask.sum()))
+    return logits
 
 
 def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
@@ -169,7 +185,7 @@ def _epoch(
 
 def _finite(loss: Tensor) -> float:
     value = float(loss.detach())
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
     return value
 

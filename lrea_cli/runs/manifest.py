@@ -9,7 +9,6 @@ from typing import Any
 
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.manifests import Manifest, NotIdentity
-from lrea_cli.workspace.remake import kept_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class RunManifest(Manifest):
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
-        return ["--recipe", str(folder / RUNS.file), *(kept_arguments(content) or [])]
+        return ["--recipe", str(folder / RUNS.file), *(super().options_of(folder, content) or [])]
 
 
 RUNS = Kind("runs", "run.json", "run", "lrea train", "--run", RunManifest, not_content=("metrics.jsonl",))

@@ -20,11 +20,7 @@ full rate bury a block's mean under 500 small random weights: rank 128 was then 
 
 
 class Optimizer:
-    """Embeddings, position matrices and all else apart: sparse steps, slow steps, and steps taken together.
-
-    Args:
-        model: whose parameters are stepped. settings: the recipe's [train].
-    """
+    """Embeddings, position matrices and all else apart: sparse steps, slow steps, and steps taken together."""
 
     def __init__(self, model: CTRModel, settings: TrainSettings) -> None:
         sparse = [p for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()]
@@ -39,12 +35,10 @@ class Optimizer:
         ]
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
         for optimizer in self._steps:
             optimizer.zero_grad(set_to_none=True)
 
     def step(self) -> None:
-        """Apply all gradients."""
         with check_sparse_tensor_invariants(enable=False):  # torch warns where the choice is not made
             for optimizer in self._steps:
                 optimizer.step()

@@ -14,12 +14,13 @@ import lrea_cli
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter
 from lrea_cli.console.stopping import Stopped, undisturbed
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import open_dataset
 from lrea_cli.runs.loop import Trained, train, write_metrics
 from lrea_cli.runs.manifest import RUNS, RunManifest
-from lrea_cli.workspace.home import Workspace, write_manifest
+from lrea_cli.workspace.home import Artifact, Workspace, write_manifest
 
 RESERVED_BYTES = 1 << 18
 """Of disk that a training holds for its manifest and metrics."""
@@ -30,15 +31,14 @@ def train_run(
     recipe: Recipe,
     name: str | None,
     device: torch.device,
-    threads: int,
     reporter: Reporter,
     *,
     replace: bool = False,
 ) -> tuple[str, Trained]:
-    """Train one recipe into a run; the run appears when it is complete.
+    """Train one recipe into a run, with as many threads as torch has; the run appears when it is complete.
 
     Args:
-        name: of the run; None = `<dataset>-<method>-<number>`. threads: what torch was given, to say and to keep.
+        name: of the run; None = `<dataset>-<method>-<number>`.
         replace: a run of this name gives way when the new one is complete.
 
     Returns:
@@ -48,56 +48,51 @@ def train_run(
         UserError: no such dataset, or the name is taken. LreaError: see `loop.train`.
         Whatever ended the training before its time, once the run of its best epoch is kept.
     """
-    artifact, info = open_dataset(workspace, recipe.data.dataset)
-    recipe = replaced(recipe, data=replaced(recipe.data, dataset=artifact.name))
-    method = recipe.model.method
-    stem = f"{artifact.name}-{method}"
-    with (
-        ExitStack() as finishing,
-        workspace.claim(RUNS, name, stem=stem, replace=replace) as claim,
-        claim.folder() as folder,
-    ):
-        name = claim.name
-        planned = f"{_planned(recipe.train)}, {counted(threads, 'thread')}, {device}"
-        reporter.say(f"run {name}: {method} on {artifact.name}, {planned}")
+    data, info = open_dataset(workspace, recipe.data.dataset)
+    recipe = replaced(recipe, data=replaced(recipe.data, dataset=data.name))
+    stem = f"{data.name}-{recipe.model.method}"
+    with ExitStack() as finishing, workspace.create(RUNS, name, stem=stem, replace=replace) as (name, folder):
+        reporter.say(f"run {name}: {recipe.model.method} on {data.name}, {_planned(recipe.train, device)}")
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
         write_metrics(folder, trained.epochs)
-        best = trained.best
-        manifest = RunManifest(
-            run=name,
-            method=method,
-            dataset=artifact.name,
-            made_from=artifact.identity,
-            recipe=recipe.to_dict(),
-            best_valid_auc=best.valid_auc,
-            best_epoch=best.epoch,
-            epochs=len(trained.epochs),
-            stopped_early=_reason(trained.stopped),
-            column_entropy=best.column_entropy,
-            seconds=trained.seconds,
-            threads=threads,
-            device=str(device),
-            arguments=("--threads", str(threads), "--device", device.type),
-            versions={
-                "lrea": lrea_cli.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        )
-        write_manifest(folder, RUNS, manifest)
+        write_manifest(folder, RUNS, _manifest(name, recipe, data, trained, device))
     if trained.stopped is not None:
         ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
-        trained.stopped.add_note(f"the run '{name}' is kept as of epoch {best.epoch}, the best of {ended}")
+        trained.stopped.add_note(f"the run '{name}' is kept as of epoch {trained.best.epoch}, the best of {ended}")
         raise trained.stopped
     reporter.say(f"run {name}: {_summary(trained, recipe.train)}")
     return name, trained
 
 
-def _planned(settings: TrainSettings) -> str:
+def _manifest(
+    name: str, recipe: Recipe, data: Artifact[DatasetManifest], trained: Trained, device: torch.device
+) -> RunManifest:
+    best, threads = trained.best, torch.get_num_threads()
+    return RunManifest(
+        run=name,
+        method=recipe.model.method,
+        dataset=data.name,
+        made_from=data.identity,
+        recipe=recipe.to_dict(),
+        best_valid_auc=best.valid_auc,
+        best_epoch=best.epoch,
+        epochs=len(trained.epochs),
+        stopped_early=_reason(trained.stopped),
+        column_entropy=best.column_entropy,
+        seconds=trained.seconds,
+        threads=threads,
+        device=str(device),
+        arguments=("--threads", str(threads), "--device", device.type),
+        versions={"lrea": lrea_cli.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    )
+
+
+def _planned(settings: TrainSettings, device: torch.device) -> str:
     patience = f", patience {settings.patience}" if settings.patience else ""
-    return f"at most {counted(settings.epochs, 'epoch')}{patience}"
+    threads = counted(torch.get_num_threads(), "thread")
+    return f"at most {counted(settings.epochs, 'epoch')}{patience}, {threads}, {device}"
 
 
 def _summary(trained: Trained, settings: TrainSettings) -> str:

@@ -17,8 +17,7 @@ from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.runs.loop import reader_of
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.baselines import Baselines, trivial_baselines
 from lrea_cli.score.cache_life import Age, CacheAge, cache_life
 from lrea_cli.score.cached import score_split_cached
@@ -28,7 +27,7 @@ from lrea_cli.stats.bootstrap import auc_difference, auc_estimate, gauc_estimate
 from lrea_cli.stats.calibration import Calibration, calibration
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.metrics import auc, deviation, gauc, log_loss
-from lrea_cli.workspace.home import as_json
+from lrea_cli.workspace.sealed import as_json
 
 Group = Literal["user", "request"]
 DTYPE_BYTES: dict[CacheDtype, int] = {"float32": 4, "float16": 2}

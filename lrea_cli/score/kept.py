@@ -17,9 +17,9 @@ import numpy as np
 
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.workspace.home import replacing, sha256_of, write_json
-from lrea_cli.workspace.parquet import table_of
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.home import sha256_of
+from lrea_cli.workspace.parquet import open_parquet
+from lrea_cli.workspace.sealed import read_json, replacing, write_json
 
 Form = Literal["served", "trained"]
 TYPES = {
@@ -147,7 +147,7 @@ def _read(data: bytes) -> KeptScores | None:
     import pyarrow as pa
 
     try:
-        table = table_of(data)
+        table = open_parquet(data).read(use_threads=False)
         facts: dict[str, Any] = json.loads((table.schema.metadata or {})[METADATA])
         columns = {name: table.column(name).to_numpy() for name in TYPES}
         scores = KeptScores(**facts, **columns)

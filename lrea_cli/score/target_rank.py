@@ -10,11 +10,9 @@ from lrea_cli.console.progress import Reporter, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.summarizer import shared_probes, summarizer_of
+from lrea_cli.records.maker import RecordMaker, shared_probes, summarizer_of
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.runs.loop import reader_of
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.stats.metrics import deviation
 

@@ -14,8 +14,8 @@ class CandidatePool:
     """Draws candidates for one request.
 
     Args:
-        histories: where item rows come from, as often as they were clicked. samples: where profiles come from.
-        seed: of the draws.
+        histories: where item rows come from, as often as they were clicked.
+        samples: where profiles come from.
     """
 
     def __init__(self, histories: Histories, samples: Samples, seed: int) -> None:
@@ -26,10 +26,10 @@ class CandidatePool:
         """(1, count) candidates that share one profile."""
         behaviors = self._rng.integers(len(self._histories.time), size=count)
         row = int(self._rng.integers(self._samples.rows))
-        profile = {name: np.full((1, count), column[row]) for name, column in self._samples.profile.items()}
+        profile = self._samples.profile.items()
         return CandidateIds(
             ids={name: torch.from_numpy(c[behaviors][None]) for name, c in self._histories.columns.items()},
-            profile={name: torch.from_numpy(column) for name, column in profile.items()},
+            profile={name: torch.from_numpy(np.full((1, count), column[row])) for name, column in profile},
             mask=torch.ones(1, count, dtype=torch.bool),
             time=torch.from_numpy(self._samples.time[self._samples.row_request[row]][None]),
         )

@@ -14,38 +14,40 @@ from lrea_cli.dataset.matches import count_matches
 from lrea_cli.kernels import Kernel
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import DataSettings
-from lrea_cli.records.store import Records
+from lrea_cli.records.resident import Records
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """One user at one moment: the key of the record, and the behaviors known.
+    """One user at one moment.
 
     Args:
-        key: of the record, and the user's number in the history store. length: behaviors known.
+        key: of the record, and the user's number in the history store.
+        length: how many behaviors are known.
     """
 
     key: int
     length: int
+
+    def newest(self, histories: Histories, skip: int, count: int) -> HistoryIds:
+        """Ids (1, n) of the newest behaviors but `skip`, at most `count`."""
+        return histories.newest(np.array([self.key]), np.array([self.length]), skip, count)
 
 
 class RequestScorer:
     """Scores N candidates for one user; `*_interest` is the part that methods differ in.
 
     Args:
-        model: in eval mode, on the device, its weights as they stay. histories: of the run's dataset.
-        settings: S and L. records: of the run's cache.
+        model: in eval mode, on the device, its weights as they stay.
+        histories: of the run's dataset.
+        settings: S and L.
+        records: of the run's cache.
         kernel: of every attention.
     """
 
     def __init__(
-        self,
-        model: CTRModel,
-        histories: Histories,
-        settings: DataSettings,
-        records: Records,
-        kernel: Kernel,
+        self, model: CTRModel, histories: Histories, settings: DataSettings, records: Records, kernel: Kernel
     ) -> None:
         self.model, self.histories, self.settings = model, histories, settings
         self.records, self.kernel, self.device = records, kernel, model.device
@@ -73,7 +75,7 @@ class RequestScorer:
         Args:
             padded: to L, as a system with fixed shapes pays; the result is the same.
         """
-        long = self.long_ids(user)
+        long = user.newest(self.histories, self.settings.short, self.settings.long)
         if padded:
             long = _padded(long, self.settings.long)
         behaviors = self.model.features.behaviors(long.to(self.device))
@@ -82,7 +84,7 @@ class RequestScorer:
     @torch.inference_mode()
     def logits(self, user: Visitor, candidates: Candidates, long_interest: Tensor) -> Tensor:
         """(N,) of the whole model, given the candidates and their long interest."""
-        short = self.histories.newest(*_arrays(user), 0, self.settings.short).to(self.device)
+        short = user.newest(self.histories, 0, self.settings.short).to(self.device)
         length = torch.tensor([user.length], device=self.device)
         inputs = self.model.mlp_inputs(candidates, long_interest, short, length, self.kernel)
         return self._mlp(inputs)[candidates.mask[0]]
@@ -95,14 +97,6 @@ class RequestScorer:
             counts = count_matches(self.histories, user.key, user.length, name, values)
             matches[name] = torch.from_numpy(counts)[None].to(self.device)
         return matches
-
-    def long_ids(self, user: Visitor) -> HistoryIds:
-        """Ids (1, n) of the user's long sequence."""
-        return self.histories.newest(*_arrays(user), self.settings.short, self.settings.long)
-
-
-def _arrays(user: Visitor) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([user.key]), np.array([user.length])
 
 
 def _shared(profile: Ids) -> Ids:

@@ -11,8 +11,7 @@ from lrea_cli.kernels import Kernel
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.resident import records_on
-from lrea_cli.records.store import Records
+from lrea_cli.records.resident import Records, records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import RequestScorer
 
@@ -35,16 +34,11 @@ class Served:
 
     @classmethod
     def of(cls, run: Run, cache: Cache, histories: Histories) -> Served:
-        """A run through a cache of it: on a GPU all records are read into its memory.
-
-        Args:
-            histories: of the run's dataset.
-        """
-        return cls(run, records_on(cache.store, run.device), cache.compression, histories)
+        """A run through a cache of it: on a GPU all records are read into its memory."""
+        return cls(run, records_on(cache.store, run.device), cache.manifest.compression, histories)
 
     @property
     def device(self) -> torch.device:
-        """Where requests are served."""
         return self.run.device
 
     @property

@@ -12,8 +12,7 @@ from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import RecordFormat
-from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.summarizer import Summarizer, summarizer_of
+from lrea_cli.records.maker import RecordMaker, Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.score.cached import score_split_cached
@@ -22,7 +21,8 @@ from lrea_cli.sequence import Behaviors, Summary
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import deviation
 from lrea_cli.sweep.jobs import CPU, read_made
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import write_json
 
 MANY = 64
 """Long behaviors from which a request counts as long."""

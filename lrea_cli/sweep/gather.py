@@ -24,7 +24,8 @@ from lrea_cli.sweep.jobs import EvaluateJob, TrainJob
 from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
-from lrea_cli.workspace.home import Artifact, as_json
+from lrea_cli.workspace.home import Artifact
+from lrea_cli.workspace.sealed import as_json
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from lrea_cli.runs.train import train_run
 from lrea_cli.score.evaluate import ServedFrom, measure, score
 from lrea_cli.score.kept import check_evaluation, write_evaluation
 from lrea_cli.stats.bootstrap import auc_estimate
-from lrea_cli.workspace.home import Artifact, Workspace, write_json
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.home import Artifact, Workspace
+from lrea_cli.workspace.sealed import read_json, write_json
 
 EVALUATION = "sweep-test.json"
 CHUNK = 256
@@ -61,7 +61,7 @@ class TrainJob:
 
     def __call__(self) -> str:
         """Train, and put the run in place of what was there."""
-        _, trained = train_run(Workspace(self.home), self.recipe, self.name, CPU, 1, Silent(), replace=True)
+        _, trained = train_run(Workspace(self.home), self.recipe, self.name, CPU, Silent(), replace=True)
         best = trained.best
         return f"{self.name}: valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.0f} s"
 

@@ -1,19 +1,17 @@
 """Files that are read in parts: a hash for each 64 KiB, compared when the block is first touched.
 
 `BLOCKS` lies beside the files of a dataset and holds one xxh3-64 (little-endian) a block, file after file in the order
-of their names; its own SHA-256 and the size of every file stand in the manifest. Opening a file costs nothing that
-grows with it, and no byte reaches a reader before its block is known to be as it was written: headers and footers too.
+of their names; the manifest has its SHA-256 and the size of every file. No byte reaches a reader before its block is
+known to be as it was written, headers and footers included.
 """
 
 from __future__ import annotations
 
-import io
 import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xxhash
@@ -39,8 +37,9 @@ class Blocks:
     """The blocks of one file, each compared with its hash once.
 
     Args:
-        path: of the file. hashes: (blocks,) uint64; None = of a dataset that is still being made, nothing to compare.
-        size: the file's, bytes. remedy: what makes the file anew.
+        hashes: (blocks,) uint64; None = of a dataset that is still being made, nothing to compare.
+        size: of the file as it was written, bytes; None = not known.
+        remedy: what makes the file anew.
 
     Raises:
         DamagedArtifact: the file is missing or has another size.
@@ -60,21 +59,14 @@ class Blocks:
         self.all_right = hashes is None or not self.size
 
     def touch(self, blocks: np.ndarray) -> None:
-        """Compare those of the numbered blocks that were not compared yet.
-
-        Two threads may compare the same block: both come to the same end.
-
-        Raises:
-            DamagedArtifact: the first of them that is not as it was written.
-        """
+        """Raise `DamagedArtifact` where a block is not as it was written; threads may do so at the same time."""
         if self.all_right:
             return
         new = blocks[~self._right[blocks]]
-        if not len(new):
-            return
         for number in np.unique(new).tolist():
             self._compare(number)
-        self.all_right = bool(self._right.all())
+        if len(new):
+            self.all_right = bool(self._right.all())
 
     def touch_one(self, block: int) -> None:
         """The same for one block."""
@@ -95,8 +87,8 @@ class Blocks:
         assert self._hashes is not None
         start = number << BLOCK_BITS
         with memoryview(self.memory) as view:
-            found = xxhash.xxh3_64_intdigest(view[start : start + BLOCK])
-        if found != self._hashes[number]:
+            digest = xxhash.xxh3_64_intdigest(view[start : start + BLOCK])
+        if digest != self._hashes[number]:
             stop = min(start + BLOCK, self.size)
             raise DamagedArtifact(
                 f"{self.path} is damaged or was changed after it was written, between bytes {start:,} and {stop:,}.",
@@ -105,52 +97,12 @@ class Blocks:
         self._right[number] = True
 
 
-class CheckedFile(io.RawIOBase):
-    """A file to read from, such as Parquet's reader does; what is read has been compared.
-
-    Args:
-        blocks: of the file.
-    """
-
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks, self._at = blocks, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, and tell where to."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blocks.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer as far as the file goes."""
-        target = memoryview(buffer).cast("B")
-        stop = min(self._at + len(target), self._blocks.size)
-        count = max(0, stop - self._at)
-        if count:
-            self._blocks.touch_bytes(self._at, stop)
-            with memoryview(self._blocks.memory) as view:
-                target[:count] = view[self._at : stop]
-            self._at = stop
-        return count
-
-
 @dataclass(frozen=True)
 class DatasetFiles:
     """The files of a dataset; what is read of them has been compared with its hash.
 
     Args:
-        folder: where they lie.
-        sizes: bytes of each file, as the manifest has them; empty while the dataset is being made, when there is
-            nothing to compare with yet.
+        sizes: bytes of each file, as the manifest has them; empty while the dataset is being made.
         hashes: for each file that is read in parts (blocks,) uint64.
         remedy: what makes the dataset anew.
     """
@@ -176,7 +128,9 @@ def open_files(folder: Path, sizes: Mapping[str, int], sha256: str, remedy: str)
     """The files of a finished dataset.
 
     Args:
-        sizes: bytes of each file. sha256: of `BLOCKS`. remedy: what makes the dataset anew.
+        sizes: bytes of each file.
+        sha256: of `BLOCKS`.
+        remedy: what makes the dataset anew.
 
     Raises:
         DamagedArtifact: the hashes are missing or not as they were written.

@@ -1,4 +1,4 @@
-"""Where artifacts lie, how they appear whole or not at all, and the chain of hashes that ties them together.
+"""The artifacts of a home directory, and the chain of hashes that ties each to what it was made from.
 
     <home>/data/<dataset>/data.json      manifest, written last
     <home>/runs/<run>/run.json
@@ -12,27 +12,24 @@ under a lock of its name (`locks`, `places`).
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Generic
-from uuid import uuid4
+from typing import Any, Generic
 
-from lrea_cli.console.stopping import undisturbed
+from lrea_cli.console.counts import counted
+from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import fitted
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
-from lrea_cli.workspace.claims import Claim, claim, finished_number
+from lrea_cli.workspace.claims import create, finished_number
 from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path_of
-from lrea_cli.workspace.locks import FOLDER, Held, lock, try_lock
+from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.manifests import Inventory, parse
-from lrea_cli.workspace.places import PARTIAL, clear, fsync, leftovers, place_of, restore
-from lrea_cli.workspace.remake import remedy_of
-from lrea_cli.workspace.sealed import seal, unseal
+from lrea_cli.workspace.places import clear, leftovers, place_of, restore
+from lrea_cli.workspace.sealed import unseal, write_json
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class Artifact(Generic[M]):
     """One finished directory: its manifest has been read.
 
     Args:
-        identity: what children keep as `made_from`. remedy: what makes the artifact anew.
+        identity: what children keep as `made_from`.
+        remedy: the sentence that says how to make the artifact anew.
     """
 
     kind: Kind[M]
@@ -73,19 +71,11 @@ class Workspace:
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """`$LREA_HOME`, else `./lrea_work`.
-
-        Raises:
-            UserError: it names no user's home, or a file.
-        """
+        """The home of `kinds.home_of_environment`."""
         return cls(home_of_environment())
 
     def path(self, kind: Kind[M], name: str) -> Path:
-        """Where the artifact of this name is seen, or will be.
-
-        Raises:
-            UserError: the name would leave its folder, steer a terminal, or is too long for a file's name.
-        """
+        """See `kinds.path_of`."""
         return path_of(self.home, kind, name)
 
     def open(self, kind: Kind[M], name: str | None = None, **wanted: str) -> Artifact[M]:
@@ -94,21 +84,19 @@ class Workspace:
         Raises:
             UserError: there is none; the message names the nearest one and the command that makes it.
         """
-        if name is not None:
-            path = self.path(kind, name)
-            restore(place_of(path))
-            if (path / kind.file).is_file():
-                return read_artifact(kind, path)
-            known = [a.name for a in self.all(kind)]
-            raise UserError(
-                f"There is no {kind.noun} '{name}' in {self.home}{nearest(name, known)}.",
-                f"Make it with: {kind.maker}",
-            )
-        latest = self.latest(kind, **wanted)
-        if latest is None:
-            of = "".join(f" of {k} '{v}'" for k, v in wanted.items())
-            raise UserError(f"There is no {kind.noun}{of} in {self.home}.", f"Make one with: {kind.maker}")
-        return latest
+        if name is None:
+            if latest := self.latest(kind, **wanted):
+                return latest
+            values = "".join(f" of {k} '{v}'" for k, v in wanted.items())
+            raise UserError(f"There is no {kind.noun}{values} in {self.home}.", f"Make one with: {kind.maker}")
+        path = self.path(kind, name)
+        restore(place_of(path))
+        if (path / kind.file).is_file():
+            return read_artifact(kind, path)
+        known = [a.name for a in self.all(kind)]
+        raise UserError(
+            f"There is no {kind.noun} '{name}' in {self.home}{nearest(name, known)}.", f"Make it with: {kind.maker}"
+        )
 
     def latest(self, kind: Kind[M], **wanted: str) -> Artifact[M] | None:
         """The latest artifact whose manifest has the wanted values; None where there is none."""
@@ -116,18 +104,21 @@ class Workspace:
         return max(suitable, key=lambda a: a.order, default=None)
 
     def all(self, kind: Kind[M]) -> list[Artifact[M]]:
-        """Every finished artifact of a kind, by name; a warning for each whose manifest cannot be read."""
+        """Every finished artifact of a kind, by name; a warning, once, for each whose manifest cannot be read."""
         artifacts = []
-        for path in self._seen(kind):
+        for path in self.folders(kind):
             try:
                 if (path / kind.file).is_file():
                     artifacts.append(read_artifact(kind, path))
             except (UserError, OSError) as error:
-                self._warn(f"{path} is passed over: {error}")
+                line = f"{path} is passed over: {error}"
+                if line not in self._warned:
+                    self._warned.add(line)
+                    print(fitted(f"warning: {line}", sys.stderr), file=sys.stderr)
         return artifacts
 
-    def _seen(self, kind: Kind[M]) -> list[Path]:
-        """The folders of a kind, after those are put back that a replacement had moved aside."""
+    def folders(self, kind: Kind[M]) -> list[Path]:
+        """The folders of a kind, by name, after undoing each replacement that was cut off."""
         folder = self.home / kind.folder
         if not folder.is_dir():
             return []
@@ -136,25 +127,13 @@ class Workspace:
         paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
         for link in (p for p in paths if p.is_symlink()):
             restore(place_of(link))
-        return paths
+        return [p for p in paths if p.is_dir()]
 
-    @contextmanager
-    def create(self, kind: Kind[M], name: str, *, replace: bool = False) -> Iterator[Path]:
-        """Claim a name and yield its folder; when the block ends well it becomes the artifact, else it is removed.
-
-        The block writes its manifest with `write_manifest` as its last act.
-
-        Raises:
-            UserError: the name is taken and `replace` is False, or another process is making the artifact.
-        """
-        with claim(self.home, kind, name, replace=replace) as claimed, claimed.folder() as folder:
-            yield folder
-
-    def claim(
+    def create(
         self, kind: Kind[M], name: str | None = None, *, stem: str = "", replace: bool = False
-    ) -> AbstractContextManager[Claim]:
-        """See `claims.claim`."""
-        return claim(self.home, kind, name, stem=stem, replace=replace)
+    ) -> AbstractContextManager[tuple[str, Path]]:
+        """See `claims.create`."""
+        return create(self.home, kind, name, stem=stem, replace=replace)
 
     @contextmanager
     def alone(self, command: str) -> Iterator[None]:
@@ -179,33 +158,20 @@ class Workspace:
         for folder in FOLDERS:
             clear(self.home / folder)
 
-    def _warn(self, line: str) -> None:
-        """Show a warning once."""
-        if line not in self._warned:
-            self._warned.add(line)
-            print(fitted(f"warning: {line}", sys.stderr), file=sys.stderr)
-
 
 def read_artifact(kind: Kind[M], path: Path) -> Artifact[M]:
-    """The artifact that lies in a folder.
-
-    Raises:
-        DamagedArtifact: its manifest is not as it was written, or of another version. OSError: it cannot be read.
-    """
+    """The artifact of a folder; a `DamagedArtifact` or `OSError` where its manifest is not as it was written."""
     file = path / kind.file
     data = file.read_bytes()
-    content = unseal(data, file, remedy_of(kind, path, None))
-    remedy = remedy_of(kind, path, content)
-    inventory = parse(Inventory, data, file, remedy)
+    content = unseal(data, file, kind.remedy(path, None))
+    remedy = kind.remedy(path, content)
+    inventory = parse(Inventory, content, file, remedy)
     manifest = parse(kind.manifest, data, file, remedy)
     return Artifact(kind, path, manifest, inventory, kind.identity_of(content), remedy)
 
 
 def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
-    """Write the manifest of an artifact under creation, with the time, and the hash and size of every file beside it.
-
-    Where files are read in parts, the hashes of their blocks are written, too.
-    """
+    """Write the manifest of an artifact under creation, with the time, and hash and size of every file beside it."""
     if kind.read_in_parts:
         from lrea_cli.workspace.blocks import write_blocks  # numpy: not for every command
 
@@ -220,72 +186,36 @@ def write_manifest(folder: Path, kind: Kind[M], manifest: M) -> None:
 
 
 def require_made_from(child: Artifact[Any], parent: Artifact[Any]) -> None:
-    """Refuse a child that was made from another version of its parent.
-
-    Raises:
-        UserError: what the child was made from is not the parent.
-    """
+    """Raise a `UserError` where a child was made from another version of its parent."""
     if not parent.is_parent_of(child):
-        raise UserError(
-            f"The {child.kind.noun} '{child.name}' was made from another version of "
-            f"the {parent.kind.noun} '{parent.name}'.",
-            child.remedy,
-        )
+        what, made_from = f"{child.kind.noun} '{child.name}'", f"{parent.kind.noun} '{parent.name}'"
+        raise UserError(f"The {what} was made from another version of the {made_from}.", child.remedy)
 
 
 def require_intact(artifact: Artifact[M], *names: str) -> None:
-    """Check the named files (all, if none is named) against the hashes in the manifest.
-
-    Raises:
-        DamagedArtifact: a file is missing or changed.
-    """
-    files = artifact.inventory.files
-    for name in names or files:
-        path = artifact.path / name
-        if not path.is_file() or sha256_of(path) != files.get(name):
-            raise DamagedArtifact(f"{path} is missing, damaged or was changed after it was written.", artifact.remedy)
+    """Raise `DamagedArtifact` for the first of the named files (of all, if none is named) that was changed."""
+    for name in names or artifact.inventory.files:
+        if difference := difference_of(artifact, name):
+            raise DamagedArtifact(f"{artifact.path / name} {difference}.", artifact.remedy)
 
 
-def as_json(content: Any) -> Any:
-    """The same as JSON gives it back: tuples as lists, every key a string."""
-    return json.loads(json.dumps(content))
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all, with a hash of itself: `sealed.read_json` reads it."""
-    text = json.dumps(seal(content), indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(text.encode())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` to write to; when the block ends well it is fsynced and takes the place of `path`."""
-    _clear_beside(path)
-    partial = path.parent / f"{PARTIAL}{path.name}-{uuid4().hex}"
+def difference_of(artifact: Artifact[M], name: str, progress: Progress = ignore) -> str | None:
+    """How a file differs from what was written, as the end of a sentence; None where it does not differ."""
+    size, digest = artifact.inventory.bytes.get(name), hashlib.sha256()
     try:
-        with partial.open("wb") as file:
-            try_lock(file.fileno(), partial)  # tells `_clear_beside` that somebody writes it
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            with undisturbed():
-                partial.replace(path)
-        fsync(path.parent)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def _clear_beside(path: Path) -> None:
-    """Delete partial files of this name that nobody writes any more."""
-    for name, partial in leftovers(path.parent):
-        with suppress(OSError):
-            if name == path.name and partial.is_file():
-                with partial.open("rb+") as file:
-                    if try_lock(file.fileno(), partial):
-                        partial.unlink()
+        with (artifact.path / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+                progress(len(part))
+            bytes_read = file.tell()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if size is None:
+        return "is not of this artifact"
+    if bytes_read != size:
+        return f"has {counted(bytes_read, 'byte')}, {size:,} were written"
+    same = digest.hexdigest() == artifact.inventory.files.get(name)
+    return None if same else "is damaged or was changed after it was written"
 
 
 def sha256_of(path: Path) -> str:

@@ -1,11 +1,12 @@
-"""The kinds of artifacts, and the names that artifacts may have; what a kind keeps is its own package's business."""
+"""The kinds of artifacts, the names that artifacts may have, and the command that makes an artifact anew."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,9 +38,8 @@ class Kind(Generic[M]):
         noun: what a sentence calls it.
         maker: the command that makes one.
         option: of the maker, for the artifact's name.
-        needed: what the maker cannot do without, as its help spells it.
-        manifest: the class of its manifest.
         not_content: files that repeat what is no part of the identity, or are made of the other files.
+        needed: what the maker cannot do without, as its help spells it.
         read_in_parts: its files have hashes of their blocks.
     """
 
@@ -57,23 +57,40 @@ class Kind(Generic[M]):
         return self.folder
 
     def identity_of(self, content: Mapping[str, Any]) -> str:
-        """Hex SHA-256 of what an artifact is: equal for equal content, whenever and wherever it was made.
-
-        Args:
-            content: the manifest as it was written, with its inventory.
-        """
+        """Hex SHA-256 of an artifact, by its manifest with the inventory: equal wherever and whenever it was made."""
         left_out = self.manifest.not_identity()
         counted = {key: value for key, value in content.items() if key not in left_out}
         counted["files"] = {name: digest for name, digest in content["files"].items() if name not in self.not_content}
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
+    def remedy(self, folder: Path, content: Mapping[str, Any] | None) -> str:
+        """A sentence that ends with the command that replaces the artifact of this folder by one made in the same way.
+
+        Args:
+            content: of its manifest; None = it cannot be read.
+        """
+        if content is None:
+            return f"Its options stood in that file; give the same ones again: {self.command(folder, self.needed)}"
+        options = self.manifest.options_of(folder, content)
+        if options is not None:
+            return f"Make it anew with: {self.command(folder, options)}"
+        known = self.command(folder, self.manifest.some_options_of(content))
+        return f"Add its options, which {folder / self.file} names: {known}"
+
+    def command(self, folder: Path, options: Sequence[str]) -> str:
+        """The command that makes the artifact of this folder again, as one types it in a shell."""
+        named = [] if self.needed and list(options[:1]) == [folder.name] else [self.option, folder.name]
+        command = f"{self.maker} {shlex.join([*options, *named, '--replace'])}"
+        home = folder.parent.parent
+        try:
+            elsewhere = home.resolve() != home_of_environment().resolve()
+        except (UserError, OSError):
+            elsewhere = True
+        return f"LREA_HOME={shlex.quote(str(home))} {command}" if elsewhere else command
+
 
 def home_of_environment() -> Path:
-    """`$LREA_HOME`, else `./lrea_work`.
-
-    Raises:
-        UserError: it names no user's home, or a file.
-    """
+    """`$LREA_HOME`, else `./lrea_work`; a `UserError` where it names no user's home, or a file."""
     text = os.environ.get("LREA_HOME") or "lrea_work"
     try:
         home = Path(text).expanduser()

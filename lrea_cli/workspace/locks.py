@@ -1,7 +1,6 @@
 """Locks that every process, container and host of one file system sees; the system takes them off a process that ends.
 
-A lock is `flock` on a file that is never deleted: deleting it would let two processes hold two files of one name. No
-process id is kept or asked, as those of another container or host mean nothing here.
+A lock is `flock` on a file that is never deleted: deleting it would let two processes hold two files of one name.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ class Held(Exception):
 
 @contextmanager
 def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock of this file until the block ends.
+    """Hold the lock of this file, whose folder is made, until the block ends.
 
     Args:
-        path: of the lock file; its folder is made.
         patience_s: how long to wait for another holder.
 
     Raises:
@@ -50,11 +48,7 @@ def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
 
 
 def try_lock(descriptor: int, path: Path) -> bool:
-    """Whether the open file is locked by this call; closing it lets go.
-
-    Raises:
-        UserError: the file system has no locks.
-    """
+    """Whether this call locks the open file, until it is closed; a `UserError` where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -24,9 +24,8 @@ NotIdentity = Annotated[T, NOT_IDENTITY]
 class Manifest:
     """What the maker of an artifact says of it.
 
-    Keys that a class does not know are ignored by its readers, and count for the identity: they may be of another
-    version, which made another artifact; an object within a manifest has no such keys, and refuses them. What an
-    older version did not write has a default, all else is required.
+    Readers ignore keys that a class does not know, and count them for the identity: a newer version may have written
+    them. Keys that older versions did not write have a default; all others are required.
     """
 
     __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
@@ -48,44 +47,43 @@ class Manifest:
         """All options of the command that makes the artifact again, but its name; None where they were not kept.
 
         Args:
-            folder: of the artifact. content: of a manifest, which may be of another version.
+            content: of a manifest, which may be of another version.
         """
-        raise NotImplementedError
+        kept = content.get("arguments")
+        return [str(argument) for argument in kept] if isinstance(kept, list) else None
 
     @classmethod
     def some_options_of(cls, content: Mapping[str, Any]) -> list[str]:
         """Those of the options that are known where not all were kept."""
-        raise NotImplementedError
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What `write_manifest` adds to every manifest.
+    """What `write_manifest` adds to every manifest: when it was, and the SHA-256 and the bytes of each file."""
 
-    Args:
-        created: when. files: SHA-256 of each. bytes: of each file.
-    """
-
-    __pydantic_config__: ClassVar = {"strict": True, "extra": "ignore"}
+    __pydantic_config__: ClassVar = {"extra": "ignore"}
 
     created: NotIdentity[str]
     files: dict[str, str]
     bytes: NotIdentity[dict[str, int]]
 
 
-def parse(model: type[T], data: bytes, path: Path, remedy: str) -> T:
-    """The bytes of a manifest as an object.
+def parse(model: type[T], written: bytes | dict[str, Any], path: Path, remedy: str) -> T:
+    """A manifest as an object.
 
     Args:
-        path: where the bytes lie. remedy: what makes the artifact anew.
+        written: its bytes; or, for a class that is not strict, the object of JSON.
+        remedy: what makes the artifact anew.
 
     Raises:
         DamagedArtifact: a key is missing, or its value has another type than its readers expect.
     """
     from pydantic import ValidationError  # not for every command, and not on every machine
 
+    adapter = _adapter(model)
     try:
-        return _adapter(model).validate_json(data)
+        return adapter.validate_json(written) if isinstance(written, bytes) else adapter.validate_python(written)
     except ValidationError as failure:
         fault = failure.errors(include_url=False)[0]
     key = ".".join(map(str, fault["loc"]))

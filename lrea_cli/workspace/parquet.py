@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.workspace.blocks import Blocks, CheckedFile
+from lrea_cli.workspace.blocks import Blocks
 
 if TYPE_CHECKING:
     import mmap
@@ -45,49 +45,38 @@ def read_parquet(blocks: Blocks) -> pa.Table:
     Raises:
         DamagedArtifact: a byte is not as it was written.
     """
-    blocks.touch_bytes(0, blocks.size)
-    with _as_damage(blocks):
-        return table_of(blocks.memory)
-
-
-def table_of(data: bytes | mmap.mmap) -> pa.Table:
-    """The table of a Parquet file's bytes.
-
-    One thread reads: a thread of Arrow that lets go of Python's bytes while the interpreter ends aborts the process.
-
-    Raises:
-        pyarrow.ArrowException, OSError: they are no Parquet, or a page is not as it was written.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False) as file:
+    with _opened(blocks) as file:
         return file.read(use_threads=False)
 
 
 def parquet_batches(blocks: Blocks, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Some columns, so many rows at a time; only the blocks that are read are compared, the footer's first.
-
-    One thread reads, as in `table_of`.
-
-    Raises:
-        DamagedArtifact: wherever a byte that is read is not as it was written.
-    """
-    import pyarrow.parquet as pq
-
-    with (
-        _as_damage(blocks),
-        pq.ParquetFile(CheckedFile(blocks), page_checksum_verification=True, pre_buffer=False) as file,
-    ):
+    """Some columns, so many rows at a time; compared like `read_parquet`."""
+    with _opened(blocks) as file:
         yield from file.iter_batches(rows, columns=list(columns), use_threads=False)
 
 
+def open_parquet(data: bytes | mmap.mmap) -> pq.ParquetFile:
+    """A Parquet file's bytes, to read with `use_threads=False`.
+
+    A thread of Arrow that lets go of Python's bytes while the interpreter ends aborts the process.
+
+    Raises:
+        pyarrow.ArrowException, OSError: they are no Parquet; while reading: a page is not as it was written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False)
+
+
 @contextmanager
-def _as_damage(blocks: Blocks) -> Iterator[None]:
+def _opened(blocks: Blocks) -> Iterator[pq.ParquetFile]:
     """What Arrow cannot read of a file of ours is damage."""
     import pyarrow as pa
 
+    blocks.touch_bytes(0, blocks.size)
     try:
-        yield
+        with open_parquet(blocks.memory) as file:
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise DamagedArtifact(f"{blocks.path} is no Parquet file: {error}", blocks.remedy) from error

@@ -1,8 +1,8 @@
 """How a folder takes its place: made beside it, renamed into it, and put back where a replacement was cut off.
 
-A place is `<home>/<kind>/<name>`, or what a symbolic link of this name leads to: a folder on a larger disk is replaced
-there. Beside it lie, as long as somebody works on it or until somebody clears up, `.partial-<name>-<id>` (being made)
-and `.old-<name>-<id>` (moved aside by a replacement). Whoever makes, replaces or clears up holds the lock of the place.
+A place is `<home>/<kind>/<name>`, or where a symbolic link of this name leads to: a folder on a larger disk is replaced
+there. Beside it lie `.partial-<name>-<id>` (being made) and `.old-<name>-<id>` (moved aside by a replacement) as long
+as somebody works on it or until somebody clears up. Whoever makes, replaces or clears up holds the lock of the place.
 """
 
 from __future__ import annotations
@@ -38,11 +38,9 @@ def lock_of(place: Path) -> Path:
     return place.parent / FOLDER / f"{place.name}.lock"
 
 
-def new_partial(place: Path) -> Path:
-    """Make an empty folder beside the place, of a name that nobody else has."""
-    partial = place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}"
-    partial.mkdir(parents=True)
-    return partial
+def beside(place: Path, prefix: str) -> Path:
+    """A path beside the place, of a name that nobody else has: `PARTIAL` or `OLD`, the place's name, an id."""
+    return place.parent / f"{prefix}{place.name}-{uuid4().hex}"
 
 
 def swap_in(partial: Path, place: Path) -> None:
@@ -50,7 +48,7 @@ def swap_in(partial: Path, place: Path) -> None:
 
     A process that ends between two steps leaves the old folder aside, and `restore` puts it back.
     """
-    old = place.parent / f"{OLD}{place.name}-{uuid4().hex}" if os.path.lexists(place) else None
+    old = beside(place, OLD) if os.path.lexists(place) else None
     if old is not None:
         place.rename(old)
     try:
@@ -81,6 +79,17 @@ def _undo(partial: Path, place: Path, old: Path | None) -> None:
             return
 
 
+def hide(path: Path) -> Path:
+    """Rename a folder to a partial one, which nobody reads and any command may delete; delete a symbolic link."""
+    partial = beside(path, PARTIAL)
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rename(partial)
+    fsync(path.parent)
+    return partial
+
+
 def remove(folder: Path) -> None:
     """Delete a folder; a signal waits for it, and what fails for a moment is tried again."""
     with undisturbed():
@@ -107,15 +116,15 @@ def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
     """Partial and old folders in a folder: the name that each belongs to, and where it lies."""
     with suppress(FileNotFoundError):
         for entry in sorted(folder.iterdir()):
-            if found := LEFTOVER.fullmatch(entry.name):
-                yield found[2], entry
+            if match := LEFTOVER.fullmatch(entry.name):
+                yield match[2], entry
 
 
 def clear(folder: Path) -> None:
-    """Delete partial folders whose process has ended; put back an old folder whose replacement was cut off.
+    """Delete partial folders whose process has ended; put back old folders whose replacement was cut off.
 
     Args:
-        folder: of a home and kind; nothing happens where there is none.
+        folder: of a home and kind; it may be missing.
     """
     for name in dict.fromkeys(name for name, _ in leftovers(folder)):
         with suppress(Held), lock(lock_of(folder / name)):
@@ -130,18 +139,17 @@ def clear_held(place: Path) -> None:
         if not entry.name.startswith(OLD):
             remove(entry)
         elif os.path.lexists(place):
-            _discard(entry, place.parent / f"{PARTIAL}{place.name}-{uuid4().hex}")
+            _discard(entry, beside(place, PARTIAL))
         else:
             entry.rename(place)
 
 
 def restore(place: Path) -> None:
-    """Put back what a replacement that was cut off had moved aside; wait for one that is under way.
+    """Put back what a replacement that was cut off had moved aside, where the home can be written.
 
-    Where the home cannot be written, nothing happens.
+    Waits for a replacement that is under way.
     """
-    if os.path.lexists(place):
-        return
-    if any(name == place.name and entry.name.startswith(OLD) for name, entry in leftovers(place.parent)):
+    aside = (entry.name.startswith(OLD) for name, entry in leftovers(place.parent) if name == place.name)
+    if not os.path.lexists(place) and any(aside):
         with suppress(Held, OSError), lock(lock_of(place), SWAP_SECONDS):
             clear_held(place)

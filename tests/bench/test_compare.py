@@ -11,7 +11,7 @@ import pytest
 from lrea_cli.bench.compare import compare_benches, read_bench
 from lrea_cli.errors import UserError
 from lrea_cli.stats.intervals import median, median_difference, median_interval
-from lrea_cli.workspace.home import write_json
+from lrea_cli.workspace.sealed import write_json
 
 
 def latencies(scale: float, seed: int, count: int = 60) -> list[float]:

@@ -25,8 +25,8 @@ from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CacheDtype
 from lrea_cli.runs.checkpoint import Run, open_run
-from lrea_cli.workspace.home import Workspace, write_json
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 
 CPU = torch.device("cpu")

@@ -44,7 +44,7 @@ from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.workspace.home import Workspace, sha256_of
-from tests.changed import change_json
+from tests.changed import change_json, changed_cache
 
 CPU = torch.device("cpu")
 GATED = 6
@@ -62,7 +62,7 @@ def lengths_of(run: Run, as_of: int | None = None) -> np.ndarray:
 
 
 def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
-    lengths = lengths_of(run, cache.as_of)
+    lengths = lengths_of(run, cache.manifest.as_of)
     return [Visitor(int(key), int(lengths[key])) for key in cache.store.keys]
 
 
@@ -84,7 +84,7 @@ def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resi
     records = ResidentRecords(cache.store, CPU) if resident else cache.store
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 1)
     visitors = visitors_of(run, cache)
-    return run_gate(Served(run, records, cache.compression, histories), visitors, pool, kernels)
+    return run_gate(Served(run, records, cache.manifest.compression, histories), visitors, pool, kernels)
 
 
 # what is right passes
@@ -294,7 +294,7 @@ def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.
     """Change one row of a compared user's record, its checksums repaired, here and in the index; return the user."""
     store, layout = cache.store, cache.store.layout
     position = next(p for p, f in enumerate(layout.fields) if f.name == field)
-    wanted = gate_module._lengths_needed(run, cache.compression)
+    wanted = gate_module._lengths_needed(run, cache.manifest.compression)
     compared = gate_module._choose(visitors_of(run, cache), wanted)
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
@@ -337,7 +337,7 @@ def test_one_row_of_one_compressed_record_off_by_a_percent(din_run: Run, tmp_pat
 @pytest.mark.parametrize("changed", [{"rank": 4}, {"seed": 1}, {"compressor": "random"}])
 def test_records_made_by_another_compression(din_run: Run, tmp_path: Path, changed: dict) -> None:
     made = Compression("clusters", 5)
-    cache = replace(make_cache(din_run, tmp_path, compression=made), compression=replace(made, **changed))
+    cache = changed_cache(make_cache(din_run, tmp_path, compression=made), compression=replace(made, **changed))
     refused(din_run, cache, r"\w+")
 
 
@@ -424,7 +424,7 @@ def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypat
 def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.valid_from), Silent(), "cache")
-    cache = replace(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
+    cache = changed_cache(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
     refused(din_run, cache, r"(keys|values) of user")
 
 

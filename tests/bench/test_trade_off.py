@@ -31,6 +31,7 @@ from lrea_cli.stats.bootstrap import auc_estimate, mean_auc_estimate
 from lrea_cli.stats.metrics import auc
 from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
 from lrea_cli.workspace.home import Workspace
+from tests.changed import changed_cache
 
 CPU = torch.device("cpu")
 FEW = Compression("recent", 2)
@@ -166,7 +167,7 @@ def test_plain_values_of_a_line(lines: list[Line]) -> None:
         assert row["interest_p50_ms"] == interest["p50_ms"]
         assert row["gate"]["passed"] is True
         assert (row["auc"], row["auc_ci"]) == (line.auc.value, line.auc.ci)
-    cache = lines[2].contender.cache
+    cache = lines[2].contender.cache.manifest
     assert (few["bytes_per_user"], few["compress_ms_per_user"]) == (cache.bytes_per_user, cache.ms_per_user)
     assert (full["bytes_per_user"], full["compress_ms_per_user"]) == (None, None)
     assert (few["rows_changed"], few["flops_changed"]) == (None, None)
@@ -348,7 +349,7 @@ def test_wrong_records_fail_the_real_gate(contenders: list[Contender], monkeypat
     """A compressor's records as if the method had made them."""
     monkeypatch.setattr(gate_module, "GATE_USERS", 12)
     lrea, _, few, _ = contenders
-    wrong = Contender(few.run, replace(few.cache, compression=None))
+    wrong = Contender(few.run, changed_cache(few.cache, compression=None, compressor=None))
     found = measured([lrea, wrong])
     assert isinstance(found[1].gate, GateFailed)
     assert found[1].timed is None

@@ -18,8 +18,8 @@ from lrea_cli.cli import main
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.workspace.home import Workspace, write_json, write_manifest
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.home import Workspace, write_manifest
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.manifests import manifest_of
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.cli import app, main
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
@@ -21,13 +22,11 @@ from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
 from lrea_cli.records.manifest import ASKED_USERS, CACHES
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.remake import remedy_of
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.fixtures.exposures_raw import write_exposures
-from tests.manifests import KINDS
 
 Call = Callable[..., str]
 COLUMNS = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
@@ -263,7 +262,7 @@ def test_where_files_are_is_kept_unless_they_are_looked_for_there(tmp_path: Path
 
 def test_no_path_breaks_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LREA_HOME", str(tmp_path / "a home"))
-    said = remedy_of(RUNS, tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
+    said = RUNS.remedy(tmp_path / "a home" / "runs" / "it's", {"arguments": ["--threads", "1"]})
     command = re.sub("^Make it anew with: ", "", said)
     recipe = str(tmp_path / "a home" / "runs" / "it's" / "run.json")
     assert shlex.split(command) == [

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, require_intact
-from tests.manifests import KINDS
 
 TRAIN = ["train", "--method", "din", "--run", "cut", "--short", "8", "--long", "40"]
 STOPPED = {

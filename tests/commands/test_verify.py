@@ -11,7 +11,8 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.records.store import INDEX
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import write_json
 
 
 class Done(NamedTuple):

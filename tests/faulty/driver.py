@@ -116,9 +116,9 @@ def inline_pool(workers: int) -> Iterator[InlinePool]:
 
 
 def _look(home: Path, ending: Ending) -> None:
+    from lrea_cli.artifacts import KINDS
     from lrea_cli.errors import UserError
     from lrea_cli.workspace.home import Workspace, require_intact
-    from tests.manifests import KINDS
 
     roots = (home, *sorted(home.glob("sweeps/*")))
     for root, kind in ((root, kind) for root in roots for kind in KINDS):

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.artifacts import KINDS
 from lrea_cli.cli import main
 from lrea_cli.workspace.home import Workspace
-from tests.manifests import KINDS
 
 HERE = Path(__file__).parent
 TINY = ["--short", "8", "--long", "40", "--epochs", "2", "--batch-size", "256", "--threads", "1"]

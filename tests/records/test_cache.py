@@ -81,10 +81,10 @@ def test_every_user_has_a_record(lrea_run: Run, tmp_path: Path) -> None:
     rows = [cache.store.read(int(k)).rows for k in cache.store.keys]
     assert (info.run, info.cache, info.users, info.rank) == ("tiny-lrea", "cache", len(rows), max(rows))
     shards = sum(p.stat().st_size for p in cache.artifact.path.glob("records-*.bin"))
-    assert info.bytes_per_user == cache.bytes_per_user == shards / len(rows)
+    assert info.bytes_per_user == cache.manifest.bytes_per_user == shards / len(rows)
     assert shards == sum(cache.store.layout.bytes_of(r) for r in rows)
-    assert (cache.as_of, cache.dtype) == (lrea_run.dataset.end, "float32")
-    assert cache.ms_per_user == info.ms_per_user
+    assert (cache.manifest.as_of, cache.manifest.dtype) == (lrea_run.dataset.end, "float32")
+    assert cache.manifest.ms_per_user == info.ms_per_user
 
 
 def kept_of(run: Run, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +152,7 @@ def test_what_happens_at_as_of_is_not_known_yet(din_run: Run, tmp_path: Path) ->
         make(Workspace(tmp_path), din_run, name, as_of=as_of, users=np.array([user]))
         expected = known_long(din_run, histories, user, as_of)
         found = open_cache(Workspace(tmp_path), din_run, name)
-        assert found.as_of == as_of
+        assert found.manifest.as_of == as_of
         np.testing.assert_array_equal(found.store.read(user).arrays[0], expected.astype(np.float32))
     assert (
         open_cache(Workspace(tmp_path), din_run, "at").store.read(user).arrays[0].tobytes()
@@ -240,7 +240,7 @@ def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refuse
     blob = bytearray(own_run.checkpoint.read_bytes())
     blob[-1] ^= 1
     own_run.checkpoint.write_bytes(blob)
-    with pytest.raises(UserError, match=r"model\.safetensors is missing, damaged or was changed"):
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged or was changed"):
         open_run(workspace_copy, "tiny-lrea", None, CPU)
 
 
@@ -266,7 +266,7 @@ def test_a_damaged_index_is_refused(lrea_run: Run, tmp_path: Path) -> None:
     blob = bytearray(file.read_bytes())
     blob[-1] ^= 1
     file.write_bytes(blob)
-    with pytest.raises(UserError, match=r"index\.npy is missing, damaged or was changed") as caught:
+    with pytest.raises(UserError, match=r"index\.npy is damaged or was changed") as caught:
         open_cache(Workspace(tmp_path), lrea_run, "cache")
     assert "lrea compress" in caught.value.remedy
 

@@ -74,7 +74,7 @@ def test_the_records_of_din_are_ragged(both: Both) -> None:
     rows = {store.read(int(k)).rows for k in USERS}
     assert 0 in rows
     assert len(rows) > (3 if run.recipe.model.method == "din" else 1)
-    assert len(resident) == len(USERS)
+    assert len(resident.keys) == len(USERS)
 
 
 @pytest.mark.parametrize("keys", [[1], [0, 149], [3, -1], [10_000]])
@@ -92,7 +92,7 @@ def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: 
         pass
     with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
         found = ResidentRecords(store, CPU)
-        assert len(found) == 0
+        assert len(found.keys) == 0
         assert len(found.fetch([]).rows) == 0
         with pytest.raises(UserError, match="no record"):
             found.fetch([0])

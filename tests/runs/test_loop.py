@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.console.stopping import Stopped
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.runs import loop
 from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run
-from lrea_cli.runs.loop import Epoch, reader_of, train, training_steps, write_metrics
+from lrea_cli.runs.loop import Epoch, reader_of, score_split, train, training_steps, write_metrics
 from lrea_cli.runs.optimizer import Optimizer
-from lrea_cli.runs.predict import score_split
 from lrea_cli.runs.train import train_run
 from lrea_cli.stats.metrics import auc
 from tests.fixtures.one_label import give_one_label
@@ -146,7 +146,7 @@ def test_what_ends_a_training_keeps_its_best_epoch(workspace_copy, reason):
     recipe = recipe_of("mean")
     error = type(ENDS[reason])(*ENDS[reason].args) if not isinstance(ENDS[reason], Stopped) else ENDS[reason]
     with pytest.raises(type(error)) as caught:
-        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Stopping(2, error))
+        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), Stopping(2, error))
     run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
     manifest = run.artifact.manifest
     assert (manifest.epochs, manifest.stopped_early) == (2, reason)
@@ -170,7 +170,7 @@ def test_what_ends_a_training_keeps_its_best_epoch(workspace_copy, reason):
 
 def test_before_the_first_epoch_has_ended_nothing_is_kept(workspace_copy):
     with pytest.raises(Stopped) as caught:
-        train_run(workspace_copy, recipe_of("mean"), "cut", torch.device("cpu"), 1, Stopping(0, Stopped()))
+        train_run(workspace_copy, recipe_of("mean"), "cut", torch.device("cpu"), Stopping(0, Stopped()))
     assert caught.value.__notes__ == ["the run 'cut' was not finished and is not kept"]
     assert sorted(p.name for p in (workspace_copy.home / "runs").iterdir()) == ["tiny-din", "tiny-lrea"]
 
@@ -189,7 +189,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(workspace_cop
     recipe = recipe_of("din")
     recipe = replace(recipe, train=replace(recipe.train, lr=0.005))  # slow, so that the second epoch is better
     with pytest.raises(OSError, match="No space"):
-        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), 1, Silent())
+        train_run(workspace_copy, recipe, "cut", torch.device("cpu"), Silent())
     run = open_run(workspace_copy, "cut", None, torch.device("cpu"))
     reader = reader_of(run.dataset, "valid", recipe.data, recipe.train.batch_size)
     logits = score_split(run.model, reader, ignore)
@@ -243,9 +243,9 @@ def test_a_training_says_which_epoch_was_best_and_why_it_ended(workspace_copy, m
     recipe = recipe_of("mean")
     recipe = replace(recipe, train=replace(recipe.train, epochs=5, patience=patience))
     heard = Heard()
-    train_run(workspace_copy, recipe, "told", torch.device("cpu"), 1, heard)
-    told = f", patience {patience}" if patience else ""
-    assert heard.lines[0] == f"run told: mean on synthetic, at most 5 epochs{told}, 1 thread, cpu"
+    train_run(workspace_copy, recipe, "told", torch.device("cpu"), heard)
+    told, threads = f", patience {patience}" if patience else "", counted(torch.get_num_threads(), "thread")
+    assert heard.lines[0] == f"run told: mean on synthetic, at most 5 epochs{told}, {threads}, cpu"
     assert f"best valid AUC 0.7000 in epoch 2 of {2 + patience if why else 5}, " in heard.lines[-1]
     assert why in heard.lines[-1]
     assert ("It stopped early, at most 5 epochs were asked for" in heard.lines[-1]) == bool(why)

@@ -19,8 +19,7 @@ from lrea_cli.records.format import CacheDtype, DamagedRecord
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import RecordStore
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.runs.loop import reader_of
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import missing_behaviors, score_split_cached
 from lrea_cli.workspace.home import Workspace
 

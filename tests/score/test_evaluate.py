@@ -13,8 +13,7 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.runs.loop import reader_of
-from lrea_cli.runs.predict import score_split
+from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.baselines import trivial_baselines
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import Evaluation, ServedFrom, evaluate, measure, numbers_of, score

@@ -21,8 +21,8 @@ from lrea_cli.score.kept import (
     scores_path,
     write_evaluation,
 )
-from lrea_cli.workspace.home import sha256_of, write_json
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.home import sha256_of
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 
 REMEDY = "lrea eval --run a"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import xxhash
 
 from lrea_cli.errors import DamagedArtifact
 from lrea_cli.workspace import blocks as blocks_module
-from lrea_cli.workspace.blocks import BLOCK, BLOCKS, CheckedFile, DatasetFiles, blocks_of, open_files, write_blocks
+from lrea_cli.workspace.blocks import BLOCK, BLOCKS, Blocks, DatasetFiles, blocks_of, open_files, write_blocks
 
 SIZES = {"a.npy": BLOCK, "deep/b.parquet": 2 * BLOCK + 1, "c.npy": 5, "empty.npy": 0, "z.html": 9}
 
@@ -42,7 +41,13 @@ def flip(path: Path, place: int) -> None:
 
 
 def everything(files: DatasetFiles, name: str) -> bytes:
-    return CheckedFile(files.blocks(name)).read()
+    return read(files.blocks(name), 0, SIZES[name])
+
+
+def read(blocks: Blocks, start: int, stop: int) -> bytes:
+    """As readers do: compared first."""
+    blocks.touch_bytes(start, stop)
+    return bytes(blocks.memory[start:stop])
 
 
 @pytest.mark.parametrize(("size", "count"), [(0, 0), (1, 1), (BLOCK, 1), (BLOCK + 1, 2), (3 * BLOCK, 3)])
@@ -67,29 +72,26 @@ def test_a_changed_byte_is_refused_where_its_block_is_touched_and_nowhere_else(f
     path = folder / "deep/b.parquet"
     flip(path, place)
     for block in range(3):
-        file = CheckedFile(opened(folder).blocks("deep/b.parquet"))
+        blocks = opened(folder).blocks("deep/b.parquet")
         start, stop = block * BLOCK, min((block + 1) * BLOCK, SIZES["deep/b.parquet"])
-        file.seek(start)
         if block == place // BLOCK:
             with pytest.raises(DamagedArtifact, match="damaged or was changed") as error:
-                file.read(1)
+                read(blocks, start, start + 1)
             assert str(path) in error.value.message
             assert f"{start:,} and {stop:,}" in error.value.message
             assert error.value.remedy == "lrea prepare"
         else:
-            assert file.read(stop - start) == content("deep/b.parquet")[start:stop]
+            assert read(blocks, start, stop) == content("deep/b.parquet")[start:stop]
     with pytest.raises(DamagedArtifact):
         everything(opened(folder), "deep/b.parquet")
 
 
 def test_a_read_across_the_end_of_a_block_compares_both(folder: Path) -> None:
     flip(folder / "deep/b.parquet", BLOCK)
-    file = CheckedFile(opened(folder).blocks("deep/b.parquet"))
-    file.seek(BLOCK - 1)
-    assert file.read(1) == content("deep/b.parquet")[BLOCK - 1 : BLOCK]
-    file.seek(BLOCK - 1)
+    blocks = opened(folder).blocks("deep/b.parquet")
+    assert read(blocks, BLOCK - 1, BLOCK) == content("deep/b.parquet")[BLOCK - 1 : BLOCK]
     with pytest.raises(DamagedArtifact):
-        file.read(2)
+        read(blocks, BLOCK - 1, BLOCK + 1)
 
 
 @pytest.mark.parametrize("change", [-1, 1])
@@ -165,25 +167,6 @@ def test_threads_see_the_same(folder: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(read, [0, 1, 2] * 40)) == [True, True, False] * 40
-
-
-def test_the_file_seeks_as_files_do(folder: Path) -> None:
-    file, twin = CheckedFile(opened(folder).blocks("a.npy")), io.BytesIO(content("a.npy"))
-    for step in (
-        lambda f: f.seek(-10, io.SEEK_END),
-        lambda f: f.read(4),
-        lambda f: f.seek(3, io.SEEK_CUR),
-        lambda f: f.read(100),
-        lambda f: f.read(1),
-        lambda f: f.seek(5 + BLOCK),
-        lambda f: f.read(1),
-        lambda f: f.seek(2),
-        lambda f: f.read(3),
-        lambda f: f.tell(),
-    ):
-        assert step(file) == step(twin)
-    assert file.readable()
-    assert file.seekable()
 
 
 def test_a_dataset_that_is_being_made_is_read_without_hashes(folder: Path) -> None:

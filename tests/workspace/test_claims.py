@@ -15,11 +15,11 @@ from lrea_cli.errors import UserError
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.claims import FINISHED
-from lrea_cli.workspace.home import Workspace, require_intact, write_json, write_manifest
+from lrea_cli.workspace.home import Workspace, require_intact, write_manifest
 from lrea_cli.workspace.kinds import LONGEST_NAME
 from lrea_cli.workspace.locks import FOLDER, Held, lock
-from lrea_cli.workspace.places import OLD
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.places import OLD, lock_of
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.faulty.calls import failing
 from tests.manifests import manifest_of
@@ -33,13 +33,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_name_that_is_being_made_is_refused_at_once(workspace: Workspace, replace: bool) -> None:
-    with workspace.create(RUNS, "one", replace=True) as folder:
-        with pytest.raises(UserError, match="Another process is making the run 'one'") as caught:
-            workspace.claim(RUNS, "one", replace=replace).__enter__()
+    with workspace.create(RUNS, "one", replace=True) as (_, folder):
+        with pytest.raises(UserError, match="Another process is making or removing the run 'one'") as caught:
+            workspace.create(RUNS, "one", replace=replace).__enter__()
         assert "choose another name" in caught.value.remedy
-        with workspace.create(RUNS, "two") as other:
+        with workspace.create(RUNS, "two") as (_, other):
             write_manifest(other, RUNS, manifest_of(RUNS))
-        with workspace.create(CACHES, "one") as other:
+        with workspace.create(CACHES, "one") as (_, other):
             write_manifest(other, CACHES, manifest_of(CACHES))
         assert folder.is_dir()
         write_manifest(folder, RUNS, manifest_of(RUNS))
@@ -50,7 +50,7 @@ def test_the_system_lets_go_of_the_names_of_a_process_that_ends(workspace: Works
     program = (
         "import os, sys; from pathlib import Path; from lrea_cli.workspace.home import Workspace\n"
         "from lrea_cli.runs.manifest import RUNS\n"
-        "with Workspace(Path(sys.argv[1])).create(RUNS, 'one') as folder:\n"
+        "with Workspace(Path(sys.argv[1])).create(RUNS, 'one') as (_, folder):\n"
         "    (folder / 'big').write_text('half'); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(workspace.home)])
@@ -157,10 +157,10 @@ def test_a_linked_folder_is_replaced_where_it_lies(workspace: Workspace, tmp_pat
     link.symlink_to(larger)
     with pytest.raises(UserError, match="exists already"), workspace.create(DATASETS, "taobao"):
         pass
-    with workspace.create(DATASETS, "taobao", replace=True) as folder:
+    with workspace.create(DATASETS, "taobao", replace=True) as (_, folder):
         assert folder.parent == larger.parent
         with pytest.raises(UserError, match="Another process"):
-            workspace.claim(DATASETS, "taobao", replace=True).__enter__()
+            workspace.create(DATASETS, "taobao", replace=True).__enter__()
         (folder / "file").write_text("new")
         write_manifest(folder, DATASETS, manifest_of(DATASETS))
     assert link.readlink() == larger
@@ -185,7 +185,7 @@ def test_a_reader_waits_for_the_second_rename(workspace: Workspace) -> None:
     make(workspace, "one", text="old")
     folder = workspace.home / "runs"
     aside = folder / f"{OLD}one-{'0' * 32}"
-    with workspace.claim(RUNS, "one", replace=True):
+    with lock(lock_of(folder / "one")):
         (folder / "one").rename(aside)
         threading.Timer(0.1, lambda: aside.rename(folder / "one")).start()
         readers: list[str] = []
@@ -197,7 +197,7 @@ def test_a_reader_waits_for_the_second_rename(workspace: Workspace) -> None:
 
 
 def replacement(workspace: Workspace, text: str) -> None:
-    with workspace.create(RUNS, "one", replace=True) as folder:
+    with workspace.create(RUNS, "one", replace=True) as (_, folder):
         (folder / "inner").mkdir()
         (folder / "inner" / "file").write_text(text)
         write_manifest(folder, RUNS, manifest_of(RUNS))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import lrea_cli
+from lrea_cli.artifacts import KINDS
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import DamagedArtifact
@@ -19,12 +20,12 @@ from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import CHECKPOINT, Run, open_run
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.workspace.home import Workspace, read_artifact, write_json
+from lrea_cli.workspace.home import Workspace, read_artifact
 from lrea_cli.workspace.kinds import FOLDERS, Kind
 from lrea_cli.workspace.manifests import Inventory
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
-from tests.manifests import KINDS, manifest_of
+from tests.manifests import manifest_of
 
 CPU = torch.device("cpu")
 PLACES: tuple[tuple[Kind[Any], str], ...] = ((DATASETS, "synthetic"), (RUNS, "tiny-lrea"))

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.workspace.home import write_json
-from lrea_cli.workspace.sealed import SEAL, read_json, seal, unseal
+from lrea_cli.workspace.sealed import SEAL, read_json, seal, unseal, write_json
 
 CONTENT = {"auc": 0.1 + 0.2, "run": "é", "rows": [1, None, True], "deep": {"b": -0.0, "a": 1e300}}
 PLAIN = st.recursive(

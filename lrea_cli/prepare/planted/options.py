@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from lrea_cli.errors import UserError, check_choice
-from lrea_cli.recipe.limits import HIGHEST_SEED, check_range
+from lrea_cli.recipe.settings import HIGHEST_SEED, check_range
 
 Preset = Literal["drift", "exchangeable", "exact-item"]
 Lengths = Literal["long", "week"]

@@ -27,7 +27,7 @@ class ShowOptions:
 
 @command
 def show(options: ShowOptions) -> None:
-    """Show the manifest of a dataset, run or cache, and what was made from it.
+    """Show one manifest, and what was made from the artifact.
 
     Example: lrea show taobao-lrea-1
     """

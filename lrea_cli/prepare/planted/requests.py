@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,46 +24,23 @@ AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
 CELLS_PER_CHUNK = 4_000_000
 
 
-@dataclass(frozen=True)
-class LabelWeights:
-    """Weights of the logit's terms; see `draw_requests`."""
-
-    bias: float
-    close: float
-    repeat: float
-    quality: float = 0.6
+QUALITY_WEIGHT = 0.6
+LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
+"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
 
 
-LABEL_WEIGHTS = {
-    "drift": LabelWeights(bias=-2.7, close=0.85, repeat=0.85),
-    "exchangeable": LabelWeights(bias=-2.7, close=0.7, repeat=0.7),
-    "exact-item": LabelWeights(bias=-2.2, close=0.0, repeat=3.0),
-}
+class Exposures(NamedTuple):
+    """Candidates that were shown, in columns of equal length, those of a request side by side.
 
+    Ids are raw ids, time is epoch seconds UTC; `label` is drawn from `probability`, the true one.
+    """
 
-@dataclass(frozen=True)
-class Requests:
-    """`time`, `history_length`: (users, requests); the rest: (users, requests, candidates)."""
-
-    time: np.ndarray
-    history_length: np.ndarray
+    user: np.ndarray
     item: np.ndarray
+    category: np.ndarray
+    time: np.ndarray
     label: np.ndarray
     probability: np.ndarray
-
-    def columns(self, universe: Universe, first_user: int) -> tuple[np.ndarray, ...]:
-        """User, item, category, time, label and probability of each candidate shown."""
-        users, requests, candidates = self.item.shape
-        user = np.repeat(np.arange(first_user, first_user + users), requests * candidates)
-        item = self.item.ravel()
-        return (
-            user,
-            universe.raw_item(item),
-            universe.raw_category(item),
-            np.repeat(self.time.ravel(), candidates),
-            self.label.ravel(),
-            self.probability.ravel(),
-        )
 
 
 def draw_requests(
@@ -72,11 +49,11 @@ def draw_requests(
     age_band: np.ndarray,
     options: PlantedOptions,
     rng: np.random.Generator,
-) -> Requests:
-    """Six requests a user, with labels drawn from the true probability.
+) -> Exposures:
+    """Six requests of each user 0, 1, .., with labels drawn from the true probability.
 
     logit = bias + close log(1 + sum_i w(age_i) exp(sharpness (v_i . v - 1)) / 0.1)
-                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + quality q(item)
+                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + 0.6 q(item)
                  + field_effect a(age band) + h(hour),
     over all behaviors i strictly before the request; w(age) = (1 + age / 64) ** -0.75, 1 in `exchangeable`.
     """
@@ -86,20 +63,27 @@ def draw_requests(
     time = np.sort((LAST_DAY - np.array(REQUEST_DAYS)) * SECONDS_PER_DAY + second, axis=1)
     length = histories.before(np.repeat(np.arange(users), slots), time.ravel()).reshape(users, slots)
     item = _draw_candidates(universe, histories, length, rng)
-    weights = LABEL_WEIGHTS[options.preset]
+    bias, close_weight, repeat_weight = LABEL_WEIGHTS[options.preset]
     weight_of = np.ones_like if options.preset == "exchangeable" else aged
     close, repeat = closeness(universe, histories, length, item, options.sharpness, weight_of)
     logit = (
-        weights.bias
-        + weights.close * np.log1p(close / CLOSE_ENOUGH)
-        + weights.repeat * np.log1p(repeat)
-        + weights.quality * universe.quality[item]
+        bias
+        + close_weight * np.log1p(close / CLOSE_ENOUGH)
+        + repeat_weight * np.log1p(repeat)
+        + QUALITY_WEIGHT * universe.quality[item]
         + options.field_effect * AGE_BAND_EFFECT[age_band][:, None, None]
         + HOUR_EFFECT[time // 3600 % 24][:, :, None]
     )
     probability = (1 + np.tanh(logit / 2)) / 2
     label = (rng.random(item.shape) < probability).astype(np.int8)
-    return Requests(time, length, item, label, probability)
+    return Exposures(
+        np.repeat(np.arange(users), slots * CANDIDATES),
+        universe.raw_item(item.ravel()),
+        universe.raw_category(item.ravel()),
+        np.repeat(time.ravel(), CANDIDATES),
+        label.ravel(),
+        probability.ravel(),
+    )
 
 
 def closeness(

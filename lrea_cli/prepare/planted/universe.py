@@ -36,12 +36,12 @@ class Universe:
 
     def popular(self, uniform: np.ndarray) -> np.ndarray:
         """Items by popularity, from uniform numbers in [0, 1)."""
-        return self._at(uniform)
+        return np.minimum(np.searchsorted(self.cumulative, uniform, side="right") - 1, len(self.category) - 1)
 
     def popular_in(self, category: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Items of the given categories by their popularity."""
         low, high = self.cumulative[self.first[category]], self.cumulative[self.first[category + 1]]
-        item = self._at(low + uniform * (high - low))
+        item = self.popular(low + uniform * (high - low))
         return np.clip(item, self.first[category], self.first[category + 1] - 1)
 
     def raw_item(self, item: np.ndarray) -> np.ndarray:
@@ -49,9 +49,6 @@ class Universe:
 
     def raw_category(self, item: np.ndarray) -> np.ndarray:
         return self.category[item].astype(np.int64) + FIRST_RAW_CATEGORY
-
-    def _at(self, mass: np.ndarray) -> np.ndarray:
-        return np.minimum(np.searchsorted(self.cumulative, mass, side="right") - 1, len(self.category) - 1)
 
 
 def draw_universe(rng: np.random.Generator) -> Universe:

@@ -101,7 +101,7 @@ def compress(options: CompressOptions) -> None:
     users = None if options.users is None else _read_users(options.users)
     session = start(options.json, options.threads, options.device)
     run = open_run(session.workspace, options.run, options.dataset, session.device)
-    as_of = parse_time(options.as_of, run.dataset.utc_offset_minutes)
+    as_of = parse_time(options.as_of, run.dataset.manifest.utc_offset_minutes)
     compression, curve = _compression(session, run, options)
     dense = None if users is None else dense_users(run.dataset, users)
     settings = CacheSettings(options.dtype, as_of, dense, compression)
@@ -126,10 +126,10 @@ def compress_run(
     """
     from lrea_cli.records.cache import compress as write_cache
 
-    as_of = run.dataset.end if settings.as_of is None else settings.as_of
-    if as_of > run.dataset.end + LATEST_DAYS * 86_400:
+    as_of = run.dataset.manifest.splits.end if settings.as_of is None else settings.as_of
+    if as_of > run.dataset.manifest.splits.end + LATEST_DAYS * 86_400:
         raise UserError(
-            f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.end)}.",
+            f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.manifest.splits.end)}.",
             f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
         )
     return write_cache(session.workspace, run, settings, session.console, name, replace=replace)

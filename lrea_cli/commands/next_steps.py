@@ -94,7 +94,7 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
         name = shlex.quote(others[0].name)
         return f"lrea eval --run {name}{on_split}, then lrea compare {name} {mine}{on_split}"
     method = "lrea" if run.recipe.model.method == "din" else "din"
-    train = f"lrea train --method {method} --dataset {shlex.quote(run.dataset.name)}"
+    train = f"lrea train --method {method} --dataset {shlex.quote(run.dataset.manifest.dataset)}"
     return f"{train}, then lrea eval{on_split}, then lrea compare"
 
 

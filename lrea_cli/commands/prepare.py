@@ -173,8 +173,8 @@ def _show(console: Console, folder: Path, made: Made, look: Look) -> None:
     ]
     console.table(f"dataset {manifest.dataset}", ["", "count"], account)
     console.table("a look at the data", ["", "value"], rows_of(look))
-    for table in (split_table(manifest), field_table(manifest)):
-        console.table(table.title, table.columns, table.rows)
+    console.table(*split_table(manifest))
+    console.table(*field_table(manifest))
     for line in explained(manifest, look):
         console.say(line)
     for warning in manifest.warnings:

@@ -63,18 +63,17 @@ def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
     Raises:
         DamagedArtifact: the file is not as it was written.
     """
-    blocks = dataset.files.blocks(dataset.split_file(split))
+    blocks = dataset.files.blocks(f"{split}.parquet")
     table = read_parquet(blocks)
     blocks.release()
     column = {name: table.column(name).to_numpy() for name in table.column_names}
     first = np.flatnonzero(np.diff(column["request_id"], prepend=-1))
-    names = {role: [f.name for f in dataset.of_role(role)] for role in ("item", "user", "context")}
     return Samples(
         offsets=np.append(first, table.num_rows),
         user=column["user"][first].astype(np.int64),
         time=column["time"][first].astype(np.int64),
         history_length=column["history_length"][first].astype(np.int64),
         label=column["label"].astype(np.float32),
-        ids={name: column[name] for name in names["item"]},
-        profile={name: column[name] for name in names["user"] + names["context"]},
+        ids={name: column[name] for name in dataset.names_of("item")},
+        profile={name: column[name] for name in dataset.names_of("user", "context")},
     )

@@ -54,8 +54,8 @@ def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) 
                 break
         else:
             raise UserError(
-                f"All samples of the {split} split of '{dataset.name}' have label {' and '.join(map(str, seen))}: "
-                "its AUC is undefined.",
+                f"All samples of the {split} split of '{dataset.manifest.dataset}' have label "
+                f"{' and '.join(map(str, seen))}: its AUC is undefined.",
                 "Prepare a log in which both labels stand on each of these days: lrea prepare --help",
             )
 
@@ -64,7 +64,7 @@ def read_in_parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) ->
     """Columns of a split, some rows after others."""
     import pyarrow as pa
 
-    blocks = dataset.files.blocks(dataset.split_file(split))
+    blocks = dataset.files.blocks(f"{split}.parquet")
     for batch in parquet_batches(blocks, ROWS_AT_ONCE, columns):
         if batch.num_rows:
             yield tuple(batch.column(name).to_numpy() for name in columns)

@@ -87,7 +87,7 @@ def compress(
     users = np.arange(histories.users) if settings.users is None else np.unique(settings.users)
     if not len(users):
         raise LreaError("There are no users to compress.")
-    started, as_of = time.perf_counter(), run.dataset.end if settings.as_of is None else settings.as_of
+    started, as_of = time.perf_counter(), run.dataset.manifest.splits.end if settings.as_of is None else settings.as_of
     with workspace.claim(CACHES, name, stem=run.name, replace=replace) as claim, claim.folder() as folder:
         with reporter.task(f"compress {run.name}", len(users), "users") as progress:
             rows = _write_records(folder, maker, _batches(run, histories, users, as_of), progress)
@@ -140,7 +140,7 @@ def _arguments(run: Run, settings: CacheSettings, as_of: int) -> tuple[str, ...]
     options, compression = ["--run", run.name], settings.compression
     if settings.dtype != "float32":
         options += ["--dtype", settings.dtype]
-    if as_of != run.dataset.end:
+    if as_of != run.dataset.manifest.splits.end:
         options += ["--as-of", str(as_of)]
     if compression is not None:
         options += ["--compressor", compression.compressor, "--rank", str(compression.rank)]

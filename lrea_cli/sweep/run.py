@@ -147,7 +147,7 @@ def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
 def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
     """Say, before any work, which recipes cannot run: one line each, and no failure for each training."""
     reasons = {name: reason_against(recipe, dataset) for name, recipe in sweep.recipes.items()}
-    left_out = tuple(LeftOut(dataset.name, name, reason) for name, reason in reasons.items() if reason)
+    left_out = tuple(LeftOut(dataset.manifest.dataset, name, reason) for name, reason in reasons.items() if reason)
     if len(left_out) == len(sweep.recipes):
         first = left_out[0]
         raise UserError(f"No recipe can run: {first.recipe} on {first.dataset}: {first.reason}")

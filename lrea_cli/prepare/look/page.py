@@ -9,15 +9,19 @@ from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lrea_cli.console.show import number
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
+from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.prepare.look.tables import explained, field_table, split_table, with_facts
+from lrea_cli.prepare.look.tables import explained, field_table, split_table
+from lrea_cli.workspace.blocks import DatasetFiles
 
 PAGE = "look.html"
 INCHES, DPI = (10.0, 6.6), 120
@@ -39,8 +43,10 @@ def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetMan
     Returns:
         the look, and the manifest with it, its facts and its warnings.
     """
-    look = look_at(folder, manifest)
-    manifest = with_facts(folder, manifest, look)
+    dataset = DatasetInfo(manifest, DatasetFiles(folder))
+    look, field_auc = look_at(dataset), measure_fields(dataset)
+    warnings = (*manifest.warnings, *look.warnings(), *warnings_of(manifest.fields, field_auc, look.best_counter))
+    manifest = replace(manifest, field_auc=field_auc, warnings=warnings)
     (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
     return look, replace(manifest, look=asdict(look))
 
@@ -54,10 +60,10 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
         ("behaviors", look.behaviors),
         ("behaviors a user, p50 / p90 / p99 / max", _numbers(lengths.p50, lengths.p90, lengths.p99, lengths.max)),
         ("candidates a test request, p50 / max", _numbers(candidates.p50, candidates.max)),
-        (f"test samples with no long part (<= {look.short} behaviors)", _share(look.long_empty)),
-        ("behaviors in the same second as the one before", _share(look.ties)),
-        ("behaviors that repeat an item", _share(look.repeats)),
-        ("test samples of items not seen in training", _share(look.unknown_items)),
+        (f"test samples with no long part (<= {look.short} behaviors)", f"{look.long_empty:.2%}"),
+        ("behaviors in the same second as the one before", f"{look.ties:.2%}"),
+        ("behaviors that repeat an item", f"{look.repeats:.2%}"),
+        ("test samples of items not seen in training", f"{look.unknown_items:.2%}"),
         ("AUC of behaviors in the category", number(look.baselines["category_count"])),
         ("AUC of behaviors on the item", number(look.baselines["item_count"])),
         ("AUC of popularity", number(look.baselines["popularity"])),
@@ -86,7 +92,8 @@ def page(look: Look, manifest: DatasetManifest) -> str:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """An HTML table; no header where there are no columns."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    texts = ([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in texts)
     return f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>"
 
 
@@ -96,35 +103,31 @@ def _picture(look: Look, manifest: DatasetManifest) -> bytes:
     (length, volume), (age, popularity) = figure.subplots(2, 2)
     _bars(length, look.length_histogram, "behaviors of a user", "users")
     _volume(volume, look, manifest)
-    _by_label(age, look.novelty, "days since the item's first behavior")
-    _by_label(popularity, look.popularity, "behaviors on the item before the valid split")
+    _bars(age, look.novelty, "days since the item's first behavior", "share of test samples")
+    _bars(popularity, look.popularity, "behaviors on the item before the valid split", "share of test samples")
     out = io.BytesIO()
     canvas.print_png(out)
     return out.getvalue()
 
 
 def _bars(axes: Axes, histogram: Histogram, label: str, unit: str) -> None:
-    counts = histogram.counts[: _shown(histogram)]
-    axes.bar(range(len(counts)), counts, width=0.9, color=BLUE)
-    _dress(axes, histogram.edges[: len(counts)], label)
+    """Counts up to the last bin that is not empty, or shares of positives and of negatives side by side."""
+    by_label = (histogram.positives, histogram.negatives)
+    bins = 1 + max((n for counts in (histogram.counts, *by_label) for n, c in enumerate(counts) if c), default=0)
+    if histogram.counts:
+        axes.bar(range(bins), histogram.counts[:bins], width=0.9, color=BLUE)
+    else:
+        for counts, shift, color, name in zip(
+            by_label, (-0.21, 0.21), (BLUE, RED), ("label 1", "label 0"), strict=True
+        ):
+            shares = np.array(counts[:bins]) / max(1, sum(counts))
+            axes.bar(np.arange(bins) + shift, shares, width=0.42, color=color, label=name)
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_xticks(range(bins), [f"{edge:g}" for edge in histogram.edges[:bins]], fontsize=8, rotation=30)
+    axes.set_xlabel(f"{label} (from ...)", fontsize=9)
     axes.set_ylabel(unit)
-
-
-def _by_label(axes: Axes, histogram: Histogram, label: str) -> None:
-    """Shares of positives and of negatives side by side."""
-    shown = _shown(histogram)
-    for counts, shift, color, name in (
-        (histogram.positives, -0.21, BLUE, "label 1"),
-        (histogram.negatives, 0.21, RED, "label 0"),
-    ):
-        total = max(1, sum(counts))
-        counts = counts[:shown]
-        axes.bar(
-            [n + shift for n in range(len(counts))], [c / total for c in counts], width=0.42, color=color, label=name
-        )
-    _dress(axes, histogram.edges[:shown], label)
-    axes.set_ylabel("share of test samples")
-    axes.legend(frameon=False, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
@@ -146,28 +149,5 @@ def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _shown(histogram: Histogram) -> int:
-    """Bins up to the last one that is not empty."""
-    filled = [
-        n for counts in (histogram.counts, histogram.positives, histogram.negatives) for n, c in enumerate(counts) if c
-    ]
-    return max(filled, default=0) + 1
-
-
-def _dress(axes: Axes, edges: Sequence[float], label: str) -> None:
-    axes.set_xticks(range(len(edges)), [f"{edge:g}" for edge in edges], fontsize=8, rotation=30)
-    axes.set_xlabel(f"{label} (from ...)", fontsize=9)
-    axes.tick_params(axis="y", labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def _numbers(*values: int) -> str:
     return " / ".join(f"{value:,}" for value in values)
-
-
-def _share(value: float) -> str:
-    return f"{value:.2%}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)

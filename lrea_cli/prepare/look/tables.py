@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import NamedTuple
 
 from lrea_cli.console.show import number
-from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
-from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Look
 from lrea_cli.stats.resolution import ALIKE
-from lrea_cli.workspace.blocks import DatasetFiles
 
 
-@dataclass(frozen=True)
-class Table:
-    """Column names and rows."""
+class Table(NamedTuple):
+    """What is shown, on the console and on the page."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[list[object]]
-
-
-def with_facts(folder: Path, manifest: DatasetManifest, look: Look) -> DatasetManifest:
-    """The manifest of a dataset with `field_auc`, and with what it and the look warn of.
-
-    Args:
-        folder: where the dataset lies. look: at the same one.
-    """
-    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
-    fields = measure_fields(dataset, drawn_labels=_drawn(manifest))
-    warnings = (*manifest.warnings, *look.warnings(), *warnings_of(fields, look.best_counter))
-    return replace(manifest, field_auc={f.name: f.auc for f in fields}, warnings=warnings)
 
 
 def split_table(manifest: DatasetManifest) -> Table:
@@ -66,7 +49,7 @@ def explained(manifest: DatasetManifest, look: Look) -> list[str]:
     ]
     if any(of_field.get("lost") for of_field in manifest.field_facts.values()):
         lines.append("lost: share of the events whose value could not be read.")
-    if _drawn(manifest) and any(auc is None for auc in (manifest.field_auc or {}).values()):
+    if manifest.labels == "sampled" and any(auc is None for auc in (manifest.field_auc or {}).values()):
         lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
     if (test := look.resolution) is not None:
         lines.append(
@@ -78,7 +61,3 @@ def explained(manifest: DatasetManifest, look: Look) -> list[str]:
     if unused := manifest.unused_columns:
         lines.append(f"columns that were not used: {', '.join(unused)}")
     return lines
-
-
-def _drawn(manifest: DatasetManifest) -> bool:
-    return manifest.labels == "sampled"

@@ -110,21 +110,19 @@ def _picture(look: Look, manifest: DatasetManifest) -> bytes:
     return out.getvalue()
 
 
-def _bars(axes: Axes, histogram: Histogram, label: str, unit: str) -> None:
+def _bars(axes: Axes, histogram: Histogram, name: str, unit: str) -> None:
     """Counts up to the last bin that is not empty, or shares of positives and of negatives side by side."""
-    by_label = (histogram.positives, histogram.negatives)
-    bins = 1 + max((n for counts in (histogram.counts, *by_label) for n, c in enumerate(counts) if c), default=0)
+    all_counts = (histogram.counts, histogram.positives, histogram.negatives)
+    bins = 1 + max((n for counts in all_counts for n, count in enumerate(counts) if count), default=0)
     if histogram.counts:
         axes.bar(range(bins), histogram.counts[:bins], width=0.9, color=BLUE)
     else:
-        for counts, shift, color, name in zip(
-            by_label, (-0.21, 0.21), (BLUE, RED), ("label 1", "label 0"), strict=True
-        ):
+        for label, shift, color, counts in ((1, -0.21, BLUE, histogram.positives), (0, 0.21, RED, histogram.negatives)):
             shares = np.array(counts[:bins]) / max(1, sum(counts))
-            axes.bar(np.arange(bins) + shift, shares, width=0.42, color=color, label=name)
+            axes.bar(np.arange(bins) + shift, shares, width=0.42, color=color, label=f"label {label}")
         axes.legend(frameon=False, fontsize=8)
     axes.set_xticks(range(bins), [f"{edge:g}" for edge in histogram.edges[:bins]], fontsize=8, rotation=30)
-    axes.set_xlabel(f"{label} (from ...)", fontsize=9)
+    axes.set_xlabel(f"{name} (from ...)", fontsize=9)
     axes.set_ylabel(unit)
     axes.tick_params(axis="y", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ def prepare_arguments(
         files: that were read. raw: as it was named; None = the files were found in a folder by their names.
         home: of the dataset.
     """
-    own = list(_typed(source)) if is_dataclass(source) else []
-    hidden = {*CHANGE_NO_ROW, *source.unused_options, *getattr(source, "__dataclass_fields__", {})}
-    return [source.name, *_raw(source, files, raw, home), *own, *_typed(options, leave_out=hidden)]
+    hidden = {*CHANGE_NO_ROW, *source.unused_options, *vars(source)}
+    return [source.name, *_raw(source, files, raw, home), *_typed(source), *_typed(options, leave_out=hidden)]
 
 
 def _raw(source: Source, files: list[Path], raw: Path | None, home: Path) -> list[str]:
@@ -36,18 +35,15 @@ def _raw(source: Source, files: list[Path], raw: Path | None, home: Path) -> lis
     return [] if place == (home / "raw" / source.name).absolute() else ["--raw", str(place)]
 
 
-def _typed(made: Any, leave_out: Collection[str] = ()) -> Iterator[str]:
+def _typed(options: Any, leave_out: Collection[str] = ()) -> Iterator[str]:
     """Options and values of a dataclass whose attributes are options, where they are not the defaults."""
-    for field in fields(made):
-        value = getattr(made, field.name)
+    for field in fields(options):
+        value, name = getattr(options, field.name), field.name.replace("_", "-")
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.name not in leave_out and value is not None and value != default:
-            yield from _option(field.name.replace("_", "-"), value)
-
-
-def _option(name: str, value: Any) -> Iterator[str]:
-    if isinstance(value, bool):
-        yield f"--{'' if value else 'no-'}{name}"
-    else:
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            yield from (f"--{name}", str(one))
+        if field.name in leave_out or value is None or value == default:
+            continue
+        if isinstance(value, bool):
+            yield f"--{'' if value else 'no-'}{name}"
+        else:
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                yield from (f"--{name}", str(one))

@@ -1,7 +1,7 @@
 """The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
 
-`events` (user_id, time, source_row, is_behavior, label, an id for each field) lies sorted by its first three columns;
-it is a view of the table `sorted`, which holds no constant. Window functions with an empty OVER () read it in this
+`events` (user_id, time, source_row, is_behavior, label, _day, an id for each field) lies sorted by its first three
+columns; it is a view of the table `sorted`, which holds no constant and no local day. Window functions with an empty OVER () read it in this
 order, without sorting it again; for an engine that keeps none, write OVER (ORDER BY user_id, time, source_row).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from lrea_cli.prepare.calendar import day_sql
 from lrea_cli.prepare.sources.base import Extract
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
 from lrea_cli.prepare.sources.intake import Intake
@@ -76,7 +77,7 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     _sort(db, rows, parts)
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
-    db.execute(f"CREATE VIEW events AS SELECT *{constants} FROM sorted")
+    db.execute(f"CREATE VIEW events AS SELECT *{constants}, {day_sql(extract.utc_offset_minutes)} AS _day FROM sorted")
     if extract.unique:
         _drop_repeats(intake, extract, parts)
     drop(db, "raw_events")

@@ -87,7 +87,7 @@ def draw_negatives(
     pool = POOLS[source]
     period = pool.period_sql(calendar)
     placed = f"(SELECT *, {period} AS _period FROM positives)"
-    behaviors = f"SELECT user_id, time, {calendar.day_sql()} AS _day, {names(items)} FROM events WHERE is_behavior"
+    behaviors = f"SELECT user_id, time, _day, {names(items)} FROM events WHERE is_behavior"
     _make_pool(db, items, pool, f"SELECT *, {period} AS _period FROM ({behaviors})", placed)
     _make_strata(db, pool, placed)
     wanted = count(db, "SELECT count(*) FROM positives") * per_positive

@@ -1,10 +1,13 @@
-"""Options that every preparation has; light, since the command line shows their defaults."""
+"""Options that every preparation has; each attribute is an option of `lrea prepare`."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+import typer
 
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED, check_range, check_threads
@@ -28,28 +31,23 @@ UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What a preparation depends on beside its source; `max_rejected`, `threads` and `memory` never change a row.
+    """What a preparation depends on beside its source; `max_rejected`, `memory` and `threads` never change a row."""
 
-    Args:
-        seed: of the negatives.
-        min_history: behaviors that a sampled positive must have strictly before it.
-        negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
-        train_days: days before the valid day that give training samples, when labels are sampled.
-        test_days: last days that are the test split; the day before them is the valid split.
-        max_rejected: share of rows with a wrong form that stops the run, such as 1%.
-        encoding: of text files, as Python names it.
-        threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
-    """
-
-    seed: int = 2025
-    min_history: int = 20
-    negatives_per_positive: int = 1
-    train_days: int = 1
-    test_days: int = 1
-    max_rejected: str = "1%"
-    encoding: str = "utf-8"
-    threads: int | None = None
-    memory: str = "4GB"
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 2025
+    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = 20
+    negatives_per_positive: Annotated[int, typer.Option(help="Negatives drawn for each positive.")] = 1
+    train_days: Annotated[int, typer.Option(help="Days before the valid day of which training samples are drawn.")] = 1
+    test_days: Annotated[int, typer.Option(help="Last days that are the test split; the day before them is valid.")] = 1
+    max_rejected: Annotated[
+        str,
+        typer.Option(
+            help="Fail when more than this share of the rows is malformed; 100 such rows or fewer never fail, unless "
+            "the share is 0%."
+        ),
+    ] = "1%"
+    encoding: Annotated[str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")] = "utf-8"
+    memory: Annotated[str, typer.Option(help="Memory that this process may use; the rest goes to disk.")] = "4GB"
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None
 
     def __post_init__(self) -> None:
         for option, (low, high) in LIMITS.items():

@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
 from lrea_cli.dataset.fields import EncodedField
-from lrea_cli.dataset.manifest import DATASETS, DatasetManifest, SplitTimes
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.errors import UserError
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.prepare.events import sort_events
@@ -103,7 +104,7 @@ def _write_dataset(
     odd = odd_days(db, extract, calendar)
     reporter.say("numbering users and values ...")
     users = number_users(db)
-    encoded = tuple(number_values(db, f, calendar.valid_from) for f in extract.fields)
+    encoded = tuple(number_values(db, f, calendar.splits.valid_from) for f in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     sort_events(intake, extract, options.database_mb)
@@ -154,21 +155,19 @@ def _manifest(
     encoded: tuple[EncodedField, ...],
     intake: Intake,
 ) -> dict[str, Any]:
-    distinct = {f.name: f.size - 2 + f.late for f in encoded}
-    has_category = any(f.name == "category" and f.role == "item" for f in encoded)
-    of_source = {f.name: getattr(source, f.name) for f in fields(source)} if is_dataclass(source) else {}
+    distinct = {f.name: f.size - FIRST_ID + f.late for f in encoded if f.role == "item"}
     unseen = ("threads", "memory", "max_rejected")  # they change no row
     return {
         "source": source.name,
-        "source_options": of_source,
+        "source_options": dict(vars(source)),
         "options": {k: v for k, v in asdict(options).items() if k not in unseen},
         "fields": encoded,
         "items": distinct["item"],
-        "categories": distinct["category"] if has_category else None,
+        "categories": distinct.get("category"),
         "events_read": intake.read,
         "events_kept": intake.kept,
         "rejected": dict(sorted(intake.rejected.items())),
-        "splits": SplitTimes(**calendar.splits),
+        "splits": calendar.splits,
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,

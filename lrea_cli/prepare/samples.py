@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import SPLITS, Split
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
+from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name, day_of
 from lrea_cli.prepare.events import UserPart, history_lengths, user_parts
 from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.prepare.negatives import draw_negatives
@@ -78,8 +78,8 @@ def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split
     ).fetchall()
     return {
         SPLITS[split]: {
-            "first_day": day_name(calendar.day_of(first)),
-            "last_day": day_name(calendar.day_of(last)),
+            "first_day": day_name(day_of(first, calendar.utc_offset_minutes)),
+            "last_day": day_name(day_of(last, calendar.utc_offset_minutes)),
             "rows": rows,
             "users": int(users),
             "requests": int(requests),
@@ -103,7 +103,7 @@ def _shown_candidates(
     """Every labelled row is a candidate; a request is one user at one second."""
     for part in parts:
         db.execute(
-            f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
+            f"CREATE TABLE shown AS SELECT user_id, time, _day, {names(fields)}, label "
             f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
         )
         query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"

@@ -40,7 +40,7 @@ def make_positives(
     fields = names(extract.fields)
     for part in parts:
         db.execute(
-            f"CREATE TABLE eligible AS SELECT user_id, time, {calendar.day_sql()} AS _day, {fields} "
+            f"CREATE TABLE eligible AS SELECT user_id, time, _day, {fields} "
             f"FROM events WHERE is_behavior AND {calendar.within_sql()} AND {part.sql('user_id')}"
         )
         if extract.sampling.positives == "first-time":

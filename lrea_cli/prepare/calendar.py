@@ -51,7 +51,8 @@ class Calendar:
     @property
     def splits(self) -> SplitTimes:
         """When each split begins, as the manifest has it."""
-        return SplitTimes(*map(self.starts_at, (self.train_day, self.valid_day, self.test_day)), self.end)
+        at = self.starts_at
+        return SplitTimes(at(self.train_day), at(self.valid_day), at(self.test_day), self.end)
 
     @property
     def days(self) -> dict[Split, tuple[int, int]]:

@@ -1,15 +1,15 @@
 """The events in order: raw rows with dense ids, sorted once, on which all that follows rests.
 
 `events` (user_id, time, source_row, is_behavior, label, _day, an id for each field) lies sorted by its first three
-columns; it is a view of the table `sorted`, which holds no constant and no local day. Window functions with an empty OVER () read it in this
-order, without sorting it again; for an engine that keeps none, write OVER (ORDER BY user_id, time, source_row).
+columns; it is a view of the table `sorted`, which holds no constant and no local day. Window functions with an empty
+OVER () read it in this order, without sorting it again; for an engine that keeps none, write OVER (ORDER BY user_id,
+time, source_row).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lrea_cli.prepare.calendar import day_sql
@@ -32,31 +32,26 @@ SPILLED_AT_MOST = 8
 
 @dataclass(frozen=True)
 class UserPart:
-    """Users first .. last - 1: what needs all events of a user, and no other user's, is done for some after others.
-
-    Args:
-        whole: these are all users.
-    """
+    """Users first .. last - 1: what needs all events of a user, and no other user's, is done for some after others."""
 
     first: int
     last: int
-    whole: bool
 
     def sql(self, column: str) -> str:
         """SQL: the user is one of these."""
-        return "true" if self.whole else f"{column} >= {self.first} AND {column} < {self.last}"
+        return f"{column} >= {self.first} AND {column} < {self.last}"
 
 
 def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[UserPart]:
     """All users at once, or, where memory is far too small for all events, so many that half of it holds theirs.
 
     Args:
-        events: the table of all of them. memory_mb: DuckDB's limit.
+        events: the table of all of them.
+        memory_mb: DuckDB's limit.
     """
     users = count(db, "SELECT count(*) FROM users")
     parts = _parts(users, count(db, f"SELECT count(*) FROM {events}"), memory_mb)
-    cuts = [part * users // parts for part in range(parts + 1)]
-    return [UserPart(first, last, parts == 1) for first, last in pairwise(cuts)]
+    return [UserPart(part * users // parts, (part + 1) * users // parts) for part in range(parts)]
 
 
 def _parts(users: int, rows: int, memory_mb: int) -> int:
@@ -74,7 +69,9 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     shown = ["is_behavior", "label"] if extract.sampling is None else []
     rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
     parts = user_parts(db, "raw_events", memory_mb)
-    _sort(db, rows, parts)
+    db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
+    for part in parts:
+        db.execute(f"INSERT INTO sorted {rows} WHERE {part.sql('user_id')} ORDER BY user_id, time, source_row")
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants}, {day_sql(extract.utc_offset_minutes)} AS _day FROM sorted")
@@ -104,14 +101,6 @@ def history_lengths(wanted: str, part: UserPart) -> str:
         f"SELECT user_id, time, min(place) AS place FROM ({placed}) AS p SEMI JOIN {wanted} AS w "
         "USING (user_id, time) GROUP BY user_id, time) AS f JOIN starts AS s ON f.user_id = s.user_id"
     )
-
-
-def _sort(db: duckdb.DuckDBPyConnection, rows: str, parts: Sequence[UserPart]) -> None:
-    """Make `sorted`, some users after others."""
-    db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
-    for part in parts:
-        these = "" if part.whole else f"WHERE {part.sql('user_id')}"
-        db.execute(f"INSERT INTO sorted {rows} {these} ORDER BY user_id, time, source_row")
 
 
 def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -> None:

@@ -118,8 +118,7 @@ def prepare_source(
 
 def _show(console: Console, manifest: DatasetManifest, look: Look) -> None:
     """Tables of what was read and what it looks like, and warnings."""
-    from lrea_cli.prepare.look.page import rows_of
-    from lrea_cli.prepare.look.tables import explained, field_table, split_table
+    from lrea_cli.prepare.look.page import explained, field_table, rows_of, split_table
 
     account = [
         ("events read", manifest.events_read),

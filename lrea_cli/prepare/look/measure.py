@@ -29,8 +29,7 @@ PARTS = 64
 """In so many parts: even a few behaviors of each user in a part map most of its pages."""
 
 CHUNK = 1 << 20
-USERS_AT_ONCE = 20_000
-"""Behaviors and users that are read before their pages are let go of."""
+"""Behaviors that are read before their pages are let go of."""
 
 NEARLY_ALL = 0.9
 """A share of test samples without a long part above which a long-sequence method is of no use."""
@@ -180,15 +179,14 @@ def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray
 def _ties(histories: Histories) -> float:
     """Neighbors of one user with the same time, over all behaviors."""
     total = len(histories.time)
+    starts = np.unique(histories.offsets[1:-1])
+    starts = starts[(starts > 0) & (starts < total)]
     same = 0
     for part in _chunks(histories):
-        same += int((np.diff(histories.time[part.start : part.stop + 1]) == 0).sum())
-    inner = histories.offsets[1:-1]
-    inner = inner[(inner > 0) & (inner < total)]
-    across = np.unique(inner)
-    for users in np.array_split(across, max(1, len(across) // USERS_AT_ONCE)):
-        same -= int((histories.time[users] == histories.time[users - 1]).sum())
-        histories.release()
+        time = histories.time[part.start : part.stop + 1]
+        first, last = np.searchsorted(starts, (part.start, part.stop), side="right")
+        start = starts[first:last] - part.start  # of a user after the first of the part
+        same += int((np.diff(time) == 0).sum() - (time[start] == time[start - 1]).sum())
     return same / max(1, total)
 
 

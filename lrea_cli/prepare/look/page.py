@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.prepare.look.tables import explained, field_table, split_table
+from lrea_cli.stats.resolution import ALIKE
 from lrea_cli.workspace.blocks import DatasetFiles
 
 PAGE = "look.html"
@@ -32,6 +33,14 @@ STYLE = (
     "th{font-weight:600;text-align:left;padding-right:1.2rem}"
     "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.warning{color:#a33}"
 )
+
+
+class Table(NamedTuple):
+    """What is shown, on the console and on the page."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[object]]
 
 
 def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
@@ -69,6 +78,51 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
         ("AUC of popularity", number(look.baselines["popularity"])),
         ("AUC of the item's age", number(look.baselines["novelty"])),
     ]
+
+
+def split_table(manifest: DatasetManifest) -> Table:
+    """One row a split."""
+    columns = ("split", "first day", "last day", "rows", "users", "click rate")
+    rows = [
+        [split, part["first_day"], part["last_day"], part["rows"], part["users"], f"{part['click_rate']:.2%}"]
+        for split, part in manifest.split_facts.items()
+    ]
+    return Table("what each split holds", columns, rows)
+
+
+def field_table(manifest: DatasetManifest) -> Table:
+    """One row a field; values that were lost have a column where there are any."""
+    facts, auc = manifest.field_facts, manifest.field_auc or {}
+    shares = ["missing", *(["lost"] if any(of_field.get("lost") for of_field in facts.values()) else []), "unknown"]
+    rows: list[list[object]] = []
+    for field in manifest.fields:
+        known = (f"{facts[field.name].get(share, 0):.2%}" for share in shares)
+        rows.append([field.name, field.role, number(auc[field.name]), *known])
+    return Table("what each field says alone", ("field", "role", "AUC alone", *shares), rows)
+
+
+def explained(manifest: DatasetManifest, look: Look) -> list[str]:
+    """Sentences that say what the tables mean, and what the test split can resolve."""
+    lines = [
+        "AUC alone: how well a field tells the labels by itself. A value's score is its mean label on train; the AUC "
+        "is that of the valid split.",
+        "missing: share of the events that have no value.",
+        "unknown: share of the valid and test samples whose value was first seen after training.",
+    ]
+    if any(of_field.get("lost") for of_field in manifest.field_facts.values()):
+        lines.append("lost: share of the events whose value could not be read.")
+    if manifest.labels == "sampled" and any(auc is None for auc in (manifest.field_auc or {}).values()):
+        lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
+    if (test := look.resolution) is not None:
+        lines.append(
+            f"test split: it gives an AUC to about +-{1.96 * test.standard_error:.4f} (95%, over users; estimated by "
+            f"the counter {test.counter}). The smallest difference of two models that it can show is about "
+            f"{test.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
+            f"{test.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."
+        )
+    if unused := manifest.unused_columns:
+        lines.append(f"columns that were not used: {', '.join(unused)}")
+    return lines
 
 
 def page(look: Look, manifest: DatasetManifest) -> str:

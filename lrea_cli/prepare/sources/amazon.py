@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.prepare.sources.columns import number_sql
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
 from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
@@ -20,7 +19,7 @@ from lrea_cli.prepare.sources.intake import Intake, Judge
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.rawfile import unpacked_name
 from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import count, drop, literal
+from lrea_cli.prepare.sql import PRIME, count, drop, literal, mix, mix_sql, residue_sql
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,8 +11,7 @@ from lrea_cli.cli import main
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.prepare.look.measure import look_at
-from lrea_cli.prepare.look.page import look_into
-from lrea_cli.prepare.look.tables import explained, field_table
+from lrea_cli.prepare.look.page import explained, field_table, look_into
 from lrea_cli.workspace.home import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
 

@@ -6,7 +6,7 @@ A mask never travels apart from its vectors; what a data set lacks is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
@@ -21,8 +21,8 @@ class Movable:
     """A frozen dataclass of tensors."""
 
     def to(self, device: torch.device) -> Self:
-        """The same on a device."""
-        return _moved(self, device)
+        """The same on a device; what comes back to the CPU is waited for."""
+        return _mapped(self, lambda tensor: tensor.to(device, non_blocking=device.type != "cpu"))
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ class Behaviors:
 
     def of(self, part: slice) -> Behaviors:
         """Those of some users."""
-        category = None if self.category is None else self.category[part]
-        time = None if self.time is None else self.time[part]
-        return Behaviors(self.vectors[part], self.mask[part], self.item[part], category, time)
+        return _mapped(self, lambda tensor: tensor[part])
 
     def double(self) -> Behaviors:
         """The same with float64 vectors: summaries are made once, so they are made exactly."""
@@ -231,9 +229,6 @@ class Empty(Summary):
     """The summary of a method that keeps nothing: no rows."""
 
 
-FieldDtype = Literal["cache", "float32", "int32", "int64", "uint8"]
-
-
 @dataclass(frozen=True)
 class RecordField:
     """One tensor of a summary as it lies in a record.
@@ -248,7 +243,7 @@ class RecordField:
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: FieldDtype = "cache"
+    dtype: Literal["cache", "float32", "int32", "int64", "uint8"] = "cache"
 
     def itemsize(self, cache_bytes: int) -> int:
         """Bytes of a number, given those of the cache's dtype."""
@@ -260,18 +255,17 @@ def in_use(rows: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=rows.device) < rows[:, None]
 
 
-def block(rows: int, length: int, device: torch.device | None = None) -> Tensor:
+def block(rows: int, length: int) -> Tensor:
     """(rows, length) with 1 where position l lies in block j, that is j = l * rows // length; one 1 a column."""
-    owner = torch.arange(length, device=device) * rows // length
-    return torch.nn.functional.one_hot(owner, rows).T.float()
+    return torch.nn.functional.one_hot(torch.arange(length) * rows // length, rows).T.float()
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    """Any of the dataclasses above with every tensor on a device; one that comes back to the CPU is waited for."""
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Any of the dataclasses above with every tensor changed."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=device.type != "cpu")
+        return change(value)
     if isinstance(value, Mapping):
-        return {name: _moved(tensor, device) for name, tensor in value.items()}
+        return {name: _mapped(tensor, change) for name, tensor in value.items()}
     if value is None:
         return None
-    return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})
+    return replace(value, **{f.name: _mapped(getattr(value, f.name), change) for f in fields(value)})

@@ -24,8 +24,9 @@ from lrea_cli.prepare.samples import check_samples, label_conflicts, make_sample
 from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.vocabulary import number_users, number_values
-from lrea_cli.prepare.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
+from lrea_cli.prepare.writer import write_behaviors, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest
+from lrea_cli.workspace.parquet import parquet_writer
 
 if TYPE_CHECKING:
     import duckdb
@@ -118,7 +119,9 @@ def _write_dataset(
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
     write_behaviors(db, folder, [f for f in encoded if f.role == "item"], options.database_mb)
-    write_rejected(folder, intake.rejected_table())
+    rejected = intake.rejected_table()
+    with parquet_writer(folder / "rejected.parquet", rejected.schema) as out:
+        out.write_table(rejected)
     odd += [*unseen_signs(db, encoded), *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)]
     return {
         **_manifest(source, options, extract, calendar, encoded, intake),

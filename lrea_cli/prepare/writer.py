@@ -1,8 +1,4 @@
-"""Writes what `layout.py` names, from the tables of a preparation.
-
-All is streamed in the order of the tables and cut into row groups of one size, so that neither threads nor memory
-change a byte.
-"""
+"""Writes the files that `layout.py` names, in row groups of one size: neither threads nor memory change a byte."""
 
 from __future__ import annotations
 
@@ -93,12 +89,6 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
             writing.result()
     start = db.sql("SELECT start FROM starts ORDER BY user_id").fetchnumpy()["start"]
     np.save(histories / "offsets.npy", np.append(start, rows).astype(np.int64))
-
-
-def write_rejected(folder: Path, rejected: pa.Table) -> None:
-    """rejected.parquet."""
-    with parquet_writer(folder / "rejected.parquet", rejected.schema) as out:
-        out.write_table(rejected)
 
 
 class _RawEvents:

@@ -168,7 +168,7 @@ def test_what_is_no_part_of_the_log_is_passed_over_and_told(tmp_path: Path) -> N
     assert f"{empty} is empty." in told
     assert [f.name for f in found.intake.files] == ["a.csv"]
     reckoned = estimate(Table(), find_files(Table, tmp_path, tmp_path), PrepareOptions())
-    assert (reckoned.warnings, reckoned.rows) == (found.extract.warnings, 3)
+    assert (reckoned.warnings, [file.rows for file in reckoned.files]) == (found.extract.warnings, [3])
     for path, message in ((items, "has no column 'user'"), (empty, "is empty")):
         with pytest.raises(UserError, match=message):  # named alone
             found_in(path)

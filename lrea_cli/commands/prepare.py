@@ -158,11 +158,7 @@ def _register(source_type: type[Source]) -> None:
 
 
 def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
-    """Refuse an option that changes nothing beside another one, where both are typed.
-
-    Raises:
-        UserError: it names the two.
-    """
+    """Refuse an option that changes nothing beside another one, where both are typed."""
     typed = {
         parameter.name or "": parameter.opts[0]
         for parameter in context.command.params

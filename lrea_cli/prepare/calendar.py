@@ -139,11 +139,7 @@ def odd_days(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Calendar
 
 
 def _body(day: np.ndarray, rows: np.ndarray) -> tuple[int, int]:
-    """Where the body of a log starts and stops among its days: all others are behind a gap longer than itself.
-
-    Args:
-        day: (days,) in their order, those that have rows. rows: (days,) of each.
-    """
+    """Where the body of a log starts and stops among its days: all others are behind a gap longer than itself."""
     start, stop = 0, len(day)
     while stop - start > 1:
         cut = start + 1 + int(np.argmax(np.diff(day[start:stop])))
@@ -169,11 +165,7 @@ def _of_far_days(far: np.ndarray, body: np.ndarray) -> str:
 
 
 def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int) -> tuple[int, int]:
-    """First day of valid and of test, so that the targets (each user's last day) are nearest to 80%, 10% and 10%.
-
-    Raises:
-        UserError: the targets are on fewer than three days.
-    """
+    """First day of valid and of test, so that the targets (each user's last day) are nearest to 80%, 10% and 10%."""
     day = day_sql(offset)
     last_days = db.execute(
         f"WITH days AS (SELECT user, {day} AS day, count(*) AS here FROM raw_events GROUP BY 1, 2), "
@@ -196,13 +188,11 @@ def _cut_by_shares(db: duckdb.DuckDBPyConnection, offset: int, min_history: int)
 def _too_short(
     first_day: int, last_seen: int, days: int, train_days: int | None, test_days: int, time_hint: str
 ) -> UserError:
-    needed = (train_days or 1) + 1 + test_days
-    split = "1 or more" if train_days is None else str(train_days)
-    to_test = "one" if test_days == 1 else str(test_days)
-    lower = [f"--{name}-days" for name, days in (("train", train_days or 1), ("test", test_days)) if days > 1]
-    span = f"{counted(days, 'local day')} ({day_name(first_day)} to {day_name(last_seen)})"
-    longer = f"Give a longer log, or lower {' or '.join(lower)}." if lower else "Give a longer log."
+    least = {"train": train_days or 1, "test": test_days}
+    lower = " or ".join(f"--{name}-days" for name, number in least.items() if number > 1)
     return UserError(
-        f"The log spans {span}; {needed} are needed: {split} to train, one to validate, {to_test} to test.",
-        time_hint or longer,
+        f"The log spans {counted(days, 'local day')} ({day_name(first_day)} to {day_name(last_seen)}); "
+        f"{sum(least.values()) + 1} are needed: {train_days or '1 or more'} to train, one to validate, "
+        f"{'one' if test_days == 1 else test_days} to test.",
+        time_hint or f"Give a longer log{f', or lower {lower}' if lower else ''}.",
     )

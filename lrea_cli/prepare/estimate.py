@@ -27,11 +27,7 @@ SCRATCH_BYTES, LEFT_BYTES, BYTES_A_FIELD = 45, 18, 6
 
 @dataclass(frozen=True)
 class FileSize:
-    """A raw file.
-
-    Args:
-        bytes: as it lies. text_bytes: unpacked. rows: about; exact for Parquet.
-    """
+    """A raw file: `bytes` as it lies, `text_bytes` unpacked, and about how many rows (exactly, for Parquet)."""
 
     name: str
     bytes: int
@@ -41,13 +37,11 @@ class FileSize:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What preparing would take.
+    """What preparing would take: `seconds` on this machine, `scratch_bytes` of disk meanwhile, `dataset_bytes` after.
 
     Args:
-        sample_read, sample_rejected: rows of the sample, and those rejected by reason.
-        seconds: of the whole command on this machine.
-        scratch_bytes: of disk while it runs. dataset_bytes: of what stays.
-        warnings: what the user should know of these files.
+        sample_read: rows of the sample.
+        sample_rejected: reason -> rows of the sample.
     """
 
     files: tuple[FileSize, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.prepare.arguments import prepare_arguments
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.prepare.events import sort_events
 from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
@@ -31,10 +30,8 @@ from lrea_cli.workspace.parquet import parquet_writer
 if TYPE_CHECKING:
     import duckdb
 
-SCRATCH = "scratch"
-
-Look = Callable[[Path, DatasetManifest], DatasetManifest]
-"""Reads a dataset that is whole but for its manifest, may write into it, and returns the manifest with what it saw."""
+CHANGE_NO_ROW = ("threads", "memory")
+"""Options that are left to the machine on which the dataset is made again."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,13 @@ class Surroundings:
 
     Args:
         reporter: shows each step as it begins, and progress while files are read.
-        look: takes a look at the data, for the manifest.
+        look: reads the new dataset, may write into its folder, and returns the manifest with what it saw.
         raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
         replace: a dataset of this name gives way when the new one is complete.
     """
 
     reporter: Reporter = field(default_factory=Silent)
-    look: Look | None = None
+    look: Callable[[Path, DatasetManifest], DatasetManifest] | None = None
     raw: Path | None = None
     replace: bool = False
 
@@ -75,7 +72,7 @@ def prepare(
 
     around = surroundings or Surroundings()
     with workspace.create(DATASETS, dataset, replace=around.replace) as folder:
-        with _database(folder / SCRATCH, options) as db:
+        with _database(folder / "scratch", options) as db:
             content = _write_dataset(db, source, files, folder, options, around.reporter)
         arguments = tuple(prepare_arguments(source, files, around.raw, options, workspace.home))
         manifest = DatasetManifest(dataset=dataset, **content, arguments=arguments)
@@ -159,7 +156,7 @@ def _manifest(
     intake: Intake,
 ) -> dict[str, Any]:
     distinct = {f.name: f.size - FIRST_ID + f.late for f in encoded if f.role == "item"}
-    unseen = ("threads", "memory", "max_rejected")  # they change no row
+    unseen = (*CHANGE_NO_ROW, "max_rejected")
     return {
         "source": source.name,
         "source_options": dict(vars(source)),
@@ -205,3 +202,34 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # what is left of it goes with the partial dataset
+
+
+def prepare_arguments(
+    source: Source, files: list[Path], raw: Path | None, options: PrepareOptions, home: Path
+) -> list[str]:
+    """What follows `lrea prepare` to make a dataset again, but its name; files are named by absolute paths.
+
+    Args:
+        files: the raw files that were read.
+        raw: how they were named; None = they were found in a folder by their names.
+        home: the workspace's folder, where files are looked for by default.
+    """
+    hidden = {*CHANGE_NO_ROW, *source.unused_options, *vars(source)}
+    folder = (raw or files[0].parent).absolute() if files else None
+    default = folder is None or folder == (home / "raw" / source.name).absolute()
+    named = [] if default else ["--raw", str(folder)]
+    return [source.name, *named, *_typed(source), *_typed(options, leave_out=hidden)]
+
+
+def _typed(options: Any, leave_out: Collection[str] = ()) -> Iterator[str]:
+    """Options and values of a dataclass whose attributes are options, where they are not the defaults."""
+    for one in fields(options):
+        value, name = getattr(options, one.name), one.name.replace("_", "-")
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        if one.name in leave_out or value is None or value == default:
+            continue
+        if isinstance(value, bool):
+            yield f"--{'' if value else 'no-'}{name}"
+        else:
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                yield from (f"--{name}", str(part))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import SPLITS, Split
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name, day_of
@@ -30,7 +29,14 @@ def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Cale
     fields, dropped = extract.fields, 0
     parts = user_parts(db, "sorted", options.database_mb)
     if (sampling := extract.sampling) is None:
-        _shown_candidates(db, fields, calendar, parts)
+        for part in parts:  # every labelled row is a candidate; a request is one user at one second
+            db.execute(
+                f"CREATE TABLE shown AS SELECT user_id, time, _day, {names(fields)}, label "
+                f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
+            )
+            query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
+            store(db, "candidates", query, part is parts[0])
+            drop(db, "shown")
     else:
         _make_positives(db, extract, sampling, calendar, options, parts)
         per_positive = options.negatives_per_positive
@@ -83,20 +89,6 @@ def label_conflicts(db: duckdb.DuckDBPyConnection) -> int:
     same = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
     differs = f"SELECT *, {same} AND label <> lag(label) OVER () AS _differs FROM samples"
     return count(db, f"SELECT count(DISTINCT ({', '.join(key)})) FROM ({differs}) WHERE _differs")
-
-
-def _shown_candidates(
-    db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar, parts: Sequence[UserPart]
-) -> None:
-    """Every labelled row is a candidate; a request is one user at one second."""
-    for part in parts:
-        db.execute(
-            f"CREATE TABLE shown AS SELECT user_id, time, _day, {names(fields)}, label "
-            f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
-        )
-        query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
-        store(db, "candidates", query, part is parts[0])
-        drop(db, "shown")
 
 
 def _make_positives(
@@ -180,18 +172,17 @@ def _one_class(split: Split, rows: int, label: float, calendar: Calendar, odd: S
 
 
 def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]) -> UserError:
-    said = f"The {split} split ({_when(split, calendar)}) has no"
+    lacking = f"The {split} split ({_when(split, calendar)}) has no"
     if extract.sampling is None:
-        return UserError(
-            " ".join([f"{said} labelled row.", *odd]),
-            extract.time_hint
-            or "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
+        lacking += " labelled row."
+        remedy = "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days."
+    else:
+        lacking += (
+            f" sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an item "
+            "of another user to set against it."
         )
-    lacking = (
-        f"{said} sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an "
-        "item of another user to set against it."
-    )
-    return UserError(" ".join([lacking, *odd]), extract.time_hint or "Give a longer log, or lower --min-history.")
+        remedy = "Give a longer log, or lower --min-history."
+    return UserError(" ".join([lacking, *odd]), extract.time_hint or remedy)
 
 
 def _when(split: Split, calendar: Calendar) -> str:

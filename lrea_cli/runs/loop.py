@@ -17,8 +17,7 @@ from lrea_cli.console.stopping import undisturbed
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo, Split
-from lrea_cli.dataset.samples import read_samples
-from lrea_cli.dataset.tallies import require_both_labels
+from lrea_cli.dataset.samples import read_samples, require_both_labels
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel

@@ -11,7 +11,7 @@ from pathlib import Path
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
-from lrea_cli.dataset.tallies import require_both_labels
+from lrea_cli.dataset.samples import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against

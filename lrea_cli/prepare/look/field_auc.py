@@ -11,7 +11,7 @@ import numpy as np
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.tallies import ByValue, by_value
+from lrea_cli.dataset.samples import ByValue, by_value
 
 PRIOR_ROWS = 10
 """Rows of the mean label that each value is given beside its own, so that a rare value stays near the mean."""
@@ -70,8 +70,8 @@ def auc_of_counts(scores: np.ndarray, positives: np.ndarray, negatives: np.ndarr
     Returns:
         In [0, 1]; None where a class is missing.
     """
-    _, place = np.unique(scores, return_inverse=True)
-    above, below = (np.bincount(place, counts) for counts in (positives, negatives))
+    _, rank = np.unique(scores, return_inverse=True)
+    above, below = (np.bincount(rank, counts) for counts in (positives, negatives))
     pairs = above.sum() * below.sum()
     beaten = np.cumsum(below) - below / 2
     return float(above @ beaten / pairs) if pairs else None

@@ -197,8 +197,8 @@ def _repeats(histories: Histories) -> float:
     distinct = behaviors = 0
     for part in np.array_split(_spread(histories.users, wanted), PARTS):
         first = histories.offsets[part]
-        owner, place = concatenated(first, histories.offsets[part + 1] - first)
-        item = histories.columns["item"][place].astype(np.int64)
+        owner, index = concatenated(first, histories.offsets[part + 1] - first)
+        item = histories.columns["item"][index].astype(np.int64)
         known = item >= FIRST_ID
         distinct += len(np.unique((owner << 32 | item)[known])) + int((~known).sum())
         behaviors += len(owner)

@@ -76,6 +76,5 @@ def _draw_block(
     histories = draw_histories(universe, options, users, rng)
     shown = draw_requests(universe, histories, age_band, options, rng)
     user = first_user + np.repeat(np.arange(users), histories.lengths)
-    item = histories.item
-    behaviors = Behaviors(user, universe.raw_item(item), universe.raw_category(item), histories.time)
+    behaviors = Behaviors(user, *universe.raw(histories.item), histories.time)
     return behaviors, shown._replace(user=first_user + shown.user), age_band

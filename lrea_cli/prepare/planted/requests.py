@@ -78,8 +78,7 @@ def draw_requests(
     label = (rng.random(item.shape) < probability).astype(np.int8)
     return Exposures(
         np.repeat(np.arange(users), slots * CANDIDATES),
-        universe.raw_item(item.ravel()),
-        universe.raw_category(item.ravel()),
+        *universe.raw(item.ravel()),
         np.repeat(time.ravel(), CANDIDATES),
         label.ravel(),
         probability.ravel(),
@@ -154,24 +153,19 @@ def _draw_candidates(
 ) -> np.ndarray:
     """(users, requests, candidates) distinct items in each request; the mix knows nothing of labels."""
     shape = (*history_length.shape, CANDIDATES)
-    item = _draw_mix(universe, histories, history_length, shape, rng)
+    item = _draw_mix(universe, histories, np.broadcast_to(history_length[:, :, None], shape), rng)
+    earlier = np.tril(np.ones((CANDIDATES, CANDIDATES), bool), -1)
     for _ in range(20):
-        again = _seen_before_in_request(item)
+        again = ((item[..., :, None] == item[..., None, :]) & earlier).any(-1)
         if not again.any():
             break
         item = np.where(again, rng.integers(0, len(universe.category), shape), item)
     return item
 
 
-def _draw_mix(
-    universe: Universe,
-    histories: Histories,
-    history_length: np.ndarray,
-    shape: tuple[int, ...],
-    rng: np.random.Generator,
-) -> np.ndarray:
+def _draw_mix(universe: Universe, histories: Histories, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Half of the behaviors that candidates start from are recent (log-uniform age), half are of any age."""
-    length = np.broadcast_to(history_length[:, :, None], shape)
+    shape = length.shape
     uniform = rng.random((4, *shape))
     recent = np.exp(uniform[0] * np.log(np.maximum(length, 1) + 1)) - 1
     age = np.where(uniform[1] < 0.5, recent, uniform[0] * length).astype(int)
@@ -192,9 +186,3 @@ def _draw_mix(
     kind = np.searchsorted(CANDIDATE_MIX, uniform[2], side="right")
     kind = np.where((length == 0) & (kind < 4), 4, kind)
     return np.choose(kind, kinds)
-
-
-def _seen_before_in_request(item: np.ndarray) -> np.ndarray:
-    """Where a request shows an item for the second time."""
-    earlier = np.tril(np.ones((item.shape[-1], item.shape[-1]), bool), -1)
-    return ((item[..., :, None] == item[..., None, :]) & earlier).any(-1)

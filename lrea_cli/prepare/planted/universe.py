@@ -44,11 +44,9 @@ class Universe:
         item = self.popular(low + uniform * (high - low))
         return np.clip(item, self.first[category], self.first[category + 1] - 1)
 
-    def raw_item(self, item: np.ndarray) -> np.ndarray:
-        return item.astype(np.int64) + FIRST_RAW_ITEM
-
-    def raw_category(self, item: np.ndarray) -> np.ndarray:
-        return self.category[item].astype(np.int64) + FIRST_RAW_CATEGORY
+    def raw(self, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw ids of items, and of their categories."""
+        return item.astype(np.int64) + FIRST_RAW_ITEM, self.category[item].astype(np.int64) + FIRST_RAW_CATEGORY
 
 
 def draw_universe(rng: np.random.Generator) -> Universe:
@@ -57,8 +55,8 @@ def draw_universe(rng: np.random.Generator) -> Universe:
     size = np.maximum(4, np.round(ITEMS * np.sqrt(weight) / np.sqrt(weight).sum())).astype(int)
     category = np.repeat(np.arange(CATEGORIES), size)
     first = np.r_[0, np.cumsum(size)]
-    place = np.arange(len(category)) - first[category] + 1
-    inside = 1 / place**ITEM_SKEW
+    rank = np.arange(len(category)) - first[category] + 1
+    inside = 1 / rank**ITEM_SKEW
     popularity = weight[category] * inside / np.bincount(category, inside)[category]
     cumulative = np.r_[0, np.cumsum(popularity / popularity.sum())]
     departments = _unit(rng.standard_normal((DEPARTMENTS, LATENT_WIDTH)))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
-from lrea_cli.dataset.samples import read_samples
-from lrea_cli.dataset.tallies import ByValue
+from lrea_cli.dataset.samples import ByValue, read_samples
 from lrea_cli.prepare.look.field_auc import auc_of_counts, auc_of_value, measure_fields, warnings_of
 from lrea_cli.prepare.look.page import PAGE, look_into
 from lrea_cli.prepare.options import PrepareOptions

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lrea_cli.dataset import tallies as tallies_module
+from lrea_cli.dataset import samples as samples_module
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo, Split
-from lrea_cli.dataset.tallies import by_value, require_both_labels
+from lrea_cli.dataset.samples import by_value, require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -42,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
 def test_values_are_counted_as_by_a_loop(
     dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch, name: str, rows: int
 ) -> None:
-    monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(samples_module, "ROWS_AT_ONCE", rows)
     field = next(f for f in dataset.manifest.fields if f.name == name)
     late = 0
     for split in SPLITS:
@@ -62,7 +62,7 @@ def test_values_are_counted_as_by_a_loop(
 def test_a_split_with_one_label_is_refused_and_named(
     dataset: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: Split, label: int
 ) -> None:
-    monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(samples_module, "ROWS_AT_ONCE", 7)
     require_both_labels(dataset)
     shutil.copytree(dataset.files.folder, tmp_path / "e")
     changed = give_one_label(replace(dataset, files=DatasetFiles(tmp_path / "e")), split, label)

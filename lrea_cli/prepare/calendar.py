@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,11 +60,8 @@ class Calendar:
         """First and last local day of each split."""
         if self.by_user:
             return dict.fromkeys(SPLITS, (self.train_day, self.last_day))
-        return {
-            "train": (self.train_day, self.valid_day - 1),
-            "valid": (self.valid_day, self.test_day - 1),
-            "test": (self.test_day, self.last_day),
-        }
+        starts = (self.train_day, self.valid_day, self.test_day, self.last_day + 1)
+        return {split: (first, past - 1) for split, (first, past) in zip(SPLITS, pairwise(starts), strict=True)}
 
     @property
     def zone(self) -> str:

@@ -9,7 +9,6 @@ time, source_row).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.prepare.calendar import day_sql
@@ -30,20 +29,10 @@ SPILLED_AT_MOST = 8
 """So many times its memory DuckDB sorts by itself; seen to fail at 15 times."""
 
 
-@dataclass(frozen=True)
-class UserPart:
-    """Users first .. last - 1: what needs all events of a user, and no other user's, is done for some after others."""
+def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[range]:
+    """Ranges of users: what needs all events of a user, and no other user's, is done for some users after others.
 
-    first: int
-    last: int
-
-    def sql(self, column: str) -> str:
-        """SQL: the user is one of these."""
-        return f"{column} >= {self.first} AND {column} < {self.last}"
-
-
-def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[UserPart]:
-    """All users at once, or, where memory is far too small for all events, so many that half of it holds theirs.
+    One range of all users, or, where memory is far too small for all events, so many that half of it holds theirs.
 
     Args:
         events: the table of all of them.
@@ -51,7 +40,12 @@ def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> li
     """
     users = count(db, "SELECT count(*) FROM users")
     parts = _parts(users, count(db, f"SELECT count(*) FROM {events}"), memory_mb)
-    return [UserPart(part * users // parts, (part + 1) * users // parts) for part in range(parts)]
+    return [range(part * users // parts, (part + 1) * users // parts) for part in range(parts)]
+
+
+def among(users: range, column: str = "user_id") -> str:
+    """SQL: the user is one of these."""
+    return f"{column} >= {users.start} AND {column} < {users.stop}"
 
 
 def _parts(users: int, rows: int, memory_mb: int) -> int:
@@ -71,7 +65,7 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     parts = user_parts(db, "raw_events", memory_mb)
     db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
     for part in parts:
-        db.execute(f"INSERT INTO sorted {rows} WHERE {part.sql('user_id')} ORDER BY user_id, time, source_row")
+        db.execute(f"INSERT INTO sorted {rows} WHERE {among(part)} ORDER BY user_id, time, source_row")
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants}, {day_sql(extract.utc_offset_minutes)} AS _day FROM sorted")
@@ -81,7 +75,7 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     _count_behaviors(db, parts)
 
 
-def history_lengths(wanted: str, part: UserPart) -> str:
+def history_lengths(wanted: str, part: range) -> str:
     """SQL for (user_id, time, history_length): the behaviors of a user strictly before an instant.
 
     A behavior's place is the number of behaviors before it in `events`; that of a second's first event, less that of
@@ -93,9 +87,9 @@ def history_lengths(wanted: str, part: UserPart) -> str:
     """
     placed = (
         "SELECT user_id, time, CAST(sum(CAST(is_behavior AS TINYINT)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND "
-        f"CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events WHERE {part.sql('user_id')}"
+        f"CURRENT ROW) AS BIGINT) - CAST(is_behavior AS TINYINT) AS place FROM events WHERE {among(part)}"
     )
-    before = f"(SELECT start FROM starts WHERE user_id = {part.first})"
+    before = f"(SELECT start FROM starts WHERE user_id = {part.start})"
     return (
         f"SELECT f.user_id, f.time, CAST(f.place + {before} - s.start AS INTEGER) AS history_length FROM ("
         f"SELECT user_id, time, min(place) AS place FROM ({placed}) AS p SEMI JOIN {wanted} AS w "
@@ -103,7 +97,7 @@ def history_lengths(wanted: str, part: UserPart) -> str:
     )
 
 
-def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -> None:
+def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[range]) -> None:
     """Of the events that share their second and all ids, the raw rows say which are equal."""
     db = intake.db
     same = ", ".join([*map(identifier, extract.unique), f"source_row // {ROWS_AT_MOST}"])
@@ -117,7 +111,7 @@ def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -
     for part in parts:
         db.execute(
             f"CREATE TABLE tied AS SELECT source_row, {ids} FROM sorted SEMI JOIN shared USING (user_id, time) "
-            f"WHERE {part.sql('user_id')}"
+            f"WHERE {among(part)}"
         )
         db.execute(
             f"INSERT INTO repeats SELECT source_row, {extract.text} FROM raw_events SEMI JOIN ("
@@ -128,18 +122,18 @@ def _drop_repeats(intake: Intake, extract: Extract, parts: Sequence[UserPart]) -
     repeated = count(db, "SELECT count(*) FROM repeats")
     intake.reject_later(DUPLICATE, repeated, "FROM repeats")
     for part in parts if repeated else ():
-        db.execute(f"DELETE FROM sorted WHERE {part.sql('user_id')} AND source_row IN (SELECT source_row FROM repeats)")
+        db.execute(f"DELETE FROM sorted WHERE {among(part)} AND source_row IN (SELECT source_row FROM repeats)")
         db.execute("CHECKPOINT")  # until then a deleted row holds 256 KiB for its whole row group
     drop(db, "shared", "repeats")
 
 
-def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[UserPart]) -> None:
+def _count_behaviors(db: duckdb.DuckDBPyConnection, parts: Sequence[range]) -> None:
     """`starts` (user_id, rows, behaviors, start): of each user; start = the behaviors of all users before."""
     db.execute("CREATE TABLE counted (user_id INTEGER, rows BIGINT, behaviors BIGINT)")
     for part in parts:
         db.execute(
             "INSERT INTO counted SELECT user_id, count(*), count(*) FILTER (WHERE is_behavior) FROM events "
-            f"WHERE {part.sql('user_id')} GROUP BY user_id"
+            f"WHERE {among(part)} GROUP BY user_id"
         )
     db.execute(
         "CREATE TABLE starts AS SELECT user_id, rows, behaviors, "

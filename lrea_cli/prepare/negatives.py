@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.calendar import Calendar
-from lrea_cli.prepare.events import UserPart
+from lrea_cli.prepare.events import among
 from lrea_cli.prepare.sources.base import Negatives
 from lrea_cli.prepare.sql import count, mix_sql, wide_sql
 from lrea_cli.prepare.vocabulary import ITEM, column, names
@@ -32,7 +32,7 @@ def draw_negatives(
     calendar: Calendar,
     kind: Negatives,
     per_positive: int,
-    parts: Sequence[UserPart],
+    parts: Sequence[range],
 ) -> int:
     """Make `candidates` (user_id, time, _day, history_length, an id for each field, label) of `positives`.
 
@@ -61,7 +61,7 @@ def draw_negatives(
         db.execute(
             "CREATE OR REPLACE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size "
             f"FROM targets JOIN strata USING ({', '.join(strata)}), range({per_positive}) "
-            f"WHERE {part.sql('user_id')}"
+            f"WHERE {among(part)}"
         )
         for first, last in ROUNDS:
             _draw(db, items, part, first, last)
@@ -122,7 +122,7 @@ def _make_strata(db: duckdb.DuckDBPyConnection, nested: bool, strata: str) -> No
     db.execute(f"CREATE TABLE strata AS {own}")
 
 
-def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart, first: int, last: int) -> None:
+def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: range, first: int, last: int) -> None:
     """Settle by draws `first` .. `last` - 1 what they can: the earliest item that the user never touched."""
     mixed = (
         f"SELECT *, range AS _draw, {mix_sql(f'_key + _number * {DRAWS} + range')} AS _mixed "
@@ -137,7 +137,7 @@ def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart,
     db.execute(  # the few draws are looked up in the many behaviors, not the other way round
         f"CREATE OR REPLACE TABLE touched AS SELECT DISTINCT e.user_id, e.{ITEM} FROM events AS e "
         f"SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.{ITEM} = d.{ITEM} "
-        f"WHERE e.is_behavior AND {part.sql('e.user_id')}"
+        f"WHERE e.is_behavior AND {among(part, 'e.user_id')}"
     )
     db.execute(
         f"INSERT INTO negatives SELECT user_id, _day, _number, {names(items)} FROM draws "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lrea_cli.dataset.layout import SPLITS, Split
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name, day_of
-from lrea_cli.prepare.events import UserPart, history_lengths, user_parts
+from lrea_cli.prepare.events import among, history_lengths, user_parts
 from lrea_cli.prepare.negatives import draw_negatives
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract, Sampling
@@ -32,7 +32,7 @@ def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Cale
         for part in parts:  # every labelled row is a candidate; a request is one user at one second
             db.execute(
                 f"CREATE TABLE shown AS SELECT user_id, time, _day, {names(fields)}, label "
-                f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
+                f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {among(part)}"
             )
             query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
             store(db, "candidates", query, part is parts[0])
@@ -97,7 +97,7 @@ def _make_positives(
     sampling: Sampling,
     calendar: Calendar,
     options: PrepareOptions,
-    parts: Sequence[UserPart],
+    parts: Sequence[range],
 ) -> None:
     """Make `positives` (user_id, time, _day, history_length, _key, an id for each field).
 
@@ -110,13 +110,13 @@ def _make_positives(
     for part in parts:
         db.execute(
             f"CREATE TABLE eligible AS SELECT user_id, time, _day, {fields} "
-            f"FROM events WHERE is_behavior AND {calendar.within_sql()} AND {part.sql('user_id')}"
+            f"FROM events WHERE is_behavior AND {calendar.within_sql()} AND {among(part)}"
         )
         if sampling.positives == "first-time":  # of a user's behaviors on one item, those of the first second stay
             db.execute(
                 "CREATE OR REPLACE TABLE eligible AS SELECT e.* FROM eligible AS e JOIN ("
                 f"SELECT user_id, {ITEM}, min(time) AS time FROM events "
-                f"WHERE is_behavior AND {part.sql('user_id')} GROUP BY user_id, {ITEM}) USING (user_id, {ITEM}, time)"
+                f"WHERE is_behavior AND {among(part)} GROUP BY user_id, {ITEM}) USING (user_id, {ITEM}, time)"
             )
         db.execute(
             "CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN ("

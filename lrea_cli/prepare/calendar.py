@@ -63,12 +63,6 @@ class Calendar:
         starts = (self.train_day, self.valid_day, self.test_day, self.last_day + 1)
         return {split: (first, past - 1) for split, (first, past) in zip(SPLITS, pairwise(starts), strict=True)}
 
-    @property
-    def zone(self) -> str:
-        """The zone as UTC+8 or UTC-3:30."""
-        hours, minutes = divmod(abs(self.utc_offset_minutes), 60)
-        return f"UTC{'-' if self.utc_offset_minutes < 0 else '+'}{hours}" + (f":{minutes:02d}" if minutes else "")
-
     def within_sql(self) -> str:
         """SQL: the instant `time` is in one of the splits' days."""
         return f"time >= {self.starts_at(self.train_day)} AND time < {self.starts_at(self.last_day + 1)}"

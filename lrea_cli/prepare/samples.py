@@ -186,5 +186,8 @@ def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history:
 
 
 def _when(split: Split, calendar: Calendar) -> str:
+    """The days of a split and their zone, such as UTC+8 or UTC-3:30."""
     first, last = map(day_name, calendar.days[split])
-    return f"{first if first == last else f'{first} to {last}'}, {calendar.zone}"
+    hours, minutes = divmod(abs(calendar.utc_offset_minutes), 60)
+    zone = f"UTC{'-' if calendar.utc_offset_minutes < 0 else '+'}{hours}" + (f":{minutes:02d}" if minutes else "")
+    return f"{first if first == last else f'{first} to {last}'}, {zone}"

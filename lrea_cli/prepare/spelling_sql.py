@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal
 
 from lrea_cli.dataset.spelling import BLANKS, MISSING, ROUNDED, WHOLE
 from lrea_cli.prepare.sql import literal
 
 EXACT_DOUBLE, EXACT_FLOAT = 2**53, 2**24
 
-Family = Literal["whole", "float", "decimal", "boolean", "text", "binary", "time", "other"]
 
-
-def family(kind: str) -> Family:
-    """What a SQL type holds."""
+def family(kind: str) -> str:
+    """What a SQL type holds: one of `FAMILIES`, `time` or `other`."""
     bare = kind.strip('"').partition("(")[0]
     if kind.endswith("]"):
         return "other"
@@ -87,7 +84,7 @@ def _exact(kind: str) -> int:
     return EXACT_FLOAT if kind == "FLOAT" else EXACT_DOUBLE
 
 
-FAMILIES: dict[Family, frozenset[str]] = {
+FAMILIES: dict[str, frozenset[str]] = {
     "whole": frozenset(
         f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
     ),
@@ -97,5 +94,5 @@ FAMILIES: dict[Family, frozenset[str]] = {
     "text": frozenset(("VARCHAR", "ENUM", "JSON", "UUID", "NULL")),
     "binary": frozenset(("BLOB",)),
 }
-NUMBERS: frozenset[Family] = frozenset(("whole", "float", "decimal", "boolean"))
-TEXTS: frozenset[Family] = frozenset(("text", "binary"))
+NUMBERS = ("whole", "float", "decimal", "boolean")
+TEXTS = ("text", "binary")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -72,21 +72,19 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
         ]
         events = stack.enter_context(closing(_RawEvents(folder / "events", db, items)))
         db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")
-        writing: Future[None] | None = None
         pool = stack.enter_context(ThreadPoolExecutor(1))
+        writing: Future[Any] = pool.submit(int)  # nothing yet
         last_user = 0
         for batch in _even(db.sql(query).to_arrow_reader(ROWS_READ)):
             user = batch["user_id"].to_numpy()
             if user[0] < last_user or (np.diff(user) < 0).any():
                 raise RuntimeError("events were not read back in their order")
             last_user = user[-1]
-            if writing is not None:
-                writing.result()
+            writing.result()
             writing = pool.submit(events.write, batch)
             for key, kind, file in files:
                 file.write(batch[key].to_numpy().astype(kind, copy=False).data)
-        if writing is not None:
-            writing.result()
+        writing.result()
     start = db.sql("SELECT start FROM starts ORDER BY user_id").fetchnumpy()["start"]
     np.save(histories / "offsets.npy", np.append(start, rows).astype(np.int64))
 

@@ -111,10 +111,14 @@ def closeness(
         position = np.arange(longest)
         rows = np.minimum(histories.offsets[chunk, None] + position, len(histories.item) - 1)
         age = history_length[chunk][:, :, None] - 1 - position
-        weight = weight_of(np.maximum(age, 0)) * (age >= 0)
-        close[chunk], repeat[chunk] = _sums(
-            universe, histories.item[rows], candidates[chunk], weight.astype(np.float32), sharpness
-        )
+        weight = (weight_of(np.maximum(age, 0)) * (age >= 0)).astype(np.float32)[..., None]
+        items, shown = histories.item[rows], candidates[chunk].reshape(len(chunk), -1)
+        kernel = universe.vector[shown] @ universe.vector[items].transpose(0, 2, 1)
+        np.exp(sharpness * (kernel - 1), out=kernel)
+        same = (shown[:, :, None] == items[:, None, :]).astype(np.float32)
+        shape = (len(chunk), *candidates.shape[1:], longest)
+        close[chunk] = (kernel.reshape(shape) @ weight)[..., 0]
+        repeat[chunk] = (same.reshape(shape) @ weight)[..., 0]
     return close, repeat
 
 
@@ -131,21 +135,6 @@ def _chunks(lengths: np.ndarray, candidates_per_user: int) -> Iterator[np.ndarra
         count = max(1, int(np.searchsorted(cells, CELLS_PER_CHUNK)))
         yield order[:count]
         order = order[count:]
-
-
-def _sums(
-    universe: Universe, items: np.ndarray, candidates: np.ndarray, weight: np.ndarray, sharpness: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Histories (users, length) and weights (users, requests, length) of one chunk -> its two sums."""
-    users, requests, per_request = candidates.shape
-    flat = candidates.reshape(users, -1)
-    kernel = universe.vector[flat] @ universe.vector[items].transpose(0, 2, 1)
-    np.exp(sharpness * (kernel - 1), out=kernel)
-    same = (flat[:, :, None] == items[:, None, :]).astype(np.float32)
-    shape = (users, requests, per_request, items.shape[1])
-    close = kernel.reshape(shape) @ weight[..., None]
-    repeat = same.reshape(shape) @ weight[..., None]
-    return close[..., 0], repeat[..., 0]
 
 
 def _draw_candidates(

@@ -42,14 +42,9 @@ class BatchReader:
         counted = [name for name in self.settings.match_counters if name in self.samples.ids]
         return {name: count_in_history(self.samples, self.histories, name) for name in counted}
 
-    def shuffled(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """Every request once, in an order that the seed decides."""
-        for window in self._plan(np.random.default_rng(seed)):
-            yield from map(self.batch, window)
-
-    def in_order(self) -> Iterator[Batch]:
-        """Every request once, in an order that depends on nothing but the split."""
-        for window in self._plan(None):
+    def batches(self, seed: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Every request once, in an order that the seed decides; None = that depends on nothing but the split."""
+        for window in self._plan(None if seed is None else np.random.default_rng(seed)):
             yield from map(self.batch, window)
 
     def batch(self, requests: np.ndarray) -> Batch:

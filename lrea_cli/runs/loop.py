@@ -148,7 +148,7 @@ def _epoch(
     train_reader, valid_reader = readers
     started, rows, loss_sum = time.perf_counter(), 0, 0.0
     penalty_sum: dict[str, float] = {}
-    batches = (b.to(model.device) for b in train_reader.shuffled([recipe.train.seed, number]))
+    batches = (b.to(model.device) for b in train_reader.batches([recipe.train.seed, number]))
     with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
         for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
             rows, loss_sum = rows + size, loss_sum + loss * size

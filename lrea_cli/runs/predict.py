@@ -19,7 +19,7 @@ def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.
     logits = np.full(reader.samples.rows, np.nan)
     model.eval()
     with torch.inference_mode():
-        for batch in reader.in_order():
+        for batch in reader.batches():
             scores, _ = model(batch.to(model.device))
             logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
             progress(int(batch.candidates.mask.sum()))

@@ -65,7 +65,7 @@ def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
     parts = user_parts(db, "raw_events", memory_mb)
     db.execute(f"CREATE TABLE sorted AS {rows} LIMIT 0")
     for part in parts:
-        db.execute(f"INSERT INTO sorted {rows} WHERE {among(part)} ORDER BY user_id, time, source_row")
+        db.execute(f"INSERT INTO sorted FROM ({rows}) WHERE {among(part)} ORDER BY user_id, time, source_row")
     db.execute("DROP TABLE IF EXISTS encoded")
     constants = "" if shown else ", true AS is_behavior, CAST(NULL AS TINYINT) AS label"
     db.execute(f"CREATE VIEW events AS SELECT *{constants}, {day_sql(extract.utc_offset_minutes)} AS _day FROM sorted")

@@ -126,7 +126,6 @@ def _write_dataset(
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
-        "unused_columns": tuple(extract.unused_columns),
         "label_conflicts": conflicts,
         "warnings": (*extract.warnings, *odd),
         "dropped_pairs": dropped,
@@ -172,6 +171,7 @@ def _manifest(
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
+        "unused_columns": tuple(extract.unused_columns),
         "raw_files": tuple(asdict(f) for f in intake.files),
     }
 

@@ -163,14 +163,11 @@ def look_at(dataset: DatasetInfo) -> Look:
 
 
 def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time).
-
-    Behaviors without an item are not of one item: they count for none.
-    """
+    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
         item, time = histories.columns["item"][part], histories.time[part]
-        known = item >= FIRST_ID
+        known = item >= FIRST_ID  # behaviors without an item are not of one item
         np.add.at(count, item[known & (time < valid_from)], 1)
         np.minimum.at(first, item[known], time[known])
     return count, first

@@ -1,4 +1,4 @@
-"""Target attention: DIN's scorer and its weighted sum, where kernels plug in, and multi-head attention with softmax."""
+"""Target attention: DIN's weighted sum, which a kernel computes, and multi-head attention with softmax."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import Kernel, ScorerWeights, folded, linear_half
+from lrea_cli.kernels import Kernel, ScorerWeights, folded
+from lrea_cli.kernels.weights import linear_half
 from lrea_cli.sequence import Behaviors
 
 HIDDEN = 64
@@ -19,8 +20,8 @@ class Attention(nn.Module):
         s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o,   interest = sum_j s(e, k_j) v_j
 
     Args:
-        width: D of an item vector.
-        hidden: H.
+        width: D, the width of an item vector.
+        hidden: H, the hidden width of the scorer.
     """
 
     def __init__(self, width: int, hidden: int = HIDDEN) -> None:
@@ -46,24 +47,16 @@ class Attention(nn.Module):
         linear: Tensor | None = None,
         kernel: Kernel = folded,
     ) -> Tensor:
-        """Attend to keys that all candidates of a request share.
-
-        Args:
-            candidates: (B, N, D).
-            keys, values: (B, R, D); rows not in use have zero values.
-            linear: (B, D + 1, D) of a sealed summary, or None.
-            kernel: what computes it.
-
-        Returns:
-            (B, N, D).
-        """
+        """Attend to keys that all candidates of a request share; arguments and result: see `Kernel`."""
         return kernel(candidates, keys, values, self.weights, linear)
 
     def selected(self, candidates: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attend where each candidate has keys of its own, always by `folded`: other kernels live on shared keys.
+        """Attend where each candidate has its own keys; always with `folded`, since other kernels need shared keys.
 
         Args:
-            candidates: (B, N, D). keys, values: (B, N, K, D); rows not in use have zero values.
+            candidates: (B, N, D).
+            keys: (B, N, K, D).
+            values: (B, N, K, D), zero in rows that are not in use.
 
         Returns:
             (B, N, D).
@@ -72,11 +65,11 @@ class Attention(nn.Module):
         return alone.view_as(candidates)
 
     def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
-        """DIN: interest = c(n) sum_l s(e, e_l) e_l over the real behaviors; (B, N, D)."""
+        """DIN: interest (B, N, D) = c(n) sum_l s(e, e_l) e_l over the real behaviors."""
         return self(candidates, behaviors.vectors, scaled_values(behaviors), kernel=kernel)
 
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
-        """(B, D + 1, D): see `kernels.linear_half`."""
+        """[A; a0] (B, D + 1, D), see `kernels.weights.linear_half`."""
         return linear_half(keys, values, self.weights.to(keys.dtype))
 
 
@@ -86,7 +79,8 @@ class MultiHeadAttention(nn.Module):
         head_h = sum_l softmax_l( (e_t W_Q)_h . (e_l W_K)_h / sqrt(d_h) ) (e_l W_V)_h,   interest = [head_1, ..] W_O
 
     Args:
-        width: D of an item vector. heads: they share D: d_h = D / heads.
+        width: D, the width of an item vector.
+        heads: heads, each of width d_h = D / heads.
 
     Raises:
         UserError: the heads do not divide D.
@@ -121,16 +115,19 @@ class MultiHeadAttention(nn.Module):
         return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Attend where each candidate has keys of its own, the same for all heads.
+        """Attend where each candidate has its own keys, the same for all heads.
 
-        A head's query is zero outside its own d_h columns, and of what it mixes only these are kept: h times the
-        products, as products of matrices as they lie in memory, take a third of the time of exact ones by head.
+        A head's query is zero outside its own d_h columns, and only these columns of its result are kept. This takes
+        h times the products, but a third of the time: the matrices are multiplied as they lie in memory.
 
         Args:
-            queries: (B, N, D). keys, values: (B, N, K, D), projected. mask: (B, N, K) bool.
+            queries: (B, N, D), projected.
+            keys: (B, N, K, D), projected.
+            values: (B, N, K, D), projected.
+            mask: (B, N, K) bool.
 
         Returns:
-            (B, N, D), zero where nothing is there to attend to.
+            (B, N, D), zero for a candidate without keys.
         """
         own_HD = torch.eye(self.heads, dtype=queries.dtype, device=queries.device).repeat_interleave(
             queries.shape[-1] // self.heads, 1
@@ -141,26 +138,15 @@ class MultiHeadAttention(nn.Module):
 
 
 def softmax_weights(scores: Tensor, mask: Tensor) -> Tensor:
-    """(..., K): softmax over what is not masked, zero where masked.
-
-    Args:
-        scores: (..., K). mask: (..., K) bool, broadcast.
-    """
+    """Softmax (..., K) over the scores where `mask` is True, zero elsewhere; `mask` is broadcast."""
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
 
 
 def scaled_values(behaviors: Behaviors) -> Tensor:
-    """(B, L, D): c(n) e_l, zero where masked; the scale is one for all methods, so `attend` never sees n."""
+    """c(n) e_l (B, L, D), zero where masked; values include c(n) in all methods, so `attend` never sees n."""
     return behaviors.vectors * history_scale(behaviors.lengths)[:, None, None].to(behaviors.vectors.dtype)
 
 
 def history_scale(lengths: Tensor) -> Tensor:
-    """c(n) = 1 / sqrt(n), and 1 for an empty history; chosen by measurement (docs/log.md).
-
-    Args:
-        lengths: (B,) number of behaviors.
-
-    Returns:
-        (B,) float64.
-    """
+    """c(n) = 1 / sqrt(n), and 1 for an empty history, (B,) float64; chosen by measurement (docs/log.md)."""
     return lengths.clamp(min=1).double().rsqrt()

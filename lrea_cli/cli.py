@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,19 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lrea_cli import __version__
-from lrea_cli.commands import compare, compress, cost, demo, evaluate, prepare, serve_bench, sweep, train, verify
+from lrea_cli.commands import (
+    compare,
+    compress,
+    cost,
+    demo,
+    doctor,
+    evaluate,
+    prepare,
+    serve_bench,
+    sweep,
+    train,
+    verify,
+)
 from lrea_cli.console.failures import failure_of, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
 from lrea_cli.console.terminal import clean, fitted
@@ -25,32 +37,46 @@ from lrea_cli.workspace.home import Workspace
 MAY_BE_EMPTY = frozenset({"--missing"})
 """Options whose empty value says something: no word means that a value is missing."""
 
+COMPLETION = "_LREA_COMPLETE"
+"""The environment variable by which a shell asks for completions, instead of giving a command."""
 
-class PrepareFirst(TyperGroup):
-    """Lists the commands in the order of work; Typer would put `prepare`, which has commands of its own, last."""
+COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Steps in the order of work": {
+        "prepare": prepare.app,
+        "train": train.train,
+        "compress": compress.compress,
+        "eval": evaluate.evaluate,
+        "serve-bench": serve_bench.serve_bench,
+    },
+    "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
+    "Looking after what is kept": {"verify": verify.verify, "doctor": doctor.doctor},
+    "Trying it out": {"demo": demo.demo},
+}
+"""Every command, by its group and its name, in the order in which help lists them.
+
+A new command is a file in `commands/` and an entry here.
+"""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order of `COMMANDS`; Typer would put `prepare`, which has commands of its own, last."""
 
     def list_commands(self, ctx: object) -> list[str]:
-        return sorted(self.commands, key=lambda name: name != "prepare")
+        return [name for group in COMMANDS.values() for name in group]
 
 
 app = typer.Typer(
     name="lrea",
-    cls=PrepareFirst,
+    cls=InOrder,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train, compress and serve CTR models with very long behavior histories.",
 )
-app.add_typer(prepare.app, name="prepare")
-app.command("train")(train.train)
-app.command("compress")(compress.compress)
-app.command("serve-bench")(serve_bench.serve_bench)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("cost")(cost.cost)
-app.command("sweep")(sweep.sweep)
-app.command("verify")(verify.verify)
-app.command("demo")(demo.demo)
+for _group, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_group)
+        else:
+            app.command(_name, rich_help_panel=_group)(_command)
 
 
 def _version(wanted: bool) -> None:
@@ -75,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has not every sign ends no command
+    if COMPLETION in os.environ:
+        get_command(app).main(prog_name="lrea")  # says what may stand next, and exits
     with stoppable() as signals:
         code = _run([argument for argument in given if argument != "--debug"], "--debug" in given, signals)
     sys.exit(code)
@@ -108,49 +136,28 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
 
 
 def _check_given(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse what would be dropped or replaced by a default without a word.
+    """Refuse what the parser would take for a default without a word: an empty value, and an option given twice.
 
     Raises:
-        UserError: a value is empty, or an option that takes one value is given twice; it names the option.
+        UserError: it names the option.
     """
     given = list(arguments)
-    while given and not given[0].startswith("-") and given[0] in getattr(command, "commands", {}):
+    while given and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]
-    options = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
-    _refuse_empty({name for option in options for name in option.opts}, given)
-    _refuse_repeats({name for option in options if not option.multiple for name in option.opts}, given)
-
-
-def _refuse_empty(options: Collection[str], given: Sequence[str]) -> None:
-    """Refuse an empty value, such as that of a variable of the shell that was never set.
-
-    Args:
-        options: that take a value. given: on the command line, after the command.
-    """
-    value_of: str | None = None
-    for argument in given:
-        name, equals, value = argument.partition("=")
-        if value_of is None and name in options:
-            empty, option = bool(equals) and not value, name
-        else:
-            empty, option = not argument, value_of
-        if empty and option not in MAY_BE_EMPTY:
-            what = "An argument is empty" if option is None else f"The value of {option} is empty"
-            raise UserError(f"{what}.", f"Write a value, or leave {'it' if option is None else option} out.")
-        value_of = argument if value_of is None and argument in options else None
-
-
-def _refuse_repeats(single: Collection[str], given: Sequence[str]) -> None:
-    """Refuse an option that takes one value and is given twice.
-
-    Args:
-        single: options that take one value. given: on the command line, after the command.
-    """
-    names = [argument.partition("=")[0] for argument in given[: given.index("--") if "--" in given else None]]
-    for name in dict.fromkeys(names):
-        if name in single and names.count(name) > 1:
+    parser = command.make_parser(typer.Context(command, resilient_parsing=True))  # mistakes are told of later
+    values, rest, parameters = parser.parse_args(given)
+    if "" in rest:
+        raise UserError("An argument is empty.", "Write a value, or leave it out.")
+    for parameter in parameters:
+        value, name = values[parameter.name], parameter.opts[0]
+        is_option = parameter.param_type_name == "option"
+        if "" in (value if isinstance(value, (list, tuple)) else [value]) and name not in MAY_BE_EMPTY:
+            what, it = (f"The value of {name}", name) if is_option else ("An argument", "it")
+            raise UserError(f"{what} is empty.", f"Write a value, or leave {it} out.")
+        times = parameters.count(parameter)
+        if is_option and times > 1 and not (parameter.is_flag or parameter.multiple):
             several = " Several files are one folder or one quoted glob: --raw 'logs/*.csv'." if name == "--raw" else ""
-            raise UserError(f"{name} is given {names.count(name)} times.", f"Give it once.{several}")
+            raise UserError(f"{name} is given {times} times.", f"Give it once.{several}")
 
 
 def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""The two ways in which a command may end badly: the user's mistake (exit 2), or a failed check (its own code)."""
+"""The errors that a command reports in a sentence: a user's mistake exits with 2, a failed check with its own code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Iterable
 
 
 class LreaError(Exception):
-    """Something that a command reports in a sentence, without a traceback."""
+    """An error that a command reports without a traceback.
+
+    Args:
+        message: what is wrong, with the value, the file and the line.
+        remedy: what the user can type or edit.
+    """
 
     exit_code = 1
 
@@ -18,26 +23,26 @@ class LreaError(Exception):
 
 
 class UserError(LreaError):
-    """The input or an option is wrong: the message says what was found, the remedy what to type or edit."""
+    """The input or an option is wrong."""
 
     exit_code = 2
 
 
 class DamagedArtifact(UserError):
-    """A file of an artifact is missing, or its bytes are not those that were written; the remedy makes it anew."""
+    """A file of an artifact is missing or was changed; the remedy makes the artifact anew."""
 
 
 class GateFailed(LreaError):
-    """A fast path disagrees with its reference: no speed is reported."""
+    """Fast code disagrees with its reference, so no speed is reported."""
 
     exit_code = 3
 
 
 def check_choice(option: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a value of an option that is none of the known ones.
+    """Refuse an unknown value of an option.
 
     Raises:
-        UserError: with the nearest known one.
+        UserError: names the nearest known value.
     """
     if value not in (known := list(known)):
         raise UserError(f"--{option} is '{value}'{nearest(value, known)}.", f"Choose one of: {', '.join(known)}.")

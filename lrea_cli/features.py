@@ -1,4 +1,4 @@
-"""Fields to vectors: the only file that knows which fields a data set has."""
+"""Embeds ids: the only module that knows which fields a dataset has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, I
 
 
 def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tuple[EncodedField, ...]:
-    """The named fields in the dataset's order; all where no name is given.
+    """The named fields in the dataset's order; all fields if `names` is empty.
 
     Raises:
-        UserError: a name that the dataset has not, or a selection without `item`.
+        UserError: the dataset lacks a named field, or `item` is not among the names.
     """
     _require([f.name for f in available], names, "The dataset has no field")
     if names and "item" not in names:
@@ -26,10 +26,10 @@ def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tu
 
 
 def select_counters(available: Sequence[EncodedField], names: Sequence[str]) -> tuple[str, ...]:
-    """The named item fields, without `category` where there is none.
+    """The named item fields, without `category` if the dataset has none.
 
     Raises:
-        UserError: a name that is no item field of the dataset.
+        UserError: a name is no item field of the dataset.
     """
     items = [f.name for f in available if f.role == "item"]
     _require(items, [name for name in names if name != "category"], "match_counters: the dataset has no item field")
@@ -37,10 +37,12 @@ def select_counters(available: Sequence[EncodedField], names: Sequence[str]) -> 
 
 
 class Features(nn.Module):
-    """Embedding tables: item fields are concatenated to the item vector, user and context fields to the profile.
+    """Embedding tables. The item fields are concatenated to the item vector, user and context fields to the profile.
 
     Args:
-        fields: what the dataset declares. dim: d of one field. std: of the start, N(0, std).
+        fields: the fields that the model reads.
+        dim: d, the width of one field's embedding.
+        std: embeddings start from N(0, std).
     """
 
     def __init__(self, fields: Sequence[EncodedField], dim: int, std: float) -> None:
@@ -53,28 +55,28 @@ class Features(nn.Module):
         self.profile_width = dim * len(self.profile_fields)
 
     def behaviors(self, history: HistoryIds) -> Behaviors:
-        """Item vectors (B, L, D) of behaviors; exactly zero where masked, whatever stands there."""
+        """Behaviors with their item vectors (B, L, D), exactly zero where masked."""
         vectors = self.item_vectors(history.ids).masked_fill(~history.mask[..., None], 0.0)
         return Behaviors(vectors, history.mask, history.ids["item"], history.ids.get("category"), history.time)
 
     def candidates(self, candidates: CandidateIds) -> Candidates:
-        """Item vectors (B, N, D) of candidates."""
+        """Candidates with their item vectors (B, N, D)."""
         ids = candidates.ids
         vectors = self.item_vectors(ids)
         return Candidates(vectors, candidates.mask, ids["item"], ids.get("category"), candidates.time)
 
     def profile(self, candidates: CandidateIds) -> Tensor:
-        """(B, N, P): user and context fields, which go straight to the MLP."""
+        """The embeddings of user and context fields (B, N, P), which go straight to the MLP."""
         if not self.profile_fields:
             return torch.zeros(*candidates.mask.shape, 0, device=candidates.mask.device)
         return torch.cat([self._embed(f.name, candidates.profile[f.name]) for f in self.profile_fields], -1)
 
     def item_vectors(self, ids: Ids) -> Tensor:
-        """(..., D): the embeddings of all item fields side by side."""
+        """The embeddings of all item fields side by side, (..., D)."""
         return torch.cat([self._embed(f.name, ids[f.name]) for f in self.item_fields], -1)
 
     def _embed(self, name: str, ids: Tensor) -> Tensor:
-        """Ids from `size` on were first seen after training: they share the row of the unknown."""
+        """Embed ids; ids from `size` on were first seen after training, and get the embedding of an unknown value."""
         return self.tables[table_key(name)](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
 
 
@@ -85,7 +87,7 @@ def _require(known: Sequence[str], names: Sequence[str], lacks: str) -> None:
 
 
 def table_key(name: str) -> str:
-    """The key of a field's table: a field may have any name, also that of a module's attribute, such as `type`."""
+    """The key of a field's table; the prefix keeps a field such as `type` apart from a module's attributes."""
     return f"field:{name}"
 
 

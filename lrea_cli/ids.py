@@ -1,4 +1,4 @@
-"""What the ids of a field's values mean, and when two of them are the same value."""
+"""The ids that every field reserves, and when two ids mean the same value."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ if TYPE_CHECKING:
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
-"""Of a value that is missing."""
+"""Id of a missing value."""
 FIRST_ID = 2
 
 Ids = TypeVar("Ids", "np.ndarray", "Tensor")
 
 
 def same_value(ids: Ids, others: Ids) -> Ids:
-    """Where two ids are the same value; padding and a missing value equal nothing, themselves included.
+    """Where two ids mean the same value, as bool of the broadcast shape; padding and missing values equal nothing.
 
-    A value first seen after training, which a model sees as unknown, still equals itself: its id is its own.
-
-    Args:
-        ids, others: whole numbers of shapes that broadcast.
-
-    Returns:
-        bool, of the broadcast shape.
+    A value first seen after training has its own id, so it equals itself, although a model reads it as unknown.
     """
     return (ids == others) & (ids >= FIRST_ID)  # pyright: ignore[reportReturnType]

@@ -1,4 +1,4 @@
-"""The MLP behind the interests: its inputs, its layers as they are trained, and the same folded for serving."""
+"""The MLP that turns interests into a logit: its inputs, its layers in training, and the same layers in serving."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from lrea_cli.kernels.weights import SLOPE
 
 @dataclass(frozen=True)
 class MLPInputs:
-    """What the MLP reads of the candidates of B requests; all methods give it the same.
+    """What the MLP reads of the candidates of B requests, the same for all methods.
 
     The products with the candidate are worth .05 to .1 AUC to a small DIN.
 
     Args:
-        candidate, short, long: (B, N, D), item vectors and interests.
+        candidate: (B, N, D), item vectors.
+        short: (B, N, D), interests of the short history.
+        long: (B, N, D), interests of the long history.
         profile: (B, N, P), or (B, 1, P) where all candidates of a request share it.
         counters: (B, N, C), log(1 + matches).
         history_length: (B,), number of behaviors.
@@ -34,11 +36,7 @@ class MLPInputs:
 
     @staticmethod
     def widths(width: int, profile: int, counters: int) -> dict[str, int]:
-        """The columns of each part, in the order in which they lie side by side.
-
-        Args:
-            width: D. profile: P. counters: C.
-        """
+        """Columns of each part of `joined`, in its order, for D = width, P = profile and C = counters."""
         return {
             "candidate": width,
             "short": width,
@@ -54,27 +52,16 @@ class MLPInputs:
 
     @property
     def log_length(self) -> Tensor:
-        """(B,): log(1 + n)."""
+        """log(1 + n), (B,)."""
         return torch.log1p(self.history_length.to(self.candidate.dtype))
 
     def joined(self) -> Tensor:
-        """(B, N, 5 D + 2 + P + C + 1): all parts side by side, as the trained layers read them."""
-        short_product, long_product = self.candidate * self.short, self.candidate * self.long
-        parts = {
-            "candidate": self.candidate,
-            "short": self.short,
-            "long": self.long,
-            "short_product": short_product,
-            "long_product": long_product,
-            "short_dot": short_product.sum(-1, keepdim=True),
-            "long_dot": long_product.sum(-1, keepdim=True),
-            "profile": self.profile,
-            "counters": self.counters,
-            "length": self.log_length[:, None, None],
-        }
-        widths = self.widths(self.candidate.shape[-1], self.profile.shape[-1], self.counters.shape[-1])
+        """All parts side by side, (B, N, 5 D + 2 + P + C + 1), as the trained layers read them."""
+        products = [self.candidate * self.short, self.candidate * self.long]
+        dots = [product.sum(-1, keepdim=True) for product in products]
+        parts = [self.candidate, self.short, self.long, *products, *dots, self.profile, self.counters]
         B, N = self.candidate.shape[:2]
-        return torch.cat([parts[name].expand(B, N, size) for name, size in widths.items()], -1)
+        return torch.cat([part.expand(B, N, -1) for part in (*parts, self.log_length[:, None, None])], -1)
 
 
 class MLP(nn.Sequential):
@@ -92,7 +79,7 @@ class MLP(nn.Sequential):
         super().__init__(*layers, nn.Linear(hidden[-1], 1))
 
     def forward(self, input: Tensor) -> Tensor:
-        """(M, inputs) -> (M,) logits."""
+        """Logits (M,) of inputs (M, inputs)."""
         return super().forward(input).squeeze(-1)
 
 
@@ -101,13 +88,13 @@ class FoldedMLP:
 
         W (s (x - mean) + beta) + b = (W s) x + (b + W (beta - s mean)),   s = gamma / sqrt(var + epsilon)
 
-    A dot product is the sum of its products, so its column goes into theirs. What all candidates share (the length of
-    the history, and the profile where they do) is multiplied once a request and goes into the bias. Folded in float64,
-    then rounded to the module's dtype; later changes of the module's weights do not reach it.
+    A dot product is the sum of its products, so its column of the weight is added to theirs. What all candidates share
+    (the history's length, often the profile) is multiplied once a request and added to the bias. Weights are folded in
+    float64, then rounded to the module's dtype; later changes of the module do not reach them.
 
     Args:
-        mlp: in eval mode.
-        widths: of its inputs, see `MLPInputs.widths`.
+        mlp: the module, in eval mode.
+        widths: columns of its inputs, see `MLPInputs.widths`.
 
     Raises:
         ValueError: the module is in training mode.
@@ -119,31 +106,29 @@ class FoldedMLP:
         (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = _folded_linears(mlp)
         self._last_weight = last_weight[0]
         part = dict(zip(widths, weight.split(list(widths.values()), 1), strict=True))
-        own = ("candidate", "short", "long", "short_product", "long_product")
-        columns = [part[name] for name in own]
-        columns[3], columns[4] = columns[3] + part["short_dot"], columns[4] + part["long_dot"]
-        self._weight = torch.cat([*columns, part["counters"]], 1)
+        products = [part["short_product"] + part["short_dot"], part["long_product"] + part["long_dot"]]
+        self._weight = torch.cat([part["candidate"], part["short"], part["long"], *products, part["counters"]], 1)
         self._weight_with_profile = torch.cat([self._weight, part["profile"]], 1)
         self._profile, self._length = part["profile"].contiguous(), part["length"][:, 0].contiguous()
 
     def __call__(self, inputs: MLPInputs) -> Tensor:
-        """Logits (N,) of the candidates of one request; equal to the module's but for rounding."""
+        """Logits (N,) of the candidates of one request; they equal the module's but for rounding."""
         e, short, long = inputs.candidate[0], inputs.short[0], inputs.long[0]
-        parts, bias = [e, short, long, e * short, e * long, inputs.counters[0]], self._bias
-        shared = inputs.profile.shape[1] < inputs.candidate.shape[1]
-        bias = bias + inputs.log_length * self._length
-        if shared:
-            bias = torch.addmv(bias, self._profile, inputs.profile[0, 0])
+        parts = [e, short, long, e * short, e * long, inputs.counters[0]]
+        first_weight, first_bias = self._weight, self._bias + inputs.log_length * self._length
+        if inputs.profile.shape[1] < inputs.candidate.shape[1]:  # all candidates share the profile
+            first_bias = torch.addmv(first_bias, self._profile, inputs.profile[0, 0])
         else:
+            first_weight = self._weight_with_profile
             parts.append(inputs.profile[0])
         rows = torch.cat(parts, 1)
-        for weight, bias_of_layer in [(self._weight if shared else self._weight_with_profile, bias), *self._hidden]:
-            rows = leaky_affine(rows[None], weight[None], bias_of_layer[None], SLOPE)[0]
+        for weight, bias in [(first_weight, first_bias), *self._hidden]:
+            rows = leaky_affine(rows[None], weight[None], bias[None], SLOPE)[0]
         return torch.addmv(self._last_bias, rows, self._last_weight)
 
 
 def _folded_linears(mlp: MLP) -> list[tuple[Tensor, Tensor]]:
-    """(outputs, inputs) and (outputs,) of each Linear with the BatchNorm before it inside."""
+    """Weight (outputs, inputs) and bias (outputs,) of each Linear, with the BatchNorm before it folded in."""
     folded = []
     norms = [module for module in mlp if isinstance(module, nn.BatchNorm1d)]
     linears = [module for module in mlp if isinstance(module, nn.Linear)]

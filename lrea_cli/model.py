@@ -21,12 +21,12 @@ from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
 class CTRModel(nn.Module):
     """p(click) = sigmoid(MLP([e_t, u_S, u_L, e_t * u_S, e_t * u_L, <e_t, u_S>, <e_t, u_L>, profile, log(1 + m_n)])).
 
-    u_S and u_L are the short and the long interest, m_n the match counters, if any, and the history's length. All
-    methods get the same inputs.
+    u_S and u_L are the short and the long interest, m_n the match counters and the history's length.
 
     Args:
-        fields: the inputs, `item` among them.
-        settings: the recipe's [model]. data: its [data].
+        fields: the fields that the model reads, `item` among them.
+        settings: the recipe's [model].
+        data: the recipe's [data].
     """
 
     def __init__(self, fields: Sequence[EncodedField], settings: ModelSettings, data: DataSettings) -> None:
@@ -35,7 +35,7 @@ class CTRModel(nn.Module):
         width = self.features.width
         self.short = Attention(width)
         shape = HistoryShape(width, data.long, any(f.name == "category" for f in self.features.item_fields))
-        self.long = METHODS[settings.method].build(settings, shape)
+        self.long = METHODS[settings.method](settings, shape)
         self.match_counters = data.match_counters
         self.mlp = MLP(sum(self._input_widths.values()), settings.hidden, settings.dropout)
 
@@ -43,41 +43,21 @@ class CTRModel(nn.Module):
         """Score the real candidates of a batch in the training form.
 
         Args:
-            kernel: of every attention.
+            kernel: computes every attention.
 
         Returns:
             logits (M,) of the M unmasked candidates in row-major order, and the method's penalty terms.
         """
         candidates = self.candidates(batch.candidates)
         interest = self.long(self.features.behaviors(batch.long), candidates, kernel)
-        logits = self.score(candidates, interest.vectors, batch.short, batch.history_length, kernel)
-        return logits, interest.penalty
+        inputs = self.mlp_inputs(candidates, interest.vectors, batch.short, batch.history_length, kernel)
+        return self.mlp(inputs.joined()[candidates.mask]), interest.penalty
 
     def candidates(self, ids: CandidateIds) -> Candidates:
-        """Candidates with their vectors, profile and match counters: all that is asked of their ids."""
+        """Look up the candidates' vectors, profile and match counters."""
         counts = [ids.matches[name] for name in self.match_counters]
         counts_BNC = torch.stack(counts, -1) if counts else ids.mask.new_zeros(*ids.mask.shape, 0, dtype=torch.int64)
         return replace(self.features.candidates(ids), profile=self.features.profile(ids), counts=counts_BNC)
-
-    def score(
-        self,
-        candidates: Candidates,
-        long_BND: Tensor,
-        short: HistoryIds,
-        history_length: Tensor,
-        kernel: Kernel = folded,
-    ) -> Tensor:
-        """Logits (M,) of the unmasked candidates, given their long interest: all that follows a method.
-
-        Args:
-            candidates: see `candidates`.
-            long_BND: (B, N, D).
-            short: the newest S behaviors.
-            history_length: (B,).
-            kernel: of the attention to the short sequence.
-        """
-        inputs = self.mlp_inputs(candidates, long_BND, short, history_length, kernel)
-        return self.mlp(inputs.joined()[candidates.mask])
 
     def mlp_inputs(
         self,
@@ -87,7 +67,15 @@ class CTRModel(nn.Module):
         history_length: Tensor,
         kernel: Kernel = folded,
     ) -> MLPInputs:
-        """What the MLP reads, in training and in serving; the arguments are those of `score`."""
+        """What the MLP reads of candidates whose long interest is known, in training and in serving.
+
+        Args:
+            candidates: from `candidates`.
+            long_BND: long interests (B, N, D).
+            short: the newest S behaviors.
+            history_length: (B,), number of all behaviors.
+            kernel: computes the attention to the short history.
+        """
         assert candidates.profile is not None
         assert candidates.counts is not None
         short_BND = self.short.over(candidates.vectors, self.features.behaviors(short), kernel)
@@ -95,7 +83,7 @@ class CTRModel(nn.Module):
         return MLPInputs(candidates.vectors, short_BND, long_BND, candidates.profile, counters_BNC, history_length)
 
     def folded_mlp(self) -> FoldedMLP:
-        """The MLP for serving, with the weights of now.
+        """The MLP for serving, with the present weights.
 
         Raises:
             ValueError: the model is in training mode.
@@ -104,7 +92,7 @@ class CTRModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.short.b.device
 
     @property
@@ -113,6 +101,6 @@ class CTRModel(nn.Module):
 
     @property
     def full_attention(self) -> Attention:
-        """The scorer that full target attention over the long sequence uses; din-short has only its short one."""
+        """The attention over the whole long history: the method's own, or the short one if it has none."""
         own = getattr(self.long, "attention", None)
         return own if isinstance(own, Attention) else self.short

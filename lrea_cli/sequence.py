@@ -1,7 +1,7 @@
-"""What travels between data, model and store: batches of ids, behaviors, candidates, interests and summaries.
+"""The types that data, model and store pass on: batches of ids, behaviors, candidates, interests and summaries.
 
 Shape letters: B requests, N candidates, L behaviors, R pseudo items, D width of an item vector, H hidden width.
-A mask never travels apart from its vectors; what a data set lacks is None.
+A mask and its vectors are in one object. A field that a dataset lacks is None.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class HistoryIds(Movable):
     """Part of the histories of B users as ids, newest first.
 
     Args:
-        ids: for each item field (B, L) int32, 0 where masked.
-        mask: (B, L) bool. time: (B, L) int64 epoch seconds, 0 where masked.
+        ids: item field -> (B, L) int32, 0 where masked.
+        mask: (B, L) bool, True at real behaviors.
+        time: (B, L) int64 epoch seconds, 0 where masked.
     """
 
     ids: Ids
@@ -44,9 +45,11 @@ class CandidateIds(Movable):
     """The candidates of B requests as ids.
 
     Args:
-        ids: for each item field (B, N) int32. profile: for each user and context field (B, N) int32.
-        mask: (B, N) bool. time: (B,) int64 epoch seconds of the request.
-        matches: for each counted item field (B, N) int64: behaviors before the request with the candidate's value.
+        ids: item field -> (B, N) int32.
+        profile: user or context field -> (B, N) int32.
+        mask: (B, N) bool, True at real candidates.
+        time: (B,) int64 epoch seconds of the request.
+        matches: counted item field -> (B, N) int64, behaviors before the request with the candidate's value.
     """
 
     ids: Ids
@@ -61,10 +64,12 @@ class Batch(Movable):
     """B requests with up to N candidates each.
 
     Args:
-        short, long: the newest S behaviors, and the L before those.
-        candidates: ids and mask.
-        history_length: (B,) number of behaviors before the request, read or not.
-        label: (B, N) float, 0 where masked. row: (B, N) index of the sample in its split, -1 where masked.
+        short: the newest S behaviors.
+        long: the L behaviors before those.
+        candidates: the items to score.
+        history_length: (B,) number of all behaviors before the request.
+        label: (B, N) float, 0 where masked.
+        row: (B, N) index of the sample in its split, -1 where masked.
         request: (B,) index of the request in its split.
     """
 
@@ -100,18 +105,18 @@ class Behaviors:
         """(B,) number of real behaviors."""
         return self.mask.sum(1)
 
-    def of(self, part: slice) -> Behaviors:
-        """Those of some users."""
+    def of_users(self, part: slice) -> Behaviors:
+        """The histories of some of the users."""
         return _mapped(self, lambda tensor: tensor[part])
 
     def double(self) -> Behaviors:
-        """The same with float64 vectors: summaries are made once, so they are made exactly."""
+        """The same with float64 vectors, from which summaries are computed."""
         return replace(self, vectors=self.vectors.double())
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The items to score for each request: methods read the first five, the model all of them.
+    """The items to score for each request. Methods read the first five fields, the model all of them.
 
     Args:
         vectors: (B, N, D).
@@ -120,7 +125,7 @@ class Candidates:
         category: (B, N) ids, or None.
         time: (B,) epoch seconds of the request, or None.
         profile: (B, N, P), or (B, 1, P) where all candidates of a request share it; None where only a method reads.
-        counts: (B, N, C) behaviors before the request that match in each counted field; None as `profile`.
+        counts: (B, N, C) behaviors before the request that match in each counted field, or None as for `profile`.
     """
 
     vectors: Tensor
@@ -134,11 +139,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Interest:
-    """What a method makes of the long sequence for each candidate.
+    """The long interest of each candidate.
 
     Args:
         vectors: (B, N, D).
-        penalty: named terms that training adds to the loss; empty unless the method has one.
+        penalty: terms by name that training adds to the loss; empty for most methods.
     """
 
     vectors: Tensor
@@ -150,21 +155,25 @@ class Summary(Movable):
     """What a method keeps of each history: tensors whose first axis is the history.
 
     Args:
-        rows: (B,) int64, how many rows of a record are in use.
+        rows: (B,) int64, how many rows of each record are in use.
     """
 
     rows: Tensor = field(kw_only=True)
 
+    def in_use(self, length: int) -> Tensor:
+        """(B, length) bool: which of the first `length` rows are in use."""
+        return torch.arange(length, device=self.rows.device) < self.rows[:, None]
+
 
 @dataclass(frozen=True)
 class PseudoItems(Summary):
-    """The summary of din, lrea, mean and every compressor: a history as R rows that attention reads.
+    """The summary of din, lrea, mean and every compressor: R rows to which candidates attend.
 
     Args:
         keys: (B, R, D), zero past `rows`.
-        values: (B, R, D), zero past `rows`; the scale of the history's length is in them.
-        linear: (B, D + 1, D) float32, the linear half of the attention as an affine map of the candidate
-            (see `attention.linear_half`); None until the summary is sealed for serving.
+        values: (B, R, D), zero past `rows`; they include the factor c(n) of the history's length.
+        linear: (B, D + 1, D) float32, the linear half of the attention as an affine map of the candidate (see
+            `kernels.weights.linear_half`); None until the summary is sealed for serving.
     """
 
     keys: Tensor
@@ -174,11 +183,11 @@ class PseudoItems(Summary):
 
 @dataclass(frozen=True)
 class Searched(Summary):
-    """The summary of sim and eta: the behaviors themselves, newest first, with what the search reads.
+    """The summary of sim and eta: the behaviors, newest first, and what the search reads.
 
     Args:
         vectors: (B, L, D), zero past `rows`.
-        category: (B, L) int32 of hard search, or None.
+        category: (B, L) int32 for hard search, or None.
         codes: (B, L, W) uint8, m bits of SimHash packed into W bytes, or None.
     """
 
@@ -186,19 +195,15 @@ class Searched(Summary):
     category: Tensor | None = None
     codes: Tensor | None = None
 
-    @property
-    def mask(self) -> Tensor:
-        """(B, L) bool, True at real behaviors."""
-        return in_use(self.rows, self.vectors.shape[1])
-
 
 @dataclass(frozen=True)
 class Buckets(Summary):
-    """The summary of sdim: sums of the behaviors that fall into each bucket of each hash; no sequence is left.
+    """The summary of sdim: the sum of the behaviors in each bucket of each hash.
 
     Args:
-        sums: (B, G 2^tau, D), the buckets of the first group first; float32 in every cache, as sums outgrow float16.
-        rows: (B,) int64: G 2^tau, or 0 of an empty history.
+        sums: (B, G 2^tau, D), the buckets of the first group first; float32 in every cache, since sums can exceed
+            float16.
+        rows: (B,) int64, G 2^tau, or 0 for an empty history.
     """
 
     sums: Tensor
@@ -206,11 +211,13 @@ class Buckets(Summary):
 
 @dataclass(frozen=True)
 class Projected(Summary):
-    """The summary of twin: the behaviors as its heads read them, newest first, with what cross features are made of.
+    """The summary of twin: the projected behaviors, newest first, and what its cross features read.
 
     Args:
-        keys, values: (B, L, D), the projections of all heads side by side, zero past `rows`.
-        time: (B, L) int64 epoch seconds. category: (B, L) int32, or None.
+        keys: (B, L, D), E W_K, all heads side by side, zero past `rows`.
+        values: (B, L, D), E W_V, as `keys`.
+        time: (B, L) int64 epoch seconds.
+        category: (B, L) int32, or None.
     """
 
     keys: Tensor
@@ -218,26 +225,21 @@ class Projected(Summary):
     time: Tensor
     category: Tensor | None = None
 
-    @property
-    def mask(self) -> Tensor:
-        """(B, L) bool, True at real behaviors."""
-        return in_use(self.rows, self.keys.shape[1])
-
 
 @dataclass(frozen=True)
 class Empty(Summary):
-    """The summary of a method that keeps nothing: no rows."""
+    """The summary of din-short, which keeps nothing."""
 
 
 @dataclass(frozen=True)
 class RecordField:
-    """One tensor of a summary as it lies in a record.
+    """One tensor of a summary as a record stores it.
 
     Args:
         name: the attribute of the summary.
-        shape: of one row.
-        rows: how many rows: a fixed number, or "rows" = the record's own count.
-        dtype: "cache" = whatever the cache is written in, or a fixed one.
+        shape: shape of one row.
+        rows: a fixed number of rows, or "rows" for as many as the record uses.
+        dtype: a fixed dtype, or "cache" for the dtype that the cache is written in.
     """
 
     name: str
@@ -246,22 +248,12 @@ class RecordField:
     dtype: Literal["cache", "float32", "int32", "int64", "uint8"] = "cache"
 
     def itemsize(self, cache_bytes: int) -> int:
-        """Bytes of a number, given those of the cache's dtype."""
+        """Bytes of one number; `cache_bytes` is that of the cache's dtype."""
         return cache_bytes if self.dtype == "cache" else np.dtype(self.dtype).itemsize
 
 
-def in_use(rows: Tensor, length: int) -> Tensor:
-    """(B, length) bool: the first `rows` places of each."""
-    return torch.arange(length, device=rows.device) < rows[:, None]
-
-
-def block(rows: int, length: int) -> Tensor:
-    """(rows, length) with 1 where position l lies in block j, that is j = l * rows // length; one 1 a column."""
-    return torch.nn.functional.one_hot(torch.arange(length) * rows // length, rows).T.float()
-
-
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Any of the dataclasses above with every tensor changed."""
+    """Change every tensor of a dataclass above."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):

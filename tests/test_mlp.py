@@ -1,4 +1,4 @@
-"""The folded MLP against the trained module, its slow twin: odd shapes, and statistics that are not the start's."""
+"""The folded MLP compared with the trained module: odd shapes, and statistics as after training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cast(inputs: MLPInputs, dtype: torch.dtype) -> MLPInputs:
 
 
 def sharing(inputs: MLPInputs, shared: bool) -> MLPInputs:
-    """All candidates with the profile of the first, given once or not."""
+    """If `shared`, one profile for all candidates: that of the first."""
     return replace(inputs, profile=inputs.profile[:, :1]) if shared else inputs
 
 
@@ -78,9 +78,9 @@ def test_without_onednn_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     widths = MLPInputs.widths(D, P, C)
     mlp, inputs = draw_mlp(sum(widths.values()), hidden).float(), cast(draw_inputs(N, D, P, C), torch.float32)
     folded = FoldedMLP(mlp, widths)
-    found = folded(inputs)
+    actual = folded(inputs)
     monkeypatch.setattr(affine, "ONEDNN", None)
-    torch.testing.assert_close(folded(inputs), found, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(folded(inputs), actual, rtol=1e-5, atol=1e-5)
 
 
 def test_each_part_of_the_inputs_is_felt_by_both() -> None:

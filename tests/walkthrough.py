@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("lrea_cli", "tests", "recipes", "benchmarks")
+COPIED = ("lrea_cli", "tests", "recipes", "benchmarks", "docs")
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,41 @@ class Page:
     """What a page tells to write and to type.
 
     Args:
-        blocks: its Python. commands: its command lines of lrea.
+        blocks: its Python.
+        files: path -> the text to write there.
+        entries: path -> the line, `NAME = ...`, that replaces the one with that name.
+        commands: its command lines of lrea.
     """
 
     blocks: list[str]
+    files: dict[str, str]
+    entries: dict[str, str]
     commands: list[str]
 
+    def follow(self, copy: Path) -> None:
+        """Write the files and replace the entries; each name is there once."""
+        for path, text in self.files.items():
+            (copy / path).write_text(text, encoding="utf-8")
+        for path, line in self.entries.items():
+            replace(copy / path, rf"^{line.partition(' = ')[0]} = .*\n", line)
 
-def read_page(name: str) -> Page:
-    """Read a page of docs/."""
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    return Page(re.findall(r"```python\n(.*?)```", text, re.DOTALL), re.findall(r"^    (lrea .*)$", text, re.MULTILINE))
+
+def read_page(name: str, section: str = "") -> Page:
+    """Read a page, or one section of it.
+
+    Args:
+        name: path from the root of the repository.
+        section: the heading's text; its section ends at the next heading.
+    """
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if section:
+        (text,) = re.findall(rf"^#+ {section}\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
+    return Page(
+        re.findall(r"```python\n(.*?)```", text, re.DOTALL),
+        dict(re.findall(r"^`([\w/.]+)`:\n\n```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)),
+        dict(re.findall(r"^In `([\w/.]+)`[^\n]*:\n\n```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)),
+        re.findall(r"^    (lrea .*)$", text, re.MULTILINE),
+    )
 
 
 def copy_package(root: Path) -> Path:

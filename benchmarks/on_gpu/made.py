@@ -40,7 +40,7 @@ def method_of(rows: int, width: int, full: bool, device: torch.device, dtype: to
     """What attends to records of so many rows: lrea, or din where they are behaviors; in eval mode."""
     torch.manual_seed(0)
     settings = ModelSettings(method="din" if full else "lrea", rank=rows)
-    method = METHODS[settings.method].build(settings, HistoryShape(width, rows, categories=False))
+    method = METHODS[settings.method](settings, HistoryShape(width, rows, categories=False))
     assert isinstance(method, PseudoItemMethod)
     return method.to(device, dtype).eval().requires_grad_(False)
 

@@ -160,7 +160,7 @@ def _lengths_needed(run: Run, compression: Compression | None) -> set[int]:
     data, model = run.recipe.data, run.recipe.model
     short, full = data.short, data.short + data.long
     made_rank = compression.rank if compression else model.rank
-    most = model.k if run.model.long.row_a_behavior else made_rank
+    most = model.k if run.model.long.row_per_behavior else made_rank
     return {0, 1, short + 1, min(short + most, full), min(short + most + 1, full), full}
 
 

@@ -77,7 +77,7 @@ class Meter:
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads, self.cpus = threads, sorted(_own_cpus())
+        self.threads, self.cpus = threads, sorted(own_cpus())
         self._turns: list[tuple[float, float]] = []
         self._started = time.perf_counter(), self._busy(), time.process_time()
 
@@ -126,7 +126,8 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def _own_cpus() -> set[int]:
+def own_cpus() -> set[int]:
+    """The CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))

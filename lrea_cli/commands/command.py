@@ -14,7 +14,7 @@ def command(run: Callable[[Options], None]) -> Callable[..., None]:
     """Decorate the function of a command, which takes one dataclass of options, for `app.command`.
 
     Args:
-        run: its docstring is the help of the command.
+        run: its docstring is the help of the command; lines within a paragraph are joined, to fit any terminal.
 
     Returns:
         a function with a parameter for each attribute of the dataclass.
@@ -32,7 +32,8 @@ def command(run: Callable[[Options], None]) -> Callable[..., None]:
     def with_parameters(**values: Any) -> None:
         run(options_type(**values))
 
-    with_parameters.__doc__ = run.__doc__
+    paragraphs = (inspect.getdoc(run) or "").split("\n\n")
+    with_parameters.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return shaped(with_parameters, parameters_of(options_type))
 
 

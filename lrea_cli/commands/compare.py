@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json
+from lrea_cli.commands.options import Json, names_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import change, change_interval, interval, number, spread, unclear
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.records.manifest import CACHES, CacheManifest
+from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.bench.compare import ComparedLatency
-    from lrea_cli.records.manifest import CacheManifest
-    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.compare import Compared, Subject
     from lrea_cli.workspace.home import Artifact
 
 Names = Annotated[
-    list[str], typer.Argument(help="Runs or caches, all compared with the first; or two serve-bench results.")
+    list[str],
+    typer.Argument(
+        help="Runs or caches, all compared with the first; or two serve-bench results.",
+        autocompletion=names_of(RUNS, CACHES),
+    ),
 ]
 
 
@@ -47,7 +51,7 @@ class CompareOptions:
 
 @command
 def compare(options: CompareOptions) -> None:
-    """Compare runs by their kept scores, or two serve-bench results by their latencies.
+    """Compare runs by their scores, or two serve-bench results.
 
     Example: lrea compare taobao-din-1 taobao-lrea-1
 
@@ -70,8 +74,6 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
-    from lrea_cli.records.manifest import CACHES
-    from lrea_cli.runs.manifest import RUNS
     from lrea_cli.score.compare import compare_scores
 
     runs = {a.name: a for a in workspace.all(RUNS)}

@@ -6,15 +6,17 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import (
+    SEED,
     Device,
     Json,
+    RecordDtype,
     Replace,
     RunDataset,
     RunName,
@@ -28,17 +30,17 @@ from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, whole
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.limits import COUNT
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 
 if TYPE_CHECKING:
-    from lrea_cli.records.cache import Cache, CacheSettings
+    from lrea_cli.records.cache import Cache
     from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.target_rank import CurvePoint
 
 NOT_SHOWN = ("arguments", "made_from", "layout", "compression", "device")
-"""Of a cache's manifest, in what `--json` prints."""
+"""Keys of a cache's manifest that `--json` leaves out."""
 
 LATEST_DAYS = 366
 """How long after the end of the data --as-of may be."""
@@ -48,36 +50,39 @@ LATEST_DAYS = 366
 class CompressOptions:
     """Options of `lrea compress`."""
 
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of keys and values.")] = "float32"
+    dtype: RecordDtype = "float32"
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Use behaviors before this time: epoch seconds, or ISO 8601 in the log's local time; default: the end "
-            "of the data."
+            help="Use only behaviors before this time, in epoch seconds or ISO 8601 (local time of the log); default: "
+            "the end of the data."
         ),
     ] = None
     compressor: Annotated[
         CompressorName | None,
         typer.Option(
             metavar="<name>",
-            help="Make the records of a din run smaller, without training: recent, mean, random or clusters (k-means, "
-            "then fitted).",
+            help=f"Compress a din run without training: {', '.join(COMPRESSOR_NAMES)}; with --rank or --target (mean "
+            "needs neither).",
         ),
     ] = None
-    rank: Annotated[int | None, typer.Option(callback=within(*COUNT), help="Most rows of a compressed record.")] = None
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            callback=within(*COUNT), help="Pseudo items that a history is compressed to, at most; with --compressor."
+        ),
+    ] = None
     target: Annotated[
         float | None,
         typer.Option(
             callback=within(0, 1000),
-            help="In place of --rank: the smallest rank whose logits deviate by at most this share of their standard "
-            "deviation.",
+            help="Choose the smallest rank at which logits deviate by at most this share of their standard deviation; "
+            "with --compressor.",
         ),
     ] = None
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of what a compressor draws.")] = (
-        Compression.seed
-    )
+    seed: Annotated[int, SEED] = Compression.seed
     users: Annotated[Path | None, typer.Option(help="File with one raw user id a line; default: all users.")] = None
-    cache: Annotated[str | None, typer.Option(help="Name of the new cache; default: <run>-<number>.")] = None
+    cache: Annotated[str | None, typer.Option(help="Name for the new cache; default: <run>-<number>.")] = None
     dataset: RunDataset = None
     run: RunName = None
     threads: Threads = None
@@ -88,11 +93,12 @@ class CompressOptions:
 
 @command
 def compress(options: CompressOptions) -> None:
-    """Write every user's record: what serving reads in place of the history.
+    """Write a cache: a record of each user, in place of the history.
 
     Example: lrea compress --compressor clusters --target 0.03
     """
     from lrea_cli.records.cache import CacheSettings, dense_users
+    from lrea_cli.records.cache import compress as write_cache
     from lrea_cli.runs.checkpoint import open_run
 
     _check(options)
@@ -101,50 +107,28 @@ def compress(options: CompressOptions) -> None:
     users = None if options.users is None else _read_users(options.users)
     session = start(options.json, options.threads, options.device)
     run = open_run(session.workspace, options.run, options.dataset, session.device)
-    as_of = parse_time(options.as_of, run.dataset.manifest.utc_offset_minutes)
+    as_of = _as_of(run, options.as_of)
     compression, curve = _compression(session, run, options)
     dense = None if users is None else dense_users(run.dataset, users)
     settings = CacheSettings(options.dtype, as_of, dense, compression)
-    cache = compress_run(session, run, settings, options.cache, replace=options.replace)
+    cache = write_cache(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
     _show(session.console, run, cache)
     content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
     points = [vars(point) for point in curve]
     session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
 
 
-def compress_run(
-    session: Session, run: Run, settings: CacheSettings, name: str | None = None, *, replace: bool = False
-) -> CacheManifest:
-    """Make a cache.
-
-    Args:
-        name: None = `<run>-<number>`.
-        replace: a cache of this name gives way when the new one is complete.
-
-    Raises:
-        UserError: `as_of` is long after the end of the data.
-    """
-    from lrea_cli.records.cache import compress as write_cache
-
-    as_of = run.dataset.manifest.splits.end if settings.as_of is None else settings.as_of
-    if as_of > run.dataset.manifest.splits.end + LATEST_DAYS * 86_400:
-        raise UserError(
-            f"--as-of is {_utc(as_of)}, the data end at {_utc(run.dataset.manifest.splits.end)}.",
-            f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
-        )
-    return write_cache(session.workspace, run, settings, session.console, name, replace=replace)
-
-
 def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
-    """Make and open a cache of all users that another command needs.
+    """Write and open a cache of all users that another command needs.
 
     Args:
-        missing: what the run has not yet, such as `cache`.
+        missing: what the run does not have yet, such as `cache`.
     """
     from lrea_cli.records.cache import CacheSettings, open_cache
+    from lrea_cli.records.cache import compress as write_cache
 
     session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
-    cache = compress_run(session, run, CacheSettings(compression=compression))
+    cache = write_cache(session.workspace, run, CacheSettings(compression=compression), session.console)
     return open_cache(session.workspace, run, cache.cache)
 
 
@@ -162,10 +146,10 @@ def _show(console: Console, run: Run, cache: CacheManifest) -> None:
 
 
 def _check(options: CompressOptions) -> None:
-    """Refuse what does not go together before anything is opened.
+    """Refuse options that do not go together, before anything is opened.
 
     Raises:
-        UserError: a rank or target without a compressor, a compressor without either, or both.
+        UserError: a rank or target without a compressor, or a compressor without one of them or with both.
     """
     compressor, rank, target = options.compressor, options.rank, options.target
     if compressor is None:
@@ -180,7 +164,7 @@ def _check(options: CompressOptions) -> None:
 
 
 def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[Compression | None, list[CurvePoint]]:
-    """What is asked for; with a target the smallest rank within it, whose curve is shown as a table."""
+    """The compression that the options ask for; with --target also the deviation at each rank that was tried."""
     from lrea_cli.score.target_rank import smallest_rank
 
     if options.compressor is None:
@@ -199,31 +183,43 @@ def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[
     return compression, curve
 
 
+def _as_of(run: Run, text: str | None) -> int | None:
+    """--as-of in epoch seconds; a text without a zone is local time of the run's dataset.
+
+    Raises:
+        UserError: it is long after the end of the data.
+    """
+    as_of, end = parse_time(text, run.dataset.manifest.utc_offset_minutes), run.dataset.manifest.splits.end
+    if as_of is not None and as_of > end + LATEST_DAYS * 86_400:
+        raise UserError(
+            f"--as-of is {_utc(as_of)}, the data end at {_utc(end)}.",
+            f"Use a time of at most {LATEST_DAYS} days after that, or leave --as-of out: behaviors end with the data.",
+        )
+    return as_of
+
+
 def parse_time(text: str | None, offset_minutes: int = 0) -> int | None:
     """Epoch seconds from epoch seconds or ISO 8601.
 
     Args:
-        offset_minutes: of the dataset's local time, east of UTC, which a text without a zone is.
+        offset_minutes: local time east of UTC, for a text without a zone.
 
     Raises:
-        UserError: it is neither, a date without dashes, or before 1970 or after 2200, as milliseconds are.
+        UserError: it is neither, it is a date without dashes, or it is not between 1970 and 2200.
     """
     if text is None:
         return None
     if re.fullmatch(r"(19|20)[0-9]{6}", text):
         date = f"{text[:4]}-{text[4:6]}-{text[6:]}"
         raise UserError(f"--as-of '{text}' looks like a date, and would be seconds in 1970.", f"Write it as {date}.")
-    if re.fullmatch(r"-?[0-9]{1,18}", text):
-        seconds = int(text)
-    else:
-        try:
-            instant = datetime.fromisoformat(text)
-            local = timezone(timedelta(minutes=offset_minutes))
+    try:
+        if re.fullmatch(r"-?[0-9]{1,18}", text):
+            seconds = int(text)
+        else:
+            instant, local = datetime.fromisoformat(text), timezone(timedelta(minutes=offset_minutes))
             seconds = int((instant if instant.tzinfo else instant.replace(tzinfo=local)).timestamp())
-        except (ValueError, OverflowError) as error:
-            raise UserError(
-                f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00."
-            ) from error
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"--as-of '{text}' is no time.", "Use epoch seconds, or 2017-12-03T00:00:00+08:00.") from error
     if not 0 <= seconds <= YEAR_2200:
         hint = f", such as {seconds // 1000}" if YEAR_2200 < seconds <= 1000 * YEAR_2200 else ""
         raise UserError(f"--as-of '{text}' is not between 1970 and 2200.", f"Use epoch seconds{hint}, or ISO 8601.")
@@ -235,7 +231,7 @@ def _utc(seconds: int) -> str:
 
 
 def _read_users(path: Path) -> list[str]:
-    """One id a line, blanks in it kept."""
+    """The raw ids in a file: one a line, blanks in it kept."""
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:

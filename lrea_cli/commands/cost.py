@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, within
+from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, within
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
 from lrea_cli.recipe.limits import COUNT
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lrea_cli.methods import HistoryShape
-    from lrea_cli.methods.bills import Bill
     from lrea_cli.methods.cost import Work
     from lrea_cli.records.format import CacheDtype
+    from lrea_cli.serving.bills import Bill
 
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
@@ -64,29 +64,23 @@ class Counted:
 class CostOptions:
     """Options of `lrea cost`."""
 
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of one request.")] = 1000
-    rank: Annotated[
-        int | None, typer.Option(help=f"Rank of LREA and of compressors. Default: {ModelSettings.rank}.")
-    ] = None
-    short: Annotated[
-        int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
-    ] = None
-    long: Annotated[int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")] = (
-        None
-    )
-    recipe: Annotated[str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea.")] = None
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Number format of the vectors in a record.")] = (
-        "float32"
-    )
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
+    rank: Rank = None
+    short: Short = None
+    long: Long = None
+    recipe: RecipeName = None
+    dtype: RecordDtype = "float32"
     dataset: Dataset = None
     json: Json = False
 
 
 @command
 def cost(options: CostOptions) -> None:
-    """Count the FLOPs and bytes of every method: offline, per request, per new behavior.
+    """Count the FLOPs and bytes of every method, without training.
 
     Example: lrea cost --candidates 1000 --rank 128
+
+    The work is that of making a record, of one request, and of one new behavior.
     """
     data = {"dataset": options.dataset, "short": options.short, "long": options.long}
     recipe = load_recipe(options.recipe, every_method=True)
@@ -124,8 +118,8 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
 def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:
     import numpy as np
 
-    from lrea_cli.methods.bills import Users, bills
     from lrea_cli.score.evaluate import DTYPE_BYTES
+    from lrea_cli.serving.bills import Users, bills
 
     def of(lengths: np.ndarray) -> list[Bill]:
         users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])
@@ -184,7 +178,7 @@ def _rows(bills: list[Bill]) -> list[list[str]]:
 
 
 def _paper_rows(padded: list[Bill]) -> list[list[str]]:
-    from lrea_cli.methods.bills import TABLE_1
+    from lrea_cli.serving.bills import TABLE_1
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
@@ -194,7 +188,7 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
 
 def _content(counted: Counted) -> dict[str, Any]:
-    from lrea_cli.methods.bills import TABLE_1
+    from lrea_cli.serving.bills import TABLE_1
 
     histories, lengths = counted.histories, counted.histories.lengths
     return {

@@ -1,7 +1,8 @@
-"""`lrea demo`: prepare, train, eval, compress and serve-bench on a small planted data set, one page of results."""
+"""`lrea demo`: all steps on a small planted data set, with one page of results."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,24 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json, Session, Threads, start, within
+from lrea_cli.commands.options import SEED, Json, Session, Threads, start, within
 from lrea_cli.console.show import change, interval, number, rough, unclear
-from lrea_cli.recipe.limits import HIGHEST_SEED
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.manifest import RUNS
 
 if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
-    from lrea_cli.score.evaluate import Evaluation, ServedFrom
-    from lrea_cli.score.kept import KeptScores
+    from lrea_cli.score.evaluate import Evaluation
     from lrea_cli.stats.estimates import Difference
 
 METHODS = ("din-short", "mean", "lrea", "din")
 BENCHED = "lrea"
-DATASET = "demo"
-RECIPE = "demo"
+NAME = "demo"
+"""Of the folder in the home, of the dataset and of the recipe."""
+
 CANDIDATES = 1000
 SECONDS_A_ROUTE = 4.0
 CLUSTERS_RANK = 16
+SHOWN = ("method", "compressor", "auc", "auc_ci", "gauc", "auc_cached", "absorption_gap")
+"""Of an evaluation, in what `--json` prints."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +38,44 @@ class DemoOptions:
     """Options of `lrea demo`."""
 
     users: Annotated[int, typer.Option(callback=within(50, 10**7), help="Users of the planted data set.")] = 1800
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of the data and of training.")] = (
-        2025
-    )
+    seed: Annotated[int, SEED] = 2025
     threads: Threads = None
     json: Json = False
 
 
+@dataclass(frozen=True)
+class Result:
+    """A run as it is served, and its AUC minus that of the first result, paired."""
+
+    name: str
+    evaluation: Evaluation
+    difference: Difference
+
+
 @command
 def demo(options: DemoOptions) -> None:
-    """See all of it on planted data, in under three minutes.
+    """See all steps on planted data, in under three minutes.
 
     Example: lrea demo
     """
     from lrea_cli.workspace.home import Workspace
 
     session = start(options.json, options.threads, "auto")
-    session = replace(session, workspace=Workspace(session.workspace.home / "demo"))
-    with session.workspace.alone("demo"):
+    session = replace(session, workspace=Workspace(session.workspace.home / NAME))
+    with session.workspace.alone(NAME):
         _demo(session, options)
 
 
 def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
     from lrea_cli.commands.serve_bench import ServeBenchOptions, bench_run
-    from lrea_cli.recipe.settings import Compression
-    from lrea_cli.score.evaluate import ServedFrom
 
     facts = _prepare(session, options).facts
     runs = {method: _train(session, method, options.seed) for method in METHODS}
-    served = [_served(session, run, ServedFrom()) for run in runs.values()]
-    clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
-    served.append(_served(session, runs["din"], clusters))
+    results = _evaluate(session, runs)
     timing = ServeBenchOptions(candidates=CANDIDATES, kernel="gemm", seconds=SECONDS_A_ROUTE, seed=options.seed)
     bench = bench_run(session, runs[BENCHED], None, timing)
-    rows = [_row(one, served[0]) for one in served]
+    rows = [_row(result, is_base=result is results[0]) for result in results]
     rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
     session.console.table(
         "planted data: AUC as trained and as served; ~: no difference is shown; change: rms of the logit, by serving",
@@ -77,9 +84,8 @@ def _demo(session: Session, options: DemoOptions) -> None:
     )
     session.console.say(_headline(bench))
     content = {
-        "bayes_auc": facts["bayes_auc"],
-        "bayes_gauc": facts["bayes_gauc"],
-        "results": [_result(one, served[0]) for one in served],
+        **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
+        "results": [_content(result) for result in results],
         "serve": bench["rows"],
         **{key: bench[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
     }
@@ -87,22 +93,16 @@ def _demo(session: Session, options: DemoOptions) -> None:
 
 
 def _prepare(session: Session, options: DemoOptions) -> DatasetManifest:
-    """Make the planted dataset, without runs and caches of an earlier demo.
-
-    Returns:
-        its manifest.
-    """
-    import shutil
-
+    """Make the planted dataset, without runs and caches of an earlier demo."""
     from lrea_cli.commands.prepare import SharedOptions, prepare_source
     from lrea_cli.prepare.options import PrepareOptions
     from lrea_cli.prepare.sources.synthetic import Synthetic
 
-    for kind in ("runs", "caches"):
-        shutil.rmtree(session.workspace.home / kind, ignore_errors=True)
+    for kind in (RUNS, CACHES):
+        shutil.rmtree(session.workspace.home / kind.folder, ignore_errors=True)
     source = Synthetic(users=options.users, seed=options.seed)
     preparing = PrepareOptions(seed=options.seed, threads=options.threads)
-    shared = SharedOptions(dataset=DATASET, replace=True)
+    shared = SharedOptions(dataset=NAME, replace=True)
     manifest, _ = prepare_source(session.console, session.workspace, source, [], preparing, shared)
     return manifest
 
@@ -112,10 +112,27 @@ def _train(session: Session, method: str, seed: int) -> Run:
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.runs.train import train_run
 
-    flags = {"data": {"dataset": DATASET}, "model": {"method": method}, "train": {"seed": seed}}
-    recipe, name = load_recipe(RECIPE).with_flags(flags), f"demo-{method}"
+    flags = {"data": {"dataset": NAME}, "model": {"method": method}, "train": {"seed": seed}}
+    recipe, name = load_recipe(NAME).with_flags(flags), f"{NAME}-{method}"
     train_run(session.workspace, recipe, name, session.device, session.threads, session.console)
     return open_run(session.workspace, name, None, session.device)
+
+
+def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
+    """Every run through its own records, and the din run through compressed ones."""
+    from lrea_cli.recipe.settings import Compression
+    from lrea_cli.score.evaluate import ServedFrom, measure, score
+    from lrea_cli.stats.bootstrap import auc_difference
+
+    served = [(method, run, ServedFrom()) for method, run in runs.items()]
+    clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
+    served.append((f"din, clusters {CLUSTERS_RANK}", runs["din"], clusters))
+    scored = [score(run, "test", served_from, session.console) for _, run, served_from in served]
+    base, results = scored[0].scores, []
+    for (name, run, _), each in zip(served, scored, strict=True):
+        difference = auc_difference(base.served, each.scores.served, base.label, base.user)
+        results.append(Result(name, measure(run, each, "user"), difference))
+    return results
 
 
 def _headline(bench: Mapping[str, Any]) -> str:
@@ -128,55 +145,23 @@ def _headline(bench: Mapping[str, Any]) -> str:
     return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
 
 
-@dataclass(frozen=True)
-class Served:
-    """One way to serve a run: its numbers, and the scores that pair it with others."""
-
-    name: str
-    numbers: Evaluation
-    scores: KeptScores
-
-    def difference(self, base: Served) -> Difference:
-        """AUC as served minus that of the base, paired."""
-        from lrea_cli.stats.bootstrap import auc_difference
-
-        return auc_difference(base.scores.served, self.scores.served, base.scores.label, base.scores.user)
-
-
-def _served(session: Session, run: Run, way: ServedFrom) -> Served:
-    from lrea_cli.score.evaluate import measure, score
-
-    scored = score(run, "test", way, session.console)
-    made = way.compression
-    name = f"{run.recipe.model.method}, {made.compressor} {made.rank}" if made else run.recipe.model.method
-    return Served(name, measure(run, scored, "user"), scored.scores)
-
-
-def _row(served: Served, base: Served) -> list[str]:
-    evaluation, difference = served.numbers, served.difference(base)
-    to_base = "", ""
-    if difference.value is not None and served is not base:
-        to_base = change(difference.value, 4), unclear(difference.resolved)
+def _row(result: Result, *, is_base: bool) -> list[str]:
+    evaluation, difference = result.evaluation, result.difference
+    hidden = is_base or difference.value is None
     return [
-        served.name,
+        result.name,
         number(evaluation.auc),
         number(evaluation.auc_cached),
         interval(evaluation.auc_ci, 3),
-        *to_base,
+        *(("", "") if hidden else (change(difference.value, 4), unclear(difference.resolved))),
         rough(evaluation.absorption_gap.rms_logit, 1),
     ]
 
 
-def _result(served: Served, base: Served) -> dict[str, object]:
-    evaluation, difference = served.numbers, served.difference(base)
+def _content(result: Result) -> dict[str, object]:
+    evaluation, difference = result.evaluation.to_dict(), result.difference
     return {
-        "name": served.name,
-        "method": evaluation.method,
-        "compressor": evaluation.compressor,
-        "auc": evaluation.auc,
-        "auc_ci": evaluation.auc_ci,
-        "gauc": evaluation.gauc,
-        "auc_cached": evaluation.auc_cached,
+        "name": result.name,
+        **{key: evaluation[key] for key in SHOWN},
         "difference": {"value": difference.value, "ci": difference.ci, "resolved": difference.resolved},
-        "absorption_gap": vars(evaluation.absorption_gap),
     }

@@ -9,13 +9,13 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, existing, start
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import change, change_interval, interval, number, rough, span, unclear, whole
+from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.records.manifest import CacheDtype, CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.workspace.home import Artifact
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 class EvaluateOptions:
     """Options of `lrea eval`."""
 
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Which samples.")] = "test"
-    group: Annotated[Literal["user", "request"], typer.Option(help="Groups of GAUC, weighted by samples.")] = "user"
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Which samples to score.")] = "test"
+    group: Annotated[Literal["user", "request"], typer.Option(help="GAUC: the mean AUC over users, or requests.")] = (
+        "user"
+    )
     cache: Annotated[
         str | None,
-        typer.Option(
-            help="Serve as from this cache, of its run: its compressor, rank and dtype; default: the method's."
-        ),
+        existing(CACHES, "Which cache to read the compressor, rank and dtype from; default: the run's own method."),
     ] = None
     cache_age: Annotated[
         str | None,
-        typer.Option(help="Also score from older records: built, for example, 0,90m,1d,3d before each request."),
+        typer.Option(help="Also score with records made this long before each request, such as 0,90m,1d,3d."),
     ] = None
     dtype: Annotated[
-        Literal["float32", "float16"] | None,
+        CacheDtype | None,
         typer.Option(help="Number format of the records; default: the cache's, else float32."),
     ] = None
     dataset: RunDataset = None
@@ -50,9 +50,11 @@ class EvaluateOptions:
 
 @command
 def evaluate(options: EvaluateOptions) -> None:
-    """Score a split as trained and as it would be served; keep the scores for `lrea compare`.
+    """Score a split as trained and as it would be served.
 
     Example: lrea eval --cache-age 0,1d,3d
+
+    The scores are kept for `lrea compare`.
     """
     from lrea_cli.records.cache import run_and_cache
     from lrea_cli.runs.checkpoint import open_run
@@ -69,7 +71,7 @@ def evaluate(options: EvaluateOptions) -> None:
     evaluation = measure(run, scored, options.group)
     write_evaluation(artifact.path, scored.scores, evaluation.to_dict())
     show(session.console, evaluation)
-    then = after_evaluate(session.workspace, run, options.cache, options.split)
+    then = after_evaluate(session.workspace, run.artifact, options.cache, options.split)
     session.console.result(evaluation.to_dict(), then=then)
 
 

@@ -1,4 +1,4 @@
-"""The command to type after another one: each function knows what is there, and proposes what works on it."""
+"""The command to type after another one, made of the artifacts that the home holds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.manifest import RUNS, RunManifest
+
 if TYPE_CHECKING:
     from lrea_cli.dataset.layout import Split
-    from lrea_cli.runs.checkpoint import Run
-    from lrea_cli.workspace.home import Workspace
+    from lrea_cli.workspace.home import Artifact, Workspace
     from lrea_cli.workspace.kinds import Kind
 
 
@@ -19,9 +22,9 @@ def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -
     """A command with the options that were given on the command line, quoted for a shell.
 
     Args:
-        context: of the command that runs.
+        context: the context of the command that runs.
         command: its name and arguments as a shell reads them, such as `lrea prepare table`.
-        leave_out: names of options and arguments to say nothing of.
+        leave_out: the options and arguments that the result does not name.
     """
     parts = shlex.split(command)
     for option in context.command.params:
@@ -39,50 +42,53 @@ def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -
 
 def after_prepare(workspace: Workspace, dataset: str) -> str:
     """Train on the new dataset."""
-    from lrea_cli.dataset.manifest import DATASETS
-
     return f"lrea train{_named(workspace, DATASETS, dataset)}"
 
 
 def after_train(workspace: Workspace, run: str, method: str) -> str:
-    """Compress the run; `din-short` keeps nothing of a user, and is evaluated at once."""
-    from lrea_cli.runs.manifest import RUNS
-
+    """Compress the run; `din-short` keeps no record of a user, and is evaluated at once."""
     return f"lrea {'eval' if method == 'din-short' else 'compress'}{_named(workspace, RUNS, run)}"
 
 
 def after_compress(cache: str) -> str:
-    """Time the cache, then score through it."""
+    """Score through the cache, then time it."""
     name = shlex.quote(cache)
-    return f"lrea serve-bench --cache {name}, then lrea eval --cache {name}"
+    return f"lrea eval --cache {name}, then lrea serve-bench --cache {name}"
 
 
 def after_serve_bench(workspace: Workspace, bench: Mapping[str, Any]) -> str:
-    """Score what was timed: a compressor's records by their cache, a method's own by the run.
+    """Compare what was timed, or score it where that has not been done.
+
+    A compressor's records are scored by their cache, a method's own by the cache or by the run.
 
     Args:
         bench: what serve-bench prints as JSON.
     """
-    from lrea_cli.runs.manifest import RUNS
-
-    if bench["compressor"]:
-        return f"lrea eval --cache {shlex.quote(bench['cache'])}"
-    return f"lrea eval{_named(workspace, RUNS, bench['run'])}"
-
-
-def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Split) -> str:
-    """Compare with what has been scored on this dataset; else score another run of it; else train one.
-
-    The other one is full attention where it can be, and of a `din` run LREA. The first of a comparison is its base.
-
-    Args:
-        run: that was evaluated. cache: that it was served from; None = in the run's own way. split: that was scored.
-    """
-    from lrea_cli.runs.manifest import RUNS
     from lrea_cli.score.kept import scores_path
 
-    made_from = run.artifact.manifest.made_from
-    runs = [a for a in workspace.all(RUNS) if a.manifest.made_from == made_from]
+    run, cache = workspace.open(RUNS, bench["run"]), bench["cache"]
+    if scores_path(workspace.path(CACHES, cache), "test").is_file():
+        return after_evaluate(workspace, run, cache, "test")
+    if bench["compressor"]:
+        return f"lrea eval --cache {shlex.quote(cache)}"
+    if scores_path(run.path, "test").is_file():
+        return after_evaluate(workspace, run, None, "test")
+    return f"lrea eval{_named(workspace, RUNS, run.name)}"
+
+
+def after_evaluate(workspace: Workspace, run: Artifact[RunManifest], cache: str | None, split: Split) -> str:
+    """Compare with what has been scored on this dataset; else score another run of it; else train one.
+
+    The other one is full attention where it can be, and LREA for a `din` run. The first of a comparison is its base.
+
+    Args:
+        run: the run that was evaluated.
+        cache: the cache that it was served from; None = its method's own records.
+        split: the split that was scored.
+    """
+    from lrea_cli.score.kept import scores_path
+
+    runs = [a for a in workspace.all(RUNS) if a.manifest.made_from == run.manifest.made_from]
     others = [a for a in runs if cache is not None or a.name != run.name]
     others.sort(key=lambda a: (a.name == run.name, a.manifest.method == "din", a.inventory.created), reverse=True)
     on_split = "" if split == "test" else f" --split {split}"
@@ -93,8 +99,8 @@ def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Spl
     if others:
         name = shlex.quote(others[0].name)
         return f"lrea eval --run {name}{on_split}, then lrea compare {name} {mine}{on_split}"
-    method = "lrea" if run.recipe.model.method == "din" else "din"
-    train = f"lrea train --method {method} --dataset {shlex.quote(run.dataset.manifest.dataset)}"
+    method = "lrea" if run.manifest.method == "din" else "din"
+    train = f"lrea train --method {method} --dataset {shlex.quote(run.manifest.dataset)}"
     return f"{train}, then lrea eval{on_split}, then lrea compare"
 
 

@@ -1,26 +1,45 @@
-"""Options that several commands share, and what they open: one place for their names, help and defaults."""
+"""Options that several commands share, with their help and how a shell completes them; the session that they open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lrea_cli.console.output import Console
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import HIGHEST_SEED, check_range, check_threads
+from lrea_cli.recipe.reading import shipped_names
+from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
+from lrea_cli.records.manifest import CacheDtype
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.kinds import Kind, home_of_environment
 
 if TYPE_CHECKING:
     import torch
 
-Dataset = Annotated[str | None, typer.Option(help="A prepared dataset; default: the latest.")]
-RunDataset = Annotated[
-    str | None, typer.Option("--dataset", help="Take the latest run on this dataset; default: on any.")
-]
-RunName = Annotated[str | None, typer.Option("--run", help="A run; default: the latest.")]
+
+def names_of(*kinds: Kind[Any]) -> Callable[[], list[str]]:
+    """Complete an option with the names of finished artifacts; it reads no manifest, and never raises."""
+
+    def complete() -> list[str]:
+        with suppress(UserError, OSError):
+            home = home_of_environment()
+            folders = [file.parent.name for kind in kinds for file in (home / kind.folder).glob(f"*/{kind.file}")]
+            return sorted(name for name in folders if not name.startswith("."))
+        return []
+
+    return complete
+
+
+def existing(kind: Kind[Any], help: str) -> Any:
+    """An option that names an artifact of the home."""
+    return typer.Option(help=help, autocompletion=names_of(kind))
 
 
 def within(low: float, high: float) -> Callable[[typer.CallbackParam, float | None], float | None]:
@@ -51,13 +70,37 @@ def require_name(replace: bool, name: str | None, option: str) -> None:
         raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
 
 
-Seed = Annotated[int | None, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of everything that is drawn.")]
-Threads = Annotated[int | None, typer.Option(callback=as_threads, help="CPU threads; default: all cores.")]
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Device that computes; auto = cuda where there is one.")
+SEED = typer.Option(
+    callback=within(0, HIGHEST_SEED),
+    help=f"Seed of all random draws; default: {TrainSettings.seed}.",
+    show_default=False,
+)
+Dataset = Annotated[str | None, existing(DATASETS, "Which dataset to read; default: the recipe's, else the latest.")]
+RunDataset = Annotated[str | None, existing(DATASETS, "Read the latest run of this dataset; default: of any.")]
+RunName = Annotated[str | None, existing(RUNS, "Which run to read; default: the latest.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of a recipe, such as taobao-lrea, or its path; or the run.json of a run.",
+        autocompletion=shipped_names,
+    ),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace what has the same name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout; all else on stderr.")]
+Short = Annotated[
+    int | None, typer.Option(help=f"Newest behaviors, the short sequence; default: {DataSettings.short}.")
+]
+Long = Annotated[
+    int | None, typer.Option(help=f"Behaviors before those, the long sequence; default: {DataSettings.long}.")
+]
+Rank = Annotated[
+    int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")
+]
+RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records.")]
+Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many CPU threads; default: all cores.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: cuda where there is a CUDA device.")
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run or cache of this name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.prepare.look.measure import Look
 
-app = typer.Typer(no_args_is_help=True, help="Turn raw events into histories and samples.")
+HELP = """Turn raw events into histories and samples.
+
+Example: lrea prepare taobao --raw UserBehavior.csv"""
+
+app = typer.Typer(no_args_is_help=True, help=HELP)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class SharedOptions:
     """Options of every source beside `PrepareOptions`: they change no row."""
 
     raw: Path | None = None
-    dataset: Annotated[str | None, typer.Option(help="Name of the new dataset; default: that of the source.")] = None
+    dataset: Annotated[str | None, typer.Option(help="Name for the new dataset; default: that of the source.")] = None
     replace: Replace = False
     dry_run: Annotated[
         bool,

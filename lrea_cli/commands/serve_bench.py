@@ -10,7 +10,7 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
+from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, existing, start, within
 from lrea_cli.commands.times import (
     machine,
     machine_line,
@@ -21,8 +21,11 @@ from lrea_cli.commands.times import (
 )
 from lrea_cli.commands.trade_off import trade_off
 from lrea_cli.console.counts import counted
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
+from lrea_cli.recipe.limits import COUNT
+from lrea_cli.recipe.settings import KERNEL_NAMES, KernelName
+from lrea_cli.records.manifest import CACHES
 from lrea_cli.workspace.home import write_json
 
 if TYPE_CHECKING:
@@ -36,33 +39,35 @@ if TYPE_CHECKING:
 class ServeBenchOptions:
     """Options of `lrea serve-bench`."""
 
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Items to score for each request.")] = 1000
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
     kernel: Annotated[
-        Literal["all", "naive", "gemm"],
-        typer.Option(help="How attention is computed: gemm is fast, naive follows the formula; all times both."),
+        Literal["all", KernelName],
+        typer.Option(
+            metavar="<name>",
+            help=f"Which kernel computes attention: {', '.join(KERNEL_NAMES)}; all: each that is made for serving.",
+        ),
     ] = "all"
     seconds: Annotated[
-        float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each route (or method), on average.")
+        float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each row of the table, on average.")
     ] = 8.0
     cache: Annotated[
         str | None,
-        typer.Option(help="A cache, of its run; default: the run's latest, or a new one where there is none."),
+        existing(CACHES, "Which cache to read; default: the run's latest, or a new one where it has none."),
     ] = None
     methods: Annotated[
         str | None,
-        typer.Option(
-            help="Compare methods: all, or names with commas. Each recipe is represented by its runs on the dataset."
-        ),
+        typer.Option(help="Compare methods by their runs on the dataset: all, or names such as lrea,din."),
     ] = None
     dataset: Annotated[
         str | None,
-        typer.Option(
-            help="Take the latest run on this dataset; default: on any. With --methods: all runs on it; default: on "
-            "the latest dataset."
+        existing(
+            DATASETS,
+            "Read the latest run of this dataset; default: of any. With --methods, read all runs of it; default: of "
+            "the latest dataset.",
         ),
     ] = None
     run: RunName = None
-    seed: Annotated[int, typer.Option(callback=within(0, HIGHEST_SEED), help="Seed of candidates and users.")] = 2025
+    seed: Annotated[int, SEED] = 2025
     threads: Threads = None
     device: Device = "auto"
     json: Json = False
@@ -70,16 +75,15 @@ class ServeBenchOptions:
 
 @command
 def serve_bench(options: ServeBenchOptions) -> None:
-    """Time requests through the cache and by full attention, after a gate against float64 loops.
+    """Time requests through the cache and by full attention.
 
     Example: lrea serve-bench --candidates 1000
 
-    All routes take turns on the same requests. Where other processes need the CPU, no ratio of times is given.
+    First a gate compares what is served with float64 loops; where they differ, no time is given. Then all rows of the
+    table take turns on the same requests. Where other processes need the CPU, no ratio of times is given.
 
-    With --methods all: AUC against time for every method and compressor, as a table and a picture.
-
-    Runs that differ only in their seed count as one recipe: their mean AUC is shown. Without --dataset, the dataset is
-    that of the latest run of these methods.
+    With --methods all: AUC against time for every method and compressor, as a table and a picture. Runs that differ
+    only in their seed count as one recipe, by their mean AUC. Without --dataset, the dataset is that of the latest run.
     """
     from lrea_cli.records.cache import run_and_cache
     from lrea_cli.runs.checkpoint import open_run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.next_steps import as_typed
-from lrea_cli.commands.options import Json, as_threads, within
+from lrea_cli.commands.options import Dataset, Json, as_threads, within
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.errors import LreaError
@@ -29,10 +29,7 @@ def sweep(
         str,
         typer.Argument(help="A folder of recipes, or one of lrea: table2, table3, rank, real, defaults."),
     ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="A prepared dataset; default: the one that the recipes name, else the latest."),
-    ] = None,
+    dataset: Dataset = None,
     seeds: Annotated[
         int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")
     ] = None,
@@ -44,9 +41,11 @@ def sweep(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Train and evaluate every recipe of a folder; given again, the same command goes on where it stopped.
+    """Train and evaluate each recipe of a folder, with several seeds.
 
     Example: lrea sweep table2 --dataset taobao --seeds 3 --page table2.md
+
+    Given again, the same command goes on where it stopped.
     """
     from lrea_cli.reporting.results import page as page_of
     from lrea_cli.reporting.results import write_page

@@ -9,60 +9,61 @@ import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_train
-from lrea_cli.commands.options import Dataset, Device, Json, Replace, Seed, Threads, require_name, start
+from lrea_cli.commands.options import (
+    SEED,
+    Dataset,
+    Device,
+    Json,
+    Long,
+    Rank,
+    RecipeName,
+    Replace,
+    Short,
+    Threads,
+    require_name,
+    start,
+)
 from lrea_cli.recipe.reading import load_recipe
-from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, MethodName, ModelSettings, SearchName, TrainSettings
-
-FLAGS = {
-    "data": ("dataset", "short", "long"),
-    "model": ("method", "rank", "lam", "search"),
-    "train": ("epochs", "batch_size", "lr", "seed"),
-}
-"""Options that replace settings of the recipe, by its sections."""
+from lrea_cli.recipe.settings import METHOD_NAMES, MethodName, ModelSettings, SearchName, TrainSettings
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of `lrea train`; those of the recipe are None where not given."""
+    """Options of `lrea train`; one with the name of a setting replaces the recipe's, unless it is None."""
 
-    recipe: Annotated[
-        str | None, typer.Option(help="A recipe's path or name, such as taobao-lrea; or the run.json of a run.")
-    ] = None
+    recipe: RecipeName = None
     method: Annotated[
         MethodName | None,
         typer.Option(
             metavar="<name>",
-            help=f"Long-interest method: {', '.join(METHOD_NAMES)}. Default: {ModelSettings.method}.",
+            help=f"Long-interest method: {', '.join(METHOD_NAMES)}; default: {ModelSettings.method}.",
         ),
     ] = None
-    rank: Annotated[int | None, typer.Option(help=f"Pseudo items of LREA. Default: {ModelSettings.rank}.")] = None
+    rank: Rank = None
     lam: Annotated[
-        float | None, typer.Option(help=f"Weight of the non-negativity loss, Eq. 11. Default: {ModelSettings.lam}.")
+        float | None,
+        typer.Option(help=f"Weight of LREA's non-negativity loss (Eq. 11); default: {ModelSettings.lam}."),
     ] = None
     search: Annotated[
         SearchName | None,
-        typer.Option(help=f"How SIM searches: by category, or by inner product. Default: {ModelSettings.search}."),
+        typer.Option(help=f"SIM searches by category (hard) or inner product (soft); default: {ModelSettings.search}."),
     ] = None
     epochs: Annotated[
         int | None,
         typer.Option(
-            help=f"Most epochs. Default: {TrainSettings.epochs}. Training stops earlier after patience epochs in a row "
-            f"without a better validation AUC: {TrainSettings.patience}, unless the recipe has another patience."
+            help=f"Most epochs to train; default: {TrainSettings.epochs}. Training ends earlier when the validation "
+            f"AUC has not risen for {TrainSettings.patience} epochs in a row (the recipe's patience)."
         ),
     ] = None
-    batch_size: Annotated[int | None, typer.Option(help=f"Samples a batch. Default: {TrainSettings.batch_size}.")] = (
-        None
-    )
-    lr: Annotated[float | None, typer.Option(help=f"Adagrad's learning rate. Default: {TrainSettings.lr}.")] = None
-    short: Annotated[
-        int | None, typer.Option(help=f"Behaviors of the short sequence. Default: {DataSettings.short}.")
+    batch_size: Annotated[
+        int | None, typer.Option(help=f"Samples in a batch; default: {TrainSettings.batch_size}.")
     ] = None
-    long: Annotated[int | None, typer.Option(help=f"Behaviors of the long sequence. Default: {DataSettings.long}.")] = (
-        None
-    )
+    lr: Annotated[float | None, typer.Option(help=f"Learning rate of Adagrad; default: {TrainSettings.lr}.")] = None
+    short: Short = None
+    long: Long = None
     dataset: Dataset = None
-    run: Annotated[str | None, typer.Option(help="Name of the new run; default: <dataset>-<method>-<number>.")] = None
-    seed: Seed = None
+    run: Annotated[str | None, typer.Option(help="Name for the new run; default: <dataset>-<method>-<number>.")] = None
+    seed: Annotated[int | None, SEED] = None
     threads: Threads = None
     device: Device = "auto"
     replace: Replace = False
@@ -71,17 +72,19 @@ class TrainOptions:
 
 @command
 def train(options: TrainOptions) -> None:
-    """Train a model; keep the checkpoint of the epoch with the best validation AUC.
+    """Train a model and keep its best checkpoint, by validation AUC.
 
     Example: lrea train --rank 128 --lam 0.3
 
-    LREA also shows its non-negativity loss (Eq. 10), and how even the columns of W_decomp are: entropy 0 to 1.
+    A setting that is not given is the recipe's, else its default. Of LREA the output also shows the non-negativity loss
+    (Eq. 10) and the entropy of W_decomp's columns: 0 where each takes one pseudo item, 1 where it takes all alike.
     """
     from lrea_cli.runs.train import train_run
 
     require_name(options.replace, options.run, "--run")
     recipe = load_recipe(options.recipe)
-    flags = {name: {key: getattr(options, key) for key in keys} for name, keys in FLAGS.items()}
+    given = vars(options)
+    flags = {name: {key: given[key] for key in vars(part) if key in given} for name, part in vars(recipe).items()}
     settings = recipe.with_flags(flags)
     session = start(options.json, options.threads, options.device)
     if left := recipe.options_left_by(settings):

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json
+from lrea_cli.commands.options import Json, names_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import size
+from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError
+from lrea_cli.records.manifest import CACHES
+from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 
 
@@ -21,18 +24,22 @@ class VerifyOptions:
     """Options of `lrea verify`."""
 
     artifact: Annotated[
-        str | None, typer.Argument(help="A dataset, run, cache or result, by name or path; default: everything.")
+        str | None,
+        typer.Argument(
+            help="A dataset, run, cache or result, by name or path; default: everything.",
+            autocompletion=names_of(DATASETS, RUNS, CACHES),
+        ),
     ] = None
     json: Json = False
 
 
 @command
 def verify(options: VerifyOptions) -> None:
-    """Read artifacts whole and compare every byte with its hash; exit code 1 where one differs.
+    """Compare every byte of artifacts with the hashes kept of them.
 
     Example: lrea verify
 
-    Other commands compare what they read, when they read it.
+    The exit code is 1 where a file differs. Other commands compare what they read, when they read it.
     """
     from lrea_cli.verify import find_targets
     from lrea_cli.verify import verify as verify_one

@@ -1,4 +1,4 @@
-"""Compressors: a trained din run to pseudo items without training; one file each, named in `CompressorName`."""
+"""Compressors turn the histories of a trained din run into few rows, without training; `CompressorName` lists them."""
 
 from __future__ import annotations
 

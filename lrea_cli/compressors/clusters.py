@@ -1,7 +1,7 @@
-"""Content-adaptive absorption: pseudo items are clusters of a user's behaviors, fitted to what full attention gives.
+"""Clusters a user's behaviors by k-means and fits the clusters' values to what full attention gives.
 
-One-hot columns per user are LREA whose values lose nothing (both forms then agree for any phi); here the columns come
-from the content in place of the position. Everything is made from a trained din, offline, with no training of its own.
+It is LREA with one-hot columns that come from the content of behaviors and not from their position; with one-hot
+columns the values lose nothing, and LREA's two forms agree for any phi.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.compressors.base import Compressor, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
-from lrea_cli.kernels import ScorerWeights, absolute_half
-from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.kernels.folded import absolute_half
+from lrea_cli.kernels.weights import SLOPE, ScorerWeights
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
@@ -26,13 +26,15 @@ G = (1 - SLOPE) / 2
 
 @dataclass(frozen=True)
 class Choices:
-    """What clusters are made of; each choice is shown to pay by a row of docs/results/rank.md.
+    """Options of `Clusters`; a row of docs/results/rank.md shows what each is worth.
 
     Args:
-        metric: of k-means: `scorer` = how much the scores react, `plain` = Euclidean.
-        correction: keep in `linear` what members differ by where a hidden unit has one sign.
-        fit: fit the values on probes. ridge: pull toward the members' sums, as a share of the mean squared score.
-        fit_probes, own_probes: shared probes, and behaviors of the user, that values are fitted on.
+        metric: distance of k-means: `scorer` = how much the scores change, `plain` = Euclidean.
+        correction: add to `linear` what members differ by where a hidden unit has one sign.
+        fit: fit the values on probes.
+        ridge: pull of the fit toward the members' sums, a share of the mean squared score.
+        fit_probes: shared probes to fit on.
+        own_probes: behaviors of the user to fit on.
     """
 
     metric: Literal["scorer", "plain"] = "scorer"
@@ -45,10 +47,11 @@ class Choices:
 
 @dataclass(frozen=True)
 class ClusterRows:
-    """The clusters of B histories, those without a member among them.
+    """The R clusters of B histories, including clusters without a member.
 
     Args:
-        keys, values: (B, R, D), centroids and what stands for the members.
+        keys: (B, R, D), the centroids.
+        values: (B, R, D), sums of the members' values, or fitted.
         used: (B, R) bool, True where a cluster has a member.
         correction: (B, D + 1, D) to add to the exact linear half, or None.
     """
@@ -62,16 +65,16 @@ class ClusterRows:
 class Clusters(Compressor):
     """k-means of a history in the scorer's metric; keys = centroids, values = sums of members, then two corrections.
 
-    1. Where a hidden unit has one sign over a cluster, |x| is affine in the behavior, so what its members differ by
-       can be kept exactly in `linear`: with omega_jh = g w_oh mean_t sign(x_h(t, k_j)) over the probes t,
+    1. Where a hidden unit has one sign over a cluster, |x| is affine in the behavior, so `linear` can hold exactly what
+       the members differ by: with omega_jh = g w_oh mean_t sign(x_h(t, k_j)) over the probes t,
 
            A += sum_l diag(W3 omega_j(l)) (e_l - k_j(l))^T v_l,   a0 += sum_l ((e_l - k_j(l)) . W2 omega_j(l)) v_l
 
-    2. The values are fitted to what full attention gives on the probes T, by least squares with a ridge:
+    2. Least squares with a ridge fits the values to what full attention gives on the probes T:
 
            V = argmin || s_abs(T, E) c E - correction(T) - s_abs(T, K) V ||^2 + mu || V - member sums ||^2
 
-    With as many rows as distinct behaviors both corrections vanish, and the interest is that of full attention.
+    With as many rows as distinct behaviors the two corrections vanish, and the interest is that of full attention.
     """
 
     name = "clusters"
@@ -84,7 +87,7 @@ class Clusters(Compressor):
         self.choices = choices or Choices()
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """(B, R, D); clusters without a member are dropped."""
+        """Cluster, correct, fit; clusters without a member are dropped."""
         weights = self.attention.weights.to(torch.float64)
         E, V = behaviors.vectors, scaled_values(behaviors)
         draws = torch.from_numpy(uniforms(self.seed, users, self.rank + self.choices.own_probes)).to(E.device)
@@ -103,7 +106,7 @@ class Clusters(Compressor):
         return _without_empty(rows)
 
     def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
-        """(B, T, D): some of the shared candidates, and behaviors of the user's own, drawn with replacement."""
+        """(B, T, D): some of the shared probes, and behaviors of the user, drawn with replacement."""
         own = (draws * behaviors.lengths[:, None]).long().clamp(max=behaviors.mask.shape[1] - 1)
         index = own[..., None].expand(-1, -1, behaviors.vectors.shape[2])
         shared = self.probes_TD[: self.choices.fit_probes].to(behaviors.vectors).expand(len(own), -1, -1)
@@ -111,7 +114,7 @@ class Clusters(Compressor):
 
 
 def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
-    """(D, D): a map M of behaviors after which distances are differences of the scorer's weighted pre-activations.
+    """A map M (D, D) of behaviors, under which the distance of two is how much the scorer's hidden values differ.
 
     |(k - k') M|^2 = mean_t sum_h w_oh^2 ((k - k') (W2 + diag(t) W3))_h^2 over the probes t.
     """
@@ -124,17 +127,17 @@ def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
 def sign_correction(
     probes_TD: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
 ) -> Tensor:
-    """(B, D + 1, D): what members differ by from their key, where each hidden unit keeps its mean sign."""
+    """What members differ by from their key if each hidden unit keeps its mean sign, (B, D + 1, D)."""
     omega_BRH = mean_signs(probes_TD, keys, weights) * (G * weights.w_o)
     slopes_BLD = members_BLR @ (omega_BRH @ weights.W3.T)
     offsets_BLD = members_BLR @ (omega_BRH @ weights.W2.T)
     apart = behaviors.vectors - members_BLR @ keys  # zero where masked: such rows are zero and belong to no cluster
-    both = torch.cat([apart * slopes_BLD, (apart * offsets_BLD).sum(2, keepdim=True)], 2)
-    return both.transpose(1, 2) @ scaled_values(behaviors)
+    changes_BLX = torch.cat([apart * slopes_BLD, (apart * offsets_BLD).sum(2, keepdim=True)], 2)
+    return changes_BLX.transpose(1, 2) @ scaled_values(behaviors)
 
 
 def mean_signs(probes_TD: Tensor, keys: Tensor, weights: ScorerWeights) -> Tensor:
-    """(B, R, H): mean over the probes of the sign of each hidden unit at each key."""
+    """(B, R, H): the sign of each hidden unit at each key, as the mean over the probes."""
     maps_DTH = (weights.W2 + probes_TD[..., None] * weights.W3).transpose(0, 1)
     hidden = keys @ maps_DTH.flatten(1) + (probes_TD @ weights.W1 + weights.b).flatten()
     return hidden.sign_().unflatten(2, (len(probes_TD), -1)).mean(2)
@@ -143,10 +146,12 @@ def mean_signs(probes_TD: Tensor, keys: Tensor, weights: ScorerWeights) -> Tenso
 def fitted_values(
     probes: Tensor, behaviors: Behaviors, rows: ClusterRows, weights: ScorerWeights, ridge: float
 ) -> Tensor:
-    """(B, R, D) values by ridge regression on the probes; the ridge is a share of the mean squared score of a key.
+    """Fit the values (B, R, D) by ridge regression on the probes.
 
     Args:
-        probes: (B, T, D). rows: their values are the members' sums.
+        probes: (B, T, D).
+        rows: clusters whose values are the sums of their members.
+        ridge: a share of the mean squared score of a key.
     """
     keys, correction = rows.keys, rows.correction
     identity = torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
@@ -161,7 +166,7 @@ def fitted_values(
 
 
 def _without_empty(rows: ClusterRows) -> PseudoItems:
-    """Clusters with members first, in their order; the rest zero."""
+    """Move clusters with members to the front, in their order, and set the others to zero."""
     order = (~rows.used).long().argsort(dim=1, stable=True)[..., None].expand_as(rows.keys)
     kept = rows.used[..., None].to(rows.keys.dtype)
     keys, values = ((tensor * kept).gather(1, order) for tensor in (rows.keys, rows.values))

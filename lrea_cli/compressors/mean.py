@@ -1,4 +1,4 @@
-"""One row whatever the rank: the control that says whether more than one row pays."""
+"""Keeps one row at any rank, the mean of the behaviors: the control that shows whether more rows pay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ class Mean(Compressor):
     name = "mean"
     slow_twin = staticmethod(reference_compressors.mean)
 
+    @staticmethod
+    def most_rows(rank: int) -> int:
+        return 1
+
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """(B, 1, D)."""
         return pooled(behaviors)

@@ -1,4 +1,4 @@
-"""R behaviors drawn at random: the control that says whether choosing them pays."""
+"""Keeps R behaviors drawn at random: the control that shows whether choosing them pays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lrea_cli.sequence import Behaviors, PseudoItems
 
 
 class Random(Compressor):
-    """keys = R of E without replacement, values = c(n) times the same; of the others only the linear half is left."""
+    """keys = R of E, drawn without replacement, values = c(n) keys; the others count in the linear half alone."""
 
     name = "random"
     slow_twin = staticmethod(reference_compressors.random)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """The R real behaviors with the smallest draws, in the order of the history."""
+        """Keep the R real behaviors with the smallest draws, in the order of the history."""
         length = behaviors.mask.shape[1]
         draws_BL = torch.from_numpy(uniforms(self.seed, users, length)).to(behaviors.mask.device)
         draws_BL = draws_BL.masked_fill(~behaviors.mask, 2.0)

@@ -1,4 +1,4 @@
-"""The newest R behaviors as they are: the control that says whether older ones matter."""
+"""Keeps the newest R behaviors as they are: the control that shows whether older ones matter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lrea_cli.sequence import Behaviors, PseudoItems
 
 
 class Recent(Compressor):
-    """keys = E[:R], values = c(n) E[:R]; of older behaviors only the linear half is left."""
+    """keys = E[:R], values = c(n) E[:R]; older behaviors count in the linear half alone."""
 
     name = "recent"
     slow_twin = staticmethod(reference_compressors.recent)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """The first R rows: histories are newest first."""
+        """Keep the first R rows: histories are newest first."""
         rows = behaviors.lengths.clamp(max=self.rank)
         return PseudoItems(behaviors.vectors[:, : self.rank], scaled_values(behaviors)[:, : self.rank], rows=rows)

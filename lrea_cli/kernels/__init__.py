@@ -1,41 +1,38 @@
-"""Kernels of DIN attention: (candidates, keys, values, weights, linear) -> interest; all compute the same function.
+"""Kernels of DIN attention; all compute the same function of the same arguments.
 
     interest_n = sum_j s(e_n, k_j) v_j,   s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o
 
 Rows past a record's end have zero values, so they add nothing and no mask is needed.
-`naive` is the form that people write, and the slow twin of the others; `folded` is differentiable and cheap for few
-candidates and many keys (training); `gemm` is for many candidates and no gradient (serving).
+`naive` is the usual form and the slow twin of the others. `folded` has a gradient, and is for training: few candidates
+and many keys. `gemm` has no gradient, and is for serving: many candidates.
 
-A kernel is passed as a function. Its name, the key of `KERNELS`, is for options and tables alone.
+Code passes kernels as functions; their names in `KERNELS` are for options and tables alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from importlib import import_module
 
 from torch import Tensor
 
-from lrea_cli.kernels.folded import absolute_half, folded
+from lrea_cli.kernels.folded import folded
 from lrea_cli.kernels.gemm import gemm
 from lrea_cli.kernels.naive import naive
-from lrea_cli.kernels.weights import ScorerWeights, linear_half
+from lrea_cli.kernels.weights import ScorerWeights
+from lrea_cli.recipe.settings import KERNEL_NAMES, KernelName
 
-KernelName = Literal["naive", "folded", "gemm"]
 Kernel = Callable[[Tensor, Tensor, Tensor, ScorerWeights, Tensor | None], Tensor]
+"""(candidates (B, N, D), keys (B, R, D), values (B, R, D), the scorer's weights, linear) -> interest (B, N, D).
 
-KERNELS: dict[KernelName, Kernel] = {"naive": naive, "folded": folded, "gemm": gemm}
-SERVING_KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
+linear (B, D + 1, D) = [A; a0] is the linear half of a sealed summary (see `weights.linear_half`): of its rows, or, if a
+compressor made the rows, of the whole history. If it is None, the kernel computes it from the rows.
+"""
 
-__all__ = [
-    "KERNELS",
-    "SERVING_KERNELS",
-    "Kernel",
-    "KernelName",
-    "ScorerWeights",
-    "absolute_half",
-    "folded",
-    "gemm",
-    "linear_half",
-    "naive",
-]
+KERNELS: dict[KernelName, Kernel] = {
+    name: getattr(import_module(f"lrea_cli.kernels.{name}"), name) for name in KERNEL_NAMES
+}
+SERVING_KERNELS: tuple[KernelName, ...] = tuple(name for name in KERNEL_NAMES if name != "folded")
+"""The kernels that `serve-bench` times unless the user names some: all but the one for training."""
+
+__all__ = ["KERNELS", "SERVING_KERNELS", "Kernel", "KernelName", "ScorerWeights", "folded", "gemm", "naive"]

@@ -1,7 +1,7 @@
-"""phi(x M^T + c) for many rows x at once: the product and the activation in which serving spends its time.
+"""phi(x M^T + c) for many rows x at once: the product and the activation that take most of the time of serving.
 
-oneDNN does both in one pass over float32 on a CPU, and uses AVX-512 on every CPU that has it; the BLAS of torch (MKL)
-leaves it unused on AMD and takes twice as long there. Other dtypes and devices go through BLAS.
+For float32 on a CPU, oneDNN does both in one pass and uses AVX-512 on every CPU that has it. The BLAS of torch (MKL)
+does not use AVX-512 on AMD and takes twice as long there. Other dtypes and devices go through BLAS.
 """
 
 from __future__ import annotations
@@ -19,17 +19,14 @@ SIGNATURE = (
 
 
 def leaky_affine(rows: Tensor, maps: Tensor, offsets: Tensor, slope: float, out: Tensor | None = None) -> Tensor:
-    """phi(x_bm M_b^T + c_b), where phi(y) = y for y > 0, else slope * y; a slope of -1 makes it |y|. Has no gradient.
+    """phi(x_bm M_b^T + c_b) (B, M, C), where phi(y) = y for y > 0, else slope * y. Has no gradient.
 
     Args:
-        rows: (B, M, K).
-        maps: (B, C, K).
-        offsets: (B, C).
-        slope: of phi below zero.
-        out: (B, M, C) where the result may go; it may also be new memory.
-
-    Returns:
-        (B, M, C).
+        rows: x (B, M, K).
+        maps: M (B, C, K).
+        offsets: c (B, C).
+        slope: slope of phi below zero; -1 makes phi(y) = |y|.
+        out: (B, M, C) memory that the result may use; it may also be new memory.
     """
     operator = onednn_for(rows)
     if operator and len(rows) == 1:
@@ -39,7 +36,7 @@ def leaky_affine(rows: Tensor, maps: Tensor, offsets: Tensor, slope: float, out:
 
 
 def onednn_for(rows: Tensor) -> Callable[..., Tensor] | None:
-    """oneDNN's operator where it takes such rows, those of one request at a time; else None."""
+    """oneDNN's operator if it takes such rows, of one request at a time; else None."""
     return ONEDNN if rows.dtype == torch.float32 and rows.device.type == "cpu" else None
 
 

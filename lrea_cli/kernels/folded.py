@@ -1,9 +1,9 @@
-"""The same attention with the candidate folded into the weights: for few candidates and many keys, with a gradient.
+"""DIN attention for training: has a gradient and suits few candidates, which it folds into the scorer's weights.
 
 For one candidate the scorer is an affine map of the key, so with keys [k, 1] and maps [W2 + diag(e) W3; e W1 + b] all
-candidates of a request are one matrix product. Only |x| needs it (phi(x) = a x + g |x|, the a x half is affine in the
-candidate); the gradient computes it again instead of keeping it, chunk by chunk, so that nothing of size (B, N, L, H)
-exists and the element-wise passes stay in the processor's cache.
+candidates of a request are one matrix product. Only |x| needs it, since phi(x) = a x + g |x| and the a x half is affine
+in the candidate. The gradient computes |x| again, chunk by chunk, so no tensor (B, N, L, H) exists and the
+element-wise passes stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -19,35 +19,25 @@ from torch.nn.functional import pad
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
-"""Of the hidden values that one chunk of requests may have."""
+"""Most bytes of hidden values in one chunk."""
 
 
 def folded(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None = None
 ) -> Tensor:
-    """interest_n = e_n A + a0 + sum_j g |k_j (W2 + diag(e_n) W3) + (e_n W1 + b)| w_o v_j.
-
-    Args:
-        candidates: (B, N, D).
-        keys, values: (B, R, D).
-        weights: the scorer's.
-        linear: (B, D + 1, D) = [A; a0]; computed here where the summary was not sealed.
-
-    Returns:
-        (B, N, D).
-    """
+    """interest_n = e_n A + a0 + sum_j g |k_j (W2 + diag(e_n) W3) + (e_n W1 + b)| w_o v_j; arguments: see `Kernel`."""
     linear_BND = linear_interest(candidates, keys, values, weights, linear)
     return linear_BND + absolute_half(candidates, keys, values, weights)
 
 
 def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
-    """sum_j g |e_n W1 + k_j W2 + (e_n * k_j) W3 + b| w_o v_j: what is left without the linear half.
+    """The attention without its linear half, (B, N, M): sum_j g |e_n W1 + k_j W2 + (e_n * k_j) W3 + b| w_o v_j.
 
     Args:
-        candidates: (B, N, D). keys: (B, R, D). values: (B, R, M) for any M. weights: the scorer's.
-
-    Returns:
-        (B, N, M).
+        candidates: (B, N, D).
+        keys: (B, R, D).
+        values: (B, R, M) for any M.
+        weights: of the scorer.
     """
     maps_BNDH = torch.cat(
         [weights.W2 + candidates[..., None] * weights.W3, (candidates @ weights.W1 + weights.b)[:, :, None]],
@@ -60,7 +50,7 @@ def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
 
 
 def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:
-    """Under autocast in its dtype: what comes in is mixed, and the gradient runs where autocast no longer acts."""
+    """Under autocast, cast all operands to its dtype: they come in several, and the gradient runs outside autocast."""
     device = operands[0].device.type
     if not torch.is_autocast_enabled(device):
         return operands
@@ -76,8 +66,8 @@ class _AbsoluteHalf(torch.autograd.Function):
         g_w_o = (1 - SLOPE) / 2 * w_o
         N = maps.shape[2] // H
         scores_BRN = keys.new_empty(*keys.shape[:2], N)
-        for part in _chunks(keys, maps):
-            for rows in _row_chunks(keys, maps):
+        for part in _chunks(len(keys), keys.shape[1] * N * H, keys):
+            for rows in _chunks(keys.shape[1], N * H, keys):
                 hidden = torch.bmm(keys[part, rows], maps[part]).abs_()
                 scores_BRN[part, rows] = (hidden.view(-1, H) @ g_w_o).view(*hidden.shape[:2], N)
         ctx.save_for_backward(keys, maps, values, w_o, scores_BRN)
@@ -95,7 +85,7 @@ class _AbsoluteHalf(torch.autograd.Function):
         d_values = scores_BRN @ gradient_BND
         d_keys, products = torch.empty_like(keys), torch.empty_like(maps)
         scaled_maps = (maps.unflatten(2, (N, H)) * (g * w_o)).flatten(2)
-        for part in _chunks(keys, maps):
+        for part in _chunks(len(keys), keys.shape[1] * N * H, keys):
             signs = torch.bmm(keys[part], maps[part]).sign_()
             signs.unflatten(2, (N, H)).mul_(d_scores_BRN[part][..., None])
             torch.bmm(keys[part].transpose(1, 2), signs, out=products[part])
@@ -106,19 +96,8 @@ class _AbsoluteHalf(torch.autograd.Function):
         return d_keys, d_maps, d_values, d_w_o
 
 
-def _chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
-    """Slices of the batch whose hidden values fit `CHUNK_BYTES`."""
-    size = max(1, _chunk_values(keys) // max(1, keys.shape[1] * maps.shape[2]))
-    for start in range(0, len(keys), size):
+def _chunks(count: int, hidden: int, like: Tensor) -> Iterator[slice]:
+    """Slices of `count` requests or rows with `hidden` hidden values each, so that a slice fits `CHUNK_BYTES`."""
+    size = max(1, CHUNK_BYTES[like.device.type] // like.element_size() // max(1, hidden))
+    for start in range(0, count, size):
         yield slice(start, start + size)
-
-
-def _row_chunks(keys: Tensor, maps: Tensor) -> Iterator[slice]:
-    """Slices of the rows of one request whose hidden values fit `CHUNK_BYTES`; all rows where they do."""
-    size = max(1, _chunk_values(keys) // maps.shape[2])
-    for start in range(0, keys.shape[1], size):
-        yield slice(start, start + size)
-
-
-def _chunk_values(keys: Tensor) -> int:
-    return CHUNK_BYTES[keys.device.type] // keys.element_size()

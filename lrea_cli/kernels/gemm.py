@@ -1,7 +1,8 @@
-"""Serving's form: all candidates against a chunk of keys in one matrix product, the linear half taken from the record.
+"""DIN attention for serving: scores many candidates against many keys in one matrix product; has no gradient.
 
 For one user the scorer over R keys is a two-layer MLP of the candidate: U_j = W1 + diag(k_j) W3, c_j = k_j W2 + b.
-Only |x| is left to compute per pair, since phi(x) = a x + g |x| and the a x half is an affine map of the candidate.
+Only |x| is computed for each pair, since phi(x) = a x + g |x| and the a x half is an affine map of the candidate, which
+the record holds.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from lrea_cli.kernels.scratch import Scratch
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
-"""Of the hidden values, and of the maps, of one product; on a CPU they stay in a core's own cache (docs/log.md)."""
+"""Most bytes of the hidden values, and of the maps, of one product: on a CPU they fit a core's cache (docs/log.md)."""
 MOST_CANDIDATES = 1024
-"""In one product on a CPU, so that it takes several keys however many candidates there are."""
+"""Most candidates in one product on a CPU, so that a product takes several keys at any number of candidates."""
 
 _scratch = Scratch()
 
@@ -24,19 +25,10 @@ _scratch = Scratch()
 def gemm(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None = None
 ) -> Tensor:
-    """interest_n = e_n A + a0 + sum_j g |e_n U_j + c_j| w_o v_j.
-
-    Args:
-        candidates: (B, N, D).
-        keys, values: (B, R, D).
-        weights: the scorer's.
-        linear: (B, D + 1, D) = [A; a0]; computed here where the summary was not sealed.
-
-    Returns:
-        (B, N, D).
+    """interest_n = e_n A + a0 + sum_j g |e_n U_j + c_j| w_o v_j; arguments: see `Kernel`.
 
     Raises:
-        RuntimeError: a gradient was asked for; `folded` has one.
+        RuntimeError: a gradient would be needed; `folded` has one.
     """
     _refuse_gradients(candidates, keys, values, linear, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o)
     interest_BND = linear_interest(candidates, keys, values, weights, linear)
@@ -50,7 +42,7 @@ def gemm(
 def _add_absolute_half(
     interest_BND: Tensor, candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights
 ) -> None:
-    """interest_n += sum_j g |e_n U_j + c_j| w_o v_j, for as many requests as one product takes."""
+    """interest_n += sum_j g |e_n U_j + c_j| w_o v_j, for the requests of one product."""
     B, R, D = keys.shape
     H = len(weights.w_o)
     _, some, rows = _block(candidates, R, H)

@@ -1,4 +1,4 @@
-"""DIN attention as it is usually written: three products, an activation, a weighted sum; forms (B, N, R, H)."""
+"""DIN attention as it is usually written, the reference of the other kernels; needs B N R H numbers of memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 def naive(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None = None
 ) -> Tensor:
-    """interest_n = sum_j phi(e_n W1 + k_j W2 + (e_n * k_j) W3 + b) w_o v_j; with `linear`, its half replaces phi's.
+    """interest_n = sum_j phi(x_nj) w_o v_j with x_nj = e_n W1 + k_j W2 + (e_n * k_j) W3 + b.
 
-    Args:
-        candidates: (B, N, D).
-        keys, values: (B, R, D).
-        weights: the scorer's.
-        linear: (B, D + 1, D) = [A; a0] of a sealed summary: interest_n = e_n A + a0 + sum_j g |x_nj| w_o v_j. It is
-            that of the rows themselves, or, where a compressor made them, of the whole history.
-
-    Returns:
-        (B, N, D).
+    With `linear`, interest_n = e_n A + a0 + sum_j g |x_nj| w_o v_j. Arguments and result: see `Kernel`.
     """
     products_BNRD = candidates[:, :, None] * keys[:, None]
     hidden_BNRH = (

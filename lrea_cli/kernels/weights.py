@@ -1,4 +1,4 @@
-"""The weights that every kernel reads, and the half of the attention that is linear in the candidate."""
+"""The scorer's weights, which every kernel reads, and the half of the attention that is linear in the candidate."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ import torch
 from torch import Tensor
 
 SLOPE = 0.01
-"""Of the LeakyReLU phi, inside the scorer and in the MLP alike."""
+"""Slope of the LeakyReLU phi below zero, in the scorer and in the MLP."""
 
 
 @dataclass(frozen=True)
 class ScorerWeights:
-    """DIN's scorer s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o.
-
-    Args:
-        W1, W2, W3: (D, H) for candidate, behavior and their product.
-        b: (H,).
-        w_o: (H,).
-    """
+    """DIN's scorer s(e, k) = phi(e W1 + k W2 + (e * k) W3 + b) w_o: W1, W2, W3 (D, H), b and w_o (H,)."""
 
     W1: Tensor
     W2: Tensor
@@ -35,14 +29,14 @@ class ScorerWeights:
 def linear_interest(
     candidates: Tensor, keys: Tensor, values: Tensor, weights: ScorerWeights, linear: Tensor | None
 ) -> Tensor:
-    """e_n A + a0 (B, N, D), from a sealed summary's `linear` or, where that is None, from its rows."""
+    """e_n A + a0 (B, N, D); `linear` is computed from the rows if it is None. Arguments: see `Kernel`."""
     if linear is None:
         linear = linear_half(keys, values, weights)
     return torch.baddbmm(linear[:, -1:], candidates, linear[:, :-1])
 
 
 def linear_half(keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
-    """The linear half of the attention over any rows, as an affine map of the candidate.
+    """[A; a0] (B, D + 1, D): the linear half of the attention over any rows, as an affine map of the candidate.
 
     phi(x) = a x + g |x| with a = (1 + slope) / 2, g = (1 - slope) / 2. The a x half is e A + a0:
 
@@ -50,11 +44,9 @@ def linear_half(keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
         a0 = a [ (b . w_o) sum_j v_j + (W2 w_o)^T K^T V ]
 
     Args:
-        keys, values: (B, R, D); rows not in use have zero values.
-        weights: the scorer's.
-
-    Returns:
-        (B, D + 1, D): A, and a0 as the last row.
+        keys: (B, R, D).
+        values: (B, R, D), zero in rows that are not in use.
+        weights: of the scorer.
     """
     a = (1 + SLOPE) / 2
     total_B1D = values.sum(1, keepdim=True)

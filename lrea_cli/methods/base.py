@@ -1,10 +1,10 @@
-"""The one protocol of all long-interest methods: summarize offline, seal for the store, attend online."""
+"""What every long-interest method does: summarize a history offline, attend to the summary in a request, count."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import astuple, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels import Kernel, folded
-from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, require_length
+from lrea_cli.methods.cost import Cost, Work, pseudo_item_work, record_bytes
 from lrea_cli.oracle.attention import SlowTwin
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
@@ -20,10 +20,12 @@ from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, Reco
 
 @dataclass(frozen=True)
 class HistoryShape:
-    """What a method must know of the long sequences.
+    """The long histories that a model reads.
 
     Args:
-        width: D of an item vector. long: L, the most behaviors. categories: whether behaviors have one.
+        width: D, the width of an item vector.
+        long: L, the most long behaviors of a user.
+        categories: whether items have a category.
     """
 
     width: int
@@ -32,135 +34,160 @@ class HistoryShape:
 
 
 class LongInterest(nn.Module, ABC):
-    """A method that makes of a long sequence one interest vector for each candidate.
+    """Turns a long history into one interest vector for each candidate.
 
-    `attend` is all that a request pays, and it never sees behaviors: what it needs is in the summary.
+    `summarize` runs offline, once a user. A request pays for `attend` alone, which sees the summary and no behaviors.
+
+    Args:
+        settings: the recipe's [model].
+        shape: the histories.
+
+    Raises:
+        UserError: the method cannot work on such histories.
     """
 
     name: ClassVar[str]
     summary_type: ClassVar[type[Summary]]
     slow_twin: ClassVar[type[SlowTwin]]
-    row_a_behavior: ClassVar[bool] = False
-    """Whether a row of the record is one behavior, so that ids could stand there in place of vectors."""
+    row_per_behavior: ClassVar[bool] = False
+    """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
 
-    @classmethod
-    @abstractmethod
-    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
-        """Make the method from a recipe.
-
-        Args:
-            settings: the recipe's [model] section. shape: of the histories that it will see.
-
-        Raises:
-            UserError: it cannot work on such histories.
-        """
+    def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
+        super().__init__()
+        self.settings, self.width, self.long = settings, shape.width, shape.long
 
     @property
     @abstractmethod
     def record(self) -> tuple[RecordField, ...]:
-        """What a record holds; store, bytes per user and export read only this."""
+        """The tensors of the summary that a record stores; the store, the export and `lrea cost` read only this."""
 
     @abstractmethod
     def summarize(self, behaviors: Behaviors) -> Summary:
-        """What is kept of each history: computed offline, once a user, in the dtype of the vectors."""
+        """Compute what a record keeps of each history, in the dtype of the vectors."""
 
     def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
-        """Round a summary to the dtypes of the record, the cache's by way of float32, as a checkpoint's weights are."""
+        """Round a summary to the dtypes of its record.
+
+        Floats are rounded to float32 first, as the weights of a checkpoint are.
+
+        Args:
+            dtype: of the cache.
+        """
         rounded = {}
         for field in self.record:
             tensor = getattr(summary, field.name)
-            if tensor.is_floating_point():
+            if tensor is not None and tensor.is_floating_point():
                 rounded[field.name] = tensor.float().to(dtype if field.dtype == "cache" else torch.float32)
         return replace(summary, **rounded)
 
     @abstractmethod
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
-        """(B, N, D): the interest of each candidate, from the summary alone.
+        """Compute the interest (B, N, D) of each candidate from the summary alone.
 
         Args:
-            kernel: of DIN attention to pseudo items; a method that reads other summaries attends in a way of its own.
+            kernel: computes DIN attention to pseudo items; methods with another summary ignore it.
         """
-
-    @abstractmethod
-    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
-        """What one user with n long behaviors costs, in whole numbers; see `cost`.
-
-        Raises:
-            ValueError: n is not a number of long behaviors.
-        """
-
-    def cost(self, lengths: np.ndarray, candidates: int, dtype_bytes: int = 4) -> Cost:
-        """What users cost offline, per request and per new behavior: the mean of `cost_of` over them.
-
-        Args:
-            lengths: (users,) long behaviors of each, at most L.
-            candidates: N of a request.
-            dtype_bytes: of the cache's dtype: 4 for float32, 2 for float16.
-        """
-        return mean_cost(lengths, lambda n: self.cost_of(n, candidates, dtype_bytes))
-
-    def position_matrices(self) -> tuple[nn.Parameter, ...]:
-        """Weights with an entry for each position of the history: the optimizer steps them slowly."""
-        return ()
 
     def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
-        """The training form; `attend(summarize(..))` unless a method says otherwise."""
+        """Compute the interest in training: `attend(summarize(..))`, unless a method overrides it."""
         return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
+
+    def position_matrices(self) -> tuple[nn.Parameter, ...]:
+        """Weights with an entry for each position of the history; the optimizer takes smaller steps on them."""
+        return ()
+
+    @abstractmethod
+    def rows_of(self, n: int) -> int:
+        """Rows that the record of n long behaviors uses."""
+
+    @abstractmethod
+    def offline_work(self, n: int) -> Work:
+        """FLOPs of `summarize` and `seal` for n behaviors."""
+
+    @abstractmethod
+    def request_work(self, n: int, candidates: int) -> Work:
+        """FLOPs of `attend` with the `gemm` kernel, for n > 0 behaviors."""
+
+    @abstractmethod
+    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+        """FLOPs, changed rows and written bytes when one more behavior follows n; see `Cost`."""
+
+    def record_work(self, n: int, dtype_bytes: int) -> Work:
+        """Rows and bytes of the whole record of n behaviors."""
+        rows = self.rows_of(n)
+        return Work(rows, bytes=record_bytes(self.record, rows, dtype_bytes))
+
+    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """What one user with n long behaviors costs, in whole numbers; the arguments are those of `cost`."""
+        record = self.record_work(n, dtype_bytes)
+        request = self.request_work(n, candidates) + record if record.rows else Work()
+        return Cost(self.offline_work(n) + record, request, self.behavior_work(n, dtype_bytes))
+
+    def cost(self, lengths: np.ndarray, candidates: int, dtype_bytes: int = 4) -> Cost:
+        """What users cost: the mean of `cost_of` over them.
+
+        Args:
+            lengths: (users,) long behaviors of each user.
+            candidates: N of a request.
+            dtype_bytes: bytes of a number in the cache's dtype, 4 for float32.
+
+        Raises:
+            ValueError: there is no user, or a length is not in 0 .. L.
+        """
+        values, counts = np.unique(lengths, return_counts=True)
+        if not len(values):
+            raise ValueError("There is no user to take the mean over.")
+        for n in (values[0], values[-1]):
+            if not 0 <= n <= self.long:
+                raise ValueError(f"{n} long behaviors: expected 0 to {self.long}.")
+        costs = [self.cost_of(int(n), candidates, dtype_bytes) for n in values]
+
+        def mean(works: list[Work]) -> Work:
+            table = np.array([astuple(work) for work in works], dtype=np.float64)
+            return Work(*(counts @ table / len(lengths)).tolist())
+
+        return Cost(
+            mean([c.offline for c in costs]), mean([c.request for c in costs]), mean([c.behavior for c in costs])
+        )
 
 
 class PseudoItemMethod(LongInterest):
-    """Keys and values that DIN's scorer reads: all but `summarize`, its cost and its twin is shared.
+    """Keeps keys and values, to which candidates attend with DIN's scorer: interest = sum_j s(e_t, k_j) v_j.
 
-    Args:
-        width: D. long: L.
+    A subclass writes `summarize`, `rows_of`, `offline_work`, `behavior_work` and its slow twin.
     """
 
     summary_type = PseudoItems
 
-    def __init__(self, width: int, long: int) -> None:
-        super().__init__()
-        self.width, self.long = width, long
-        self.attention = Attention(width)
+    def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
+        super().__init__(settings, shape)
+        self.attention = Attention(self.width)
 
     @property
     def record(self) -> tuple[RecordField, ...]:
-        return pseudo_item_fields(self.width)
-
-    @abstractmethod
-    def rows_of(self, n: int) -> int:
-        """Rows in use of the record of n behaviors."""
-
-    @abstractmethod
-    def offline_work(self, n: int, dtype_bytes: int) -> Work:
-        """`summarize` and `seal` of n behaviors; of none only the bytes."""
-
-    @abstractmethod
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
-        """One more behavior after n."""
-
-    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
-        """Offline and per behavior as the method has it; a request as R pseudo items have it."""
-        require_length(n, self.long)
-        hidden = len(self.attention.w_o)
-        return Cost(
-            self.offline_work(n, dtype_bytes),
-            pseudo_item_request(self.rows_of(n), self.width, hidden, candidates, dtype_bytes),
-            self.behavior_work(n, dtype_bytes),
+        return (
+            RecordField("keys", (self.width,), "rows"),
+            RecordField("values", (self.width,), "rows"),
+            RecordField("linear", (self.width,), self.width + 1, "float32"),
         )
 
     def seal(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
-        """Keys and values rounded by way of float32; `linear` of the rounded rows, or as a compressor made it."""
+        """Round keys and values; compute `linear` from the rounded rows, unless a compressor has set it."""
+        rounded = super().seal(summary, dtype)
         assert isinstance(summary, PseudoItems)
+        assert isinstance(rounded, PseudoItems)
+        if rounded.linear is not None:
+            return rounded
         exact = summary.keys.dtype
-        keys, values = summary.keys.float().to(dtype), summary.values.float().to(dtype)
-        linear = summary.linear
-        if linear is None:
-            linear = self.attention.linear_half(keys.to(exact), values.to(exact))
-        return replace(summary, keys=keys, values=values, linear=linear.float())
+        return replace(
+            rounded, linear=self.attention.linear_half(rounded.keys.to(exact), rounded.values.to(exact)).float()
+        )
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
-        """sum_j s(e_t, k_j) v_j."""
         assert isinstance(summary, PseudoItems)
         dtype = candidates.vectors.dtype
         linear = None if summary.linear is None else summary.linear.to(dtype)
         return self.attention(candidates.vectors, summary.keys.to(dtype), summary.values.to(dtype), linear, kernel)
+
+    def request_work(self, n: int, candidates: int) -> Work:
+        return pseudo_item_work(self.rows_of(n), self.width, len(self.attention.w_o), candidates)

@@ -1,23 +1,24 @@
-"""What a method costs, counted and not timed: offline, per request, per new behavior (beside the paper's Table 1).
+"""Counts what a method costs (FLOPs, rows, bytes) offline, per request and per new behavior; nothing is timed.
 
-A multiply-add is 2 FLOPs. Products start from what they are added to (offsets, biases, the linear half), so that
-addition is not counted again. Left out: what depends on the weights alone and is made once for all users (W1 w_o,
-g w_o, the softmax of W_decomp), conversions between dtypes, embedding lookups, and the padding of a batch.
+A multiply-add is 2 FLOPs. A product that starts from an offset, a bias or the linear half adds it for free.
+A softmax is a difference, a sum and a quotient for each score. Not counted:
+
+- what depends on the weights alone and is computed once for all users (W1 w_o, g w_o, the softmax of W_decomp),
+- conversions between dtypes, embedding lookups, the padding of a batch,
+- what is no arithmetic on floats: comparing, sorting, copying, bits; and exp, roots and the largest score of a softmax.
+
+The products of an inner-product or Hamming search are counted, and so is a mask that multiplies weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from math import prod
-
-import numpy as np
 
 from lrea_cli.sequence import RecordField
 
 ENVELOPE_BYTES, ALIGNMENT = 16 + 8, 8
-"""Header and checksum of a record, and what its fields are padded to, as the store writes it; a test holds
-`record_bytes` to the store."""
+"""Bytes of a record's header and checksum, and the multiple to which the store pads each field."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class Work:
     """One piece of work for one user, or the mean over users.
 
     Args:
-        rows: of the record that are written, read or changed.
-        products: FLOPs of matrix products. elementwise: FLOPs of all else: sums, scales, absolute values.
-        bytes: of the record that are written, read or changed.
+        rows: rows of the record that are written, read or changed.
+        products: FLOPs of matrix products.
+        elementwise: FLOPs of all else: sums, scales, absolute values.
+        bytes: bytes of the record that are written or read.
     """
 
     rows: float = 0
@@ -37,7 +39,7 @@ class Work:
 
     @property
     def flops(self) -> float:
-        """All of them."""
+        """All FLOPs."""
         return self.products + self.elementwise
 
     def __add__(self, other: Work) -> Work:
@@ -46,17 +48,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Cost:
-    """The three bills of a method.
+    """What a method costs at three times; bytes include the header and checksum of the record.
+
+    A new behavior makes the server write the rows that it changes. A row counts as changed when no row of the old
+    record equals it up to one factor common to all values. So a row that only moves is not changed (attention sums
+    over rows in any order), and neither is one that only gets the new c(n). A new c(n) still multiplies every value
+    and every entry of `linear`, and their bytes are written again.
 
     Args:
-        offline: `summarize` and `seal` of one record, and its size, header and checksum included.
-        request: `attend` for the candidates of one request with the `gemm` kernel, and the record's bytes, read once.
-            An empty history costs nothing: a server knows n and need not read.
-        behavior: one more behavior enters the long part; at n = L the oldest one leaves it. A row is changed when no
-            row of the record before equals it up to one factor common to all values. So neither a move to another
-            row (attention sums over rows: their order is free) nor a new c(n) changes a row. A new c(n) is one
-            multiplication for each value and each entry of `linear`, and their bytes are rewritten, since the record
-            holds the products. Bytes are those of what is new wherever it lies, header and checksum included.
+        offline: `summarize` and `seal` of one record, which is written.
+        request: `attend` for the candidates of one request, with the `gemm` kernel; the record is read once. An empty
+            history costs nothing: a server knows n and need not read.
+        behavior: one more behavior enters the long history; at n = L the oldest one leaves it.
     """
 
     offline: Work
@@ -64,52 +67,12 @@ class Cost:
     behavior: Work
 
 
-def require_length(n: int, long: int) -> None:
-    """Refuse what is no number of long behaviors.
-
-    Raises:
-        ValueError: n is not in 0 .. L.
-    """
-    if not 0 <= n <= long:
-        raise ValueError(f"{n} long behaviors: expected 0 to {long}.")
-
-
-def mean_cost(lengths: np.ndarray, cost_of: Callable[[int], Cost]) -> Cost:
-    """The mean of `cost_of(n)` over users, each length computed once.
-
-    Args:
-        lengths: (users,) integers.
-        cost_of: of one user with n long behaviors.
-
-    Raises:
-        ValueError: there is no user.
-    """
-    if not len(lengths):
-        raise ValueError("There is no user to take the mean over.")
-    values, counts = np.unique(lengths, return_counts=True)
-    costs = [cost_of(int(n)) for n in values]
-
-    def mean(works: list[Work]) -> Work:
-        table = np.array([astuple(w) for w in works], dtype=np.float64)
-        return Work(*(counts @ table / len(lengths)).tolist())
-
-    return Cost(mean([c.offline for c in costs]), mean([c.request for c in costs]), mean([c.behavior for c in costs]))
-
-
-def pseudo_item_fields(width: int) -> tuple[RecordField, ...]:
-    """What a record of pseudo items holds: keys and values (rows, D), `linear` (D + 1, D)."""
-    return (
-        RecordField("keys", (width,), "rows"),
-        RecordField("values", (width,), "rows"),
-        RecordField("linear", (width,), width + 1, "float32"),
-    )
-
-
 def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype_bytes: int = 4) -> int:
-    """Size of a record with this many rows in use.
+    """Size of a record.
 
     Args:
-        dtype_bytes: of a number in the fields that follow the cache's dtype.
+        rows: rows in use.
+        dtype_bytes: bytes of a number in the fields that have the cache's dtype.
     """
 
     def size(field: RecordField) -> int:
@@ -119,8 +82,17 @@ def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype_bytes: int = 
     return ENVELOPE_BYTES + sum(-(-size(f) // ALIGNMENT) * ALIGNMENT for f in fields)
 
 
-def pseudo_item_request(rows: int, width: int, hidden: int, candidates: int, dtype_bytes: int = 4) -> Work:
-    """One request against R pseudo items: the `gemm` kernel with a sealed `linear`.
+def as_ids(record: tuple[RecordField, ...], item_fields: int) -> tuple[RecordField, ...]:
+    """The fields of the same record with the ids of each item field, category included, instead of vectors.
+
+    A server would then look up embeddings, and compute what follows from them, in each request.
+    """
+    kept = tuple(f for f in record if f.dtype != "cache" and f.name != "category")
+    return (RecordField("ids", (item_fields,), "rows", "int32"), *kept)
+
+
+def pseudo_item_work(rows: int, width: int, hidden: int, candidates: int) -> Work:
+    """FLOPs of one request against R sealed pseudo items, with the `gemm` kernel.
 
         interest_n = e_n A + a0 + sum_j g |e_n U_j + c_j| w_o v_j,   U_j = W1 + diag(k_j) W3,   c_j = k_j W2 + b
 
@@ -129,23 +101,16 @@ def pseudo_item_request(rows: int, width: int, hidden: int, candidates: int, dty
         elementwise  2 R D H  +  R H  +  N R H
                      U           + b     |.|
 
-    The paper's Table 1: O(B R d) for LREA, O(B L d) for DIN, with B the candidates N; the scorer's H, a constant
-    there, is the larger factor here.
-
-    Args:
-        rows: R in use. width: D. hidden: H. candidates: N.
-        dtype_bytes: of keys and values in the record.
+    The paper's Table 1 has O(B R d) for LREA and O(B L d) for DIN, where B are the candidates N. It takes the scorer's
+    hidden width H as a constant; here H is the larger factor.
     """
     R, D, H, N = rows, width, hidden, candidates
-    if not R:
-        return Work()
     products = 2 * N * D * D + 2 * R * D * H + 2 * N * R * D * H + 2 * N * R * H + 2 * N * R * D
-    elementwise = 2 * R * D * H + R * H + N * R * H
-    return Work(R, products, elementwise, record_bytes(pseudo_item_fields(D), R, dtype_bytes))
+    return Work(0, products, 2 * R * D * H + R * H + N * R * H)
 
 
 def linear_half_work(rows: int, width: int) -> Work:
-    """[A; a0] of R rows, see `kernels.linear_half`.
+    """FLOPs of [A; a0] for R rows, see `kernels.weights.linear_half`.
 
     products     2 R D^2  +  2 D^2
                  K^T V       (W2 w_o)^T K^T V
@@ -158,26 +123,22 @@ def linear_half_work(rows: int, width: int) -> Work:
     return Work(0, 2 * R * D * D + 2 * D * D, R * D + 3 * D * D + 2 * D + (D + 1) * D)
 
 
-def sealed_work(rows: int, width: int, dtype_bytes: int) -> Work:
-    """`seal` of R pseudo items: their linear half, and the whole record is written."""
-    return linear_half_work(rows, width) + Work(rows, 0, 0, record_bytes(pseudo_item_fields(width), rows, dtype_bytes))
-
-
-def kept_rows_offline(n: int, width: int, dtype_bytes: int) -> Work:
-    """A record that keeps n behaviors as they are: n D for values = c(n) E, and `seal`."""
-    return Work(elementwise=n * width) + sealed_work(n, width, dtype_bytes)
+def kept_rows_offline(n: int, width: int) -> Work:
+    """FLOPs of `summarize` and `seal` where the record keeps n behaviors as they are: values = c(n) E, linear half."""
+    return Work(elementwise=n * width) + linear_half_work(n, width)
 
 
 def kept_rows_behavior(n: int, long: int, width: int, dtype_bytes: int) -> Work:
-    """One more behavior for a record that keeps behaviors as they are.
+    """What one more behavior costs where the record keeps behaviors as they are: one row, and O(n D) or O(D^2).
 
-        n < L:  V' = (c(n + 1) / c(n)) V and one row more,  linear' = (c(n + 1) / c(n)) linear + linear_half(new row)
-        n = L:  the new row takes the oldest one's place,   linear' = linear + linear_half(new) - linear_half(oldest)
+        n < L:  V' = (c(n + 1) / c(n)) V, and the new row;     linear' = (c(n + 1) / c(n)) linear + half(new row)
+        n = L:  the new row is written over the oldest one;    linear' = linear + half(new row) - half(oldest row)
 
-    linear_half of one row is a term of rank one. 1 row at any n; O(n d) where c(n) changes, O(d^2) at n = L.
+    half(row) is `linear_half` of one row, a term of rank one.
 
     Args:
-        n: behaviors before. long: L.
+        n: behaviors before the new one.
+        long: L, the most behaviors that are kept.
     """
     D = width
     linear = (D + 1) * D
@@ -189,3 +150,30 @@ def kept_rows_behavior(n: int, long: int, width: int, dtype_bytes: int) -> Work:
     if n == long:
         return new + added + term + added
     return new + added + Work(elementwise=n * D + linear, bytes=n * D * dtype_bytes)
+
+
+def multi_head_work(n: int, kept: int, width: int, heads: int, candidates: int) -> Work:
+    """FLOPs of `MultiHeadAttention` over the K behaviors that each candidate keeps of n; the request projects all n.
+
+    products     4 n D^2     +  2 N D^2  +  2 N h K D  +  2 N h K D  +  2 N D^2
+                 E W_K, W_V     e W_Q       scores        mix           W_O
+    elementwise  N h D       +  3 N h K  +  N h K  +  2 N h D
+                 queries, 1 / sqrt(d_h)  softmax, mask    heads of the mix
+    """
+    K, D, N, h = kept, width, candidates, heads
+    return Work(0, 4 * n * D * D + 4 * N * D * D + 4 * N * h * K * D, 3 * N * h * D + 4 * N * h * K)
+
+
+def din_work(kept: int, width: int, hidden: int, candidates: int) -> Work:
+    """FLOPs of `Attention.selected` over the K behaviors that each candidate keeps, one candidate at a time.
+
+    products     N (2 K D^2 + 2 D^2 + 2 D^2  +  2 D H  +  2 K (D + 1) H  +  2 K H  +  2 K D)
+                    linear half      its map     e W1      keys M            |.| w_o   scores V
+    elementwise  N (K D + 4 D^2 + 3 D  +  2 D H + H  +  K H  +  D)  +  N K D + N K
+                    linear half           M             |.|     both halves   c(k')
+    """
+    K, D, H, N = kept, width, hidden, candidates
+    half = linear_half_work(K, D)
+    products = half.products + 2 * D * D + 2 * D * H + 2 * K * (D + 1) * H + 2 * K * H + 2 * K * D
+    elementwise = half.elementwise + 2 * D * H + H + K * H + D + K * D + K
+    return Work(0, N * products, N * elementwise)

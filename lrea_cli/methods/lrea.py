@@ -1,10 +1,9 @@
-"""Low-rank efficient attention (arXiv 2503.02542): two learned matrices make R pseudo items, Eq. 4 to 11."""
+"""LREA (arXiv 2503.02542, Eq. 4 to 11): two learned matrices mix a history into R pseudo items."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,53 +11,46 @@ from torch import Tensor, nn
 from lrea_cli.attention import history_scale, scaled_values
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
-from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, sealed_work
+from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, linear_half_work
 from lrea_cli.oracle.attention import SlowLREA
 from lrea_cli.recipe.settings import ModelSettings
-from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, block
+from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems
 
 OWN_SHARE = 0.98
-"""Of a column of W_decomp in its own block at the start. Uniform columns stay uniform: LREA is then mean pooling."""
+"""Share of a column of W_decomp that starts in its own block. Uniform columns would stay uniform, as mean pooling."""
 
 
 class LREA(PseudoItemMethod):
-    """Training form and serving form of one model.
+    """The training form and the serving form of one model.
 
         K = W_comp^T E,  V = c(n) W_decomp E                          what is cached (R x D each)
         decomposed (Eq. 4, 5):  interest = c(n) sum_l m_l s(e_t, (W_decomp^T K)_l) e_l
         absorbed (Eq. 9):       interest = sum_j s(e_t, k_j) v_j
 
-    Args:
-        settings: the recipe's [model], see below. width: D. long: L.
-
-    Of the settings:
+    These settings of the recipe act here:
         rank: R.
-        form: which of the two is trained; the absorbed one is always served.
-        decomp_columns: `unit` = the columns of W_decomp are softmax over the rank axis, so they are non-negative and
-            sum to 1 (the first term of Eq. 10 is then zero); `free` = any matrix, as the paper has it.
-        short_histories: `mix` = every history goes through the matrices; `exact` = one that has at most R behaviors
-            is kept as it is (keys = E, values = c(n) E), in training and serving alike.
-        penalty: `sum` = the squared norms of Eq. 10; `mean` = each divided by its matrix's entries, so that one lambda
-            fits every rank: as a sum over R x D, lambda .3 weighs more than the loss itself (docs/log.md).
+        form: the form that is trained; the absorbed form is always served.
+        decomp_columns: `unit` makes the columns of W_decomp a softmax over the rank axis, so they are non-negative and
+            sum to 1 (the first term of Eq. 10 is then zero); `free` allows any matrix, as the paper does.
+        short_histories: `mix` sends every history through the matrices; `exact` keeps a history of at most R behaviors
+            as it is (keys = E, values = c(n) E), in training and serving alike.
+        penalty: `sum` takes the squared norms of Eq. 10; `mean` divides each by the entries of its matrix, so that one
+            lambda fits every rank: as a sum, lambda .3 weighs more than the loss itself (docs/log.md).
     """
 
     name = "lrea"
     slow_twin = SlowLREA
 
-    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
-        super().__init__(width, long)
+    def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
+        super().__init__(settings, shape)
         self.rank, self.form = settings.rank, settings.form
         self.unit = settings.decomp_columns == "unit"
         self.exact_short = settings.short_histories == "exact"
         self.mean_penalty = settings.penalty == "mean"
-        blocks_RL = block(self.rank, long)
+        blocks_RL = _blocks(self.rank, self.long)
         self.W_comp = nn.Parameter((blocks_RL / blocks_RL.sum(1, keepdim=True)).T.contiguous())
         logits_RL = math.log(OWN_SHARE / (1 - OWN_SHARE) * max(1, self.rank - 1)) * blocks_RL
         self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
-
-    @classmethod
-    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
-        return cls(settings, shape.width, shape.long)
 
     @property
     def W_decomp(self) -> Tensor:
@@ -66,11 +58,10 @@ class LREA(PseudoItemMethod):
         return self._columns(self.decomp.dtype)
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
-        """Both matrices."""
         return self.W_comp, self.decomp
 
     def column_entropy(self) -> float | None:
-        """Mean entropy of the columns of W_decomp over log R: 0 one-hot, 1 uniform (mean pooling); None where free."""
+        """Mean entropy of W_decomp's columns over log R: 0 is one-hot, 1 uniform (mean pooling); None for `free`."""
         if not self.unit or self.rank == 1:
             return None
         p = self.W_decomp.detach()
@@ -81,7 +72,7 @@ class LREA(PseudoItemMethod):
         return self._summarize(behaviors, self._compress(behaviors), self._columns(behaviors.vectors.dtype))
 
     def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
-        """The trained form, with both terms of Eq. 10."""
+        """Compute the trained form and the two terms of Eq. 10."""
         keys_BRD, decomp_RL = self._compress(behaviors), self._columns(behaviors.vectors.dtype)
         if self.form == "absorbed":
             vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates, kernel)
@@ -91,31 +82,31 @@ class LREA(PseudoItemMethod):
         return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
 
     def rows_of(self, n: int) -> int:
-        """R, or n where a short history is kept: a request is O(N R D H), the paper's O(B r d)."""
+        """R, or n where a short history is kept, so a request is O(N R D H), the paper's O(B r d)."""
         return n if self._keeps(n) else self.rank
 
-    def offline_work(self, n: int, dtype_bytes: int) -> Work:
-        """O(R n D): K = W_comp^T E and W_decomp E, 2 R n D FLOPs each, c(n) on V, and the linear half of R rows."""
+    def offline_work(self, n: int) -> Work:
+        """O(R n D): 2 R n D each for W_comp^T E and W_decomp E, then c(n) on V and the linear half of R rows."""
         if self._keeps(n):
-            return kept_rows_offline(n, self.width, dtype_bytes)
+            return kept_rows_offline(n, self.width)
         mixed = Work(0, 4 * self.rank * n * self.width, self.rank * self.width)
-        return mixed + sealed_work(self.rank, self.width, dtype_bytes)
+        return mixed + linear_half_work(self.rank, self.width)
 
     def behavior_work(self, n: int, dtype_bytes: int) -> Work:
-        """The whole record again: O(R n D).
+        """O(R n D), since the record is computed and written anew.
 
-        Matrices are indexed by position, so one behavior moves all others by one: k_j = sum_l W_lj e_l meets every
-        e_l with another weight, and no row (keys or values) follows from the record before. All R rows are counted as
-        changed, as they are unless a row of a matrix is zero over all n + 1 positions. A kept short history changes by
-        one row; the behavior after the R-th one turns it into R mixed rows.
+        The matrices are indexed by position, and one new behavior moves all others by one: in k_j = sum_l W_lj e_l
+        every e_l gets another weight, so no key or value follows from the old record. All R rows count as changed (a
+        row stays only where a matrix is zero over all n + 1 positions). A short history that is kept changes by one
+        row; the behavior after the R-th turns it into R mixed rows.
         """
         after = min(n + 1, self.long)
         if self._keeps(after):
             return kept_rows_behavior(n, self.long, self.width, dtype_bytes)
-        return self.offline_work(after, dtype_bytes)
+        return self.offline_work(after) + self.record_work(after, dtype_bytes)
 
     def _keeps(self, n: int) -> bool:
-        """Whether the record of n behaviors is those behaviors; of none, no row."""
+        """Whether the record of n behaviors holds those behaviors as they are; an empty one holds no row."""
         return n == 0 or (self.exact_short and n <= self.rank)
 
     def _compress(self, behaviors: Behaviors) -> Tensor:
@@ -124,7 +115,7 @@ class LREA(PseudoItemMethod):
         return self.W_comp.to(E.dtype)[: E.shape[1]].T @ E
 
     def _columns(self, dtype: torch.dtype) -> Tensor:
-        """W_decomp (R, L), its softmax computed in `dtype`: summaries are made in float64."""
+        """W_decomp (R, L), with its softmax in `dtype`: summaries are computed in float64."""
         decomp = self.decomp.to(dtype)
         return decomp.softmax(0) if self.unit else decomp
 
@@ -133,24 +124,21 @@ class LREA(PseudoItemMethod):
         rebuilt_BLD = decomp_RL[:, : behaviors.vectors.shape[1]].T @ keys_BRD
         if not self.exact_short:
             return rebuilt_BLD
-        return torch.where(self._is_short(behaviors)[:, None, None], behaviors.vectors, rebuilt_BLD)
+        return torch.where(self._is_short(behaviors), behaviors.vectors, rebuilt_BLD)
 
     def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> PseudoItems:
-        """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; empty histories have zero rows in use."""
+        """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; short histories as the recipe says."""
         n, E = behaviors.lengths, behaviors.vectors
         values_BRD = (decomp_RL[:, : E.shape[1]] @ E) * history_scale(n)[:, None, None].to(E.dtype)
         mixed = PseudoItems(keys_BRD, values_BRD, rows=torch.where(n > 0, self.rank, 0))
-        return self._keep_short(behaviors, mixed) if self.exact_short else mixed
-
-    def _keep_short(self, behaviors: Behaviors, mixed: PseudoItems) -> PseudoItems:
-        short_B11 = self._is_short(behaviors)[:, None, None]
-        keys_BRD = self._first_rows(behaviors.vectors)
-        values_BRD = self._first_rows(scaled_values(behaviors))
+        if not self.exact_short:
+            return mixed
+        short_B11 = self._is_short(behaviors)
         return replace(
             mixed,
-            keys=torch.where(short_B11, keys_BRD, mixed.keys),
-            values=torch.where(short_B11, values_BRD, mixed.values),
-            rows=behaviors.lengths.clamp(max=self.rank),
+            keys=torch.where(short_B11, self._first_rows(E), mixed.keys),
+            values=torch.where(short_B11, self._first_rows(scaled_values(behaviors)), mixed.values),
+            rows=n.clamp(max=self.rank),
         )
 
     def _first_rows(self, vectors_BLD: Tensor) -> Tensor:
@@ -159,17 +147,21 @@ class LREA(PseudoItemMethod):
         return nn.functional.pad(vectors_BLD[:, : self.rank], (0, 0, 0, missing))
 
     def _is_short(self, behaviors: Behaviors) -> Tensor:
-        return behaviors.lengths <= self.rank
+        """(B, 1, 1): whether a history has at most R behaviors."""
+        return (behaviors.lengths <= self.rank)[:, None, None]
 
     def _penalty(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> dict[str, Tensor]:
         """Eq. 10: ||max(0, -W_decomp^T)||^2 once, and ||max(0, -W_comp^T E)||^2 as the mean over the histories."""
         negative_BRD = keys_BRD.clamp(max=0)
         if self.exact_short:
-            negative_BRD = negative_BRD * ~self._is_short(behaviors)[:, None, None]
-        terms = {
-            "decomp": decomp_RL.clamp(max=0).square().sum(),
-            "comp": negative_BRD.square().sum((1, 2)).mean(),
-        }
-        if not self.mean_penalty:
-            return terms
-        return {"decomp": terms["decomp"] / decomp_RL.numel(), "comp": terms["comp"] / keys_BRD[0].numel()}
+            negative_BRD = negative_BRD * ~self._is_short(behaviors)
+        decomp, comp = decomp_RL.clamp(max=0).square().sum(), negative_BRD.square().sum((1, 2)).mean()
+        if self.mean_penalty:
+            decomp, comp = decomp / decomp_RL.numel(), comp / keys_BRD[0].numel()
+        return {"decomp": decomp, "comp": comp}
+
+
+def _blocks(rows: int, length: int) -> Tensor:
+    """(rows, length): 1 where position l lies in block j = l * rows // length, one 1 in each column."""
+    owner = torch.arange(length) * rows // length
+    return torch.nn.functional.one_hot(owner, rows).T.float()

@@ -1,4 +1,4 @@
-"""Top-k search: for every candidate the k behaviors that match best, of equal ones the newest, never one not there."""
+"""Top-k search: selects for each candidate the k behaviors that match best, never padding, of equal ones the newest."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Found:
-    """The behaviors that a search chose, newest first.
+class Selection:
+    """The behaviors that a search selected, newest first.
 
     Args:
-        index: (..., K) int64, places in the history; K = min(k, L).
-        mask: (..., K) bool: False where fewer than K behaviors were there to choose; the place there is 0.
+        index: (..., K) int64, positions in the history; K = min(k, L).
+        mask: (..., K) bool, False where the history had fewer than K behaviors to select; `index` is 0 there.
     """
 
     index: Tensor
@@ -23,40 +23,41 @@ class Found:
 
 
 @torch.no_grad()
-def best(scores: Tensor, allowed: Tensor, k: int) -> Found:
-    """The k highest scores; what is not allowed counts as -inf, so no padding wins over a negative score.
+def best(scores: Tensor, allowed: Tensor, k: int) -> Selection:
+    """Select the k highest scores. A score that is not allowed counts as -inf, so padding never wins.
 
     Args:
-        scores: (..., L). allowed: (..., L) bool, broadcast; newest first.
+        scores: (..., L), newest first.
+        allowed: (..., L) bool, broadcast.
     """
     allowed = allowed.expand(scores.shape)
     if scores.shape[-1] <= k:
-        return _found(allowed, k)
+        return _selection(allowed, k)
     masked = scores.masked_fill(~allowed, float("-inf"))
     least = _kth_largest(masked, k)
     chosen = (masked >= least) & allowed
-    if (chosen.sum(-1) > k).any():  # equal scores at the last place
+    if (chosen.sum(-1) > k).any():  # several scores equal the k-th
         above, level = masked > least, (masked == least) & allowed
         free = k - above.sum(-1, keepdim=True)
         chosen = above | (level & (level.cumsum(-1, dtype=torch.int32) <= free))
-    return _found(chosen, k)
+    return _selection(chosen, k)
 
 
 @torch.no_grad()
-def newest(allowed: Tensor, k: int) -> Found:
-    """The k newest that are allowed.
+def newest(allowed: Tensor, k: int) -> Selection:
+    """Select the k newest behaviors that are allowed.
 
     Args:
         allowed: (..., L) bool, newest first.
     """
-    return _found(allowed & (allowed.cumsum(-1, dtype=torch.int32) <= k), k)
+    return _selection(allowed & (allowed.cumsum(-1, dtype=torch.int32) <= k), k)
 
 
 def gather(rows_BLD: Tensor, index: Tensor) -> Tensor:
-    """(B, ..., K, D): rows of each history.
+    """Gather rows (B, ..., K, D) from each history.
 
     Args:
-        index: (B, ..., K), places in it.
+        index: (B, ..., K), positions in the history.
     """
     B, L, D = rows_BLD.shape
     first = torch.arange(B, device=rows_BLD.device).view(B, *[1] * (index.dim() - 1)) * L
@@ -64,31 +65,27 @@ def gather(rows_BLD: Tensor, index: Tensor) -> Tensor:
 
 
 def _kth_largest(scores: Tensor, k: int) -> Tensor:
-    """(..., 1); numpy selects in a tenth of the time of torch's top-k, where there is no GPU."""
+    """(..., 1). On a CPU numpy takes a tenth of the time of torch's top-k."""
     if scores.device.type != "cpu":
         return scores.topk(k, -1).values[..., -1:]
-    place = scores.shape[-1] - k
-    return torch.from_numpy(np.partition(scores.numpy(), place, -1)[..., place : place + 1])
+    position = scores.shape[-1] - k
+    return torch.from_numpy(np.partition(scores.numpy(), position, -1)[..., position : position + 1])
 
 
-def _flat_places(chosen: Tensor) -> Tensor:
-    """(count,) int64, where it is True; numpy's in a quarter of the time of torch's, where there is no GPU."""
+def _flat_positions(chosen: Tensor) -> Tensor:
+    """(count,) int64, where `chosen` is True. On a CPU numpy takes a quarter of torch's time."""
     if chosen.device.type != "cpu":
         return chosen.flatten().nonzero()[:, 0]
     return torch.from_numpy(np.flatnonzero(chosen.numpy()))
 
 
-def _found(chosen: Tensor, k: int) -> Found:
-    """Places of what is chosen, at most k of each row.
-
-    Args:
-        chosen: (..., L) bool.
-    """
+def _selection(chosen: Tensor, k: int) -> Selection:
+    """The positions where `chosen` (..., L) is True, at most k in a row."""
     L, counts = chosen.shape[-1], chosen.sum(-1)
     K = min(k, L)
-    flat = _flat_places(chosen)
+    flat = _flat_positions(chosen)
     row = flat // max(1, L)
     before = counts.flatten().cumsum(0) - counts.flatten()
     index = torch.zeros(*counts.shape, K, dtype=torch.int64, device=chosen.device)
     index.view(-1)[row * K + torch.arange(len(flat), device=chosen.device) - before[row]] = flat - row * L
-    return Found(index, torch.arange(K, device=chosen.device) < counts[..., None])
+    return Selection(index, torch.arange(K, device=chosen.device) < counts[..., None])

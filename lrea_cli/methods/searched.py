@@ -1,51 +1,65 @@
-"""What sim and eta share: search the whole history for k behaviors, then attend to those alone."""
+"""Methods whose record has one row for each behavior, and those that search it for k behaviors, as SIM and ETA do."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from math import prod
 
 from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.methods.cost import Cost, Work
-from lrea_cli.methods.search import Found, gather
-from lrea_cli.methods.search_cost import behaviors_cost, din_work, multi_head_work
+from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, din_work, multi_head_work
+from lrea_cli.methods.search import Selection, gather
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 
 
-class SearchedMethod(LongInterest):
-    """Search, then target attention over what was found.
+class RowPerBehavior(LongInterest):
+    """Keeps one row for each behavior, newest first.
 
-    Args:
-        width: D. long: L.
-        settings: `k` = behaviors that the search keeps; `target_attention` of the second stage: `multi-head`, as the
-            papers have it, with `heads`; or `din`, the scorer of all other methods: c(k') sum s(e_t, e_l) e_l over the
-            k' behaviors found, which is `din` itself where k >= L.
+    A new behavior changes one row, at n = L that of the oldest. A behavior's position decides ties and TWIN's bias, but
+    a row that only moves is not changed: a server keeps a ring, and remembers where its newest row is.
+    """
+
+    row_per_behavior = True
+    row_flops = 0
+    """FLOPs of the products that make one row."""
+
+    def rows_of(self, n: int) -> int:
+        return n
+
+    def offline_work(self, n: int) -> Work:
+        return Work(products=n * self.row_flops)
+
+    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+        new_row = sum(prod(field.shape) * field.itemsize(dtype_bytes) for field in self.record)
+        return Work(1, self.row_flops, 0, ENVELOPE_BYTES + new_row)
+
+
+class SearchedMethod(RowPerBehavior):
+    """Searches the whole history for k behaviors, then attends to those alone.
+
+    `target_attention` = `multi-head` is the second stage of the papers, with `heads`; `din` is the scorer of all other
+    methods, c(k') sum s(e_t, e_l) e_l over the k' selected behaviors, so with k >= L the method is `din`.
+    A subclass writes `record`, `summarize`, `search`, `search_work`, `row_flops` and its slow twin.
     """
 
     summary_type = Searched
-    row_a_behavior = True
 
-    def __init__(self, settings: ModelSettings, width: int, long: int) -> None:
-        super().__init__()
-        self.width, self.long, self.k, self.heads = width, long, settings.k, settings.heads
-        self.is_din = settings.target_attention == "din"
-        self.attention = Attention(width) if self.is_din else MultiHeadAttention(width, settings.heads)
-
-    @classmethod
-    def build(cls, settings: ModelSettings, shape: HistoryShape) -> Self:
-        return cls(settings, shape.width, shape.long)
+    def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
+        super().__init__(settings, shape)
+        self.k, self.heads = settings.k, settings.heads
+        is_din = settings.target_attention == "din"
+        self.attention = Attention(self.width) if is_din else MultiHeadAttention(self.width, settings.heads)
 
     @abstractmethod
-    def search(self, summary: Searched, candidates: Candidates) -> Found:
-        """The behaviors for each candidate: index and mask (B, N, K)."""
+    def search(self, summary: Searched, candidates: Candidates) -> Selection:
+        """Select the behaviors (B, N, K) to which each candidate attends."""
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
-        """Only the K behaviors found are gathered: nothing of size (B, N, L, D) is made."""
+        """Gather the K selected behaviors of each candidate; no tensor (B, N, L, D) exists."""
         assert isinstance(summary, Searched)
         chosen = self.search(summary, candidates)
         vectors = summary.vectors.to(candidates.vectors.dtype)
@@ -59,19 +73,14 @@ class SearchedMethod(LongInterest):
         return attention(attention.queries(candidates.vectors), keys_BNKD, values_BNKD, chosen.mask)
 
     @abstractmethod
-    def row_work(self) -> int:
-        """FLOPs (products) that make one row of the record."""
-
-    @abstractmethod
     def search_work(self, n: int, candidates: int) -> Work:
-        """The FLOPs of `search` among n behaviors."""
+        """FLOPs of `search` among n behaviors."""
 
-    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
-        """Search over n, then attention over K = min(k, n): the paper's O(B k d) once a candidate has found them."""
+    def request_work(self, n: int, candidates: int) -> Work:
+        """Search over n, then attention over K = min(k, n), which is the paper's O(B k d)."""
         kept = min(self.k, n)
         if isinstance(self.attention, Attention):
             attention = din_work(kept, self.width, len(self.attention.w_o), candidates)
         else:
             attention = multi_head_work(n, kept, self.width, self.heads, candidates)
-        request = self.search_work(n, candidates) + attention
-        return behaviors_cost(self.record, n, self.long, self.row_work(), request, dtype_bytes)
+        return self.search_work(n, candidates) + attention

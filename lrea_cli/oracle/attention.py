@@ -1,13 +1,13 @@
-"""Loops in float64 that follow the paper's equations, from raw history and checkpoint: what gate and tests trust.
+"""Loops in float64 that follow the paper's equations, from raw history and checkpoint; gate and tests trust them.
 
-Nothing here is fast, and nothing is shared with the code that it checks. Matrices are named as in the paper.
+Nothing here is fast or shares code with what it checks. Matrices are named as in the paper.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,12 @@ BATCH_NORM_EPSILON = 1e-5
 
 Array = np.ndarray
 Record = Mapping[str, Array]
-"""What is kept of a user, by the names of a record's fields: one row a behavior, newest first; it may hold more."""
+"""A user's record: name of a field -> its rows. It may hold more than the record that is stored."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """DIN's scorer; W1, W2, W3 (D, H), b and w_o (H,)."""
+    """DIN's scorer: W1, W2, W3 (D, H), b and w_o (H,)."""
 
     W1: Array
     W2: Array
@@ -38,31 +38,48 @@ def phi(x: Array) -> Array:
     return np.where(x >= 0, x, SLOPE * x)
 
 
-def score(e_t: Array, e: Array, scorer: Scorer) -> float:
-    """s(e_t, e) = phi(e_t W1 + e W2 + (e_t * e) W3 + b) w_o, the joint form of Eq. 5; e_t and e (D,)."""
-    return float(phi(hidden(e_t, e, scorer)) @ scorer.w_o)
-
-
 def hidden(e_t: Array, e: Array, scorer: Scorer) -> Array:
     """e_t W1 + e W2 + (e_t * e) W3 + b; (H,)."""
     return e_t @ scorer.W1 + e @ scorer.W2 + (e_t * e) @ scorer.W3 + scorer.b
 
 
 def history_scale(n: int) -> float:
-    """c(n) = 1 / sqrt(n)."""
+    """c(n) = 1 / sqrt(n), and 1 for an empty history."""
     return 1 / math.sqrt(n) if n else 1.0
 
 
-def attention(e_t: Array, keys: Iterable[Array], values: Iterable[Array], scorer: Scorer) -> Array:
-    """sum_j s(e_t, k_j) v_j, Eq. 3 and 9; (D,)."""
+def attention(
+    e_t: Array,
+    keys: Iterable[Array],
+    values: Iterable[Array],
+    scorer: Scorer,
+    activation: Callable[[Array], Array] = phi,
+    factor: float = 1.0,
+) -> Array:
+    """sum_j s(e_t, k_j) v_j (D,), Eq. 3 and 9, with s(e_t, e) = phi(e_t W1 + e W2 + (e_t * e) W3 + b) w_o of Eq. 5.
+
+    Args:
+        activation: takes the place of phi.
+        factor: multiplies each score.
+    """
     interest = np.zeros_like(e_t)
     for key, value in zip(keys, values, strict=True):
-        interest += score(e_t, key, scorer) * value
+        interest += factor * float(activation(hidden(e_t, key, scorer)) @ scorer.w_o) * value
     return interest
 
 
+def linear_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
+    """The attention with a x for phi, a = (1 + slope) / 2; (D,)."""
+    return attention(e_t, keys, values, scorer, lambda x: x, (1 + SLOPE) / 2)
+
+
+def absolute_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
+    """The attention with g |x| for phi, g = (1 - slope) / 2; (D,)."""
+    return attention(e_t, keys, values, scorer, np.abs, (1 - SLOPE) / 2)
+
+
 def din(e_t: Array, E: Array, scorer: Scorer) -> Array:
-    """Full target attention over the real behaviors E (n, D): c(n) sum_l s(e_t, e_l) e_l."""
+    """Full attention over the real behaviors E (n, D): c(n) sum_l s(e_t, e_l) e_l."""
     return history_scale(len(E)) * attention(e_t, E, E, scorer)
 
 
@@ -77,57 +94,13 @@ def columns_of(decomp: Array, unit: bool) -> Array:
     return np.array(columns).T
 
 
-def lrea_keys(E: Array, W_comp: Array) -> Array:
-    """K = W_comp^T E, "E_comp^T" (R, D), for the real behaviors E (n, D)."""
-    keys = np.zeros((W_comp.shape[1], E.shape[1]))
-    for j in range(len(keys)):
-        for position, e in enumerate(E):
-            keys[j] += W_comp[position, j] * e
-    return keys
-
-
-def lrea_values(E: Array, W_decomp: Array) -> Array:
-    """V = c(n) W_decomp E, "E_auxabsorb^T" (R, D)."""
-    values = np.zeros((W_decomp.shape[0], E.shape[1]))
-    for j in range(len(values)):
-        for position, e in enumerate(E):
-            values[j] += W_decomp[j, position] * e
-    return history_scale(len(E)) * values
-
-
-def lrea_decomposed(e_t: Array, E: Array, W_comp: Array, W_decomp: Array, scorer: Scorer) -> Array:
-    """Eq. 4 and 5: c(n) sum_l s(e_t, (W_decomp^T K)_l) e_l; the scores of rebuilt rows, the values of real ones."""
-    keys = lrea_keys(E, W_comp)
-    rebuilt = []
-    for position in range(len(E)):
-        row = np.zeros(E.shape[1])
-        for j in range(len(keys)):
-            row += W_decomp[j, position] * keys[j]
-        rebuilt.append(row)
-    return history_scale(len(E)) * attention(e_t, rebuilt, E, scorer)
-
-
-def non_negativity(E_list: Sequence[Array], W_comp: Array, W_decomp: Array) -> tuple[float, float]:
-    """Eq. 10: both squared Frobenius norms of negative parts; the second as the mean over histories."""
-    first = sum(min(0.0, w) ** 2 for w in W_decomp.flatten())
-    second = [sum(min(0.0, k) ** 2 for k in lrea_keys(E, W_comp).flatten()) for E in E_list]
-    return first, sum(second) / len(second)
-
-
-def linear_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
-    """sum_l a x_l w_o v_l with x_l the hidden layer before phi and a = (1 + slope) / 2; (D,)."""
-    interest = np.zeros_like(e_t)
-    for key, value in zip(keys, values, strict=True):
-        interest += (1 + SLOPE) / 2 * float(hidden(e_t, key, scorer) @ scorer.w_o) * value
-    return interest
-
-
-def absolute_half(e_t: Array, keys: Array, values: Array, scorer: Scorer) -> Array:
-    """sum_j g |x_j| w_o v_j with g = (1 - slope) / 2; (D,)."""
-    interest = np.zeros_like(e_t)
-    for key, value in zip(keys, values, strict=True):
-        interest += (1 - SLOPE) / 2 * float(np.abs(hidden(e_t, key, scorer)) @ scorer.w_o) * value
-    return interest
+def mixed(weights: Array, rows: Array) -> Array:
+    """weights (X, Y) times rows (Y, D), one row at a time; (X, D)."""
+    result = np.zeros((len(weights), rows.shape[1]))
+    for row, own in zip(result, weights, strict=True):
+        for weight, e in zip(own, rows, strict=True):
+            row += weight * e
+    return result
 
 
 @dataclass(frozen=True)
@@ -135,8 +108,9 @@ class ReferenceModel:
     """A checkpoint's model, one candidate at a time.
 
     Args:
-        weights: the checkpoint's tensors by name, float64.
-        item_fields, profile_fields: names, in the order of the embeddings' concatenation.
+        weights: name -> tensor of the checkpoint, float64.
+        item_fields: names, in the order in which their embeddings are concatenated.
+        profile_fields: the same for the profile.
         settings: the recipe's [model].
     """
 
@@ -146,7 +120,7 @@ class ReferenceModel:
     settings: ModelSettings
 
     def vector(self, ids: Mapping[str, int], names: Sequence[str]) -> Array:
-        """Concatenated embeddings of the named fields; ids past the table are unknown (1)."""
+        """The embeddings of the named fields, concatenated; an id past the table counts as unknown (1)."""
         parts = []
         for name in names:
             table = self.weights[f"features.tables.field:{name}.weight"]
@@ -154,7 +128,7 @@ class ReferenceModel:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def scorer(self, part: str) -> Scorer:
-        """The scorer of `short` or of `long`; a method without its own has the short one."""
+        """The scorer of `short` or `long`; a method without its own uses the short one."""
         prefix = "long.attention" if part == "long" and "long.attention.W1" in self.weights else "short"
         return Scorer(*(self.weights[f"{prefix}.{name}"] for name in ("W1", "W2", "W3", "b", "w_o")))
 
@@ -198,7 +172,7 @@ class Target:
 
 @dataclass(frozen=True)
 class SlowTwin(ABC):
-    """What makes a user's record and reads it, one user and one candidate at a time; each method names its own."""
+    """Computes a method's record and interest, one user and one candidate at a time."""
 
     model: ReferenceModel
 
@@ -208,15 +182,15 @@ class SlowTwin(ABC):
 
     @abstractmethod
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
-        """(D,): what the record gives for a candidate; None where its search is too close to call."""
+        """The interest (D,) of a candidate; None if float32 may select other behaviors, see `searches.largest`."""
 
 
 class SlowPseudoItems(SlowTwin):
-    """Of a method that keeps keys and values: Eq. 9."""
+    """The twin of a method that keeps keys and values: Eq. 9."""
 
     @abstractmethod
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        """Keys and values (rows, D) that the method keeps of the real long behaviors E (n, D), n > 0, newest first."""
+        """Keys and values (rows, D) for the real long behaviors E (n, D), n > 0, newest first."""
 
     def record(self, long: Long, user: int) -> Record:
         E = long.vectors
@@ -228,32 +202,32 @@ class SlowPseudoItems(SlowTwin):
 
 
 class SlowDIN(SlowPseudoItems):
-    """Of `din`: a row a behavior."""
+    """The twin of `din`."""
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
         return E, history_scale(len(E)) * E
 
 
 class SlowMean(SlowPseudoItems):
-    """Of `mean`: one row."""
+    """The twin of `mean`."""
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
         return E.mean(0, keepdims=True), history_scale(len(E)) * E.sum(0, keepdims=True)
 
 
 class SlowLREA(SlowPseudoItems):
-    """Of `lrea`: R rows, or the behaviors themselves where they are as few and `short_histories` is `exact`."""
+    """The twin of `lrea` in its absorbed form: K = W_comp^T E ("E_comp^T"), V = c(n) W_decomp E ("E_auxabsorb^T")."""
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        W_comp, settings = self.model.weights["long.W_comp"], self.model.settings
-        if settings.short_histories == "exact" and len(E) <= W_comp.shape[1]:
-            return E, history_scale(len(E)) * E
+        W_comp, settings, n = self.model.weights["long.W_comp"], self.model.settings, len(E)
+        if settings.short_histories == "exact" and n <= W_comp.shape[1]:
+            return E, history_scale(n) * E
         W_decomp = columns_of(self.model.weights["long.decomp"], settings.decomp_columns == "unit")
-        return lrea_keys(E, W_comp), lrea_values(E, W_decomp)
+        return mixed(W_comp[:n].T, E), history_scale(n) * mixed(W_decomp[:, :n], E)
 
 
 class SlowDINShort(SlowTwin):
-    """Of `din-short`: nothing is kept, the interest is zero."""
+    """The twin of `din-short`."""
 
     def record(self, long: Long, user: int) -> Record:
         return {}

@@ -1,4 +1,4 @@
-"""The compressors of one user's history, slowly, in float64: what gate and tests trust; nothing is shared with them."""
+"""Slow twins of the compressors: loops in float64 for one user, which gate and tests trust; they share no code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ G = 0.495
 
 @dataclass(frozen=True)
 class Rows:
-    """What a compressor keeps: keys and values (rows, D), and what it adds to the linear half ((D + 1, D), or None)."""
+    """What a compressor keeps: keys and values (rows, D), and a correction (D + 1, D) of the linear half, or None."""
 
     keys: Array
     values: Array
@@ -26,7 +26,7 @@ class Rows:
 
 
 def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
-    """What the record serves (D,): the linear half over all of E (n, D), the absolute half over the rows."""
+    """The interest (D,) of a candidate: the linear half over all of E (n, D), the absolute half over the rows."""
     total = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
     if rows.correction is not None:
         total += e_t @ rows.correction[:-1] + rows.correction[-1]
@@ -35,11 +35,14 @@ def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a compressor has to go by, but for the behaviors: one for each user.
+    """What a compressor reads besides the behaviors of a user.
 
     Args:
-        rank: most rows. seed: of what is drawn. user: dense number, which seeds the draws, too.
-        probes: (T, D), shared by all users. scorer: of the long sequence.
+        rank: most rows.
+        seed: seed of the draws, with `user`.
+        user: dense number.
+        probes: (T, D), shared by all users.
+        scorer: of the long history.
     """
 
     rank: int
@@ -50,28 +53,28 @@ class Inputs:
 
 
 RowsOf = Callable[[Array, Inputs], Rows]
-"""(real behaviors (n, D), n > 0, newest first; the rest) -> the rows that are kept; each compressor names its own."""
+"""(real behaviors (n, D), n > 0, newest first; inputs) -> the rows that the compressor keeps."""
 
 
 def mean(E: Array, by: Inputs) -> Rows:
-    """One row."""
+    """One row: the mean of the behaviors."""
     return Rows(E.mean(0, keepdims=True), (history_scale(len(E)) * E).sum(0, keepdims=True))
 
 
 def recent(E: Array, by: Inputs) -> Rows:
-    """The newest."""
+    """The newest behaviors."""
     return Rows(E[: by.rank], history_scale(len(E)) * E[: by.rank])
 
 
 def random(E: Array, by: Inputs) -> Rows:
-    """Those with the smallest draws, in the order of the history."""
+    """The behaviors with the smallest draws, in the order of the history."""
     draws = uniforms(by.seed, by.user, len(E))
     chosen = sorted(sorted(range(len(E)), key=draws.__getitem__)[: by.rank])
     return Rows(E[chosen], history_scale(len(E)) * E[chosen])
 
 
 def clusters(E: Array, by: Inputs) -> Rows:
-    """k-means in the scorer's metric, member sums, the sign correction, and values fitted on the probes."""
+    """k-means in the scorer's metric, sums of members, the sign correction, and values fitted on the probes."""
     rank, probes, scorer = by.rank, by.probes, by.scorer
     draws = uniforms(by.seed, by.user, rank + OWN_PROBES)
     owner = kmeans(E, rank, draws[:rank], scorer_distance(probes, scorer))
@@ -97,20 +100,20 @@ def clusters(E: Array, by: Inputs) -> Rows:
 
 
 def scorer_distance(probes: Array, scorer: Scorer) -> Callable[[Array, Array], float]:
-    """Squared distance of two behaviors: mean over the probes of what differs in w_o times the pre-activation."""
+    """Squared distance of two behaviors: by how much w_o times their hidden values differ, as mean over the probes."""
     maps = [(scorer.W2 + t[:, None] * scorer.W3) * scorer.w_o for t in probes]
     metric = np.mean([m @ m.T for m in maps], axis=0)
     return lambda a, b: float((a - b) @ metric @ (a - b))
 
 
 def kmeans(E: Array, rank: int, draws: Sequence[float], distance: Callable[[Array, Array], float]) -> list[int]:
-    """Cluster of each behavior: k-means++ from the given draws, then Lloyd's steps; an empty cluster stays put."""
+    """The cluster of each behavior: k-means++ with these draws, then Lloyd's steps; an empty cluster does not move."""
     centroids: list[Array] = []
     weight = [1.0] * len(E)
     for draw in draws:
         total = np.cumsum(weight)
-        place = next((i for i, above in enumerate(total) if above > draw * total[-1]), len(E) - 1)
-        centroids.append(E[place])
+        drawn = next((i for i, above in enumerate(total) if above > draw * total[-1]), len(E) - 1)
+        centroids.append(E[drawn])
         weight = [min(distance(e, c) for c in centroids) for e in E]
     for _ in range(LLOYD_STEPS):
         owner = [_nearest(e, centroids, distance) for e in E]
@@ -125,9 +128,9 @@ def _nearest(e: Array, centroids: Sequence[Array], distance: Callable[[Array, Ar
 
 
 def uniforms(seed: int, user: int, count: int) -> list[float]:
-    """SplitMix64 (Steele, Lea and Flood 2014) of seed, user and place, as numbers in [0, 1)."""
+    """SplitMix64 (Steele, Lea and Flood 2014) of seed, user and number of the draw, as numbers in [0, 1)."""
     start = _mixed(_mixed(seed) + user)
-    return [(_mixed(start + place * _GAMMA) >> 11) / 2**53 for place in range(1, count + 1)]
+    return [(_mixed(start + draw * _GAMMA) >> 11) / 2**53 for draw in range(1, count + 1)]
 
 
 _GAMMA = 0x9E3779B97F4A7C15

@@ -1,6 +1,6 @@
-"""The methods that search or hash, slowly, in float64, from their papers' equations: what gate and tests trust.
+"""Slow twins of the methods that search or hash: loops in float64 after their papers, which gate and tests trust.
 
-Nothing here is shared with the code that it checks.
+They share no code with what they check.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from lrea_cli.oracle.attention import Array, Long, Record, ReferenceModel, SlowT
 HOUR = 3600
 LAST_BAND = 15
 CLOSE = 1e-5
-"""Of the largest score: what float32 may order otherwise."""
+"""Scores that differ by less than this share of the largest may have another order in float32."""
 
 
 class SlowSearch(SlowTwin):
-    """Of a method that searches behaviors for each candidate and attends to what it found."""
+    """The twin of a method that selects behaviors for each candidate and attends to them."""
 
     @abstractmethod
     def search(self, target: Target, record: Record) -> list[int] | None:
-        """Places of the k behaviors found; None where it is too close to call, see `largest`."""
+        """Positions of the k selected behaviors; None if float32 may select others, see `largest`."""
 
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
-        places = self.search(target, record)
-        if places is None:
+        chosen = self.search(target, record)
+        if chosen is None:
             return None
-        E = record["vectors"][places]
+        E = record["vectors"][chosen]
         if self.model.settings.target_attention == "din":
             return din(target.vector, E, self.model.scorer("long"))
         return multi_head(self.model, target.vector, E)
 
 
 class SlowSIM(SlowSearch):
-    """Of `sim`."""
+    """The twin of `sim`."""
 
     def record(self, long: Long, user: int) -> Record:
         return {"vectors": long.vectors, **_categories(long)}
@@ -45,13 +45,14 @@ class SlowSIM(SlowSearch):
     def search(self, target: Target, record: Record) -> list[int] | None:
         k = self.model.settings.k
         if self.model.settings.search == "hard":
-            return [place for place, c in enumerate(record["category"].tolist()) if is_same(c, target.category)][:k]
+            categories = record["category"].tolist()
+            return [i for i, category in enumerate(categories) if is_same(category, target.category)][:k]
         E = record["vectors"]
         return largest([float(target.vector @ e) for e in E], E, k)
 
 
 class SlowETA(SlowSearch):
-    """Of `eta`."""
+    """The twin of `eta`."""
 
     def record(self, long: Long, user: int) -> Record:
         size = math.ceil(self.model.settings.m / 8)
@@ -67,7 +68,7 @@ class SlowETA(SlowSearch):
 
 
 class SlowSDIM(SlowTwin):
-    """Of `sdim`."""
+    """The twin of `sdim`."""
 
     def record(self, long: Long, user: int) -> Record:
         return {"sums": bucket_sums(long.vectors, self.model.weights["long.planes"], self.model.settings.tau)}
@@ -77,38 +78,47 @@ class SlowSDIM(SlowTwin):
 
 
 class SlowTWIN(SlowTwin):
-    """Of `twin`."""
+    """The twin of `twin`: each head takes its own k behaviors by alpha, and weights them by softmax of that alpha."""
 
     def record(self, long: Long, user: int) -> Record:
         keys, values = (long.vectors @ self.model.weights[f"long.attention.{name}"] for name in ("W_K", "W_V"))
         return {"keys": keys, "values": values, "time": long.time, **_categories(long)}
 
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
-        return twin(self.model, target, record)
+        model, values, mixed = self.model, record["values"], []
+        for number, head in enumerate(heads(model, len(target.vector))):
+            scores = alphas(model, number, target, record)
+            chosen = largest(scores, values[:, head], model.settings.k)
+            if chosen is None:
+                return None
+            mixed.append(
+                softmax_sum([scores[i] for i in chosen], [values[i, head] for i in chosen], head.stop - head.start)
+            )
+        return np.concatenate(mixed) @ model.weights["long.attention.W_O"]
 
 
 def is_same(value: int, other: int | None) -> bool:
-    """Whether two ids are one value: 0 is padding and 1 a missing value, and neither equals anything."""
+    """Whether two ids mean the same value; 0 is padding and 1 a missing value, and neither equals anything."""
     return value == other and value not in (0, 1)
 
 
 def largest(scores: Sequence[float], rows: Array, k: int) -> list[int] | None:
-    """Places of the k largest scores.
+    """Positions of the k largest scores; None if float32 may select a behavior with another row (n, d).
 
-    None where float32 may find another row (n, d): one that is left out scores as much as the last one found, up to
-    `CLOSE`, and not all rows that do are the same.
+    That is so if a score that is left out lies within `CLOSE` of the k-th, and the rows of all scores that near the
+    k-th are not the same.
     """
-    order = sorted(range(len(scores)), key=lambda place: -scores[place])
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
     if len(order) > k:
         margin = CLOSE * max(abs(score) for score in scores)
-        near = [place for place in order if abs(scores[place] - scores[order[k - 1]]) <= margin]
-        if order[k] in near and any((rows[place] != rows[near[0]]).any() for place in near):
+        near = [i for i in order if abs(scores[i] - scores[order[k - 1]]) <= margin]
+        if order[k] in near and any((rows[i] != rows[near[0]]).any() for i in near):
             return None
     return order[:k]
 
 
 def simhash(e: Array, planes: Array) -> int:
-    """One bit a plane, the first the lowest: whether e lies on the positive side; e (D,), planes (D, m)."""
+    """One bit for each plane (D, m), the first the lowest: whether e (D,) lies on its positive side."""
     return sum(1 << bit for bit, projection in enumerate((e @ planes).tolist()) if projection > 0)
 
 
@@ -118,12 +128,12 @@ def hamming(a: int, b: int) -> int:
 
 
 def nearest(code: int, codes: Sequence[int], k: int) -> list[int]:
-    """ETA: places of the k codes at the smallest Hamming distance, of equal ones the newest."""
-    return sorted(range(len(codes)), key=lambda place: (hamming(code, codes[place]), place))[:k]
+    """ETA: positions of the k codes at the smallest Hamming distance, of equal ones the newest."""
+    return sorted(range(len(codes)), key=lambda i: (hamming(code, codes[i]), i))[:k]
 
 
 def bucket_sums(E: Array, planes: Array, tau: int) -> Array:
-    """SDIM: in each group of tau planes, the sum of the behaviors of each bucket; (G 2^tau, D), none of no behavior."""
+    """SDIM: for each group of tau planes, the sum of each bucket's behaviors; (G 2^tau, D), no rows if E is empty."""
     groups = planes.shape[1] // tau
     sums = np.zeros((groups * 2**tau if len(E) else 0, E.shape[1]))
     for e in E:
@@ -133,13 +143,13 @@ def bucket_sums(E: Array, planes: Array, tau: int) -> Array:
 
 
 def bucket_rows(e: Array, planes: Array, tau: int) -> list[int]:
-    """The row of `bucket_sums` that a vector belongs to, for each group."""
+    """The row of `bucket_sums` to which a vector belongs, for each group."""
     groups = range(planes.shape[1] // tau)
     return [group * 2**tau + simhash(e, planes[:, group * tau : (group + 1) * tau]) for group in groups]
 
 
 def sdim(e_t: Array, sums: Array, planes: Array, tau: int) -> Array:
-    """Mean over the groups of the candidate's bucket, divided by its length; zero where it is empty."""
+    """Mean over the groups of the candidate's bucket, divided by its length; an empty bucket counts as zero."""
     rows = bucket_rows(e_t, planes, tau)
     total = np.zeros_like(e_t)
     for row in rows if len(sums) else []:
@@ -160,41 +170,27 @@ def multi_head(model: ReferenceModel, e_t: Array, E: Array) -> Array:
     return np.concatenate(mixed) @ W_O
 
 
-def twin(model: ReferenceModel, target: Target, record: Record) -> Array | None:
-    """Each head takes its own k behaviors by alpha, and weights them with the softmax of the same alpha."""
-    values, mixed = record["values"], []
-    for number, head in enumerate(heads(model, len(target.vector))):
-        scores = alphas(model, number, target, record)
-        places = largest(scores, values[:, head], model.settings.k)
-        if places is None:
-            return None
-        mixed.append(
-            softmax_sum([scores[p] for p in places], [values[p, head] for p in places], head.stop - head.start)
-        )
-    return np.concatenate(mixed) @ model.weights["long.attention.W_O"]
-
-
 def alphas(model: ReferenceModel, number: int, target: Target, record: Record) -> list[float]:
     """alpha of each behavior for one head: q . k_l / sqrt(d) and what the cross features add."""
     head = heads(model, len(target.vector))[number]
     query, d = (target.vector @ model.weights["long.attention.W_Q"])[head], head.stop - head.start
     return [
-        float(query @ key[head]) / math.sqrt(d) + cross_bias(model, number, target, record, place)
-        for place, key in enumerate(record["keys"])
+        float(query @ key[head]) / math.sqrt(d) + cross_bias(model, number, target, record, position)
+        for position, key in enumerate(record["keys"])
     ]
 
 
-def cross_bias(model: ReferenceModel, head: int, target: Target, record: Record, place: int) -> float:
-    """What age, place and equal category of a behavior add to its alpha."""
-    hours = max(0, target.time - int(record["time"][place])) // HOUR
-    bias = model.weights["long.age"][head, band(hours)] + model.weights["long.place"][head, band(place)]
-    if "long.same_category" in model.weights and is_same(int(record["category"][place]), target.category):
+def cross_bias(model: ReferenceModel, head: int, target: Target, record: Record, position: int) -> float:
+    """What age, position and equal category of a behavior add to its alpha."""
+    hours = max(0, target.time - int(record["time"][position])) // HOUR
+    bias = model.weights["long.age"][head, band(hours)] + model.weights["long.place"][head, band(position)]
+    if "long.same_category" in model.weights and is_same(int(record["category"][position]), target.category):
         bias += model.weights["long.same_category"][head]
     return float(bias)
 
 
 def band(whole: int) -> int:
-    """0, 1, 2-3, 4-7, .. are bands 0, 1, 2, 3, ..; the last one is open."""
+    """The band of a whole number: 0, 1, 2-3, 4-7, .. are bands 0, 1, 2, 3, ..; the last band is open."""
     return min(LAST_BAND, whole.bit_length())
 
 
@@ -205,7 +201,7 @@ def heads(model: ReferenceModel, width: int) -> list[slice]:
 
 
 def softmax_sum(scores: Sequence[float], values: Sequence[Array], d: int) -> Array:
-    """sum_l softmax_l(scores) values_l; (d,), zero of nothing."""
+    """sum_l softmax_l(scores) values_l (d,), zero without scores."""
     top = max(scores, default=0.0)
     weights = [math.exp(score - top) for score in scores]
     total, mixed = sum(weights), np.zeros(d)

@@ -29,7 +29,7 @@ class PrepareOptions:
         UserError: a number is out of its limits, or a text is no size, no percentage or no encoding.
     """
 
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 2025
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 2025
     min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = 20
     negatives_per_positive: Annotated[int, typer.Option(help="Negatives drawn for each positive.")] = 1
     train_days: Annotated[int, typer.Option(help="Days before the valid day of which training samples are drawn.")] = 1

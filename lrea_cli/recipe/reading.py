@@ -77,12 +77,19 @@ def shipped_recipes() -> Path:
     return installed if installed.exists() else package.parent / "recipes"
 
 
+def shipped_names() -> list[str]:
+    """The names of the recipes that come with lrea, such as `taobao-lrea` and `table2/din`."""
+    folder = shipped_recipes()
+    return sorted(
+        str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.toml") if path.name != SWEEP_FILE
+    )
+
+
 def _find(name: str) -> Path:
     for path in (Path(name), shipped_recipes() / f"{name.removesuffix('.toml')}.toml"):
         if path.is_file():
             return path
-    files = (p for p in shipped_recipes().rglob("*.toml") if p.name != SWEEP_FILE)
-    known = sorted(str(p.relative_to(shipped_recipes()).with_suffix("")) for p in files)
+    known = shipped_names()
     raise UserError(
         f"There is no recipe '{name}'{nearest(name, known)}.",
         f"Give a path, or one of: {', '.join(known)}",

@@ -12,7 +12,11 @@ MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", 
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
 CompressorName = Literal["recent", "mean", "random", "clusters"]
+"""All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
+KernelName = Literal["naive", "folded", "gemm"]
+"""All kernels, each a file in `kernels/` with a function of that name: a new one is that file and its name here."""
+KERNEL_NAMES: tuple[KernelName, ...] = get_args(KernelName)
 
 Count = Annotated[int, Limits(ge=COUNT[0], le=COUNT[1])]
 CountOrZero = Annotated[int, Limits(ge=0, le=COUNT[1])]

@@ -56,7 +56,8 @@ def _scores(model: CTRModel, summary: Summary, batch: Batch) -> Tensor:
     """(M,) logits of the unmasked candidates."""
     candidates = model.candidates(batch.candidates)
     interest = model.long.attend(summary, candidates, gemm)
-    return model.score(candidates, interest, batch.short, batch.history_length, gemm)
+    inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
+    return model.mlp(inputs.joined()[candidates.mask])
 
 
 def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarray:

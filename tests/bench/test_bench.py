@@ -24,18 +24,18 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import SERVING_KERNELS, KernelName
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
 from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
+from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
-KERNELS: tuple[KernelName, ...] = ("naive", "gemm")
+KERNELS = SERVING_KERNELS
 USERS = np.arange(0, 150, 2)
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
 ROUNDS = 6
@@ -318,24 +318,29 @@ def test_candidates_are_rows_of_the_log_with_one_real_profile(lrea_run: Run, his
 
 
 @pytest.mark.slow
-def test_two_runs_beside_a_busy_loop_agree_within_the_interval_or_say_nothing(
+def test_runs_beside_a_busy_loop_agree_within_the_interval_or_say_nothing(
     lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nine of ten pairs: two 95% intervals of the same ratio lie further apart than their width once in 180 pairs."""
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        first, second = (
-            serve_bench(lrea_run, cache, BenchSettings(1000, 2.0, 3), ("gemm",), Silent()) for _ in range(2)
-        )
+        benches = [serve_bench(lrea_run, cache, BenchSettings(1000, 2.0, 3), ("gemm",), Silent()) for _ in range(4)]
     finally:
         busy.kill()
         busy.wait()
-    if first.speedup.withheld or second.speedup.withheld:
-        return
-    for stage, lengths in itertools.product(STAGES, bench_module.AGAINST):
-        a, b = (found.speedup.ratios[stage][lengths] for found in (first, second))
-        assert a.value is not None
-        assert a.ci is not None
-        assert b.value is not None
-        assert b.ci is not None
-        assert abs(a.value - b.value) < max(a.ci[1] - a.ci[0], b.ci[1] - b.ci[0])
+    shown = [bench.speedup.ratios for bench in benches if not bench.speedup.withheld]
+    agree = [
+        is_within_interval(one[stage][lengths], other[stage][lengths])
+        for one, other in itertools.combinations(shown, 2)
+        for stage, lengths in itertools.product(STAGES, bench_module.AGAINST)
+    ]
+    assert sum(agree) >= 0.9 * len(agree), agree
+
+
+def is_within_interval(one: Ratio, other: Ratio) -> bool:
+    assert one.value is not None
+    assert one.ci is not None
+    assert other.value is not None
+    assert other.ci is not None
+    return abs(one.value - other.value) < max(one.ci[1] - one.ci[0], other.ci[1] - other.ci[0])

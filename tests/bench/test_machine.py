@@ -29,7 +29,7 @@ class Machine:
         )
         monkeypatch.setattr(machine_module, "time", clocks)
         monkeypatch.setattr(machine_module, "PROC_STAT", self.path)
-        monkeypatch.setattr(machine_module, "_own_cpus", lambda: {0, 1})
+        monkeypatch.setattr(machine_module, "own_cpus", lambda: {0, 1})
         monkeypatch.setattr(machine_module.os, "sysconf", lambda _: 100)
         self.count(0, 0, 0)
 

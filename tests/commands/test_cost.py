@@ -88,7 +88,7 @@ def test_requests_are_the_arithmetic_of_table_1(cost: Cost, name: str, rows: int
 def test_other_methods_are_their_cost_of_at_full_length(cost: Cost) -> None:
     found = by_name(cost("--candidates", 7, "--long", 90, "--rank", 20, "--dtype", "float16")["padded"])
     for name in METHODS:
-        method = METHODS[name].build(ModelSettings(method=name, rank=20), HistoryShape(32, 90))
+        method = METHODS[name](ModelSettings(method=name, rank=20), HistoryShape(32, 90))
         expected, bill = method.cost_of(90, 7, 2), found["sim (hard)" if name == "sim" else name]
         assert bill["record_bytes"] == expected.offline.bytes
         for part in ("offline", "request", "behavior"):
@@ -115,7 +115,7 @@ def test_real_lengths_are_those_of_the_dataset(cost: Cost, tiny: Workspace, hist
     assert (found["dataset"], found["users"]) == ("synthetic", len(lengths))
     assert found["mean_length"] == pytest.approx(lengths.mean())
     real, padded = by_name(found["real"]), by_name(found["padded"])
-    method = METHODS["din"].build(ModelSettings(), HistoryShape(32, 40))
+    method = METHODS["din"](ModelSettings(), HistoryShape(32, 40))
     assert real["din"]["request"]["flops"] == pytest.approx(
         np.mean([method.cost_of(n, 1000).request.flops for n in lengths.tolist()])
     )
@@ -150,7 +150,7 @@ def test_without_categories_sim_searches_softly(cost: Cost, tiny: Workspace, tmp
     recipe.write_text('[data]\nfields = ["item"]\nmatch_counters = []\n')
     found = cost(*SMALL, "--recipe", recipe, home=tiny.home)
     assert found["width"] == 16
-    soft = METHODS["sim"].build(ModelSettings(search="soft"), HistoryShape(16, 40, categories=False))
+    soft = METHODS["sim"](ModelSettings(search="soft"), HistoryShape(16, 40, categories=False))
     assert by_name(found["padded"])["sim (soft)"]["request"]["products"] == soft.cost_of(40, 1000).request.products
     assert by_name(found["padded"])["sim (soft)"]["record_bytes_as_ids"] == 24 + 40 * 4
 

@@ -66,7 +66,7 @@ def test_a_method_is_trained_compressed_timed_and_evaluated(prepared, monkeypatc
     settings = ["--method", method, "--dataset", dataset, "--run", method, *lengths, "--epochs", 1, "--batch-size", 512]
     if method == "sim" and dataset == "kuairand":
         refused = lrea(capsys, "train", *settings, code=2).err
-        assert "these histories have none" in refused
+        assert "reads no field 'category'" in refused
         assert "--search soft" in refused
         settings += ["--search", "soft"]
     assert result(capsys, "train", *settings)["method"] == method

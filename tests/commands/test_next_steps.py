@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from lrea_cli.cli import main
-from lrea_cli.commands.next_steps import after_evaluate, after_train
+from lrea_cli.cli import COMMANDS, main
+from lrea_cli.commands.next_steps import after_evaluate, after_serve_bench, after_train
 from lrea_cli.dataset.manifest import DATASETS
-from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.manifest import RUNS
+from lrea_cli.score.kept import scores_path
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
@@ -94,11 +93,7 @@ def test_an_evaluation_proposes_what_is_missing_for_a_comparison(lrea: Call) -> 
 
 @pytest.mark.parametrize(("method", "proposed"), [("lrea", "din"), ("din", "lrea")])
 def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, method: str, proposed: str) -> None:
-    import torch
-
-    from lrea_cli.runs.checkpoint import open_run
-
-    run: Run = open_run(workspace_copy, f"tiny-{method}", None, torch.device("cpu"))
+    run = workspace_copy.open(RUNS, f"tiny-{method}")
     shutil.rmtree(workspace_copy.home / "runs" / f"tiny-{proposed}")
     found = after_evaluate(workspace_copy, run, None, "test")
     assert found.startswith(f"lrea train --method {proposed} --dataset synthetic, then lrea eval")
@@ -107,11 +102,13 @@ def test_of_a_single_run_another_method_is_proposed(workspace_copy: Workspace, m
 def test_a_cache_opens_its_own_run_and_not_the_newest(lrea: Call, workspace_copy: Workspace) -> None:
     oldest, newest = sorted(workspace_copy.all(RUNS), key=lambda a: a.inventory.created)
     out = lrea("compress", "--run", oldest.name, "--cache", "the-old-one")
-    bench, evaluation = commands_of(out)
+    evaluation, bench = commands_of(out)
+    assert evaluation == ["eval", "--cache", "the-old-one"]
     assert bench == ["serve-bench", "--cache", "the-old-one"]
-    (after_bench,) = commands_of(lrea(*bench, "--candidates", 5, "--seconds", 0.1))
-    assert after_bench == ["eval", "--run", oldest.name]
+    short = ("--candidates", 5, "--seconds", 0.1)
+    assert commands_of(lrea(*bench, *short)) == [["eval", "--run", oldest.name]]
     assert f"{oldest.name} (" in lrea(*evaluation)
+    assert commands_of(lrea(*bench, *short))[-1][:1] == ["compare"]
     refused = lrea("eval", "--run", newest.name, "--cache", "the-old-one", code=2)
     assert f"The cache 'the-old-one' is of the run '{oldest.name}', not of '{newest.name}'" in refused.replace(
         "\n", " "
@@ -120,16 +117,28 @@ def test_a_cache_opens_its_own_run_and_not_the_newest(lrea: Call, workspace_copy
 
 def test_a_compressed_cache_is_evaluated_and_compared_with_its_run(lrea: Call) -> None:
     lrea("eval", "--run", "tiny-din")
-    lrea("compress", "--run", "tiny-din", "--compressor", "recent", "--rank", 2, "--cache", "small")
-    (evaluation,) = commands_of(lrea("serve-bench", "--cache", "small", "--candidates", 5, "--seconds", 0.1))
+    out = lrea("compress", "--run", "tiny-din", "--compressor", "recent", "--rank", 2, "--cache", "small")
+    evaluation, bench = commands_of(out)
     assert evaluation == ["eval", "--cache", "small"]
+    bench += ["--candidates", "5", "--seconds", "0.1"]
+    assert commands_of(lrea(*bench)) == [evaluation]
     (comparison,) = commands_of(lrea(*evaluation))
     assert comparison == ["compare", "tiny-din", "small"]
+    assert commands_of(lrea(*bench)) == [comparison]
     assert "small" in lrea(*comparison)
 
 
-def test_help_lists_the_commands_in_the_order_of_work(lrea: Call, tmp_path: Path) -> None:
+def test_a_run_that_was_timed_is_scored_and_then_compared(workspace_copy: Workspace) -> None:
+    bench = {"run": "tiny-lrea", "cache": "tiny-lrea-1", "compressor": None}
+    assert after_serve_bench(workspace_copy, bench) == "lrea eval --run tiny-lrea"
+    for name in ("tiny-lrea", "tiny-din"):
+        scores_path(workspace_copy.path(RUNS, name), "test").touch()
+    assert after_serve_bench(workspace_copy, bench) == "lrea compare tiny-din tiny-lrea"
+
+
+def test_help_lists_the_commands_in_the_order_of_work(lrea: Call) -> None:
+    known = [name for group in COMMANDS.values() for name in group]
+    assert known[:5] == ["prepare", "train", "compress", "eval", "serve-bench"]
     lines = lrea("--help").splitlines()
-    known = ("prepare", "train", "compress", "serve-bench", "eval", "compare", "cost", "sweep", "demo")
     shown = [line.split()[1] for line in lines if line[:1] == "│" and line.split()[1] in known]
-    assert tuple(shown) == known
+    assert shown == known

@@ -1,4 +1,4 @@
-"""One contract for all compressors, against the slow twins; and what clusters promise beyond it."""
+"""One contract for all compressors, compared with their slow twins, and more tests of `clusters`."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def no_gradients():
 
 def attention() -> Attention:
     torch.manual_seed(1)
-    made = Attention(D)
-    made.b.copy_(0.3 * torch.randn(len(made.b)))
-    return made
+    layer = Attention(D)
+    layer.b.copy_(0.3 * torch.randn(len(layer.b)))
+    return layer
 
 
 def histories() -> Behaviors:
-    """Histories of few distinct behaviors, but the full one, whose behaviors all differ."""
+    """Histories with few distinct behaviors; only the full history has none twice."""
     generator = torch.Generator().manual_seed(2)
     mask = torch.arange(L) < torch.tensor(LENGTHS)[:, None]
     item = torch.randint(0, DISTINCT, mask.shape, generator=generator)
@@ -69,7 +69,7 @@ def candidates(count: int = 7) -> Tensor:
 
 
 def served(pseudo: PseudoItems, asked: Tensor) -> Tensor:
-    """What serving computes of a float64 record."""
+    """The interests that serving computes from a float64 record."""
     return KERNELS["gemm"](asked, pseudo.keys, pseudo.values, attention().weights.to(torch.float64), pseudo.linear)
 
 
@@ -85,8 +85,8 @@ def scorer() -> reference.Scorer:
 
 def test_every_compressor_is_named_once_and_has_a_twin_of_its_own() -> None:
     assert tuple(COMPRESSORS) == COMPRESSOR_NAMES
-    assert all(name == made.name for name, made in COMPRESSORS.items())
-    twins = [made.slow_twin for made in COMPRESSORS.values()]
+    assert all(name == compressor.name for name, compressor in COMPRESSORS.items())
+    twins = [compressor.slow_twin for compressor in COMPRESSORS.values()]
     assert len(set(twins)) == len(twins)
 
 
@@ -102,15 +102,15 @@ def test_the_oracle_has_nothing_for_a_compressor_that_is_none(din_run: Run) -> N
 @pytest.mark.parametrize("rank", [1, 4, 9, 16])
 def test_rows_are_those_of_the_slow_twin(name: str, rank: int) -> None:
     seen, asked = histories(), candidates()
-    found = make(name, rank)(seen, USERS)
-    interests = served(found, asked)
+    actual = make(name, rank)(seen, USERS)
+    interests = served(actual, asked)
     for b, user in enumerate(USERS.tolist()):
         E = seen.vectors[b][seen.mask[b]].numpy().astype(float)
         by = Inputs(rank, SEED, user, PROBES.numpy().astype(float), scorer())
         rows = COMPRESSORS[name].slow_twin(E, by) if len(E) else Rows(E, E)
-        assert int(found.rows[b]) == len(rows.keys) <= max(rank, 1)
-        np.testing.assert_allclose(found.keys[b, : len(rows.keys)], rows.keys, atol=1e-10)
-        np.testing.assert_allclose(found.values[b, : len(rows.keys)], rows.values, atol=1e-9)
+        assert int(actual.rows[b]) == len(rows.keys) <= max(rank, 1)
+        np.testing.assert_allclose(actual.keys[b, : len(rows.keys)], rows.keys, atol=1e-10)
+        np.testing.assert_allclose(actual.values[b, : len(rows.keys)], rows.values, atol=1e-9)
         for n, e_t in enumerate(asked[b].numpy()):
             expected = reference_compressors.interest(e_t, E, rows, scorer())
             np.testing.assert_allclose(interests[b, n], expected, atol=1e-9)
@@ -118,25 +118,25 @@ def test_rows_are_those_of_the_slow_twin(name: str, rank: int) -> None:
 
 @every_compressor
 def test_rows_past_the_end_are_zero(name: str) -> None:
-    found = make(name, 9)(histories(), USERS)
-    unused = torch.arange(found.keys.shape[1]) >= found.rows[:, None]
-    assert not found.values[unused].any()
-    assert int(found.rows[0]) == 0
-    assert found.linear is not None
-    assert not found.linear[0].any()
+    actual = make(name, 9)(histories(), USERS)
+    unused = torch.arange(actual.keys.shape[1]) >= actual.rows[:, None]
+    assert not actual.values[unused].any()
+    assert int(actual.rows[0]) == 0
+    assert actual.linear is not None
+    assert not actual.linear[0].any()
 
 
 @every_compressor
 def test_padding_and_what_stands_in_it_change_nothing(name: str) -> None:
     seen = histories()
-    found = make(name, 4)(seen, USERS)
+    actual = make(name, 4)(seen, USERS)
     wider = Behaviors(
         torch.nn.functional.pad(seen.vectors, (0, 0, 0, 7)),
         torch.nn.functional.pad(seen.mask, (0, 7)),
         torch.nn.functional.pad(seen.item, (0, 7)),
     )
     again = make(name, 4)(wider, USERS)
-    torch.testing.assert_close(served(again, candidates()), served(found, candidates()), rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(served(again, candidates()), served(actual, candidates()), rtol=1e-10, atol=1e-11)
 
 
 @every_compressor
@@ -145,9 +145,9 @@ def test_a_user_is_compressed_alike_in_any_batch(name: str) -> None:
     whole = make(name, 4)(seen, USERS)
     order = np.array([4, 2])
     part = Behaviors(seen.vectors[order], seen.mask[order], seen.item[order])
-    found = make(name, 4)(part, USERS[order])
-    torch.testing.assert_close(found.keys, whole.keys[order], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(found.values, whole.values[order], rtol=1e-10, atol=1e-10)
+    actual = make(name, 4)(part, USERS[order])
+    torch.testing.assert_close(actual.keys, whole.keys[order], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(actual.values, whole.values[order], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["random", "clusters"])
@@ -163,7 +163,7 @@ def test_seed_and_user_decide_what_is_drawn(name: str) -> None:
 @every_compressor
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.25, 1.0])
 def test_the_linear_half_is_exact_at_any_rank(name: str, slope: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against loops in float64, for keys and values of any kind; at slope 1 nothing else is left."""
+    """Compared with loops in float64, for any keys and values; at slope 1 the linear half is all of the attention."""
     monkeypatch.setattr(weights, "SLOPE", slope)
     monkeypatch.setattr(reference, "SLOPE", slope)
     generator = torch.Generator().manual_seed(6)
@@ -179,8 +179,8 @@ def test_the_linear_half_is_exact_at_any_rank(name: str, slope: float, monkeypat
         for module in ("folded", "gemm", "naive"):
             monkeypatch.setattr(sys.modules[f"lrea_cli.kernels.{module}"], "SLOPE", 1.0)
         monkeypatch.setattr("lrea_cli.compressors.clusters.G", 0.0)
-        found = served(make(name, 2)(seen, USERS), asked)
-        torch.testing.assert_close(found, full(asked, seen), rtol=1e-9, atol=1e-10)
+        actual = served(make(name, 2)(seen, USERS), asked)
+        torch.testing.assert_close(actual, full(asked, seen), rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("choices", [Choices(), Choices(fit=False), Choices(correction=False), Choices(metric="plain")])
@@ -189,29 +189,29 @@ def test_clusters_are_exact_with_as_many_rows_as_distinct_behaviors(choices: Cho
     torch.testing.assert_close(
         served(make("clusters", L, choices)(seen, USERS), asked), full(asked, seen), rtol=1e-9, atol=1e-10
     )
-    found = make("clusters", DISTINCT, choices)(seen, USERS)
+    actual = make("clusters", DISTINCT, choices)(seen, USERS)
     few = [b for b in range(len(LENGTHS)) if b != 4]
-    torch.testing.assert_close(served(found, asked)[few], full(asked, seen)[few], rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(served(actual, asked)[few], full(asked, seen)[few], rtol=1e-9, atol=1e-10)
     distinct = [len(seen.vectors[b][seen.mask[b]].unique(dim=0)) for b in few]
-    assert found.rows[few].tolist() == distinct
+    assert actual.rows[few].tolist() == distinct
 
 
 def errors(name: str, ranks: tuple[int, ...], choices: Choices | None = None) -> list[float]:
-    """Root mean square error of the interest over that of the interest, histories of many distinct behaviors."""
+    """Root mean square error of the interest as a share of the interest, for histories of many distinct behaviors."""
     generator = torch.Generator().manual_seed(7)
     vectors = 0.7 * torch.randn(40, 60, D, generator=generator)
     seen = Behaviors(vectors, torch.ones(40, 60, dtype=torch.bool), torch.zeros(40, 60, dtype=torch.int64))
     asked = 0.7 * torch.randn(40, 20, D, generator=generator).double()
     exact = full(asked, seen)
-    found = [served(make(name, rank, choices)(seen, np.arange(40)), asked) for rank in ranks]
-    return [float(((f - exact).square().mean() / exact.square().mean()).sqrt()) for f in found]
+    actual = [served(make(name, rank, choices)(seen, np.arange(40)), asked) for rank in ranks]
+    return [float(((f - exact).square().mean() / exact.square().mean()).sqrt()) for f in actual]
 
 
 @pytest.mark.parametrize("name", ["recent", "random", "clusters"])
 def test_the_error_falls_with_the_rank(name: str) -> None:
-    found = errors(name, (1, 4, 16, 48))
-    assert found == sorted(found, reverse=True)
-    assert found[-1] < found[0] / 2
+    actual = errors(name, (1, 4, 16, 48))
+    assert actual == sorted(actual, reverse=True)
+    assert actual[-1] < actual[0] / 2
 
 
 def test_clusters_beat_what_chooses_blindly() -> None:
@@ -226,12 +226,12 @@ def test_both_corrections_pay_on_histories_without_structure(worse: dict[str, bo
 
 
 def test_uniforms_are_uniform_and_depend_on_seed_user_and_place() -> None:
-    found = uniforms(1, np.arange(400), 500)
-    assert ((found >= 0) & (found < 1)).all()
-    assert abs(found.mean() - 0.5) < 0.002
-    assert abs(found.var() - 1 / 12) < 0.001
-    assert abs(np.corrcoef(found[:-1].ravel(), found[1:].ravel())[0, 1]) < 0.01
-    assert abs(np.corrcoef(found[:, :-1].ravel(), found[:, 1:].ravel())[0, 1]) < 0.01
-    assert not (found == uniforms(2, np.arange(400), 500)).any()
-    np.testing.assert_array_equal(uniforms(1, np.array([7]), 3)[0], found[7, :3])
-    assert found[7, :3].tolist() == reference_compressors.uniforms(1, 7, 3)
+    actual = uniforms(1, np.arange(400), 500)
+    assert ((actual >= 0) & (actual < 1)).all()
+    assert abs(actual.mean() - 0.5) < 0.002
+    assert abs(actual.var() - 1 / 12) < 0.001
+    assert abs(np.corrcoef(actual[:-1].ravel(), actual[1:].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(actual[:, :-1].ravel(), actual[:, 1:].ravel())[0, 1]) < 0.01
+    assert not (actual == uniforms(2, np.arange(400), 500)).any()
+    np.testing.assert_array_equal(uniforms(1, np.array([7]), 3)[0], actual[7, :3])
+    assert actual[7, :3].tolist() == reference_compressors.uniforms(1, 7, 3)

@@ -1,4 +1,4 @@
-"""The kernel of serving: any shape, dtype and product, chunks, scratch that is used again, and no gradient."""
+"""The serving kernel: any shape, dtype and product, chunks, reused memory, and no gradient."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lrea_cli.kernels import affine, folded, gemm, linear_half, naive
+from lrea_cli.kernels import affine, folded, gemm, naive
 from lrea_cli.kernels.scratch import Scratch
+from lrea_cli.kernels.weights import linear_half
 from tests.kernels.test_kernels import draw, loops
 
 gemm_module = sys.modules["lrea_cli.kernels.gemm"]
@@ -21,7 +22,7 @@ ROWS = [0, 1, 7, 8, 9, 65, 129]
 
 @pytest.fixture(params=["onednn", "blas"])
 def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which of the two products float32 on a CPU goes through."""
+    """Whether float32 on a CPU uses the product of oneDNN or of BLAS."""
     if request.param == "blas":
         monkeypatch.setattr(affine, "ONEDNN", None)
     elif affine.ONEDNN is None:
@@ -29,12 +30,12 @@ def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return request.param
 
 
-def assert_close_to_loops(found: Tensor, inputs: tuple, tolerance: float) -> None:
+def assert_close_to_loops(actual: Tensor, inputs: tuple, tolerance: float) -> None:
     candidates, keys, values, weights = inputs
     double = loops(candidates.double(), keys.double(), values.double(), weights.to(torch.float64))
     scale = np.abs(double).max(initial=1e-300)
-    assert found.shape == double.shape
-    assert np.abs(found.double().numpy() - double).max(initial=0.0) <= tolerance * scale
+    assert actual.shape == double.shape
+    assert np.abs(actual.double().numpy() - double).max(initial=0.0) <= tolerance * scale
 
 
 def cast(inputs: tuple, dtype: torch.dtype) -> tuple:
@@ -46,9 +47,9 @@ def cast(inputs: tuple, dtype: torch.dtype) -> tuple:
 @pytest.mark.parametrize(("requests", "candidates"), [(1, 1), (1, 5), (3, 2)])
 def test_float32_is_within_a_millionth_of_the_loops(product: str, requests: int, candidates: int, rows: int) -> None:
     inputs = cast(draw(requests, candidates, rows, 4, 6), torch.float32)
-    found = gemm(*inputs)
-    assert found.dtype == torch.float32
-    assert_close_to_loops(found, inputs, 1e-6)
+    actual = gemm(*inputs)
+    assert actual.dtype == torch.float32
+    assert_close_to_loops(actual, inputs, 1e-6)
     assert_close_to_loops(naive(*inputs), inputs, 1e-6)
 
 
@@ -213,8 +214,8 @@ def test_the_affine_map_and_its_activation(product: str, slope: float, requests:
     rows, maps, offsets = (torch.randn(requests, *shape, generator=generator) for shape in ((7, 5), (9, 5), (9,)))
     straight = torch.einsum("bmk,bck->bmc", rows.double(), maps.double()) + offsets.double()[:, None]
     expected = torch.where(straight > 0, straight, slope * straight)
-    found = affine.leaky_affine(rows, maps, offsets, slope)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+    actual = affine.leaky_affine(rows, maps, offsets, slope)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_operator_of_another_signature_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

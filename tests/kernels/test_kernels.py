@@ -1,10 +1,11 @@
-"""Every kernel against the float64 loops, in value and in gradient, on odd shapes."""
+"""Every kernel compared with float64 loops, in value and in gradient, on odd shapes."""
 
 import numpy as np
 import pytest
 import torch
 
-from lrea_cli.kernels import KERNELS, ScorerWeights, folded, linear_half, naive
+from lrea_cli.kernels import KERNELS, ScorerWeights, folded, naive
+from lrea_cli.kernels.weights import linear_half
 from lrea_cli.oracle import attention as reference
 
 SHAPES = [
@@ -40,18 +41,18 @@ def loops(candidates, keys, values, weights):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_equals_the_loops(kernel, shape):
     candidates, keys, values, weights = draw(*shape)
-    found = KERNELS[kernel](candidates, keys, values, weights, None)
-    np.testing.assert_allclose(found.numpy(), loops(candidates, keys, values, weights), rtol=1e-10, atol=1e-10)
+    actual = KERNELS[kernel](candidates, keys, values, weights, None)
+    np.testing.assert_allclose(actual.numpy(), loops(candidates, keys, values, weights), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_equals_its_slow_twin_on_a_sealed_record(kernel, shape):
-    """Any linear half: that of a compressor is not that of its rows."""
+    """Any linear half is applied: a compressor's is not that of its rows."""
     candidates, keys, values, weights = draw(*shape)
     linear = linear_half(keys.flip(1), values, weights)
-    found, expected = (f(candidates, keys, values, weights, linear) for f in (KERNELS[kernel], naive))
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    actual, expected = (f(candidates, keys, values, weights, linear) for f in (KERNELS[kernel], naive))
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -80,10 +81,10 @@ def test_gradients_of_folded_are_those_of_naive(shape):
     for tensor in tensors:
         tensor.requires_grad_()
     towards = torch.randn(shape[0], shape[1], shape[3], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    expected, found = (
+    expected, actual = (
         torch.autograd.grad((KERNELS[k](*inputs, weights, None) * towards).sum(), tensors) for k in ("naive", "folded")
     )
-    for name, a, b in zip(["e", "k", "v", "W1", "W2", "W3", "b", "w_o"], found, expected, strict=True):
+    for name, a, b in zip(["e", "k", "v", "W1", "W2", "W3", "b", "w_o"], actual, expected, strict=True):
         torch.testing.assert_close(a, b, msg=lambda text, name=name: f"gradient of {name}: {text}")
 
 
@@ -112,12 +113,12 @@ def test_folded_under_autocast_is_naive_to_the_precision_of_its_dtype(shape):
     exact = KERNELS["naive"](*inputs, weights, None)
     expected = torch.autograd.grad(exact.square().sum(), tensors)
     with torch.autocast("cpu", torch.bfloat16):
-        found = folded(*inputs, weights, None)
-    assert found.dtype == torch.bfloat16
-    assert distance(found.float(), exact) < 0.03
+        actual = folded(*inputs, weights, None)
+    assert actual.dtype == torch.bfloat16
+    assert distance(actual.float(), exact) < 0.03
     for name, a, b in zip(
         ["e", "k", "v", "W1", "W2", "W3", "b", "w_o"],
-        torch.autograd.grad(found.float().square().sum(), tensors),
+        torch.autograd.grad(actual.float().square().sum(), tensors),
         expected,
         strict=True,
     ):
@@ -128,10 +129,10 @@ def test_folded_under_autocast_is_naive_to_the_precision_of_its_dtype(shape):
 def test_folded_under_autocast_leaves_float64_alone():
     candidates, keys, values, weights = draw(2, 3, 5, 4, 6)
     with torch.autocast("cpu", torch.bfloat16):
-        found = folded(candidates, keys, values, weights)
-    assert torch.equal(found, folded(candidates, keys, values, weights))
+        actual = folded(candidates, keys, values, weights)
+    assert torch.equal(actual, folded(candidates, keys, values, weights))
 
 
-def distance(found, expected):
-    """Size of the difference, relative to that of what is expected."""
-    return float((found - expected).detach().norm() / expected.detach().norm().clamp(min=1e-30))
+def distance(actual, expected):
+    """Norm of the difference over the norm of `expected`."""
+    return float((actual - expected).detach().norm() / expected.detach().norm().clamp(min=1e-30))

@@ -1,4 +1,4 @@
-"""Counts the FLOPs of what code does, to hold against what `cost_of` says."""
+"""Counts the FLOPs of code, to compare them with what `cost_of` says."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
+from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
@@ -37,11 +38,18 @@ SEARCHED = [
     ModelSettings(method="sdim", m=12, tau=3),
     ModelSettings(method="twin", k=3, heads=2),
 ]
-"""Methods that keep behaviors to search, or sums of what shares a hash."""
+"""Methods that search behaviors or keep sums of behaviors with the same hash."""
+
+_LISTED = {settings.method for settings in PSEUDO + SEARCHED}
+PSEUDO += [
+    ModelSettings(method=name, rank=RANK)
+    for name, method in METHODS.items()
+    if name not in _LISTED and issubclass(method, PseudoItemMethod)
+]
 
 
 class ElementwiseFlops(TorchDispatchMode):
-    """Counts floats of sums, products, quotients and absolute values; what a product starts from is not apart.
+    """Counts FLOPs of sums, products, quotients and absolute values; an offset that a product starts from is free.
 
     oneDNN's product makes its absolute values itself.
     A softmax is a difference, a sum and a quotient for each of its numbers, a norm a product and a sum.
@@ -54,22 +62,22 @@ class ElementwiseFlops(TorchDispatchMode):
         self.total = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         name = str(func).rpartition(".")[0].rstrip("_")
         given = args[0] if args else None
         if isinstance(given, Tensor) and given.is_floating_point():
             if name in self.RESULTS or func is ONEDNN:
-                self.total += found.numel()
+                self.total += result.numel()
             elif name == "aten.addcmul":
-                self.total += 2 * found.numel()
+                self.total += 2 * result.numel()
             else:
                 self.total += {
                     "aten.sum": given.numel(),
-                    "aten.mean": given.numel() + found.numel() if isinstance(found, Tensor) else 0,
+                    "aten.mean": given.numel() + result.numel() if isinstance(result, Tensor) else 0,
                     "aten.linalg_vector_norm": 2 * given.numel(),
                     "aten._softmax": 3 * given.numel(),
                 }.get(name, 0)
-        return found
+        return result
 
 
 def matrix_by_vector(matrix, vector, *args, out_shape=None, **kwargs):
@@ -92,7 +100,7 @@ PRODUCTS = {
 
 
 def counted(work: Callable[..., object], *arguments: Tensor) -> np.ndarray:
-    """(products, element-wise) of one more user: what depends on the weights alone drops out of the difference."""
+    """(products, element-wise) FLOPs of one more user; what depends on the weights alone cancels out."""
     totals = []
     for users in (2, 1):
         products = FlopCounterMode(display=False, custom_mapping=PRODUCTS)
@@ -104,14 +112,14 @@ def counted(work: Callable[..., object], *arguments: Tensor) -> np.ndarray:
 
 
 def counts_of(work: Work) -> tuple[float, float]:
-    """As `counted` has them."""
+    """(products, element-wise), to compare with `counted`."""
     return work.products, work.elementwise
 
 
 def make(settings: ModelSettings, width: int, long: int, categories: bool = True) -> LongInterest:
-    """A method at its start."""
+    """A new method, seed 0."""
     torch.manual_seed(0)
-    return METHODS[settings.method].build(settings, HistoryShape(width, long, categories))
+    return METHODS[settings.method](settings, HistoryShape(width, long, categories))
 
 
 def full(vectors: Tensor) -> Behaviors:

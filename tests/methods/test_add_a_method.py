@@ -8,24 +8,21 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.recipe.settings import METHOD_NAMES
-from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
+from tests.walkthrough import copy_package, read_page, run, run_commands, run_tests
 
-PAGE = read_page("add-a-method.md")
+PAGE = read_page("docs/add-a-method.md")
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package and the shared tests, with what the page adds."""
     root = copy_package(tmp_path_factory.mktemp("copy"))
-    method, name, test = PAGE.blocks
-    (root / "lrea_cli" / "methods" / "linear.py").write_text(method, encoding="utf-8")
-    (root / "tests" / "methods" / "test_linear.py").write_text(test, encoding="utf-8")
-    replace(root / "lrea_cli" / "recipe" / "settings.py", r"^MethodName = Literal\[[^]]*\]\n", name)
+    PAGE.follow(root)
     return root
 
 
 def test_the_page_adds_one_name() -> None:
-    assert set(re.findall(r'"([a-z-]+)"', PAGE.blocks[1])) == {*METHOD_NAMES, "linear"}
+    assert set(re.findall(r'"([a-z-]+)"', PAGE.entries["lrea_cli/recipe/settings.py"])) == {*METHOD_NAMES, "linear"}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""One contract for all methods: a new one is held to it as soon as it has a name; its variants go to `VARIANTS`."""
+"""One contract for all methods: every method in `METHODS` is tested; settings that change it go to `VARIANTS`."""
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from lrea_cli.oracle.attention import Long, Target
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
+from tests.methods import lrea_loops
 
 B, N, L, D, RANK, K = 4, 3, 9, 4, 5, 3
 LENGTHS = (9, 0, 1, 6)
@@ -45,7 +46,7 @@ VARIANTS = [
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
 NEWEST = [s for s in SEARCHES if s.method == "eta" or (s.method, s.search) == ("sim", "hard")]
-"""Those that take the newest of what matches equally well."""
+"""Searches that select the newest of equal matches."""
 
 
 def name_of(settings):
@@ -63,9 +64,9 @@ every_newest = pytest.mark.parametrize("settings", NEWEST, ids=name_of)
 
 
 def build(settings):
-    """A method in float64 whose parameters are all away from their start."""
+    """A method in float64 with every parameter moved away from its start."""
     torch.manual_seed(3)
-    method = METHODS[settings.method].build(settings, HistoryShape(D, L)).double()
+    method = METHODS[settings.method](settings, HistoryShape(D, L)).double()
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -98,7 +99,7 @@ def candidates(count=N, requests=B, seed=1):
 
 
 def all_the_same(seen):
-    """The histories with one category throughout and vectors that differ in length alone: equal codes."""
+    """The histories with one category, and vectors that differ in length alone, so their codes are equal."""
     lengths = torch.arange(1, L + 1, dtype=torch.float64)[:, None]
     vectors = (seen.vectors[:, :1] * lengths).masked_fill(~seen.mask[..., None], 0.0)
     return replace(seen, vectors=vectors, category=torch.full_like(seen.category, 2) * seen.mask)
@@ -120,10 +121,10 @@ def target_of(asked, b, n):
 
 
 def loops(method, settings, seen, asked, served):
-    """What the slow twins give: (B, N, D) of the training form, or of the served one."""
-    model, found = reference_of(method, settings), np.zeros(asked.vectors.shape)
+    """The interests (B, N, D) of the slow twins: of the served form, or of the training form."""
+    model, interest = reference_of(method, settings), np.zeros(asked.vectors.shape)
     slow = METHODS[settings.method].slow_twin(model)
-    for b in range(len(found)):
+    for b in range(len(interest)):
         long = long_of(seen, b)
         record = slow.record(long, b)
         for n in range(asked.vectors.shape[1]):
@@ -131,10 +132,10 @@ def loops(method, settings, seen, asked, served):
             if settings.method == "din-short":
                 continue
             if settings.method == "lrea" and settings.form == "decomposed" and not served:
-                found[b, n] = decomposed(model, target.vector, long.vectors)
+                interest[b, n] = decomposed(model, target.vector, long.vectors)
             else:
-                found[b, n] = slow.interest(target, long, record)
-    return found
+                interest[b, n] = slow.interest(target, long, record)
+    return interest
 
 
 def decomposed(model, e_t, E):
@@ -142,11 +143,11 @@ def decomposed(model, e_t, E):
     if settings.short_histories == "exact" and len(E) <= RANK:
         return reference.din(e_t, E, scorer)
     W_decomp = reference.columns_of(model.weights["long.decomp"], settings.decomp_columns == "unit")
-    return reference.lrea_decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
+    return lrea_loops.decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
 
 
 def read_by(method, settings, seen, asked):
-    """(B, L) bool: the behaviors that reach any interest: all, or those that a search finds for any candidate."""
+    """(B, L) bool: the behaviors that an interest reads: all, or those that a search selects for a candidate."""
     model, read = reference_of(method, settings), torch.zeros_like(seen.mask)
     slow = METHODS[settings.method].slow_twin(model)
     for b in range(len(read)):
@@ -175,14 +176,14 @@ def places_read(model, target, long, record):
 
 def assert_trained_equals_the_loops(settings, seen, asked):
     method = build(settings)
-    found = method(seen, asked).vectors.detach().numpy()
-    np.testing.assert_allclose(found, loops(method, settings, seen, asked, served=False), rtol=1e-9, atol=1e-10)
+    interest = method(seen, asked).vectors.detach().numpy()
+    np.testing.assert_allclose(interest, loops(method, settings, seen, asked, served=False), rtol=1e-9, atol=1e-10)
 
 
 def assert_served_equals_the_loops(settings, seen, asked):
     method = build(settings)
-    found = method.attend(method.summarize(seen), asked).detach().numpy()
-    np.testing.assert_allclose(found, loops(method, settings, seen, asked, served=True), rtol=1e-9, atol=1e-10)
+    interest = method.attend(method.summarize(seen), asked).detach().numpy()
+    np.testing.assert_allclose(interest, loops(method, settings, seen, asked, served=True), rtol=1e-9, atol=1e-10)
 
 
 def assert_equals_the_loops(settings, seen, asked):
@@ -230,7 +231,7 @@ def test_any_k_equals_the_loops(settings, k):
 
 @every_search
 def test_a_search_reads_less_than_all(settings):
-    """Or the tests of what is found would show nothing."""
+    """Otherwise the tests of what a search selects would show nothing."""
     seen = behaviors()
     read = read_by(build(settings), settings, seen, candidates(1)).sum(1)
     assert read[0] < L
@@ -306,7 +307,7 @@ def test_requests_and_candidates_are_scored_apart(settings):
     permuted = replace(asked, vectors=asked.vectors[:, order], category=asked.category[:, order])
     torch.testing.assert_close(method(seen, permuted).vectors, whole[:, order])
     one = Candidates(*(t[3:, :1] for t in (asked.vectors, asked.mask, asked.item, asked.category)), asked.time[3:])
-    torch.testing.assert_close(method(seen.of(slice(3, None)), one).vectors, whole[3:, :1])
+    torch.testing.assert_close(method(seen.of_users(slice(3, None)), one).vectors, whole[3:, :1])
 
 
 @every_variant
@@ -351,18 +352,18 @@ def test_a_record_round_trip_serves_the_sealed_summary(settings, dtype):
 
 
 class Largest(TorchDispatchMode):
-    """Keeps the most numbers that a tensor made by any operation has, and which operation it was."""
+    """Keeps the size of the largest tensor that any operation returns, and the name of the operation."""
 
     def __init__(self):
         super().__init__()
         self.numel, self.where = 0, ""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        for tensor in found if isinstance(found, (tuple, list)) else [found]:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
             if isinstance(tensor, torch.Tensor):
                 self.numel, self.where = max((self.numel, self.where), (tensor.numel(), str(func)))
-        return found
+        return result
 
 
 @every_variant
@@ -371,7 +372,7 @@ def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates
     requests, count, long, width, heads = 2, 64, 4000, 32, 4
     torch.manual_seed(0)
     settings = replace(settings, k=64, rank=64, heads=heads, m=48, tau=3)
-    method = METHODS[settings.method].build(settings, HistoryShape(width, long))
+    method = METHODS[settings.method](settings, HistoryShape(width, long))
     mask, ids = torch.ones(requests, long, dtype=torch.bool), torch.randint(2, 9, (requests, long), dtype=torch.int32)
     seen = Behaviors(torch.randn(requests, long, width), mask, ids, ids, NOW - torch.randint(9**7, ids.shape))
     asked = Candidates(

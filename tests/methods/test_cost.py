@@ -1,4 +1,4 @@
-"""What a method says that it costs, against what its code does: products, element-wise work, bytes and changed rows."""
+"""The costs of methods equal what their code does: products, element-wise work, bytes and changed rows."""
 
 from dataclasses import astuple, replace
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrea_cli.attention import HIDDEN, history_scale
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.cost import Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
+from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
@@ -31,13 +31,13 @@ def test_offline_flops_are_those_of_summarize_and_seal(settings, n, width, rank)
         method.seal(method.summarize(full(vectors)), torch.float32)
 
     work = method.cost_of(n, 1).offline
-    found = counted(offline, torch.randn(1, n, width))
+    actual = counted(offline, torch.randn(1, n, width))
     if settings.short_histories == "mix":
-        assert counts_of(work) == tuple(found)
+        assert counts_of(work) == tuple(actual)
     else:  # a batch has both kinds of rows made for every user, and throws one away
         mixed = make(replace(settings, rank=rank, short_histories="mix"), width, 131).cost_of(n, 1).offline
-        assert (mixed.products, mixed.elementwise + n * width) == tuple(found)
-        assert work.flops < found.sum()
+        assert (mixed.products, mixed.elementwise + n * width) == tuple(actual)
+        assert work.flops < actual.sum()
 
 
 @pytest.mark.parametrize(("rows", "width", "candidates"), [(1, 1, 1), (3, 5, 2), (64, 3, 7), (65, 4, 1), (131, 7, 9)])
@@ -49,10 +49,9 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
         method.attend(summary, Candidates(vectors, mask=torch.ones(1), item=torch.ones(1)), gemm)
 
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]
-    found = counted(attend, *(torch.randn(1, *shape) for shape in shapes))
-    work = pseudo_item_request(rows, width, HIDDEN, candidates)
-    assert counts_of(work) == tuple(found)
-    assert method.cost_of(rows, candidates).request == work
+    actual = counted(attend, *(torch.randn(1, *shape) for shape in shapes))
+    assert counts_of(pseudo_item_work(rows, width, HIDDEN, candidates)) == tuple(actual)
+    assert counts_of(method.cost_of(rows, candidates).request) == tuple(actual)
 
 
 @every_method
@@ -69,17 +68,17 @@ def test_bytes_and_rows_are_those_of_the_record(settings, dtype, dtype_bytes):
 
 @given(rows=st.integers(0, 600), width=sizes)
 def test_record_bytes_are_the_formats(rows, width):
-    fields = pseudo_item_fields(width)
+    fields = make(ModelSettings(method="din"), width, L).record
     for dtype, dtype_bytes in (("float32", 4), ("float16", 2)):
         assert record_bytes(fields, rows, dtype_bytes) == RecordFormat(fields, dtype).bytes_of(rows)
 
 
 @given(rows=sizes, more=sizes, width=sizes, hidden=sizes, candidates=sizes)
 def test_a_request_grows_by_the_row_and_by_the_candidate(rows, more, width, hidden, candidates):
-    """Two records cost what one with the rows of both costs, and their `linear` once more; so do two requests."""
+    """One request costs what two cost, one for each part of its rows (or candidates), less the part that both pay."""
 
     def flops(rows, candidates):
-        return pseudo_item_request(rows, width, hidden, candidates).flops
+        return pseudo_item_work(rows, width, hidden, candidates).flops
 
     linear = 2 * candidates * width**2
     assert flops(rows + more, candidates) == flops(rows, candidates) + flops(more, candidates) - linear
@@ -104,7 +103,7 @@ def rows_of(method, E):
 
 
 def common_rows(before, now):
-    """How many rows now have a row before with the same key and the same value up to one factor of all rows."""
+    """How many rows equal a row of the old record up to one factor common to all values."""
     pairs = [(v0, v1) for k1, v1 in now for k0, v0 in before if torch.allclose(k0, k1)]
     factors = [float(v0 @ v1 / (v0 @ v0)) for v0, v1 in pairs]
     return max((sum(torch.allclose(f * v0, v1) for v0, v1 in pairs) for f in factors), default=0)
@@ -112,7 +111,7 @@ def common_rows(before, now):
 
 @pytest.mark.parametrize("n", [0, 1, 4, L])
 def test_kept_rows_are_updated_by_terms_of_rank_one(n):
-    """What `kept_rows_behavior` counts gives what a rebuild gives."""
+    """The update that `kept_rows_behavior` counts gives what a rebuild gives."""
     method, stream = build(ModelSettings(method="din")), behaviors((L,) * 2).vectors.reshape(1, -1, D)
     after = min(n + 1, L)
     c_before, c_after = history_scale(torch.tensor([n, after])).tolist()
@@ -169,7 +168,7 @@ def test_bytes_rewritten_by_a_new_behavior():
 
 
 def test_lrea_pays_as_full_attention_over_rank_behaviors():
-    """The paper's O(B r d) against O(B L d): the same kernel, so the same count at the same number of rows."""
+    """The paper's O(B r d) and O(B L d): with the same kernel, the count is the same at the same number of rows."""
     din, lrea = build(PSEUDO[2]), build(PSEUDO[3])
     assert {lrea.cost_of(n, 7).request for n in range(1, L + 1)} == {din.cost_of(RANK, 7).request}
     kept = build(replace(PSEUDO[3], short_histories="exact"))
@@ -181,11 +180,11 @@ def test_lrea_pays_as_full_attention_over_rank_behaviors():
 @given(lengths=st.lists(st.integers(0, L), min_size=1, max_size=20), candidates=st.integers(1, 50))
 def test_the_cost_of_users_is_their_mean(settings, lengths, candidates):
     method = make(settings, D, L)
-    found = method.cost(np.array(lengths), candidates, 2)
+    actual = method.cost(np.array(lengths), candidates, 2)
     costs = [method.cost_of(n, candidates, 2) for n in lengths]
     for part in ("offline", "request", "behavior"):
         expected = np.mean([astuple(getattr(c, part)) for c in costs], axis=0)
-        np.testing.assert_allclose(astuple(getattr(found, part)), expected)
+        np.testing.assert_allclose(astuple(getattr(actual, part)), expected)
 
 
 @every_method
@@ -202,4 +201,4 @@ def test_lengths_that_cannot_be_are_refused(settings):
         with pytest.raises(ValueError, match=f"{n} long behaviors: expected 0 to {L}"):
             method.cost(np.array([1, n]), 5)
     with pytest.raises(ValueError, match="no user"):
-        mean_cost(np.array([], dtype=np.int64), lambda n: method.cost_of(n, 5))
+        method.cost(np.array([], dtype=np.int64), 5)

@@ -1,4 +1,4 @@
-"""ETA: the codes decide what is found, and more bits find more of the true nearest."""
+"""ETA: the codes decide which behaviors are selected, and more bits select more of the true nearest."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from lrea_cli.methods import HistoryShape
 from lrea_cli.methods.eta import ETA
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.oracle.searches import simhash
@@ -18,12 +19,12 @@ SETTINGS = ModelSettings(method="eta", k=3, heads=2, m=12)
 
 def found_by(method, seen, asked, codes=None):
     summary = method.summarize(seen)
-    found = method.search(summary if codes is None else replace(summary, codes=codes(summary.codes)), asked)
-    return [index[mask].tolist() for index, mask in zip(found.index[:, 0], found.mask[:, 0], strict=True)]
+    selected = method.search(summary if codes is None else replace(summary, codes=codes(summary.codes)), asked)
+    return [index[mask].tolist() for index, mask in zip(selected.index[:, 0], selected.mask[:, 0], strict=True)]
 
 
 def test_equal_distances_at_the_last_place_go_to_the_newest():
-    """The candidate's own code at places 1 and 6, and equal codes elsewhere: one place is left, for the newest."""
+    """Behaviors 1 and 6 have the candidate's code, all others one other code, of which the newest is the third."""
     method, asked = build(SETTINGS), candidates(1, requests=1)
     seen = all_the_same(behaviors((L,)))
     vectors = seen.vectors.clone()
@@ -67,19 +68,19 @@ def test_planes_are_drawn_from_the_seed_and_kept_in_the_checkpoint():
 
 
 def test_recall_of_the_true_nearest_rises_with_m():
-    """Of the k nearest by cosine among 200, averaged over 30 histories; 8 bits leave most to chance."""
+    """Recall of the k nearest by cosine among 200, averaged over 30 histories; 8 bits leave most to chance."""
     length, width, k = 200, 16, 20
     recalls = []
     for m in (8, 32, 128, 512):
         torch.manual_seed(0)
-        method = ETA(ModelSettings(method="eta", k=k, heads=2, m=m), width, length)
+        method = ETA(ModelSettings(method="eta", k=k, heads=2, m=m), HistoryShape(width, length))
         generator = torch.Generator().manual_seed(1)
         vectors = torch.randn(30, length, width, generator=generator)
         mask, ids = torch.ones(30, length, dtype=torch.bool), torch.zeros(30, length)
         asked = Candidates(torch.randn(30, 1, width, generator=generator), mask[:, :1], ids[:, :1])
-        found = method.search(method.summarize(Behaviors(vectors, mask, ids)), asked).index[:, 0]
+        selected = method.search(method.summarize(Behaviors(vectors, mask, ids)), asked).index[:, 0]
         true = cosine_similarity(asked.vectors, vectors, dim=-1).topk(k).indices
-        recalls.append((found[:, :, None] == true[:, None]).any(-1).double().mean().item())
+        recalls.append((selected[:, :, None] == true[:, None]).any(-1).double().mean().item())
     chance = k / length
     assert chance < recalls[0] < recalls[1] < recalls[2] < recalls[3] < 1
     assert recalls[3] > 0.8

@@ -1,4 +1,4 @@
-"""What the paper claims of LREA, and what its equations need to agree."""
+"""The paper's claims about LREA, and the conditions under which its two forms agree."""
 
 from dataclasses import replace
 
@@ -9,16 +9,16 @@ import torch
 import lrea_cli.kernels.weights
 from lrea_cli.attention import history_scale
 from lrea_cli.kernels import folded, gemm, naive
-from lrea_cli.methods.lrea import LREA
-from lrea_cli.oracle import attention as reference
+from lrea_cli.methods import HistoryShape
+from lrea_cli.methods.lrea import LREA, _blocks
 from lrea_cli.recipe.settings import ModelSettings
-from lrea_cli.sequence import block
+from tests.methods.lrea_loops import non_negativity
 from tests.methods.test_contract import RANK, B, D, L, behaviors, build, candidates, every_variant
 
 
 def make(**options):
     torch.manual_seed(0)
-    return LREA(ModelSettings(rank=RANK, **options), D, L).double()
+    return LREA(ModelSettings(rank=RANK, **options), HistoryShape(D, L)).double()
 
 
 def set_decomp(method, matrix):
@@ -71,7 +71,7 @@ def test_unit_columns_are_non_negative_and_sum_to_one():
 
 @pytest.mark.parametrize("columns", ["unit", "free"])
 def test_the_start_is_blocks_of_neighboring_positions(columns):
-    method = LREA(ModelSettings(rank=3, decomp_columns=columns), D, 12)
+    method = LREA(ModelSettings(rank=3, decomp_columns=columns), HistoryShape(D, 12))
     assert method.W_decomp.argmax(0).tolist() == [0] * 4 + [1] * 4 + [2] * 4
     torch.testing.assert_close(method.W_comp.sum(0), torch.ones(3))
     assert method.W_comp[:4, 0].tolist() == [0.25] * 4
@@ -80,22 +80,22 @@ def test_the_start_is_blocks_of_neighboring_positions(columns):
 
 def test_blocks_own_each_position_once():
     for rows, length in [(1, 1), (3, 7), (5, 5), (4, 10)]:
-        assert block(rows, length).sum(0).tolist() == [1.0] * length
-        assert block(rows, length).any(1).all()
+        assert _blocks(rows, length).sum(0).tolist() == [1.0] * length
+        assert _blocks(rows, length).any(1).all()
 
 
 def test_column_entropy_says_how_near_to_mean_pooling():
     method = make()
     set_decomp(method, torch.zeros(RANK, L))
     assert method.column_entropy() == pytest.approx(1.0)
-    set_decomp(method, 100 * block(RANK, L))
+    set_decomp(method, 100 * _blocks(RANK, L))
     assert method.column_entropy() == pytest.approx(0.0, abs=1e-9)
     assert make(decomp_columns="free").column_entropy() is None
 
 
 def test_rank_one_unit_columns_are_mean_pooling_of_a_full_history():
-    """Uniform columns stay uniform, so a gap of zero alone certifies nothing."""
-    method = LREA(ModelSettings(rank=1), D, L).double()
+    """Both forms agree for mean pooling, too: a gap of zero alone proves nothing."""
+    method = LREA(ModelSettings(rank=1), HistoryShape(D, L)).double()
     seen = behaviors((L,))
     summary = method.summarize(seen)
     torch.testing.assert_close(summary.keys, seen.vectors.mean(1, keepdim=True))
@@ -108,14 +108,14 @@ def test_both_terms_of_equation_10(settings, penalty):
     if settings.method != "lrea":
         return
     method, seen = build(replace(settings, penalty=penalty)), behaviors()
-    found = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
+    actual = {name: term.item() for name, term in method(seen, candidates()).penalty.items()}
     E_list = [e[m].numpy() for e, m in zip(seen.vectors, seen.mask, strict=True)]
     if settings.short_histories == "exact":
         E_list = [E if len(E) > RANK else E[:0] for E in E_list]
-    decomp, comp = reference.non_negativity(E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy())
+    decomp, comp = non_negativity(E_list, method.W_comp.detach().numpy(), method.W_decomp.detach().numpy())
     if penalty == "mean":  # of the entries of each matrix
         decomp, comp = decomp / (RANK * L), comp / (RANK * D)
-    assert found == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
+    assert actual == {"decomp": pytest.approx(decomp), "comp": pytest.approx(comp)}
     assert comp > 0
     assert (decomp == 0) == (settings.decomp_columns == "unit")
 

@@ -1,4 +1,4 @@
-"""SDIM: bucket sums, and nothing of the sequence."""
+"""SDIM keeps the sums of buckets, and no behaviors."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def asking(vector):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_record_has_one_size_from_the_first_behavior_on(dtype):
-    """And it is float32 in every cache: sums outgrow float16."""
+    """Sums are float32 in every cache, since they can exceed float16."""
     method = build(SETTINGS)
     layout = RecordFormat(method.record, dtype)
     assert method.summarize(behaviors((0, 1, 2, L))).rows.tolist() == [0, ROWS, ROWS, ROWS]
@@ -55,7 +55,7 @@ def test_a_behavior_is_added_to_one_bucket_of_each_group():
 
 
 def test_padding_is_in_no_bucket():
-    """Zero rows have a code, too, that of bucket 0: as padding they add nothing there."""
+    """Padding has a code, too, that of bucket 0, but its zero rows add nothing to the sum."""
     method = build(SETTINGS)
     narrow, wide = (method.summarize(behaviors((4,), width)).sums for width in (4, L))
     torch.testing.assert_close(narrow, wide)
@@ -82,9 +82,9 @@ def test_a_batch_of_empty_histories_read_from_a_store_has_no_interest():
     method, asked = build(SETTINGS), candidates(requests=2)
     summary = method.summarize(behaviors((0, 0)))
     stored = replace(summary, sums=summary.sums[:, :1])
-    found = method.attend(stored, asked)
-    assert found.shape == asked.vectors.shape
-    assert not found.any()
+    actual = method.attend(stored, asked)
+    assert actual.shape == asked.vectors.shape
+    assert not actual.any()
 
 
 @pytest.mark.parametrize(("m", "tau", "use"), [(48, 5, 45), (2, 3, 3)])

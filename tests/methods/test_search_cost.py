@@ -1,4 +1,4 @@
-"""What sim, eta, sdim and twin say that they cost, against what their code does."""
+"""The costs of sim, eta, sdim and twin equal what their code does."""
 
 from dataclasses import replace
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.cost import Work, record_bytes
-from lrea_cli.methods.search_cost import as_ids
+from lrea_cli.methods.cost import Work, as_ids, record_bytes
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.counting import SEARCHED, counted, counts_of, full, make
@@ -15,7 +14,7 @@ from tests.methods.test_contract import name_of
 
 D, L, N = 4, 9, 3
 every_searched = pytest.mark.parametrize("settings", SEARCHED, ids=name_of)
-row_a_behavior = pytest.mark.parametrize("settings", [s for s in SEARCHED if s.method != "sdim"], ids=name_of)
+row_per_behavior = pytest.mark.parametrize("settings", [s for s in SEARCHED if s.method != "sdim"], ids=name_of)
 every_shape = pytest.mark.parametrize(
     ("n", "k", "width", "heads", "candidates", "m", "tau"),
     [
@@ -51,19 +50,19 @@ def test_flops_are_those_of_summarize_seal_and_attend(settings, n, k, width, hea
         method.attend(offline(vectors), asked(asked_vectors), gemm)
 
     vectors, cost = torch.randn(1, n, width), method.cost_of(n, candidates)
-    made = counted(offline, vectors)
-    assert counts_of(cost.offline) == tuple(made)
-    assert counts_of(cost.request) == tuple(counted(whole, vectors, torch.randn(1, candidates, width)) - made)
+    offline_counts = counted(offline, vectors)
+    assert counts_of(cost.offline) == tuple(offline_counts)
+    assert counts_of(cost.request) == tuple(counted(whole, vectors, torch.randn(1, candidates, width)) - offline_counts)
 
 
-@row_a_behavior
+@row_per_behavior
 def test_a_new_behavior_costs_what_one_row_costs(settings):
     method = make(settings, D, L)
     for n in range(L + 1):
         assert counts_of(method.cost_of(n, N).behavior) == counts_of(method.cost_of(1, N).offline)
 
 
-@row_a_behavior
+@row_per_behavior
 @pytest.mark.parametrize(("dtype", "dtype_bytes"), [("float32", 4), ("float16", 2)])
 def test_a_new_behavior_changes_one_row_of_a_record_of_behaviors(settings, dtype, dtype_bytes):
     method, stream = make(settings, D, L).double(), full(torch.randn(1, L + 1, D, dtype=torch.float64))
@@ -77,7 +76,7 @@ def test_a_new_behavior_changes_one_row_of_a_record_of_behaviors(settings, dtype
 
 
 def rows_of(method, stream, part):
-    """The rows of the record of some of the behaviors of a stream, newest first."""
+    """The rows of the record of a part of a stream of behaviors, newest first."""
     of_behaviors = (stream.vectors, stream.mask, stream.item, stream.category, stream.time)
     with torch.no_grad():
         summary = method.summarize(Behaviors(*(tensor[:, part] for tensor in of_behaviors)))
@@ -106,7 +105,7 @@ def test_a_new_behavior_of_sdim_changes_a_row_in_each_group_and_at_L_two():
 
 @pytest.mark.parametrize("n", [1, 4, L])
 def test_sdim_is_updated_without_its_history(n):
-    """What `cost_of` counts for a new behavior gives what a rebuild gives; the oldest leaves by its own vector."""
+    """The update that `behavior_work` counts gives the sums of a rebuild; the oldest behavior is subtracted."""
     method, stream = make(by_method["sdim"], D, L).double(), torch.randn(1, L + 1, D, dtype=torch.float64)
     first = torch.arange(method.groups) * method.size
 
@@ -129,7 +128,7 @@ def test_sdim_is_updated_without_its_history(n):
 
 @every_searched
 def test_a_request_grows_by_the_candidate(settings):
-    """Two requests cost what one with the candidates of both costs, and what is made once a request once more."""
+    """Each further candidate costs the same."""
     method = make(settings, D, L)
     for n in range(1, L + 1):
         one, two, three = (method.cost_of(n, candidates).request.flops for candidates in (1, 2, 3))
@@ -137,12 +136,12 @@ def test_a_request_grows_by_the_candidate(settings):
 
 
 def test_search_reads_no_more_than_k():
-    """Past k behaviors only the search and the projections grow, not what follows."""
+    """Past k behaviors the cost of the search grows, and the cost of the attention does not."""
     for settings in (by_method["sim"], by_method["eta"]):
         method = make(replace(settings, target_attention="din"), D, L)
-        found, more = (method.cost_of(n, N).request for n in (settings.k, L))
+        less, more = (method.cost_of(n, N).request for n in (settings.k, L))
         searched = method.search_work(L, N).flops - method.search_work(settings.k, N).flops
-        assert more.flops - found.flops == searched
+        assert more.flops - less.flops == searched
 
 
 def test_sdim_pays_the_same_request_at_any_length():

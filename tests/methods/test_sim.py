@@ -1,4 +1,4 @@
-"""SIM: hard search by category, soft search by inner product, and what each of them must not find."""
+"""SIM: hard search by category, soft search by inner product, and what neither may select."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ SOFT = replace(HARD, search="soft")
 
 
 def found_by(settings, seen, asked):
-    """Places found for each candidate of the first request, in the order of the search."""
+    """The selected positions for each candidate of the first request."""
     method = build(settings)
-    found = method.search(method.summarize(seen), asked)
-    return [index[mask].tolist() for index, mask in zip(found.index[0], found.mask[0], strict=True)]
+    selected = method.search(method.summarize(seen), asked)
+    return [index[mask].tolist() for index, mask in zip(selected.index[0], selected.mask[0], strict=True)]
 
 
 def test_hard_search_finds_the_newest_of_the_candidates_category():
@@ -66,13 +66,13 @@ def test_the_records_of_hard_search_keep_categories_and_of_soft_search_none():
 
 
 def test_hard_search_without_categories_is_refused_and_names_soft():
-    with pytest.raises(UserError, match="these histories have none") as caught:
-        SIM.build(HARD, HistoryShape(D, L, categories=False))
+    with pytest.raises(UserError, match="reads no field 'category'") as caught:
+        SIM(HARD, HistoryShape(D, L, categories=False))
     assert "soft" in caught.value.remedy
 
 
 def test_soft_search_needs_no_categories():
-    method = SIM.build(SOFT, HistoryShape(D, L, categories=False)).double()
+    method = SIM(SOFT, HistoryShape(D, L, categories=False)).double()
     seen, asked = replace(behaviors(), category=None), replace(candidates(), category=None)
     assert method(seen, asked).vectors.any()
 
@@ -87,7 +87,7 @@ def test_soft_search_finds_the_largest_inner_products_with_their_sign():
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_padding_with_a_score_of_0_loses_to_negative_inner_products(k):
-    """The trap of a mask that is multiplied: all real behaviors point away from the candidate."""
+    """All real behaviors have negative scores; a mask that multiplies scores would select padding."""
     seen, asked = behaviors((2, L)), candidates(1, requests=2)
     away = replace(seen, vectors=-asked.vectors[:, :1] * seen.mask[..., None] * torch.arange(1, L + 1)[:, None])
     assert found_by(replace(SOFT, k=k), away, asked) == [[0, 1][:k]]
@@ -98,7 +98,7 @@ def test_padding_with_a_score_of_0_loses_to_negative_inner_products(k):
 
 @pytest.mark.parametrize("k", [L, L + 3])
 def test_soft_search_that_finds_all_is_din(k):
-    method, din = build(replace(SOFT, k=k, target_attention="din")), DIN(D, L).double()
+    method, din = build(replace(SOFT, k=k, target_attention="din")), DIN(SOFT, HistoryShape(D, L)).double()
     din.attention.load_state_dict(method.attention.state_dict())
     seen, asked = behaviors(), candidates()
     torch.testing.assert_close(method(seen, asked).vectors, din(seen, asked).vectors)

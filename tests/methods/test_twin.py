@@ -1,4 +1,4 @@
-"""TWIN: one score for search and attention, made of vectors, age, place and category; a search for each head."""
+"""TWIN: vectors, age, position and category make one score, by which each head searches and attends."""
 
 from dataclasses import replace
 
@@ -79,7 +79,7 @@ def test_a_behavior_after_the_request_has_no_age():
 
 @pytest.mark.parametrize(("places", "same"), [((2, 3), True), ((4, 7), True), ((0, 1), False), ((3, 4), False)])
 def test_place_counts_by_its_band(places, same):
-    """Everything but the vectors is equal, and two of them change places."""
+    """Two behaviors that differ in their vectors alone change places."""
     method, seen = build(SETTINGS), full()
     vectors = behaviors((L,)).vectors
     order = torch.arange(L)
@@ -91,13 +91,13 @@ def test_place_counts_by_its_band(places, same):
 def test_category_counts_by_being_the_candidates():
     method, seen, asked = build(SETTINGS), one_behavior_apart(), candidates(1, requests=1)
     assert asked.category.tolist() == [[2]]
-    found = {}
+    actual = {}
     for other in (2, 3, 5):
         category = seen.category.clone()
         category[0, 0] = other
-        found[other] = interest(method, replace(seen, category=category), asked)
-    torch.testing.assert_close(found[3], found[5])
-    assert not torch.allclose(found[2], found[3], rtol=1e-3)
+        actual[other] = interest(method, replace(seen, category=category), asked)
+    torch.testing.assert_close(actual[3], actual[5])
+    assert not torch.allclose(actual[2], actual[3], rtol=1e-3)
 
 
 def test_a_missing_category_is_not_that_of_a_candidate_without_one():
@@ -105,8 +105,8 @@ def test_a_missing_category_is_not_that_of_a_candidate_without_one():
     other, none = seen.category.clone(), seen.category.clone()
     other[0, 0], none[0, 0] = 3, 1
     wanted = interest(method, replace(seen, category=other), replace(asked, category=torch.tensor([[5]])))
-    found = interest(method, replace(seen, category=none), replace(asked, category=torch.tensor([[1]])))
-    torch.testing.assert_close(found, wanted)
+    actual = interest(method, replace(seen, category=none), replace(asked, category=torch.tensor([[1]])))
+    torch.testing.assert_close(actual, wanted)
 
 
 def test_each_head_finds_its_own():
@@ -129,7 +129,7 @@ def test_padding_with_a_score_of_0_loses_to_negative_scores():
 
 @pytest.mark.parametrize("feature", ["age", "place", "category"])
 def test_the_cross_features_decide_the_search_too(feature):
-    """A behavior that its vector alone would leave out is found for its age, place or category."""
+    """A behavior with a low inner product is selected for its age, position or category."""
     method, seen, asked = plain(k=1, heads=1), full(), candidates(1, requests=1)
     vectors = asked.vectors[:, :1] * torch.ones(L, 1)  # all match well
     vectors[0, 5] = -asked.vectors[0, 0]
@@ -151,7 +151,7 @@ def test_the_cross_features_decide_the_search_too(feature):
 
 
 def test_without_categories_there_is_no_such_bias_and_no_such_field():
-    method = TWIN.build(SETTINGS, HistoryShape(D, L, categories=False)).double()
+    method = TWIN(SETTINGS, HistoryShape(D, L, categories=False)).double()
     assert "same_category" not in dict(method.named_parameters())
     assert [f.name for f in method.record] == ["keys", "values", "time"]
     assert [f.name for f in build(SETTINGS).record] == ["keys", "values", "time", "category"]

@@ -1,4 +1,4 @@
-"""The loops of the searches on numbers that can be worked out by hand; all fast code is compared with these loops."""
+"""The slow twins of the searches on numbers that can be computed by hand; fast code is compared with these twins."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_buckets_are_summed_group_by_group() -> None:
     """Groups of two planes: the codes are 3, 3, 2 and 2, 0, 1."""
     sums = bucket_sums(E, PLANES, 2)
     assert sums.tolist() == [[0, 0], [0, 0], [-1, 2], [4, 4], [1, 3], [-1, 2], [3, 1], [0, 0]]
-    found = sdim(np.array([2.0, 1.0]), sums, PLANES, 2)  # codes 3 and 2
-    np.testing.assert_allclose(found, (np.array([4, 4]) / 32**0.5 + np.array([3, 1]) / 10**0.5) / 2)
+    actual = sdim(np.array([2.0, 1.0]), sums, PLANES, 2)  # codes 3 and 2
+    np.testing.assert_allclose(actual, (np.array([4, 4]) / 32**0.5 + np.array([3, 1]) / 10**0.5) / 2)
     assert sdim(np.array([-1.0, -2.0]), sums, PLANES, 2).tolist() == [0, 0]  # codes 0 and 3
     assert bucket_sums(E[:0], PLANES, 2).shape == (0, 2)
 
@@ -71,7 +71,7 @@ def test_a_tie_at_the_last_place_is_too_close_to_call(gap: float, told_apart: bo
 
 
 def test_a_tie_of_equal_rows_is_none() -> None:
-    """An item that was clicked twice: whichever is found, the interest is the same."""
+    """An item that was clicked twice: whichever click is selected, the interest is the same."""
     scores, same = [1.0, 1.0, 1.0, 5.0], np.array([[7.0], [7.0], [7.0], [0.0]])
     assert largest(scores, same, 2) == [3, 0]
     same[1] = 8.0  # a third one that ties and is another
@@ -88,5 +88,5 @@ def test_a_tie_in_one_head_of_twin_is_enough() -> None:
         long = Long(np.array([[2.0, 5.0], [second, 6.0]]), np.zeros(2, np.int64))
         kept = slow.record(long, 0)
         kept = {**kept, "values": kept["values"] + [[0.0, 0.0], [1e-3, 0.0]]}
-        found = slow.interest(Target(np.ones(2), 0), long, kept)
-        assert (found if found is None else found.tolist()) == expected
+        actual = slow.interest(Target(np.ones(2), 0), long, kept)
+        assert (actual if actual is None else actual.tolist()) == expected

@@ -10,7 +10,7 @@ import pytest
 from tests.prepare.contract.checks import CHECKS
 from tests.walkthrough import copy_package, read_page, replace, run, run_commands, run_tests
 
-PAGE = read_page("add-a-dataset.md")
+PAGE = read_page("docs/add-a-dataset.md")
 
 
 @pytest.fixture(scope="module")

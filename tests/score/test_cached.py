@@ -207,7 +207,8 @@ def test_an_old_record_is_the_one_that_compress_would_have_made_then(din_run: Ru
         with torch.inference_mode():
             candidates = model.candidates(batch.candidates)
             interest = model.long.attention.over(candidates.vectors, model.features.behaviors(long))
-            expected = model.score(candidates, interest, batch.short, torch.tensor([now]))
+            inputs = model.mlp_inputs(candidates, interest, batch.short, torch.tensor([now]))
+            expected = model.mlp(inputs.joined()[candidates.mask])
         rows = slice(samples.offsets[request], samples.offsets[request + 1])
         np.testing.assert_allclose(found[rows], expected.numpy(), atol=LIMIT)
         moved += then < now and now > 8

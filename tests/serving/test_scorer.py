@@ -38,7 +38,8 @@ def trained_form(run: Run, histories: Histories, user: Visitor, ids: CandidateId
         matches[name] = torch.tensor([[seen.count(value) if value > 1 else 0 for value in ids.ids[name][0].tolist()]])
     candidates = run.model.candidates(replace(ids, matches=matches))
     with torch.inference_mode():
-        return run.model.score(candidates, long, short, torch.tensor([user.length]))
+        inputs = run.model.mlp_inputs(candidates, long, short, torch.tensor([user.length]))
+        return run.model.mlp(inputs.joined()[candidates.mask])
 
 
 @pytest.mark.parametrize("counters", [(), ("category",), ("category", "item")], ids=str)

@@ -42,7 +42,7 @@ class PlantedOptions:
         float,
         typer.Option(help="Weight of the user's age band in the logit; 50 = it alone decides the label."),
     ] = 0.4
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 2025
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 2025
 
     def __post_init__(self) -> None:
         check_choice("preset", self.preset, get_args(Preset))

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrea_cli.attention import HIDDEN
+from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.methods.cost import Cost, Work, mean_cost, pseudo_item_fields, pseudo_item_request, record_bytes
-from lrea_cli.methods.search_cost import as_ids
-from lrea_cli.recipe.settings import COMPRESSOR_NAMES, ModelSettings
+from lrea_cli.methods.cost import Work, as_ids, record_bytes
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import RecordField
 
 TABLE_1 = {
@@ -68,7 +67,7 @@ def bills(settings: ModelSettings, shape: HistoryShape, users: Users) -> list[Bi
     """
     return [
         *(_method(name, settings, shape, users) for name in METHODS),
-        *(_compressor(name, settings.rank, shape.width, users) for name in COMPRESSOR_NAMES),
+        *(_compressor(kind, settings, shape, users) for kind in COMPRESSORS.values()),
     ]
 
 
@@ -77,21 +76,17 @@ def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: User
     if name == "sim":
         settings = settings if shape.categories else replace(settings, search="soft")
         shown = f"sim ({settings.search})"
-    method = METHODS[name].build(settings, shape)
+    method = METHODS[name](settings, shape)
     cost = method.cost(users.lengths, users.candidates, users.dtype_bytes)
-    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_a_behavior else None
+    ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_per_behavior else None
     return Bill(shown, name, None, cost.offline, cost.request, cost.behavior, cost.offline.bytes, ids)
 
 
-def _compressor(name: str, rank: int, width: int, users: Users) -> Bill:
-    """A request as that many pseudo items have it; `clusters` has fewer where behaviors are equal."""
-    kept = replace(users, lengths=np.minimum(users.lengths, 1 if name == "mean" else rank))
-
-    def cost_of(rows: int) -> Cost:
-        return Cost(Work(), pseudo_item_request(rows, width, HIDDEN, users.candidates, users.dtype_bytes), Work())
-
-    request = mean_cost(kept.lengths, cost_of).request
-    return Bill(f"+ {name}", "din", name, None, request, None, _mean_bytes(pseudo_item_fields(width), kept), None)
+def _compressor(kind: type[Compressor], settings: ModelSettings, shape: HistoryShape, users: Users) -> Bill:
+    """A compressor's rows cost a request what as many behaviors of din do; `clusters` has fewer of equal behaviors."""
+    rows = np.minimum(users.lengths, kind.most_rows(settings.rank))
+    cost = METHODS["din"](settings, shape).cost(rows, users.candidates, users.dtype_bytes)
+    return Bill(f"+ {kind.name}", "din", kind.name, None, cost.request, None, cost.offline.bytes, None)
 
 
 def _mean_bytes(record: tuple[RecordField, ...], users: Users) -> float:

@@ -1,0 +1,83 @@
+"""Write the pages of docs/ that come from the code: `.venv/bin/python docs/generate.py`.
+
+A test fails while a page is older than the code (`tests/test_docs.py`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+import lrea_cli
+from lrea_cli.compressors import COMPRESSORS
+from lrea_cli.kernels import KERNELS
+from lrea_cli.methods import METHODS
+from lrea_cli.prepare.sources import SOURCES
+
+DOCS = Path(__file__).parent
+
+PARTS_HEAD = """\
+# Parts: what can be chosen by name
+
+Each part is one file and one entry in a list; [CONTRIBUTING.md](../CONTRIBUTING.md) shows how to add one. The
+sentences are those of the files. `docs/generate.py` writes this page.
+"""
+
+
+def parts_page() -> str:
+    """A table for each registry: name, what the part is, its file."""
+    return "\n".join(
+        [
+            PARTS_HEAD,
+            table("Sources", "`lrea prepare NAME`", ((s.name, s.__module__) for s in SOURCES)),
+            table("Methods", "`lrea train --method NAME`", ((n, m.__module__) for n, m in METHODS.items())),
+            table(
+                "Compressors", "`lrea compress --compressor NAME`", ((n, c.__module__) for n, c in COMPRESSORS.items())
+            ),
+            table("Kernels", "`lrea serve-bench --kernel NAME`", ((n, k.__module__) for n, k in KERNELS.items())),
+        ]
+    )
+
+
+def table(title: str, used: str, parts: Iterable[tuple[str, str]]) -> str:
+    """A section: its title, how a part is chosen, and a row a part.
+
+    Args:
+        parts: the name of each and its module.
+    """
+    lines = [f"## {title}", "", f"Chosen by {used}.", "", "| name | what it is | file |", "|---|---|---|"]
+    for name, module in parts:
+        file = f"{module.replace('.', '/')}.py"
+        lines.append(f"| `{name}` | {first_sentence(module)} | [{Path(file).name}](../{file}) |")
+    return "\n".join([*lines, ""])
+
+
+def first_sentence(module: str) -> str:
+    """The first line of a module's docstring."""
+    text = import_module(module).__doc__
+    assert text is not None, f"{module} does not say what it is"
+    return text.splitlines()[0].replace("|", "\\|")
+
+
+def cli_page() -> str:
+    """Every command with its options, as typer's own tool writes them."""
+    command = [sys.executable, "-m", "typer", "lrea_cli.cli", "utils", "docs", "--name", "lrea"]
+    folder = Path(lrea_cli.__file__).parents[1]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.rstrip("\n") + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "parts.md": parts_page}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""CONTRIBUTING.md, followed word for word in a copy of the package: each section adds one file and one entry."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.walkthrough import ROOT, Page, copy_package, read_page, run, run_commands, run_tests
+
+NAMES = "lrea_cli/recipe/settings.py"
+SECTIONS = {
+    "A compressor": ("strided", ["tests/compressors/test_compressors.py", "tests/bench/test_gate.py"], 10),
+    "A kernel": ("by_key", ["tests/kernels/test_kernels.py", "tests/bench/test_gate.py"], 12),
+    "A method over pseudo items": ("newest", ["tests/methods/test_contract.py", "tests/methods/test_cost.py"], 15),
+}
+"""Section -> name of its part, files of tests that run on it without being told, and how many of them at least."""
+
+every_section = pytest.mark.parametrize("section", SECTIONS)
+
+
+def page_of(section: str) -> Page:
+    return read_page("CONTRIBUTING.md", section)
+
+
+@every_section
+def test_a_section_adds_one_file_and_one_name(section: str) -> None:
+    page, name = page_of(section), SECTIONS[section][0]
+    ((_, line),) = page.entries.items()
+    (path,) = page.files
+    assert len(page.blocks) == 2
+    assert Path(path).stem == name
+    (now,) = re.findall(rf"^{line.partition(' = ')[0]} = .*\n", (ROOT / NAMES).read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r'"([\w-]+)"', line)) == {*re.findall(r'"([\w-]+)"', now), name}
+
+
+@pytest.mark.slow
+@every_section
+def test_the_shared_tests_find_the_part_and_its_commands_run(section: str, tmp_path: Path) -> None:
+    name, files, least = SECTIONS[section]
+    page, copy = page_of(section), copy_package(tmp_path)
+    page.follow(copy)
+    run(copy, "docs/generate.py")
+    assert run_tests(copy, ["tests/test_registries.py"], "-k", name) == 5
+    assert run_tests(copy, ["tests/test_registries.py"], "-k", "has_an_entry") == 4
+    assert run_tests(copy, files, "-k", name) >= least
+    run(copy, "-m", "lrea_cli", "prepare", "synthetic", "--users", 80)
+    run_commands(copy, page.commands)

@@ -43,7 +43,7 @@ class PrepareOptions:
     ] = "1%"
     encoding: Annotated[str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")] = "utf-8"
     memory: Annotated[str, typer.Option(help="Memory that this process may use; the rest goes to disk.")] = "4GB"
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None
+    threads: Annotated[int | None, typer.Option(help="How many CPU threads; default: all cores.")] = None
 
     def __post_init__(self) -> None:
         check_range("--seed", self.seed, 0, HIGHEST_SEED)

@@ -48,7 +48,7 @@ def many_users(run: Run, folder: Path, users: int) -> Run:
     columns.update({name: np.asarray(column)[drawn] for name, column in log.columns.items()})
     for name, column in columns.items():
         np.save(folder / "histories" / f"{name}.npy", column)
-    (folder / "train.parquet").write_bytes((run.dataset.path / "train.parquet").read_bytes())
+    (folder / "train.parquet").write_bytes((run.dataset.files.folder / "train.parquet").read_bytes())
     return replace(run, dataset=replace(run.dataset, path=folder, users=users, end=length))
 
 

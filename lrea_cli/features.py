@@ -19,10 +19,7 @@ def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tu
     Raises:
         UserError: the dataset lacks a named field, or `item` is not among the names.
     """
-    known = [f.name for f in available]
-    for name in names:
-        if name not in known:
-            raise UserError(f"The dataset has no field '{name}'{nearest(name, known)}.", f"It has: {', '.join(known)}")
+    _require([f.name for f in available], names, "The dataset has no field")
     if names and "item" not in names:
         raise UserError("The fields of a recipe must include 'item'.", f"Use: {['item', *names]}")
     return tuple(f for f in available if not names or f.name in names)
@@ -35,12 +32,7 @@ def select_counters(available: Sequence[EncodedField], names: Sequence[str]) -> 
         UserError: a name is no item field of the dataset.
     """
     items = [f.name for f in available if f.role == "item"]
-    for name in names:
-        if name not in items and name != "category":
-            raise UserError(
-                f"match_counters: the dataset has no item field '{name}'{nearest(name, items)}.",
-                f"It has: {', '.join(items)}",
-            )
+    _require(items, [name for name in names if name != "category"], "match_counters: the dataset has no item field")
     return tuple(name for name in names if name in items)
 
 
@@ -86,6 +78,12 @@ class Features(nn.Module):
     def _embed(self, name: str, ids: Tensor) -> Tensor:
         """Embed ids; ids from `size` on were first seen after training, and get the embedding of an unknown value."""
         return self.tables[table_key(name)](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
+
+
+def _require(known: Sequence[str], names: Sequence[str], lacks: str) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"{lacks} '{name}'{nearest(name, known)}.", f"It has: {', '.join(known)}")
 
 
 def table_key(name: str) -> str:

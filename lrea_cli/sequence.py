@@ -6,7 +6,7 @@ A mask and its vectors are in one object. A field that a dataset lacks is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
@@ -21,8 +21,8 @@ class Movable:
     """A frozen dataclass of tensors."""
 
     def to(self, device: torch.device) -> Self:
-        """Copy all tensors to a device."""
-        return _moved(self, device)
+        """The same on a device; what comes back to the CPU is waited for."""
+        return _mapped(self, lambda tensor: tensor.to(device, non_blocking=device.type != "cpu"))
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,7 @@ class Behaviors:
 
     def of_users(self, part: slice) -> Behaviors:
         """The histories of some of the users."""
-        category = None if self.category is None else self.category[part]
-        time = None if self.time is None else self.time[part]
-        return Behaviors(self.vectors[part], self.mask[part], self.item[part], category, time)
+        return _mapped(self, lambda tensor: tensor[part])
 
     def double(self) -> Behaviors:
         """The same with float64 vectors, from which summaries are computed."""
@@ -254,12 +252,12 @@ class RecordField:
         return cache_bytes if self.dtype == "cache" else np.dtype(self.dtype).itemsize
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    """Copy every tensor of a dataclass above to a device; only a copy to the CPU is waited for."""
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change every tensor of a dataclass above."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=device.type != "cpu")
+        return change(value)
     if isinstance(value, Mapping):
-        return {name: _moved(tensor, device) for name, tensor in value.items()}
+        return {name: _mapped(tensor, change) for name, tensor in value.items()}
     if value is None:
         return None
-    return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})
+    return replace(value, **{f.name: _mapped(getattr(value, f.name), change) for f in fields(value)})

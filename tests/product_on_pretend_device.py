@@ -82,7 +82,7 @@ def serves(workspace: Workspace, run: Run, device: torch.device, compression: Co
     compress(workspace, run, CacheSettings("float16", users=USERS, compression=compression), Silent(), name)
     cache = open_cache(workspace, run, name)
     histories = open_histories(run.dataset)
-    known = histories.lengths_before(run.dataset.end)
+    known = histories.lengths_before(run.dataset.manifest.splits.end)
     visitors = [Visitor(int(user), int(known[user])) for user in USERS[:4]]
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
     served = Served.of(run, cache, histories)

@@ -89,7 +89,7 @@ def test_a_poisoned_padding_row_changes_nothing(tiny, poison, search):
         recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": settings})
         model = build_model(recipe, dataset).eval()
         reader = reader_of(dataset, "test", recipe.data, 64)
-        batch = next(iter(reader.in_order()))
+        batch = next(iter(reader.batches()))
         with torch.inference_mode():
             expected, _ = model(batch)
             for table in model.features.tables.values():

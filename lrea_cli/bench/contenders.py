@@ -198,11 +198,12 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
         run: that the cache must be of, this version of it.
     """
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
+    data = run.dataset.manifest
     made = [
         a
         for a in workspace.all(CACHES)
         if run.artifact.is_parent_of(a)
-        and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (run.dataset.users, run.dataset.end, layout)
+        and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (data.users, data.splits.end, layout)
         and a.manifest.compression == compression
     ]
     return max(made, key=lambda a: a.order).name if made else None

@@ -188,7 +188,7 @@ def _as_of(run: Run, text: str | None) -> int | None:
     Raises:
         UserError: it is long after the end of the data.
     """
-    as_of, end = parse_time(text, run.dataset.utc_offset_minutes), run.dataset.end
+    as_of, end = parse_time(text, run.dataset.manifest.utc_offset_minutes), run.dataset.manifest.splits.end
     if as_of is not None and as_of > end + LATEST_DAYS * 86_400:
         raise UserError(
             f"--as-of is {_utc(as_of)}, the data end at {_utc(end)}.",

@@ -107,10 +107,11 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
     artifact = workspace.open(DATASETS, data.dataset) if data.dataset else workspace.latest(DATASETS)
     if artifact is None:
         return Histories(HistoryShape(ASSUMED_FIELDS * dim, data.long), ASSUMED_FIELDS)
-    info = DatasetInfo.of(artifact)
-    names = [f.name for f in select_fields(info.fields, data.fields) if f.role == "item"]
-    lengths = np.clip(open_histories(info).lengths_before(info.end) - data.short, 0, data.long)
-    return Histories(HistoryShape(len(names) * dim, data.long, "category" in names), len(names), info.name, lengths)
+    manifest, histories = artifact.manifest, open_histories(DatasetInfo.of(artifact))
+    names = [f.name for f in select_fields(manifest.fields, data.fields) if f.role == "item"]
+    lengths = np.clip(histories.lengths_before(manifest.splits.end) - data.short, 0, data.long)
+    shape = HistoryShape(len(names) * dim, data.long, "category" in names)
+    return Histories(shape, len(names), manifest.dataset, lengths)
 
 
 def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:

@@ -95,13 +95,16 @@ def _demo(session: Session, options: DemoOptions) -> None:
 def _prepare(session: Session, options: DemoOptions) -> DatasetManifest:
     """Make the planted dataset, without runs and caches of an earlier demo."""
     from lrea_cli.commands.prepare import SharedOptions, prepare_source
+    from lrea_cli.prepare.options import PrepareOptions
     from lrea_cli.prepare.sources.synthetic import Synthetic
 
     for kind in (RUNS, CACHES):
         shutil.rmtree(session.workspace.home / kind.folder, ignore_errors=True)
     source = Synthetic(users=options.users, seed=options.seed)
-    shared = SharedOptions(dataset=NAME, seed=options.seed, threads=options.threads, replace=True)
-    return prepare_source(session.console, session.workspace, source, [], shared).manifest
+    preparing = PrepareOptions(seed=options.seed, threads=options.threads)
+    shared = SharedOptions(dataset=NAME, replace=True)
+    manifest, _ = prepare_source(session.console, session.workspace, source, [], preparing, shared)
+    return manifest
 
 
 def _train(session: Session, method: str, seed: int) -> Run:

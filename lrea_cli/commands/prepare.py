@@ -6,15 +6,15 @@ import inspect
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.commands.command import parameters_of, shaped
+from lrea_cli.commands.command import Options, parameters_of, shaped
 from lrea_cli.commands.next_steps import after_prepare, as_typed
-from lrea_cli.commands.options import Json, Replace, Threads
+from lrea_cli.commands.options import Json, Replace
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import size, whole
 from lrea_cli.errors import UserError
@@ -36,37 +36,10 @@ app = typer.Typer(no_args_is_help=True, help=HELP)
 
 @dataclass(frozen=True)
 class SharedOptions:
-    """Options of every source, but for those that a source has of its own or does not use."""
+    """Options of every source beside `PrepareOptions`: they change no row."""
 
-    raw: Annotated[Path | None, typer.Option(help="Raw file, folder or quoted glob.")] = None
+    raw: Path | None = None
     dataset: Annotated[str | None, typer.Option(help="Name for the new dataset; default: that of the source.")] = None
-    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = PrepareOptions.seed
-    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = (
-        PrepareOptions.min_history
-    )
-    negatives_per_positive: Annotated[int, typer.Option(help="Negatives drawn for each positive.")] = (
-        PrepareOptions.negatives_per_positive
-    )
-    train_days: Annotated[int, typer.Option(help="Days before the valid day of which training samples are drawn.")] = (
-        PrepareOptions.train_days
-    )
-    test_days: Annotated[int, typer.Option(help="Last days that are the test split; the day before them is valid.")] = (
-        PrepareOptions.test_days
-    )
-    max_rejected: Annotated[
-        str,
-        typer.Option(
-            help="Fail when more than this share of the rows is malformed; 100 such rows or fewer never fail, unless "
-            "the share is 0%."
-        ),
-    ] = PrepareOptions.max_rejected
-    encoding: Annotated[str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")] = (
-        PrepareOptions.encoding
-    )
-    memory: Annotated[str, typer.Option(help="Memory that this process may use; the rest goes to disk.")] = (
-        PrepareOptions.memory
-    )
-    threads: Threads = None
     replace: Replace = False
     dry_run: Annotated[
         bool,
@@ -74,16 +47,8 @@ class SharedOptions:
     ] = False
     json: Json = False
 
-    def of_preparing(self) -> PrepareOptions:
-        """Those on which the dataset depends.
 
-        Raises:
-            UserError: one is impossible.
-        """
-        return PrepareOptions(**{f.name: getattr(self, f.name) for f in fields(PrepareOptions)})
-
-
-def run(source: Source, shared: SharedOptions, typed: str) -> None:
+def run(source: Source, options: PrepareOptions, shared: SharedOptions, typed: str) -> None:
     """Prepare one source and show what came of it.
 
     Args:
@@ -92,28 +57,10 @@ def run(source: Source, shared: SharedOptions, typed: str) -> None:
     console, workspace = Console(shared.json), Workspace.from_environment()
     files = find_files(source, shared.raw, workspace.home, console.warn)
     if shared.dry_run:
-        _say_what_it_takes(console, source, files, shared.of_preparing(), typed)
+        _say_what_it_takes(console, source, files, options, typed)
         return
-    made = prepare_source(console, workspace, source, files, shared)
-    console.result(made.to_dict(), then=after_prepare(workspace, made.manifest.dataset))
-
-
-@dataclass(frozen=True)
-class Made:
-    """A new dataset.
-
-    Args:
-        seconds: wall time. peak_memory_mb: of this process.
-    """
-
-    manifest: DatasetManifest
-    seconds: float
-    peak_memory_mb: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        content = self.manifest.to_dict()
-        return {**content, "seconds": self.seconds, "peak_memory_mb": self.peak_memory_mb}
+    manifest, cost = prepare_source(console, workspace, source, files, options, shared)
+    console.result({**manifest.to_dict(), **cost}, then=after_prepare(workspace, manifest.dataset))
 
 
 def _say_what_it_takes(
@@ -139,11 +86,20 @@ def _say_what_it_takes(
 
 
 def prepare_source(
-    console: Console, workspace: Workspace, source: Source, files: list[Path], shared: SharedOptions
-) -> Made:
-    """Make a dataset, saying each step, and show what it looks like."""
+    console: Console,
+    workspace: Workspace,
+    source: Source,
+    files: list[Path],
+    options: PrepareOptions,
+    shared: SharedOptions,
+) -> tuple[DatasetManifest, dict[str, float]]:
+    """Make a dataset, saying each step, and show what it looks like.
+
+    Returns:
+        its manifest; `seconds` of wall time, and `peak_memory_mb` of this process.
+    """
     from lrea_cli.dataset.manifest import DATASETS
-    from lrea_cli.prepare.look.page import look_into
+    from lrea_cli.prepare.look.page import PAGE, look_into
     from lrea_cli.prepare.prepare import Surroundings, prepare
 
     looks: list[Look] = []
@@ -153,21 +109,20 @@ def prepare_source(
         looks.append(look)
         return manifest
 
-    name, options = source.name if shared.dataset is None else shared.dataset, shared.of_preparing()
-    started = time.monotonic()
+    name, started = source.name if shared.dataset is None else shared.dataset, time.monotonic()
     surroundings = Surroundings(console, look, shared.raw, shared.replace)
     manifest = prepare(source, files, name, workspace, options, surroundings)
-    made = Made(manifest, time.monotonic() - started, _peak_memory_mb())
-    _show(console, workspace.path(DATASETS, name), made, looks[0])
-    return made
+    seconds = time.monotonic() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    _show(console, manifest, looks[0])
+    console.say(f"{seconds:.1f} s, peak memory {peak:,.0f} MB")
+    console.say(f"plots: {workspace.path(DATASETS, name) / PAGE}")
+    return manifest, {"seconds": seconds, "peak_memory_mb": peak}
 
 
-def _show(console: Console, folder: Path, made: Made, look: Look) -> None:
-    """Tables of what was read and what it looks like, warnings, and where the plots are."""
-    from lrea_cli.prepare.look.page import PAGE, rows_of
-    from lrea_cli.prepare.look.tables import explained, field_table, split_table
-
-    manifest = made.manifest
+def _show(console: Console, manifest: DatasetManifest, look: Look) -> None:
+    """Tables of what was read and what it looks like, and warnings."""
+    from lrea_cli.prepare.look.page import explained, field_table, rows_of, split_table
 
     account = [
         ("events read", manifest.events_read),
@@ -177,44 +132,37 @@ def _show(console: Console, folder: Path, made: Made, look: Look) -> None:
     ]
     console.table(f"dataset {manifest.dataset}", ["", "count"], account)
     console.table("a look at the data", ["", "value"], rows_of(look))
-    for table in (split_table(manifest), field_table(manifest)):
-        console.table(table.title, table.columns, table.rows)
+    console.table(*split_table(manifest))
+    console.table(*field_table(manifest))
     for line in explained(manifest, look):
         console.say(line)
     for warning in manifest.warnings:
         console.warn(warning)
-    console.say(f"{made.seconds:.1f} s, peak memory {made.peak_memory_mb:,.0f} MB")
-    console.say(f"plots: {folder / PAGE}")
-
-
-def _peak_memory_mb() -> float:
-    """Of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _register(source_type: type[Source]) -> None:
     """Make `lrea prepare NAME`: the source's own options first, then the shared ones."""
-    own = parameters_of(source_type)
+    own, shared = parameters_of(source_type), parameters_of(SharedOptions)
     hidden = {p.name for p in own}.union(source_type.unused_options, () if source_type.file_names else ("raw",))
-    shared = [p for p in parameters_of(SharedOptions) if p.name not in hidden]
-    shared = [_raw_option(p, source_type) if p.name == "raw" else p for p in shared]
+    shared = [p for p in (*shared[:2], *parameters_of(PrepareOptions), *shared[2:]) if p.name not in hidden]
+    help = f"Raw file, folder or quoted glob; {where_without_raw(source_type)}."
+    raw = Annotated[Path | None, typer.Option(help=help)]
+    shared = [p.replace(annotation=raw) if p.name == "raw" else p for p in shared]
 
     def command(context: typer.Context, **values: Any) -> None:
+        def options_of(kind: type[Options]) -> Options:
+            return kind(**{p.name: values[p.name] for p in parameters_of(kind) if p.name in values})
+
         _refuse_idle(context, source_type)
-        source = source_type(**{p.name: values[p.name] for p in own})
-        typed = as_typed(context, f"lrea prepare {source.name}", leave_out=("dry_run",))
-        run(source, SharedOptions(**{f.name: values[f.name] for f in fields(SharedOptions) if f.name in values}), typed)
+        typed = as_typed(context, f"lrea prepare {source_type.name}", leave_out=("dry_run",))
+        run(options_of(source_type), options_of(PrepareOptions), options_of(SharedOptions), typed)
 
     called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     app.command(source_type.name, help=inspect.getdoc(source_type))(shaped(command, [called, *own, *shared]))
 
 
 def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
-    """Refuse an option that changes nothing beside another one, where both are typed.
-
-    Raises:
-        UserError: it names the two.
-    """
+    """Refuse an option that changes nothing beside another one, where both are typed."""
     typed = {
         parameter.name or "": parameter.opts[0]
         for parameter in context.command.params
@@ -223,12 +171,6 @@ def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
     for idle, other in source_type.idle_options.items():
         if idle in typed and other in typed:
             raise UserError(f"{typed[idle]} has no effect beside {typed[other]}.", f"Leave {typed[idle]} out.")
-
-
-def _raw_option(raw: inspect.Parameter, source_type: type[Source]) -> inspect.Parameter:
-    """The option with its help: where files are looked for is up to the source."""
-    help = f"Raw file, folder or quoted glob; {where_without_raw(source_type)}."
-    return raw.replace(annotation=Annotated[Path | None, typer.Option(help=help)])
 
 
 for _source in SOURCES:

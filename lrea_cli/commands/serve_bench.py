@@ -118,7 +118,7 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, options: Serve
 
     console = session.console
     opened = _records(session, run, cache)
-    console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.name}")
+    console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.manifest.dataset}")
     kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
     settings = BenchSettings(options.candidates, options.seconds, options.seed)
     bench = time_requests(run, opened, settings, kernels, console)

@@ -42,17 +42,9 @@ class BatchReader:
         counted = [name for name in self.settings.match_counters if name in self.samples.ids]
         return {name: count_in_history(self.samples, self.histories, name) for name in counted}
 
-    def __len__(self) -> int:
-        return sum(len(plan) for plan in self._plan(None))
-
-    def shuffled(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """Every request once, in an order that the seed decides."""
-        for window in self._plan(np.random.default_rng(seed)):
-            yield from map(self.batch, window)
-
-    def in_order(self) -> Iterator[Batch]:
-        """Every request once, in an order that depends on nothing but the split."""
-        for window in self._plan(None):
+    def batches(self, seed: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Every request once, in an order that the seed decides; None = that depends on nothing but the split."""
+        for window in self._plan(None if seed is None else np.random.default_rng(seed)):
             yield from map(self.batch, window)
 
     def batch(self, requests: np.ndarray) -> Batch:
@@ -108,11 +100,7 @@ def _even_parts(rows: np.ndarray, size: int) -> np.ndarray:
 
 
 def _without_single_rows(batches: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:
-    """Join a batch of one row to the one before it, or after the first: BatchNorm cannot learn from a single row.
-
-    Args:
-        batches: request numbers of each. sizes: (requests,) rows of each request.
-    """
+    """Join a batch of one row to the one before it, or after the first: BatchNorm cannot learn from a single row."""
     joined: list[np.ndarray] = []
     for batch in batches:
         if joined and min(sizes[batch].sum(), sizes[joined[-1]].sum()) < 2:

@@ -52,19 +52,18 @@ class Column:
     def __len__(self) -> int:
         return len(self._values)
 
-    @property
-    def dtype(self) -> np.dtype:
-        return self._values.dtype
-
     def __getitem__(self, key: Any) -> Any:
         """The number at a place, the numbers of a slice, or those at an array of places (of any shape) or of a mask."""
         if self._blocks is not None and not self._blocks.all_right:
+            size = len(self._values)
             if isinstance(key, slice):
-                self._touch_slice(key)
-            elif isinstance(key, (int, np.integer)):
-                self._touch_place(int(key))
-            else:
-                self._touch_places(np.asarray(key))
+                if places := range(size)[key]:
+                    low, high = sorted((places[0], places[-1]))
+                    self._touch_ranges(self._blocks, np.array([low]), np.array([high]))
+            elif not isinstance(key, (int, np.integer)):
+                self._touch_places(self._blocks, np.asarray(key))
+            elif -size <= key < size:
+                self._blocks.touch_one((int(key) % size + self._lead) >> self._bits)
         return self._values[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -78,10 +77,10 @@ class Column:
             index: (B, width) last - 0, 1, 2, ..; any place in the column where masked. mask: (B, width).
         """
         if not len(self._values):
-            return np.zeros(index.shape, self.dtype)
+            return np.zeros(index.shape, self._values.dtype)
         if self._blocks is not None and not self._blocks.all_right:
             rows = kept > 0
-            self._touch_ranges(last[rows] - kept[rows] + 1, last[rows])
+            self._touch_ranges(self._blocks, last[rows] - kept[rows] + 1, last[rows])
         values = np.take(self._values, index)
         values[~mask] = 0
         return values
@@ -91,33 +90,18 @@ class Column:
         if self._blocks is not None:
             self._blocks.release()
 
-    def _touch_place(self, place: int) -> None:
-        place += len(self._values) if place < 0 else 0
-        if self._blocks is not None and 0 <= place < len(self._values):
-            self._blocks.touch_one((place + self._lead) >> self._bits)
-
-    def _touch_slice(self, key: slice) -> None:
-        places = range(len(self._values))[key]
-        if places:
-            low, high = min(places[0], places[-1]), max(places[0], places[-1])
-            self._touch_ranges(np.array([low]), np.array([high]))
-
-    def _touch_places(self, key: np.ndarray) -> None:
+    def _touch_places(self, blocks: Blocks, key: np.ndarray) -> None:
         if key.dtype == bool:
             key = np.flatnonzero(key)
         if key.size:
             places = key if key.min() >= 0 else np.where(key < 0, key + len(self._values), key)
             if places.min() < 0 or places.max() >= len(self._values):
                 return  # numpy says which
-            self._touch((places + self._lead) >> self._bits)
+            blocks.touch(((places + self._lead) >> self._bits).ravel())
 
-    def _touch_ranges(self, first: np.ndarray, last: np.ndarray) -> None:
-        """Blocks of the places first[i] .. last[i]."""
+    def _touch_ranges(self, blocks: Blocks, first: np.ndarray, last: np.ndarray) -> None:
+        """Touch what holds the places first[i] .. last[i]."""
         low, high = (first + self._lead) >> self._bits, (last + self._lead) >> self._bits
         sizes = high - low + 1
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        self._touch(np.repeat(low, sizes) + within)
-
-    def _touch(self, blocks: np.ndarray) -> None:
-        assert self._blocks is not None
-        self._blocks.touch(blocks.ravel())
+        blocks.touch(np.repeat(low, sizes) + within)

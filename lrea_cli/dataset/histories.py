@@ -117,7 +117,7 @@ def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, n
 
 def open_histories(dataset: DatasetInfo) -> Histories:
     """The histories of a prepared dataset, with all its item fields."""
-    return Histories.open(dataset.files, [f.name for f in dataset.of_role("item")])
+    return Histories.open(dataset.files, dataset.names_of("item"))
 
 
 def _column(values: Column | np.ndarray) -> Column:

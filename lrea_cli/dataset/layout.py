@@ -23,10 +23,9 @@ footers included; Parquet has a CRC-32 for each page as well, for other engines.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from lrea_cli.dataset.fields import EncodedField, Role
+from lrea_cli.dataset.fields import Role
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.workspace.blocks import DatasetFiles, open_files
 from lrea_cli.workspace.home import Artifact
@@ -39,20 +38,9 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The part of a dataset's manifest that models, batches and commands read.
+    """A dataset to read: what its manifest says, or will say, and its files."""
 
-    Args:
-        valid_from, test_from, end: epoch seconds. utc_offset_minutes: of its days and local times, east of UTC.
-    """
-
-    name: str
-    path: Path
-    fields: tuple[EncodedField, ...]
-    users: int
-    valid_from: int
-    test_from: int
-    end: int
-    utc_offset_minutes: int
+    manifest: DatasetManifest
     files: DatasetFiles = field(compare=False, repr=False)
 
     @classmethod
@@ -63,33 +51,9 @@ class DatasetInfo:
             DamagedArtifact: the hashes of the files' blocks are not as they were written.
         """
         inventory = artifact.inventory
-        files = open_files(artifact.path, inventory.bytes, inventory.files.get(BLOCKS, ""), artifact.remedy)
-        return cls.of_files(files, artifact.manifest)
+        sha256 = inventory.files.get(BLOCKS, "")
+        return cls(artifact.manifest, open_files(artifact.path, inventory.bytes, sha256, artifact.remedy))
 
-    @classmethod
-    def of_files(cls, files: DatasetFiles, manifest: DatasetManifest) -> DatasetInfo:
-        """A dataset whose manifest is, or will be, this one."""
-        splits = manifest.splits
-        return cls(
-            manifest.dataset,
-            files.folder,
-            manifest.fields,
-            manifest.users,
-            splits.valid_from,
-            splits.test_from,
-            splits.end,
-            manifest.utc_offset_minutes,
-            files,
-        )
-
-    def of_role(self, role: Role) -> tuple[EncodedField, ...]:
-        """The fields of one role, in their declared order."""
-        return tuple(f for f in self.fields if f.role == role)
-
-    @property
-    def has_category(self) -> bool:
-        return any(f.name == "category" and f.role == "item" for f in self.fields)
-
-    def split_file(self, split: Split) -> str:
-        """The name of a split's file among `files`."""
-        return f"{split}.parquet"
+    def names_of(self, *roles: Role) -> list[str]:
+        """The names of the fields of these roles, in their declared order."""
+        return [f.name for f in self.manifest.fields if f.role in roles]

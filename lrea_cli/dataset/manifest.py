@@ -28,13 +28,12 @@ class DatasetManifest(Manifest):
     """A dataset, as `lrea prepare` made it.
 
     Args:
-        source, source_options, options: what it was made from, and how.
-        categories: how many; None = the log has none.
-        rejected: reason -> rows. samples: split -> rows.
+        categories: how many; None where the log has none.
+        rejected: reason -> rows.
         sampling: how negatives were drawn; None where labels are real.
         utc_offset_minutes: of its days and local times, east of UTC.
-        facts: of the source. split_facts: split -> fact -> value. field_facts: field -> fact -> value.
-        field_auc, look: of the look that `lrea prepare` takes; None where none was taken.
+        samples: split -> rows.
+        field_auc, look: what the look of `lrea prepare` saw; None where it took none.
     """
 
     dataset: str

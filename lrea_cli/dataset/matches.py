@@ -32,8 +32,8 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
         request = np.repeat(requests, sizes[requests])
         length = samples.history_length[request]
         start = histories.offsets[samples.user[request]]
-        owner, place = concatenated(start, length)
-        seen = histories.columns[field][place]
+        owner, index = concatenated(start, length)
+        seen = histories.columns[field][index]
         equal = same_value(seen, samples.ids[field][rows][owner])
         counts[rows] = np.bincount(owner[equal], minlength=len(rows))
     return counts

@@ -1,14 +1,21 @@
-"""One split in memory: which rows are scored, and how much of its user's history each may see."""
+"""Samples of a split, in memory or counted in parts: which rows are scored, and how much history each may see."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.histories import concatenated
-from lrea_cli.dataset.layout import DatasetInfo, Split
-from lrea_cli.workspace.parquet import read_parquet
+from lrea_cli.dataset.layout import SPLITS, DatasetInfo, Split
+from lrea_cli.errors import UserError
+from lrea_cli.workspace.parquet import parquet_batches, read_parquet
+
+ROWS_AT_ONCE = 1 << 18
+"""Of a split that is read in parts."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +70,70 @@ def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
     Raises:
         DamagedArtifact: the file is not as it was written.
     """
-    blocks = dataset.files.blocks(dataset.split_file(split))
+    blocks = dataset.files.blocks(f"{split}.parquet")
     table = read_parquet(blocks)
     blocks.release()
     column = {name: table.column(name).to_numpy() for name in table.column_names}
     first = np.flatnonzero(np.diff(column["request_id"], prepend=-1))
-    names = {role: [f.name for f in dataset.of_role(role)] for role in ("item", "user", "context")}
     return Samples(
         offsets=np.append(first, table.num_rows),
         user=column["user"][first].astype(np.int64),
         time=column["time"][first].astype(np.int64),
         history_length=column["history_length"][first].astype(np.int64),
         label=column["label"].astype(np.float32),
-        ids={name: column[name] for name in names["item"]},
-        profile={name: column[name] for name in names["user"] + names["context"]},
+        ids={name: column[name] for name in dataset.names_of("item")},
+        profile={name: column[name] for name in dataset.names_of("user", "context")},
     )
+
+
+class ByValue(NamedTuple):
+    """How often each value of a field was shown, and clicked, in one split.
+
+    Args:
+        rows, clicked: (size + 1,) int32, by id; the last entry is of all values first seen after training.
+    """
+
+    rows: np.ndarray
+    clicked: np.ndarray
+
+
+def by_value(dataset: DatasetInfo, split: Split, field: EncodedField) -> ByValue:
+    """Count the rows and the clicks of each value of a field, in memory that only the number of its values decides."""
+    counts = ByValue(np.zeros(field.size + 1, np.int32), np.zeros(field.size + 1, np.int32))
+    for ids, label in read_in_parts(dataset, split, (field.name, "label")):
+        ids = np.minimum(ids, field.size)
+        np.add.at(counts.rows, ids, 1)
+        np.add.at(counts.clicked, ids[label > 0], 1)
+    return counts
+
+
+def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) -> None:
+    """Refuse a split whose samples all have one label: no AUC is defined there, and nothing is learnt from it.
+
+    Raises:
+        UserError: naming the split and its label.
+    """
+    for split in splits:
+        seen: set[int] = set()
+        for (label,) in read_in_parts(dataset, split, ("label",)):
+            seen.update(np.unique(label).tolist())
+            if len(seen) > 1:
+                break
+        else:
+            raise UserError(
+                f"All samples of the {split} split of '{dataset.manifest.dataset}' have label "
+                f"{' and '.join(map(str, seen))}: its AUC is undefined.",
+                "Prepare a log in which both labels stand on each of these days: lrea prepare --help",
+            )
+
+
+def read_in_parts(dataset: DatasetInfo, split: Split, columns: Sequence[str]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Columns of a split, some rows after others."""
+    import pyarrow as pa
+
+    blocks = dataset.files.blocks(f"{split}.parquet")
+    for batch in parquet_batches(blocks, ROWS_AT_ONCE, columns):
+        if batch.num_rows:
+            yield tuple(batch.column(name).to_numpy() for name in columns)
+    blocks.release()
+    pa.default_memory_pool().release_unused()

@@ -26,11 +26,7 @@ SCRATCH_BYTES, LEFT_BYTES, BYTES_A_FIELD = 45, 18, 6
 
 @dataclass(frozen=True)
 class FileSize:
-    """A raw file.
-
-    Args:
-        bytes: as it lies. text_bytes: unpacked. rows: about; exact for Parquet.
-    """
+    """A raw file: `bytes` as it lies, `text_bytes` unpacked, and about how many rows (exactly, for Parquet)."""
 
     name: str
     bytes: int
@@ -40,13 +36,11 @@ class FileSize:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What preparing would take.
+    """What preparing would take: `seconds` on this machine, `scratch_bytes` of disk meanwhile, `dataset_bytes` after.
 
     Args:
-        sample_read, sample_rejected: rows of the sample, and those rejected by reason.
-        seconds: of the whole command on this machine.
-        scratch_bytes: of disk while it runs. dataset_bytes: of what stays.
-        warnings: what the user should know of these files.
+        sample_read: rows of the sample.
+        sample_rejected: reason -> rows of the sample.
     """
 
     files: tuple[FileSize, ...]
@@ -56,10 +50,6 @@ class Estimate:
     scratch_bytes: int
     dataset_bytes: int
     warnings: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for file in self.files)
 
 
 def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Estimate:
@@ -78,26 +68,30 @@ def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Esti
     seconds = time.perf_counter() - began
     taken = {file.name for file in intake.files}
     starts = [_start(path, size, intake) for path in files if intake.name_of(path) in taken]
-    return _reckon(starts, extract, intake, seconds)
+    sampled, rows = sum(sampled for sampled, _ in starts), sum(file.rows for _, file in starts)
+    kept = rows * intake.kept / max(1, intake.read)
+    fields = BYTES_A_FIELD * len(extract.fields)
+    return Estimate(
+        files=tuple(file for _, file in starts),
+        sample_read=intake.read,
+        sample_rejected=dict(sorted(intake.rejected.items())),
+        seconds=FIXED_SECONDS + WHOLE_OVER_READING * seconds * rows / max(1, sampled),
+        scratch_bytes=round(kept * (SCRATCH_BYTES + fields)),
+        dataset_bytes=round(kept * (LEFT_BYTES + fields)),
+        warnings=extract.warnings,
+    )
 
 
-@dataclass(frozen=True)
-class _Start:
-    """How many rows the start of a file has, and what the whole file has."""
-
-    rows: int
-    whole: FileSize
-
-
-def _start(path: Path, size: int, intake: Intake) -> _Start:
+def _start(path: Path, size: int, intake: Intake) -> tuple[int, FileSize]:
+    """How many rows the first `size` bytes of a file have, and the whole file."""
     name, bytes_there = intake.name_of(path), path.stat().st_size
     if is_parquet(path):
         raw = ParquetRows(path, first_bytes=size)
-        return _Start(raw.rows_to_read, FileSize(name, bytes_there, bytes_there, raw.rows))
+        return raw.rows_to_read, FileSize(name, bytes_there, bytes_there, raw.rows)
     file = intake.text(path)
     count = sum(lines.count for lines in file.lines(size))
     unpacked = unpacked_bytes(path)
-    return _Start(count, FileSize(name, bytes_there, unpacked, round(unpacked * count / max(1, file.bytes_read))))
+    return count, FileSize(name, bytes_there, unpacked, round(unpacked * count / max(1, file.bytes_read)))
 
 
 def _read(source: Source, files: list[Path], size: int, options: PrepareOptions) -> tuple[Extract, Intake]:
@@ -106,18 +100,3 @@ def _read(source: Source, files: list[Path], size: int, options: PrepareOptions)
     with duckdb.connect(config={"threads": options.thread_count}) as db:
         intake = Intake.of_options(db, options, files, first_bytes=size)
         return source.extract(intake, files), intake
-
-
-def _reckon(starts: list[_Start], extract: Extract, intake: Intake, seconds: float) -> Estimate:
-    rows, sampled = sum(start.whole.rows for start in starts), sum(start.rows for start in starts)
-    kept = rows * intake.kept / max(1, intake.read)
-    fields = BYTES_A_FIELD * len(extract.fields)
-    return Estimate(
-        files=tuple(start.whole for start in starts),
-        sample_read=intake.read,
-        sample_rejected=dict(sorted(intake.rejected.items())),
-        seconds=FIXED_SECONDS + WHOLE_OVER_READING * seconds * rows / max(1, sampled),
-        scratch_bytes=round(kept * (SCRATCH_BYTES + fields)),
-        dataset_bytes=round(kept * (LEFT_BYTES + fields)),
-        warnings=extract.warnings,
-    )

@@ -23,14 +23,15 @@ MANY_USERS, MOST_ROWS = 10, 0.5
 def field_facts(
     db: duckdb.DuckDBPyConnection, fields: Sequence[EncodedField], lost: Mapping[str, Lost]
 ) -> dict[str, dict[str, Any]]:
-    """For each field what share of its values is not known.
-
-        missing: of all events, those without a value. lost: those whose value is there and could not be read.
-        first_lost_values: some of these.
-        unknown: of the valid and test samples, those whose value no event before the valid split has.
+    """What share of each field's values is not known, by the field's name.
 
     Args:
-        lost: of the rows that were taken, by field.
+        lost: the values that could not be read, of the rows that were kept.
+
+    Returns:
+        `missing`, `lost`: the shares of all events that have no value, or one that could not be read.
+        `first_lost_values`: some of the latter.
+        `unknown`: the share of the valid and test samples whose value no event before the valid split has.
     """
     rows, *absent = _shares(db, "sorted", [f"{quoted(f)} = {UNKNOWN_ID}" for f in fields])
     later, *unknown = _shares(db, "samples WHERE _split > 0", [f"{quoted(f)} >= {f.size}" for f in fields])
@@ -57,11 +58,7 @@ def empty_fields(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def user_of_most_rows(db: duckdb.DuckDBPyConnection) -> list[str]:
-    """A warning of one user who has all rows, or more than half of those of many users: it may stand for unknown ones.
-
-    Args:
-        db: with `starts` and `users`.
-    """
+    """A warning of a user who has all rows, or over half of those of many users: it may stand for unknown ones."""
     user, rows, total, users = db.execute(
         "SELECT CAST(user AS VARCHAR), rows, total, users FROM (SELECT arg_max(user_id, rows) AS user_id, "
         "max(rows) AS rows, CAST(sum(rows) AS BIGINT) AS total, count(*) AS users FROM starts) "
@@ -82,18 +79,14 @@ def user_of_most_rows(db: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def unseen_signs(db: duckdb.DuckDBPyConnection, fields: Sequence[EncodedField]) -> list[str]:
-    """Warnings of users and values with signs that nobody sees, such as NUL: they differ from those without.
-
-    Args:
-        db: with `users` and the vocabularies of the fields.
-    """
+    """Warnings of users and values with signs that nobody sees, such as NUL: they differ from those without."""
     columns = [("user", "users", "user"), *((f.name, table(f), "value") for f in fields if not f.numeric)]
     warnings = []
-    for name, of, column in columns:
-        if kinds_of(db, of)[column] != "VARCHAR":
+    for name, vocabulary, column in columns:
+        if kinds_of(db, vocabulary)[column] != "VARCHAR":
             continue
         number, first = db.execute(
-            f'SELECT count(*), min("{column}") FROM {of} WHERE regexp_matches("{column}", {literal(UNSEEN)})'
+            f'SELECT count(*), min("{column}") FROM {vocabulary} WHERE regexp_matches("{column}", {literal(UNSEEN)})'
         ).fetchall()[0]
         if number:
             hold = counted(number, f"value of '{name}' holds", f"values of '{name}' hold")

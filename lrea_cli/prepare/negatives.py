@@ -7,89 +7,51 @@ A draw is a counter-based hash of (seed, raw user, target time, raw item, draw) 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.prepare.calendar import Calendar
-from lrea_cli.prepare.events import UserPart
-from lrea_cli.prepare.hashing import mix_sql, wide_sql
+from lrea_cli.prepare.events import among
 from lrea_cli.prepare.sources.base import Negatives
-from lrea_cli.prepare.sql import count
-from lrea_cli.prepare.vocabulary import column, names
+from lrea_cli.prepare.sql import count, mix_sql, wide_sql
+from lrea_cli.prepare.vocabulary import ITEM, column, names
 
 if TYPE_CHECKING:
     import duckdb
 
 DRAWS = 100
-ITEM, CATEGORY = column(Field("item", "item")), column(Field("category", "item"))
+CATEGORY = column(Field("category", "item"))
 ROUNDS = ((0, 1), (1, 10), (10, DRAWS))  # nearly all pairs end with their first draw
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Where negatives come from.
-
-    Args:
-        by_month: periods are months, cut where a split begins; otherwise they are local days.
-        by_category: a positive's part of the pool is of its category, too.
-        nested: its part is its own period and all before: what was there by the end of its day.
-        items_once: each item stands once, on its first day.
-    """
-
-    by_month: bool = False
-    by_category: bool = False
-    nested: bool = False
-    items_once: bool = False
-
-    @property
-    def strata(self) -> tuple[str, ...]:
-        """Columns that the pool is sorted by first, and that a positive shares with its part of it."""
-        return ("_period", CATEGORY) if self.by_category else ("_period",)
-
-    def period_sql(self, calendar: Calendar) -> str:
-        """SQL for the period of a `_day`."""
-        if not self.by_month:
-            return "_day"
-        month = "year(DATE '1970-01-01' + _day) * 12 + month(DATE '1970-01-01' + _day)"
-        starts = f"CAST(_day >= {calendar.valid_day} AS INTEGER) + CAST(_day >= {calendar.test_day} AS INTEGER)"
-        return f"CAST(({month}) * 3 + {starts} AS INTEGER)"
-
-
-POOLS: dict[Negatives, Pool] = {
-    "same-day": Pool(),
-    "same-day-category": Pool(by_category=True),
-    "same-month": Pool(by_month=True),
-    "popularity": Pool(nested=True),
-    "uniform": Pool(nested=True, items_once=True),
-}
+NESTED = ("popularity", "uniform")
+"""Of these a positive draws from what was there by the end of its day, of the others from its own day or month."""
 
 
 def draw_negatives(
     db: duckdb.DuckDBPyConnection,
     fields: Sequence[Field],
     calendar: Calendar,
-    source: Negatives,
+    kind: Negatives,
     per_positive: int,
-    parts: Sequence[UserPart],
+    parts: Sequence[range],
 ) -> int:
     """Make `candidates` (user_id, time, _day, history_length, an id for each field, label) of `positives`.
 
     A negative has its request's user and context fields. A positive that keeps no negative is dropped, too.
 
+    Args:
+        kind: what the negatives are drawn from, see `Sampling`.
+        parts: of all users, in their order.
+
     Returns:
         how many (positive, negative) pairs were dropped: their 100 draws were all among the user's behaviors.
-
-    Args:
-        parts: of all users, in their order.
     """
     items = [f for f in fields if f.role == "item"]
-    pool = POOLS[source]
-    period = pool.period_sql(calendar)
-    placed = f"(SELECT *, {period} AS _period FROM positives)"
-    behaviors = f"SELECT user_id, time, {calendar.day_sql()} AS _day, {names(items)} FROM events WHERE is_behavior"
-    _make_pool(db, items, pool, f"SELECT *, {period} AS _period FROM ({behaviors})", placed)
-    _make_strata(db, pool, placed)
+    strata = ("_period", CATEGORY) if kind == "same-day-category" else ("_period",)
+    period = f"{_month_sql(calendar) if kind == 'same-month' else '_day'} AS _period"
+    db.execute(f"CREATE VIEW targets AS SELECT *, {period} FROM positives")
+    db.execute(f"CREATE VIEW behaviors AS SELECT user_id, time, {period}, {names(items)} FROM events WHERE is_behavior")
+    _make_pool(db, items, kind, strata)
+    _make_strata(db, kind in NESTED, ", ".join(strata))
     wanted = count(db, "SELECT count(*) FROM positives") * per_positive
     db.execute(
         f"CREATE TABLE negatives AS SELECT user_id, _day, range AS _number, {names(items)} "
@@ -98,13 +60,20 @@ def draw_negatives(
     for part in parts:
         db.execute(
             "CREATE OR REPLACE TABLE pending AS SELECT user_id, _day, range AS _number, _key, _first, _size "
-            f"FROM {placed} JOIN strata USING ({', '.join(pool.strata)}), range({per_positive}) "
-            f"WHERE {part.sql('user_id')}"
+            f"FROM targets JOIN strata USING ({', '.join(strata)}), range({per_positive}) "
+            f"WHERE {among(part)}"
         )
         for first, last in ROUNDS:
             _draw(db, items, part, first, last)
     _make_candidates(db, fields)
     return wanted - count(db, "SELECT count(*) FROM negatives")
+
+
+def _month_sql(calendar: Calendar) -> str:
+    """SQL: the number of a `_day`'s month, which is cut where a split begins."""
+    month = "year(DATE '1970-01-01' + _day) * 12 + month(DATE '1970-01-01' + _day)"
+    starts = f"CAST(_day >= {calendar.valid_day} AS INTEGER) + CAST(_day >= {calendar.test_day} AS INTEGER)"
+    return f"CAST(({month}) * 3 + {starts} AS INTEGER)"
 
 
 def _make_candidates(db: duckdb.DuckDBPyConnection, fields: Sequence[Field]) -> None:
@@ -119,42 +88,41 @@ def _make_candidates(db: duckdb.DuckDBPyConnection, fields: Sequence[Field]) -> 
     )
 
 
-def _make_pool(
-    db: duckdb.DuckDBPyConnection, items: Sequence[Field], pool: Pool, behaviors: str, positives: str
-) -> None:
-    """The pool in its order; a row's place is its `rowid`, from 0.
-
-    Args:
-        behaviors, positives: SQL for them with their `_period`.
-    """
-    strata = ", ".join(pool.strata)
-    others = "".join(f", {names([f])}" for f in items if column(f) not in pool.strata)
-    if pool.items_once:
+def _make_pool(db: duckdb.DuckDBPyConnection, items: Sequence[Field], kind: Negatives, strata: Sequence[str]) -> None:
+    """The pool in its order, by the strata first; a row's place is its `rowid`, from 0."""
+    first = ", ".join(strata)
+    others = "".join(f", {names([f])}" for f in items if column(f) not in strata)
+    if kind == "uniform":  # each item stands once, where it was first seen
         rows = (
-            f"SELECT * FROM ({behaviors}) JOIN ("
+            "SELECT * FROM behaviors JOIN ("
             f"SELECT {ITEM}, min(time) AS time FROM events WHERE is_behavior GROUP BY {ITEM}) USING ({ITEM}, time) "
             f"QUALIFY row_number() OVER (PARTITION BY {ITEM} ORDER BY user_id{others}) = 1"
         )
-    elif pool.nested:
-        rows = behaviors
+    elif kind == "popularity":
+        rows = "FROM behaviors"
     else:
-        rows = f"SELECT * FROM ({behaviors}) SEMI JOIN (SELECT DISTINCT _period FROM {positives}) USING (_period)"
-    db.execute(f"CREATE TABLE pool AS SELECT {strata}{others} FROM ({rows}) ORDER BY {strata}, user_id, time{others}")
+        rows = "FROM behaviors SEMI JOIN (SELECT DISTINCT _period FROM targets) USING (_period)"
+    db.execute(f"CREATE TABLE pool AS SELECT {first}{others} FROM ({rows}) ORDER BY {first}, user_id, time{others}")
 
 
-def _make_strata(db: duckdb.DuckDBPyConnection, pool: Pool, positives: str) -> None:
-    """`strata`: the first place and the size of a positive's part of the pool, by its stratum."""
-    strata = ", ".join(pool.strata)
+def _make_strata(db: duckdb.DuckDBPyConnection, nested: bool, strata: str) -> None:
+    """`strata`: the first place and the size of a positive's part of the pool, by its stratum.
+
+    Args:
+        nested: that part is its own period and all before.
+        strata: the columns that the pool is sorted by first.
+    """
     own = f"SELECT {strata}, min(rowid) AS _first, count(*) AS _size FROM pool GROUP BY {strata}"
-    if pool.nested:
+    if nested:
         own = (
-            "SELECT p._period, 0 AS _first, CAST(sum(o._size) AS BIGINT) AS _size FROM (SELECT DISTINCT _period "
-            f"FROM {positives}) AS p JOIN ({own}) AS o ON o._period <= p._period GROUP BY p._period"
+            "SELECT t._period, 0 AS _first, CAST(sum(o._size) AS BIGINT) AS _size "
+            f"FROM (SELECT DISTINCT _period FROM targets) AS t JOIN ({own}) AS o ON o._period <= t._period "
+            "GROUP BY t._period"
         )
     db.execute(f"CREATE TABLE strata AS {own}")
 
 
-def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart, first: int, last: int) -> None:
+def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: range, first: int, last: int) -> None:
     """Settle by draws `first` .. `last` - 1 what they can: the earliest item that the user never touched."""
     mixed = (
         f"SELECT *, range AS _draw, {mix_sql(f'_key + _number * {DRAWS} + range')} AS _mixed "
@@ -169,7 +137,7 @@ def _draw(db: duckdb.DuckDBPyConnection, items: Sequence[Field], part: UserPart,
     db.execute(  # the few draws are looked up in the many behaviors, not the other way round
         f"CREATE OR REPLACE TABLE touched AS SELECT DISTINCT e.user_id, e.{ITEM} FROM events AS e "
         f"SEMI JOIN draws AS d ON e.user_id = d.user_id AND e.{ITEM} = d.{ITEM} "
-        f"WHERE e.is_behavior AND {part.sql('e.user_id')}"
+        f"WHERE e.is_behavior AND {among(part, 'e.user_id')}"
     )
     db.execute(
         f"INSERT INTO negatives SELECT user_id, _day, _number, {names(items)} FROM draws "

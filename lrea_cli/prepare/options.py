@@ -1,23 +1,18 @@
-"""Options that every preparation has; light, since the command line shows their defaults."""
+"""Options that every preparation has; each attribute is an option of `lrea prepare`."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+import typer
 
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COUNT, HIGHEST_SEED, check_range, check_threads
 
-LIMITS = {
-    "seed": (0, HIGHEST_SEED),
-    "min_history": COUNT,
-    "negatives_per_positive": (1, 1000),
-    "train_days": (1, 36_500),
-    "test_days": (1, 36_500),
-}
-"""Of the numbers among the options, ends included."""
-
+MOST_DAYS = 36_500
 LEAST_MEMORY_MB = 500
 MOST_MEMORY_MB = 100e6
 RUNTIME_MB = 350
@@ -28,32 +23,34 @@ UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What a preparation depends on beside its source; `max_rejected`, `threads` and `memory` never change a row.
+    """What a preparation depends on beside its source; `max_rejected`, `memory` and `threads` never change a row.
 
-    Args:
-        seed: of the negatives.
-        min_history: behaviors that a sampled positive must have strictly before it.
-        negatives_per_positive: candidates with label 0 beside each positive, when labels are sampled.
-        train_days: days before the valid day that give training samples, when labels are sampled.
-        test_days: last days that are the test split; the day before them is the valid split.
-        max_rejected: share of rows with a wrong form that stops the run, such as 1%.
-        encoding: of text files, as Python names it.
-        threads: None = all cores. memory: of the whole process; what does not fit goes to disk.
+    Raises:
+        UserError: a number is out of its limits, or a text is no size, no percentage or no encoding.
     """
 
-    seed: int = 2025
-    min_history: int = 20
-    negatives_per_positive: int = 1
-    train_days: int = 1
-    test_days: int = 1
-    max_rejected: str = "1%"
-    encoding: str = "utf-8"
-    threads: int | None = None
-    memory: str = "4GB"
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 2025
+    min_history: Annotated[int, typer.Option(help="Earlier behaviors that a drawn positive needs.")] = 20
+    negatives_per_positive: Annotated[int, typer.Option(help="Negatives drawn for each positive.")] = 1
+    train_days: Annotated[int, typer.Option(help="Days before the valid day of which training samples are drawn.")] = 1
+    test_days: Annotated[int, typer.Option(help="Last days that are the test split; the day before them is valid.")] = 1
+    max_rejected: Annotated[
+        str,
+        typer.Option(
+            help="Fail when more than this share of the rows is malformed; 100 such rows or fewer never fail, unless "
+            "the share is 0%."
+        ),
+    ] = "1%"
+    encoding: Annotated[str, typer.Option(help="Encoding of text files: utf-8, latin-1, gb18030, utf-16, ..")] = "utf-8"
+    memory: Annotated[str, typer.Option(help="Memory that this process may use; the rest goes to disk.")] = "4GB"
+    threads: Annotated[int | None, typer.Option(help="How many CPU threads; default: all cores.")] = None
 
     def __post_init__(self) -> None:
-        for option, (low, high) in LIMITS.items():
-            check_range(f"--{option.replace('_', '-')}", getattr(self, option), low, high)
+        check_range("--seed", self.seed, 0, HIGHEST_SEED)
+        check_range("--min-history", self.min_history, *COUNT)
+        check_range("--negatives-per-positive", self.negatives_per_positive, 1, 1000)
+        check_range("--train-days", self.train_days, 1, MOST_DAYS)
+        check_range("--test-days", self.test_days, 1, MOST_DAYS)
         if self.threads is not None:
             check_threads("--threads", self.threads)
         if not LEAST_MEMORY_MB <= self.memory_mb <= MOST_MEMORY_MB:
@@ -70,11 +67,7 @@ class PrepareOptions:
 
     @property
     def memory_mb(self) -> float:
-        """The limit in megabytes (10^6 bytes).
-
-        Raises:
-            UserError: it is no number with a unit.
-        """
+        """The limit in megabytes (10^6 bytes)."""
         size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", self.memory.strip(), re.IGNORECASE)
         if not size:
             raise UserError(f"--memory is '{self.memory}'.", "Use a number and a unit, such as 4GB or 500MB.")
@@ -97,22 +90,14 @@ class PrepareOptions:
 
     @property
     def text_encoding(self) -> str:
-        """`encoding` in one spelling.
-
-        Raises:
-            UserError: there is no such encoding.
-        """
+        """`encoding` in one spelling."""
         from lrea_cli.prepare.sources.text import known_encoding
 
         return known_encoding(self.encoding)
 
     @property
     def rejected_share(self) -> float:
-        """`max_rejected` as a number from 0 to 1.
-
-        Raises:
-            UserError: it is no such percentage.
-        """
+        """`max_rejected` as a number from 0 to 1."""
         percentage = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", self.max_rejected.strip())
         if not percentage or float(percentage[1]) > 100:
             raise UserError(f"--max-rejected is '{self.max_rejected}'.", "Use a percentage, such as 1% or 0.01%.")

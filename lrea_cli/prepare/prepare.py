@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Reporter, Silent
 from lrea_cli.dataset.fields import EncodedField
-from lrea_cli.dataset.manifest import DATASETS, DatasetManifest, SplitTimes
+from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.arguments import prepare_arguments
+from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.prepare.events import sort_events
 from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
@@ -23,16 +23,15 @@ from lrea_cli.prepare.samples import check_samples, label_conflicts, make_sample
 from lrea_cli.prepare.sources.base import Extract, Source
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.vocabulary import number_users, number_values
-from lrea_cli.prepare.writer import write_behaviors, write_rejected, write_samples, write_vocabularies
+from lrea_cli.prepare.writer import write_behaviors, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest
+from lrea_cli.workspace.parquet import parquet_writer
 
 if TYPE_CHECKING:
     import duckdb
 
-SCRATCH = "scratch"
-
-Look = Callable[[Path, DatasetManifest], DatasetManifest]
-"""Reads a dataset that is whole but for its manifest, may write into it, and returns the manifest with what it saw."""
+CHANGE_NO_ROW = ("threads", "memory")
+"""Options that are left to the machine on which the dataset is made again."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Surroundings:
 
     Args:
         reporter: shows each step as it begins, and progress while files are read.
-        look: takes a look at the data, for the manifest.
+        look: reads the new dataset, may write into its folder, and returns the manifest with what it saw.
         raw: how the files were named, for the command that makes the dataset again; None = they were found by default.
         replace: a dataset of this name gives way when the new one is complete.
     """
 
     reporter: Reporter = field(default_factory=Silent)
-    look: Look | None = None
+    look: Callable[[Path, DatasetManifest], DatasetManifest] | None = None
     raw: Path | None = None
     replace: bool = False
 
@@ -73,7 +72,7 @@ def prepare(
 
     around = surroundings or Surroundings()
     with workspace.create(DATASETS, dataset, replace=around.replace) as (_, folder):
-        with _database(folder / SCRATCH, options) as db:
+        with _database(folder / "scratch", options) as db:
             content = _write_dataset(db, source, files, folder, options, around.reporter)
         arguments = tuple(prepare_arguments(source, files, around.raw, options, workspace.home))
         manifest = DatasetManifest(dataset=dataset, **content, arguments=arguments)
@@ -103,7 +102,7 @@ def _write_dataset(
     odd = odd_days(db, extract, calendar)
     reporter.say("numbering users and values ...")
     users = number_users(db)
-    encoded = tuple(number_values(db, f, calendar.valid_from) for f in extract.fields)
+    encoded = tuple(number_values(db, f, calendar.splits.valid_from) for f in extract.fields)
     write_vocabularies(db, folder, encoded)
     reporter.say("sorting events ...")
     sort_events(intake, extract, options.database_mb)
@@ -117,7 +116,9 @@ def _write_dataset(
     write_samples(db, folder, encoded)
     reporter.say("writing histories ...")
     write_behaviors(db, folder, [f for f in encoded if f.role == "item"], options.database_mb)
-    write_rejected(folder, intake.rejected_table())
+    rejected = intake.rejected_table()
+    with parquet_writer(folder / "rejected.parquet", rejected.schema) as out:
+        out.write_table(rejected)
     odd += [*unseen_signs(db, encoded), *empty_fields(of_fields), *_of_labels(splits["train"], conflicts)]
     return {
         **_manifest(source, options, extract, calendar, encoded, intake),
@@ -125,7 +126,6 @@ def _write_dataset(
         "samples": {split: facts["rows"] for split, facts in splits.items()},
         "split_facts": splits,
         "field_facts": of_fields,
-        "unused_columns": tuple(extract.unused_columns),
         "label_conflicts": conflicts,
         "warnings": (*extract.warnings, *odd),
         "dropped_pairs": dropped,
@@ -154,25 +154,24 @@ def _manifest(
     encoded: tuple[EncodedField, ...],
     intake: Intake,
 ) -> dict[str, Any]:
-    distinct = {f.name: f.size - 2 + f.late for f in encoded}
-    has_category = any(f.name == "category" and f.role == "item" for f in encoded)
-    of_source = {f.name: getattr(source, f.name) for f in fields(source)} if is_dataclass(source) else {}
-    unseen = ("threads", "memory", "max_rejected")  # they change no row
+    distinct = {f.name: f.size - FIRST_ID + f.late for f in encoded if f.role == "item"}
+    unseen = (*CHANGE_NO_ROW, "max_rejected")
     return {
         "source": source.name,
-        "source_options": of_source,
+        "source_options": dict(vars(source)),
         "options": {k: v for k, v in asdict(options).items() if k not in unseen},
         "fields": encoded,
         "items": distinct["item"],
-        "categories": distinct["category"] if has_category else None,
+        "categories": distinct.get("category"),
         "events_read": intake.read,
         "events_kept": intake.kept,
         "rejected": dict(sorted(intake.rejected.items())),
-        "splits": SplitTimes(**calendar.splits),
+        "splits": calendar.splits,
         "labels": "real" if extract.sampling is None else "sampled",
         "sampling": None if extract.sampling is None else asdict(extract.sampling),
         "utc_offset_minutes": extract.utc_offset_minutes,
         "facts": extract.facts,
+        "unused_columns": tuple(extract.unused_columns),
         "raw_files": tuple(asdict(f) for f in intake.files),
     }
 
@@ -203,3 +202,34 @@ def _database(folder: Path, options: PrepareOptions) -> Iterator[duckdb.DuckDBPy
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # what is left of it goes with the partial dataset
+
+
+def prepare_arguments(
+    source: Source, files: list[Path], raw: Path | None, options: PrepareOptions, home: Path
+) -> list[str]:
+    """What follows `lrea prepare` to make a dataset again, but its name; files are named by absolute paths.
+
+    Args:
+        files: the raw files that were read.
+        raw: how they were named; None = they were found in a folder by their names.
+        home: the workspace's folder, where files are looked for by default.
+    """
+    hidden = {*CHANGE_NO_ROW, *source.unused_options, *vars(source)}
+    folder = (raw or files[0].parent).absolute() if files else None
+    default = folder is None or folder == (home / "raw" / source.name).absolute()
+    named = [] if default else ["--raw", str(folder)]
+    return [source.name, *named, *_typed(source), *_typed(options, leave_out=hidden)]
+
+
+def _typed(options: Any, leave_out: Collection[str] = ()) -> Iterator[str]:
+    """Options and values of a dataclass whose attributes are options, where they are not the defaults."""
+    for one in fields(options):
+        value, name = getattr(options, one.name), one.name.replace("_", "-")
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        if one.name in leave_out or value is None or value == default:
+            continue
+        if isinstance(value, bool):
+            yield f"--{'' if value else 'no-'}{name}"
+        else:
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                yield from (f"--{name}", str(part))

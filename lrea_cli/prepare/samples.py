@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import SPLITS, Split
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name
-from lrea_cli.prepare.events import UserPart, history_lengths, user_parts
-from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
+from lrea_cli.prepare.calendar import TEST_SHARE, VALID_SHARE, Calendar, day_name, day_of
+from lrea_cli.prepare.events import among, history_lengths, user_parts
 from lrea_cli.prepare.negatives import draw_negatives
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sql import count, drop, kinds_of, store
-from lrea_cli.prepare.targets import make_positives
-from lrea_cli.prepare.vocabulary import column, names
+from lrea_cli.prepare.sources.base import Extract, Sampling
+from lrea_cli.prepare.sql import PRIME, count, drop, kinds_of, mix, mix_sql, residue_sql, store
+from lrea_cli.prepare.vocabulary import ITEM, ITEM_FIELD, names, table
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,12 +28,19 @@ def make_samples(db: duckdb.DuckDBPyConnection, extract: Extract, calendar: Cale
     """Make `samples`; return how many negatives could not be drawn (always 0 for real labels)."""
     fields, dropped = extract.fields, 0
     parts = user_parts(db, "sorted", options.database_mb)
-    if extract.sampling is None:
-        _shown_candidates(db, fields, calendar, parts)
+    if (sampling := extract.sampling) is None:
+        for part in parts:  # every labelled row is a candidate; a request is one user at one second
+            db.execute(
+                f"CREATE TABLE shown AS SELECT user_id, time, _day, {names(fields)}, label "
+                f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {among(part)}"
+            )
+            query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
+            store(db, "candidates", query, part is parts[0])
+            drop(db, "shown")
     else:
-        make_positives(db, extract, calendar, options, parts)
+        _make_positives(db, extract, sampling, calendar, options, parts)
         per_positive = options.negatives_per_positive
-        dropped = draw_negatives(db, fields, calendar, extract.sampling.negatives, per_positive, parts)
+        dropped = draw_negatives(db, fields, calendar, sampling.negatives, per_positive, parts)
     columns = f"user_id, time, history_length, {names(fields)}, label"
     rows = f"candidates JOIN ({_drawn(db, options.seed)}) USING (user_id)" if calendar.by_user else "candidates"
     db.execute(
@@ -58,57 +62,87 @@ def check_samples(
     Raises:
         UserError: a split has no sample, or is not train and has samples of one label alone.
     """
-    facts = split_facts(db, calendar)
-    for split in SPLITS:
-        if split not in facts:
-            raise _no_samples(split, extract, calendar, min_history, odd)
-        if split != "train" and facts[split]["click_rate"] in (0, 1):
-            raise _one_class(split, facts[split], calendar, odd)
-    return facts
-
-
-def split_facts(db: duckdb.DuckDBPyConnection, calendar: Calendar) -> dict[Split, dict[str, Any]]:
-    """First and last day, rows, users, requests and click rate of each split that has samples, from their order."""
     same_user = " AND ".join(f"{name} = lag({name}) OVER ()" for name in ("_split", "user_id"))
-    by_split = db.execute(
+    of_splits = db.execute(
         "SELECT _split, min(time), max(time), count(*), sum(_user), sum(_request), avg(label) FROM ("
         f"SELECT _split, time, label, CASE WHEN {same_user} THEN 0 ELSE 1 END AS _user, "
         f"CASE WHEN {same_user} AND time = lag(time) OVER () THEN 0 ELSE 1 END AS _request FROM samples) "
-        "GROUP BY _split ORDER BY _split"
+        "GROUP BY _split"
     ).fetchall()
-    return {
-        SPLITS[split]: {
-            "first_day": day_name(calendar.day_of(first)),
-            "last_day": day_name(calendar.day_of(last)),
-            "rows": rows,
-            "users": int(users),
-            "requests": int(requests),
-            "click_rate": click_rate,
-        }
-        for split, first, last, rows, users, requests, click_rate in by_split
-    }
+    measured = {SPLITS[number]: row for number, *row in of_splits}
+    offset, facts = calendar.utc_offset_minutes, {}
+    for split in SPLITS:
+        if split not in measured:
+            raise _no_samples(split, extract, calendar, min_history, odd)
+        first, last, rows, users, requests, click_rate = measured[split]
+        if split != "train" and click_rate in (0, 1):
+            raise _one_class(split, rows, click_rate, calendar, odd)
+        days = {"first_day": day_name(day_of(first, offset)), "last_day": day_name(day_of(last, offset))}
+        counts = {"rows": rows, "users": int(users), "requests": int(requests), "click_rate": click_rate}
+        facts[split] = days | counts
+    return facts
 
 
 def label_conflicts(db: duckdb.DuckDBPyConnection) -> int:
     """How often one user has an item in one second with label 1 and with label 0, from the order of `samples`."""
-    key = ("_split", "user_id", "time", column(Field("item", "item")))
+    key = ("_split", "user_id", "time", ITEM)
     same = " AND ".join(f"{name} = lag({name}) OVER ()" for name in key)
     differs = f"SELECT *, {same} AND label <> lag(label) OVER () AS _differs FROM samples"
     return count(db, f"SELECT count(DISTINCT ({', '.join(key)})) FROM ({differs}) WHERE _differs")
 
 
-def _shown_candidates(
-    db: duckdb.DuckDBPyConnection, fields: Sequence[Field], calendar: Calendar, parts: Sequence[UserPart]
+def _make_positives(
+    db: duckdb.DuckDBPyConnection,
+    extract: Extract,
+    sampling: Sampling,
+    calendar: Calendar,
+    options: PrepareOptions,
+    parts: Sequence[range],
 ) -> None:
-    """Every labelled row is a candidate; a request is one user at one second."""
+    """Make `positives` (user_id, time, _day, history_length, _key, an id for each field).
+
+    They are the last behavior of each user's day, or of each user, with enough history before it. `_key` is a hash of
+    (seed, raw user, time, raw item): negatives are drawn by it, and of several behaviors in the last second it chooses
+    one.
+    """
+    target = "user_id, _day" if sampling.targets == "day" else "user_id"
+    fields = names(extract.fields)
     for part in parts:
         db.execute(
-            f"CREATE TABLE shown AS SELECT user_id, time, {calendar.day_sql()} AS _day, {names(fields)}, label "
-            f"FROM events WHERE label IS NOT NULL AND {calendar.within_sql()} AND {part.sql('user_id')}"
+            f"CREATE TABLE eligible AS SELECT user_id, time, _day, {fields} "
+            f"FROM events WHERE is_behavior AND {calendar.within_sql()} AND {among(part)}"
         )
-        query = f"SELECT * FROM shown JOIN ({history_lengths('shown', part)}) USING (user_id, time)"
-        store(db, "candidates", query, part is parts[0])
-        drop(db, "shown")
+        if sampling.positives == "first-time":  # of a user's behaviors on one item, those of the first second stay
+            db.execute(
+                "CREATE OR REPLACE TABLE eligible AS SELECT e.* FROM eligible AS e JOIN ("
+                f"SELECT user_id, {ITEM}, min(time) AS time FROM events "
+                f"WHERE is_behavior AND {among(part)} GROUP BY user_id, {ITEM}) USING (user_id, {ITEM}, time)"
+            )
+        db.execute(
+            "CREATE TABLE lasts AS SELECT e.* FROM eligible AS e JOIN ("
+            f"SELECT {target}, max(time) AS time FROM eligible GROUP BY {target}) USING ({target}, time)"
+        )
+        query = (
+            f"SELECT * FROM ({_keyed(db, options.seed)}) JOIN ({history_lengths('lasts', part)}) USING (user_id, time) "
+            f"WHERE history_length >= {options.min_history} "
+            f"QUALIFY row_number() OVER (PARTITION BY {target} ORDER BY _key, {fields}) = 1"
+        )
+        store(db, "positives", query, part is parts[0])
+        drop(db, "eligible", "lasts")
+
+
+def _keyed(db: duckdb.DuckDBPyConnection, seed: int) -> str:
+    """SQL for `lasts` with `_key`, of raw values: no numbering changes it."""
+    parts = ("_user", residue_sql("time", "BIGINT"), "_item")
+    raw = (
+        f"SELECT l.*, {residue_sql('u.user', kinds_of(db, 'users')['user'])} AS _user, "
+        f"{residue_sql('v.value', kinds_of(db, table(ITEM_FIELD))['value'])} AS _item "
+        f"FROM lasts AS l JOIN users AS u USING (user_id) JOIN {table(ITEM_FIELD)} AS v ON l.{ITEM} = v.id"
+    )
+    keyed = f"SELECT *, {mix(seed)} AS _key FROM ({raw})"
+    for part in parts:
+        keyed = f"SELECT * REPLACE ({mix_sql(f'_key + {part}')} AS _key) FROM ({keyed})"
+    return f"SELECT * EXCLUDE (_user, _item) FROM ({keyed})"
 
 
 def _split_sql(calendar: Calendar) -> str:
@@ -129,29 +163,31 @@ def _drawn(db: duckdb.DuckDBPyConnection, seed: int) -> str:
     return f"SELECT user_id, {mix_sql(f'{mix(seed)} + {user}')} AS _drawn FROM users"
 
 
-def _one_class(split: Split, facts: dict[str, Any], calendar: Calendar, odd: Sequence[str]) -> UserError:
-    said = f"All samples of the {split} split ({facts['rows']:,}; {_when(split, calendar)}) have label "
+def _one_class(split: Split, rows: int, label: float, calendar: Calendar, odd: Sequence[str]) -> UserError:
+    said = f"All samples of the {split} split ({rows:,}; {_when(split, calendar)}) have label {label:.0f}"
     return UserError(
-        " ".join([f"{said}{facts['click_rate']:.0f}: nothing can be measured there.", *odd]),
+        " ".join([f"{said}: nothing can be measured there.", *odd]),
         "Widen the test split with --test-days, end the log earlier with --until, or name another --label-column.",
     )
 
 
 def _no_samples(split: Split, extract: Extract, calendar: Calendar, min_history: int, odd: Sequence[str]) -> UserError:
-    said = f"The {split} split ({_when(split, calendar)}) has no"
+    lacking = f"The {split} split ({_when(split, calendar)}) has no"
     if extract.sampling is None:
-        return UserError(
-            " ".join([f"{said} labelled row.", *odd]),
-            extract.time_hint
-            or "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days.",
+        lacking += " labelled row."
+        remedy = "Give a log without such gaps, end it earlier with --until, or widen the test split with --test-days."
+    else:
+        lacking += (
+            f" sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an item "
+            "of another user to set against it."
         )
-    lacking = (
-        f"{said} sample: no user has a behavior on such a day with {min_history} or more strictly before it, and an "
-        "item of another user to set against it."
-    )
-    return UserError(" ".join([lacking, *odd]), extract.time_hint or "Give a longer log, or lower --min-history.")
+        remedy = "Give a longer log, or lower --min-history."
+    return UserError(" ".join([lacking, *odd]), extract.time_hint or remedy)
 
 
 def _when(split: Split, calendar: Calendar) -> str:
+    """The days of a split and their zone, such as UTC+8 or UTC-3:30."""
     first, last = map(day_name, calendar.days[split])
-    return f"{first if first == last else f'{first} to {last}'}, {calendar.zone}"
+    hours, minutes = divmod(abs(calendar.utc_offset_minutes), 60)
+    zone = f"UTC{'-' if calendar.utc_offset_minutes < 0 else '+'}{hours}" + (f":{minutes:02d}" if minutes else "")
+    return f"{first if first == last else f'{first} to {last}'}, {zone}"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal
 
 from lrea_cli.dataset.spelling import BLANKS, MISSING, ROUNDED, WHOLE
 from lrea_cli.prepare.sql import literal
 
 EXACT_DOUBLE, EXACT_FLOAT = 2**53, 2**24
 
-Family = Literal["whole", "float", "decimal", "boolean", "text", "binary", "time", "other"]
 
-
-def family(kind: str) -> Family:
-    """What a SQL type holds."""
+def family(kind: str) -> str:
+    """What a SQL type holds: one of `FAMILIES`, `time` or `other`."""
     bare = kind.strip('"').partition("(")[0]
     if kind.endswith("]"):
         return "other"
@@ -32,24 +29,24 @@ def spelled_sql(x: str, kind: str, missing: Iterable[str] = MISSING) -> str:
         x: SQL of the value, such as a quoted column. kind: its SQL type.
         missing: in small letters.
     """
-    of = family(kind)
-    if of in TEXTS:
+    holds = family(kind)
+    if holds in TEXTS:
         text = trimmed_sql(x, kind)
         whole = f"ends_with({text}, '0') AND regexp_full_match({text}, {literal(WHOLE)})"
         digits = f"WHEN {whole} THEN split_part({text}, '.', 1)"
         return f"CASE WHEN {is_missing_sql(text, missing)} THEN NULL {digits} ELSE {text} END"
     text = _number_text(x, kind)
-    listed = [word for word in missing if re.match("[-+]?[0-9.]", word)] if of in NUMBERS else []
+    listed = [word for word in missing if re.match("[-+]?[0-9.]", word)] if holds in NUMBERS else []
     text = f"CASE WHEN {text} NOT IN ({', '.join(map(literal, listed))}) THEN {text} END" if listed else text
-    return f"CASE WHEN isfinite({x}) THEN {text} END" if of == "float" else text
+    return f"CASE WHEN isfinite({x}) THEN {text} END" if holds == "float" else text
 
 
 def inexact_sql(x: str, kind: str) -> str:
     """SQL: a floating-point number has rounded this id, so that others may have become the same."""
-    of = family(kind)
-    if of == "float":
+    holds = family(kind)
+    if holds == "float":
         return f"coalesce(isfinite({x}) AND abs({x}) > {_exact(kind)} AND {x} = trunc({x}), false)"
-    if of not in TEXTS:
+    if holds not in TEXTS:
         return "false"
     text = trimmed_sql(x, kind)
     large = f"TRY_CAST(split_part({text}, '.', 1) AS DOUBLE)"
@@ -72,13 +69,13 @@ def is_missing_sql(trimmed: str, missing: Iterable[str] = MISSING) -> str:
 
 
 def _number_text(x: str, kind: str) -> str:
-    of = family(kind)
-    if of == "boolean":
+    holds = family(kind)
+    if holds == "boolean":
         return f"CAST(CAST({x} AS TINYINT) AS VARCHAR)"
-    if of == "float":
+    if holds == "float":
         whole = f"abs({x}) <= {_exact(kind)} AND {x} = trunc({x})"
         return f"CASE WHEN {whole} THEN CAST(CAST({x} AS BIGINT) AS VARCHAR) ELSE CAST({x} AS VARCHAR) END"
-    if of == "decimal" and not kind.endswith(",0)"):
+    if holds == "decimal" and not kind.endswith(",0)"):
         return f"rtrim(rtrim(CAST({x} AS VARCHAR), '0'), '.')"
     return f"CAST({x} AS VARCHAR)"
 
@@ -87,7 +84,7 @@ def _exact(kind: str) -> int:
     return EXACT_FLOAT if kind == "FLOAT" else EXACT_DOUBLE
 
 
-FAMILIES: dict[Family, frozenset[str]] = {
+FAMILIES: dict[str, frozenset[str]] = {
     "whole": frozenset(
         f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
     ),
@@ -97,5 +94,5 @@ FAMILIES: dict[Family, frozenset[str]] = {
     "text": frozenset(("VARCHAR", "ENUM", "JSON", "UUID", "NULL")),
     "binary": frozenset(("BLOB",)),
 }
-NUMBERS: frozenset[Family] = frozenset(("whole", "float", "decimal", "boolean"))
-TEXTS: frozenset[Family] = frozenset(("text", "binary"))
+NUMBERS = ("whole", "float", "decimal", "boolean")
+TEXTS = ("text", "binary")

@@ -43,15 +43,15 @@ def number_values(db: duckdb.DuckDBPyConnection, field: Field, valid_from: int) 
     encoded = EncodedField(field.name, field.role, field.numeric)
     if field.numeric:
         return replace(encoded, size=FIRST_ID + _number_quantiles(db, field, valid_from))
-    early = f"(first < {valid_from})"
+    raw, early = identifier(field.name), f"(first < {valid_from})"
     db.execute(
         f"CREATE TABLE {table(field)} AS WITH seen AS ("
-        f"SELECT {raw(field)} AS value, min(time) AS first FROM raw_events WHERE {raw(field)} IS NOT NULL GROUP BY 1) "
+        f"SELECT {raw} AS value, min(time) AS first FROM raw_events WHERE {raw} IS NOT NULL GROUP BY 1) "
         f"SELECT CAST(row_number() OVER (ORDER BY {early} DESC, value) + {FIRST_ID - 1} AS INTEGER) AS id, "
         "value, first FROM seen ORDER BY id"
     )
-    known = count(db, f"SELECT count(*) FROM {table(field)} WHERE {early}")
-    late = count(db, f"SELECT count(*) FROM {table(field)}") - known
+    counts = f"SELECT count(*) FILTER ({early}), count(*) FILTER (NOT {early}) FROM {table(field)}"
+    known, late = db.execute(counts).fetchall()[0]
     return replace(encoded, size=FIRST_ID + known, late=late)
 
 
@@ -60,10 +60,11 @@ def _number_quantiles(db: duckdb.DuckDBPyConnection, field: Field, valid_from: i
 
     A value outside of them, or between, belongs to the part of the nearest one below it, or to the first.
     """
+    raw = identifier(field.name)
     db.execute(
         f"CREATE TABLE {table(field)} AS WITH seen AS ("
-        f"SELECT {raw(field)} AS value, min(time) AS first, count(*) FILTER (WHERE time < {valid_from}) AS early "
-        f"FROM raw_events WHERE {raw(field)} IS NOT NULL GROUP BY 1), "
+        f"SELECT {raw} AS value, min(time) AS first, count(*) FILTER (WHERE time < {valid_from}) AS early "
+        f"FROM raw_events WHERE {raw} IS NOT NULL GROUP BY 1), "
         "placed AS (SELECT value, sum(early) OVER (ORDER BY value) - early AS before, sum(early) OVER () AS total "
         "FROM seen WHERE early > 0), "
         f"edges AS (SELECT min(value) AS edge FROM placed GROUP BY floor({QUANTILES} * before / total)) "
@@ -87,14 +88,16 @@ def encode(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Seque
         _encode_one_by_one(db, fields, others)
         return f"SELECT user_id, {', '.join(others)}, {names(fields)} FROM encoded"
     ids = ", ".join(f"coalesce(v{n}.id, {UNKNOWN_ID}) AS {quoted(f)}" for n, f in enumerate(fields))
-    joins = "".join(f" LEFT JOIN {table(f)} AS v{n} ON r.{raw(f)} = v{n}.value" for n, f in enumerate(fields))
+    joins = "".join(
+        f" LEFT JOIN {table(f)} AS v{n} ON r.{identifier(f.name)} = v{n}.value" for n, f in enumerate(fields)
+    )
     columns = ", ".join(f"r.{name}" for name in others)
     return f"SELECT u.user_id, {columns}, {ids} FROM raw_events AS r JOIN users AS u ON r.user = u.user{joins}"
 
 
 def _encode_one_by_one(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Sequence[str]) -> None:
     db.execute("SET preserve_insertion_order = false")  # events are sorted afterwards
-    columns = ", ".join([f"r.{name}" for name in others] + [f"r.{raw(f)} AS {quoted(f)}" for f in fields])
+    columns = ", ".join([f"r.{name}" for name in others] + [f"r.{identifier(f.name)} AS {quoted(f)}" for f in fields])
     db.execute(
         f"CREATE TABLE encoded AS SELECT u.user_id, {columns} FROM raw_events AS r JOIN users AS u ON r.user = u.user"
     )
@@ -114,11 +117,6 @@ def table(field: Field) -> str:
     return f"vocab_{field.name}"
 
 
-def raw(field: Field) -> str:
-    """A field's column of `raw_events`, as a SQL identifier."""
-    return identifier(field.name)
-
-
 def column(field: Field) -> str:
     """The name of a field's column in every table made here, but for `raw_events`; no other column begins so."""
     return f"f_{field.name}"
@@ -134,6 +132,6 @@ def names(fields: Iterable[Field], prefix: str = "") -> str:
     return ", ".join(prefix + quoted(f) for f in fields)
 
 
-def named(fields: Iterable[Field]) -> str:
-    """The same under the fields' own names, as files have them."""
-    return ", ".join(f"{quoted(f)} AS {raw(f)}" for f in fields)
+ITEM_FIELD = Field("item", "item")
+ITEM = column(ITEM_FIELD)
+"""What every log has: the column of its ids."""

@@ -1,24 +1,20 @@
-"""Writes what `layout.py` names, from the tables of a preparation.
-
-All is streamed in the order of the tables and cut into row groups of one size, so that neither threads nor memory
-change a byte.
-"""
+"""Writes the files that `layout.py` names, in row groups of one size: neither threads nor memory change a byte."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from lrea_cli.dataset.fields import Field
-from lrea_cli.dataset.layout import SPLITS
+from lrea_cli.dataset.layout import HISTORIES, SPLITS
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.prepare.sql import count
-from lrea_cli.prepare.vocabulary import column, named, names, table
+from lrea_cli.prepare.sql import count, identifier
+from lrea_cli.prepare.vocabulary import column, names, quoted, table
 from lrea_cli.workspace.parquet import parquet_writer
 
 if TYPE_CHECKING:
@@ -50,9 +46,10 @@ def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[
     opened = f"SELECT *, CASE WHEN {same} THEN 0 ELSE 1 END AS _opens FROM samples"
     running = "sum(_opens) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
     numbered = f"SELECT *, CAST({running} - 1 AS BIGINT) AS request_id FROM ({opened})"
+    named = ", ".join(f"{quoted(f)} AS {identifier(f.name)}" for f in fields)
     for split in SPLITS:
         query = (
-            f"SELECT request_id, user_id AS user, time, history_length, {named(fields)}, label "
+            f"SELECT request_id, user_id AS user, time, history_length, {named}, label "
             f"FROM ({numbered}) WHERE _split = {SPLITS.index(split)}"
         )
         _write_parquet(db, query, folder / f"{split}.parquet")
@@ -66,53 +63,30 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
     """
     rows = count(db, "SELECT sum(behaviors) FROM starts")
     query = f"SELECT user_id, time, source_row, {names(items)} FROM events WHERE is_behavior"
+    histories = folder / HISTORIES
+    histories.mkdir()
     with ExitStack() as stack:
-        histories = stack.enter_context(_Histories(folder / "histories", items, rows))
-        events = stack.enter_context(_RawEvents(folder / "events", db, items))
+        columns = [("time", "time", np.dtype(np.int64)), *((column(f), f.name, np.dtype(np.int32)) for f in items)]
+        files = [
+            (key, kind, stack.enter_context(_npy(histories / f"{name}.npy", kind, rows))) for key, name, kind in columns
+        ]
+        events = stack.enter_context(closing(_RawEvents(folder / "events", db, items)))
         db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")
-        writing: Future[None] | None = None
         pool = stack.enter_context(ThreadPoolExecutor(1))
+        writing: Future[Any] = pool.submit(int)  # nothing yet
         last_user = 0
         for batch in _even(db.sql(query).to_arrow_reader(ROWS_READ)):
             user = batch["user_id"].to_numpy()
             if user[0] < last_user or (np.diff(user) < 0).any():
                 raise RuntimeError("events were not read back in their order")
             last_user = user[-1]
-            if writing is not None:
-                writing.result()
-            writing = pool.submit(events.write, batch)
-            histories.write(batch)
-        if writing is not None:
             writing.result()
+            writing = pool.submit(events.write, batch)
+            for key, kind, file in files:
+                file.write(batch[key].to_numpy().astype(kind, copy=False).data)
+        writing.result()
     start = db.sql("SELECT start FROM starts ORDER BY user_id").fetchnumpy()["start"]
-    np.save(folder / "histories" / "offsets.npy", np.append(start, rows).astype(np.int64))
-
-
-def write_rejected(folder: Path, rejected: pa.Table) -> None:
-    """rejected.parquet."""
-    with parquet_writer(folder / "rejected.parquet", rejected.schema) as out:
-        out.write_table(rejected)
-
-
-class _Histories:
-    """The columns of histories/, written as rows come; no column is ever whole in memory."""
-
-    def __init__(self, folder: Path, items: Sequence[Field], rows: int) -> None:
-        folder.mkdir()
-        self._kinds = {"time": np.dtype(np.int64)} | {column(f): np.dtype(np.int32) for f in items}
-        files = {"time": "time"} | {column(f): f.name for f in items}
-        self._files = {name: _npy(folder / f"{files[name]}.npy", kind, rows) for name, kind in self._kinds.items()}
-
-    def __enter__(self) -> _Histories:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
-
-    def write(self, batch: pa.Table) -> None:
-        for name, kind in self._kinds.items():
-            self._files[name].write(batch[name].to_numpy().astype(kind, copy=False).data)
+    np.save(histories / "offsets.npy", np.append(start, rows).astype(np.int64))
 
 
 class _RawEvents:
@@ -129,10 +103,7 @@ class _RawEvents:
         self._out: pq.ParquetWriter | None = None
         self._part = self._rows = 0
 
-    def __enter__(self) -> _RawEvents:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._out is not None:
             self._out.close()
 
@@ -143,8 +114,8 @@ class _RawEvents:
             user = batch["user_id"].to_numpy()
             cut = int(np.searchsorted(user, user[-1]))
             self._append(raw.slice(0, cut))
-            if cut and self._out is not None:
-                self._out.close()
+            if cut:
+                self.close()
                 self._out, self._part, self._rows = None, self._part + 1, 0
             raw = raw.slice(cut)
         self._append(raw)
@@ -175,11 +146,10 @@ def _column(db: duckdb.DuckDBPyConnection, query: str, nulls: int = 0) -> pa.Arr
 
 
 def _npy(path: Path, kind: np.dtype, rows: int) -> BinaryIO:
-    """A one-dimensional .npy file, open behind its header."""
+    """A one-dimensional .npy file, open behind its header: no column is ever whole in memory."""
     file = path.open("wb")
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
-    )
+    header = {"descr": kind.str, "fortran_order": False, "shape": (rows,)}
+    np.lib.format.write_array_header_1_0(file, header)
     return file
 
 

@@ -59,7 +59,7 @@ class CacheSettings:
 
     def instant(self, run: Run) -> int:
         """Epoch seconds: the time that was asked for, else the end of the run's data."""
-        return run.dataset.end if self.as_of is None else self.as_of
+        return run.dataset.manifest.splits.end if self.as_of is None else self.as_of
 
 
 def compress(
@@ -148,7 +148,7 @@ def _arguments(run: Run, settings: CacheSettings) -> tuple[str, ...]:
     options, compression = ["--run", run.name], settings.compression
     if settings.dtype != "float32":
         options += ["--dtype", settings.dtype]
-    if (as_of := settings.instant(run)) != run.dataset.end:
+    if (as_of := settings.instant(run)) != run.dataset.manifest.splits.end:
         options += ["--as-of", str(as_of)]
     if compression is not None:
         options += ["--compressor", compression.compressor, "--rank", str(compression.rank)]

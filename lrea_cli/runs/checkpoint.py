@@ -48,10 +48,10 @@ def build_model(recipe: Recipe, dataset: DatasetInfo) -> CTRModel:
     Raises:
         UserError: the recipe names a field that the dataset has not.
     """
-    counted = select_counters(dataset.fields, recipe.data.match_counters)
+    counted = select_counters(dataset.manifest.fields, recipe.data.match_counters)
     torch.manual_seed(recipe.train.seed)
     data = replace(recipe.data, match_counters=counted)
-    return CTRModel(select_fields(dataset.fields, recipe.data.fields), recipe.model, data)
+    return CTRModel(select_fields(dataset.manifest.fields, recipe.data.fields), recipe.model, data)
 
 
 def save_checkpoint(model: CTRModel, path: Path) -> None:

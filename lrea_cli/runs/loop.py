@@ -19,8 +19,7 @@ from lrea_cli.console.stopping import undisturbed
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo, Split
-from lrea_cli.dataset.samples import read_samples
-from lrea_cli.dataset.tallies import require_both_labels
+from lrea_cli.dataset.samples import read_samples, require_both_labels
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel
@@ -121,7 +120,7 @@ def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.
     logits = np.full(reader.samples.rows, np.nan)
     model.eval()
     with torch.inference_mode():
-        for batch in reader.in_order():
+        for batch in reader.batches():
             scores, _ = model(batch.to(model.device))
             logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
             progress(int(batch.candidates.mask.sum()))
@@ -165,7 +164,7 @@ def _epoch(
     train_reader, valid_reader = readers
     started, rows, loss_sum = time.perf_counter(), 0, 0.0
     penalty_sum: dict[str, float] = {}
-    batches = (b.to(model.device) for b in train_reader.shuffled([recipe.train.seed, number]))
+    batches = (b.to(model.device) for b in train_reader.batches([recipe.train.seed, number]))
     with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
         for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
             rows, loss_sum = rows + size, loss_sum + loss * size

@@ -36,7 +36,7 @@ def score_split_cached(
     logits = np.full(reader.samples.rows, np.nan)
     maker.model.eval()
     with torch.inference_mode():
-        for batch in reader.in_order():
+        for batch in reader.batches():
             summary = _through_records(maker, reader, batch.request.numpy(), known)
             scores = _scores(maker.model, summary, batch.to(maker.model.device))
             logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()

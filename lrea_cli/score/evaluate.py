@@ -180,7 +180,7 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
     """Everything that the scores of a run say; the model itself is not needed any more."""
     scores, samples = scored.scores, scored.samples
     groups = scores.user if group == "user" else scores.request
-    size = next(f.size for f in run.dataset.fields if f.name == "item")
+    size = next(f.size for f in run.dataset.manifest.fields if f.name == "item")
     way, settings = scored.way, run.recipe.data
     rank = way.compression.rank if way.compression else getattr(run.model.long, "rank", None)
     long = np.clip(samples.history_length - settings.short, 0, settings.long)
@@ -205,7 +205,7 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
         slices=slices,
         cache_age=scored.cache_age,
         new_behavior=None if way.compression else run.model.long.cost(long, 1, DTYPE_BYTES[way.dtype]).behavior,
-        baselines=trivial_baselines(samples, scored.histories, run.dataset.valid_from),
+        baselines=trivial_baselines(samples, scored.histories, run.dataset.manifest.splits.valid_from),
     )
 
 

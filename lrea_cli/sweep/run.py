@@ -11,7 +11,7 @@ from pathlib import Path
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
-from lrea_cli.dataset.tallies import require_both_labels
+from lrea_cli.dataset.samples import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.sweep.compressions import CompressJob
 from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against
@@ -147,7 +147,7 @@ def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
 def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
     """Say, before any work, which recipes cannot run: one line each, and no failure for each training."""
     reasons = {name: reason_against(recipe, dataset) for name, recipe in sweep.recipes.items()}
-    left_out = tuple(LeftOut(dataset.name, name, reason) for name, reason in reasons.items() if reason)
+    left_out = tuple(LeftOut(dataset.manifest.dataset, name, reason) for name, reason in reasons.items() if reason)
     if len(left_out) == len(sweep.recipes):
         first = left_out[0]
         raise UserError(f"No recipe can run: {first.recipe} on {first.dataset}: {first.reason}")

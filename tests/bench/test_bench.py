@@ -53,7 +53,7 @@ def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 @pytest.fixture(scope="module")
 def visitors(lrea_run: Run, histories: Histories) -> list[Visitor]:
-    lengths = histories.lengths_before(lrea_run.dataset.end)
+    lengths = histories.lengths_before(lrea_run.dataset.manifest.splits.end)
     return [Visitor(int(u), int(lengths[u])) for u in USERS]
 
 

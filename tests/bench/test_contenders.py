@@ -138,7 +138,7 @@ def make(
     compress(
         workspace,
         run,
-        CacheSettings(dtype, as_of=run.dataset.end - age, users=users, compression=compression),
+        CacheSettings(dtype, as_of=run.dataset.manifest.splits.end - age, users=users, compression=compression),
         Silent(),
         name,
     )

@@ -58,7 +58,7 @@ def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lengths_of(run: Run, as_of: int | None = None) -> np.ndarray:
-    return open_histories(run.dataset).lengths_before(run.dataset.end if as_of is None else as_of)
+    return open_histories(run.dataset).lengths_before(run.dataset.manifest.splits.end if as_of is None else as_of)
 
 
 def visitors_of(run: Run, cache: Cache) -> list[Visitor]:
@@ -423,8 +423,9 @@ def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypat
 
 def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.valid_from), Silent(), "cache")
-    cache = changed_cache(open_cache(workspace, din_run, "cache"), as_of=din_run.dataset.end)
+    compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.manifest.splits.valid_from), Silent(), "cache")
+    end = din_run.dataset.manifest.splits.end
+    cache = changed_cache(open_cache(workspace, din_run, "cache"), as_of=end)
     refused(din_run, cache, r"(keys|values) of user")
 
 

@@ -138,7 +138,7 @@ def test_full_attention_serves_the_form_that_was_trained(
 def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(lines: list[Line]) -> None:
     lrea, din, few, full = lines
     histories = trade_off_module.open_histories(lrea.contender.run.dataset)
-    known = histories.lengths_before(lrea.contender.run.dataset.end)
+    known = histories.lengths_before(lrea.contender.run.dataset.manifest.splits.end)
     long = np.clip(known - 8, 0, 40)
     for line in (lrea, din):
         assert line.behavior

@@ -14,8 +14,8 @@ from typer.main import get_command
 from lrea_cli.artifacts import KINDS
 from lrea_cli.cli import app, main
 from lrea_cli.dataset.manifest import DATASETS
-from lrea_cli.prepare.arguments import CHANGE_NO_ROW, prepare_arguments
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.prepare import CHANGE_NO_ROW, prepare_arguments
 from lrea_cli.prepare.sources import SOURCES
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.prepare.sources.table import Table

@@ -31,7 +31,7 @@ def test_rows_and_bytes_are_reckoned_from_the_start(tmp_path: Path, form: str, m
     (file,) = found.files
     assert (file.name, file.bytes) == (path.name, path.stat().st_size)
     assert file.text_bytes == pytest.approx(raw.stat().st_size, rel=0.02 if form == "gz" else 0)
-    assert found.rows == pytest.approx(rows, rel=0.03)
+    assert found.files[0].rows == pytest.approx(rows, rel=0.03)
     assert found.sample_read < rows / 10
     assert "other_behavior" in found.sample_rejected
     assert found.scratch_bytes > found.dataset_bytes > 0
@@ -51,7 +51,7 @@ def test_twice_the_rows_take_twice_the_disk(tmp_path: Path) -> None:
 def test_rows_of_parquet_are_exact(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"user": [1] * 50, "item": list(range(50)), "time": [0] * 50}), path)
-    assert estimate(Table(), [path], PrepareOptions()).rows == 50
+    assert estimate(Table(), [path], PrepareOptions()).files[0].rows == 50
 
 
 def test_only_the_start_of_parquet_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_only_the_start_of_parquet_is_read(tmp_path: Path, monkeypatch: pytest.M
     numbers = list(range(20_000))
     pq.write_table(pa.table({"user": numbers, "item": numbers, "time": numbers}), path, row_group_size=1_000)
     found = estimate(Table(), [path], PrepareOptions())
-    assert found.rows == 20_000
+    assert found.files[0].rows == 20_000
     assert 0 < found.sample_read < 4_000
 
 

@@ -154,7 +154,7 @@ def test_requests_come_back_with_their_own_numbers_of_candidates(
 ) -> None:
     manifest, folder = prepared
     exposures, _ = loops.read_kuairand(raw.logs, raw.videos)
-    info = DatasetInfo.of_files(DatasetFiles(folder), manifest)
+    info = DatasetInfo(manifest, DatasetFiles(folder))
     seen: set[int] = set()
     for split in SPLITS:
         samples = read_samples(info, split)

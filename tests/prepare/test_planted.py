@@ -12,7 +12,7 @@ from lrea_cli.prepare.planted import dataset as planted_module
 from lrea_cli.prepare.planted.dataset import Planted, generate
 from lrea_cli.prepare.planted.options import Lengths, Preset
 from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE_SCALE, HOUR_EFFECT, aged, closeness
-from lrea_cli.prepare.planted.streams import Histories
+from lrea_cli.prepare.planted.streams import LAST_DAY, Histories
 from lrea_cli.prepare.planted.universe import FIRST_RAW_ITEM, Universe, draw_universe
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.stats.metrics import auc
@@ -97,7 +97,7 @@ def test_lengths() -> None:
 def test_same_seed_same_bytes_other_seed_other_bytes() -> None:
     def as_bytes(seed: int) -> bytes:
         data = generate(Synthetic(users=40, seed=seed))
-        columns = [*vars(data.behaviors).values(), *vars(data.exposures).values(), data.age_band]
+        columns = [*data.behaviors, *data.exposures, data.age_band]
         return b"".join(c.tobytes() for c in columns)
 
     assert as_bytes(1) == as_bytes(1)
@@ -110,9 +110,9 @@ def test_requests_stand_on_their_days_after_a_history_that_goes_on() -> None:
     time = data.exposures.time.reshape(users, 6, 8)
     assert (time == time[:, :, :1]).all()
     assert (np.diff(time[:, :, 0]) > 0).all(), "a user's requests are told apart by their time"
-    assert (data.last_day - time[:, :, 0] // 86_400 == [4, 3, 2, 1, 0, 0]).all()
+    assert (LAST_DAY - time[:, :, 0] // 86_400 == [4, 3, 2, 1, 0, 0]).all()
     assert (data.exposures.user == np.repeat(np.arange(users), 48)).all()
-    assert (data.behaviors.time // 86_400).max() == data.last_day
+    assert (data.behaviors.time // 86_400).max() == LAST_DAY
     assert (np.diff(data.behaviors.time)[np.diff(data.behaviors.user) == 0] >= 0).all()
     _, histories, history_length, _ = requests(data)
     assert (history_length[:, -1] > history_length[:, 0])[histories.lengths > 500].mean() > 0.8

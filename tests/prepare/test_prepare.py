@@ -109,9 +109,9 @@ def test_manifest_says_what_was_done(home: Path) -> None:
     for split in SPLITS:
         table = pq.read_table(home / "data" / "taobao" / f"{split}.parquet")
         assert manifest.samples[split] == table.num_rows
-    info = DatasetInfo.of_files(DatasetFiles(home / "data" / "taobao"), manifest)
-    assert info.has_category
-    assert info.end == 1_512_316_800
+    info = DatasetInfo(manifest, DatasetFiles(home / "data" / "taobao"))
+    assert info.names_of("item") == ["item", "category"]
+    assert info.manifest.splits.end == 1_512_316_800
     assert str(home) not in json.dumps(manifest.to_dict())  # no machine paths
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.hashing import mix, mix_sql
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import LAST_DAY, Taobao
+from lrea_cli.prepare.sql import mix, mix_sql
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao

@@ -198,7 +198,7 @@ def test_lines_that_are_no_objects_are_counted(tmp_path: Path) -> None:
         (4, "not_a_json_object", ""),
     ]
     assert found.rejected == {"not_a_json_object": 3, "missing_user": 1}
-    assert estimate(Table(), [path], PrepareOptions()).rows == 6
+    assert estimate(Table(), [path], PrepareOptions()).files[0].rows == 6
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, []])

@@ -77,13 +77,13 @@ def own_run(workspace_copy: Workspace) -> Run:
 def test_every_user_has_a_record(lrea_run: Run, tmp_path: Path) -> None:
     info = make(Workspace(tmp_path), lrea_run)
     cache = open_cache(Workspace(tmp_path), lrea_run, "cache")
-    assert cache.store.keys.tolist() == list(range(lrea_run.dataset.users))
+    assert cache.store.keys.tolist() == list(range(lrea_run.dataset.manifest.users))
     rows = [cache.store.read(int(k)).rows for k in cache.store.keys]
     assert (info.run, info.cache, info.users, info.rank) == ("tiny-lrea", "cache", len(rows), max(rows))
     shards = sum(p.stat().st_size for p in cache.artifact.path.glob("records-*.bin"))
     assert info.bytes_per_user == cache.manifest.bytes_per_user == shards / len(rows)
     assert shards == sum(cache.store.layout.bytes_of(r) for r in rows)
-    assert (cache.manifest.as_of, cache.manifest.dtype) == (lrea_run.dataset.end, "float32")
+    assert (cache.manifest.as_of, cache.manifest.dtype) == (lrea_run.dataset.manifest.splits.end, "float32")
     assert cache.manifest.ms_per_user == info.ms_per_user
 
 
@@ -102,7 +102,7 @@ def test_records_are_those_of_a_loop_over_raw_histories(
         make(Workspace(tmp_path), run, run.name, dtype)
         store = open_cache(Workspace(tmp_path), run, run.name).store
         for user in (0, 5, 7, 66, 149):
-            E = known_long(run, histories, user, run.dataset.end)
+            E = known_long(run, histories, user, run.dataset.manifest.splits.end)
             keys, values = kept_of(run, E)
             found = store.read(user).arrays
             assert found[0].shape == keys.shape
@@ -162,7 +162,7 @@ def test_what_happens_at_as_of_is_not_known_yet(din_run: Run, tmp_path: Path) ->
 
 def test_before_the_first_behavior_all_records_are_empty(din_run: Run, tmp_path: Path) -> None:
     info = make(Workspace(tmp_path), din_run, as_of=0)
-    summary = open_cache(Workspace(tmp_path), din_run, "cache").store.fetch(np.arange(din_run.dataset.users))
+    summary = open_cache(Workspace(tmp_path), din_run, "cache").store.fetch(np.arange(din_run.dataset.manifest.users))
     assert info.rank == 0
     assert isinstance(summary, PseudoItems)
     assert not summary.rows.any()
@@ -229,7 +229,7 @@ def test_a_cache_of_an_older_run_is_refused_and_not_found(own_run: Run, workspac
 def test_a_run_of_another_dataset_version_or_with_a_damaged_checkpoint_is_refused(
     own_run: Run, workspace_copy: Workspace
 ) -> None:
-    manifest = own_run.dataset.path / "data.json"
+    manifest = own_run.dataset.files.folder / "data.json"
     before = manifest.read_text()
     change_json(manifest, note="prepared anew")
     with pytest.raises(UserError, match="another version of the dataset 'synthetic'") as caught:

@@ -150,11 +150,14 @@ def some_candidates(run: Run, requests: int) -> Candidates:
     """Three for each request, with the categories and at the time of real ones."""
     vectors = torch.randn(requests, 3, run.model.features.width, generator=torch.Generator().manual_seed(1))
     mask, ids = torch.ones(requests, 3, dtype=torch.bool), torch.arange(3, dtype=torch.int32).expand(requests, 3)
-    return Candidates(vectors, mask, ids, ids + 2, torch.full((requests,), run.dataset.end))
+    return Candidates(vectors, mask, ids, ids + 2, torch.full((requests,), run.dataset.manifest.splits.end))
 
 
 def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecords) -> None:
-    histories, known = open_histories(run.dataset), open_histories(run.dataset).lengths_before(run.dataset.end)
+    histories, known = (
+        open_histories(run.dataset),
+        open_histories(run.dataset).lengths_before(run.dataset.manifest.splits.end),
+    )
     visitors = [Visitor(int(user), int(known[user])) for user in USERS]
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
     found = run_gate(Served(run, resident, None, histories), visitors, pool, ("naive", "gemm"))

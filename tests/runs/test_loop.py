@@ -56,7 +56,7 @@ def losses(workspace, recipe, steps=3):
     _, dataset = open_dataset(workspace, "synthetic")
     model = build_model(recipe, dataset)
     reader = reader_of(dataset, "train", recipe.data, recipe.train.batch_size)
-    batches = list(reader.shuffled([recipe.train.seed, 1]))[:steps]
+    batches = list(reader.batches([recipe.train.seed, 1]))[:steps]
     return [
         loss for loss, _, _ in training_steps(model, Optimizer(model, recipe.train), iter(batches), recipe.model.lam)
     ]
@@ -203,7 +203,7 @@ def test_no_batch_of_training_has_a_single_row(tiny):
     few = replace(reader, samples=reader.samples.of_requests(np.arange(3)), histories=reader.histories)
     for rows in (few, reader):
         for seed in range(3):
-            sizes = [int(batch.candidates.mask.sum()) for batch in rows.shuffled([seed])]
+            sizes = [int(batch.candidates.mask.sum()) for batch in rows.batches([seed])]
             assert sum(sizes) == rows.samples.rows
             assert min(sizes) >= 2
 

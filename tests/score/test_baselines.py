@@ -15,7 +15,7 @@ from tests.dataset.test_matches import counted
 
 
 def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Histories, lrea_run: Run) -> None:
-    valid_from = lrea_run.dataset.valid_from
+    valid_from = lrea_run.dataset.manifest.splits.valid_from
     items, times = histories.columns["item"][:].tolist(), histories.time[:].tolist()
     early = [item for item, time in zip(items, times, strict=True) if time < valid_from]
     assert 0 < len(early) < len(items)

@@ -124,8 +124,8 @@ def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea
 def test_baselines_count_popularity_before_the_valid_split(found: Evaluation, lrea_run: Run) -> None:
     dataset = lrea_run.dataset
     samples, histories = read_samples(dataset, "test"), open_histories(dataset)
-    assert found.baselines == trivial_baselines(samples, histories, dataset.valid_from)
-    assert found.baselines != trivial_baselines(samples, histories, dataset.end)
+    assert found.baselines == trivial_baselines(samples, histories, dataset.manifest.splits.valid_from)
+    assert found.baselines != trivial_baselines(samples, histories, dataset.manifest.splits.end)
 
 
 def test_din_has_no_gap(din_run: Run) -> None:

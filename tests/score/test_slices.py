@@ -35,7 +35,7 @@ def one_row(length: int, item: int) -> Samples:
 
 @pytest.fixture(scope="module")
 def item_size(lrea_run: Run) -> int:
-    return next(f.size for f in lrea_run.dataset.fields if f.name == "item")
+    return next(f.size for f in lrea_run.dataset.manifest.fields if f.name == "item")
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_only_requests_with_a_long_part_are_scored(din_run: Run, monkeypatch: py
     samples = seen[0].samples
     assert samples.requests == 60
     assert (samples.history_length > din_run.recipe.data.short).all()
-    assert (samples.time < din_run.dataset.test_from).all()
+    assert (samples.time < din_run.dataset.manifest.splits.test_from).all()
 
 
 def test_a_target_out_of_reach_is_said_with_what_was_reached(din_run: Run, lrea_run: Run) -> None:

@@ -1,25 +1,23 @@
-"""How well each declared field alone tells the labels: what no field can do that is known before the exposure.
+"""How well each declared field alone tells the labels: nearly without error where it was recorded afterwards.
 
-A field that was recorded after the exposure (whether it was clicked, how long it was watched) knows the label. A model
-that is given it scores far better offline than it ever will online.
+A model that is given such a field (how long the item was watched) scores far better offline than it ever will online.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lrea_cli.dataset.fields import EncodedField, Role
+from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.tallies import ByValue, by_value
+from lrea_cli.dataset.samples import ByValue, by_value
 
 PRIOR_ROWS = 10
 """Rows of the mean label that each value is given beside its own, so that a rare value stays near the mean."""
 
 TELLING = 0.9
-"""A field alone with an AUC above this, or below 1 - this, separates the labels."""
+"""A field or a counter alone with an AUC above this, or below 1 - this, separates the labels."""
 
 MARGIN = 0.2
 """A field alone that is above the best trivial counter by more than this is suspicious, too.
@@ -29,34 +27,20 @@ On a real log (KuaiRand, counter .56) the identities of user and item, known in 
 """
 
 
-@dataclass(frozen=True)
-class FieldAlone:
-    """What one field says by itself.
+def measure_fields(dataset: DatasetInfo) -> dict[str, float | None]:
+    """The AUC on the valid split of every declared field, scored by the mean label of its values on the train split.
 
-    Args:
-        auc: on the valid split, of the mean label of its value on the train split; None where the split has one label,
-            or where labels were drawn and a request has one value of it.
+    Returns:
+        None for a field where the split has one label, or where labels were drawn and both labels of a request have
+        one value of it (user and context fields).
     """
-
-    name: str
-    role: Role
-    auc: float | None
-
-
-def measure_fields(dataset: DatasetInfo, drawn_labels: bool) -> list[FieldAlone]:
-    """Measure every declared field, one after another.
-
-    Args:
-        drawn_labels: negatives were drawn, so that user and context fields are the same for both labels of a request:
-            those are not measured.
-    """
-
-    def measure(field: EncodedField) -> float | None:
-        if drawn_labels and field.role != "item":
-            return None
-        return auc_of_value(by_value(dataset, "train", field), by_value(dataset, "valid", field))
-
-    return [FieldAlone(field.name, field.role, measure(field)) for field in dataset.fields]
+    drawn = dataset.manifest.labels == "sampled"
+    return {
+        field.name: None
+        if drawn and field.role != "item"
+        else auc_of_value(by_value(dataset, "train", field), by_value(dataset, "valid", field))
+        for field in dataset.manifest.fields
+    }
 
 
 def auc_of_value(train: ByValue, valid: ByValue) -> float | None:
@@ -86,27 +70,24 @@ def auc_of_counts(scores: np.ndarray, positives: np.ndarray, negatives: np.ndarr
     Returns:
         In [0, 1]; None where a class is missing.
     """
-    _, place = np.unique(scores, return_inverse=True)
-    above, below = (np.bincount(place, counts) for counts in (positives, negatives))
+    _, rank = np.unique(scores, return_inverse=True)
+    above, below = (np.bincount(rank, counts) for counts in (positives, negatives))
     pairs = above.sum() * below.sum()
     beaten = np.cumsum(below) - below / 2
     return float(above @ beaten / pairs) if pairs else None
 
 
-def warnings_of(fields: Sequence[FieldAlone], best_counter: float) -> list[str]:
+def warnings_of(fields: Sequence[Field], aucs: Mapping[str, float | None], best_counter: float) -> list[str]:
     """A sentence for each field that knows more of the label than is known before an exposure.
 
     Args:
+        aucs: of each field, by its name.
         best_counter: the largest AUC of the trivial counters, at least 1/2.
     """
     return [
-        f"The {field.role} field '{field.name}' alone has AUC {field.auc:.3f} on the valid split (the best trivial "
+        f"The {field.role} field '{field.name}' alone has AUC {auc:.3f} on the valid split (the best trivial "
         f"counter: {best_counter:.3f}). Such a field is mostly recorded after the exposure, and knows the label: "
         "declare only what is known before it."
         for field in fields
-        if field.auc is not None and _is_telling(field.auc, best_counter)
+        if (auc := aucs[field.name]) is not None and (not 1 - TELLING <= auc <= TELLING or auc > best_counter + MARGIN)
     ]
-
-
-def _is_telling(auc: float, best_counter: float) -> bool:
-    return not 1 - TELLING <= auc <= TELLING or auc > best_counter + MARGIN

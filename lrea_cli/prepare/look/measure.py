@@ -1,28 +1,23 @@
-"""A look at prepared data: how long histories are, what is new or missing, and what a trivial feature gives away.
-
-A leak by construction is seen here before a model is trained on it: where positives and negatives differ in popularity
-or novelty, a counter tells them apart.
-"""
+"""A look at prepared data: how long histories are, what is new, and what a trivial counter knows of the label."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.dataset.histories import Histories, concatenated, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples, read_samples
 from lrea_cli.ids import FIRST_ID
+from lrea_cli.prepare.look.field_auc import TELLING
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.metrics import auc
 from lrea_cli.stats.resolution import Resolution, resolution
-from lrea_cli.workspace.blocks import DatasetFiles
 
 REQUESTS_READ = 20_000
 """Of the test split, evenly spread: enough for an AUC to .004."""
@@ -34,11 +29,7 @@ PARTS = 64
 """In so many parts: even a few behaviors of each user in a part map most of its pages."""
 
 CHUNK = 1 << 20
-USERS_AT_ONCE = 20_000
-"""Behaviors and users that are read before their pages are let go of."""
-
-TELLING = 0.9
-"""A trivial feature with an AUC above this, or below 1 - this, separates the labels."""
+"""Behaviors that are read before their pages are let go of."""
 
 NEARLY_ALL = 0.9
 """A share of test samples without a long part above which a long-sequence method is of no use."""
@@ -59,7 +50,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of values in edges[i] <= x < edges[i + 1]; the last bin is open. By label, where it says so."""
+    """Counts of values in edges[i] <= x < edges[i + 1], of all or by label; the last bin is open."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...] = ()
@@ -132,16 +123,10 @@ NAMES = {
 }
 
 
-def look_at(folder: Path, manifest: DatasetManifest) -> Look:
-    """Read histories and the test split of a dataset.
-
-    Args:
-        folder: where it lies. manifest: what `data.json` says or will say.
-    """
-    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
-    histories = open_histories(dataset)
-    short = DataSettings.short
-    items = next(f for f in dataset.fields if f.name == "item")
+def look_at(dataset: DatasetInfo) -> Look:
+    """Read histories and the test split of a dataset."""
+    manifest, histories, short = dataset.manifest, open_histories(dataset), DataSettings.short
+    items = next(f for f in manifest.fields if f.name == "item")
     test = read_samples(dataset, "test")
     candidates = _quantiles(np.diff(test.offsets))
     long_empty = float(np.mean(test.history_length[test.row_request] <= short))
@@ -149,7 +134,7 @@ def look_at(folder: Path, manifest: DatasetManifest) -> Look:
     some = test.of_requests(_spread(test.requests, REQUESTS_READ))
     test_users = len(np.unique(test.user))
     del test  # of a large log as large as all that follows
-    count, first = _items(histories, items.size + items.late, dataset.valid_from)
+    count, first = _items(histories, items.size + items.late, manifest.splits.valid_from)
     item, time = some.ids["item"], some.time[some.row_request]
     popularity, age = count[item], np.maximum(time - first[item], 0) / SECONDS_PER_DAY
     del count, first
@@ -178,14 +163,11 @@ def look_at(folder: Path, manifest: DatasetManifest) -> Look:
 
 
 def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time).
-
-    Behaviors without an item are not of one item: they count for none.
-    """
+    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
     count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
     for part in _chunks(histories):
         item, time = histories.columns["item"][part], histories.time[part]
-        known = item >= FIRST_ID
+        known = item >= FIRST_ID  # behaviors without an item are not of one item
         np.add.at(count, item[known & (time < valid_from)], 1)
         np.minimum.at(first, item[known], time[known])
     return count, first
@@ -194,15 +176,14 @@ def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray
 def _ties(histories: Histories) -> float:
     """Neighbors of one user with the same time, over all behaviors."""
     total = len(histories.time)
+    starts = np.unique(histories.offsets[1:-1])
+    starts = starts[(starts > 0) & (starts < total)]
     same = 0
     for part in _chunks(histories):
-        same += int((np.diff(histories.time[part.start : part.stop + 1]) == 0).sum())
-    inner = histories.offsets[1:-1]
-    inner = inner[(inner > 0) & (inner < total)]
-    across = np.unique(inner)
-    for users in np.array_split(across, max(1, len(across) // USERS_AT_ONCE)):
-        same -= int((histories.time[users] == histories.time[users - 1]).sum())
-        histories.release()
+        time = histories.time[part.start : part.stop + 1]
+        first, last = np.searchsorted(starts, (part.start, part.stop), side="right")
+        start = starts[first:last] - part.start  # of a user after the first of the part
+        same += int((np.diff(time) == 0).sum() - (time[start] == time[start - 1]).sum())
     return same / max(1, total)
 
 
@@ -213,8 +194,8 @@ def _repeats(histories: Histories) -> float:
     distinct = behaviors = 0
     for part in np.array_split(_spread(histories.users, wanted), PARTS):
         first = histories.offsets[part]
-        owner, place = concatenated(first, histories.offsets[part + 1] - first)
-        item = histories.columns["item"][place].astype(np.int64)
+        owner, index = concatenated(first, histories.offsets[part + 1] - first)
+        item = histories.columns["item"][index].astype(np.int64)
         known = item >= FIRST_ID
         distinct += len(np.unique((owner << 32 | item)[known])) + int((~known).sum())
         behaviors += len(owner)
@@ -224,11 +205,10 @@ def _repeats(histories: Histories) -> float:
 
 def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     """(local day, behaviors), days without any left out."""
-    counts: dict[int, int] = {}
+    counts: Counter[int] = Counter()
     for part in _chunks(histories):
         days, behaviors = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
-        for day, number in zip(days.tolist(), behaviors.tolist(), strict=True):
-            counts[day] = counts.get(day, 0) + number
+        counts.update(dict(zip(days.tolist(), behaviors.tolist(), strict=True)))
     return tuple(sorted(counts.items()))
 
 
@@ -253,8 +233,7 @@ def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
 def _quantiles(values: np.ndarray) -> Quantiles:
     if not len(values):
         return Quantiles(0, 0, 0, 0)
-    quantiles = np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")
-    return Quantiles(*(int(v) for v in quantiles))
+    return Quantiles(*map(int, np.quantile(values, (0.5, 0.9, 0.99, 1.0), method="inverted_cdf")))
 
 
 def _spread(total: int, wanted: int) -> np.ndarray:

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lrea_cli.console.show import number
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
+from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.prepare.look.tables import explained, field_table, split_table, with_facts
+from lrea_cli.stats.resolution import ALIKE
+from lrea_cli.workspace.blocks import DatasetFiles
 
 PAGE = "look.html"
 INCHES, DPI = (10.0, 6.6), 120
@@ -30,6 +35,14 @@ STYLE = (
 )
 
 
+class Table(NamedTuple):
+    """What is shown, on the console and on the page."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[object]]
+
+
 def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
     """Look at the data, and write the page into the dataset.
 
@@ -39,8 +52,10 @@ def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetMan
     Returns:
         the look, and the manifest with it, its facts and its warnings.
     """
-    look = look_at(folder, manifest)
-    manifest = with_facts(folder, manifest, look)
+    dataset = DatasetInfo(manifest, DatasetFiles(folder))
+    look, field_auc = look_at(dataset), measure_fields(dataset)
+    warnings = (*manifest.warnings, *look.warnings(), *warnings_of(manifest.fields, field_auc, look.best_counter))
+    manifest = replace(manifest, field_auc=field_auc, warnings=warnings)
     (folder / PAGE).write_text(page(look, manifest), encoding="utf-8")
     return look, replace(manifest, look=asdict(look))
 
@@ -54,15 +69,60 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
         ("behaviors", look.behaviors),
         ("behaviors a user, p50 / p90 / p99 / max", _numbers(lengths.p50, lengths.p90, lengths.p99, lengths.max)),
         ("candidates a test request, p50 / max", _numbers(candidates.p50, candidates.max)),
-        (f"test samples with no long part (<= {look.short} behaviors)", _share(look.long_empty)),
-        ("behaviors in the same second as the one before", _share(look.ties)),
-        ("behaviors that repeat an item", _share(look.repeats)),
-        ("test samples of items not seen in training", _share(look.unknown_items)),
+        (f"test samples with no long part (<= {look.short} behaviors)", f"{look.long_empty:.2%}"),
+        ("behaviors in the same second as the one before", f"{look.ties:.2%}"),
+        ("behaviors that repeat an item", f"{look.repeats:.2%}"),
+        ("test samples of items not seen in training", f"{look.unknown_items:.2%}"),
         ("AUC of behaviors in the category", number(look.baselines["category_count"])),
         ("AUC of behaviors on the item", number(look.baselines["item_count"])),
         ("AUC of popularity", number(look.baselines["popularity"])),
         ("AUC of the item's age", number(look.baselines["novelty"])),
     ]
+
+
+def split_table(manifest: DatasetManifest) -> Table:
+    """One row a split."""
+    columns = ("split", "first day", "last day", "rows", "users", "click rate")
+    rows = [
+        [split, part["first_day"], part["last_day"], part["rows"], part["users"], f"{part['click_rate']:.2%}"]
+        for split, part in manifest.split_facts.items()
+    ]
+    return Table("what each split holds", columns, rows)
+
+
+def field_table(manifest: DatasetManifest) -> Table:
+    """One row a field; values that were lost have a column where there are any."""
+    facts, auc = manifest.field_facts, manifest.field_auc or {}
+    shares = ["missing", *(["lost"] if any(of_field.get("lost") for of_field in facts.values()) else []), "unknown"]
+    rows: list[list[object]] = []
+    for field in manifest.fields:
+        known = (f"{facts[field.name].get(share, 0):.2%}" for share in shares)
+        rows.append([field.name, field.role, number(auc[field.name]), *known])
+    return Table("what each field says alone", ("field", "role", "AUC alone", *shares), rows)
+
+
+def explained(manifest: DatasetManifest, look: Look) -> list[str]:
+    """Sentences that say what the tables mean, and what the test split can resolve."""
+    lines = [
+        "AUC alone: how well a field tells the labels by itself. A value's score is its mean label on train; the AUC "
+        "is that of the valid split.",
+        "missing: share of the events that have no value.",
+        "unknown: share of the valid and test samples whose value was first seen after training.",
+    ]
+    if any(of_field.get("lost") for of_field in manifest.field_facts.values()):
+        lines.append("lost: share of the events whose value could not be read.")
+    if manifest.labels == "sampled" and any(auc is None for auc in (manifest.field_auc or {}).values()):
+        lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
+    if (test := look.resolution) is not None:
+        lines.append(
+            f"test split: it gives an AUC to about +-{1.96 * test.standard_error:.4f} (95%, over users; estimated by "
+            f"the counter {test.counter}). The smallest difference of two models that it can show is about "
+            f"{test.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
+            f"{test.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."
+        )
+    if unused := manifest.unused_columns:
+        lines.append(f"columns that were not used: {', '.join(unused)}")
+    return lines
 
 
 def page(look: Look, manifest: DatasetManifest) -> str:
@@ -86,7 +146,8 @@ def page(look: Look, manifest: DatasetManifest) -> str:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """An HTML table; no header where there are no columns."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    texts = ([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in texts)
     return f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>"
 
 
@@ -96,35 +157,29 @@ def _picture(look: Look, manifest: DatasetManifest) -> bytes:
     (length, volume), (age, popularity) = figure.subplots(2, 2)
     _bars(length, look.length_histogram, "behaviors of a user", "users")
     _volume(volume, look, manifest)
-    _by_label(age, look.novelty, "days since the item's first behavior")
-    _by_label(popularity, look.popularity, "behaviors on the item before the valid split")
+    _bars(age, look.novelty, "days since the item's first behavior", "share of test samples")
+    _bars(popularity, look.popularity, "behaviors on the item before the valid split", "share of test samples")
     out = io.BytesIO()
     canvas.print_png(out)
     return out.getvalue()
 
 
-def _bars(axes: Axes, histogram: Histogram, label: str, unit: str) -> None:
-    counts = histogram.counts[: _shown(histogram)]
-    axes.bar(range(len(counts)), counts, width=0.9, color=BLUE)
-    _dress(axes, histogram.edges[: len(counts)], label)
+def _bars(axes: Axes, histogram: Histogram, name: str, unit: str) -> None:
+    """Counts up to the last bin that is not empty, or shares of positives and of negatives side by side."""
+    all_counts = (histogram.counts, histogram.positives, histogram.negatives)
+    bins = 1 + max((n for counts in all_counts for n, count in enumerate(counts) if count), default=0)
+    if histogram.counts:
+        axes.bar(range(bins), histogram.counts[:bins], width=0.9, color=BLUE)
+    else:
+        for label, shift, color, counts in ((1, -0.21, BLUE, histogram.positives), (0, 0.21, RED, histogram.negatives)):
+            shares = np.array(counts[:bins]) / max(1, sum(counts))
+            axes.bar(np.arange(bins) + shift, shares, width=0.42, color=color, label=f"label {label}")
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_xticks(range(bins), [f"{edge:g}" for edge in histogram.edges[:bins]], fontsize=8, rotation=30)
+    axes.set_xlabel(f"{name} (from ...)", fontsize=9)
     axes.set_ylabel(unit)
-
-
-def _by_label(axes: Axes, histogram: Histogram, label: str) -> None:
-    """Shares of positives and of negatives side by side."""
-    shown = _shown(histogram)
-    for counts, shift, color, name in (
-        (histogram.positives, -0.21, BLUE, "label 1"),
-        (histogram.negatives, 0.21, RED, "label 0"),
-    ):
-        total = max(1, sum(counts))
-        counts = counts[:shown]
-        axes.bar(
-            [n + shift for n in range(len(counts))], [c / total for c in counts], width=0.42, color=color, label=name
-        )
-    _dress(axes, histogram.edges[:shown], label)
-    axes.set_ylabel("share of test samples")
-    axes.legend(frameon=False, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
@@ -146,28 +201,5 @@ def _volume(axes: Axes, look: Look, manifest: DatasetManifest) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _shown(histogram: Histogram) -> int:
-    """Bins up to the last one that is not empty."""
-    filled = [
-        n for counts in (histogram.counts, histogram.positives, histogram.negatives) for n, c in enumerate(counts) if c
-    ]
-    return max(filled, default=0) + 1
-
-
-def _dress(axes: Axes, edges: Sequence[float], label: str) -> None:
-    axes.set_xticks(range(len(edges)), [f"{edge:g}" for edge in edges], fontsize=8, rotation=30)
-    axes.set_xlabel(f"{label} (from ...)", fontsize=9)
-    axes.tick_params(axis="y", labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def _numbers(*values: int) -> str:
     return " / ".join(f"{value:,}" for value in values)
-
-
-def _share(value: float) -> str:
-    return f"{value:.2%}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)

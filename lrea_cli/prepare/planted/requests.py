@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,46 +24,23 @@ AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
 CELLS_PER_CHUNK = 4_000_000
 
 
-@dataclass(frozen=True)
-class LabelWeights:
-    """Weights of the logit's terms; see `draw_requests`."""
-
-    bias: float
-    close: float
-    repeat: float
-    quality: float = 0.6
+QUALITY_WEIGHT = 0.6
+LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
+"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
 
 
-LABEL_WEIGHTS = {
-    "drift": LabelWeights(bias=-2.7, close=0.85, repeat=0.85),
-    "exchangeable": LabelWeights(bias=-2.7, close=0.7, repeat=0.7),
-    "exact-item": LabelWeights(bias=-2.2, close=0.0, repeat=3.0),
-}
+class Exposures(NamedTuple):
+    """Candidates that were shown, in columns of equal length, those of a request side by side.
 
+    Ids are raw ids, time is epoch seconds UTC; `label` is drawn from `probability`, the true one.
+    """
 
-@dataclass(frozen=True)
-class Requests:
-    """`time`, `history_length`: (users, requests); the rest: (users, requests, candidates)."""
-
-    time: np.ndarray
-    history_length: np.ndarray
+    user: np.ndarray
     item: np.ndarray
+    category: np.ndarray
+    time: np.ndarray
     label: np.ndarray
     probability: np.ndarray
-
-    def columns(self, universe: Universe, first_user: int) -> tuple[np.ndarray, ...]:
-        """User, item, category, time, label and probability of each candidate shown."""
-        users, requests, candidates = self.item.shape
-        user = np.repeat(np.arange(first_user, first_user + users), requests * candidates)
-        item = self.item.ravel()
-        return (
-            user,
-            universe.raw_item(item),
-            universe.raw_category(item),
-            np.repeat(self.time.ravel(), candidates),
-            self.label.ravel(),
-            self.probability.ravel(),
-        )
 
 
 def draw_requests(
@@ -72,11 +49,11 @@ def draw_requests(
     age_band: np.ndarray,
     options: PlantedOptions,
     rng: np.random.Generator,
-) -> Requests:
-    """Six requests a user, with labels drawn from the true probability.
+) -> Exposures:
+    """Six requests of each user 0, 1, .., with labels drawn from the true probability.
 
     logit = bias + close log(1 + sum_i w(age_i) exp(sharpness (v_i . v - 1)) / 0.1)
-                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + quality q(item)
+                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + 0.6 q(item)
                  + field_effect a(age band) + h(hour),
     over all behaviors i strictly before the request; w(age) = (1 + age / 64) ** -0.75, 1 in `exchangeable`.
     """
@@ -86,20 +63,26 @@ def draw_requests(
     time = np.sort((LAST_DAY - np.array(REQUEST_DAYS)) * SECONDS_PER_DAY + second, axis=1)
     length = histories.before(np.repeat(np.arange(users), slots), time.ravel()).reshape(users, slots)
     item = _draw_candidates(universe, histories, length, rng)
-    weights = LABEL_WEIGHTS[options.preset]
+    bias, close_weight, repeat_weight = LABEL_WEIGHTS[options.preset]
     weight_of = np.ones_like if options.preset == "exchangeable" else aged
     close, repeat = closeness(universe, histories, length, item, options.sharpness, weight_of)
     logit = (
-        weights.bias
-        + weights.close * np.log1p(close / CLOSE_ENOUGH)
-        + weights.repeat * np.log1p(repeat)
-        + weights.quality * universe.quality[item]
+        bias
+        + close_weight * np.log1p(close / CLOSE_ENOUGH)
+        + repeat_weight * np.log1p(repeat)
+        + QUALITY_WEIGHT * universe.quality[item]
         + options.field_effect * AGE_BAND_EFFECT[age_band][:, None, None]
         + HOUR_EFFECT[time // 3600 % 24][:, :, None]
     )
     probability = (1 + np.tanh(logit / 2)) / 2
     label = (rng.random(item.shape) < probability).astype(np.int8)
-    return Requests(time, length, item, label, probability)
+    return Exposures(
+        np.repeat(np.arange(users), slots * CANDIDATES),
+        *universe.raw(item.ravel()),
+        np.repeat(time.ravel(), CANDIDATES),
+        label.ravel(),
+        probability.ravel(),
+    )
 
 
 def closeness(
@@ -128,10 +111,14 @@ def closeness(
         position = np.arange(longest)
         rows = np.minimum(histories.offsets[chunk, None] + position, len(histories.item) - 1)
         age = history_length[chunk][:, :, None] - 1 - position
-        weight = weight_of(np.maximum(age, 0)) * (age >= 0)
-        close[chunk], repeat[chunk] = _sums(
-            universe, histories.item[rows], candidates[chunk], weight.astype(np.float32), sharpness
-        )
+        weight = (weight_of(np.maximum(age, 0)) * (age >= 0)).astype(np.float32)[..., None]
+        items, shown = histories.item[rows], candidates[chunk].reshape(len(chunk), -1)
+        kernel = universe.vector[shown] @ universe.vector[items].transpose(0, 2, 1)
+        np.exp(sharpness * (kernel - 1), out=kernel)
+        same = (shown[:, :, None] == items[:, None, :]).astype(np.float32)
+        shape = (len(chunk), *candidates.shape[1:], longest)
+        close[chunk] = (kernel.reshape(shape) @ weight)[..., 0]
+        repeat[chunk] = (same.reshape(shape) @ weight)[..., 0]
     return close, repeat
 
 
@@ -150,44 +137,24 @@ def _chunks(lengths: np.ndarray, candidates_per_user: int) -> Iterator[np.ndarra
         order = order[count:]
 
 
-def _sums(
-    universe: Universe, items: np.ndarray, candidates: np.ndarray, weight: np.ndarray, sharpness: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Histories (users, length) and weights (users, requests, length) of one chunk -> its two sums."""
-    users, requests, per_request = candidates.shape
-    flat = candidates.reshape(users, -1)
-    kernel = universe.vector[flat] @ universe.vector[items].transpose(0, 2, 1)
-    np.exp(sharpness * (kernel - 1), out=kernel)
-    same = (flat[:, :, None] == items[:, None, :]).astype(np.float32)
-    shape = (users, requests, per_request, items.shape[1])
-    close = kernel.reshape(shape) @ weight[..., None]
-    repeat = same.reshape(shape) @ weight[..., None]
-    return close[..., 0], repeat[..., 0]
-
-
 def _draw_candidates(
     universe: Universe, histories: Histories, history_length: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(users, requests, candidates) distinct items in each request; the mix knows nothing of labels."""
     shape = (*history_length.shape, CANDIDATES)
-    item = _draw_mix(universe, histories, history_length, shape, rng)
+    item = _draw_mix(universe, histories, np.broadcast_to(history_length[:, :, None], shape), rng)
+    earlier = np.tril(np.ones((CANDIDATES, CANDIDATES), bool), -1)
     for _ in range(20):
-        again = _seen_before_in_request(item)
+        again = ((item[..., :, None] == item[..., None, :]) & earlier).any(-1)
         if not again.any():
             break
         item = np.where(again, rng.integers(0, len(universe.category), shape), item)
     return item
 
 
-def _draw_mix(
-    universe: Universe,
-    histories: Histories,
-    history_length: np.ndarray,
-    shape: tuple[int, ...],
-    rng: np.random.Generator,
-) -> np.ndarray:
+def _draw_mix(universe: Universe, histories: Histories, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Half of the behaviors that candidates start from are recent (log-uniform age), half are of any age."""
-    length = np.broadcast_to(history_length[:, :, None], shape)
+    shape = length.shape
     uniform = rng.random((4, *shape))
     recent = np.exp(uniform[0] * np.log(np.maximum(length, 1) + 1)) - 1
     age = np.where(uniform[1] < 0.5, recent, uniform[0] * length).astype(int)
@@ -208,9 +175,3 @@ def _draw_mix(
     kind = np.searchsorted(CANDIDATE_MIX, uniform[2], side="right")
     kind = np.where((length == 0) & (kind < 4), 4, kind)
     return np.choose(kind, kinds)
-
-
-def _seen_before_in_request(item: np.ndarray) -> np.ndarray:
-    """Where a request shows an item for the second time."""
-    earlier = np.tril(np.ones((item.shape[-1], item.shape[-1]), bool), -1)
-    return ((item[..., :, None] == item[..., None, :]) & earlier).any(-1)

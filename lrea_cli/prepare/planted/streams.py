@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.dataset.histories import concatenated
+from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
 
 LAST_DAY = 20_423  # 2025-12-01
@@ -33,42 +35,27 @@ class Habits:
         repeat, akin: probability that a copy takes the same item too, that it takes one of the nearest.
     """
 
-    days: int
-    median: float
-    sigma: float
-    cut: int
-    empty: float
-    single: float
-    copy: float
-    copy_spread: float
-    lag_exponent: float
-    lag_offset: float
-    wander: float
-    repeat: float
-    akin: float
+    days: int = 180
+    median: float = 300
+    sigma: float = 1.2
+    cut: int = 1000
+    empty: float = 0.03
+    single: float = 0.02
+    copy: float = 0.77
+    copy_spread: float = 0.9
+    lag_exponent: float = 1.72
+    lag_offset: float = 0.0
+    wander: float = 0.05
+    repeat: float = 0.37
+    akin: float = 0.165
 
 
 HABITS = {
-    "long": Habits(
-        days=180,
-        median=300,
-        sigma=1.2,
-        cut=1000,
-        empty=0.03,
-        single=0.02,
-        copy=0.77,
-        copy_spread=0.9,
-        lag_exponent=1.72,
-        lag_offset=0.0,
-        wander=0.05,
-        repeat=0.37,
-        akin=0.165,
-    ),
+    "long": Habits(),
     "week": Habits(
         days=9,
         median=77,
         sigma=0.75,
-        cut=1000,
         empty=0.01,
         single=0.01,
         copy=0.765,
@@ -98,23 +85,15 @@ class Histories:
         return np.searchsorted(owner * span + self.time, user * span + time, side="left") - self.offsets[user]
 
 
-def draw_histories(
-    universe: Universe,
-    habits: Habits,
-    users: int,
-    rng: np.random.Generator,
-    *,
-    drift: float,
-    shuffled: bool,
-) -> Histories:
-    """Histories that end on `LAST_DAY`; `shuffled` = the same behaviors, each user's in random order."""
+def draw_histories(universe: Universe, options: PlantedOptions, users: int, rng: np.random.Generator) -> Histories:
+    """Histories that end on `LAST_DAY`; of the preset `exchangeable` each user's behaviors are in random order."""
+    habits = HABITS[options.lengths]
     lengths = _draw_lengths(habits, users, rng)
-    offsets = np.r_[0, np.cumsum(lengths)]
-    item = _draw_items(universe, habits, lengths, drift, rng)
+    item = _draw_items(universe, habits, lengths, options.drift, rng)
     owner = np.repeat(np.arange(users), lengths)
-    if shuffled:
+    if options.preset == "exchangeable":
         item = item[np.lexsort((rng.random(len(item)), owner))]
-    return Histories(lengths, offsets, item, _draw_times(owner, habits.days, rng))
+    return Histories(lengths, np.r_[0, np.cumsum(lengths)], item, _draw_times(owner, habits.days, rng))
 
 
 def draw_second_of_day(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -154,18 +133,12 @@ def _draw_items(
         near = universe.near_category[category, neighbor]
         copies = (draw[2] < copy[:n]) & (step > 0)
         wanders = (draw[2] < wander[:n]) & (step > 0)
-        item = np.where(
-            wanders,
-            universe.popular_in(np.where(copies, category, near), draw[3]),
-            universe.popular(draw[3]),
-        )
+        moved = universe.popular_in(np.where(copies, category, near), draw[3])
+        item = np.where(wanders, moved, universe.popular(draw[3]))
         item = np.where(copies & (draw[4] < habits.repeat + habits.akin), universe.near_item[source, neighbor], item)
         items[step, :n] = np.where(copies & (draw[4] < habits.repeat), source, item)
-    by_user = np.empty_like(order)
-    by_user[order] = np.arange(users)
-    owner = np.repeat(np.arange(users), lengths)
-    position = np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]
-    return items[position, by_user[owner]]
+    owner, position = concatenated(np.zeros_like(lengths), lengths)
+    return items[position, np.argsort(order)[owner]]
 
 
 def _draw_times(owner: np.ndarray, days: int, rng: np.random.Generator) -> np.ndarray:

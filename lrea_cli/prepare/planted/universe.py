@@ -36,22 +36,17 @@ class Universe:
 
     def popular(self, uniform: np.ndarray) -> np.ndarray:
         """Items by popularity, from uniform numbers in [0, 1)."""
-        return self._at(uniform)
+        return np.minimum(np.searchsorted(self.cumulative, uniform, side="right") - 1, len(self.category) - 1)
 
     def popular_in(self, category: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Items of the given categories by their popularity."""
         low, high = self.cumulative[self.first[category]], self.cumulative[self.first[category + 1]]
-        item = self._at(low + uniform * (high - low))
+        item = self.popular(low + uniform * (high - low))
         return np.clip(item, self.first[category], self.first[category + 1] - 1)
 
-    def raw_item(self, item: np.ndarray) -> np.ndarray:
-        return item.astype(np.int64) + FIRST_RAW_ITEM
-
-    def raw_category(self, item: np.ndarray) -> np.ndarray:
-        return self.category[item].astype(np.int64) + FIRST_RAW_CATEGORY
-
-    def _at(self, mass: np.ndarray) -> np.ndarray:
-        return np.minimum(np.searchsorted(self.cumulative, mass, side="right") - 1, len(self.category) - 1)
+    def raw(self, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw ids of items, and of their categories."""
+        return item.astype(np.int64) + FIRST_RAW_ITEM, self.category[item].astype(np.int64) + FIRST_RAW_CATEGORY
 
 
 def draw_universe(rng: np.random.Generator) -> Universe:
@@ -60,8 +55,8 @@ def draw_universe(rng: np.random.Generator) -> Universe:
     size = np.maximum(4, np.round(ITEMS * np.sqrt(weight) / np.sqrt(weight).sum())).astype(int)
     category = np.repeat(np.arange(CATEGORIES), size)
     first = np.r_[0, np.cumsum(size)]
-    place = np.arange(len(category)) - first[category] + 1
-    inside = 1 / place**ITEM_SKEW
+    rank = np.arange(len(category)) - first[category] + 1
+    inside = 1 / rank**ITEM_SKEW
     popularity = weight[category] * inside / np.bincount(category, inside)[category]
     cumulative = np.r_[0, np.cumsum(popularity / popularity.sum())]
     departments = _unit(rng.standard_normal((DEPARTMENTS, LATENT_WIDTH)))

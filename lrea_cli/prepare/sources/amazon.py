@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.hashing import PRIME, mix, mix_sql, residue_sql
 from lrea_cli.prepare.sources.base import Extract, Sampling, Source
 from lrea_cli.prepare.sources.columns import number_sql
 from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
@@ -24,7 +23,7 @@ from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import count, drop, literal
+from lrea_cli.prepare.sql import PRIME, count, drop, literal, mix, mix_sql, residue_sql
 
 if TYPE_CHECKING:
     import duckdb

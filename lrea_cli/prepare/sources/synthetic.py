@@ -37,7 +37,7 @@ class Synthetic(PlantedOptions, Source):
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Generate the events and put them in `raw_events`, ordered by time; nothing is rejected."""
-        from lrea_cli.prepare.planted.dataset import generate
+        from lrea_cli.prepare.planted.dataset import LAST_DAY, generate
 
         planted = generate(self)
         db = intake.db
@@ -61,7 +61,7 @@ class Synthetic(PlantedOptions, Source):
                 Field("hour", "context"),
             ),
             sampling=None,
-            last_day=planted.last_day,
+            last_day=LAST_DAY,
             test_days=1,  # of which the best possible AUC is known
             facts={name: value for name, value in best.items() if value is not None} | asdict(self),
         )

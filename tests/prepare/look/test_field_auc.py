@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrea_cli.dataset.fields import Field
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
-from lrea_cli.dataset.samples import read_samples
-from lrea_cli.dataset.tallies import ByValue
-from lrea_cli.prepare.look.field_auc import FieldAlone, auc_of_counts, auc_of_value, measure_fields, warnings_of
+from lrea_cli.dataset.samples import ByValue, read_samples
+from lrea_cli.prepare.look.field_auc import auc_of_counts, auc_of_value, measure_fields, warnings_of
 from lrea_cli.prepare.look.page import PAGE, look_into
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -79,10 +79,10 @@ def test_a_value_scores_by_its_smoothed_mean_and_an_unseen_one_by_the_overall_me
 
 def test_a_field_alone_is_measured_as_by_loops_over_the_samples(tmp_path: Path) -> None:
     folder, manifest = exposures(tmp_path, context_field=["hourmin"], item_field=["duration=duration_ms"])
-    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
+    dataset = DatasetInfo(manifest, DatasetFiles(folder))
     train, valid = (read_samples(dataset, split) for split in ("train", "valid"))
     assert list(manifest.field_auc) == ["item", "duration", "hourmin"]
-    for field in dataset.fields:
+    for field in manifest.fields:
         clicks: dict[int, list[float]] = {}
         for samples in (train,):
             column = {**samples.ids, **samples.profile}[field.name]
@@ -139,14 +139,14 @@ def test_of_drawn_labels_only_item_fields_are_measured(tmp_path: Path) -> None:
     raw = write_taobao(tmp_path / "UserBehavior.csv")
     folder, manifest = prepared(tmp_path, raw.path, Taobao())
     assert all(0 < auc < 1 for auc in manifest.field_auc.values())
-    dataset = DatasetInfo.of_files(DatasetFiles(folder), manifest)
-    drawn = measure_fields(dataset, drawn_labels=True)
-    assert [field.auc is not None for field in drawn] == [True, True]
-    by_role = replace(dataset, fields=(replace(dataset.fields[1], role="context"),))
-    (field,) = measure_fields(by_role, drawn_labels=True)
-    assert field.auc is None
-    assert measure_fields(by_role, drawn_labels=False)[0].auc is not None
-    assert warnings_of([field], 0.5) == []
+    dataset = DatasetInfo(manifest, DatasetFiles(folder))
+    assert measure_fields(dataset) == manifest.field_auc
+    category = replace(manifest.fields[1], role="context")
+    by_role = replace(manifest, fields=(category,))
+    assert measure_fields(replace(dataset, manifest=by_role)) == {"category": None}
+    (auc,) = measure_fields(replace(dataset, manifest=replace(by_role, labels="real"))).values()
+    assert auc is not None
+    assert warnings_of([category], {"category": None}, 0.5) == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_of_drawn_labels_only_item_fields_are_measured(tmp_path: Path) -> None:
     ],
 )
 def test_the_bounds_of_a_warning(auc: float | None, counter: float, told: bool) -> None:
-    found = warnings_of([FieldAlone("f", "context", auc)], counter)
+    found = warnings_of([Field("f", "context")], {"f": auc}, counter)
     assert (len(found) == 1) == told
 
 

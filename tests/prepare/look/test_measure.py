@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
+from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.prepare.look import measure as look_module
-from lrea_cli.prepare.look.measure import Look, look_at
+from lrea_cli.prepare.look.measure import look_at
 from lrea_cli.prepare.look.page import PAGE, _volume, look_into
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -36,11 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     home = tmp_path_factory.mktemp("home")
     raw = write_taobao(home / "UserBehavior.csv")
     manifest = prepare(Taobao(), [raw.path], "t", Workspace(home), PrepareOptions(threads=1, min_history=3))
-    return DatasetInfo.of_files(DatasetFiles(home / "data" / "t"), manifest)
-
-
-def look(dataset: DatasetInfo) -> Look:
-    return look_at(dataset.path, Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest)
+    return DatasetInfo(manifest, DatasetFiles(home / "data" / "t"))
 
 
 def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
@@ -53,7 +49,7 @@ def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
 def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look_module, "CHUNK", 7)  # ties at the ends of chunks
     monkeypatch.setattr(look_module, "PARTS", 3)  # of several users each
-    found, users = look(dataset), users_of(dataset)
+    found, users = look_at(dataset), users_of(dataset)
     lengths = sorted(len(user) for user in users)
     total = sum(lengths)
     assert (found.users, found.behaviors) == (len(users), total)
@@ -66,7 +62,7 @@ def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.Monk
     assert dict(found.days) == days
     assert sum(found.length_histogram.counts) == len(users)
     test = read_samples(dataset, "test")
-    size = next(f.size for f in dataset.fields if f.name == "item")
+    size = next(f.size for f in dataset.manifest.fields if f.name == "item")
     assert found.unknown_items == np.mean(test.ids["item"] >= size) > 0
     assert found.long_empty == np.mean([test.history_length[r] <= 64 for r in test.row_request])
     assert 0 < found.long_empty < 1
@@ -76,15 +72,15 @@ def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.Monk
     ages = [max(0, test.time[r] - firsts[i]) / DAY for r, i in zip(test.row_request, test.ids["item"], strict=True)]
     assert sum(found.novelty.positives) == (test.label == 1).sum()
     assert found.novelty.negatives[0] == sum(a < 1 for a, y in zip(ages, test.label, strict=True) if not y)
-    baselines = trivial_baselines(test, open_histories(dataset), dataset.valid_from)
+    baselines = trivial_baselines(test, open_histories(dataset), dataset.manifest.splits.valid_from)
     assert {k: found.baselines[k] for k in vars(baselines)} == vars(baselines)
 
 
 def test_few_users_are_read_where_there_are_many(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = look(dataset)
+    whole = look_at(dataset)
     monkeypatch.setattr(look_module, "BEHAVIORS_READ", whole.behaviors // 2)
     monkeypatch.setattr(look_module, "REQUESTS_READ", 10)
-    some = look(dataset)
+    some = look_at(dataset)
     assert abs(some.repeats - whole.repeats) < 0.1
     assert sum(some.popularity.positives) == 10
 
@@ -126,8 +122,7 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
 
 def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo) -> None:
     axes = Figure().subplots()
-    manifest = Workspace(dataset.path.parents[1]).open(DATASETS, dataset.name).manifest
-    found = look(dataset)
+    manifest, found = dataset.manifest, look_at(dataset)
     _volume(axes, found, manifest)
     first_of = [(time + 8 * 3600) // DAY for time in (manifest.splits.valid_from, manifest.splits.test_from)]
     assert [line.get_xdata()[0] for line in axes.lines] == [day - 0.5 for day in first_of]
@@ -136,11 +131,11 @@ def test_lines_stand_where_the_bars_of_valid_and_test_begin(dataset: DatasetInfo
 
 
 def test_no_warning_without_a_leak(dataset: DatasetInfo) -> None:
-    assert look(dataset).warnings() == []
+    assert look_at(dataset).warnings() == []
 
 
 def test_short_histories_are_warned_of(dataset: DatasetInfo) -> None:
-    found = replace(look(dataset), long_empty=0.9)
+    found = replace(look_at(dataset), long_empty=0.9)
     assert found.warnings() == []
     (warning,) = replace(found, long_empty=0.95).warnings()
     assert warning.startswith("95% of the test samples have no more than 64 behaviors before them")
@@ -158,6 +153,6 @@ def test_behaviors_without_an_item_are_of_no_item_and_repeat_none() -> None:
 
 
 def test_the_best_counter_is_the_one_farthest_from_a_half(dataset: DatasetInfo) -> None:
-    found = replace(look(dataset), baselines={"category_count": None, "item_count": 0.6, "novelty": 0.25})
+    found = replace(look_at(dataset), baselines={"category_count": None, "item_count": 0.6, "novelty": 0.25})
     assert found.best_counter == 0.75
     assert replace(found, baselines={"category_count": None}).best_counter == 0.5

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.cli import main
-from lrea_cli.dataset.layout import SPLITS
+from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.prepare.look.measure import look_at
-from lrea_cli.prepare.look.tables import explained, field_table, with_facts
+from lrea_cli.prepare.look.page import explained, field_table, look_into
 from lrea_cli.workspace.home import Artifact, Workspace
 from tests.fixtures.exposures_raw import write_exposures
 
@@ -67,7 +67,7 @@ def test_prepare_ends_with_the_facts(
 
 def test_what_a_source_says_more_is_shown(home: Path) -> None:
     artifact = prepare(home)
-    look, plain = look_at(artifact.path, artifact.manifest), artifact.manifest
+    look, plain = look_at(DatasetInfo.of(artifact)), artifact.manifest
     assert field_table(plain).columns == ("field", "role", "AUC alone", "missing", "unknown")
     assert [row[:2] for row in field_table(plain).rows] == [["item", "item"], ["uid", "user"], ["hourmin", "context"]]
     assert "columns" not in explained(replace(plain, unused_columns=()), look)[-1]
@@ -81,8 +81,8 @@ def test_what_a_source_says_more_is_shown(home: Path) -> None:
 
 def test_facts_that_the_manifest_has_are_not_made_again(home: Path) -> None:
     artifact = prepare(home)
-    changed = {"warnings": (), "field_facts": {"hourmin": {"lost": 0.25}}, "field_auc": {}}
-    manifest = replace(artifact.manifest, **changed)
-    manifest = with_facts(artifact.path, manifest, look_at(artifact.path, manifest))
-    assert manifest.field_facts == {"hourmin": {"lost": 0.25}}
+    lost = {name: {**facts, "lost": 0.25} for name, facts in artifact.manifest.field_facts.items()}
+    changed = replace(artifact.manifest, warnings=(), field_facts=lost, field_auc={})
+    _, manifest = look_into(artifact.path, changed)
+    assert manifest.field_facts == lost
     assert manifest.field_auc == artifact.manifest.field_auc

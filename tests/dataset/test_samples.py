@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lrea_cli.dataset import tallies as tallies_module
+from lrea_cli.dataset import samples as samples_module
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo, Split
-from lrea_cli.dataset.tallies import by_value, require_both_labels
+from lrea_cli.dataset.samples import by_value, require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
     columns = {"user_column": "user_id", "item_column": "video_id", "time_column": "time_ms", "time_unit": "ms"}
     source = Table(**columns, label_column="is_click", context_field=["hourmin"], utc_offset=str(ZONE))
     manifest = prepare(source, [home / "exposures.tsv"], "e", Workspace(home), PrepareOptions(threads=1))
-    return DatasetInfo.of_files(DatasetFiles(home / "data" / "e"), manifest)
+    return DatasetInfo(manifest, DatasetFiles(home / "data" / "e"))
 
 
 @pytest.mark.parametrize("rows", [7, 1 << 18])
@@ -42,12 +42,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetInfo:
 def test_values_are_counted_as_by_a_loop(
     dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch, name: str, rows: int
 ) -> None:
-    monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", rows)
-    field = next(f for f in dataset.fields if f.name == name)
+    monkeypatch.setattr(samples_module, "ROWS_AT_ONCE", rows)
+    field = next(f for f in dataset.manifest.fields if f.name == name)
     late = 0
     for split in SPLITS:
         shown, clicked = np.zeros(field.size + 1, int), np.zeros(field.size + 1, int)
-        for row in pq.read_table(dataset.path / dataset.split_file(split)).to_pylist():
+        for row in pq.read_table(dataset.files.folder / f"{split}.parquet").to_pylist():
             place = min(row[name], field.size)
             shown[place] += 1
             clicked[place] += row["label"]
@@ -62,10 +62,10 @@ def test_values_are_counted_as_by_a_loop(
 def test_a_split_with_one_label_is_refused_and_named(
     dataset: DatasetInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: Split, label: int
 ) -> None:
-    monkeypatch.setattr(tallies_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(samples_module, "ROWS_AT_ONCE", 7)
     require_both_labels(dataset)
-    shutil.copytree(dataset.path, tmp_path / "e")
-    changed = give_one_label(replace(dataset, path=tmp_path / "e"), split, label)
+    shutil.copytree(dataset.files.folder, tmp_path / "e")
+    changed = give_one_label(replace(dataset, files=DatasetFiles(tmp_path / "e")), split, label)
     require_both_labels(changed, [other for other in SPLITS if other != split])
     with pytest.raises(
         UserError, match=rf"samples of the {split} split of 'e' have label {label}: its AUC is undefined"

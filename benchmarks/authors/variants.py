@@ -9,7 +9,7 @@ from lrea_cli.compressors import Clusters
 from lrea_cli.compressors.clusters import Choices
 from lrea_cli.records.summarizer import Summarizer
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.jobs import CompressJob
 from lrea_cli.sweep.run import Finished
 from lrea_cli.sweep.settings import Compress
 

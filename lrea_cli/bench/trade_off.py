@@ -42,7 +42,7 @@ from lrea_cli.serving.scorer import Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Estimate
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 
 KERNEL: KernelName = "gemm"

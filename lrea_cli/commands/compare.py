@@ -113,16 +113,21 @@ def _subject(
 
 
 def _show_scores(console: Console, differences: list[Compared], title: str) -> None:
+    from lrea_cli.stats.metrics import METRICS
+
     rows = [
         [
             row.run,
             row.method,
-            number(row.auc),
+            number(row.metrics["auc"]),
             *(("", "", "") if row.difference is None else _difference(row)),
         ]
         for row in differences
     ]
     console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
+    shown = [metric for metric in METRICS if metric.name != "auc"]
+    metrics = [[m.title, m.better, *(number(row.metrics[m.name]) for row in differences)] for m in shown]
+    console.table("the other metrics", ["", "better", *(row.run for row in differences)], metrics)
     limits = [row.resolvable for row in differences if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)

@@ -124,10 +124,9 @@ def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDt
     import numpy as np
 
     from lrea_cli.methods.bills import Users, bills
-    from lrea_cli.score.evaluate import DTYPE_BYTES
 
     def of(lengths: np.ndarray) -> list[Bill]:
-        users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])
+        users = Users(lengths, candidates, histories.item_fields, np.dtype(dtype).itemsize)
         return bills(recipe.model, histories.shape, users)
 
     real = None if histories.lengths is None else of(histories.lengths)

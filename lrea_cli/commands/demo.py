@@ -151,29 +151,29 @@ def _served(session: Session, run: Run, way: ServedFrom) -> Served:
 
 def _row(served: Served, base: Served) -> list[str]:
     evaluation, difference = served.numbers, served.difference(base)
+    auc = evaluation.metrics["auc"]
     to_base = "", ""
     if difference.value is not None and served is not base:
         to_base = change(difference.value, 4), unclear(difference.resolved)
     return [
         served.name,
-        number(evaluation.auc),
-        number(evaluation.auc_cached),
-        interval(evaluation.auc_ci, 3),
+        number(auc.trained),
+        number(auc.served),
+        interval(auc.ci, 3),
         *to_base,
         rough(evaluation.absorption_gap.rms_logit, 1),
     ]
 
 
 def _result(served: Served, base: Served) -> dict[str, object]:
+    from lrea_cli.score.measured import as_keys
+
     evaluation, difference = served.numbers, served.difference(base)
     return {
         "name": served.name,
         "method": evaluation.method,
         "compressor": evaluation.compressor,
-        "auc": evaluation.auc,
-        "auc_ci": evaluation.auc_ci,
-        "gauc": evaluation.gauc,
-        "auc_cached": evaluation.auc_cached,
+        **as_keys(evaluation.metrics),
         "difference": {"value": difference.value, "ci": difference.ci, "resolved": difference.resolved},
         "absorption_gap": vars(evaluation.absorption_gap),
     }

@@ -14,7 +14,7 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.score.cached import missing_behaviors, score_split_cached
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 
 OLDEST_DAYS = 36_500
 DIGITS = 12

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, TypeVar
 
 import torch
 
@@ -18,29 +17,21 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.runs.manifest import RunManifest
 from lrea_cli.score.kept import Form, KeptScores, read_scores
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.estimates import Difference
-from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob
+from lrea_cli.stats.metrics import METRICS
+from lrea_cli.sweep.jobs import CompressJob, EvaluatedRun, EvaluateJob, TrainJob
 from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact, as_json
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class SeedRun:
-    """One finished and evaluated run of a recipe.
-
-    Args:
-        manifest: of the run.
-        test: what its evaluation measured.
-    """
+    """One finished and evaluated run of a recipe."""
 
     job: TrainJob
     manifest: RunManifest
-    test: dict[str, Any]
+    test: EvaluatedRun
 
     @property
     def seed(self) -> int:
@@ -89,9 +80,9 @@ def runs_of(finished: Finished) -> dict[str, list[SeedRun]]:
     """The evaluated runs of each recipe, one a seed."""
     return {
         cell.recipe: [
-            SeedRun(job, manifest, EvaluateJob(job.home, job.name).result())
+            SeedRun(job, manifest, test)
             for job in cell.evaluated()
-            if (manifest := job.manifest())
+            if (manifest := job.manifest()) and (test := EvaluateJob(job.home, job.name).result())
         ]
         for cell in finished.cells
     }
@@ -99,40 +90,37 @@ def runs_of(finished: Finished) -> dict[str, list[SeedRun]]:
 
 def differences(runs: Sequence[SeedRun], base: Sequence[SeedRun], form: Form) -> OverSeeds | None:
     """AUC of each run minus that of the base's run of the same seed, on the same rows; None where there is none."""
-    of_seed = {run.seed: run for run in base}
-    each = [_difference(of_seed[run.seed], run, form) for run in runs if run.seed in of_seed]
+    base_of = {run.seed: run.scores() for run in base}
+    pairs = [(base_of[run.seed], run.scores()) for run in runs if run.seed in base_of]
+    each = [auc_difference(a.form(form), b.form(form), a.label, a.user) for a, b in pairs]
     return over_seeds([d.value for d in each], [d.ci for d in each]) if each else None
-
-
-def _difference(base: SeedRun, run: SeedRun, form: Form) -> Difference:
-    a, b = base.scores(), run.scores()
-    return auc_difference(a.form(form), b.form(form), a.label, a.user)
 
 
 def _scored(dataset: str, cell: Cell, own: Sequence[SeedRun], base: Sequence[SeedRun]) -> Scored:
     tests = [run.test for run in own]
-    evaluations = [test["evaluation"] for test in tests]
-    gaps = [evaluation["absorption_gap"] for evaluation in evaluations]
-    changes = [evaluation["new_behavior"] for evaluation in evaluations]
-    counters = [[v for v in evaluation["baselines"].values() if v is not None] for evaluation in evaluations]
+    evaluations = [test.evaluation for test in tests]
+    gaps = [evaluation.absorption_gap for evaluation in evaluations]
+    changes = [evaluation.new_behavior for evaluation in evaluations if evaluation.new_behavior]
+    metrics = {}
+    for metric in METRICS:
+        each = [evaluation.metrics[metric.name] for evaluation in evaluations]
+        metrics[metric.name] = over_seeds([m.trained for m in each], [m.ci for m in each])
     return Scored(
         dataset=dataset,
         recipe=cell.recipe,
         seeds=tuple(run.seed for run in own),
         point=dict(cell.chosen or {}),
-        auc=over_seeds([e["auc"] for e in evaluations], [e["auc_ci"] for e in evaluations]),
-        gauc=over_seeds([e["gauc"] for e in evaluations], [e["gauc_ci"] for e in evaluations]),
+        metrics=metrics,
         difference=differences(own, base, "trained"),
-        auc_served=over_seeds([t["served"]["value"] for t in tests], [t["served"]["ci"] for t in tests]),
+        auc_served=over_seeds([t.served.value for t in tests], [t.served.ci for t in tests]),
         difference_served=differences(own, base, "served"),
-        gap=over_seeds([gap["auc"] for gap in gaps], [gap["ci"] for gap in gaps]),
-        rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
+        gap=over_seeds([gap.auc for gap in gaps], [gap.ci for gap in gaps]),
+        rms_over_sd=over_seeds(gap.rms_over_sd for gap in gaps),
         column_entropy=over_seeds(run.manifest.column_entropy for run in own),
-        bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
-        rows_changed=over_seeds(change["rows"] for change in changes),
-        flops_changed=over_seeds(change["products"] + change["elementwise"] for change in changes),
-        normalized_entropy=over_seeds(e["normalized_entropy"] for e in evaluations),
-        best_counter=over_seeds(max(values) for values in counters),
+        bytes_per_record=over_seeds(test.bytes_per_record for test in tests),
+        rows_changed=over_seeds(change.rows for change in changes),
+        flops_changed=over_seeds(change.flops for change in changes),
+        best_counter=over_seeds(evaluation.baselines.best()[1] for evaluation in evaluations),
         seconds=over_seeds(run.manifest.seconds for run in own),
     )
 
@@ -157,15 +145,15 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
 
     for group_key, group in groupby(sorted(finished.compressed, key=key), key):
         jobs = list(group)
-        measured = [job.result() for job in jobs]
-        changes = [one["difference"] for one in measured]
+        measured = [result for job in jobs if (result := job.result())]
+        changes = [one.difference for one in measured]
         yield Compressed(
             *group_key,
             seeds=tuple(job.seed for job in jobs),
-            deviation=over_seeds(one["deviation"] for one in measured),
-            deviation_long=over_seeds(one["deviation_long"] for one in measured),
-            difference=over_seeds([change["value"] for change in changes], [change["ci"] for change in changes]),
-            bytes_per_record=over_seeds(one["bytes_per_record"] for one in measured),
+            deviation=over_seeds(one.deviation for one in measured),
+            deviation_long=over_seeds(one.deviation_long for one in measured),
+            difference=over_seeds([change.value for change in changes], [change.ci for change in changes]),
+            bytes_per_record=over_seeds(one.bytes_per_record for one in measured),
         )
 
 

@@ -13,8 +13,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.dataset.tallies import require_both_labels
 from lrea_cli.errors import UserError
-from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob, reason_against
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import Point, Sweep
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool

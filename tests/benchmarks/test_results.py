@@ -97,7 +97,12 @@ def test_the_best_is_bold_where_it_is_told_apart_from_all_others() -> None:
     assert "None is bold" not in text
     low = over_seeds([0.5, 0.5])  # lrea's as trained: what is bold in a form is decided by that form
     served = tuple(
-        replace(s, auc=low if s.recipe == "lrea" else s.auc, to_best=None, to_best_served=s.to_best)
+        replace(
+            s,
+            metrics={**s.metrics, "auc": low if s.recipe == "lrea" else s.auc},
+            to_best=None,
+            to_best_served=s.to_best,
+        )
         for s in page.results.scored
         if isinstance(s, Ranked)
     )

@@ -24,7 +24,7 @@ from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.reporting import trade_off as picture_module
 from lrea_cli.score import served as served_module
 from lrea_cli.score.kept import read_scores
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_compare import Done

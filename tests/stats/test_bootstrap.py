@@ -12,17 +12,15 @@ from sklearn.metrics import roc_auc_score
 from lrea_cli.stats import bootstrap as statistics
 from lrea_cli.stats.bootstrap import (
     auc_difference,
-    auc_estimate,
     dense,
-    gauc_estimate,
     mean_auc_estimate,
     user_counts,
 )
 from lrea_cli.stats.estimates import POWER_95_80, Difference, Estimate, estimate
 from lrea_cli.stats.intervals import t_quantile
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from tests.stats.loops import auc_of_pairs, gauc_of_groups
-from tests.stats.simulated import AUC_A, AUC_B, simulate
+from tests.stats.simulated import AUC_A, AUC_B, auc_estimate, gauc_estimate, simulate
 
 DRAWS = 12
 ROWS = st.lists(

@@ -20,7 +20,7 @@ from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples, read_samples
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.recipe.settings import DataSettings
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.resolution import Resolution, resolution
 from lrea_cli.workspace.blocks import DatasetFiles
 

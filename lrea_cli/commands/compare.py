@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -140,20 +140,20 @@ def _difference(row: Compared) -> tuple[str, str, str]:
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.bench.compare import compare_benches, read_bench
+    from lrea_cli.bench.compare import compare_rows, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
-    matched = compare_benches(first, second)
-    if first.get("machine") != second.get("machine"):
-        console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
+    matched = compare_rows(first.rows, second.rows)
+    if first.machine != second.machine:
+        console.warn(f"the machines differ: {first.machine}; and {second.machine}")
     _show_benches(console, matched, names)
     console.say(
         "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
     )
-    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(matched)
+    alone = len(first.rows) + len(second.rows) - 2 * len(matched)
     if alone:
         console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")
-    return {"files": names, "rows": [row.to_dict() for row in matched], "unmatched_rows": alone}
+    return {"files": names, "rows": [asdict(row) for row in matched], "unmatched_rows": alone}
 
 
 def _bench_path(workspace: Workspace, name: str) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +13,7 @@ from lrea_cli.console.show import change, interval, number, rough, unclear
 from lrea_cli.recipe.limits import HIGHEST_SEED
 
 if TYPE_CHECKING:
+    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
@@ -76,12 +76,13 @@ def _demo(session: Session, options: DemoOptions) -> None:
         rows,
     )
     session.console.say(_headline(bench))
+    timed = bench.to_dict()
     content = {
         "bayes_auc": facts["bayes_auc"],
         "bayes_gauc": facts["bayes_gauc"],
         "results": [_result(one, served[0]) for one in served],
-        "serve": bench["rows"],
-        **{key: bench[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
+        "serve": timed["rows"],
+        **{key: timed[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
     }
     session.console.result(content, then="lrea prepare taobao   (or: lrea prepare table --help, for your own log)")
 
@@ -115,13 +116,11 @@ def _train(session: Session, method: str, seed: int) -> Run:
     return open_run(session.workspace, name, None, session.device)
 
 
-def _headline(bench: Mapping[str, Any]) -> str:
+def _headline(bench: Bench) -> str:
     """The whole request, in one line."""
-    from lrea_cli.stats.ratios import Ratio
-
-    if bench["withheld"]:
-        return f"no ratio of times is given: {bench['withheld']}"
-    ratio = Ratio(**bench["speedup_vs_full"]["request"]["real"])
+    if bench.withheld:
+        return f"no ratio of times is given: {bench.withheld}"
+    ratio = bench.speedup_vs_full["request"]["real"]
     return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.layout import Split
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.workspace.home import Workspace
@@ -57,17 +58,13 @@ def after_compress(cache: str) -> str:
     return f"lrea serve-bench --cache {name}, then lrea eval --cache {name}"
 
 
-def after_serve_bench(workspace: Workspace, bench: Mapping[str, Any]) -> str:
-    """Score what was timed: a compressor's records by their cache, a method's own by the run.
-
-    Args:
-        bench: what serve-bench prints as JSON.
-    """
+def after_serve_bench(workspace: Workspace, bench: Bench) -> str:
+    """Score what was timed: a compressor's records by their cache, a method's own by the run."""
     from lrea_cli.runs.manifest import RUNS
 
-    if bench["compressor"]:
-        return f"lrea eval --cache {shlex.quote(bench['cache'])}"
-    return f"lrea eval{_named(workspace, RUNS, bench['run'])}"
+    if bench.compressor:
+        return f"lrea eval --cache {shlex.quote(bench.cache)}"
+    return f"lrea eval{_named(workspace, RUNS, bench.run)}"
 
 
 def after_evaluate(workspace: Workspace, run: Run, cache: str | None, split: Split) -> str:

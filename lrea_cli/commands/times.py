@@ -1,36 +1,19 @@
-"""What serve-bench, its trade-off and the demo say of times: the gate, the machine, ratios, and when a record pays."""
+"""What serve-bench and its trade-off say of times: the gate, the CPU, ratios, and when a record pays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lrea_cli.commands.options import Session
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.bench import Speedup
+    from lrea_cli.bench.bench import Bench
     from lrea_cli.bench.gate import GateResult
     from lrea_cli.bench.machine import Load
 
 REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
-
-
-def machine(session: Session) -> dict[str, Any]:
-    """What times are taken on: processor, threads, device."""
-    import torch
-
-    from lrea_cli.bench.machine import cpu_name
-
-    device = torch.cuda.get_device_name(session.device) if session.device.type == "cuda" else "cpu"
-    return {"cpu": cpu_name(), "threads": session.threads, "device": device}
-
-
-def machine_line(machine: Mapping[str, Any]) -> str:
-    """What times were taken on."""
-    return f"{machine['cpu']}, {counted(machine['threads'], 'thread')}, {machine['device']}"
 
 
 def show_gate(console: Console, gate: GateResult) -> None:
@@ -57,28 +40,28 @@ def show_load(console: Console, load: Load) -> None:
         console.say(f"  {REMEDY}")
 
 
-def show_speedup(console: Console, speedup: Speedup) -> None:
+def show_speedup(console: Console, bench: Bench) -> None:
     """Ratios of the whole request and of its interest."""
-    if speedup.withheld:
+    if bench.withheld:
         return
     names = {"request": "whole request", "interest": "interest alone"}
-    rows = [[names[stage], str(row["real"]), str(row["padded"])] for stage, row in speedup.ratios.items()]
-    title = f"time of full attention / time of the cache: totals of the same requests, {speedup.kernel}"
+    rows = [[names[stage], str(row["real"]), str(row["padded"])] for stage, row in bench.speedup_vs_full.items()]
+    title = f"time of full attention / time of the cache: totals of the same requests, {bench.speedup_kernel}"
     console.table(title, ["(95% interval)", "real lengths", "padded"], rows)
 
 
-def when_it_pays(compress_ms: float, speedup: Speedup) -> str:
+def when_it_pays(saved_ms: float | None, needed: float | None) -> str:
     """A sentence: how many requests save what making a record costs.
 
     Args:
-        compress_ms: to make one record.
+        saved_ms: by one request; None = withheld.
+        needed: requests that save as much; None where requests are not faster.
     """
-    if speedup.saved_ms is None:
+    if saved_ms is None:
         return "whether that pays cannot be said: the times are not to be trusted"
-    needed = speedup.pays_after(compress_ms)
     if needed is None:
         return "it never pays: requests are not faster with it"
-    saved = f"one request saves {speedup.saved_ms:.3g} ms"
+    saved = f"one request saves {saved_ms:.3g} ms"
     if needed <= 1:
         return f"{saved}, so the first request after a refresh pays for it"
     return (

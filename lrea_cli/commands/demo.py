@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.score.kept import KeptScores
-    from lrea_cli.stats.estimates import Difference
+    from lrea_cli.stats.estimates import Estimate
 
 METHODS = ("din-short", "mean", "lrea", "din")
 BENCHED = "lrea"
@@ -132,7 +132,7 @@ class Served:
     numbers: Evaluation
     scores: KeptScores
 
-    def difference(self, base: Served) -> Difference:
+    def difference(self, base: Served) -> Estimate:
         """AUC as served minus that of the base, paired."""
         from lrea_cli.stats.bootstrap import auc_difference
 

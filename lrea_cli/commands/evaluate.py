@@ -128,7 +128,7 @@ def _metrics(evaluation: Evaluation) -> list[list[str]]:
         if metric.statistic is not None:
             rows.append(["  95% interval", interval(measured.ci), ""])
     counts = f"{evaluation.groups:,} / {evaluation.single_class_groups:,}"
-    return [*rows, [f"{evaluation.group}s in GAUC / left out (one class)", counts, ""]]
+    return [*rows, [f"GAUC: {evaluation.group}s / of one class", counts, ""]]
 
 
 def _beside(evaluation: Evaluation) -> list[list[str]]:

@@ -76,8 +76,8 @@ def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, 
         again: the command that goes on.
     """
     from lrea_cli.sweep.gather import about, gather
-    from lrea_cli.sweep.reading import load_sweep
     from lrea_cli.sweep.run import dataset_of, run_sweep, workspace_of
+    from lrea_cli.sweep.settings import load_sweep
 
     asked = load_sweep(options.folder)
     if options.seeds is not None:

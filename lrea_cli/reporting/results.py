@@ -152,7 +152,7 @@ def best_counter(scored: Sequence[Scored]) -> str:
 def compressions(results: Results, dataset: Prepared) -> list[str]:
     """The table of compressions, if any."""
     rows = [c for c in results.compressed if c.dataset == dataset.name]
-    return [titled(_COMPRESSED_TITLE, _COMPRESSED, rows)] if rows else []
+    return [titled(_COMPRESSED_TITLE, COMPRESSED, rows)] if rows else []
 
 
 def _metric(metric: Metric) -> Callable[[Scored], str]:
@@ -172,16 +172,6 @@ SHORT: Columns[Scored] = {
     "bytes": lambda s: number(s.bytes_per_record.mean, ".0f"),
 }
 """For a terminal."""
-
-SHORT_COMPRESSED: Columns[Compressed] = {
-    "recipe": lambda c: c.recipe,
-    "compressor": lambda c: c.compressor,
-    "rank": lambda c: str(c.rank),
-    "deviation / sd": lambda c: number(c.deviation.mean),
-    "of long ones": lambda c: number(c.deviation_long.mean),
-    "AUC difference": lambda c: difference(c.difference),
-    "bytes": lambda c: number(c.bytes_per_record.mean, ".0f"),
-}
 
 TRAINED: Columns[Scored] = {
     "recipe": lambda s: s.recipe,
@@ -213,7 +203,7 @@ _COMPRESSED_TITLE = (
     "standard deviation of full attention's on the same rows)"
 )
 
-_COMPRESSED: Columns[Compressed] = {
+COMPRESSED: Columns[Compressed] = {
     "recipe": lambda c: c.recipe,
     "compressor": lambda c: c.compressor,
     "rank": lambda c: str(c.rank),
@@ -223,6 +213,11 @@ _COMPRESSED: Columns[Compressed] = {
     "95% of it": lambda c: interval(c.difference.ci, "+.4f"),
     "bytes": lambda c: number(c.bytes_per_record.mean, ",.0f"),
 }
+
+SHORT_COMPRESSED = {
+    ("of long ones" if name.startswith("64") else name): show for name, show in COMPRESSED.items() if "95%" not in name
+}
+"""For a terminal."""
 
 
 def search(results: Results, dataset: Prepared) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Difference, Estimate, difference, estimate
+from lrea_cli.stats.estimates import Estimate, estimate
 from lrea_cli.stats.intervals import mean_estimate, t_quantile
 from lrea_cli.stats.metrics.auc import auc, weighted_auc
 from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic
@@ -69,7 +69,7 @@ def mean_auc_estimate(
 
 def auc_difference(
     a: np.ndarray, b: np.ndarray, labels: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> Difference:
+) -> Estimate:
     """AUC of `b` minus AUC of `a` on the same rows, paired.
 
     Args:
@@ -79,7 +79,7 @@ def auc_difference(
     sides = [weighted_auc(Rows(scores, labels, users), owner) for scores in (a, b)]
     drawn_a, drawn_b = _resample(sides, len(owner), count, seed, draws)
     auc_a, auc_b = auc(a, labels), auc(b, labels)
-    return difference(None if auc_a is None or auc_b is None else auc_b - auc_a, drawn_b - drawn_a)
+    return estimate(None if auc_a is None or auc_b is None else auc_b - auc_a, drawn_b - drawn_a)
 
 
 def user_counts(users: int, rows: int, seed: int, draws: int) -> Iterator[np.ndarray]:

@@ -39,7 +39,7 @@ def test_all_and_named_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("lrea,tvin", "no method 'tvin' (did you mean 'twin'?)"), ("all,din", "'all'"), ("", "''")]
+    ("text", "words"), [("lrea,tvin", "--methods is 'tvin' (did you mean 'twin'?)"), ("all,din", "'all'"), ("", "''")]
 )
 def test_an_unknown_method_is_the_users_mistake(text: str, words: str) -> None:
     with pytest.raises(UserError) as error:

@@ -24,8 +24,8 @@ from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.reporting import results as shown
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import gather, runs_of
-from lrea_cli.sweep.reading import load_sweep
 from lrea_cli.sweep.results import OverSeeds, Scored, over_seeds
+from lrea_cli.sweep.settings import load_sweep
 from lrea_cli.workspace.home import Workspace
 from tests.reporting.test_results import NONE, RESULTS, lines_of, scored
 from tests.sweep.conftest import ABOUT, RECIPES, Inline, InlineSweep, dataset, inline_sweep, make_sweep, swept

@@ -268,7 +268,7 @@ def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[s
         (["all", "--run", "tiny-din"], ["--methods chooses the runs, the caches", "--run"]),
         (["all", "--cache", "tiny-din-1"], ["--methods chooses the runs, the caches"]),
         (["all", "--kernel", "naive"], ["--methods chooses the runs, the caches"]),
-        (["lrea,tvin"], ["no method 'tvin'", "did you mean 'twin'?", "din-short"]),
+        (["lrea,tvin"], ["--methods is 'tvin'", "did you mean 'twin'?", "din-short"]),
         (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
         (["all", "--dataset", "other"], ["no dataset 'other'"]),
     ],

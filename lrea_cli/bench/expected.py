@@ -1,4 +1,4 @@
-"""What must be served to one user, by the float64 loops from raw history and checkpoint: one side of the gate."""
+"""What must be served to one user, by the slow float64 twins from raw history and checkpoint: one side of the gate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from safetensors.numpy import load_file
 from torch import Tensor
 
-from lrea_cli.bench.twins import reference_model, twin_of
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.methods import METHODS
 from lrea_cli.oracle import attention as reference
-from lrea_cli.oracle.attention import Long, Record, Target
+from lrea_cli.oracle import compressors as reference_compressors
+from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
+from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.summarizer import SHARED_PROBES, probe_ids
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
 from lrea_cli.serving.scorer import Visitor
 from lrea_cli.serving.served import Served
@@ -106,3 +113,39 @@ def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
     return {name: int(tensor[0, position]) for name, tensor in ids.items()}
+
+
+@dataclass(frozen=True)
+class SlowCompressor(SlowTwin):
+    """Of a compressor, with the probes (T, D) as the reference embeds them."""
+
+    compression: Compression
+    probes: np.ndarray
+
+    def record(self, long: Long, user: int) -> Record:
+        made, E = self.compression, long.vectors
+        by = Inputs(made.rank, made.seed, user, self.probes, self.model.scorer("long"))
+        return vars(COMPRESSORS[made.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+
+    def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
+        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))
+
+
+def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) -> SlowTwin:
+    """The twin of what makes a cache's records; `compression` is None where the method does."""
+    if compression is None:
+        return METHODS[model.settings.method].slow_twin(model)
+    columns = probe_ids(run.dataset, compression.seed)
+    ids = [{name: int(column[t]) for name, column in columns.items()} for t in range(SHARED_PROBES)]
+    return SlowCompressor(model, compression, np.array([model.vector(i, model.item_fields) for i in ids]))
+
+
+def reference_model(run: Run) -> ReferenceModel:
+    """The float64 twin of a run, read from its checkpoint."""
+    features = run.model.features
+    return ReferenceModel(
+        weights={name: array.astype(np.float64) for name, array in load_file(run.checkpoint).items()},
+        item_fields=tuple(f.name for f in features.item_fields),
+        profile_fields=tuple(f.name for f in features.profile_fields),
+        settings=run.recipe.model,
+    )

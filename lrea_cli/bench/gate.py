@@ -128,15 +128,13 @@ class _Check:
             expected = self.loops(served.histories, user, ids)
             self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
-                for part, (error, scale) in self._compare(served.scorer(KERNELS[kernel]), user, ids, expected).items():
-                    errors.append(
-                        (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")
-                    )
+                of_user = f"of user {user.key} ({counted(user.length, 'behavior')}), {kernel}"
+                compared = self._compare(served.scorer(KERNELS[kernel]), user, ids, expected)
+                errors += [(error, f"{part} {of_user}") for part, error in compared.items()]
         return errors
 
-    def _compare(
-        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
-    ) -> dict[str, tuple[float, float]]:
+    def _compare(self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected) -> dict[str, float]:
+        """The relative error of each part."""
         with torch.inference_mode():
             candidates = scorer.candidates(user, ids.to(scorer.device))
             interest = scorer.cached_interest(user, candidates)
@@ -191,17 +189,15 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
-def _error(served: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
-    """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
+def _error(served: Tensor, expected: np.ndarray, least: float) -> float:
+    """Largest error, over the largest number or `least`; whole numbers are equal or infinitely wrong."""
     if not served.is_floating_point():
-        return (0.0 if (served.numpy() == expected).all() else float("inf")), 1.0
+        return 0.0 if (served.numpy() == expected).all() else float("inf")
     difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
-    scale = max(least, np.abs(expected).max(initial=0.0))
-    return float(difference), float(scale) or 1.0
+    return float(difference) / (float(max(least, np.abs(expected).max(initial=0.0))) or 1.0)
 
 
-def _worst_row(served: Tensor, expected: np.ndarray) -> tuple[float, float]:
+def _worst_row(served: Tensor, expected: np.ndarray) -> float:
     if served.shape != expected.shape:
-        return float("inf"), 1.0
-    errors = [_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)]
-    return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))
+        return float("inf")
+    return max((_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)), default=0.0)

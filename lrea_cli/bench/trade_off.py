@@ -20,9 +20,6 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.methods.cost import Work
-from lrea_cli.records.cache import Cache
-from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.evaluate import ServedFrom
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.score.served import served_scores
 from lrea_cli.serving.candidates import CandidatePool
@@ -143,7 +140,7 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
         for name, one in served.items():
             gates[name] = _gate(one, visitors, pool())
             progress(1)
-    scores = [(scores_through(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
+    scores = [(served_scores(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
     lines = []
     with reporter.task("intervals of the AUC", len(contenders), "methods") as progress:
         for contender, seeds in zip(contenders, scores, strict=True):
@@ -232,12 +229,6 @@ def _timed(line: Line, timings: Timings, call: int, full: int | None) -> Line:
         if full is not None:
             speedup[stage] = paired_ratio(stage_times(timings, full, stage), times, timings.rounds)
     return replace(line, **values, speedup_vs_full=speedup)
-
-
-def scores_through(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:
-    """Of the test split; the served form has gone through this cache's kind of records."""
-    way = ServedFrom(cache.dtype, cache.compression, cache.artifact.name if cache.compression else None)
-    return served_scores(run, way, cache.artifact if cache.compression else run.artifact, reporter)
 
 
 def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | None:

@@ -79,13 +79,13 @@ def _write(stem: Path, result: TradeOff) -> TradeOff:
 def _contenders(session: Session, trained: Trained) -> list[Contender]:
     """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
     from lrea_cli.bench.contenders import Contender, compressions
-    from lrea_cli.bench.trade_off import scores_through
     from lrea_cli.runs.checkpoint import open_run
+    from lrea_cli.score.served import served_scores
 
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     contenders = []
     for compression in compressions(trained.method):
-        seeds = [scores_through(run, _whole_cache(session, run, compression), session.console) for run in others]
+        seeds = [served_scores(run, _whole_cache(session, run, compression), session.console) for run in others]
         cache = _whole_cache(session, first, compression)
         contenders.append(Contender(first, cache, difference=trained.difference, other_seeds=tuple(seeds)))
     if trained.method == "din":

@@ -46,10 +46,10 @@ class Contender:
         beside = f" ({self.difference})" if self.difference else ""
         if self.route == "full":
             return f"full attention{beside}"
-        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.compression
-        if made is None:
+        method, smaller = f"{self.run.recipe.model.method}{beside}", self.cache.compression
+        if smaller is None:
             return method
-        return f"{method}, {made.compressor}" + ("" if made.compressor == "mean" else f" {made.rank}")
+        return f"{method}, {smaller.compressor}" + ("" if smaller.compressor == "mean" else f" {smaller.rank}")
 
     @property
     def scores(self) -> Artifact:
@@ -183,11 +183,11 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
         run: that the cache must be of, this version of it.
     """
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
-    made = [
+    caches = [
         a
         for a in workspace.all(CACHES)
         if run.artifact.is_parent_of(a)
         and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (run.dataset.users, run.dataset.end, layout)
         and a.manifest.compression == compression
     ]
-    return max(made, key=lambda a: a.order).name if made else None
+    return max(caches, key=lambda a: a.order).name if caches else None

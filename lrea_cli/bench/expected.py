@@ -60,14 +60,14 @@ class Loops:
         """Score the candidates of one request."""
         ref = self.reference
         short, long = self._sequences(histories, user)
-        made = self.twin.record(long, user.key)
-        record = {f.name: self._rounded(f, made[f.name]) for f in self.fields}
+        exact = self.twin.record(long, user.key)
+        record = {f.name: self._rounded(f, exact[f.name]) for f in self.fields}
         full, interests, logits = [], [], []
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
             full.append(reference.din(target.vector, long.vectors, ref.scorer("long")))
-            interests.append(self.twin.interest(target, long, {**made, **record}))
+            interests.append(self.twin.interest(target, long, {**exact, **record}))
             if interests[-1] is not None:
                 profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
                 matches = [_matches(histories, user, name, row[name]) for name in self.run.model.match_counters]
@@ -83,7 +83,7 @@ class Loops:
         ids = [_ids_at(histories, user, b) for b in back]
         vectors = np.array([ref.vector(row, ref.item_fields) for row in ids])
         vectors = vectors.reshape(len(ids), self.run.model.features.width)
-        time = np.array([int(histories.time[_place(histories, user, b)]) for b in back], np.int64)
+        time = np.array([int(histories.time[_position(histories, user, b)]) for b in back], np.int64)
         category = None
         if "category" in histories.columns:
             category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
@@ -94,15 +94,15 @@ class Loops:
         return rows.astype(np.float32).astype(self.dtype).astype(float) if field.dtype == "cache" else rows
 
 
-def _place(histories: Histories, user: Visitor, back: int) -> int:
+def _position(histories: Histories, user: Visitor, back: int) -> int:
     """Of the behavior that is `back` steps before the newest known one."""
     return int(histories.offsets[user.key]) + user.length - 1 - back
 
 
 def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
     """Ids of the behavior that is `back` steps before the newest known one."""
-    place = _place(histories, user, back)
-    return {name: int(column[place]) for name, column in histories.columns.items()}
+    position = _position(histories, user, back)
+    return {name: int(column[position]) for name, column in histories.columns.items()}
 
 
 def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
@@ -123,9 +123,9 @@ class SlowCompressor(SlowTwin):
     probes: np.ndarray
 
     def record(self, long: Long, user: int) -> Record:
-        made, E = self.compression, long.vectors
-        by = Inputs(made.rank, made.seed, user, self.probes, self.model.scorer("long"))
-        return vars(COMPRESSORS[made.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+        compression, E = self.compression, long.vectors
+        by = Inputs(compression.rank, compression.seed, user, self.probes, self.model.scorer("long"))
+        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
         return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))

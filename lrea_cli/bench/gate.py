@@ -73,8 +73,8 @@ def run_gate(
     needed = sorted(wanted - {v.length for v in chosen})
     check = _Check(served, pool, kernels)
     errors = check(served, chosen)
-    with _made(served, needed) as made:
-        errors += check(made, [Visitor(key, length) for key, length in enumerate(needed)])
+    with _made(served, needed) as made_up:
+        errors += check(made_up, [Visitor(key, length) for key, length in enumerate(needed)])
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
     users = len(chosen) + len(needed)
     passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
@@ -167,8 +167,8 @@ def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
     by_length = sorted(visitors, key=lambda v: v.length)
     special = list({v.length: v for v in by_length if v.length in wanted}.values())
     rest = [v for v in by_length if v not in special]
-    places = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
-    return special + [rest[place] for place in places]
+    chosen = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
+    return special + [rest[n] for n in chosen]
 
 
 def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:

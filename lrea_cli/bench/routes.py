@@ -97,13 +97,13 @@ def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
 def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
     """All users, those with short and long histories in their shares from the start.
 
-    The first requests stand for all of them, however few the time allows. The k-th user has the place by length that
+    The first requests stand for all of them, however few the time allows. The k-th user has the rank by length that
     frac(u + k (sqrt(5) - 1) / 2) has among all these numbers: they fill [0, 1) evenly.
     """
     by_length = np.argsort([user.length for user in visitors], kind="stable")
     numbers = (np.random.default_rng(seed).random() + np.arange(len(visitors)) * GOLDEN) % 1
-    place = np.argsort(np.argsort(numbers))
-    return [visitors[n] for n in by_length[place]]
+    rank = np.argsort(np.argsort(numbers))
+    return [visitors[n] for n in by_length[rank]]
 
 
 def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:

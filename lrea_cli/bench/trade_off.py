@@ -191,14 +191,14 @@ def _untimed(
     logits = [kept.form("served" if served else "trained") for kept in seeds]
     label, user = seeds[0].label, seeds[0].user
     mean, behavior = mean_auc_estimate(logits, label, user), _new_behavior(contender, visitors)
-    made = cache.compression if served else None
+    smaller = cache.compression if served else None
     return Line(
         name=contender.name,
         method=run.recipe.model.method if served else "full",
         recipe=contender.difference,
         run=run.name,
         cache=cache.artifact.name if served else None,
-        compressor=made.compressor if made else None,
+        compressor=smaller.compressor if smaller else None,
         rank=cache.artifact.manifest.rank if served else None,
         auc=mean.value,
         auc_ci=mean.ci,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,9 +12,9 @@ import typer
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import Device, Json, RunName, Session, Threads, start, within
-from lrea_cli.commands.times import show_gate, show_load, show_speedup, when_it_pays
-from lrea_cli.commands.trade_off import trade_off
+from lrea_cli.commands.trade_off import show_load, trade_off
 from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console
 from lrea_cli.console.show import milliseconds
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.limits import COUNT, HIGHEST_SEED
@@ -21,6 +22,7 @@ from lrea_cli.workspace.home import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
+    from lrea_cli.bench.gate import GateResult
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.workspace.home import Artifact
 
@@ -154,3 +156,48 @@ def _show(session: Session, bench: Bench) -> None:
     )
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
+
+
+def show_gate(console: Console, gate: GateResult) -> None:
+    """What was compared, and a warning where that was little."""
+    from lrea_cli.bench.gate import GATE_USERS
+
+    made_up = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
+    users = counted(gate.users, "user")
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made_up}")
+    if gate.skipped:
+        searches = counted(gate.candidates, "search", "searches")
+        console.say(f"gate: {gate.skipped:,} of {searches} are too close to call and were not compared")
+    if (of_cache := gate.users - gate.made) < GATE_USERS:
+        console.warn(
+            f"the gate compared {counted(of_cache, 'user')} only: the cache has no more; {GATE_USERS} is usual."
+        )
+
+
+def show_speedup(console: Console, bench: Bench) -> None:
+    """Ratios of the whole request and of its interest."""
+    if bench.withheld:
+        return
+    names = {"request": "whole request", "interest": "interest alone"}
+    rows = [[names[stage], str(row["real"]), str(row["padded"])] for stage, row in bench.speedup_vs_full.items()]
+    title = f"time of full attention / time of the cache: totals of the same requests, {bench.speedup_kernel}"
+    console.table(title, ["(95% interval)", "real lengths", "padded"], rows)
+
+
+def when_it_pays(saved_ms: float | None, needed: float | None) -> str:
+    """A sentence: how many requests save what making a record costs.
+
+    Args:
+        saved_ms: by one request; None = withheld.
+        needed: requests that save as much; None where requests are not faster.
+    """
+    if saved_ms is None:
+        return "whether that pays cannot be said: the times are not to be trusted"
+    if needed is None:
+        return "it never pays: requests are not faster with it"
+    saved = f"one request saves {saved_ms:.3g} ms"
+    if needed <= 1:
+        return f"{saved}, so the first request after a refresh pays for it"
+    return (
+        f"{saved}, so it pays where a user sends {counted(math.ceil(needed), 'request')} or more between two refreshes"
+    )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrea_cli.commands.options import Session
-from lrea_cli.commands.times import show_load
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import milliseconds, number, ratio, span, whole
@@ -18,11 +17,14 @@ from lrea_cli.workspace.home import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.contenders import Contender, Trained
+    from lrea_cli.bench.machine import Load
     from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.bench.trade_off import Line, TradeOff
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
+
+REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
 
 
 def trade_off(session: Session, methods: str, dataset: str | None, settings: BenchSettings) -> None:
@@ -168,3 +170,11 @@ def _require_gates(lines: Sequence[Line]) -> None:
     if failed:
         messages = "; ".join(f"{name}: {gate.failure}" for name, gate in failed.items())
         raise GateFailed(messages, next(iter(failed.values())).remedy)
+
+
+def show_load(console: Console, load: Load) -> None:
+    """What this process got of the CPU; and where ratios are withheld for it, why, and what to do."""
+    console.say(str(load))
+    if reason := load.reason_to_withhold:
+        console.warn(f"no ratio is given: {reason}.")
+        console.say(f"  {REMEDY}")

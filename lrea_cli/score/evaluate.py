@@ -27,8 +27,7 @@ from lrea_cli.score.kept import KeptScores
 from lrea_cli.score.measured import Measures, as_keys, from_keys, measure_rows, measure_slice
 from lrea_cli.score.slices import slice_masks
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.deviation import deviation
-from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.estimates import Interval, deviation
 from lrea_cli.stats.metrics import Rows
 from lrea_cli.stats.metrics.gauc import gauc
 from lrea_cli.workspace.home import as_json
@@ -123,7 +122,7 @@ class Scored:
 
     samples: Samples
     histories: Histories
-    way: ServedFrom
+    served_from: ServedFrom
     scores: KeptScores
     bytes_per_record: float
     cache_age: list[CacheAge]
@@ -143,11 +142,11 @@ class ServedFrom:
     cache: str | None = None
 
     def __str__(self) -> str:
-        made = self.compression
-        return f"{self.dtype} records" + (f" of {made.compressor} at rank {made.rank}" if made else "")
+        by = self.compression
+        return f"{self.dtype} records" + (f" of {by.compressor} at rank {by.rank}" if by else "")
 
 
-def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Sequence[Age] = ()) -> Scored:
+def score(run: Run, split: Split, served_from: ServedFrom, reporter: Reporter, ages: Sequence[Age] = ()) -> Scored:
     """Score a split as trained, and through records of each request's own history.
 
     Args:
@@ -156,8 +155,8 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
     Raises:
         UserError: a compression was asked for, and the run is not a din.
     """
-    summarize = Counting.of(run, summarizer_of(run, way.compression), way.dtype)
-    maker = RecordMaker(run.model, summarize, way.dtype)
+    summarize = Counting.of(run, summarizer_of(run, served_from.compression), served_from.dtype)
+    maker = RecordMaker(run.model, summarize, served_from.dtype)
     reader = reader_of(run.dataset, split, run.recipe.data, run.recipe.train.batch_size)
     samples = reader.samples
     with reporter.task(f"score {split}", samples.rows, "samples") as progress:
@@ -171,7 +170,7 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
         run=run.name,
         method=run.recipe.model.method,
         split=split,
-        served_from=str(way),
+        served_from=str(served_from),
         user=samples.user[samples.row_request],
         request=samples.row_request,
         item=samples.ids["item"],
@@ -179,7 +178,7 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
         trained=trained,
         served=served,
     )
-    return Scored(samples, reader.histories, way, scores, bytes_per_record, aged)
+    return Scored(samples, reader.histories, served_from, scores, bytes_per_record, aged)
 
 
 def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
@@ -188,7 +187,7 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
     Args:
         group: of GAUC.
     """
-    scores, samples, way = scored.scores, scored.samples, scored.way
+    scores, samples, served = scored.scores, scored.samples, scored.served_from
     by_group = gauc(scores.trained, samples.label, scores.user if group == "user" else scores.request)
     return Evaluation(
         run=scores.run,
@@ -199,14 +198,14 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
         group=group,
         groups=by_group.groups,
         single_class_groups=by_group.single_class_groups,
-        cache=way.cache,
-        compressor=way.compression.compressor if way.compression else None,
-        dtype=way.dtype,
+        cache=served.cache,
+        compressor=served.compression.compressor if served.compression else None,
+        dtype=served.dtype,
         metrics=measure_rows(*_both_forms(scored, group)),
         absorption_gap=absorption_gap(*_both_forms(scored, group)),
         slices=_slices(run, scored, group),
         cache_age=scored.cache_age,
-        new_behavior=None if way.compression else _new_behavior(run, scored),
+        new_behavior=None if served.compression else _new_behavior(run, scored),
         baselines=trivial_baselines(samples, scored.histories, run.dataset.valid_from),
     )
 
@@ -227,9 +226,9 @@ def _both_forms(scored: Scored, group: Group, mask: np.ndarray | slice = slice(N
 
 
 def _slices(run: Run, scored: Scored, group: Group) -> dict[str, Slice]:
-    way = scored.way
+    served = scored.served_from
     item_size = next(f.size for f in run.dataset.fields if f.name == "item")
-    rank = way.compression.rank if way.compression else getattr(run.model.long, "rank", None)
+    rank = served.compression.rank if served.compression else getattr(run.model.long, "rank", None)
     families = slice_masks(scored.samples, scored.histories, item_size, run.recipe.data, rank)
     return {
         name: Slice(int(mask.sum()), measure_slice(*_both_forms(scored, group, mask)))
@@ -242,4 +241,4 @@ def _new_behavior(run: Run, scored: Scored) -> Work:
     """Counted by the method at the long length of each request."""
     settings = run.recipe.data
     long = np.clip(scored.samples.history_length - settings.short, 0, settings.long)
-    return run.model.long.cost(long, 1, np.dtype(scored.way.dtype).itemsize).behavior
+    return run.model.long.cost(long, 1, np.dtype(scored.served_from.dtype).itemsize).behavior

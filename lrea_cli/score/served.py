@@ -1,4 +1,4 @@
-"""Scores of the test split as a run is served: those that `eval` has kept, or new ones, kept in the same way."""
+"""Scores of the test split as a run is served: those that `eval` has kept, or new ones, which are kept, too."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def served_scores(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:
     """Both forms of the test split's scores; the served form has gone through this cache's kind of records.
 
     They lie with the cache that a compressor made, else with the run. New ones are made where there are none, or they
-    are damaged, of another dataset, or served in another way.
+    are damaged, of another dataset, or served otherwise.
     """
-    way = ServedFrom(cache.dtype, cache.compression, cache.artifact.name if cache.compression else None)
+    served_from = ServedFrom(cache.dtype, cache.compression, cache.artifact.name if cache.compression else None)
     folder = cache.artifact.path if cache.compression else run.artifact.path
     try:
         kept = read_scores(folder, "test", "", run.artifact.manifest.made_from)
-        if (kept.run, kept.method, kept.served_from) == (run.name, run.recipe.model.method, str(way)):
+        if (kept.run, kept.method, kept.served_from) == (run.name, run.recipe.model.method, str(served_from)):
             return kept
     except UserError:
         pass
-    scored = score(run, "test", way, reporter)
+    scored = score(run, "test", served_from, reporter)
     write_evaluation(folder, scored.scores, measure(run, scored, "user").to_dict())
     return scored.scores

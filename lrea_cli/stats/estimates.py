@@ -52,3 +52,16 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
         return Estimate(value, None, None)
     low, high = np.quantile(known, [0.025, 0.975], method="weibull").tolist()
     return Estimate(value, (low, high), float(np.std(known, ddof=1)))
+
+
+def deviation(full: np.ndarray, other: np.ndarray) -> float | None:
+    """Root mean square of the change of the logit over the standard deviation of the full one.
+
+    Args:
+        full, other: (rows,) logits.
+
+    Returns:
+        None where there is no row, or the full logits are constant.
+    """
+    spread = float(np.std(full)) if len(full) else 0.0
+    return float(np.sqrt(np.mean((other - full) ** 2))) / spread if spread else None

@@ -91,5 +91,5 @@ def _t_within(t: float, freedom: int) -> float:
 def _drawn_medians(ordered: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     n = len(ordered)
     middle = (n - 1) // 2 + 1
-    place = np.floor(n * rng.beta(middle, n + 1 - middle, MEDIAN_DRAWS)).astype(np.int64)
-    return ordered[np.minimum(place, n - 1)]
+    rank = np.floor(n * rng.beta(middle, n + 1 - middle, MEDIAN_DRAWS)).astype(np.int64)
+    return ordered[np.minimum(rank, n - 1)]

@@ -131,8 +131,8 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
     names = {job.name for job in cell.searched}
     later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
     for job, point in [*searched, *later]:
-        made = job.manifest() if job.done() else None
-        values = (made.best_valid_auc, made.best_epoch, made.epochs, made.seconds) if made else ()
+        run = job.manifest() if job.done() else None
+        values = (run.best_valid_auc, run.best_epoch, run.epochs, run.seconds) if run else ()
         seed = job.recipe.train.seed
         yield Tried(dataset, cell.recipe, job.name, seed, dict(point), point == cell.chosen, *values)
 

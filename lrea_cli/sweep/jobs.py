@@ -29,8 +29,7 @@ from lrea_cli.score.cached import Counting, score_split_cached
 from lrea_cli.score.evaluate import Evaluation, ServedFrom, measure, nested, score
 from lrea_cli.score.kept import check_evaluation, read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
-from lrea_cli.stats.deviation import deviation
-from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.estimates import Estimate, deviation
 from lrea_cli.stats.metrics import AUC, Rows
 from lrea_cli.workspace.home import Workspace, write_json
 from lrea_cli.workspace.manifests import parse

@@ -19,7 +19,7 @@ from lrea_cli.stats.bootstrap import estimate_of, user_counts
 from lrea_cli.stats.metrics import METRICS, Metric, Rows
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.calibration_ratio import calibration_ratio
-from lrea_cli.stats.metrics.ece import expected_calibration_error
+from lrea_cli.stats.metrics.ece import ece
 from lrea_cli.stats.metrics.gauc import GroupAUC, gauc
 from lrea_cli.stats.metrics.log_loss import log_loss
 from lrea_cli.stats.metrics.metric import sigmoid
@@ -187,20 +187,25 @@ def test_far_logits_overflow_nothing() -> None:
     np.testing.assert_array_equal(sigmoid(np.array([-1e4, 0, 1e4])), [0, 0.5, 1])
 
 
-def test_a_bin_owns_its_upper_edge() -> None:
-    apart = expected_calibration_error(np.array([0.1, 0.10001]), np.array([1.0, 0.0]))
-    together = expected_calibration_error(np.array([0.1, 0.09999]), np.array([1.0, 0.0]))
-    assert apart == pytest.approx(0.5, abs=1e-4)
-    assert together == pytest.approx(0.4, abs=1e-4)
-    assert expected_calibration_error(np.zeros(1), np.ones(1)) == 1
+def at_rates(rates: list[float], labels: list[float]) -> Rows:
+    return Rows(np.array([math.log(p / (1 - p)) for p in rates]), np.array(labels), np.zeros(len(rates)))
 
 
-@pytest.mark.parametrize(("rate", "ratio", "ece"), [(0.2, 1, 0), (0.4, 2, 0.2)])
-def test_the_base_rate_itself_is_calibrated_and_twice_the_clicks_are_not(rate: float, ratio: float, ece: float) -> None:
-    labels, logits = np.array([1.0, 0, 0, 0, 0]), np.full(5, math.log(rate / (1 - rate)))
-    assert calibration_ratio(Rows(logits, labels, labels)) == pytest.approx(ratio)
-    assert expected_calibration_error(sigmoid(logits), labels) == pytest.approx(ece, abs=1e-12)
-    entropy = normalized_entropy(logits, labels)
+def test_a_bin_holds_rates_up_to_its_upper_edge() -> None:
+    assert ece(at_rates([0.5, 0.51], [1.0, 0.0])) == pytest.approx(0.505)
+    assert ece(at_rates([0.5, 0.49], [1.0, 0.0])) == pytest.approx(0.005)
+    never = Rows(np.array([-800.0]), np.ones(1), np.ones(1))
+    assert ece(never) == 1
+
+
+@pytest.mark.parametrize(("rate", "clicks", "error"), [(0.2, 1, 0), (0.4, 2, 0.2)])
+def test_the_base_rate_itself_is_calibrated_and_twice_the_clicks_are_not(
+    rate: float, clicks: float, error: float
+) -> None:
+    rows = at_rates([rate] * 5, [1.0, 0, 0, 0, 0])
+    assert calibration_ratio(rows) == pytest.approx(clicks)
+    assert ece(rows) == pytest.approx(error, abs=1e-12)
+    entropy = normalized_entropy(rows)
     assert entropy is not None
     assert (entropy == pytest.approx(1)) == (rate == 0.2)
     assert entropy >= 1 - 1e-12

@@ -11,7 +11,7 @@ import pytest
 from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
-from lrea_cli.stats.deviation import deviation
+from lrea_cli.stats.estimates import deviation
 from lrea_cli.sweep.gather import gather
 from lrea_cli.sweep.jobs import CompressJob, EvaluateJob
 from lrea_cli.workspace.home import Workspace

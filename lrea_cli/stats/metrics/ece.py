@@ -11,15 +11,16 @@ from lrea_cli.stats.metrics.metric import Metric, Rows, sigmoid
 BINS = 10
 
 
-def expected_calibration_error(rates: np.ndarray, labels: np.ndarray) -> float:
+def ece(rows: Rows) -> float | None:
     """ECE = sum_m |B_m| / n |mean of labels - mean of rates in B_m|, B_m = (m - 1, m] / 10; 0 falls in the first.
 
-    Args:
-        rates: (rows,) predicted, in [0, 1]; one or more.
-        labels: (rows,) 0 or 1.
+    The rate of a row is sigmoid(logit). None where there is no row.
     """
+    if not len(rows.labels):
+        return None
+    rates = sigmoid(rows.logits)
     bins = np.searchsorted(np.arange(1, BINS) / BINS, rates, side="left")
-    gap = np.bincount(bins, labels - rates.astype(np.float64), minlength=BINS)
+    gap = np.bincount(bins, rows.labels - rates, minlength=BINS)
     return float(np.abs(gap).sum() / len(rates))
 
 
@@ -39,6 +40,6 @@ ECE = Metric(
     name="ece",
     title="calibration error, 10 bins",
     better="lower",
-    value=lambda rows: expected_calibration_error(sigmoid(rows.logits), rows.labels) if len(rows.labels) else None,
+    value=ece,
     twin=error_of_loops,
 )

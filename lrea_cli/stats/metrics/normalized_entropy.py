@@ -10,12 +10,12 @@ from lrea_cli.stats.metrics.log_loss import log_loss, log_loss_of_loops
 from lrea_cli.stats.metrics.metric import Metric, Rows
 
 
-def normalized_entropy(logits: np.ndarray, labels: np.ndarray) -> float | None:
+def normalized_entropy(rows: Rows) -> float | None:
     """NE = mean log loss / -(p log p + (1 - p) log(1 - p)), p the share of clicks; None where one class is missing."""
-    base = float(labels.mean(dtype=np.float64)) if len(labels) else 0.0
+    base = float(rows.labels.mean(dtype=np.float64)) if len(rows.labels) else 0.0
     if not 0 < base < 1:
         return None
-    return log_loss(logits, labels) / -(base * np.log(base) + (1 - base) * np.log1p(-base)).item()
+    return log_loss(rows.logits, rows.labels) / -(base * np.log(base) + (1 - base) * np.log1p(-base)).item()
 
 
 def entropy_of_loops(rows: Rows) -> float | None:
@@ -32,7 +32,7 @@ NORMALIZED_ENTROPY = Metric(
     name="normalized_entropy",
     title="normalized entropy",
     better="lower",
-    value=lambda rows: normalized_entropy(rows.logits, rows.labels),
+    value=normalized_entropy,
     twin=entropy_of_loops,
     column="NE",
     digits=3,

@@ -11,7 +11,8 @@ import pytest
 from lrea_cli.bench.bench import Bench
 from lrea_cli.bench.gate import GATE_USERS, GateResult
 from lrea_cli.bench.machine import Load
-from lrea_cli.commands.times import show_gate, show_load, show_speedup, when_it_pays
+from lrea_cli.commands.serve_bench import show_gate, show_speedup, when_it_pays
+from lrea_cli.commands.trade_off import show_load
 from lrea_cli.console.counts import counted
 from lrea_cli.stats.ratios import NO_RATIO, Ratio
 from tests.conftest import QuietConsole

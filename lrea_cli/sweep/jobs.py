@@ -46,13 +46,7 @@ MANY = 64
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train a recipe into a run of this name.
-
-    Args:
-        home: of the sweep's workspace.
-        name: of the run.
-        made_from: identity of the dataset that the recipe names.
-    """
+    """Train a recipe into a run of this name; `made_from` is the identity of the dataset that the recipe names."""
 
     home: Path
     name: str
@@ -85,12 +79,7 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """What an `EvaluateJob` measures.
-
-    Args:
-        served: AUC as served.
-        bytes_per_record: mean over the requests of the split.
-    """
+    """What an `EvaluateJob` measures: `served` is the AUC as served, the bytes are a mean over the requests."""
 
     evaluation: Evaluation
     served: Estimate
@@ -99,12 +88,7 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """Evaluate a run on the test split, as `lrea eval` does, and keep its scores.
-
-    Args:
-        home: of the sweep's workspace.
-        name: of the run.
-    """
+    """Evaluate the run of this name on the test split, as `lrea eval` does, and keep its scores."""
 
     home: Path
     name: str
@@ -158,13 +142,7 @@ class CompressedRun:
 
 @dataclass(frozen=True)
 class CompressJob:
-    """Compress one run in one way and score the test split through the records.
-
-    Args:
-        home: of the sweep's workspace.
-        run: a din run that has been evaluated.
-        seed: of what the compressor draws.
-    """
+    """Compress a din run that has been evaluated, and score the test split through the records."""
 
     home: Path
     run: str

@@ -42,12 +42,7 @@ class SweepFile:
 
 @dataclass(frozen=True)
 class Compress:
-    """[compress]: which recipes' runs are compressed after training, and how.
-
-    Args:
-        recipes: names; each is full attention (din).
-        ranks: most rows of a record.
-    """
+    """[compress]: which recipes' runs, all of full attention, are compressed after training, and how."""
 
     recipes: tuple[str, ...] = ("din",)
     compressors: tuple[CompressorName, ...] = ()
@@ -60,11 +55,8 @@ class Sweep:
 
     Args:
         name: of the folder.
-        recipes: by name.
         search: one point at least, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
-        compress: None = nothing is compressed.
-        seeds: of training.
     """
 
     name: str

@@ -17,7 +17,7 @@ from lrea_cli.bench.routes import (
     Route,
     Row,
     Stage,
-    TimedRoute,
+    row_of,
     stage_times,
     time_routes,
     visitors_of,
@@ -104,11 +104,11 @@ def serve_bench(
     visitors = visitors_of(cache, served.histories)
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(served, visitors, pool, kernels)
-    plan = [TimedRoute(run, cache, route, kernel) for kernel in kernels for route in ROUTES]
-    scorers: list[tuple[RequestScorer, Route]] = [(served.scorer(KERNELS[timed.kernel]), timed.route) for timed in plan]
-    timings = time_routes(scorers, visitors, pool, settings, reporter)
+    plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
+    timed: list[tuple[RequestScorer, Route]] = [(served.scorer(KERNELS[kernel]), route) for kernel, route in plan]
+    timings = time_routes(timed, visitors, pool, settings, reporter)
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
-    call_of: dict[Route, int] = {timed.route: call for call, timed in enumerate(plan) if timed.kernel == kernel}
+    call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
     saved_ms = mean_saving(timings, call_of)
     return Bench(
         run=run.name,
@@ -118,9 +118,9 @@ def serve_bench(
         gate=gate,
         lengths=_lengths(run, visitors),
         rows=[
-            timed.row(stage, settings.candidates, stage_times(timings, call, stage))
+            row_of(run, cache, (stage, *names), settings.candidates, stage_times(timings, call, stage))
             for stage in STAGES
-            for call, timed in enumerate(plan)
+            for call, names in enumerate(plan)
         ],
         load=timings.load,
         speedup_vs_full=speedups(timings, call_of),

@@ -51,11 +51,6 @@ class Contender:
             return method
         return f"{method}, {smaller.compressor}" + ("" if smaller.compressor == "mean" else f" {smaller.rank}")
 
-    @property
-    def scores(self) -> Artifact:
-        """Where `eval` keeps its scores: with the cache that a compressor made, else with the run."""
-        return self.cache.artifact if self.cache.compression else self.run.artifact
-
 
 def chosen_methods(text: str) -> tuple[str, ...]:
     """`all`, or names with commas, in the order of all methods.

@@ -175,11 +175,7 @@ def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
     """Histories of the wanted lengths, cut from the log's behaviors as stored, repeated where it is short."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = np.arange(offsets[-1]) % len(histories.time)
-    return Histories(
-        offsets,
-        histories.time[index],
-        {name: c[index] for name, c in histories.columns.items()},
-    )
+    return Histories(offsets, histories.time[index], {name: c[index] for name, c in histories.columns.items()})
 
 
 def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:

@@ -162,35 +162,29 @@ def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
     return timings.between(call, *MARKS[stage])
 
 
-@dataclass(frozen=True)
-class TimedRoute:
-    """One route of a run through its cache or past it, with one kernel: what a row of latencies is of."""
+def row_of(
+    run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
+) -> Row:
+    """What the latencies of a route in ms say.
 
-    run: Run
-    cache: Cache
-    route: Route
-    kernel: KernelName
-
-    def row(self, stage: Stage, candidates: int, latencies: np.ndarray) -> Row:
-        """The row of latencies in ms, which say the rest.
-
-        Args:
-            candidates: N of each request.
-        """
-        run, cache, cached = self.run, self.cache, self.route == "cache"
-        return Row(
-            route=self.route,
-            method=cache.made_by(run) if cached else "full",
-            stage=stage,
-            kernel=self.kernel,
-            dtype=cache.dtype if cached else "float32",
-            candidates=candidates,
-            length=run.recipe.data.long if self.route == "padded" else "real",
-            rank=int(cache.artifact.manifest.rank) if cached else None,
-            requests=len(latencies),
-            p50_ms=percentile(latencies, 50),
-            p95_ms=percentile(latencies, 95),
-            p99_ms=percentile(latencies, 99),
-            p50_ci_ms=median_interval(latencies.tolist()),
-            latencies_ms=tuple(latencies.tolist()),
-        )
+    Args:
+        timed: what they are of.
+        candidates: N of each request.
+    """
+    stage, kernel, route = timed
+    return Row(
+        route=route,
+        method=cache.made_by(run) if route == "cache" else "full",
+        stage=stage,
+        kernel=kernel,
+        dtype=cache.dtype if route == "cache" else "float32",
+        candidates=candidates,
+        length=run.recipe.data.long if route == "padded" else "real",
+        rank=int(cache.artifact.manifest.rank) if route == "cache" else None,
+        requests=len(latencies),
+        p50_ms=percentile(latencies, 50),
+        p95_ms=percentile(latencies, 95),
+        p99_ms=percentile(latencies, 99),
+        p50_ci_ms=median_interval(latencies.tolist()),
+        latencies_ms=tuple(latencies.tolist()),
+    )

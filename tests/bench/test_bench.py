@@ -18,7 +18,7 @@ from lrea_cli.bench import routes as routes_module
 from lrea_cli.bench import timing as timing_module
 from lrea_cli.bench.bench import Bench, mean_saving, serve_bench, speedups
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, TimedRoute
+from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, row_of
 from lrea_cli.bench.timing import TURN, Timings
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
@@ -112,7 +112,7 @@ def test_the_file_keeps_latencies_to_the_microsecond(bench: Bench) -> None:
 
 
 def test_too_few_requests_have_no_interval(lrea_run: Run, cache: Cache) -> None:
-    few = TimedRoute(lrea_run, cache, "cache", "gemm").row("interest", 7, np.ones(3))
+    few = row_of(lrea_run, cache, ("interest", "gemm", "cache"), 7, np.ones(3))
     assert few.p50_ci_ms is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,12 @@ def contenders(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> lis
         compress(workspace, run, CacheSettings(compression=made), Silent(), name)
         found.append(Contender(run, open_cache(workspace, run, name)))
     return [*found, Contender(din, found[1].cache, "full")]
+
+
+def scores_of(contender: Contender) -> Path:
+    """Where scores lie: with the cache that a compressor made, else with the run."""
+    made = contender.cache.compression
+    return contender.cache.artifact.path if made else contender.run.artifact.path
 
 
 def measured(contenders: Sequence[Contender], seed: int = 3) -> list[Line]:
@@ -115,7 +122,7 @@ def test_every_contender_has_a_line(lines: list[Line]) -> None:
 
 def test_auc_is_that_of_what_is_served(contenders: list[Contender], lines: list[Line]) -> None:
     for contender, line in zip(contenders[:3], lines, strict=False):
-        scores = read_scores(contender.scores.path, "test", "")
+        scores = read_scores(scores_of(contender), "test", "")
         wanted = auc_estimate(scores.served, scores.label, scores.user)
         assert (line.auc, line.auc_ci, line.auc_by_seed) == (wanted.value, wanted.ci, (wanted.value,))
     assert lines[2].auc != lines[1].auc
@@ -124,7 +131,7 @@ def test_auc_is_that_of_what_is_served(contenders: list[Contender], lines: list[
 def test_full_attention_serves_the_form_that_was_trained(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = contenders[1].scores.path
+    place = scores_of(contenders[1])
     right = read_scores(place, "test", "")
     write_evaluation(place, replace(right, served=-right.served), {})
     passing(monkeypatch)
@@ -240,7 +247,7 @@ def test_the_auc_of_several_seeds_is_their_mean(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of full attention, the form that was trained of every seed."""
-    kept = read_scores(contenders[1].scores.path, "test", "")
+    kept = read_scores(scores_of(contenders[1]), "test", "")
     rng = np.random.default_rng(1)
     noisy = [
         replace(kept, served=kept.served + rng.normal(0, s, len(kept.served)), trained=kept.trained) for s in (1, 2)

@@ -12,7 +12,8 @@ from authors.plans import Published
 from lrea_cli.reporting import results as shown
 from lrea_cli.score.kept import Form
 from lrea_cli.stats.metrics import METRICS
-from lrea_cli.sweep.gather import SeedRun, differences
+from lrea_cli.sweep.gather import differences
+from lrea_cli.sweep.jobs import TrainJob
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried
 from lrea_cli.workspace.home import as_json
 from lrea_cli.workspace.sealed import SEAL
@@ -109,7 +110,7 @@ _FIDELITY = (
 _KINDS = {"datasets": Prepared, "tried": Tried, "scored": Ranked, "compressed": Compressed, "left_out": LeftOut}
 
 
-def rank(scored: Sequence[Scored], runs: Mapping[str, Sequence[SeedRun]]) -> Iterator[Ranked]:
+def rank(scored: Sequence[Scored], runs: Mapping[str, Sequence[TrainJob]]) -> Iterator[Ranked]:
     """The recipes of one dataset with their differences to the best of them.
 
     Args:

@@ -52,4 +52,4 @@ def variant_jobs(compress: Compress, finished: Finished, rank: int) -> Iterator[
     for cell in finished.cells:
         for job in cell.evaluated() if cell.recipe in compress.recipes else ():
             for variant in VARIANTS:
-                yield VariantJob(job.home, job.name, "clusters", rank, job.recipe.train.seed, variant)
+                yield VariantJob(job.home, job.name, "clusters", rank, job.seed, variant)

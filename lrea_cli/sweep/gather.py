@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -14,32 +13,14 @@ import torch
 from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
-from lrea_cli.runs.manifest import RunManifest
-from lrea_cli.score.kept import Form, KeptScores, read_scores
+from lrea_cli.score.kept import Form
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
-from lrea_cli.sweep.jobs import CompressJob, EvaluatedRun, EvaluateJob, TrainJob
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob
 from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact, as_json
-
-
-@dataclass(frozen=True)
-class SeedRun:
-    """One finished and evaluated run of a recipe."""
-
-    job: TrainJob
-    manifest: RunManifest
-    test: EvaluatedRun
-
-    @property
-    def seed(self) -> int:
-        return self.job.recipe.train.seed
-
-    def scores(self) -> KeptScores:
-        """The scores of every row of the test split."""
-        return read_scores(self.job.home / "runs" / self.job.name, "test", "lrea sweep", self.job.made_from)
 
 
 def about(command: str, workers: int) -> About:
@@ -76,19 +57,12 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
     )
 
 
-def runs_of(finished: Finished) -> dict[str, list[SeedRun]]:
+def runs_of(finished: Finished) -> dict[str, tuple[TrainJob, ...]]:
     """The evaluated runs of each recipe, one a seed."""
-    return {
-        cell.recipe: [
-            SeedRun(job, manifest, test)
-            for job in cell.evaluated()
-            if (manifest := job.manifest()) and (test := EvaluateJob(job.home, job.name).result())
-        ]
-        for cell in finished.cells
-    }
+    return {cell.recipe: cell.evaluated() for cell in finished.cells}
 
 
-def differences(runs: Sequence[SeedRun], base: Sequence[SeedRun], form: Form) -> OverSeeds | None:
+def differences(runs: Sequence[TrainJob], base: Sequence[TrainJob], form: Form) -> OverSeeds | None:
     """AUC of each run minus that of the base's run of the same seed, on the same rows; None where there is none."""
     base_of = {run.seed: run.scores() for run in base}
     pairs = [(base_of[run.seed], run.scores()) for run in runs if run.seed in base_of]
@@ -96,8 +70,9 @@ def differences(runs: Sequence[SeedRun], base: Sequence[SeedRun], form: Form) ->
     return over_seeds([d.value for d in each], [d.ci for d in each]) if each else None
 
 
-def _scored(dataset: str, cell: Cell, own: Sequence[SeedRun], base: Sequence[SeedRun]) -> Scored:
-    tests = [run.test for run in own]
+def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[TrainJob]) -> Scored:
+    tests = [test for run in own if (test := EvaluateJob(run.home, run.name).result())]
+    manifests = [manifest for run in own if (manifest := run.manifest())]
     evaluations = [test.evaluation for test in tests]
     gaps = [evaluation.absorption_gap for evaluation in evaluations]
     changes = [evaluation.new_behavior for evaluation in evaluations if evaluation.new_behavior]
@@ -116,12 +91,12 @@ def _scored(dataset: str, cell: Cell, own: Sequence[SeedRun], base: Sequence[See
         difference_served=differences(own, base, "served"),
         gap=over_seeds([gap.auc for gap in gaps], [gap.ci for gap in gaps]),
         rms_over_sd=over_seeds(gap.rms_over_sd for gap in gaps),
-        column_entropy=over_seeds(run.manifest.column_entropy for run in own),
+        column_entropy=over_seeds(manifest.column_entropy for manifest in manifests),
         bytes_per_record=over_seeds(test.bytes_per_record for test in tests),
         rows_changed=over_seeds(change.rows for change in changes),
         flops_changed=over_seeds(change.flops for change in changes),
         best_counter=over_seeds(evaluation.baselines.best()[1] for evaluation in evaluations),
-        seconds=over_seeds(run.manifest.seconds for run in own),
+        seconds=over_seeds(manifest.seconds for manifest in manifests),
     )
 
 
@@ -133,8 +108,7 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
     for job, point in [*searched, *later]:
         run = job.manifest() if job.done() else None
         values = (run.best_valid_auc, run.best_epoch, run.epochs, run.seconds) if run else ()
-        seed = job.recipe.train.seed
-        yield Tried(dataset, cell.recipe, job.name, seed, dict(point), point == cell.chosen, *values)
+        yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
 
 
 def _compressed(finished: Finished) -> Iterator[Compressed]:

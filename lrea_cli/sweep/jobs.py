@@ -27,7 +27,7 @@ from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
 from lrea_cli.score.cached import Counting, score_split_cached
 from lrea_cli.score.evaluate import Evaluation, ServedFrom, measure, nested, score
-from lrea_cli.score.kept import check_evaluation, read_scores, write_evaluation
+from lrea_cli.score.kept import KeptScores, check_evaluation, read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Estimate, deviation
 from lrea_cli.stats.metrics import AUC, Rows
@@ -62,6 +62,15 @@ class TrainJob:
             return Recipe.from_dict(manifest.recipe, self.name) == self.recipe
         except UserError:
             return False
+
+    @property
+    def seed(self) -> int:
+        """Of training."""
+        return self.recipe.train.seed
+
+    def scores(self) -> KeptScores:
+        """The scores of every row of the test split, of an evaluated run."""
+        return read_scores(self.home / "runs" / self.name, "test", REMEDY, self.made_from)
 
     def manifest(self) -> RunManifest | None:
         """The manifest of the run of this name; None where there is none, or a damaged one."""

@@ -177,4 +177,4 @@ def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
     for job in cell.evaluated():
         for name in compress.compressors:
             for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
-                yield CompressJob(job.home, job.name, name, rank, job.recipe.train.seed)
+                yield CompressJob(job.home, job.name, name, rank, job.seed)

@@ -20,7 +20,10 @@ from lrea_cli.workspace.home import Workspace
 if TYPE_CHECKING:
     from lrea_cli.bench.compare import ComparedLatency
     from lrea_cli.dataset.layout import Split
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.compare import Compared, Subject
+    from lrea_cli.workspace.home import Artifact
 
 Names = Annotated[
     list[str], typer.Argument(help="Runs or caches, all compared with the first; or two serve-bench results.")
@@ -67,10 +70,22 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
+    from lrea_cli.records.manifest import CACHES
+    from lrea_cli.runs.manifest import RUNS
     from lrea_cli.score.compare import compare_scores
 
+    runs = {a.name: a for a in workspace.all(RUNS)}
+    caches = {a.name: a for a in workspace.all(CACHES)}
+    for name in options.names:
+        if name in runs and name in caches:
+            raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
+        if name not in runs and name not in caches:
+            hint = nearest(name, [*runs, *caches])
+            raise UserError(
+                f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train"
+            )
     split, form = options.split, options.form
-    subjects = [_subject(workspace, name, split) for name in options.names]
+    subjects = [_subject(runs.get(name), caches.get(name), split) for name in options.names]
     differences = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
     _show_scores(
@@ -80,25 +95,17 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
     return {**facts, "rows": [row.to_dict() for row in differences]}
 
 
-def _subject(workspace: Workspace, name: str, split: Split) -> Subject:
-    """The scores that lie in the run or the cache of this name."""
-    from lrea_cli.records.manifest import CACHES
-    from lrea_cli.runs.manifest import RUNS
+def _subject(run: Artifact[RunManifest] | None, cache: Artifact[CacheManifest] | None, split: Split) -> Subject:
+    """The scores that lie in the run or in the cache; the other is None."""
     from lrea_cli.score.compare import Subject
     from lrea_cli.score.kept import read_scores
 
-    runs = {a.name: a for a in workspace.all(RUNS)}
-    caches = {a.name: a for a in workspace.all(CACHES)}
-    if name in runs and name in caches:
-        raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
-    if name not in runs and name not in caches:
-        hint = nearest(name, [*runs, *caches])
-        raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    named = ["--run", name] if name in runs else ["--run", caches[name].manifest.run, "--cache", name]
-    remedy = shlex.join(["lrea", "eval", *named, "--split", split])
-    path = (runs if name in runs else caches)[name].path
-    made_from = runs[name].manifest.made_from if name in runs else None
-    return Subject(name, read_scores(path, split, remedy, made_from), remedy)
+    if run is not None:
+        remedy = shlex.join(["lrea", "eval", "--run", run.name, "--split", split])
+        return Subject(run.name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
+    assert cache is not None
+    remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", cache.name, "--split", split])
+    return Subject(cache.name, read_scores(cache.path, split, remedy), remedy)
 
 
 def _show_scores(console: Console, differences: list[Compared], title: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from lrea_cli.bench.machine import cpu_name
-from lrea_cli.stats.metrics import gauc
+from lrea_cli.stats.metrics.gauc import gauc
 
 USERS, ROWS, RUNS, GATED, LIMIT_SECONDS = 20_000, 10, 9, 500, 0.1
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from lrea_cli.bench.machine import cpu_name
-from lrea_cli.stats.bootstrap import DRAWS, auc_difference, auc_estimate, gauc_estimate, user_counts
+from lrea_cli.stats.bootstrap import DRAWS, auc_difference, estimate_of, user_counts
 from lrea_cli.stats.delong import delong
 from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.metrics import AUC, GAUC, Rows
 
 USERS, ROWS, RUNS, LIMIT_SECONDS = 5_000, 24, 3, 3.0
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -33,9 +34,12 @@ def gate() -> float:
     for counts in np.concatenate(list(user_counts(30, len(a), 0, 200))):
         weight = counts[owner[clicked]][:, None] * counts[owner[~clicked]]
         drawn.append((weight * worth).sum() / weight.sum())
-    found, expected = auc_estimate(a, labels, owner, 0, 200).ci, np.quantile(drawn, [0.025, 0.975], method="weibull")
-    assert found is not None
-    return float(np.abs(np.array(found) - expected).max())
+    interval, expected = (
+        estimate_of(AUC, Rows(a, labels, owner), 0, 200).ci,
+        np.quantile(drawn, [0.025, 0.975], method="weibull"),
+    )
+    assert interval is not None
+    return float(np.abs(np.array(interval) - expected).max())
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -53,12 +57,12 @@ def main() -> None:
     assert distance < 1e-12, distance
     a, b, labels, owner = scores(USERS, ROWS)
     took = {
-        "auc": seconds(lambda: auc_estimate(a, labels, owner)),
+        "auc": seconds(lambda: estimate_of(AUC, Rows(a, labels, owner))),
         "auc_difference": seconds(lambda: auc_difference(a, b, labels, owner)),
-        "gauc": seconds(lambda: gauc_estimate(a, labels, owner, owner)),
+        "gauc": seconds(lambda: estimate_of(GAUC, Rows(a, labels, owner))),
         "delong": seconds(lambda: delong([a, b], labels, owner)),
     }
-    boot: Estimate = auc_estimate(a, labels, owner)
+    boot: Estimate = estimate_of(AUC, Rows(a, labels, owner))
     ratio = (boot.standard_error or 0.0) / float(delong([a], labels, owner)[1][0, 0]) ** 0.5
     print(f"{cpu_name()}; {USERS:,} users x {ROWS} rows, {DRAWS:,} draws")
     for name, value in took.items():

@@ -11,7 +11,9 @@ from typing import Any
 from authors.plans import Published
 from lrea_cli.reporting import results as shown
 from lrea_cli.score.kept import Form
-from lrea_cli.sweep.gather import SeedRun, differences
+from lrea_cli.stats.metrics import METRICS
+from lrea_cli.sweep.gather import differences
+from lrea_cli.sweep.jobs import TrainJob
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried
 from lrea_cli.workspace.sealed import SEAL, as_json
 
@@ -107,7 +109,7 @@ _FIDELITY = (
 _KINDS = {"datasets": Prepared, "tried": Tried, "scored": Ranked, "compressed": Compressed, "left_out": LeftOut}
 
 
-def rank(scored: Sequence[Scored], runs: Mapping[str, Sequence[SeedRun]]) -> Iterator[Ranked]:
+def rank(scored: Sequence[Scored], runs: Mapping[str, Sequence[TrainJob]]) -> Iterator[Ranked]:
     """The recipes of one dataset with their differences to the best of them.
 
     Args:
@@ -202,7 +204,10 @@ def _is_below(values: OverSeeds | None) -> bool:
 
 
 def _read(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in row.items()}
+    values = {name: _value(value) for name, value in row.items()}
+    if "auc_served" in row:  # of a recipe: each metric is a key
+        values["metrics"] = {m.name: values.pop(m.name) for m in METRICS if m.name in values}
+    return values
 
 
 def _value(value: Any) -> Any:

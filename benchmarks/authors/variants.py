@@ -9,7 +9,7 @@ from lrea_cli.compressors import Clusters
 from lrea_cli.compressors.clusters import Choices
 from lrea_cli.records.maker import Summarizer
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.sweep.jobs import CompressJob
 from lrea_cli.sweep.run import Finished
 from lrea_cli.sweep.settings import Compress
 
@@ -52,4 +52,4 @@ def variant_jobs(compress: Compress, finished: Finished, rank: int) -> Iterator[
     for cell in finished.cells:
         for job in cell.evaluated() if cell.recipe in compress.recipes else ():
             for variant in VARIANTS:
-                yield VariantJob(job.home, job.name, "clusters", rank, job.recipe.train.seed, variant)
+                yield VariantJob(job.home, job.name, "clusters", rank, job.seed, variant)

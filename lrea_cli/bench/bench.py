@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from lrea_cli.bench.gate import GateResult, run_gate
-from lrea_cli.bench.machine import Load
+from lrea_cli.bench.machine import Load, Machine
 from lrea_cli.bench.routes import (
     ROUTES,
     STAGES,
@@ -18,13 +17,12 @@ from lrea_cli.bench.routes import (
     Route,
     Row,
     Stage,
-    TimedRoute,
-    make_workload,
-    serve,
+    row_of,
     stage_times,
+    time_routes,
     visitors_of,
 )
-from lrea_cli.bench.timing import PERCENT, Timings, take_turns
+from lrea_cli.bench.timing import Timings
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
@@ -32,9 +30,10 @@ from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
+from lrea_cli.workspace.sealed import as_json
 
 Lengths = Literal["real", "padded"]
 AGAINST: dict[Lengths, Route] = {"real": "full", "padded": "padded"}
@@ -42,44 +41,51 @@ AGAINST: dict[Lengths, Route] = {"real": "full", "padded": "padded"}
 
 
 @dataclass(frozen=True)
-class Speedup:
-    """How many times longer full attention takes than the cache, on the same requests, one kernel on both sides.
-
-    Args:
-        kernel: on both sides.
-        ratios: of each stage, at real and at padded lengths; without values where they are withheld.
-        saved_ms: of a whole request at real lengths, the mean; None where withheld.
-        withheld: why there are no ratios; None where there are.
-    """
-
-    kernel: KernelName
-    ratios: dict[Stage, dict[Lengths, Ratio]]
-    saved_ms: float | None
-    withheld: str | None
-
-    def pays_after(self, compress_ms: float) -> float | None:
-        """Requests that save as much time as making the user's record takes; None where none saves any.
-
-        Args:
-            compress_ms: to make one record.
-        """
-        return compress_ms / self.saved_ms if self.saved_ms is not None and self.saved_ms > 0 else None
-
-
-@dataclass(frozen=True)
 class Bench:
-    """One serve-bench.
+    """One serve-bench: its keys are those of `--json`.
 
     Args:
-        lengths: p50, p90, max of the long parts of all users. rows: of each stage, kernel and route.
+        compressor: of the cache; None = the method's own records.
+        lengths: p50, p90, max of the long parts of all users.
+        rows: of each stage, kernel and route.
         load: of the machine meanwhile.
+        speedup_vs_full: how many times longer full attention takes than the cache, on the same requests, of each
+            stage, at real and at padded lengths; without values where they are withheld.
+        speedup_kernel: on both sides.
+        withheld: why there are no ratios; None where there are.
+        bytes_per_user, compress_ms_per_user: of one record.
+        saved_ms_per_request: of a whole request at real lengths, the mean; None where withheld.
+        pays_after_requests: requests that save as much time as making the user's record takes; None where none does.
     """
 
+    run: str
+    cache: str
+    compressor: str | None
+    machine: Machine
     gate: GateResult
     lengths: dict[str, int]
     rows: list[Row]
-    speedup: Speedup
     load: Load
+    speedup_vs_full: dict[Stage, dict[Lengths, Ratio]]
+    speedup_kernel: KernelName
+    withheld: str | None
+    bytes_per_user: float
+    compress_ms_per_user: float
+    saved_ms_per_request: float | None
+    pays_after_requests: float | None
+
+    def to_dict(self, latencies: bool = False) -> dict[str, Any]:
+        """What `--json` prints.
+
+        Args:
+            latencies: with each of them, to the microsecond, as the file in `bench/` has it for `lrea compare`.
+        """
+        content = as_json(asdict(self))
+        for row in content["rows"]:
+            times = row.pop("latencies_ms")
+            if latencies:
+                row["latencies_ms"] = [round(ms, 3) for ms in times]
+        return content
 
 
 def serve_bench(
@@ -98,19 +104,33 @@ def serve_bench(
     visitors = visitors_of(cache, served.histories)
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(served, visitors, pool, kernels)
-    workload = make_workload(visitors, pool, settings, served.device)
-    plan = [TimedRoute(run, cache, route, kernel) for kernel in kernels for route in ROUTES]
-    calls = [serve(served.scorer(KERNELS[timed.kernel]), timed.route, workload) for timed in plan]
-    with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
-        timings = take_turns(calls, settings.seconds, settings.seed, served.device, progress)
-    rows = [
-        timed.row(stage, settings.candidates, stage_times(timings, call, stage))
-        for stage in STAGES
-        for call, timed in enumerate(plan)
-    ]
+    plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
+    timed: list[tuple[RequestScorer, Route]] = [(served.scorer(KERNELS[kernel]), route) for kernel, route in plan]
+    timings = time_routes(timed, visitors, pool, settings, reporter)
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
-    places: dict[Route, int] = {timed.route: call for call, timed in enumerate(plan) if timed.kernel == kernel}
-    return Bench(gate, _lengths(run, visitors), rows, speedup_of(timings, kernel, places), timings.load)
+    call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
+    saved_ms = mean_saving(timings, call_of)
+    return Bench(
+        run=run.name,
+        cache=cache.artifact.name,
+        compressor=cache.manifest.compression.compressor if cache.manifest.compression else None,
+        machine=Machine.of(run.device),
+        gate=gate,
+        lengths=_lengths(run, visitors),
+        rows=[
+            row_of(run, cache, (stage, *names), settings.candidates, stage_times(timings, call, stage))
+            for stage in STAGES
+            for call, names in enumerate(plan)
+        ],
+        load=timings.load,
+        speedup_vs_full=speedups(timings, call_of),
+        speedup_kernel=kernel,
+        withheld=timings.load.reason_to_withhold,
+        bytes_per_user=cache.manifest.bytes_per_user,
+        compress_ms_per_user=cache.manifest.ms_per_user,
+        saved_ms_per_request=saved_ms,
+        pays_after_requests=None if saved_ms is None or saved_ms <= 0 else cache.manifest.ms_per_user / saved_ms,
+    )
 
 
 def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:
@@ -120,20 +140,23 @@ def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:
     return {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
 
 
-def speedup_of(timings: Timings, kernel: KernelName, places: Mapping[Route, int]) -> Speedup:
-    """Full attention against the cache.
+def speedups(timings: Timings, call_of: Mapping[Route, int]) -> dict[Stage, dict[Lengths, Ratio]]:
+    """Time of full attention over that of the cache.
 
     Args:
-        places: of the three routes among the calls that were timed with this kernel.
+        call_of: the number of each route among the calls, all with one kernel.
     """
-    withheld = timings.load.reason_to_withhold
 
     def ratio(stage: Stage, route: Route) -> Ratio:
-        full, cached = (stage_times(timings, places[side], stage) for side in (route, "cache"))
-        return NO_RATIO if withheld else paired_ratio(full, cached, timings.rounds)
+        if timings.load.reason_to_withhold:
+            return NO_RATIO
+        full, cached = (stage_times(timings, call_of[side], stage) for side in (route, "cache"))
+        return paired_ratio(full, cached, timings.rounds)
 
-    ratios: dict[Stage, dict[Lengths, Ratio]] = {
-        stage: {lengths: ratio(stage, route) for lengths, route in AGAINST.items()} for stage in STAGES
-    }
-    full, cached = (stage_times(timings, places[route], "request") for route in ("full", "cache"))
-    return Speedup(kernel, ratios, None if withheld else float((full - cached).mean()), withheld)
+    return {stage: {lengths: ratio(stage, route) for lengths, route in AGAINST.items()} for stage in STAGES}
+
+
+def mean_saving(timings: Timings, call_of: Mapping[Route, int]) -> float | None:
+    """Milliseconds that a whole request saves, at real lengths; None where times are not to be trusted."""
+    full, cached = (stage_times(timings, call_of[route], "request") for route in ("full", "cache"))
+    return None if timings.load.reason_to_withhold else float((full - cached).mean())

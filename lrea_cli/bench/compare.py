@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from lrea_cli.bench.bench import Bench
+from lrea_cli.bench.routes import Row
 from lrea_cli.errors import UserError
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.intervals import median, median_difference, median_interval
+from lrea_cli.workspace.manifests import parse
 from lrea_cli.workspace.sealed import read_json
 
 SAME = ("stage", "kernel", "route", "length", "candidates")
 """What two rows must have in common; method, rank and dtype are what is compared."""
-NEEDED = (*SAME, "method", "latencies_ms")
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class ComparedLatency:
 
     Args:
         method, p50_ms, p50_ci_ms: of the first and of the second.
-        ratio: second median / first. ci: its 95% interval. resolved: 1 lies outside. resolvable: the smallest true
-            |ratio - 1| found with 80% power.
+        ratio: second median / first.
+        ci: its 95% interval.
+        resolved: 1 lies outside.
+        resolvable: the smallest true |ratio - 1| found with 80% power.
     """
 
     stage: str
@@ -40,42 +43,33 @@ class ComparedLatency:
     resolved: bool
     resolvable: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return asdict(self)
 
-
-def read_bench(path: Path) -> dict[str, Any]:
+def read_bench(path: Path) -> Bench:
     """A result that serve-bench has written.
 
     Raises:
         UserError: it is no such file, one that compares methods, or one without latencies.
     """
     remedy = "Measure anew with: lrea serve-bench"
-    content = read_json(path, remedy)
-    try:
-        rows = content["rows"]
-        whole = rows and all(key in row for row in rows for key in NEEDED) and all(row["latencies_ms"] for row in rows)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is no result of serve-bench: {error!r}.", remedy) from error
-    if "without_run" in content:
+    if "without_run" in read_json(path, remedy):
         raise UserError(
             f"{path} compares methods within itself (--methods); two results are compared row by row.",
             "Measure one run twice: lrea serve-bench --run NAME. AUCs are compared with: lrea compare RUN RUN",
         )
-    if not whole:
-        raise UserError(f"{path} has no latencies to compare: it was not written by this version.", remedy)
-    return content
+    bench = parse(Bench, path.read_bytes(), path, remedy)
+    if not bench.rows or not all(row.latencies_ms for row in bench.rows):
+        raise UserError(f"{path} has no latencies to compare.", remedy)
+    return bench
 
 
-def compare_benches(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[ComparedLatency]:
+def compare_rows(first: Sequence[Row], second: Sequence[Row]) -> list[ComparedLatency]:
     """Every row that both have, in the first one's order.
 
     Raises:
         UserError: they have none in common.
     """
-    others = {_key(row): row for row in second["rows"]}
-    rows = [_compared(row, others[_key(row)]) for row in first["rows"] if _key(row) in others]
+    others = {_key(row): row for row in second}
+    rows = [_compared(row, others[_key(row)]) for row in first if _key(row) in others]
     if not rows:
         raise UserError(
             f"The two results have no row with the same {', '.join(SAME)}.",
@@ -84,18 +78,17 @@ def compare_benches(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
     return rows
 
 
-def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(row[name] for name in SAME)
+def _key(row: Row) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in SAME)
 
 
-def _compared(a: Mapping[str, Any], b: Mapping[str, Any]) -> ComparedLatency:
-    pair = a["latencies_ms"], b["latencies_ms"]
-    change = median_difference(*pair)
+def _compared(a: Row, b: Row) -> ComparedLatency:
+    change = median_difference(a.latencies_ms, b.latencies_ms)
     return ComparedLatency(
-        **{name: a[name] for name in SAME},
-        method=(a["method"], b["method"]),
-        p50_ms=(median(pair[0]), median(pair[1])),
-        p50_ci_ms=(median_interval(pair[0]), median_interval(pair[1])),
+        **{name: getattr(a, name) for name in SAME},
+        method=(a.method, b.method),
+        p50_ms=(median(a.latencies_ms), median(b.latencies_ms)),
+        p50_ci_ms=(median_interval(a.latencies_ms), median_interval(b.latencies_ms)),
         ratio=None if change.value is None else 1 + change.value,
         ci=None if change.ci is None else (1 + change.ci[0], 1 + change.ci[1]),
         resolved=change.resolved,

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 from lrea_cli.dataset.manifest import DATASETS
-from lrea_cli.errors import UserError, nearest
+from lrea_cli.errors import UserError, check_choice
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName, TrainSettings
+from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.manifest import CACHES
@@ -47,15 +47,10 @@ class Contender:
         beside = f" ({self.difference})" if self.difference else ""
         if self.route == "full":
             return f"full attention{beside}"
-        method, made = f"{self.run.recipe.model.method}{beside}", self.cache.manifest.compression
-        if made is None:
+        method, smaller = f"{self.run.recipe.model.method}{beside}", self.cache.manifest.compression
+        if smaller is None:
             return method
-        return f"{method}, {made.compressor}" + ("" if made.compressor == "mean" else f" {made.rank}")
-
-    @property
-    def scores(self) -> Artifact:
-        """Where `eval` keeps its scores: with the cache that a compressor made, else with the run."""
-        return self.cache.artifact if self.cache.manifest.compression else self.run.artifact
+        return f"{method}, {smaller.compressor}" + ("" if smaller.compressor == "mean" else f" {smaller.rank}")
 
 
 def chosen_methods(text: str) -> tuple[str, ...]:
@@ -68,11 +63,7 @@ def chosen_methods(text: str) -> tuple[str, ...]:
         return METHOD_NAMES
     names = [part.strip() for part in text.split(",")]
     for name in names:
-        if name not in METHOD_NAMES:
-            known = ", ".join(METHOD_NAMES)
-            raise UserError(
-                f"--methods: there is no method '{name}'{nearest(name, METHOD_NAMES)}.", f"Known: all, {known}"
-            )
+        check_choice("methods", name, METHOD_NAMES)
     return tuple(name for name in METHOD_NAMES if name in names)
 
 
@@ -120,18 +111,14 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)
     trained: list[Trained] = []
     for method in methods:
-        recipes = {a.name: recipe_of(a) for a in latest_first if a.manifest.method == method}
         groups: dict[str, dict[str, Recipe]] = {}
-        for name, recipe in recipes.items():
-            groups.setdefault(str(_settings(recipe)), {})[name] = recipe
+        for run in latest_first:
+            if run.manifest.method == method:
+                recipe = recipe_of(run)
+                groups.setdefault(str(_settings(recipe)), {})[run.name] = recipe
         differences = _differences([next(iter(group.values())) for group in groups.values()])
-        trained += sorted(
-            (
-                Trained(method, difference, _one_a_seed(group))
-                for difference, group in zip(differences, groups.values(), strict=True)
-            ),
-            key=lambda t: t.difference,
-        )
+        recipes = [Trained(method, *pair) for pair in zip(differences, map(_one_a_seed, groups.values()), strict=True)]
+        trained += sorted(recipes, key=lambda t: t.difference)
     if not trained:
         raise UserError(
             f"The dataset '{dataset.name}' has no run of {', '.join(methods)}.",
@@ -142,21 +129,15 @@ def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[s
 
 def _settings(recipe: Recipe) -> dict[str, object]:
     """What decides what is served: [data] without the dataset's name, and [model]."""
-    settings = {**asdict(recipe.data), **asdict(recipe.model)}
-    del settings["dataset"]
-    return settings
+    return asdict(replace(recipe.data, dataset=None)) | asdict(recipe.model)
 
 
 def _one_a_seed(group: Mapping[str, Recipe]) -> tuple[str, ...]:
     """Of runs of one [data] and [model], the latest first: it and, of every other seed, the latest of its [train]."""
-
-    def seedless(train: TrainSettings) -> TrainSettings:
-        return replace(train, seed=0)
-
-    wanted = seedless(next(iter(group.values())).train)
+    wanted = next(iter(group.values())).train
     chosen: dict[int, str] = {}
     for name, recipe in group.items():
-        if seedless(recipe.train) == wanted:
+        if replace(recipe.train, seed=wanted.seed) == wanted:
             chosen.setdefault(recipe.train.seed, name)
     return tuple(chosen.values())
 
@@ -199,11 +180,11 @@ def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | 
     """
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
     data = run.dataset.manifest
-    made = [
+    caches = [
         a
         for a in workspace.all(CACHES)
         if run.artifact.is_parent_of(a)
         and (a.manifest.users, a.manifest.as_of, a.manifest.layout) == (data.users, data.splits.end, layout)
         and a.manifest.compression == compression
     ]
-    return max(made, key=lambda a: a.order).name if made else None
+    return max(caches, key=lambda a: a.order).name if caches else None

@@ -1,4 +1,4 @@
-"""What must be served to one user, by the float64 loops from raw history and checkpoint: one side of the gate."""
+"""What must be served to one user, by the slow float64 twins from raw history and checkpoint: one side of the gate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from safetensors.numpy import load_file
 from torch import Tensor
 
-from lrea_cli.bench.twins import reference_model, twin_of
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.methods import METHODS
 from lrea_cli.oracle import attention as reference
-from lrea_cli.oracle.attention import Long, Record, Target
+from lrea_cli.oracle import compressors as reference_compressors
+from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
+from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.maker import SHARED_PROBES, probe_ids
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
 from lrea_cli.serving.scorer import Visitor
 from lrea_cli.serving.served import Served
@@ -53,14 +60,14 @@ class Loops:
         """Score the candidates of one request."""
         ref = self.reference
         short, long = self._sequences(histories, user)
-        made = self.twin.record(long, user.key)
-        record = {f.name: self._rounded(f, made[f.name]) for f in self.fields}
+        exact = self.twin.record(long, user.key)
+        record = {f.name: self._rounded(f, exact[f.name]) for f in self.fields}
         full, interests, logits = [], [], []
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
             full.append(reference.din(target.vector, long.vectors, ref.scorer("long")))
-            interests.append(self.twin.interest(target, long, {**made, **record}))
+            interests.append(self.twin.interest(target, long, {**exact, **record}))
             if interests[-1] is not None:
                 profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
                 matches = [_matches(histories, user, name, row[name]) for name in self.run.model.match_counters]
@@ -76,7 +83,7 @@ class Loops:
         ids = [_ids_at(histories, user, b) for b in back]
         vectors = np.array([ref.vector(row, ref.item_fields) for row in ids])
         vectors = vectors.reshape(len(ids), self.run.model.features.width)
-        time = np.array([int(histories.time[_place(histories, user, b)]) for b in back], np.int64)
+        time = np.array([int(histories.time[_position(histories, user, b)]) for b in back], np.int64)
         category = None
         if "category" in histories.columns:
             category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
@@ -87,15 +94,15 @@ class Loops:
         return rows.astype(np.float32).astype(self.dtype).astype(float) if field.dtype == "cache" else rows
 
 
-def _place(histories: Histories, user: Visitor, back: int) -> int:
+def _position(histories: Histories, user: Visitor, back: int) -> int:
     """Of the behavior that is `back` steps before the newest known one."""
     return int(histories.offsets[user.key]) + user.length - 1 - back
 
 
 def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
     """Ids of the behavior that is `back` steps before the newest known one."""
-    place = _place(histories, user, back)
-    return {name: int(column[place]) for name, column in histories.columns.items()}
+    position = _position(histories, user, back)
+    return {name: int(column[position]) for name, column in histories.columns.items()}
 
 
 def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
@@ -106,3 +113,39 @@ def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
     return {name: int(tensor[0, position]) for name, tensor in ids.items()}
+
+
+@dataclass(frozen=True)
+class SlowCompressor(SlowTwin):
+    """Of a compressor, with the probes (T, D) as the reference embeds them."""
+
+    compression: Compression
+    probes: np.ndarray
+
+    def record(self, long: Long, user: int) -> Record:
+        compression, E = self.compression, long.vectors
+        by = Inputs(compression.rank, compression.seed, user, self.probes, self.model.scorer("long"))
+        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+
+    def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
+        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))
+
+
+def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) -> SlowTwin:
+    """The twin of what makes a cache's records; `compression` is None where the method does."""
+    if compression is None:
+        return METHODS[model.settings.method].slow_twin(model)
+    columns = probe_ids(run.dataset, compression.seed)
+    ids = [{name: int(column[t]) for name, column in columns.items()} for t in range(SHARED_PROBES)]
+    return SlowCompressor(model, compression, np.array([model.vector(i, model.item_fields) for i in ids]))
+
+
+def reference_model(run: Run) -> ReferenceModel:
+    """The float64 twin of a run, read from its checkpoint."""
+    features = run.model.features
+    return ReferenceModel(
+        weights={name: array.astype(np.float64) for name, array in load_file(run.checkpoint).items()},
+        item_fields=tuple(f.name for f in features.item_fields),
+        profile_fields=tuple(f.name for f in features.profile_fields),
+        settings=run.recipe.model,
+    )

@@ -73,8 +73,8 @@ def run_gate(
     needed = sorted(wanted - {v.length for v in chosen})
     check = _Check(served, pool, kernels)
     errors = check(served, chosen)
-    with _made(served, needed) as made:
-        errors += check(made, [Visitor(key, length) for key, length in enumerate(needed)])
+    with _made(served, needed) as made_up:
+        errors += check(made_up, [Visitor(key, length) for key, length in enumerate(needed)])
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
     users = len(chosen) + len(needed)
     passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
@@ -128,15 +128,13 @@ class _Check:
             expected = self.loops(served.histories, user, ids)
             self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
-                for part, (error, scale) in self._compare(served.scorer(KERNELS[kernel]), user, ids, expected).items():
-                    errors.append(
-                        (error / scale, f"{part} of user {user.key} ({counted(user.length, 'behavior')}), {kernel}")
-                    )
+                of_user = f"of user {user.key} ({counted(user.length, 'behavior')}), {kernel}"
+                compared = self._compare(served.scorer(KERNELS[kernel]), user, ids, expected)
+                errors += [(error, f"{part} {of_user}") for part, error in compared.items()]
         return errors
 
-    def _compare(
-        self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected
-    ) -> dict[str, tuple[float, float]]:
+    def _compare(self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected) -> dict[str, float]:
+        """The relative error of each part."""
         with torch.inference_mode():
             candidates = scorer.candidates(user, ids.to(scorer.device))
             interest = scorer.cached_interest(user, candidates)
@@ -169,19 +167,15 @@ def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
     by_length = sorted(visitors, key=lambda v: v.length)
     special = list({v.length: v for v in by_length if v.length in wanted}.values())
     rest = [v for v in by_length if v not in special]
-    places = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
-    return special + [rest[place] for place in places]
+    chosen = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
+    return special + [rest[n] for n in chosen]
 
 
 def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
     """Histories of the wanted lengths, cut from the log's behaviors as stored, repeated where it is short."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = np.arange(offsets[-1]) % len(histories.time)
-    return Histories(
-        offsets,
-        histories.time[index],
-        {name: c[index] for name, c in histories.columns.items()},
-    )
+    return Histories(offsets, histories.time[index], {name: c[index] for name, c in histories.columns.items()})
 
 
 def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:
@@ -191,17 +185,15 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
-def _error(served: Tensor, expected: np.ndarray, least: float) -> tuple[float, float]:
-    """Largest error, and what it is relative to; whole numbers are equal or infinitely wrong."""
+def _error(served: Tensor, expected: np.ndarray, least: float) -> float:
+    """Largest error, over the largest number or `least`; whole numbers are equal or infinitely wrong."""
     if not served.is_floating_point():
-        return (0.0 if (served.numpy() == expected).all() else float("inf")), 1.0
+        return 0.0 if (served.numpy() == expected).all() else float("inf")
     difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
-    scale = max(least, np.abs(expected).max(initial=0.0))
-    return float(difference), float(scale) or 1.0
+    return float(difference) / (float(max(least, np.abs(expected).max(initial=0.0))) or 1.0)
 
 
-def _worst_row(served: Tensor, expected: np.ndarray) -> tuple[float, float]:
+def _worst_row(served: Tensor, expected: np.ndarray) -> float:
     if served.shape != expected.shape:
-        return float("inf"), 1.0
-    errors = [_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)]
-    return max(errors, key=lambda e: e[0] / e[1], default=(0.0, 1.0))
+        return float("inf")
+    return max((_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)), default=0.0)

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrea_cli.console.counts import counted
+
+if TYPE_CHECKING:
+    import torch
 
 LIMIT = 0.1
 """Of the CPU that is missing or contended, before no ratio is given: with a busy loop beside it .3 to .5 is missing."""
@@ -24,6 +28,35 @@ LEAST_SECONDS = 1.0
 PROC_STAT = Path("/proc/stat")
 IDLE = (3, 4)
 """idle and iowait, among a CPU's first eight counters; what a hypervisor steals counts as taken by others."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What times are taken on."""
+
+    cpu: str
+    threads: int
+    device: str
+
+    @classmethod
+    def of(cls, device: torch.device) -> Machine:
+        """This machine, with the threads that torch computes with."""
+        import torch  # some need the name of the processor alone
+
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        return cls(cpu_name(), torch.get_num_threads(), name)
+
+    def __str__(self) -> str:
+        return f"{self.cpu}, {counted(self.threads, 'thread')}, {self.device}"
+
+
+def cpu_name() -> str:
+    """The processor, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)
@@ -115,15 +148,6 @@ class Meter:
         if len(known) < len(own):
             return None
         return sum(sum(c) - sum(c[i] for i in IDLE) for c in known) / os.sysconf("SC_CLK_TCK")
-
-
-def cpu_name() -> str:
-    """The processor, as the system names it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def own_cpus() -> set[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
-from lrea_cli.bench.timing import Call, Mark, Timings
+from lrea_cli.bench.timing import PERCENT, Call, Mark, Timings, take_turns
+from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.kernels import KernelName
 from lrea_cli.records.cache import Cache
@@ -17,11 +18,11 @@ from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.intervals import median_interval
-from lrea_cli.stats.percentiles import Percentile, percentile
+from lrea_cli.stats.percentiles import percentile
 
 CANDIDATE_SETS = 16
-PERCENTS = (50, 95, 99)
 GOLDEN = (5**0.5 - 1) / 2
 
 Stage = Literal["request", "interest"]
@@ -64,6 +65,21 @@ class BenchSettings:
     seed: int
 
 
+def time_routes(
+    routes: Sequence[tuple[RequestScorer, Route]],
+    visitors: Sequence[Visitor],
+    pool: CandidatePool,
+    settings: BenchSettings,
+    reporter: Reporter,
+) -> Timings:
+    """Time each route with its scorer, all in turns on the same requests."""
+    device = routes[0][0].device
+    workload = make_workload(visitors, pool, settings, device)
+    calls = [serve(scorer, route, workload) for scorer, route in routes]
+    with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
+        return take_turns(calls, settings.seconds, settings.seed, device, progress)
+
+
 def make_workload(
     visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
 ) -> Workload:
@@ -81,13 +97,13 @@ def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
 def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
     """All users, those with short and long histories in their shares from the start.
 
-    The first requests stand for all of them, however few the time allows. The k-th user has the place by length that
+    The first requests stand for all of them, however few the time allows. The k-th user has the rank by length that
     frac(u + k (sqrt(5) - 1) / 2) has among all these numbers: they fill [0, 1) evenly.
     """
     by_length = np.argsort([user.length for user in visitors], kind="stable")
     numbers = (np.random.default_rng(seed).random() + np.arange(len(visitors)) * GOLDEN) % 1
-    place = np.argsort(np.argsort(numbers))
-    return [visitors[n] for n in by_length[place]]
+    rank = np.argsort(np.argsort(numbers))
+    return [visitors[n] for n in by_length[rank]]
 
 
 def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
@@ -111,7 +127,7 @@ def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
 
 @dataclass(frozen=True)
 class Row:
-    """Latencies of one route.
+    """Latencies of one route: its keys are those of `--json`.
 
     Args:
         route: through the cache, or full attention at real or padded lengths.
@@ -120,7 +136,8 @@ class Row:
         stage: `request` = embeddings, fetch, long and short sequence, MLP; `interest` = fetch and long attention.
         length: `real` lengths of the users, or the number L that each is padded to.
         rank: most pseudo items of a record; None for full attention.
-        percentiles: p50, p95, p99 in ms.
+        p50_ms, p95_ms, p99_ms: None where too few requests back them.
+        p50_ci_ms: 95% interval of the median.
         latencies_ms: of every request timed, in their order: the i-th is of the same request in every row.
     """
 
@@ -133,21 +150,11 @@ class Row:
     length: int | Literal["real"]
     rank: int | None
     requests: int
-    percentiles: tuple[Percentile, ...]
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p50_ci_ms: Interval | None
     latencies_ms: tuple[float, ...]
-
-    def to_dict(self, latencies: bool = False) -> dict[str, Any]:
-        """As `--json` has it: a percentile is null where too few requests back it.
-
-        Args:
-            latencies: with each of them, to the microsecond, as the file in `bench/` has it for `lrea compare`.
-        """
-        content = {f.name: getattr(self, f.name) for f in fields(self)}
-        del content["percentiles"], content["latencies_ms"]
-        content.update({f"p{p.percent:g}_ms": p.value for p in self.percentiles})
-        ci = median_interval(self.latencies_ms)
-        content["p50_ci_ms"] = None if ci is None else list(ci)
-        return {**content, "latencies_ms": [round(ms, 3) for ms in self.latencies_ms]} if latencies else content
 
 
 def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
@@ -155,32 +162,29 @@ def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
     return timings.between(call, *MARKS[stage])
 
 
-@dataclass(frozen=True)
-class TimedRoute:
-    """One route of a run through its cache or past it, with one kernel: what a row of latencies is of."""
+def row_of(
+    run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
+) -> Row:
+    """What the latencies of a route in ms say.
 
-    run: Run
-    cache: Cache
-    route: Route
-    kernel: KernelName
-
-    def row(self, stage: Stage, candidates: int, latencies: np.ndarray) -> Row:
-        """The row of latencies in ms, which say the rest.
-
-        Args:
-            candidates: N of each request.
-        """
-        run, cache, cached = self.run, self.cache, self.route == "cache"
-        return Row(
-            route=self.route,
-            method=cache.manifest.compressor or run.recipe.model.method if cached else "full",
-            stage=stage,
-            kernel=self.kernel,
-            dtype=cache.manifest.dtype if cached else "float32",
-            candidates=candidates,
-            length=run.recipe.data.long if self.route == "padded" else "real",
-            rank=cache.manifest.rank if cached else None,
-            requests=len(latencies),
-            percentiles=tuple(percentile(latencies, p) for p in PERCENTS),
-            latencies_ms=tuple(latencies.tolist()),
-        )
+    Args:
+        timed: what they are of.
+        candidates: N of each request.
+    """
+    stage, kernel, route = timed
+    return Row(
+        route=route,
+        method=cache.manifest.compressor or run.recipe.model.method if route == "cache" else "full",
+        stage=stage,
+        kernel=kernel,
+        dtype=cache.manifest.dtype if route == "cache" else "float32",
+        candidates=candidates,
+        length=run.recipe.data.long if route == "padded" else "real",
+        rank=int(cache.artifact.manifest.rank) if route == "cache" else None,
+        requests=len(latencies),
+        p50_ms=percentile(latencies, 50),
+        p95_ms=percentile(latencies, 95),
+        p99_ms=percentile(latencies, 99),
+        p50_ci_ms=median_interval(latencies.tolist()),
+        latencies_ms=tuple(latencies.tolist()),
+    )

@@ -2,131 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from lrea_cli.bench.contenders import Contender
 from lrea_cli.bench.gate import GateResult, run_gate
-from lrea_cli.bench.machine import Load
-from lrea_cli.bench.routes import (
-    STAGES,
-    BenchSettings,
-    Row,
-    Stage,
-    TimedRoute,
-    Workload,
-    make_workload,
-    serve,
-    stage_times,
-    visitors_of,
-)
-from lrea_cli.bench.timing import PERCENT, take_turns
+from lrea_cli.bench.machine import Load, Machine
+from lrea_cli.bench.routes import STAGES, BenchSettings, Route, Stage, stage_times, time_routes, visitors_of
+from lrea_cli.bench.timing import Timings
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.methods.cost import Work
-from lrea_cli.records.cache import Cache
-from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.evaluate import ServedFrom
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.score.served import served_scores
 from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import Visitor
+from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
-from lrea_cli.stats.estimates import Estimate
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.intervals import median_interval
+from lrea_cli.stats.metrics.auc import auc
+from lrea_cli.stats.percentiles import percentile
 from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
+from lrea_cli.workspace.sealed import as_json
 
 KERNEL: KernelName = "gemm"
 """Serves pseudo items, and the short sequence of every method; what reads other records attends in a way of its own."""
 
 
+PREFIXES: dict[Stage, str] = {"request": "", "interest": "interest_"}
+"""Of the keys of a stage's times."""
+NONE_PASSED = "no contender passed its gate"
+NO_FULL = "full attention was not timed: it needs a run of din that passes the gate"
+
+
 @dataclass(frozen=True)
-class Timed:
-    """Times of one contender.
+class FailedGate:
+    """A gate that was not passed: what it said, and what to do."""
 
-    Args:
-        rows: latencies of each stage.
-        speedup: time of full attention over that of this contender, on the same requests; without values where it is
-            withheld or full attention was not timed.
-    """
-
-    rows: dict[Stage, Row]
-    speedup: dict[Stage, Ratio]
+    failure: str
+    remedy: str
+    passed: Literal[False] = False
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table.
+    """One contender: its keys are those of `--json`; what it has not is None.
 
     Args:
-        gate: what was compared, or the failure.
-        auc: of the test split as served, users drawn, and seeds where there are several; full attention serves the
-            form that was trained. auc_by_seed: of the contender's own run, and of the other seeds.
-        behavior: one more behavior in a record, the mean over the cache's users; None where the record is made anew,
-            as a compressor's is, or where there is none.
-        timed: None where the gate failed.
+        method: `full` for full attention over the history itself.
+        recipe: what its recipe has and the method's other recipes have not.
+        auc, auc_ci: of the test split as served, users drawn, and seeds where there are several; full attention serves
+            the form that was trained.
+        auc_by_seed: of the contender's own run, and of the other seeds.
+        gate: what was compared, or the failure: then there are no times.
+        p50_ms, p50_ci_ms, p99_ms: of the whole request; interest_..: of the interest alone.
+        speedup_vs_full: time of full attention over that of this contender, on the same requests; without values where
+            it is withheld or full attention was not timed.
+        bytes_per_user, compress_ms_per_user: of a record.
+        rows_changed, flops_changed: by one more behavior in a record, the mean over the cache's users; None where the
+            record is made anew, as a compressor's is.
     """
 
-    contender: Contender
-    gate: GateResult | GateFailed
-    auc: Estimate
+    name: str
+    method: str
+    recipe: str
+    run: str
+    cache: str | None
+    compressor: str | None
+    rank: int | None
+    auc: float | None
+    auc_ci: Interval | None
     auc_by_seed: tuple[float | None, ...]
-    behavior: Work | None
-    timed: Timed | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` has it; what a contender has not is null."""
-        contender, cache, gate = self.contender, self.contender.cache, self.gate
-        served = contender.route == "cache"
-        made = cache.manifest.compression if served else None
-        return {
-            "name": contender.name,
-            "method": contender.run.recipe.model.method if served else "full",
-            "recipe": contender.difference,
-            "run": contender.run.name,
-            "cache": cache.artifact.name if served else None,
-            "compressor": made.compressor if made else None,
-            "rank": cache.manifest.rank if served else None,
-            "auc": self.auc.value,
-            "auc_ci": self.auc.ci,
-            "auc_by_seed": list(self.auc_by_seed),
-            **_times(self.timed, "request", ""),
-            **_times(self.timed, "interest", "interest_"),
-            "speedup_vs_full": {
-                stage: (self.timed.speedup[stage] if self.timed else NO_RATIO).to_dict() for stage in STAGES
-            },
-            "bytes_per_user": cache.manifest.bytes_per_user if served else None,
-            "compress_ms_per_user": cache.manifest.ms_per_user if served else None,
-            "rows_changed": self.behavior.rows if self.behavior else None,
-            "flops_changed": self.behavior.flops if self.behavior else None,
-            "gate": vars(gate) if isinstance(gate, GateResult) else {"passed": False, "failure": str(gate)},
-        }
+    gate: GateResult | FailedGate
+    bytes_per_user: float | None
+    compress_ms_per_user: float | None
+    rows_changed: float | None
+    flops_changed: float | None
+    speedup_vs_full: dict[Stage, Ratio]
+    p50_ms: float | None = None
+    p50_ci_ms: Interval | None = None
+    p99_ms: float | None = None
+    interest_p50_ms: float | None = None
+    interest_p50_ci_ms: Interval | None = None
+    interest_p99_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """All lines, and the machine while they were timed; None where no gate was passed."""
+    """All contenders of a dataset: its keys are those of `--json`.
 
-    lines: list[Line]
+    Args:
+        candidates: of each request.
+        requests: that were timed of each contender.
+        load: of the machine meanwhile; None where no gate was passed.
+        withheld: why there are no ratios to full attention; None where there are.
+        picture: name of the file beside the JSON; None where there was nothing to draw.
+        without_run: each method that has no run, and the command that trains it.
+    """
+
+    dataset: str
+    machine: Machine
+    candidates: int
+    requests: int
+    rows: list[Line]
     load: Load | None
+    withheld: str | None
+    picture: str | None = None
+    without_run: tuple[dict[str, str], ...] = ()
 
-    @property
-    def withheld(self) -> str | None:
-        """Why there are no ratios to full attention; None where there are."""
-        if self.load is None:
-            return "no contender passed its gate"
-        if not any(line.contender.route == "full" and line.timed for line in self.lines):
-            return "full attention was not timed: it needs a run of din that passes the gate"
-        return self.load.reason_to_withhold
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return as_json(asdict(self))
 
 
 def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter: Reporter) -> TradeOff:
@@ -140,83 +134,103 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
     visitors = visitors_of(contenders[0].cache, histories)
     pool = partial(CandidatePool, histories, samples, settings.seed)
     served = {c.cache.artifact.name: Served.of(c.run, c.cache, histories) for c in contenders}
-    gate_of = _gates(served, visitors, pool, reporter)
-    gates = [gate_of[c.cache.artifact.name] for c in contenders]
-    aucs = _aucs(contenders, reporter)
-    passed = [c for c, gate in zip(contenders, gates, strict=True) if isinstance(gate, GateResult)]
-    workload = make_workload(visitors, pool(), settings, run.device)
-    times, load = _time(passed, served, workload, settings, reporter) if passed else ([], None)
-    of = dict(zip((c.name for c in passed), times, strict=True))
-    lines = [
-        Line(contender, gate, *auc, _new_behavior(contender, visitors), of.get(contender.name))
-        for contender, gate, auc in zip(contenders, gates, aucs, strict=True)
-    ]
-    return TradeOff(lines, load)
-
-
-def _time(
-    contenders: Sequence[Contender],
-    served: Mapping[str, Served],
-    workload: Workload,
-    settings: BenchSettings,
-    reporter: Reporter,
-) -> tuple[list[Timed], Load]:
-    """Times of each contender, all of which serve the same requests in turns.
-
-    Args:
-        served: by the name of the cache.
-    """
-    scorers = [served[c.cache.artifact.name].scorer(KERNELS[KERNEL]) for c in contenders]
-    calls = [serve(scorer, c.route, workload) for scorer, c in zip(scorers, contenders, strict=True)]
-    with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
-        timings = take_turns(calls, settings.seconds, settings.seed, contenders[0].run.device, progress)
-    full = next((call for call, c in enumerate(contenders) if c.route == "full"), None)
-    busy, timed = timings.load.reason_to_withhold, []
-    for call, c in enumerate(contenders):
-        times = {stage: stage_times(timings, call, stage) for stage in STAGES}
-        route = TimedRoute(c.run, c.cache, c.route, KERNEL)
-        rows: dict[Stage, Row] = {stage: route.row(stage, settings.candidates, times[stage]) for stage in STAGES}
-        speedup: dict[Stage, Ratio] = dict.fromkeys(STAGES, NO_RATIO)
-        if full is not None and not busy:
-            speedup = {s: paired_ratio(stage_times(timings, full, s), times[s], timings.rounds) for s in STAGES}
-        timed.append(Timed(rows, speedup))
-    return timed, timings.load
-
-
-def _aucs(contenders: Sequence[Contender], reporter: Reporter) -> list[tuple[Estimate, tuple[float | None, ...]]]:
-    """Of each contender: the mean over its seeds, and that of each seed."""
-    scores = [(scores_through(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
-    aucs = []
-    with reporter.task("intervals of the AUC", len(contenders), "methods") as progress:
-        for seeds, contender in zip(scores, contenders, strict=True):
-            logits = [kept.form("served" if contender.route == "cache" else "trained") for kept in seeds]
-            label, user = seeds[0].label, seeds[0].user
-            aucs.append((mean_auc_estimate(logits, label, user), tuple(auc(of, label) for of in logits)))
-            progress(1)
-    return aucs
-
-
-def _gates(
-    served: Mapping[str, Served], visitors: Sequence[Visitor], pool: Callable[[], CandidatePool], reporter: Reporter
-) -> dict[str, GateResult | GateFailed]:
-    """Of each cache by its name: the gate of a din run compares full attention, too. The pools are equal ones."""
+    gates: dict[str, GateResult | FailedGate] = {}
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
-    gates: dict[str, GateResult | GateFailed] = {}
     with reporter.task("gate", len(served), "caches") as progress:
         for name, one in served.items():
-            try:
-                gates[name] = run_gate(one, visitors, pool(), (KERNEL,))
-            except GateFailed as failed:
-                gates[name] = failed
+            gates[name] = _gate(one, visitors, pool())
             progress(1)
-    return gates
+    scores = [(served_scores(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
+    lines = []
+    with reporter.task("intervals of the AUC", len(contenders), "methods") as progress:
+        for contender, seeds in zip(contenders, scores, strict=True):
+            lines.append(_untimed(contender, gates[contender.cache.artifact.name], seeds, visitors))
+            progress(1)
+    whole = TradeOff(
+        run.dataset.manifest.dataset, Machine.of(run.device), settings.candidates, 0, lines, None, NONE_PASSED
+    )
+    passed = [call for call, line in enumerate(lines) if line.gate.passed]
+    if not passed:
+        return whole
+    timed = [contenders[n] for n in passed]
+    plan: list[tuple[RequestScorer, Route]] = [
+        (served[c.cache.artifact.name].scorer(KERNELS[KERNEL]), c.route) for c in timed
+    ]
+    return _with_times(whole, passed, time_routes(plan, visitors, pool(), settings, reporter))
 
 
-def scores_through(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:
-    """Of the test split; the served form has gone through this cache's kind of records."""
-    compression, artifact = cache.manifest.compression, cache.artifact
-    way = ServedFrom(cache.manifest.dtype, compression, artifact.name if compression else None)
-    return served_scores(run, way, artifact if compression else run.artifact, reporter)
+def _with_times(whole: TradeOff, passed: Sequence[int], timings: Timings) -> TradeOff:
+    """The lines that passed their gates with their times.
+
+    Args:
+        passed: their numbers, in the order of the calls that were timed.
+    """
+    full = next((call for call, n in enumerate(passed) if whole.rows[n].method == "full"), None)
+    withheld = NO_FULL if full is None else timings.load.reason_to_withhold
+    rows = list(whole.rows)
+    for call, n in enumerate(passed):
+        rows[n] = _timed(rows[n], timings, call, None if withheld else full)
+    return replace(whole, rows=rows, requests=len(timings.rounds), load=timings.load, withheld=withheld)
+
+
+def _gate(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> GateResult | FailedGate:
+    """The gate of a din run compares full attention, too."""
+    try:
+        return run_gate(served, visitors, pool, (KERNEL,))
+    except GateFailed as failed:
+        return FailedGate(str(failed), failed.remedy)
+
+
+def _untimed(
+    contender: Contender, gate: GateResult | FailedGate, seeds: Sequence[KeptScores], visitors: Sequence[Visitor]
+) -> Line:
+    """A line without times.
+
+    Args:
+        seeds: scores of the contender's own run, and of the other seeds.
+    """
+    run, cache, served = contender.run, contender.cache, contender.route == "cache"
+    logits = [kept.form("served" if served else "trained") for kept in seeds]
+    label, user = seeds[0].label, seeds[0].user
+    mean, behavior = mean_auc_estimate(logits, label, user), _new_behavior(contender, visitors)
+    smaller = cache.manifest.compression if served else None
+    return Line(
+        name=contender.name,
+        method=run.recipe.model.method if served else "full",
+        recipe=contender.difference,
+        run=run.name,
+        cache=cache.artifact.name if served else None,
+        compressor=smaller.compressor if smaller else None,
+        rank=cache.artifact.manifest.rank if served else None,
+        auc=mean.value,
+        auc_ci=mean.ci,
+        auc_by_seed=tuple(auc(each, label) for each in logits),
+        gate=gate,
+        bytes_per_user=cache.manifest.bytes_per_user if served else None,
+        compress_ms_per_user=cache.manifest.ms_per_user if served else None,
+        rows_changed=behavior.rows if behavior else None,
+        flops_changed=behavior.flops if behavior else None,
+        speedup_vs_full=dict.fromkeys(STAGES, NO_RATIO),
+    )
+
+
+def _timed(line: Line, timings: Timings, call: int, full: int | None) -> Line:
+    """The line with its times.
+
+    Args:
+        call: number of this contender's call.
+        full: that of full attention; None = no ratio is given.
+    """
+    values: dict[str, Any] = {}
+    speedup = dict(line.speedup_vs_full)
+    for stage, prefix in PREFIXES.items():
+        times = stage_times(timings, call, stage)
+        values[f"{prefix}p50_ms"] = percentile(times, 50)
+        values[f"{prefix}p50_ci_ms"] = median_interval(times.tolist())
+        values[f"{prefix}p99_ms"] = percentile(times, 99)
+        if full is not None:
+            speedup[stage] = paired_ratio(stage_times(timings, full, stage), times, timings.rounds)
+    return replace(line, **values, speedup_vs_full=speedup)
 
 
 def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | None:
@@ -227,9 +241,3 @@ def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | N
     settings = run.recipe.data
     long = np.clip([user.length - settings.short for user in visitors], 0, settings.long)
     return run.model.long.cost(long, 1, cache.store.layout.torch_dtype.itemsize).behavior
-
-
-def _times(timed: Timed | None, stage: Stage, prefix: str) -> dict[str, Any]:
-    """p50, its interval and p99 of a stage; null where it was not timed."""
-    row = timed.rows[stage].to_dict() if timed else {}
-    return {f"{prefix}{name}": row.get(name) for name in ("p50_ms", "p50_ci_ms", "p99_ms")}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,6 +21,9 @@ from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.dataset.layout import Split
+    from lrea_cli.records.manifest import CacheManifest
+    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.compare import Compared, Subject
     from lrea_cli.workspace.home import Artifact
 
@@ -78,8 +80,16 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
+    for name in options.names:
+        if name in runs and name in caches:
+            raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
+        if name not in runs and name not in caches:
+            hint = nearest(name, [*runs, *caches])
+            raise UserError(
+                f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train"
+            )
     split, form = options.split, options.form
-    subjects = [_subject(workspace, runs, caches, name, split) for name in options.names]
+    subjects = [_subject(runs.get(name), caches.get(name), split) for name in options.names]
     differences = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
     _show_scores(
@@ -89,42 +99,35 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
     return {**facts, "rows": [row.to_dict() for row in differences]}
 
 
-def _subject(
-    workspace: Workspace,
-    runs: Mapping[str, Artifact[RunManifest]],
-    caches: Mapping[str, Artifact[CacheManifest]],
-    name: str,
-    split: Literal["train", "valid", "test"],
-) -> Subject:
-    """The scores that lie in the run or the cache of this name."""
+def _subject(run: Artifact[RunManifest] | None, cache: Artifact[CacheManifest] | None, split: Split) -> Subject:
+    """The scores that lie in the run or in the cache; the other is None."""
     from lrea_cli.score.compare import Subject
     from lrea_cli.score.kept import read_scores
 
-    if name in runs and name in caches:
-        raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
-    if name in caches:
-        cache = caches[name]
-        remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", name, "--split", split])
-        return Subject(name, read_scores(cache.path, split, remedy), remedy)
-    if name not in runs:
-        hint = nearest(name, [*runs, *caches])
-        raise UserError(f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train")
-    run = runs[name]
-    remedy = shlex.join(["lrea", "eval", "--run", name, "--split", split])
-    return Subject(name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
+    if run is not None:
+        remedy = shlex.join(["lrea", "eval", "--run", run.name, "--split", split])
+        return Subject(run.name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
+    assert cache is not None
+    remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", cache.name, "--split", split])
+    return Subject(cache.name, read_scores(cache.path, split, remedy), remedy)
 
 
 def _show_scores(console: Console, differences: list[Compared], title: str) -> None:
+    from lrea_cli.stats.metrics import METRICS
+
     rows = [
         [
             row.run,
             row.method,
-            number(row.auc),
+            number(row.metrics["auc"]),
             *(("", "", "") if row.difference is None else _difference(row)),
         ]
         for row in differences
     ]
     console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
+    shown = [metric for metric in METRICS if metric.name != "auc"]
+    metrics = [[m.title, m.better, *(number(row.metrics[m.name]) for row in differences)] for m in shown]
+    console.table("the other metrics", ["", "better", *(row.run for row in differences)], metrics)
     limits = [row.resolvable for row in differences if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)
@@ -137,20 +140,20 @@ def _difference(row: Compared) -> tuple[str, str, str]:
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.bench.compare import compare_benches, read_bench
+    from lrea_cli.bench.compare import compare_rows, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
-    matched = compare_benches(first, second)
-    if first.get("machine") != second.get("machine"):
-        console.warn(f"the machines differ: {first.get('machine')} and {second.get('machine')}")
+    matched = compare_rows(first.rows, second.rows)
+    if first.machine != second.machine:
+        console.warn(f"the machines differ: {first.machine}; and {second.machine}")
     _show_benches(console, matched, names)
     console.say(
         "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
     )
-    alone = len(first["rows"]) + len(second["rows"]) - 2 * len(matched)
+    alone = len(first.rows) + len(second.rows) - 2 * len(matched)
     if alone:
         console.say(f"{counted(alone, 'row')} without a partner in the other result: left out")
-    return {"files": names, "rows": [row.to_dict() for row in matched], "unmatched_rows": alone}
+    return {"files": names, "rows": [asdict(row) for row in matched], "unmatched_rows": alone}
 
 
 def _bench_path(workspace: Workspace, name: str) -> Path:
@@ -164,8 +167,8 @@ def _bench_path(workspace: Workspace, name: str) -> Path:
 
 
 def _show_benches(console: Console, matched: list[ComparedLatency], names: list[str]) -> None:
-    for place, name in enumerate(names):
-        console.say(f"{'AB'[place]}: {name}")
+    for letter, name in zip("AB", names, strict=True):
+        console.say(f"{letter}: {name}")
     rows = [
         [
             row.stage,

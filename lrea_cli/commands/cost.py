@@ -14,47 +14,33 @@ from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import COUNT, METHOD_NAMES
+from lrea_cli.recipe.settings import COUNT, METHOD_NAMES, ModelSettings
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lrea_cli.methods import HistoryShape
-    from lrea_cli.methods.cost import Work
-    from lrea_cli.records.format import CacheDtype
     from lrea_cli.serving.bills import Bill
 
 COLUMNS = ["", "FLOPs\noffline", "FLOPs\nrequest", "FLOPs\nbehavior"]
 COLUMNS += ["bytes\nrecord", "bytes\nas ids", "bytes\nread", "bytes\nwrite"]
 PAPER_COLUMNS = ["", "paper:\ntraining", "paper:\nonline serving", "FLOPs\nrequest", "share\nof DIN's"]
-ASSUMED_FIELDS = 2
-"""Item fields where there is no dataset: item and category."""
-
-
-@dataclass(frozen=True)
-class Histories:
-    """What is counted for.
-
-    Args:
-        shape: width, L, categories. item_fields: ids of a behavior.
-        dataset: its name, and lengths: (users,) long behaviors of each at its end; None where there is none.
-    """
-
-    shape: HistoryShape
-    item_fields: int
-    dataset: str | None = None
-    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Counted:
-    """All bills: with every history padded to L, and at real lengths, where they are known."""
+    """All bills, and what they are of.
 
-    recipe: Recipe
-    histories: Histories
-    candidates: int
-    dtype: CacheDtype
+    Args:
+        shape: width, L, categories.
+        dataset: its name, and lengths: (users,) long behaviors of each at its end; None where there is none.
+        padded: bills with every history padded to L. real: at real lengths; None where they are not known.
+    """
+
+    shape: HistoryShape
+    dataset: str | None
+    lengths: np.ndarray | None
     padded: list[Bill]
     real: list[Bill] | None
 
@@ -87,14 +73,14 @@ def cost(options: CostOptions) -> None:
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
         settings.with_values({"model": {"method": method}})
     console = Console(options.json)
-    counted = _count(settings, _histories(Workspace.from_environment(), settings), options.candidates, options.dtype)
-    _show(console, counted)
-    known = counted.real is not None
-    console.result(_content(counted), then="lrea train" if known else "lrea prepare synthetic, then lrea cost")
+    counted = _count(Workspace.from_environment(), settings, options)
+    _show(console, counted, settings.model, options)
+    then = "lrea prepare synthetic, then lrea cost" if counted.real is None else "lrea train"
+    console.result(_content(counted, settings, options), then=then)
 
 
-def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
-    """Of the dataset; where none is named and there is none, of item and category alone."""
+def _count(workspace: Workspace, recipe: Recipe, options: CostOptions) -> Counted:
+    """At the lengths of the dataset; where none is named and there is none, of item and category alone."""
     import numpy as np
 
     from lrea_cli.dataset.histories import open_histories
@@ -102,56 +88,46 @@ def _histories(workspace: Workspace, recipe: Recipe) -> Histories:
     from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.features import select_fields
     from lrea_cli.methods import HistoryShape
+    from lrea_cli.serving.bills import Users, bills
 
     data, dim = recipe.data, recipe.model.embedding_dim
     artifact = workspace.open(DATASETS, data.dataset) if data.dataset else workspace.latest(DATASETS)
-    if artifact is None:
-        return Histories(HistoryShape(ASSUMED_FIELDS * dim, data.long), ASSUMED_FIELDS)
-    manifest, histories = artifact.manifest, open_histories(DatasetInfo.of(artifact))
-    names = [f.name for f in select_fields(manifest.fields, data.fields) if f.role == "item"]
-    lengths = np.clip(histories.lengths_before(manifest.splits.end) - data.short, 0, data.long)
+    names, lengths = ["item", "category"], None
+    if artifact is not None:
+        info = DatasetInfo.of(artifact)
+        names = [f.name for f in select_fields(info.manifest.fields, data.fields) if f.role == "item"]
+        lengths = np.clip(open_histories(info).lengths_before(info.manifest.splits.end) - data.short, 0, data.long)
     shape = HistoryShape(len(names) * dim, data.long, "category" in names)
-    return Histories(shape, len(names), manifest.dataset, lengths)
+
+    def bills_of(lengths: np.ndarray) -> list[Bill]:
+        users = Users(lengths, options.candidates, len(names), np.dtype(options.dtype).itemsize)
+        return bills(recipe.model, shape, users)
+
+    real = None if lengths is None else bills_of(lengths)
+    return Counted(shape, artifact.name if artifact else None, lengths, bills_of(np.array([data.long])), real)
 
 
-def _count(recipe: Recipe, histories: Histories, candidates: int, dtype: CacheDtype) -> Counted:
-    import numpy as np
-
-    from lrea_cli.score.evaluate import DTYPE_BYTES
-    from lrea_cli.serving.bills import Users, bills
-
-    def of(lengths: np.ndarray) -> list[Bill]:
-        users = Users(lengths, candidates, histories.item_fields, DTYPE_BYTES[dtype])
-        return bills(recipe.model, histories.shape, users)
-
-    real = None if histories.lengths is None else of(histories.lengths)
-    return Counted(recipe, histories, candidates, dtype, of(np.array([recipe.data.long])), real)
-
-
-def _show(console: Console, counted: Counted) -> None:
+def _show(console: Console, counted: Counted, model: ModelSettings, options: CostOptions) -> None:
     """The table padded to L, the one at real lengths, and the paper's."""
-    model, histories = counted.recipe.model, counted.histories
+    shape = counted.shape
     console.say(
-        f"N = {counts.counted(counted.candidates, 'candidate')} a request, "
-        f"D = {histories.shape.width}, {counted.dtype} records"
+        f"N = {counts.counted(options.candidates, 'candidate')} a request, D = {shape.width}, {options.dtype} records"
     )
     console.say(
         f"r = {model.rank}, k = {model.k}, heads = {model.heads}, m = {model.m}, tau = {model.tau}; "
         f"sim and eta have {model.target_attention} attention"
     )
-    longest = counts.counted(histories.shape.long, "long behavior")
+    longest = counts.counted(shape.long, "long behavior")
     console.table(f"padded: every user has L = {longest}", COLUMNS, _rows(counted.padded))
-    if counted.real is None or histories.lengths is None:
+    if counted.real is None or counted.lengths is None:
         console.say("There is no dataset, so no real lengths; D is that of item and category.")
     else:
-        users, mean = len(histories.lengths), histories.lengths.mean()
-        of_users = f"mean of {counts.counted(users, 'user')} at the end of the data"
-        title = f"{histories.dataset}: {of_users}, {mean:,.1f} long behaviors"
+        of_users = f"mean of {counts.counted(len(counted.lengths), 'user')} at the end of the data"
+        title = f"{counted.dataset}: {of_users}, {counted.lengths.mean():,.1f} long behaviors"
         console.table(title, COLUMNS, _rows(counted.real))
     console.say(
         "FLOPs behavior and bytes write: of one new behavior. bytes as ids: of a record that holds ids in place of "
-        "vectors. "
-        "n/a: the work of a compressor is not counted."
+        "vectors. n/a: the work of a compressor is not counted."
     )
     console.table(
         "the paper's Table 1 (TWIN is not in it), and our count, padded", PAPER_COLUMNS, _paper_rows(counted.padded)
@@ -186,18 +162,18 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
     ]
 
 
-def _content(counted: Counted) -> dict[str, Any]:
+def _content(counted: Counted, recipe: Recipe, options: CostOptions) -> dict[str, Any]:
     from lrea_cli.serving.bills import TABLE_1
 
-    histories, lengths = counted.histories, counted.histories.lengths
+    lengths = counted.lengths
     return {
-        "dataset": histories.dataset,
-        "candidates": counted.candidates,
-        "dtype": counted.dtype,
-        "width": histories.shape.width,
-        "long": counted.recipe.data.long,
-        "short": counted.recipe.data.short,
-        "model": asdict(counted.recipe.model),
+        "dataset": counted.dataset,
+        "candidates": options.candidates,
+        "dtype": options.dtype,
+        "width": counted.shape.width,
+        "long": recipe.data.long,
+        "short": recipe.data.short,
+        "model": asdict(recipe.model),
         "users": None if lengths is None else len(lengths),
         "mean_length": None if lengths is None else float(lengths.mean()),
         "padded": [_plain(bill) for bill in counted.padded],
@@ -207,9 +183,6 @@ def _content(counted: Counted) -> dict[str, Any]:
 
 
 def _plain(bill: Bill) -> dict[str, Any]:
+    """With the FLOPs of each piece of work, as one number and by their kinds."""
     works = {"offline": bill.offline, "request": bill.request, "behavior": bill.behavior}
-    return {**asdict(bill), **{name: work and _plain_work(work) for name, work in works.items()}}
-
-
-def _plain_work(work: Work) -> dict[str, float]:
-    return {"flops": work.flops, **asdict(work)}
+    return {**asdict(bill), **{name: work and {"flops": work.flops, **asdict(work)} for name, work in works.items()}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,11 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 
 if TYPE_CHECKING:
+    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation
-    from lrea_cli.stats.estimates import Difference
+    from lrea_cli.stats.estimates import Estimate
 
 METHODS = ("din-short", "mean", "lrea", "din")
 BENCHED = "lrea"
@@ -49,7 +50,7 @@ class Result:
 
     name: str
     evaluation: Evaluation
-    difference: Difference
+    difference: Estimate
 
 
 @command
@@ -83,11 +84,12 @@ def _demo(session: Session, options: DemoOptions) -> None:
         rows,
     )
     session.console.say(_headline(bench))
+    timed = bench.to_dict()
     content = {
         **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
         "results": [_content(result) for result in results],
-        "serve": bench["rows"],
-        **{key: bench[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
+        "serve": timed["rows"],
+        **{key: timed[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
     }
     session.console.result(content, then="lrea prepare taobao   (or: lrea prepare table --help, for your own log)")
 
@@ -135,26 +137,24 @@ def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
     return results
 
 
-def _headline(bench: Mapping[str, Any]) -> str:
+def _headline(bench: Bench) -> str:
     """The whole request, in one line."""
-    from lrea_cli.stats.ratios import Ratio
-
-    if bench["withheld"]:
-        return f"no ratio of times is given: {bench['withheld']}"
-    ratio = Ratio(**bench["speedup_vs_full"]["request"]["real"])
+    if bench.withheld:
+        return f"no ratio of times is given: {bench.withheld}"
+    ratio = bench.speedup_vs_full["request"]["real"]
     return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
 
 
 def _row(result: Result, *, is_base: bool) -> list[str]:
-    evaluation, difference = result.evaluation, result.difference
+    difference, auc = result.difference, result.evaluation.metrics["auc"]
     hidden = is_base or difference.value is None
     return [
         result.name,
-        number(evaluation.auc),
-        number(evaluation.auc_cached),
-        interval(evaluation.auc_ci, 3),
+        number(auc.trained),
+        number(auc.served),
+        interval(auc.ci, 3),
         *(("", "") if hidden else (change(difference.value, 4), unclear(difference.resolved))),
-        rough(evaluation.absorption_gap.rms_logit, 1),
+        rough(result.evaluation.absorption_gap.rms_logit, 1),
     ]
 
 

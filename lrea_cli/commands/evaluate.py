@@ -93,14 +93,13 @@ def show(console: Console, evaluation: Evaluation) -> None:
     scored = f"{counted(evaluation.rows, 'sample')}, {counted(evaluation.requests, 'request')}"
     title = f"{evaluation.run} ({evaluation.method}) on {evaluation.split}: {scored}"
     served = f"through {evaluation.dtype} records" if evaluation.cache is None else f"as from {evaluation.cache}"
-    console.table(title, ["", "as trained", served], _both_forms(evaluation))
+    console.table(title, ["", "as trained", served], _metrics(evaluation))
     console.table(
         "absorption gap: as served minus as trained. baseline: the AUC of a plain counter",
         ["", "value"],
         _beside(evaluation),
     )
-    columns = ["slice", "rows", "AUC", "95%", "served", "GAUC", "NE"]
-    console.table("slices (NE: normalized entropy)", columns, _slices(evaluation))
+    console.table("slices (NE: normalized entropy)", *_slices(evaluation))
     if evaluation.cache_age:
         columns = ["age", "AUC", "difference", "95%, paired", "", "missing", "requests"]
         console.table(
@@ -115,23 +114,23 @@ def show(console: Console, evaluation: Evaluation) -> None:
             f"writes {whole(work.bytes)} bytes (means over the requests)"
         )
     name, best = evaluation.baselines.best()
-    if evaluation.auc is not None and best >= evaluation.auc:
-        console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({evaluation.auc:.4f}).")
+    auc = evaluation.metrics["auc"].trained
+    if auc is not None and best >= auc:
+        console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({auc:.4f}).")
 
 
-def _both_forms(evaluation: Evaluation) -> list[list[str]]:
-    served = evaluation.calibration_cached
-    return [
-        ["AUC", number(evaluation.auc), number(evaluation.auc_cached)],
-        ["  95% interval", interval(evaluation.auc_ci), ""],
-        [f"GAUC by {evaluation.group}", number(evaluation.gauc), number(evaluation.gauc_cached)],
-        ["  95% interval", interval(evaluation.gauc_ci), ""],
-        ["  groups / left out (one class)", f"{evaluation.groups:,} / {evaluation.single_class_groups:,}", ""],
-        ["log loss", number(evaluation.log_loss), ""],
-        ["normalized entropy", number(evaluation.normalized_entropy), number(served.normalized_entropy)],
-        ["predicted / observed clicks", number(evaluation.calibration_ratio), number(served.calibration_ratio)],
-        ["calibration error, 10 bins", number(evaluation.ece), number(served.ece)],
-    ]
+def _metrics(evaluation: Evaluation) -> list[list[str]]:
+    """Every metric in both forms, and its interval where it can have one."""
+    from lrea_cli.stats.metrics import METRICS
+
+    rows = []
+    for metric in METRICS:
+        measured = evaluation.metrics[metric.name]
+        rows.append([metric.title, number(measured.trained), number(measured.served)])
+        if metric.statistic is not None:
+            rows.append(["  95% interval", interval(measured.ci), ""])
+    counts = f"{evaluation.groups:,} / {evaluation.single_class_groups:,}"
+    return [*rows, [f"GAUC: {evaluation.group}s / of one class", counts, ""]]
 
 
 def _beside(evaluation: Evaluation) -> list[list[str]]:
@@ -147,6 +146,26 @@ def _beside(evaluation: Evaluation) -> list[list[str]]:
     ]
 
 
+def _slices(evaluation: Evaluation) -> tuple[list[str], list[list[object]]]:
+    """Columns and rows: slices that have samples, and the metrics that narrow tables show."""
+    from lrea_cli.stats.metrics import METRICS
+
+    shown = [metric for metric in METRICS if metric.column]
+    columns, rows = ["slice", "rows"], []
+    for metric in shown:
+        columns += [metric.column or "", *(["95%", "served"] if metric.slice_interval else [])]
+    for name, part in evaluation.slices.items():
+        if not part.rows:
+            continue
+        row: list[object] = [name, part.rows]
+        for metric in shown:
+            measured = part.metrics[metric.name]
+            row.append(number(measured.trained, metric.digits))
+            row += [span(measured.ci, 3), number(measured.served, metric.digits)] if metric.slice_interval else []
+        rows.append(row)
+    return columns, rows
+
+
 def _aged(evaluation: Evaluation) -> list[list[object]]:
     return [
         [
@@ -159,21 +178,4 @@ def _aged(evaluation: Evaluation) -> list[list[object]]:
             f"{row.requests_missing:.0%}",
         ]
         for row in evaluation.cache_age
-    ]
-
-
-def _slices(evaluation: Evaluation) -> list[list[object]]:
-    """Slices with rows."""
-    return [
-        [
-            name,
-            part.rows,
-            number(part.auc),
-            span(part.auc_ci, 3),
-            number(part.auc_cached),
-            number(part.gauc),
-            number(part.normalized_entropy, 3),
-        ]
-        for name, part in evaluation.slices.items()
-        if part.rows
     ]

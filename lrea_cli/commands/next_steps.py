@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +13,7 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS, RunManifest
 
 if TYPE_CHECKING:
+    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.layout import Split
     from lrea_cli.workspace.home import Artifact, Workspace
     from lrea_cli.workspace.kinds import Kind
@@ -56,20 +57,17 @@ def after_compress(cache: str) -> str:
     return f"lrea eval --cache {name}, then lrea serve-bench --cache {name}"
 
 
-def after_serve_bench(workspace: Workspace, bench: Mapping[str, Any]) -> str:
+def after_serve_bench(workspace: Workspace, bench: Bench) -> str:
     """Compare what was timed, or score it where that has not been done.
 
     A compressor's records are scored by their cache, a method's own by the cache or by the run.
-
-    Args:
-        bench: what serve-bench prints as JSON.
     """
     from lrea_cli.score.kept import scores_path
 
-    run, cache = workspace.open(RUNS, bench["run"]), bench["cache"]
+    run, cache = workspace.open(RUNS, bench.run), bench.cache
     if scores_path(workspace.path(CACHES, cache), "test").is_file():
         return after_evaluate(workspace, run, cache, "test")
-    if bench["compressor"]:
+    if bench.compressor:
         return f"lrea eval --cache {shlex.quote(cache)}"
     if scores_path(run.path, "test").is_file():
         return after_evaluate(workspace, run, None, "test")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, existing, start, within
-from lrea_cli.commands.times import (
-    machine,
-    machine_line,
-    show_gate,
-    show_load,
-    show_speedup,
-    when_it_pays,
-)
-from lrea_cli.commands.trade_off import trade_off
+from lrea_cli.commands.trade_off import show_load, trade_off
 from lrea_cli.console.counts import counted
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import milliseconds
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COUNT, KERNEL_NAMES, KernelName
@@ -29,7 +24,7 @@ from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
-    from lrea_cli.records.cache import Cache
+    from lrea_cli.bench.gate import GateResult
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.workspace.home import Artifact
 
@@ -84,9 +79,11 @@ def serve_bench(options: ServeBenchOptions) -> None:
     With --methods all: AUC against time for every method and compressor, as a table and a picture. Runs that differ
     only in their seed count as one recipe, by their mean AUC. Without --dataset, the dataset is that of the latest run.
     """
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.records.cache import run_and_cache
     from lrea_cli.runs.checkpoint import open_run
 
+    settings = BenchSettings(options.candidates, options.seconds, options.seed)
     session = start(options.json, options.threads, options.device)
     if options.methods is not None:
         if options.run is not None or options.cache is not None or options.kernel != "all":
@@ -94,78 +91,46 @@ def serve_bench(options: ServeBenchOptions) -> None:
                 "--methods chooses the runs, the caches and the kernel by itself.",
                 "Leave out --run, --cache and --kernel, or --methods.",
             )
-        trade_off(session, options.methods, options.dataset, options.candidates, options.seconds, options.seed)
+        trade_off(session, options.methods, options.dataset, settings)
         return
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    content = bench_run(session, run, cache, options)
-    session.console.result(content, then=after_serve_bench(session.workspace, content))
+    bench = bench_run(session, run, cache, options)
+    session.console.result(bench.to_dict(), then=after_serve_bench(session.workspace, bench))
 
 
-def bench_run(session: Session, run: Run, cache: Artifact | None, options: ServeBenchOptions) -> dict[str, Any]:
+def bench_run(session: Session, run: Run, cache: Artifact | None, options: ServeBenchOptions) -> Bench:
     """Gate and time a run's cache, show the table, keep the JSON in `bench/`.
 
     Args:
         cache: None = the run's latest; made first where there is none.
         options: how requests are timed: candidates, kernel, seconds and seed.
-
-    Returns:
-        what `--json` prints.
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
     from lrea_cli.bench.routes import BenchSettings
-    from lrea_cli.kernels import SERVING_KERNELS
-
-    console = session.console
-    opened = _records(session, run, cache)
-    console.say(f"run {run.name}, cache {opened.artifact.name}, dataset {run.dataset.manifest.dataset}")
-    kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
-    settings = BenchSettings(options.candidates, options.seconds, options.seed)
-    bench = time_requests(run, opened, settings, kernels, console)
-    content = _content(session, run, opened, bench)
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
-    write_json(path, {**content, "rows": [row.to_dict(latencies=True) for row in bench.rows]})
-    _show(session, bench, content)
-    console.say(f"written to {path}")
-    return content
-
-
-def _records(session: Session, run: Run, artifact: Artifact | None) -> Cache:
-    """The cache, else the run's latest, else a new one."""
     from lrea_cli.commands.compress import compress_first
+    from lrea_cli.kernels import SERVING_KERNELS
     from lrea_cli.records.cache import find_cache, open_records
 
-    artifact = find_cache(session.workspace, run) if artifact is None else artifact
-    return compress_first(session, run, "cache") if artifact is None else open_records(run, artifact)
+    console, cache = session.console, cache or find_cache(session.workspace, run)
+    records = compress_first(session, run, "cache") if cache is None else open_records(run, cache)
+    console.say(f"run {run.name}, cache {records.artifact.name}, dataset {run.dataset.manifest.dataset}")
+    kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
+    settings = BenchSettings(options.candidates, options.seconds, options.seed)
+    bench = time_requests(run, records, settings, kernels, console)
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
+    write_json(path, bench.to_dict(latencies=True))
+    _show(session, bench)
+    console.say(f"written to {path}")
+    return bench
 
 
-def _content(session: Session, run: Run, cache: Cache, bench: Bench) -> dict[str, Any]:
-    speedup = bench.speedup
-    return {
-        "run": run.name,
-        "cache": cache.artifact.name,
-        "compressor": cache.manifest.compressor,
-        "machine": machine(session),
-        "gate": vars(bench.gate),
-        "lengths": bench.lengths,
-        "rows": [row.to_dict() for row in bench.rows],
-        "load": vars(bench.load),
-        "speedup_vs_full": {s: {of: r.to_dict() for of, r in row.items()} for s, row in speedup.ratios.items()},
-        "speedup_kernel": speedup.kernel,
-        "withheld": speedup.withheld,
-        "bytes_per_user": cache.manifest.bytes_per_user,
-        "compress_ms_per_user": cache.manifest.ms_per_user,
-        "saved_ms_per_request": speedup.saved_ms,
-        "pays_after_requests": speedup.pays_after(cache.manifest.ms_per_user),
-    }
-
-
-def _show(session: Session, bench: Bench, content: dict[str, Any]) -> None:
+def _show(session: Session, bench: Bench) -> None:
     from lrea_cli.stats.percentiles import shortfalls
 
     console = session.console
-    console.say(f"machine: {machine_line(content['machine'])}")
+    console.say(f"machine: {bench.machine}")
     show_gate(console, bench.gate)
     lengths = bench.lengths
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
@@ -176,7 +141,7 @@ def _show(session: Session, bench: Bench, content: dict[str, Any]) -> None:
             row.kernel,
             str(row.length),
             "-" if row.rank is None else str(row.rank),
-            *("n/a" if p.value is None else str(p) for p in row.percentiles),
+            *(milliseconds(time) for time in (row.p50_ms, row.p95_ms, row.p99_ms)),
         ]
         for row in bench.rows
     ]
@@ -184,12 +149,58 @@ def _show(session: Session, bench: Bench, content: dict[str, Any]) -> None:
     first = bench.rows[0]
     shown = f"{counted(first.requests, 'request')} of {counted(first.candidates, 'candidate')}"
     console.table(f"{shown}; every row serves the same ones", columns, rows)
-    for missing in shortfalls([row.percentiles for row in bench.rows]):
+    for missing in shortfalls(first.requests, (50, 95, 99)):
         console.say(missing)
     show_load(console, bench.load)
-    show_speedup(console, bench.speedup)
-    made = content["compress_ms_per_user"]
-    pays = when_it_pays(made, bench.speedup)
-    console.say(f"a record takes {content['bytes_per_user']:,.0f} bytes and {made:.2f} ms to make: {pays}")
+    show_speedup(console, bench)
+    pays = when_it_pays(bench.saved_ms_per_request, bench.pays_after_requests)
+    console.say(
+        f"a record takes {bench.bytes_per_user:,.0f} bytes and {bench.compress_ms_per_user:.2f} ms to make: {pays}"
+    )
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
+
+
+def show_gate(console: Console, gate: GateResult) -> None:
+    """What was compared, and a warning where that was little."""
+    from lrea_cli.bench.gate import GATE_USERS
+
+    made_up = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
+    users = counted(gate.users, "user")
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made_up}")
+    if gate.skipped:
+        searches = counted(gate.candidates, "search", "searches")
+        console.say(f"gate: {gate.skipped:,} of {searches} are too close to call and were not compared")
+    if (of_cache := gate.users - gate.made) < GATE_USERS:
+        console.warn(
+            f"the gate compared {counted(of_cache, 'user')} only: the cache has no more; {GATE_USERS} is usual."
+        )
+
+
+def show_speedup(console: Console, bench: Bench) -> None:
+    """Ratios of the whole request and of its interest."""
+    if bench.withheld:
+        return
+    names = {"request": "whole request", "interest": "interest alone"}
+    rows = [[names[stage], str(row["real"]), str(row["padded"])] for stage, row in bench.speedup_vs_full.items()]
+    title = f"time of full attention / time of the cache: totals of the same requests, {bench.speedup_kernel}"
+    console.table(title, ["(95% interval)", "real lengths", "padded"], rows)
+
+
+def when_it_pays(saved_ms: float | None, needed: float | None) -> str:
+    """A sentence: how many requests save what making a record costs.
+
+    Args:
+        saved_ms: by one request; None = withheld.
+        needed: requests that save as much; None where requests are not faster.
+    """
+    if saved_ms is None:
+        return "whether that pays cannot be said: the times are not to be trusted"
+    if needed is None:
+        return "it never pays: requests are not faster with it"
+    saved = f"one request saves {saved_ms:.3g} ms"
+    if needed <= 1:
+        return f"{saved}, so the first request after a refresh pays for it"
+    return (
+        f"{saved}, so it pays where a user sends {counted(math.ceil(needed), 'request')} or more between two refreshes"
+    )

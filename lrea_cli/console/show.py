@@ -52,6 +52,11 @@ def spread(value: float, ci: Interval | None) -> str:
     return f"{value:.3g}" if ci is None else f"{value:.3g} ±{50 * (ci[1] - ci[0]) / value:.1f}%"
 
 
+def milliseconds(value: float | None) -> str:
+    """`0.0123`, `9.88`, `123`: a latency to three digits."""
+    return NONE if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
 def unclear(resolved: bool) -> str:
     """`~` where no difference is shown."""
     return "" if resolved else "~"

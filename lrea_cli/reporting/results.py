@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lrea_cli.console.counts import counted
 from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.metrics import METRICS, Metric
 from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored, Tried
 from lrea_cli.workspace.sealed import replacing, write_json
 
@@ -151,39 +152,35 @@ def best_counter(scored: Sequence[Scored]) -> str:
 def compressions(results: Results, dataset: Prepared) -> list[str]:
     """The table of compressions, if any."""
     rows = [c for c in results.compressed if c.dataset == dataset.name]
-    return [titled(_COMPRESSED_TITLE, _COMPRESSED, rows)] if rows else []
+    return [titled(_COMPRESSED_TITLE, COMPRESSED, rows)] if rows else []
 
+
+def _metric(metric: Metric) -> Callable[[Scored], str]:
+    return lambda s: number(s.metrics[metric.name].mean, f".{metric.digits}f") if metric.name in s.metrics else "-"
+
+
+METRIC_COLUMNS: Columns[Scored] = {m.column: _metric(m) for m in METRICS if m.column and m.name != "auc"}
+"""The metrics that narrow tables show, but for AUC, which has columns of its own."""
 
 SHORT: Columns[Scored] = {
     "recipe": lambda s: s.recipe,
     "AUC": lambda s: number(s.auc.mean),
     "sd": lambda s: number(s.auc.sd),
-    "GAUC": lambda s: number(s.gauc.mean),
+    **METRIC_COLUMNS,
     "difference": lambda s: difference(s.difference),
     "gap": lambda s: number(s.gap.mean),
     "bytes": lambda s: number(s.bytes_per_record.mean, ".0f"),
 }
 """For a terminal."""
 
-SHORT_COMPRESSED: Columns[Compressed] = {
-    "recipe": lambda c: c.recipe,
-    "compressor": lambda c: c.compressor,
-    "rank": lambda c: str(c.rank),
-    "deviation / sd": lambda c: number(c.deviation.mean),
-    "of long ones": lambda c: number(c.deviation_long.mean),
-    "AUC difference": lambda c: difference(c.difference),
-    "bytes": lambda c: number(c.bytes_per_record.mean, ".0f"),
-}
-
 TRAINED: Columns[Scored] = {
     "recipe": lambda s: s.recipe,
     "AUC": lambda s: number(s.auc.mean),
     "95%": lambda s: interval(s.auc.ci),
     "seeds": lambda s: interval(s.auc.range),
-    "GAUC": lambda s: number(s.gauc.mean),
     "difference": lambda s: difference(s.difference),
     "95% of it": lambda s: interval(s.difference.ci if s.difference else None, "+.4f"),
-    "NE": lambda s: number(s.normalized_entropy.mean, ".3f"),
+    **METRIC_COLUMNS,
     "column entropy": lambda s: number(s.column_entropy.mean, ".3f"),
     "training, s": lambda s: number(s.seconds.mean, ".0f"),
 }
@@ -206,7 +203,7 @@ _COMPRESSED_TITLE = (
     "standard deviation of full attention's on the same rows)"
 )
 
-_COMPRESSED: Columns[Compressed] = {
+COMPRESSED: Columns[Compressed] = {
     "recipe": lambda c: c.recipe,
     "compressor": lambda c: c.compressor,
     "rank": lambda c: str(c.rank),
@@ -216,6 +213,11 @@ _COMPRESSED: Columns[Compressed] = {
     "95% of it": lambda c: interval(c.difference.ci, "+.4f"),
     "bytes": lambda c: number(c.bytes_per_record.mean, ",.0f"),
 }
+
+SHORT_COMPRESSED = {
+    ("of long ones" if name.startswith("64") else name): show for name, show in COMPRESSED.items() if "95%" not in name
+}
+"""For a terminal."""
 
 
 def search(results: Results, dataset: Prepared) -> str:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from lrea_cli.bench.trade_off import Line, TradeOff
+from lrea_cli.console.counts import counted
 from lrea_cli.console.show import size
 from lrea_cli.reporting.labels import Spot, place_labels
-from lrea_cli.stats.estimates import Interval
 from lrea_cli.workspace.sealed import replacing
 
-Kind = Literal["method", "compressor", "full"]
-STYLES: dict[Kind, tuple[str, str, str]] = {
+STYLES: dict[str, tuple[str, str, str]] = {
     "method": ("o", "#1f5fa8", "method, through its records"),
     "compressor": ("s", "#c8621b", "din, its records made smaller without training"),
     "full": ("D", "#333333", "full attention over the history itself"),
@@ -30,71 +28,64 @@ ROOM = 1.6
 """Factor from the outermost points to the ends of the x axis."""
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One point.
-
-    Args:
-        p50_ms: of the whole request. ci: 95% interval of the AUC, or None.
-        bytes_per_user: of a record; None where none is kept.
-    """
-
-    name: str
-    kind: Kind
-    p50_ms: float
-    auc: float
-    ci: Interval | None
-    bytes_per_user: float | None
-
-    @property
-    def label(self) -> str:
-        """`lrea, 18.7 kB`."""
-        return self.name if self.bytes_per_user is None else f"{self.name}, {size(self.bytes_per_user)}"
-
-
-def draw(path: Path, marks: Sequence[Mark], title: str, machine: str, seeds: Sequence[int]) -> None:
+def draw(path: Path, result: TradeOff) -> bool:
     """Write the PNG whole or not at all.
 
-    Args:
-        marks: one or more. title: data set and candidates. machine: what the times were taken on.
-        seeds: of training, of each mark: how many its AUC is the mean of.
+    Returns:
+        whether there is anything to draw: contenders with a time and an AUC.
     """
+    lines = [line for line in result.rows if line.p50_ms is not None and line.auc is not None]
+    if not lines:
+        return False
     figure = Figure(figsize=INCHES, dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.22, 0.87, 0.71))
-    for kind, (marker, color, meaning) in STYLES.items():
-        of = [m for m in marks if m.kind == kind]
-        if of:
-            x, y = [m.p50_ms for m in of], [m.auc for m in of]
-            below, above = ([abs((m.ci or (m.auc, m.auc))[end] - m.auc) for m in of] for end in (0, 1))
+    spots = [_spot(line) for line in lines]
+    for marker, color, meaning in STYLES.values():
+        of_style = [spot for spot in spots if spot.color == color]
+        if of_style:
+            x, y = [spot.x for spot in of_style], [spot.y for spot in of_style]
+            below, above = ([abs((s.bar or (s.y, s.y))[end] - s.y) for s in of_style] for end in (0, 1))
             axes.errorbar(
                 x, y, (below, above), fmt=marker, color=color, ecolor=f"{color}55", capsize=3, ms=7, label=meaning
             )
-    _scale(axes, marks)
-    axes.set_title(title, loc="left", fontsize=11)
+    _scale(axes, min(spot.x for spot in spots), max(spot.x for spot in spots))
+    axes.set_title(f"{result.dataset}, {counted(result.candidates, 'candidate')} a request", loc="left", fontsize=11)
     axes.set_xlabel("whole request, p50 (ms, log scale)")
     axes.set_ylabel("AUC as served, test split")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=7.5, frameon=False)
-    caption = f"Bars: 95% interval of the {_mean(seeds)}. Bytes: a user's record.\nTimes: {machine}."
+    busy = result.load is not None and result.load.reason_to_withhold is not None
+    taken_on = f"{result.machine}{'; others needed the CPU: do not compare times' if busy else ''}"
+    caption = f"Bars: 95% interval of the {_mean(lines)}. Bytes: a user's record.\nTimes: {taken_on}."
     figure.text(0.1, 0.02, caption, fontsize=7.5, color="#555555")
     canvas.draw()
-    place_labels(axes, [Spot(m.p50_ms, m.auc, m.label, STYLES[m.kind][1], m.ci) for m in marks])
+    place_labels(axes, spots)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         figure.savefig(file, format="png")
+    return True
 
 
-def _mean(seeds: Sequence[int]) -> str:
+def _spot(line: Line) -> Spot:
+    """Its label: `lrea, 18.7 kB`."""
+    assert line.p50_ms is not None
+    assert line.auc is not None
+    kind = "full" if line.method == "full" else "compressor" if line.compressor else "method"
+    label = line.name if line.bytes_per_user is None else f"{line.name}, {size(line.bytes_per_user)}"
+    return Spot(line.p50_ms, line.auc, label, STYLES[kind][1], line.auc_ci)
+
+
+def _mean(lines: Sequence[Line]) -> str:
     """What the AUC is the mean of, and what its interval is of."""
+    seeds = [len(line.auc_by_seed) for line in lines]
     low, high = min(seeds), max(seeds)
     if high == 1:
         return "AUC, other users drawn; one seed of training each"
     return f"mean AUC over {low if low == high else f'{low} to {high}'} seeds of training, for other users and seeds"
 
 
-def _scale(axes: Axes, marks: Sequence[Mark]) -> None:
+def _scale(axes: Axes, low: float, high: float) -> None:
     """Log in x, with room at both sides for labels, and numbers at 1, 2 and 5, or at all where the range is narrow."""
-    low, high = min(m.p50_ms for m in marks), max(m.p50_ms for m in marks)
     axes.set_xscale("log")
     axes.set_xlim(low / ROOM, high * ROOM)
     axes.margins(y=0.12)

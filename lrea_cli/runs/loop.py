@@ -28,7 +28,8 @@ from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import CHECKPOINT, build_model, save_checkpoint
 from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.sequence import Batch
-from lrea_cli.stats.metrics import auc, log_loss
+from lrea_cli.stats.metrics.auc import auc
+from lrea_cli.stats.metrics.log_loss import log_loss
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.ids import FIRST_ID
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 
 
 @dataclass(frozen=True)

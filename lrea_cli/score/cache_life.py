@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,10 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.score.cached import missing_behaviors, score_split_cached
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 
 OLDEST_DAYS = 36_500
-DIGITS = 12
+DIGITS = 13
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -55,12 +56,13 @@ def parse_ages(text: str) -> tuple[Age, ...]:
     """
     ages = []
     for part in (p.strip() for p in text.split(",")):
-        number, unit = (part[:-1], part[-1:]) if part[-1:] in UNITS else (part, "s" if part == "0" else "")
-        if not (number.isascii() and number.isdigit() and unit):
+        age = re.fullmatch(r"([0-9]+)([smhd])|0", part)
+        if age is None:
             raise UserError(f"--cache-age '{part}' is no age.", "Use numbers with s, m, h or d, such as 0,90m,1d,3d.")
-        if len(number) > DIGITS or int(number) * UNITS[unit] > OLDEST_DAYS * UNITS["d"]:
+        number, unit = age.groups()
+        if len(part) > DIGITS or (number and int(number) * UNITS[unit] > OLDEST_DAYS * UNITS["d"]):
             raise UserError(f"--cache-age '{part}' is too old.", f"Use at most {OLDEST_DAYS:,}d.")
-        ages.append(Age(part, int(number) * UNITS[unit]))
+        ages.append(Age(part, int(number) * UNITS[unit] if number else 0))
     return tuple(ages)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,8 +14,37 @@ from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
-from lrea_cli.records.maker import RecordMaker
-from lrea_cli.sequence import Batch, Summary
+from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.records.maker import RecordMaker, Summarizer
+from lrea_cli.runs.checkpoint import Run
+from lrea_cli.sequence import Batch, Behaviors, Summary
+
+
+@dataclass
+class Counting:
+    """A summarizer that counts the bytes of the records that its summaries will be."""
+
+    summarize: Summarizer
+    layout: RecordFormat
+    records: int = 0
+    total_bytes: int = 0
+
+    @classmethod
+    def of(cls, run: Run, summarize: Summarizer, dtype: CacheDtype) -> Counting:
+        """For the records of a run in this dtype."""
+        return cls(summarize, RecordFormat(run.model.long.record, dtype))
+
+    @property
+    def mean_bytes(self) -> float:
+        """Of a record so far."""
+        return self.total_bytes / self.records
+
+    def __call__(self, behaviors: Behaviors, users: np.ndarray) -> Summary:
+        """As the summarizer does."""
+        summary = self.summarize(behaviors, users)
+        self.records += len(summary.rows)
+        self.total_bytes += sum(self.layout.bytes_of(int(rows)) for rows in summary.rows)
+        return summary
 
 
 def score_split_cached(

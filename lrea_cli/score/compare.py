@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.score.kept import Form, KeptScores
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.metrics import auc, gauc
+from lrea_cli.stats.metrics import METRICS, Rows
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,26 @@ class Compared:
     """One line of the comparison.
 
     Args:
-        gauc: by user. difference: of the AUC, to the first; None for the first itself. ci: its 95% interval.
-        resolved: zero lies outside. resolvable: smallest true difference found with 80% power.
+        metrics: by name; GAUC by user.
+        difference: of the AUC, to the first line's; None for the first itself.
+        ci: its 95% interval.
+        resolved: zero lies outside.
+        resolvable: smallest true difference found with 80% power.
     """
 
     run: str
     method: str
-    auc: float | None
-    gauc: float | None
-    difference: float | None
-    ci: Interval | None
-    resolved: bool
-    resolvable: float | None
+    metrics: dict[str, float | None]
+    difference: float | None = None
+    ci: Interval | None = None
+    resolved: bool = False
+    resolvable: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return asdict(self)
+        """What `--json` prints, each metric by its name."""
+        content = {**self.metrics, **asdict(self)}
+        del content["metrics"]
+        return content
 
 
 def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
@@ -59,21 +63,20 @@ def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
     base, *others = subjects
     for other in others:
         _require_same_rows(base, other)
-    first = Compared(*_values(base, form), None, None, False, None)
-    return [first, *(_against(base, other, form) for other in others)]
+    return [_line(base, form), *(_against(base, other, form) for other in others)]
 
 
 def _against(base: Subject, other: Subject, form: Form) -> Compared:
     scores = base.scores
     change = auc_difference(scores.form(form), other.scores.form(form), scores.label, scores.user)
-    return Compared(*_values(other, form), change.value, change.ci, change.resolved, change.resolvable)
+    resolved, resolvable = change.resolved, change.resolvable
+    return replace(_line(other, form), difference=change.value, ci=change.ci, resolved=resolved, resolvable=resolvable)
 
 
-def _values(subject: Subject, form: Form) -> tuple[str, str, float | None, float | None]:
+def _line(subject: Subject, form: Form) -> Compared:
     scores = subject.scores
-    logits = scores.form(form)
-    by_user = gauc(logits, scores.label, scores.user).value
-    return subject.name, scores.method, auc(logits, scores.label), by_user
+    rows = Rows(scores.form(form), scores.label, scores.user)
+    return Compared(subject.name, scores.method, {m.name: m.value(rows) for m in METRICS})
 
 
 def _require_same_rows(base: Subject, other: Subject) -> None:

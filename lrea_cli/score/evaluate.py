@@ -1,8 +1,8 @@
-"""All numbers of `lrea eval`: the training form, the served form, what lies between, slices, and trivial baselines."""
+"""All numbers of `lrea eval`: metrics of both forms, what lies between them, slices, and trivial baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,22 +15,24 @@ from lrea_cli.dataset.samples import Samples
 from lrea_cli.methods.cost import Work
 from lrea_cli.recipe.settings import Compression, CompressorName
 from lrea_cli.records.format import CacheDtype
-from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.maker import RecordMaker, summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.baselines import Baselines, trivial_baselines
 from lrea_cli.score.cache_life import Age, CacheAge, cache_life
-from lrea_cli.score.cached import score_split_cached
+from lrea_cli.score.cached import Counting, score_split_cached
 from lrea_cli.score.kept import KeptScores
-from lrea_cli.score.slices import SliceMetrics, measure_slice, slice_masks
-from lrea_cli.stats.bootstrap import auc_difference, auc_estimate, gauc_estimate
-from lrea_cli.stats.calibration import Calibration, calibration
-from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.metrics import auc, deviation, gauc, log_loss
+from lrea_cli.score.measured import Measures, as_keys, from_keys, measure_rows, measure_slice
+from lrea_cli.score.slices import slice_masks
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.estimates import Interval, deviation
+from lrea_cli.stats.metrics import Rows
+from lrea_cli.stats.metrics.gauc import gauc
 from lrea_cli.workspace.sealed import as_json
 
 Group = Literal["user", "request"]
-DTYPE_BYTES: dict[CacheDtype, int] = {"float32": 4, "float16": 2}
+CALIBRATION = ("normalized_entropy", "calibration_ratio", "ece")
+"""Metrics whose served form also has the key `calibration_cached`, from before each had a key of its own."""
 
 
 @dataclass(frozen=True)
@@ -50,38 +52,24 @@ class AbsorptionGap:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What two forms of scores and the labels say.
+class Slice:
+    """The rows of a slice, and their metrics."""
 
-    Args:
-        auc, gauc, log_loss, normalized_entropy, calibration_ratio, ece: of the training form.
-        auc_ci, gauc_ci: 95%, users drawn. groups, single_class_groups: counted in GAUC, and left out of it.
-        auc_cached, gauc_cached, calibration_cached: of what would be served.
-    """
-
-    auc: float | None
-    auc_ci: Interval | None
-    gauc: float | None
-    gauc_ci: Interval | None
-    groups: int
-    single_class_groups: int
-    log_loss: float
-    normalized_entropy: float | None
-    calibration_ratio: float | None
-    ece: float | None
-    auc_cached: float | None
-    gauc_cached: float | None
-    calibration_cached: Calibration
-    absorption_gap: AbsorptionGap
+    rows: int
+    metrics: Measures
 
 
 @dataclass(frozen=True)
-class Evaluation(Numbers):
+class Evaluation:
     """One run on one split.
 
     Args:
         cache: whose way of making records the served form went through; None = the method's own.
-        compressor, dtype: of those records. cache_age: what older records cost, for each age asked for.
+        compressor, dtype: of those records.
+        group: of GAUC.
+        groups, single_class_groups: counted in GAUC, and left out of it.
+        slices: by name.
+        cache_age: what older records cost, for each age asked for.
         new_behavior: what one more behavior changes in a record of the method, the mean over the requests; None for a
             compressor's, which is made anew.
     """
@@ -92,27 +80,49 @@ class Evaluation(Numbers):
     rows: int
     requests: int
     group: Group
+    groups: int
+    single_class_groups: int
     cache: str | None
     compressor: CompressorName | None
     dtype: CacheDtype
-    slices: dict[str, SliceMetrics]
+    metrics: Measures
+    absorption_gap: AbsorptionGap
+    slices: dict[str, Slice]
     cache_age: list[CacheAge]
     new_behavior: Work | None
     baselines: Baselines
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for `--json` and `eval.json`."""
-        return as_json(asdict(self))
+        """What `--json` prints: the metrics of the split, and of each slice, by the keys of `measured.as_keys`."""
+        content = {**as_keys(self.metrics), **asdict(self)}
+        del content["metrics"]
+        content["slices"] = {name: {"rows": s.rows, **as_keys(s.metrics)} for name, s in self.slices.items()}
+        content["calibration_cached"] = {name: self.metrics[name].served for name in CALIBRATION}
+        return as_json(content)
+
+
+def nested(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Evaluation.to_dict` gave, with the metrics as `Evaluation` has them, for `parse`.
+
+    A metric that an older version did not know is None.
+    """
+    slices = {name: {"rows": s["rows"], "metrics": from_keys(s)} for name, s in content.get("slices", {}).items()}
+    return {**content, "metrics": from_keys(content), "slices": slices}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A split with its scores in both forms."""
+    """A split with its scores in both forms.
+
+    Args:
+        bytes_per_record: of the records that the served form went through, mean over the requests.
+    """
 
     samples: Samples
     histories: Histories
-    way: ServedFrom
+    served_from: ServedFrom
     scores: KeptScores
+    bytes_per_record: float
     cache_age: list[CacheAge]
 
 
@@ -130,20 +140,11 @@ class ServedFrom:
     cache: str | None = None
 
     def __str__(self) -> str:
-        made = self.compression
-        return f"{self.dtype} records" + (f" of {made.compressor} at rank {made.rank}" if made else "")
+        by = self.compression
+        return f"{self.dtype} records" + (f" of {by.compressor} at rank {by.rank}" if by else "")
 
 
-def evaluate(run: Run, split: Split, group: Group, way: ServedFrom, reporter: Reporter) -> Evaluation:
-    """Score a split in both forms, and measure.
-
-    Args:
-        group: of GAUC. way: in which the records of the served form are made.
-    """
-    return measure(run, score(run, split, way, reporter), group)
-
-
-def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Sequence[Age] = ()) -> Scored:
+def score(run: Run, split: Split, served_from: ServedFrom, reporter: Reporter, ages: Sequence[Age] = ()) -> Scored:
     """Score a split as trained, and through records of each request's own history.
 
     Args:
@@ -152,20 +153,22 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
     Raises:
         UserError: a compression was asked for, and the run is not a din.
     """
-    maker = RecordMaker.of(run, way.compression, way.dtype)
+    summarize = Counting.of(run, summarizer_of(run, served_from.compression), served_from.dtype)
+    maker = RecordMaker(run.model, summarize, served_from.dtype)
     reader = reader_of(run.dataset, split, run.recipe.data, run.recipe.train.batch_size)
     samples = reader.samples
     with reporter.task(f"score {split}", samples.rows, "samples") as progress:
         trained = score_split(run.model, reader, progress)
     with reporter.task(f"score {split} through records", samples.rows, "samples") as progress:
         served = score_split_cached(maker, reader, progress)
+    bytes_per_record = summarize.mean_bytes
     aged = cache_life(maker, reader, served, ages, reporter)
     scores = KeptScores(
         made_from=run.artifact.manifest.made_from,
         run=run.name,
         method=run.recipe.model.method,
         split=split,
-        served_from=str(way),
+        served_from=str(served_from),
         user=samples.user[samples.row_request],
         request=samples.row_request,
         item=samples.ids["item"],
@@ -173,68 +176,67 @@ def score(run: Run, split: Split, way: ServedFrom, reporter: Reporter, ages: Seq
         trained=trained,
         served=served,
     )
-    return Scored(samples, reader.histories, way, scores, aged)
+    return Scored(samples, reader.histories, served_from, scores, bytes_per_record, aged)
 
 
 def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
-    """Everything that the scores of a run say; the model itself is not needed any more."""
-    scores, samples = scored.scores, scored.samples
-    groups = scores.user if group == "user" else scores.request
-    size = next(f.size for f in run.dataset.manifest.fields if f.name == "item")
-    way, settings = scored.way, run.recipe.data
-    rank = way.compression.rank if way.compression else getattr(run.model.long, "rank", None)
-    long = np.clip(samples.history_length - settings.short, 0, settings.long)
-    families = slice_masks(samples, scored.histories, size, settings, rank)
-    columns = (scores.trained, scores.served, samples.label, groups, scores.user)
-    slices = {
-        name: measure_slice(*(column[mask] for column in columns))
-        for family in families.values()
-        for name, mask in family.items()
-    }
+    """Everything that the scores of a run say; the model itself is not needed any more.
+
+    Args:
+        group: of GAUC.
+    """
+    scores, samples, served = scored.scores, scored.samples, scored.served_from
+    by_group = gauc(scores.trained, samples.label, scores.user if group == "user" else scores.request)
     return Evaluation(
-        **vars(numbers_of(*columns)),
         run=scores.run,
         method=scores.method,
         split=scores.split,
         rows=samples.rows,
         requests=samples.requests,
         group=group,
-        cache=way.cache,
-        compressor=way.compression.compressor if way.compression else None,
-        dtype=way.dtype,
-        slices=slices,
+        groups=by_group.groups,
+        single_class_groups=by_group.single_class_groups,
+        cache=served.cache,
+        compressor=served.compression.compressor if served.compression else None,
+        dtype=served.dtype,
+        metrics=measure_rows(*_both_forms(scored, group)),
+        absorption_gap=absorption_gap(*_both_forms(scored, group)),
+        slices=_slices(run, scored, group),
         cache_age=scored.cache_age,
-        new_behavior=None if way.compression else run.model.long.cost(long, 1, DTYPE_BYTES[way.dtype]).behavior,
+        new_behavior=None if served.compression else _new_behavior(run, scored),
         baselines=trivial_baselines(samples, scored.histories, run.dataset.manifest.splits.valid_from),
     )
 
 
-def numbers_of(
-    trained: np.ndarray, served: np.ndarray, labels: np.ndarray, groups: np.ndarray, users: np.ndarray
-) -> Numbers:
-    """Metrics, intervals, calibration and the gap, from scores alone.
-
-    Args:
-        trained, served: (rows,) logits. labels: (rows,). groups: (rows,) of GAUC. users: (rows,) drawn as one.
-    """
-    plain, by_group = auc_estimate(trained, labels, users), gauc(trained, labels, groups)
-    return Numbers(
-        auc=plain.value,
-        auc_ci=plain.ci,
-        gauc=by_group.value,
-        gauc_ci=gauc_estimate(trained, labels, groups, users).ci,
-        groups=by_group.groups,
-        single_class_groups=by_group.single_class_groups,
-        log_loss=log_loss(trained, labels),
-        **vars(calibration(trained, labels)),
-        auc_cached=auc(served, labels),
-        gauc_cached=gauc(served, labels, groups).value,
-        calibration_cached=calibration(served, labels),
-        absorption_gap=_gap(trained, served, labels, users),
-    )
+def absorption_gap(trained: Rows, served: Rows) -> AbsorptionGap:
+    """What serving changes, from the scores of the same rows in both forms."""
+    paired = auc_difference(trained.logits, served.logits, trained.labels, trained.users)
+    rms = float(np.sqrt(np.mean((served.logits - trained.logits) ** 2)))
+    return AbsorptionGap(paired.value, paired.ci, rms, deviation(trained.logits, served.logits))
 
 
-def _gap(trained: np.ndarray, served: np.ndarray, labels: np.ndarray, users: np.ndarray) -> AbsorptionGap:
-    paired = auc_difference(trained, served, labels, users)
-    rms = float(np.sqrt(np.mean((served - trained) ** 2)))
-    return AbsorptionGap(paired.value, paired.ci, rms, deviation(trained, served))
+def _both_forms(scored: Scored, group: Group, mask: np.ndarray | slice = slice(None)) -> tuple[Rows, Rows]:
+    """The rows of a split, or those of a mask (rows,): as trained, and as served."""
+    scores = scored.scores
+    groups = scores.user if group == "user" else scores.request
+    shared = scored.samples.label[mask], scores.user[mask], groups[mask]
+    return Rows(scores.trained[mask], *shared), Rows(scores.served[mask], *shared)
+
+
+def _slices(run: Run, scored: Scored, group: Group) -> dict[str, Slice]:
+    served = scored.served_from
+    item_size = next(f.size for f in run.dataset.manifest.fields if f.name == "item")
+    rank = served.compression.rank if served.compression else getattr(run.model.long, "rank", None)
+    families = slice_masks(scored.samples, scored.histories, item_size, run.recipe.data, rank)
+    return {
+        name: Slice(int(mask.sum()), measure_slice(*_both_forms(scored, group, mask)))
+        for family in families.values()
+        for name, mask in family.items()
+    }
+
+
+def _new_behavior(run: Run, scored: Scored) -> Work:
+    """Counted by the method at the long length of each request."""
+    settings = run.recipe.data
+    long = np.clip(scored.samples.history_length - settings.short, 0, settings.long)
+    return run.model.long.cost(long, 1, np.dtype(scored.served_from.dtype).itemsize).behavior

@@ -14,7 +14,7 @@ from lrea_cli.records.maker import RecordMaker, shared_probes, summarizer_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import score_split_cached
-from lrea_cli.stats.metrics import deviation
+from lrea_cli.stats.estimates import deviation
 
 MOST_REQUESTS = 1000
 """Validation requests with a long part that are scored at each rank."""

@@ -1,4 +1,4 @@
-"""Intervals of AUC and GAUC by bootstrap over users (Efron 1979; Field & Welsh 2007 for clusters), in numpy.
+"""Intervals by bootstrap over users (Efron 1979; Field & Welsh 2007 for clusters), in numpy.
 
 A user's rows are not independent, so users are drawn, not rows: draw d takes user u c_du times, and each of its rows
 weighs c_du. The same draws serve both sides of a difference: it is paired.
@@ -7,13 +7,14 @@ weighs c_du. The same draws serve both sides of a difference: it is paired.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Difference, Estimate, difference, estimate
+from lrea_cli.stats.estimates import Estimate, estimate
 from lrea_cli.stats.intervals import mean_estimate, t_quantile
-from lrea_cli.stats.metrics import auc, gauc, group_aucs
+from lrea_cli.stats.metrics.auc import auc, weighted_auc
+from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic
 
 DRAWS = 1000
 BLOCK_CELLS = 1 << 18
@@ -21,21 +22,19 @@ BLOCK_CELLS = 1 << 18
 MOST_FREEDOM = 1000
 """Of Student's t: with more, its interval is the normal one."""
 
-Statistic = Callable[[np.ndarray], np.ndarray]
-"""(B, users) counts -> (B,) values, NaN where undefined."""
 
-
-def auc_estimate(
-    scores: np.ndarray, labels: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> Estimate:
-    """AUC with its interval.
+def estimate_of(metric: Metric, rows: Rows, seed: int = 0, draws: int = DRAWS) -> Estimate:
+    """A metric with its interval; without one where the metric has no statistic.
 
     Args:
-        scores, labels, users: (rows,). seed: of the draws.
+        seed: of the draws.
     """
-    owner, count = dense(users)
-    (drawn,) = _resample([_weighted_auc(scores, labels, owner)], len(owner), count, seed, draws)
-    return estimate(auc(scores, labels), drawn)
+    value = metric.value(rows)
+    if metric.statistic is None:
+        return Estimate(value, None, None)
+    owner, count = dense(rows.users)
+    (drawn,) = _resample([metric.statistic(rows, owner)], len(owner), count, seed, draws)
+    return estimate(value, drawn)
 
 
 def mean_auc_estimate(
@@ -46,7 +45,7 @@ def mean_auc_estimate(
         se^2 = se_users^2 + s^2 / m,  freedom = se^4 / ((s^2 / m)^2 / (m - 1))  (Satterthwaite 1946; of users: infinite)
 
     s^2 is the variance of the m AUCs, se_users that of their mean when users are drawn, the same ones for all runs. Of
-    one run it is `auc_estimate`: nothing is known of other seeds.
+    one run it is `estimate_of`: nothing is known of other seeds.
 
     Args:
         runs: scores (rows,) of each run. labels, users: (rows,).
@@ -55,7 +54,9 @@ def mean_auc_estimate(
     each = [auc(scores, labels) for scores in runs]
     known = [value for value in each if value is not None]
     mean = float(np.mean(known)) if len(known) == len(each) else None
-    drawn = _resample([_weighted_auc(scores, labels, owner) for scores in runs], len(owner), count, seed, draws)
+    drawn = _resample(
+        [weighted_auc(Rows(scores, labels, users), owner) for scores in runs], len(owner), count, seed, draws
+    )
     of_users = estimate(mean, np.mean(drawn, 0))
     of_seeds = mean_estimate(known).standard_error
     if mean is None or of_users.standard_error is None or of_seeds is None:
@@ -66,35 +67,19 @@ def mean_auc_estimate(
     return Estimate(mean, (mean - reach, mean + reach), error)
 
 
-def gauc_estimate(
-    scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> Estimate:
-    """GAUC with its interval.
-
-    Args:
-        scores, labels, users: (rows,). groups: (rows,) users, or parts of users, such as requests.
-
-    Raises:
-        ValueError: a group has rows of two users.
-    """
-    owner, count = dense(users)
-    (drawn,) = _resample([_weighted_gauc(scores, labels, groups, owner)], len(owner), count, seed, draws)
-    return estimate(gauc(scores, labels, groups).value, drawn)
-
-
 def auc_difference(
     a: np.ndarray, b: np.ndarray, labels: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> Difference:
+) -> Estimate:
     """AUC of `b` minus AUC of `a` on the same rows, paired.
 
     Args:
         a, b: (rows,) scores; each on its own scale. labels, users: (rows,).
     """
     owner, count = dense(users)
-    both = [_weighted_auc(scores, labels, owner) for scores in (a, b)]
-    drawn_a, drawn_b = _resample(both, len(owner), count, seed, draws)
+    sides = [weighted_auc(Rows(scores, labels, users), owner) for scores in (a, b)]
+    drawn_a, drawn_b = _resample(sides, len(owner), count, seed, draws)
     auc_a, auc_b = auc(a, labels), auc(b, labels)
-    return difference(None if auc_a is None or auc_b is None else auc_b - auc_a, drawn_b - drawn_a)
+    return estimate(None if auc_a is None or auc_b is None else auc_b - auc_a, drawn_b - drawn_a)
 
 
 def user_counts(users: int, rows: int, seed: int, draws: int) -> Iterator[np.ndarray]:
@@ -124,49 +109,3 @@ def _resample(statistics: Sequence[Statistic], rows: int, users: int, seed: int,
         return [np.full(draws, np.nan) for _ in statistics]
     blocks = [[statistic(counts) for statistic in statistics] for counts in user_counts(users, rows, seed, draws)]
     return [np.concatenate(column) for column in zip(*blocks, strict=True)]
-
-
-def _weighted_auc(scores: np.ndarray, labels: np.ndarray, owner: np.ndarray) -> Statistic:
-    """AUC = sum_i w_i (sum_j w_j [s_j < s_i] + sum_j w_j [s_j <= s_i]) / (2 W_P W_N), i clicked, j not.
-
-    One sort for all draws; for each draw the inner sums are read off one cumulative sum. Sums are of whole numbers,
-    so equal scores give equal bits.
-    """
-    positive = labels > 0.5
-    order = np.argsort(scores, kind="stable")
-    above, below = order[positive[order]], order[~positive[order]]
-    low, high = (np.searchsorted(scores[below], scores[above], side) for side in ("left", "right"))
-    whole = np.int32 if len(scores) < 2**28 else np.int64
-
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        counts = counts.astype(whole)
-        weight = np.take(counts, owner[above], axis=1)
-        passed = np.zeros((len(counts), len(below) + 1), whole)
-        np.cumsum(np.take(counts, owner[below], axis=1), axis=1, out=passed[:, 1:])
-        twice = np.take(passed, low, axis=1) + np.take(passed, high, axis=1)
-        pairs = weight.sum(1, dtype=np.float64) * passed[:, -1]
-        return _ratio(np.einsum("br,br->b", weight, twice, dtype=np.float64), 2 * pairs)
-
-    return statistic
-
-
-def _weighted_gauc(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, owner: np.ndarray) -> Statistic:
-    """GAUC = sum_u c_u sum_(g of u) n_g AUC_g / sum_u c_u sum_(g of u) n_g, over groups with both classes."""
-    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
-    if (owner[first][place] != owner).any():
-        raise ValueError("a group has rows of more than one user")
-    sizes, each = group_aucs(scores, labels, groups)
-    both = np.isfinite(each)
-    of, weight = owner[first][both], sizes[both].astype(np.float64)
-    users = int(owner.max(initial=-1)) + 1
-    total = np.bincount(of, weight * each[both], minlength=users)
-    rows = np.bincount(of, weight, minlength=users)
-
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        return _ratio(counts @ total, counts @ rows)
-
-    return statistic
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.stats.metrics import midranks
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.ranks import midranks
 
 
 def delong(
@@ -43,6 +44,13 @@ def delong(
     S10, S01 = I10 / ((I10 - 1) * P) * X @ X.T, I01 / ((I01 - 1) * N) * Y @ Y.T
     S11 = I / (I - 1) * X @ Y.T
     return aucs, S10 / P + S01 / N + (S11 + S11.T) / (P * N)
+
+
+def auc_interval(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> Interval | None:
+    """95% interval of an AUC by its standard error, clustered by user, within [0, 1]; None where there is none."""
+    aucs, covariance = delong([scores], labels, users)
+    middle, reach = float(aucs[0]), 1.959964 * float(np.sqrt(covariance[0, 0]))
+    return (max(0.0, middle - reach), min(1.0, middle + reach)) if np.isfinite(reach) else None
 
 
 def _placements(scores_list: Sequence[np.ndarray], positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,32 +14,31 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval and standard error; None where undefined."""
-
-    value: float | None
-    ci: Interval | None
-    standard_error: float | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Second minus first (or, of latencies, second / first - 1); None where undefined.
+    """A number, or a difference: second minus first (or, of latencies, second / first - 1); None where undefined.
 
     Args:
-        value, standard_error: of the difference. ci: 95%.
-        resolvable: the smallest true difference that such data show (zero outside the 95% interval) with a power
-            of 80%: (1.96 + 0.84) standard errors, the minimum detectable effect of Bloom 1995.
+        ci: 95%.
     """
 
     value: float | None
     ci: Interval | None
     standard_error: float | None
-    resolvable: float | None
 
     @property
     def resolved(self) -> bool:
-        """Zero lies outside the interval."""
+        """Of a difference: zero lies outside the interval."""
         return self.ci is not None and not self.ci[0] <= 0 <= self.ci[1]
+
+    @property
+    def resolvable(self) -> float | None:
+        """The smallest true difference that such data show (zero outside the interval) with a power of 80%.
+
+        (1.96 + 0.84) standard errors, the minimum detectable effect of Bloom 1995.
+        """
+        return None if self.standard_error is None else POWER_95_80 * self.standard_error
+
+
+UNDEFINED = Estimate(None, None, None)
 
 
 def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
@@ -55,8 +54,14 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
     return Estimate(value, (low, high), float(np.std(known, ddof=1)))
 
 
-def difference(value: float | None, drawn: np.ndarray) -> Difference:
-    """The same for a difference."""
-    of_value = estimate(value, drawn)
-    error = of_value.standard_error
-    return Difference(of_value.value, of_value.ci, error, None if error is None else POWER_95_80 * error)
+def deviation(full: np.ndarray, other: np.ndarray) -> float | None:
+    """Root mean square of the change of the logit over the standard deviation of the full one.
+
+    Args:
+        full, other: (rows,) logits.
+
+    Returns:
+        None where there is no row, or the full logits are constant.
+    """
+    spread = float(np.std(full)) if len(full) else 0.0
+    return float(np.sqrt(np.mean((other - full) ** 2))) / spread if spread else None

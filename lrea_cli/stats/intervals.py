@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Difference, Estimate, Interval, difference
+from lrea_cli.stats.estimates import UNDEFINED, Estimate, Interval, estimate
 
 MEDIAN_DRAWS = 10_000
 
@@ -18,7 +18,7 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
     Fewer than two values have no interval, none have no mean.
     """
     if not len(values):
-        return Estimate(None, None, None)
+        return UNDEFINED
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean, None, None)
@@ -45,24 +45,24 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     return ordered[k - 1], ordered[n - k]
 
 
-def median_difference(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Difference:
+def median_difference(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Estimate:
     """median(b) / median(a) - 1 of two independent sets of latencies, with a bootstrap interval.
 
     The median of n drawn with replacement is the order statistic floor(n U) + 1, where U, the middle one of n uniform
     numbers, is Beta distributed: so a draw costs one number, not n.
     """
     if not len(a) or not len(b):
-        return Difference(None, None, None, None)
+        return UNDEFINED
     value = median(b) / median(a) - 1
     if min(len(a), len(b)) < 2:
-        return Difference(value, None, None, None)
+        return Estimate(value, None, None)
     rng = np.random.default_rng(seed)
     drawn = [_drawn_medians(np.sort(np.asarray(values, np.float64)), rng) for values in (a, b)]
-    return difference(value, drawn[1] / drawn[0] - 1)
+    return estimate(value, drawn[1] / drawn[0] - 1)
 
 
 def median(values: Sequence[float] | np.ndarray) -> float:
-    """By nearest rank, as `serving.percentiles` has it: the ceil(n / 2)-th."""
+    """By nearest rank, as `stats.percentiles` has it: the ceil(n / 2)-th."""
     return float(np.quantile(values, 0.5, method="inverted_cdf"))
 
 
@@ -91,5 +91,5 @@ def _t_within(t: float, freedom: int) -> float:
 def _drawn_medians(ordered: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     n = len(ordered)
     middle = (n - 1) // 2 + 1
-    place = np.floor(n * rng.beta(middle, n + 1 - middle, MEDIAN_DRAWS)).astype(np.int64)
-    return ordered[np.minimum(place, n - 1)]
+    rank = np.floor(n * rng.beta(middle, n + 1 - middle, MEDIAN_DRAWS)).astype(np.int64)
+    return ordered[np.minimum(rank, n - 1)]

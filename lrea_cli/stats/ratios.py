@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
@@ -29,10 +28,6 @@ class Ratio:
     ci: Interval | None
     of_medians: float | None
     of_medians_ci: Interval | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return asdict(self)
 
     def __str__(self) -> str:
         if self.value is None or self.ci is None:

@@ -5,51 +5,23 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, TypeVar
 
 import torch
 
 from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
-from lrea_cli.runs.manifest import RunManifest
-from lrea_cli.score.kept import Form, KeptScores, read_scores
+from lrea_cli.score.kept import Form
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.estimates import Difference
-from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob
+from lrea_cli.stats.metrics import METRICS
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob
 from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact
 from lrea_cli.workspace.sealed import as_json
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SeedRun:
-    """One finished and evaluated run of a recipe.
-
-    Args:
-        manifest: of the run.
-        test: what its evaluation measured.
-    """
-
-    job: TrainJob
-    manifest: RunManifest
-    test: dict[str, Any]
-
-    @property
-    def seed(self) -> int:
-        return self.job.recipe.train.seed
-
-    def scores(self) -> KeptScores:
-        """The scores of every row of the test split."""
-        return read_scores(self.job.home / "runs" / self.job.name, "test", "lrea sweep", self.job.made_from)
 
 
 def about(command: str, workers: int) -> About:
@@ -86,55 +58,46 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
     )
 
 
-def runs_of(finished: Finished) -> dict[str, list[SeedRun]]:
+def runs_of(finished: Finished) -> dict[str, tuple[TrainJob, ...]]:
     """The evaluated runs of each recipe, one a seed."""
-    return {
-        cell.recipe: [
-            SeedRun(job, manifest, EvaluateJob(job.home, job.name).result())
-            for job in cell.evaluated()
-            if (manifest := job.manifest())
-        ]
-        for cell in finished.cells
-    }
+    return {cell.recipe: cell.evaluated() for cell in finished.cells}
 
 
-def differences(runs: Sequence[SeedRun], base: Sequence[SeedRun], form: Form) -> OverSeeds | None:
+def differences(runs: Sequence[TrainJob], base: Sequence[TrainJob], form: Form) -> OverSeeds | None:
     """AUC of each run minus that of the base's run of the same seed, on the same rows; None where there is none."""
-    of_seed = {run.seed: run for run in base}
-    each = [_difference(of_seed[run.seed], run, form) for run in runs if run.seed in of_seed]
+    base_of = {run.seed: run.scores() for run in base}
+    pairs = [(base_of[run.seed], run.scores()) for run in runs if run.seed in base_of]
+    each = [auc_difference(a.form(form), b.form(form), a.label, a.user) for a, b in pairs]
     return over_seeds([d.value for d in each], [d.ci for d in each]) if each else None
 
 
-def _difference(base: SeedRun, run: SeedRun, form: Form) -> Difference:
-    a, b = base.scores(), run.scores()
-    return auc_difference(a.form(form), b.form(form), a.label, a.user)
-
-
-def _scored(dataset: str, cell: Cell, own: Sequence[SeedRun], base: Sequence[SeedRun]) -> Scored:
-    tests = [run.test for run in own]
-    evaluations = [test["evaluation"] for test in tests]
-    gaps = [evaluation["absorption_gap"] for evaluation in evaluations]
-    changes = [evaluation["new_behavior"] for evaluation in evaluations]
-    counters = [[v for v in evaluation["baselines"].values() if v is not None] for evaluation in evaluations]
+def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[TrainJob]) -> Scored:
+    tests = [test for run in own if (test := EvaluateJob(run.home, run.name).result())]
+    manifests = [manifest for run in own if (manifest := run.manifest())]
+    evaluations = [test.evaluation for test in tests]
+    gaps = [evaluation.absorption_gap for evaluation in evaluations]
+    changes = [evaluation.new_behavior for evaluation in evaluations if evaluation.new_behavior]
+    metrics = {}
+    for metric in METRICS:
+        each = [evaluation.metrics[metric.name] for evaluation in evaluations]
+        metrics[metric.name] = over_seeds([m.trained for m in each], [m.ci for m in each])
     return Scored(
         dataset=dataset,
         recipe=cell.recipe,
         seeds=tuple(run.seed for run in own),
         point=dict(cell.chosen or {}),
-        auc=over_seeds([e["auc"] for e in evaluations], [e["auc_ci"] for e in evaluations]),
-        gauc=over_seeds([e["gauc"] for e in evaluations], [e["gauc_ci"] for e in evaluations]),
+        metrics=metrics,
         difference=differences(own, base, "trained"),
-        auc_served=over_seeds([t["served"]["value"] for t in tests], [t["served"]["ci"] for t in tests]),
+        auc_served=over_seeds([t.served.value for t in tests], [t.served.ci for t in tests]),
         difference_served=differences(own, base, "served"),
-        gap=over_seeds([gap["auc"] for gap in gaps], [gap["ci"] for gap in gaps]),
-        rms_over_sd=over_seeds(gap["rms_over_sd"] for gap in gaps),
-        column_entropy=over_seeds(run.manifest.column_entropy for run in own),
-        bytes_per_record=over_seeds(test["bytes_per_record"] for test in tests),
-        rows_changed=over_seeds(change["rows"] for change in changes),
-        flops_changed=over_seeds(change["products"] + change["elementwise"] for change in changes),
-        normalized_entropy=over_seeds(e["normalized_entropy"] for e in evaluations),
-        best_counter=over_seeds(max(values) for values in counters),
-        seconds=over_seeds(run.manifest.seconds for run in own),
+        gap=over_seeds([gap.auc for gap in gaps], [gap.ci for gap in gaps]),
+        rms_over_sd=over_seeds(gap.rms_over_sd for gap in gaps),
+        column_entropy=over_seeds(manifest.column_entropy for manifest in manifests),
+        bytes_per_record=over_seeds(test.bytes_per_record for test in tests),
+        rows_changed=over_seeds(change.rows for change in changes),
+        flops_changed=over_seeds(change.flops for change in changes),
+        best_counter=over_seeds(evaluation.baselines.best()[1] for evaluation in evaluations),
+        seconds=over_seeds(manifest.seconds for manifest in manifests),
     )
 
 
@@ -144,10 +107,9 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
     names = {job.name for job in cell.searched}
     later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
     for job, point in [*searched, *later]:
-        made = job.manifest() if job.done() else None
-        values = (made.best_valid_auc, made.best_epoch, made.epochs, made.seconds) if made else ()
-        seed = job.recipe.train.seed
-        yield Tried(dataset, cell.recipe, job.name, seed, dict(point), point == cell.chosen, *values)
+        run = job.manifest() if job.done() else None
+        values = (run.best_valid_auc, run.best_epoch, run.epochs, run.seconds) if run else ()
+        yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
 
 
 def _compressed(finished: Finished) -> Iterator[Compressed]:
@@ -158,15 +120,15 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
 
     for group_key, group in groupby(sorted(finished.compressed, key=key), key):
         jobs = list(group)
-        measured = [job.result() for job in jobs]
-        changes = [one["difference"] for one in measured]
+        measured = [result for job in jobs if (result := job.result())]
+        changes = [one.difference for one in measured]
         yield Compressed(
             *group_key,
             seeds=tuple(job.seed for job in jobs),
-            deviation=over_seeds(one["deviation"] for one in measured),
-            deviation_long=over_seeds(one["deviation_long"] for one in measured),
-            difference=over_seeds([change["value"] for change in changes], [change["ci"] for change in changes]),
-            bytes_per_record=over_seeds(one["bytes_per_record"] for one in measured),
+            deviation=over_seeds(one.deviation for one in measured),
+            deviation_long=over_seeds(one.deviation_long for one in measured),
+            difference=over_seeds([change.value for change in changes], [change.ci for change in changes]),
+            bytes_per_record=over_seeds(one.bytes_per_record for one in measured),
         )
 
 

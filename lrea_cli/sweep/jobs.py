@@ -1,43 +1,51 @@
-"""Two kinds of work on a run: training it, and evaluating it on the test split; each leaves its file and is done."""
+"""Three kinds of work on a run: training it, evaluating it on the test split, and compressing it.
+
+A job leaves a file; it is done when that file belongs to this version of its run.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+import numpy as np
 import torch
 
-from lrea_cli.console.progress import Silent
-from lrea_cli.dataset.histories import open_histories
+from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.errors import DamagedArtifact, UserError
+from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.records.format import RecordFormat
+from lrea_cli.recipe.settings import Compression, CompressorName
+from lrea_cli.records.maker import RecordMaker, Summarizer, summarizer_of
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
+from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
-from lrea_cli.score.evaluate import ServedFrom, measure, score
-from lrea_cli.score.kept import check_evaluation, write_evaluation
-from lrea_cli.stats.bootstrap import auc_estimate
-from lrea_cli.workspace.home import Artifact, Workspace
-from lrea_cli.workspace.sealed import read_json, write_json
+from lrea_cli.score.cached import Counting, score_split_cached
+from lrea_cli.score.evaluate import Evaluation, ServedFrom, measure, nested, score
+from lrea_cli.score.kept import KeptScores, check_evaluation, read_scores, write_evaluation
+from lrea_cli.stats.bootstrap import auc_difference, estimate_of
+from lrea_cli.stats.estimates import Estimate, deviation
+from lrea_cli.stats.metrics import AUC, Rows
+from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.manifests import parse
+from lrea_cli.workspace.sealed import read_json
+
+T = TypeVar("T")
 
 EVALUATION = "sweep-test.json"
-CHUNK = 256
+REMEDY = "lrea sweep"
 CPU = torch.device("cpu")
+MANY = 64
+"""Long behaviors from which a request counts as long."""
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train a recipe into a run of this name.
-
-    Args:
-        home: of the sweep's workspace.
-        name: of the run.
-        made_from: identity of the dataset that the recipe names.
-    """
+    """Train a recipe into a run of this name; `made_from` is the identity of the dataset that the recipe names."""
 
     home: Path
     name: str
@@ -54,38 +62,56 @@ class TrainJob:
         except UserError:
             return False
 
+    @property
+    def seed(self) -> int:
+        """Of training."""
+        return self.recipe.train.seed
+
+    def scores(self) -> KeptScores:
+        """The scores of every row of the test split, of an evaluated run."""
+        return read_scores(self.home / "runs" / self.name, "test", REMEDY, self.made_from)
+
     def manifest(self) -> RunManifest | None:
         """The manifest of the run of this name; None where there is none, or a damaged one."""
-        run = _run(self.home, self.name)
-        return None if run is None else run.manifest
+        try:
+            return Workspace(self.home).open(RUNS, self.name).manifest
+        except UserError:
+            return None
 
     def __call__(self) -> str:
-        """Train, and put the run in place of what was there."""
+        """Train, and replace a run of this name."""
         _, trained = train_run(Workspace(self.home), self.recipe, self.name, CPU, Silent(), replace=True)
         best = trained.best
         return f"{self.name}: valid AUC {best.valid_auc:.4f} in epoch {best.epoch}, {trained.seconds:.0f} s"
 
 
 @dataclass(frozen=True)
+class EvaluatedRun:
+    """What an `EvaluateJob` measures: `served` is the AUC as served, the bytes are a mean over the requests."""
+
+    evaluation: Evaluation
+    served: Estimate
+    bytes_per_record: float
+
+
+@dataclass(frozen=True)
 class EvaluateJob:
-    """Evaluate a run on the test split, as `lrea eval` does, and keep its scores."""
+    """Evaluate the run of this name on the test split, as `lrea eval` does, and keep its scores."""
 
     home: Path
     name: str
 
     def done(self) -> bool:
         """There is an evaluation of this version of the run, and its scores are as they were written."""
-        if not self.result():
-            return False
         try:
-            check_evaluation(self.home / "runs" / self.name, "test", "lrea sweep")
+            check_evaluation(self.home / "runs" / self.name, "test", REMEDY)
         except UserError:
             return False
-        return True
+        return self.result() is not None
 
-    def result(self) -> dict[str, Any]:
-        """What was measured; empty where this version of the run has not been evaluated."""
-        return read_made(self.home, self.name, EVALUATION)
+    def result(self) -> EvaluatedRun | None:
+        """What was measured; None where this version of the run has not been evaluated."""
+        return _measured(EvaluatedRun, self.home, self.name, EVALUATION)
 
     def __call__(self) -> str:
         """Score, measure, and write it all; the file that says it is done comes last."""
@@ -96,12 +122,85 @@ class EvaluateJob:
         content = {
             "made_from": run.artifact.identity,
             "evaluation": evaluation.to_dict(),
-            "served": asdict(auc_estimate(kept.served, kept.label, kept.user)),
-            "bytes_per_record": mean_bytes(run),
+            "served": asdict(estimate_of(AUC, Rows(kept.served, kept.label, kept.user))),
+            "bytes_per_record": scored.bytes_per_record,
         }
         write_json(folder / EVALUATION, content)
-        auc, served = (float("nan") if value is None else value for value in (evaluation.auc, evaluation.auc_cached))
-        return f"{self.name}: test AUC {auc:.4f}, {served:.4f} served"
+        auc = evaluation.metrics["auc"]
+        trained, served = (float("nan") if value is None else value for value in (auc.trained, auc.served))
+        return f"{self.name}: test AUC {trained:.4f}, {served:.4f} served"
+
+
+@dataclass(frozen=True)
+class CompressedRun:
+    """What a `CompressJob` measures, against full attention on the same rows.
+
+    Args:
+        deviation: of the logit, over its standard deviation.
+        deviation_long: the same of requests with `MANY` or more long behaviors.
+        difference: of the AUC.
+        bytes_per_record: mean over the requests of the test split.
+    """
+
+    deviation: float | None
+    deviation_long: float | None
+    difference: Estimate
+    bytes_per_record: float
+
+
+@dataclass(frozen=True)
+class CompressJob:
+    """Compress a din run that has been evaluated, and score the test split through the records."""
+
+    home: Path
+    run: str
+    compressor: CompressorName
+    rank: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """How the compressor is called in tables."""
+        return self.compressor
+
+    @property
+    def name(self) -> str:
+        return f"{self.run} by {self.label} to {self.rank}"
+
+    @property
+    def file(self) -> str:
+        """In the run's folder."""
+        return f"compressed-{self.label}-{self.rank}.json".replace(" ", "-").replace(",", "")
+
+    def done(self) -> bool:
+        """There is a result for this version of the run."""
+        return self.result() is not None
+
+    def result(self) -> CompressedRun | None:
+        """What was measured; None where this version of the run has not been compressed so."""
+        return _measured(CompressedRun, self.home, self.run, self.file)
+
+    def __call__(self) -> str:
+        """Score, compare with full attention's kept scores, and write."""
+        run = open_run(Workspace(self.home), self.run, None, CPU)
+        kept = read_scores(run.artifact.path, "test", REMEDY, run.artifact.manifest.made_from)
+        reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
+        summarize = Counting.of(run, self.summarizer(run), "float32")
+        logits = score_split_cached(RecordMaker(run.model, summarize), reader, ignore)
+        samples, data = read_samples(run.dataset, "test"), run.recipe.data
+        long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
+        measured = CompressedRun(
+            deviation(kept.trained, logits),
+            deviation(kept.trained[long], logits[long]),
+            auc_difference(kept.trained, logits, kept.label, kept.user),
+            summarize.mean_bytes,
+        )
+        write_json(run.artifact.path / self.file, {"made_from": run.artifact.identity, **asdict(measured)})
+        return f"{self.name}: logits deviate by {measured.deviation or 0.0:.3f} of their sd"
+
+    def summarizer(self, run: Run) -> Summarizer:
+        """What makes the records."""
+        return summarizer_of(run, Compression(self.compressor, self.rank, self.seed))
 
 
 def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
@@ -114,33 +213,15 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
     return None
 
 
-def read_made(home: Path, name: str, file: str) -> dict[str, Any]:
-    """A JSON file in a run's folder; empty where it is missing, damaged, or made from another version of the run."""
-    run = _run(home, name)
-    if run is None or not (run.path / file).is_file():
-        return {}
+def _measured(model: type[T], home: Path, name: str, file: str) -> T | None:
+    """A JSON file in a run's folder; None where it is missing, damaged, or of another version of lrea or of the run."""
     try:
-        content = read_json(run.path / file, "lrea sweep")
-    except DamagedArtifact:
-        return {}
-    return content if content.get("made_from") == run.identity else {}
-
-
-def _run(home: Path, name: str) -> Artifact[RunManifest] | None:
-    try:
-        return Workspace(home).open(RUNS, name)
+        run = Workspace(home).open(RUNS, name)
+        content = read_json(run.path / file, REMEDY)
+        if content.get("made_from") != run.identity:
+            return None
+        if "evaluation" in content:
+            content["evaluation"] = nested(content["evaluation"])
+        return parse(model, json.dumps(content).encode(), run.path / file, REMEDY)
     except UserError:
         return None
-
-
-def mean_bytes(run: Run) -> float:
-    """Bytes of a float32 record, mean over the requests of the test split."""
-    samples, histories = read_samples(run.dataset, "test"), open_histories(run.dataset)
-    layout, settings, total = RecordFormat(run.model.long.record, "float32"), run.recipe.data, 0
-    with torch.inference_mode():
-        for start in range(0, samples.requests, CHUNK):
-            user, length = (column[start : start + CHUNK] for column in (samples.user, samples.history_length))
-            long = histories.newest(user, length, settings.short, settings.long)
-            rows = run.model.long.summarize(run.model.features.behaviors(long)).rows
-            total += sum(layout.bytes_of(int(count)) for count in rows)
-    return total / samples.requests

@@ -96,6 +96,7 @@ class Scored:
     """One recipe on the test split, with the chosen point.
 
     Args:
+        metrics: by name, as trained; `auc` with its interval.
         gap: auc_served - auc.
         rms_over_sd: of the logit's change from the trained to the served form, over the sd of the trained one's.
         difference, difference_served: AUC minus that of the base of the same seed, in either form, paired by user; None
@@ -106,8 +107,7 @@ class Scored:
     recipe: str
     seeds: tuple[int, ...]
     point: dict[str, float]
-    auc: OverSeeds
-    gauc: OverSeeds
+    metrics: dict[str, OverSeeds]
     difference: OverSeeds | None
     auc_served: OverSeeds
     difference_served: OverSeeds | None
@@ -117,9 +117,13 @@ class Scored:
     bytes_per_record: OverSeeds
     rows_changed: OverSeeds
     flops_changed: OverSeeds
-    normalized_entropy: OverSeeds
     best_counter: OverSeeds
     seconds: OverSeeds
+
+    @property
+    def auc(self) -> OverSeeds:
+        """As trained."""
+        return self.metrics["auc"]
 
 
 @dataclass(frozen=True)
@@ -186,5 +190,8 @@ class Results(About):
     left_out: tuple[LeftOut, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON gives them back."""
-        return json.loads(json.dumps(asdict(self), allow_nan=False))
+        """Plain values, as JSON gives them back; each metric of a recipe is a key."""
+        content = json.loads(json.dumps(asdict(self), allow_nan=False))
+        for row in content["scored"]:
+            row |= row.pop("metrics")
+        return content

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrea_cli.console.progress import Reporter
@@ -13,8 +12,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.dataset.samples import require_both_labels
 from lrea_cli.errors import UserError
-from lrea_cli.sweep.compressions import CompressJob
-from lrea_cli.sweep.jobs import EvaluateJob, TrainJob, reason_against
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob, reason_against
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.settings import Point, Sweep
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
@@ -50,21 +48,6 @@ class Cell:
         """The longest training of the search."""
         manifests = (job.manifest() for job in self.searched)
         return max((manifest.seconds for manifest in manifests if manifest), default=0.0)
-
-
-@dataclass
-class Progressing:
-    """A sweep under way: what runs its jobs, and what failed so far."""
-
-    pool: ProcessPoolExecutor
-    reporter: Reporter
-    failures: list[Failure] = field(default_factory=list)
-
-    def work(self, title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
-        """Run the jobs that are not done."""
-        left = [job for job in jobs if not job.done()]
-        self.reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
-        self.failures += run_jobs(self.pool, title, left, unit, self.reporter)
 
 
 @dataclass(frozen=True)
@@ -110,26 +93,33 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
             workspace.
         LreaError: a worker process was killed.
     """
+    failures: list[Failure] = []
     with workspace.alone("sweep"):
         dataset = _link(dataset, workspace)
         info = DatasetInfo.of(dataset)
         require_both_labels(info)
         left_out = _left_out(sweep, info, reporter)
-        unsuited = {one.recipe for one in left_out}
+        suited = [name for name in sweep.recipes if name not in {one.recipe for one in left_out}]
         with worker_pool(workers) as pool:
-            at = Progressing(pool, reporter)
-            cells = [_cell(sweep, name, workspace.home, dataset) for name in sweep.recipes if name not in unsuited]
-            at.work("search", [job for cell in cells for job in cell.searched], "runs")
+
+            def work(title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
+                """Run the jobs that are not done."""
+                left = [job for job in jobs if not job.done()]
+                reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
+                failures.extend(run_jobs(pool, title, left, unit, reporter))
+
+            cells = [Cell(name, tuple(_searches(sweep, name, workspace.home, dataset))) for name in suited]
+            work("search", [job for cell in cells for job in cell.searched], "runs")
             cells = [_choose(sweep, cell, dataset) for cell in cells]
             # The slowest first, so that none of them is left alone at the end.
             slowest_first = sorted(cells, key=Cell.search_seconds, reverse=True)
-            at.work("seeds", [job for cell in slowest_first for job in cell.trained], "runs")
+            work("seeds", [job for cell in slowest_first for job in cell.trained], "runs")
             finished = [job for cell in cells for job in cell.finished()]
-            at.work("test", [EvaluateJob(job.home, job.name) for job in finished], "evaluations")
+            work("test", [EvaluateJob(job.home, job.name) for job in finished], "evaluations")
             compressed = [job for cell in cells for job in _compressions(sweep, cell)]
-            at.work("compress", compressed, "compressions")
+            work("compress", compressed, "compressions")
     done = tuple(job for job in compressed if job.done())
-    return Finished(tuple(cells), done, dataset, tuple(at.failures), left_out)
+    return Finished(tuple(cells), done, dataset, tuple(failures), left_out)
 
 
 def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
@@ -156,8 +146,10 @@ def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[L
     return left_out
 
 
-def _cell(sweep: Sweep, name: str, home: Path, dataset: Dataset) -> Cell:
-    return Cell(name, tuple(_training(sweep, name, point, sweep.seeds[0], home, dataset) for point in sweep.search))
+def _searches(sweep: Sweep, name: str, home: Path, dataset: Dataset) -> Iterator[TrainJob]:
+    """A training for each point, on the first seed."""
+    for point in sweep.search:
+        yield _training(sweep, name, point, sweep.seeds[0], home, dataset)
 
 
 def _choose(sweep: Sweep, cell: Cell, dataset: Dataset) -> Cell:
@@ -185,4 +177,4 @@ def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
     for job in cell.evaluated():
         for name in compress.compressors:
             for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
-                yield CompressJob(job.home, job.name, name, rank, job.recipe.train.seed)
+                yield CompressJob(job.home, job.name, name, rank, job.seed)

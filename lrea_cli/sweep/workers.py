@@ -11,11 +11,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait as wait_for
+from multiprocessing.connection import wait
 from typing import Protocol
 
 from lrea_cli.console.progress import Reporter
@@ -53,17 +53,12 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        _kill_children()
+        while children := multiprocessing.active_children():  # again: a job just submitted was still starting one
+            for child in children:
+                child.kill()
+                child.join()
         raise
     pool.shutdown()
-
-
-def _kill_children() -> None:
-    """All that are there, and those that a job just submitted was still starting."""
-    while children := multiprocessing.active_children():
-        for child in children:
-            child.kill()
-            child.join()
 
 
 def run_jobs(
@@ -72,7 +67,8 @@ def run_jobs(
     """Run all jobs; one that fails does not keep the others from running.
 
     Args:
-        title: of the progress. unit: what is counted.
+        title: of the progress.
+        unit: what is counted.
 
     Raises:
         LreaError: a worker process was killed.
@@ -82,29 +78,28 @@ def run_jobs(
         return failures
     with reporter.task(title, len(jobs), unit) as progress:
         with undisturbed():  # a worker that is half started would say so
-            waiting: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                failures += _ended(future, waiting.pop(future), reporter)
-                progress(1)
+            job_of: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
+        for future in as_completed(job_of):
+            failure = _failure(future, job_of[future])
+            if failure is not None:
+                failures.append(failure)
+            reporter.say(f"{failure.job}: FAILED: {failure.message}" if failure else future.result())
+            progress(1)
     return failures
 
 
-def _ended(future: Future[str], job: Job, reporter: Reporter) -> list[Failure]:
-    """Say what came of a job; returns its failure, if it is one."""
+def _failure(future: Future[str], job: Job) -> Failure | None:
+    """What went wrong in a job that has ended; None where it ended well."""
     error = future.exception()
+    if error is None:
+        return None
     if isinstance(error, BrokenProcessPool):
         raise LreaError(
             "A worker process was killed, for want of memory as it seems.",
             "What is finished is kept: give the same command again, with fewer --jobs.",
         ) from error
-    if error is None:
-        reporter.say(future.result())
-        return []
     message = error.message if isinstance(error, LreaError) else f"{type(error).__name__}: {error}"
-    reporter.say(f"{job.name}: FAILED: {message}")
-    return [Failure(job.name, message, error)]
+    return Failure(job.name, message, error)
 
 
 def _start_worker() -> None:
@@ -120,5 +115,5 @@ def _start_worker() -> None:
 
 
 def _end_with(sentinel: int) -> None:
-    wait_for([sentinel])
+    wait([sentinel])
     os._exit(1)

@@ -14,10 +14,11 @@ import torch
 
 from lrea_cli.bench import bench as bench_module
 from lrea_cli.bench import gate as gate_module
+from lrea_cli.bench import routes as routes_module
 from lrea_cli.bench import timing as timing_module
-from lrea_cli.bench.bench import Bench, serve_bench, speedup_of
+from lrea_cli.bench.bench import Bench, mean_saving, serve_bench, speedups
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, TimedRoute
+from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, row_of
 from lrea_cli.bench.timing import TURN, Timings
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
@@ -31,6 +32,7 @@ from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
 from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.stats.percentiles import percentile
 from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 from lrea_cli.workspace.home import Workspace
 
@@ -90,28 +92,28 @@ def test_rows_say_what_they_are(bench: Bench) -> None:
         assert row.length == (40 if row.route == "padded" else "real")
         assert (row.candidates, row.dtype) == (7, "float32")
         assert row.requests == ROUNDS * TURN
-        assert [(p.percent, p.have) for p in row.percentiles] == [(p, row.requests) for p in (50, 95, 99)]
-        content = row.to_dict()
-        assert {"p50_ms", "p95_ms", "p99_ms", "stage", "requests", "rank"} <= set(content)
-        assert not {"percentiles", "latencies_ms"} & set(content)
-        assert content["p50_ms"] == row.percentiles[0].value
-        low, high = content["p50_ci_ms"]
-        assert low <= content["p50_ms"] <= high
+        times = [percentile(row.latencies_ms, p) for p in (50, 95, 99)]
+        assert [row.p50_ms, row.p95_ms, row.p99_ms] == times
+        assert row.p50_ms is not None
+        assert row.p99_ms is None  # too few requests
+        assert row.p50_ci_ms is not None
+        assert row.p50_ci_ms[0] <= row.p50_ms <= row.p50_ci_ms[1]
 
 
 def test_the_file_keeps_latencies_to_the_microsecond(bench: Bench) -> None:
-    for row in bench.rows:
-        kept = row.to_dict(latencies=True)
+    shown, file = bench.to_dict(), bench.to_dict(latencies=True)
+    for row, kept, printed in zip(bench.rows, file.pop("rows"), shown.pop("rows"), strict=True):
         times = kept.pop("latencies_ms")
-        assert kept == row.to_dict()
+        assert kept == printed
         assert len(times) == row.requests == len(row.latencies_ms)
         assert times == [round(ms, 3) for ms in row.latencies_ms]
         assert max(times) > 0
+    assert file == shown
 
 
 def test_too_few_requests_have_no_interval(lrea_run: Run, cache: Cache) -> None:
-    few = TimedRoute(lrea_run, cache, "cache", "gemm").row("interest", 7, np.ones(3))
-    assert few.to_dict()["p50_ci_ms"] is None
+    few = row_of(lrea_run, cache, ("interest", "gemm", "cache"), 7, np.ones(3))
+    assert few.p50_ci_ms is None
 
 
 def test_lengths_are_those_of_the_long_parts(bench: Bench, visitors: list[Visitor]) -> None:
@@ -134,40 +136,41 @@ PLACES: dict[Route, int] = {"cache": 0, "full": 1, "padded": 2}
 
 def test_ratios_are_of_the_same_requests_and_the_whole_request_comes_first() -> None:
     timed = timings()
-    found = speedup_of(timed, "gemm", PLACES)
-    assert list(found.ratios) == ["request", "interest"]
-    assert found.ratios["interest"]["real"].value == pytest.approx(3)
-    assert found.ratios["interest"]["padded"].ci == pytest.approx((5, 5))
+    ratios = speedups(timed, PLACES)
+    assert list(ratios) == ["request", "interest"]
+    assert ratios["interest"]["real"].value == pytest.approx(3)
+    assert ratios["interest"]["padded"].ci == pytest.approx((5, 5))
     request = timed.between(1, 0, 3), timed.between(0, 0, 3)
-    assert found.ratios["request"]["real"] == paired_ratio(*request, timed.rounds)
-    assert 1 < (found.ratios["request"]["real"].value or 0) < 1.4
-    assert found.saved_ms == pytest.approx((request[0] - request[1]).mean())
-    assert (found.kernel, found.withheld) == ("gemm", None)
+    assert ratios["request"]["real"] == paired_ratio(*request, timed.rounds)
+    assert 1 < (ratios["request"]["real"].value or 0) < 1.4
+    assert mean_saving(timed, PLACES) == pytest.approx((request[0] - request[1]).mean())
 
 
 def test_a_busy_machine_has_no_ratio_and_no_saving() -> None:
-    found = speedup_of(timings(Load(0.5, 0.1, 1.0, 2, 2)), "gemm", PLACES)
-    assert found.withheld
-    assert "50% of the time" in found.withheld
-    assert {ratio for row in found.ratios.values() for ratio in row.values()} == {NO_RATIO}
-    assert found.saved_ms is None
-    assert found.pays_after(1.0) is None
+    busy = timings(Load(0.5, 0.1, 1.0, 2, 2))
+    assert {ratio for row in speedups(busy, PLACES).values() for ratio in row.values()} == {NO_RATIO}
+    assert mean_saving(busy, PLACES) is None
 
 
-def test_a_record_pays_after_as_many_requests_as_save_what_it_costs() -> None:
-    found = speedup_of(timings(), "gemm", PLACES)
-    assert found.saved_ms
-    assert found.pays_after(10 * found.saved_ms) == pytest.approx(10)
-    assert speedup_of(timings(slower=2.0), "gemm", PLACES).pays_after(1.0) is None
-    assert speedup_of(timings(slower=3.0), "gemm", PLACES).pays_after(1.0) is None
+@pytest.mark.parametrize("slower", [0.0, 2.0, 3.0])
+def test_a_record_pays_after_as_many_requests_as_save_what_it_costs(
+    lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch, slower: float
+) -> None:
+    monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
+    monkeypatch.setattr(routes_module, "take_turns", lambda *_: timings(slower=slower))
+    found = serve_bench(lrea_run, cache, BenchSettings(7, 0.0, 1), ("gemm",), Silent())
+    saved = mean_saving(timings(slower=slower), PLACES)
+    assert saved is not None
+    assert found.saved_ms_per_request == saved
+    assert found.pays_after_requests == (cache.ms_per_user / saved if slower == 0 else None)
 
 
 def test_the_bench_reports_the_ratio_of_its_gemm_rows(bench: Bench) -> None:
-    assert bench.speedup.kernel == "gemm"
+    assert bench.speedup_kernel == "gemm"
     owner = np.arange(bench.rows[0].requests) // TURN
     for stage in STAGES:
         times = {r.route: np.array(r.latencies_ms) for r in bench.rows if (r.stage, r.kernel) == (stage, "gemm")}
-        found = bench.speedup.ratios[stage]
+        found = bench.speedup_vs_full[stage]
         assert found["real"] == paired_ratio(times["full"], times["cache"], owner)
         assert found["padded"] == paired_ratio(times["padded"], times["cache"], owner)
 
@@ -180,9 +183,9 @@ def test_an_interest_is_a_part_of_its_own_request(bench: Bench) -> None:
 
 def test_the_ratio_is_of_the_only_kernel(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
-    monkeypatch.setattr(bench_module, "take_turns", lambda *_: timings())
+    monkeypatch.setattr(routes_module, "take_turns", lambda *_: timings())
     found = serve_bench(lrea_run, cache, BenchSettings(7, 0.0, 1), ("naive",), Silent())
-    assert found.speedup == speedup_of(timings(), "naive", PLACES)
+    assert (found.speedup_vs_full, found.speedup_kernel) == (speedups(timings(), PLACES), "naive")
     assert [(r.stage, r.route) for r in found.rows] == list(itertools.product(STAGES, ROUTES))
 
 
@@ -246,9 +249,9 @@ def test_the_ratio_is_of_gemm_wherever_it_stands(lrea_run: Run, cache: Cache, mo
     slow = marks * np.array([1.0, 3.0, 3.0])[:, None, None]
     both = Timings(np.concatenate([marks, slow]), FREE)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
-    monkeypatch.setattr(bench_module, "take_turns", lambda *_: both)
+    monkeypatch.setattr(routes_module, "take_turns", lambda *_: both)
     found = serve_bench(lrea_run, cache, BenchSettings(7, 0.0, 1), ("gemm", "naive"), Silent())
-    assert found.speedup == speedup_of(timings(), "gemm", PLACES)
+    assert (found.speedup_vs_full, found.speedup_kernel) == (speedups(timings(), PLACES), "gemm")
 
 
 def test_every_route_serves_the_same_users_and_candidates_which_follow_the_seed(
@@ -292,7 +295,7 @@ def test_no_time_is_taken_where_the_gate_fails(
         raise GateFailed("no")
 
     monkeypatch.setattr(bench_module, "run_gate", fail)
-    monkeypatch.setattr(bench_module, "take_turns", lambda *_: pytest.fail("a time was taken"))
+    monkeypatch.setattr(routes_module, "take_turns", lambda *_: pytest.fail("a time was taken"))
     with pytest.raises(GateFailed):
         serve_bench(lrea_run, cache, BenchSettings(7, 0.01, 3), KERNELS, Silent())
 
@@ -329,7 +332,7 @@ def test_runs_beside_a_busy_loop_agree_within_the_interval_or_say_nothing(
     finally:
         busy.kill()
         busy.wait()
-    shown = [bench.speedup.ratios for bench in benches if not bench.speedup.withheld]
+    shown = [bench.speedup_vs_full for bench in benches if not bench.withheld]
     agree = [
         is_within_interval(one[stage][lengths], other[stage][lengths])
         for one, other in itertools.combinations(shown, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ import pytest
 import torch
 
 from lrea_cli.bench import gate as gate_module
+from lrea_cli.bench import routes as routes_module
 from lrea_cli.bench import timing as timing_module
 from lrea_cli.bench import trade_off as trade_off_module
 from lrea_cli.bench.contenders import Contender
 from lrea_cli.bench.gate import GateResult
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import STAGES, BenchSettings, Stage, Workload
+from lrea_cli.bench.routes import BenchSettings, Stage, Workload
 from lrea_cli.bench.timing import TURN, Call, Timings
-from lrea_cli.bench.trade_off import Line, TradeOff, trade_off
+from lrea_cli.bench.trade_off import FailedGate, Line, TradeOff, trade_off
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import Compression
@@ -27,11 +29,12 @@ from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer
-from lrea_cli.stats.bootstrap import auc_estimate, mean_auc_estimate
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.bootstrap import mean_auc_estimate
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
 from lrea_cli.workspace.home import Workspace
 from tests.changed import changed_cache
+from tests.stats.simulated import auc_estimate
 
 CPU = torch.device("cpu")
 FEW = Compression("recent", 2)
@@ -55,8 +58,14 @@ def contenders(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> lis
     return [*found, Contender(din, found[1].cache, "full")]
 
 
+def scores_of(contender: Contender) -> Path:
+    """Where scores lie: with the cache that a compressor made, else with the run."""
+    made = contender.cache.compression
+    return contender.cache.artifact.path if made else contender.run.artifact.path
+
+
 def measured(contenders: Sequence[Contender], seed: int = 3) -> list[Line]:
-    return whole(contenders, seed).lines
+    return whole(contenders, seed).rows
 
 
 def whole(contenders: Sequence[Contender], seed: int = 3) -> TradeOff:
@@ -99,79 +108,64 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_every_contender_has_a_line(lines: list[Line]) -> None:
-    assert [line.contender.name for line in lines] == NAMES
+    assert [line.name for line in lines] == NAMES
     for line in lines:
         assert isinstance(line.gate, GateResult)
         assert line.gate.passed
-        assert line.timed
-        for stage, row in line.timed.rows.items():
-            assert (row.stage, row.kernel, row.candidates, row.length) == (stage, "gemm", CANDIDATES, "real")
-            assert row.requests == ROUNDS * TURN
-            assert row.route == line.contender.route
-        assert list(line.timed.rows) == list(STAGES)
-    assert [line.timed.rows["request"].method for line in lines if line.timed] == ["lrea", "din", "recent", "full"]
+        assert line.p50_ms is not None
+        assert line.p50_ci_ms is not None
+        assert line.p50_ci_ms[0] <= line.p50_ms <= line.p50_ci_ms[1]
+        assert line.interest_p50_ms is not None
+        assert line.interest_p50_ms < line.p50_ms
+        assert line.p99_ms is line.interest_p99_ms is None  # too few requests
+        assert line.speedup_vs_full["request"].value
 
 
-def test_auc_is_that_of_what_is_served(lines: list[Line]) -> None:
-    for line in lines[:3]:
-        scores = read_scores(line.contender.scores.path, "test", "")
-        assert line.auc == auc_estimate(scores.served, scores.label, scores.user)
-        assert line.auc.ci
-        assert line.auc.value
-        assert line.auc.ci[0] < line.auc.value < line.auc.ci[1]
+def test_auc_is_that_of_what_is_served(contenders: list[Contender], lines: list[Line]) -> None:
+    for contender, line in zip(contenders[:3], lines, strict=False):
+        scores = read_scores(scores_of(contender), "test", "")
+        wanted = auc_estimate(scores.served, scores.label, scores.user)
+        assert (line.auc, line.auc_ci, line.auc_by_seed) == (wanted.value, wanted.ci, (wanted.value,))
     assert lines[2].auc != lines[1].auc
 
 
 def test_full_attention_serves_the_form_that_was_trained(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = contenders[1].scores.path
+    place = scores_of(contenders[1])
     right = read_scores(place, "test", "")
     write_evaluation(place, replace(right, served=-right.served), {})
     passing(monkeypatch)
     found = measured(contenders)
     write_evaluation(place, right, {})
-    assert found[1].auc == auc_estimate(-right.served, right.label, right.user)
-    assert found[3].auc == lines[3].auc == auc_estimate(right.trained, right.label, right.user)
+    assert found[1].auc == auc(-right.served, right.label)
+    assert found[3].auc == lines[3].auc == auc(right.trained, right.label)
 
 
-def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(lines: list[Line]) -> None:
-    lrea, din, few, full = lines
-    histories = trade_off_module.open_histories(lrea.contender.run.dataset)
-    known = histories.lengths_before(lrea.contender.run.dataset.manifest.splits.end)
-    long = np.clip(known - 8, 0, 40)
-    for line in (lrea, din):
-        assert line.behavior
-        assert line.behavior == line.contender.run.model.long.cost(long, CANDIDATES, 4).behavior
-        assert line.behavior.flops > 0
-    assert din.behavior
-    assert din.behavior.rows == 1
-    assert (few.behavior, full.behavior) == (None, None)
+def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(
+    contenders: list[Contender], lines: list[Line]
+) -> None:
+    histories = trade_off_module.open_histories(contenders[0].run.dataset)
+    long = np.clip(histories.lengths_before(contenders[0].run.dataset.end) - 8, 0, 40)
+    for contender, line in zip(contenders[:2], lines, strict=False):
+        wanted = contender.run.model.long.cost(long, CANDIDATES, 4).behavior
+        assert (line.rows_changed, line.flops_changed) == (wanted.rows, wanted.flops)
+        assert wanted.flops > 0
+    assert lines[1].rows_changed == 1
+    assert {(line.rows_changed, line.flops_changed) for line in lines[2:]} == {(None, None)}
 
 
-def test_plain_values_of_a_line(lines: list[Line]) -> None:
-    lrea, din, few, full = (line.to_dict() for line in lines)
-    assert [row["method"] for row in (lrea, din, few, full)] == ["lrea", "din", "din", "full"]
-    assert [row["run"] for row in (lrea, din, few, full)] == ["tiny-lrea", "tiny-din", "tiny-din", "tiny-din"]
-    assert [row["cache"] for row in (lrea, din, few, full)] == ["lrea", "din", "few", None]
-    assert [row["compressor"] for row in (lrea, din, few, full)] == [None, None, "recent", None]
-    assert [row["rank"] for row in (lrea, din, few, full)] == [6, 40, 2, None]
-    for line, row in zip(lines, (lrea, din, few, full), strict=True):
-        assert line.timed
-        request, interest = (line.timed.rows[stage].to_dict() for stage in STAGES)
-        assert row["speedup_vs_full"] == {stage: line.timed.speedup[stage].to_dict() for stage in STAGES}
-        assert row["speedup_vs_full"]["request"]["value"] > 0
-        assert (row["recipe"], row["auc_by_seed"]) == ("", [row["auc"]])
-        assert (row["p50_ms"], row["p50_ci_ms"]) == (request["p50_ms"], request["p50_ci_ms"])
-        assert row["p99_ms"] is None  # too few requests
-        assert row["interest_p50_ms"] == interest["p50_ms"]
-        assert row["gate"]["passed"] is True
-        assert (row["auc"], row["auc_ci"]) == (line.auc.value, line.auc.ci)
-    cache = lines[2].contender.cache.manifest
-    assert (few["bytes_per_user"], few["compress_ms_per_user"]) == (cache.bytes_per_user, cache.ms_per_user)
-    assert (full["bytes_per_user"], full["compress_ms_per_user"]) == (None, None)
-    assert (few["rows_changed"], few["flops_changed"]) == (None, None)
-    assert (din["rows_changed"], din["flops_changed"]) == (1, lines[1].behavior and lines[1].behavior.flops)
+def test_a_line_says_what_it_is(contenders: list[Contender], lines: list[Line]) -> None:
+    assert [line.method for line in lines] == ["lrea", "din", "din", "full"]
+    assert [line.run for line in lines] == ["tiny-lrea", "tiny-din", "tiny-din", "tiny-din"]
+    assert [line.cache for line in lines] == ["lrea", "din", "few", None]
+    assert [line.compressor for line in lines] == [None, None, "recent", None]
+    assert [line.rank for line in lines] == [6, 40, 2, None]
+    assert {line.recipe for line in lines} == {""}
+    few, full = lines[2:]
+    cache = contenders[2].cache
+    assert (few.bytes_per_user, few.compress_ms_per_user) == (cache.bytes_per_user, cache.ms_per_user)
+    assert (full.bytes_per_user, full.compress_ms_per_user) == (None, None)
 
 
 def test_all_contenders_take_turns_over_the_same_users_and_candidates(
@@ -188,8 +182,8 @@ def test_all_contenders_take_turns_over_the_same_users_and_candidates(
         return timings(len(calls))
 
     passing(monkeypatch)
-    monkeypatch.setattr(trade_off_module, "serve", serve)
-    monkeypatch.setattr(trade_off_module, "take_turns", spy)
+    monkeypatch.setattr(routes_module, "serve", serve)
+    monkeypatch.setattr(routes_module, "take_turns", spy)
     found = []
     for seed in (1, 1, 2):
         seen.append(([], []))
@@ -205,29 +199,26 @@ def test_all_contenders_take_turns_over_the_same_users_and_candidates(
 
 
 def medians(line: Line) -> tuple[float | None, ...]:
-    assert line.timed
-    return tuple(line.timed.rows[stage].percentiles[0].value for stage in STAGES)
+    return line.p50_ms, line.interest_p50_ms
 
 
 def test_ratios_are_to_full_attention_on_the_same_requests(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passing(monkeypatch)
-    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *_: timings(len(calls)))
     found = whole(contenders)
     assert found.withheld is None
-    assert [ratio(line, "interest") for line in found.lines] == pytest.approx([4, 2, 4 / 3, 1])
-    assert [ratio(line, "request") for line in found.lines] == pytest.approx([14 / 11, 14 / 12, 14 / 13, 1])
-    real = [np.array(line.timed.rows["request"].latencies_ms) for line in lines if line.timed]
-    owner = np.arange(len(real[0])) // TURN
-    assert [line.timed.speedup["request"] for line in lines if line.timed] == [
-        paired_ratio(real[3], times, owner) for times in real
-    ]
+    assert [ratio(line, "interest") for line in found.rows] == pytest.approx([4, 2, 4 / 3, 1])
+    assert [ratio(line, "request") for line in found.rows] == pytest.approx([14 / 11, 14 / 12, 14 / 13, 1])
+    timed = timings(4)
+    request = [timed.between(call, 0, 3) for call in range(4)]
+    wanted = [paired_ratio(request[3], times, timed.rounds) for times in request]
+    assert [line.speedup_vs_full["request"] for line in found.rows] == wanted
 
 
 def ratio(line: Line, stage: Stage) -> float | None:
-    assert line.timed
-    return line.timed.speedup[stage].value
+    return line.speedup_vs_full[stage].value
 
 
 @pytest.mark.parametrize(
@@ -246,27 +237,28 @@ def test_there_is_no_ratio_on_a_busy_machine_or_without_full_attention(
     words: str,
 ) -> None:
     passing(monkeypatch)
-    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls), load))
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *_: timings(len(calls), load))
     found = whole([contenders[n] for n in named])
     assert found.withheld
     assert words in found.withheld
-    assert all(line.timed and set(line.timed.speedup.values()) == {NO_RATIO} for line in found.lines)
+    assert all(line.p50_ms and set(line.speedup_vs_full.values()) == {NO_RATIO} for line in found.rows)
 
 
 def test_the_auc_of_several_seeds_is_their_mean(
     contenders: list[Contender], lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of full attention, the form that was trained of every seed."""
-    kept = read_scores(contenders[1].scores.path, "test", "")
+    kept = read_scores(scores_of(contenders[1]), "test", "")
     rng = np.random.default_rng(1)
     noisy = [
         replace(kept, served=kept.served + rng.normal(0, s, len(kept.served)), trained=kept.trained) for s in (1, 2)
     ]
     passing(monkeypatch)
-    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *_: timings(len(calls)))
     din, full = measured([replace(c, other_seeds=tuple(noisy)) for c in (contenders[1], contenders[3])])
     scores = [kept.served, *(n.served for n in noisy)]
-    assert din.auc == mean_auc_estimate(scores, kept.label, kept.user)
+    mean = mean_auc_estimate(scores, kept.label, kept.user)
+    assert (din.auc, din.auc_ci) == (mean.value, mean.ci)
     assert din.auc_by_seed == tuple(auc(of, kept.label) for of in scores)
     assert len(set(din.auc_by_seed)) == 3
     assert full.auc_by_seed == (auc(kept.trained, kept.label),) * 3
@@ -294,7 +286,7 @@ def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
     passing(monkeypatch)
     monkeypatch.setattr(RequestScorer, "full_interest", full)
     monkeypatch.setattr(RequestScorer, "cached_interest", cached)
-    monkeypatch.setattr(trade_off_module, "take_turns", once)
+    monkeypatch.setattr(routes_module, "take_turns", once)
     measured(contenders)
     assert read == ["lrea", "din", "few", "history"]
 
@@ -316,20 +308,17 @@ def test_where_a_gate_fails_no_time_is_taken_of_it_alone(
         return GateResult(True, 0.0, 1, "nowhere", 1, 0, 0)
 
     seen: list[int] = []
-    right = trade_off_module.take_turns
+    right = routes_module.take_turns
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
-    monkeypatch.setattr(
-        trade_off_module, "take_turns", lambda calls, *a: (seen.append(len(calls)), right(calls, *a))[1]
-    )
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *a: (seen.append(len(calls)), right(calls, *a))[1])
     found = measured(contenders)
     assert seen == [2]
-    assert [line.timed is None for line in found] == [False, True, False, True]
-    assert [line.timed.rows["request"].method for line in found if line.timed] == ["lrea", "recent"]
-    row = found[1].to_dict()
-    assert row["gate"] == {"passed": False, "failure": "off by one"}
-    assert {row[name] for name in ("p50_ms", "p50_ci_ms", "p99_ms", "interest_p50_ms")} == {None}
-    assert row["speedup_vs_full"]["request"]["value"] is None
-    assert row["auc"] == lines[1].auc.value
+    assert [line.p50_ms is None for line in found] == [False, True, False, True]
+    row = found[1]
+    assert row.gate == FailedGate("off by one", "")
+    assert {row.p50_ms, row.p50_ci_ms, row.p99_ms, row.interest_p50_ms} == {None}
+    assert set(row.speedup_vs_full.values()) == {NO_RATIO}
+    assert row.auc == lines[1].auc
 
 
 def test_no_time_is_taken_before_the_last_gate(
@@ -341,7 +330,7 @@ def test_no_time_is_taken_before_the_last_gate(
         assert asked == ["lrea", "din", "few"]
         return timings(len(calls))
 
-    monkeypatch.setattr(trade_off_module, "take_turns", spy)
+    monkeypatch.setattr(routes_module, "take_turns", spy)
     measured(contenders)
 
 
@@ -351,6 +340,6 @@ def test_wrong_records_fail_the_real_gate(contenders: list[Contender], monkeypat
     lrea, _, few, _ = contenders
     wrong = Contender(few.run, changed_cache(few.cache, compression=None, compressor=None))
     found = measured([lrea, wrong])
-    assert isinstance(found[1].gate, GateFailed)
-    assert found[1].timed is None
-    assert found[0].timed
+    assert isinstance(found[1].gate, FailedGate)
+    assert found[1].p50_ms is None
+    assert found[0].p50_ms

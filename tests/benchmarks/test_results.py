@@ -24,8 +24,8 @@ from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.reporting import results as shown
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import gather, runs_of
-from lrea_cli.sweep.reading import load_sweep
 from lrea_cli.sweep.results import OverSeeds, Scored, over_seeds
+from lrea_cli.sweep.settings import load_sweep
 from lrea_cli.workspace.home import Workspace
 from tests.reporting.test_results import NONE, RESULTS, lines_of, scored
 from tests.sweep.conftest import ABOUT, RECIPES, Inline, InlineSweep, dataset, inline_sweep, make_sweep, swept
@@ -97,7 +97,12 @@ def test_the_best_is_bold_where_it_is_told_apart_from_all_others() -> None:
     assert "None is bold" not in text
     low = over_seeds([0.5, 0.5])  # lrea's as trained: what is bold in a form is decided by that form
     served = tuple(
-        replace(s, auc=low if s.recipe == "lrea" else s.auc, to_best=None, to_best_served=s.to_best)
+        replace(
+            s,
+            metrics={**s.metrics, "auc": low if s.recipe == "lrea" else s.auc},
+            to_best=None,
+            to_best_served=s.to_best,
+        )
         for s in page.results.scored
         if isinstance(s, Ranked)
     )

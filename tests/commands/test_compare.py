@@ -18,8 +18,11 @@ from lrea_cli.cli import main
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.metrics import METRICS
 from lrea_cli.workspace.home import Workspace, write_manifest
 from lrea_cli.workspace.sealed import read_json, write_json
+from tests.bench.test_compare import result
+from tests.bench.test_compare import row as bench_row
 from tests.changed import change_json
 from tests.manifests import manifest_of
 
@@ -80,7 +83,7 @@ def test_runs_are_compared_with_the_first(home: Path, lrea: Lrea) -> None:
     found = lrea("compare", "tiny-lrea", "tiny-din", "tiny-lrea", "--json").json
     assert (found["split"], found["form"]) == ("test", "served")
     base, other, same = found["rows"]
-    keys = {"run", "method", "auc", "gauc", "difference", "ci", "resolved", "resolvable"}
+    keys = {"run", "method", *(metric.name for metric in METRICS), "difference", "ci", "resolved", "resolvable"}
     assert all(set(row) == keys for row in found["rows"])
     evals = {run: json.loads((home / "runs" / run / "eval-test.json").read_text()) for run in ("tiny-lrea", "tiny-din")}
     assert (base["run"], base["method"], base["auc"]) == ("tiny-lrea", "lrea", evals["tiny-lrea"]["auc_cached"])
@@ -227,7 +230,7 @@ def test_two_benches_are_compared(home: Path, lrea: Lrea) -> None:
 def test_a_bench_without_latencies_is_refused(home: Path, lrea: Lrea) -> None:
     (home / "bench").mkdir()
     for name in ("a.json", "b.json"):
-        write_json(home / "bench" / name, {"rows": [{"stage": "interest"}]})
+        write_json(home / "bench" / name, result())
     found = lrea("compare", "a.json", "b.json")
     assert found.code == 2
     assert "no latencies to compare" in found.err
@@ -236,10 +239,10 @@ def test_a_bench_without_latencies_is_refused(home: Path, lrea: Lrea) -> None:
 
 def test_other_machines_are_pointed_out(home: Path, lrea: Lrea) -> None:
     (home / "bench").mkdir()
-    row = {"stage": "interest", "kernel": "gemm", "route": "full", "length": "real", "candidates": 5}
-    rows = [{**row, "method": "full", "latencies_ms": [1.0, 2.0, 3.0] * 5}]
     for name in ("a", "b"):
-        write_json(home / "bench" / f"{name}.json", {"machine": {"cpu": name}, "rows": rows})
+        machine = {"cpu": name, "threads": 1, "device": "cpu"}
+        content = {**result(bench_row("full", [1.0, 2.0, 3.0] * 5)), "machine": machine}
+        write_json(home / "bench" / f"{name}.json", content)
     found = lrea("compare", "a.json", "b.json")
     assert found.code == 0
     assert "the machines differ" in found.err

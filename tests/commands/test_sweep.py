@@ -12,7 +12,7 @@ import pytest
 
 from lrea_cli.recipe.reading import load_recipe
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.sweep import reading, run
+from lrea_cli.sweep import run, settings
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result
 from tests.fixtures.exposures_raw import write_exposures
@@ -122,7 +122,7 @@ def test_mistakes_end_with_2(home, capsys, arguments, words):
 def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, monkeypatch, name, recipes, trainings):
     write_taobao(home.parent / "UserBehavior.csv")
     lrea(capsys, "prepare", "taobao")
-    monkeypatch.setattr(reading, "load_recipe", small_recipe)
+    monkeypatch.setattr(settings, "load_recipe", small_recipe)
     arguments = ["sweep", name, "--dataset", "taobao", "--seeds", 1]
 
     def stop(job: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lrea_cli.bench import gate as gate_module
+from lrea_cli.bench import routes as routes_module
 from lrea_cli.bench import timing as timing_module
 from lrea_cli.bench import trade_off as trade_off_module
 from lrea_cli.bench.gate import GateResult
@@ -21,10 +22,9 @@ from lrea_cli.bench.timing import Timings
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import METHOD_NAMES
-from lrea_cli.reporting import trade_off as picture_module
 from lrea_cli.score import served as served_module
 from lrea_cli.score.kept import read_scores
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_compare import Done
@@ -83,7 +83,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         return GateResult(True, 1e-7, 70, "logit of user 0", 560, 9, 6)
 
     monkeypatch.setattr(trade_off_module, "run_gate", gate)
-    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls)))
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *_: timings(len(calls)))
     return failing.append
 
 
@@ -106,7 +106,8 @@ def test_one_object_says_all(first: tuple[Path, Done]) -> None:
     home, done = first
     assert done.code == 0, done.err
     found = done.json
-    assert set(found) == {*("dataset", "machine", "candidates", "rows", "load", "withheld", "picture", "without_run")}
+    keys = ("dataset", "machine", "candidates", "requests", "rows", "load", "withheld", "picture", "without_run")
+    assert set(found) == set(keys)
     assert (found["dataset"], found["candidates"]) == ("synthetic", 5)
     assert set(found["machine"]) == {"cpu", "threads", "device"}
     assert [row["name"] for row in found["rows"]] == NAMES
@@ -204,7 +205,8 @@ def test_a_failed_gate_ends_with_3_and_shows_no_time_of_that_method(home: Path, 
     assert "error: lrea: The gate failed: off by 2." in done.err
     assert "lrea compress" in done.err
     failed, din, *_ = done.json["rows"]
-    assert failed["gate"] == {"passed": False, "failure": "The gate failed: off by 2."}
+    remedy = "Make it anew with: lrea compress"
+    assert failed["gate"] == {"passed": False, "failure": "The gate failed: off by 2.", "remedy": remedy}
     assert {failed[name] for name in ("p50_ms", "p99_ms", "interest_p50_ms", "p50_ci_ms")} == {None}
     assert (din["interest_p50_ms"], din["p50_ms"]) == (1, 11)
     first, second = (line for line in done.err.splitlines() if line.strip().startswith("lrea ") and "failed" in line)
@@ -217,16 +219,12 @@ def test_a_busy_machine_has_times_and_no_ratio(
     home: Path, quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = Load(0.6, 0.2, 0.9, 2, 2)
-    monkeypatch.setattr(trade_off_module, "take_turns", lambda calls, *_: timings(len(calls), taken))
-    said: list[str] = []
-    right = picture_module.draw
-    monkeypatch.setattr(picture_module, "draw", lambda *a: (said.append(a[3]), right(*a)))
+    monkeypatch.setattr(routes_module, "take_turns", lambda calls, *_: timings(len(calls), taken))
     done = lrea(home, "serve-bench", "--methods", "din", *OPTIONS, "--json", busy=True)
     assert done.code == 0
     assert "no ratio is given: 40% of the time the thread that serves had no CPU (limit 10%)" in done.err
     assert "Stop what else runs here" in done.err
     assert "40% of the time" in done.json["withheld"]
-    assert "do not compare times" in said[0]
     for row in done.json["rows"]:
         assert row["p50_ms"] > 10
         assert {value for ratio in row["speedup_vs_full"].values() for value in ratio.values()} == {None}
@@ -270,7 +268,7 @@ def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[s
         (["all", "--run", "tiny-din"], ["--methods chooses the runs, the caches", "--run"]),
         (["all", "--cache", "tiny-din-1"], ["--methods chooses the runs, the caches"]),
         (["all", "--kernel", "naive"], ["--methods chooses the runs, the caches"]),
-        (["lrea,tvin"], ["no method 'tvin'", "did you mean 'twin'?", "din-short"]),
+        (["lrea,tvin"], ["--methods is 'tvin'", "did you mean 'twin'?", "din-short"]),
         (["sim,twin"], ["'synthetic' has no run of sim, twin", "lrea train --method twin --dataset synthetic"]),
         (["all", "--dataset", "other"], ["no dataset 'other'"]),
     ],

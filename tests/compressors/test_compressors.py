@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
-from lrea_cli.bench.twins import reference_model, twin_of
+from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.compressors.base import uniforms
 from lrea_cli.compressors.clusters import Choices, Clusters

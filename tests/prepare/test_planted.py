@@ -15,7 +15,7 @@ from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE
 from lrea_cli.prepare.planted.streams import LAST_DAY, Histories
 from lrea_cli.prepare.planted.universe import FIRST_RAW_ITEM, Universe, draw_universe
 from lrea_cli.prepare.sources.synthetic import Synthetic
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 
 # The design's table of real Taobao histories: equal categories at distance 1, 2, 4, ...; effective categories
 # at p10, p50, p90; share of repeats. `week`: users of 50 behaviors or more; `long`: of about 1,000.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.bench.twins import reference_model, twin_of
+from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
-from lrea_cli.reporting.labels import CAP, MARKER, Box, Spot, place_labels
+from lrea_cli.reporting.labels import CAP, MARKER, Spot, place_labels
 
 
 def axes_of(dpi: float = 100) -> Axes:
@@ -28,12 +29,12 @@ def spots_of(points: list[tuple[float, float]], bar: float = 0.03) -> list[Spot]
     return [Spot(x, y, f"din, clusters {n}, 8.3 kB", "k", (y - bar, y + bar)) for n, (x, y) in enumerate(points)]
 
 
-def covered(axes: Axes, spot: Spot) -> list[Box]:
+def covered(axes: Axes, spot: Spot) -> list[Bbox]:
     """What the marker and the bar of a spot cover."""
     scale = axes.figure.dpi / 72
     (x, y), (_, low), (_, high) = axes.transData.transform([(spot.x, v) for v in (spot.y, *(spot.bar or (0, 0)))])
-    marker = Box(x - MARKER * scale, y - MARKER * scale, x + MARKER * scale, y + MARKER * scale)
-    return [marker, Box(x - CAP * scale, low, x + CAP * scale, high)]
+    reach, cap = MARKER * scale, CAP * scale
+    return [Bbox([[x - reach, y - reach], [x + reach, y + reach]]), Bbox([[x - cap, low], [x + cap, high]])]
 
 
 def texts(axes: Axes) -> tuple[list[Annotation], list[Annotation]]:
@@ -49,13 +50,13 @@ def check(axes: Axes, spots: list[Spot]) -> None:
     for box, label, spot in zip(boxes, texts(axes)[0], spots, strict=True):
         assert label.get_text() == spot.text
         drawn = label.get_window_extent()
-        assert drawn.extents == pytest.approx(box, abs=2)
+        assert drawn.extents == pytest.approx(box.extents, abs=2)
         assert frame.x0 <= box.x0
         assert box.x1 <= frame.x1
         assert frame.y0 <= box.y0
         assert box.y1 <= frame.y1
-        assert not any(box.overlaps(other) for s in spots for other in covered(axes, s))
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        assert not any(box.count_overlaps([other]) for s in spots for other in covered(axes, s))
+    assert not any(a.count_overlaps([b]) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("dpi", [72, 100, 150])
@@ -111,4 +112,4 @@ def test_a_label_that_is_far_has_a_line_to_its_own_point(points: list[tuple[floa
         assert box.y0 - 0.01 <= start[1] <= box.y1 + 0.01
         others = [b for b in boxes if b is not box]
         path = [(start[0] + (x - start[0]) * n / 50, start[1] + (y - start[1]) * n / 50) for n in range(51)]
-        assert not any(other.overlaps(Box(*at, *at)) for other in others for at in path)
+        assert not any(other.contains(*at) for other in others for at in path)

@@ -18,8 +18,11 @@ def scored(recipe: str, auc: float, against: OverSeeds | None, entropy: OverSeed
         recipe=recipe,
         seeds=(1, 2),
         point={"lr": 0.05},
-        auc=over_seeds([auc, auc + 0.01], [(auc - 0.02, auc + 0.02), (auc, auc + 0.02)]),
-        gauc=over_seeds([0.61, 0.61]),
+        metrics={
+            "auc": over_seeds([auc, auc + 0.01], [(auc - 0.02, auc + 0.02), (auc, auc + 0.02)]),
+            "gauc": over_seeds([0.61, 0.61]),
+            "normalized_entropy": over_seeds([0.912, 0.914]),
+        },
         difference=against,
         auc_served=over_seeds([auc - 0.002, auc]),
         difference_served=against,
@@ -29,7 +32,6 @@ def scored(recipe: str, auc: float, against: OverSeeds | None, entropy: OverSeed
         bytes_per_record=over_seeds([12345.0, 12345.0]),
         rows_changed=over_seeds([8.0, 8.0]),
         flops_changed=over_seeds([531_000.0, 532_000.0]),
-        normalized_entropy=over_seeds([0.912, 0.914]),
         best_counter=over_seeds([0.6543, 0.6543]),
         seconds=over_seeds([61.0, 63.0]),
     )

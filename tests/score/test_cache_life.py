@@ -12,8 +12,8 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.score.cache_life import Age, cache_life, parse_ages
-from lrea_cli.score.evaluate import ServedFrom, evaluate, measure, score
-from lrea_cli.stats.metrics import auc
+from lrea_cli.score.evaluate import ServedFrom, measure, score
+from lrea_cli.stats.metrics.auc import auc
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,8 @@ def test_a_method_that_keeps_nothing_does_not_age(make_run) -> None:
 
 
 def test_one_new_behavior_changes_every_row_of_lrea(lrea_run: Run, din_run: Run) -> None:
-    every, one = (evaluate(run, "valid", "user", ServedFrom(), Silent()).new_behavior for run in (lrea_run, din_run))
+    scored = [(run, score(run, "valid", ServedFrom(), Silent())) for run in (lrea_run, din_run)]
+    every, one = (measure(*pair, "user").new_behavior for pair in scored)
     assert every is not None
     assert one is not None
     assert every.rows == lrea_run.recipe.model.rank

@@ -11,7 +11,9 @@ from lrea_cli.errors import UserError
 from lrea_cli.score.compare import Compared, Subject, compare_scores
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.metrics import auc, gauc
+from lrea_cli.stats.metrics import METRICS
+from lrea_cli.stats.metrics.auc import auc
+from lrea_cli.stats.metrics.gauc import gauc
 from tests.stats.simulated import simulate
 
 a, b, labels, users = simulate((1,))
@@ -27,10 +29,11 @@ def test_each_is_compared_with_the_first() -> None:
     subjects = [subject("one", a, b), subject("two", b, a), subject("three", a, a + b)]
     found = compare_scores(subjects, "trained")
     assert [(row.run, row.method) for row in found] == [("one", "of-one"), ("two", "of-two"), ("three", "of-three")]
-    assert [row.auc for row in found] == [auc(a, labels), auc(b, labels), auc(a, labels)]
-    assert [row.gauc for row in found] == [gauc(s, labels, users).value for s in (a, b, a)]
+    assert [row.metrics["auc"] for row in found] == [auc(a, labels), auc(b, labels), auc(a, labels)]
+    assert [row.metrics["gauc"] for row in found] == [gauc(s, labels, users).value for s in (a, b, a)]
     wanted = auc_difference(a, b, labels, users)
-    assert found[0] == Compared("one", "of-one", auc(a, labels), found[0].gauc, None, None, False, None)
+    assert found[0] == Compared("one", "of-one", found[0].metrics, None, None, False, None)
+    assert set(found[0].to_dict()) > {metric.name for metric in METRICS}
     assert (found[1].difference, found[1].ci) == (wanted.value, wanted.ci)
     assert (found[1].resolved, found[1].resolvable) == (wanted.resolved, wanted.resolvable)
     assert (found[2].difference, found[2].ci, found[2].resolved) == (0, (0, 0), False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,24 +11,34 @@ import torch
 
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.histories import open_histories
+from lrea_cli.dataset.layout import Split
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.baselines import trivial_baselines
 from lrea_cli.score.cached import score_split_cached
-from lrea_cli.score.evaluate import Evaluation, ServedFrom, evaluate, measure, numbers_of, score
-from lrea_cli.stats.bootstrap import auc_difference, auc_estimate, gauc_estimate
-from lrea_cli.stats.calibration import calibration
-from lrea_cli.stats.metrics import auc, gauc, log_loss
-from tests.stats.simulated import simulate
+from lrea_cli.score.evaluate import Evaluation, Group, ServedFrom, absorption_gap, measure, nested, score
+from lrea_cli.score.measured import Measured, measure_rows
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.metrics import METRICS, Rows
+from lrea_cli.stats.metrics.auc import auc
+from lrea_cli.stats.metrics.gauc import gauc
+from lrea_cli.stats.metrics.log_loss import log_loss
+from lrea_cli.workspace.manifests import parse
+from tests.stats.simulated import auc_estimate, gauc_estimate, simulate
 
 CPU = torch.device("cpu")
 
 
+def evaluate(run: Run, split: Split, group: Group, way: ServedFrom) -> Evaluation:
+    """Score and measure."""
+    return measure(run, score(run, split, way, Silent()), group)
+
+
 @pytest.fixture(scope="module")
 def found(lrea_run: Run) -> Evaluation:
-    return evaluate(lrea_run, "test", "user", ServedFrom(), Silent())
+    return evaluate(lrea_run, "test", "user", ServedFrom())
 
 
 def test_the_keys_are_those_that_json_promises(found: Evaluation) -> None:
@@ -37,11 +48,12 @@ def test_the_keys_are_those_that_json_promises(found: Evaluation) -> None:
         *("auc", "gauc", "log_loss", "auc_cached", "absorption_gap", "baselines", "auc_ci", "gauc_ci", "gauc_cached"),
         *("normalized_entropy", "calibration_ratio", "ece", "calibration_cached", "slices"),
         *("cache", "compressor", "cache_age", "new_behavior"),
+        *(f"{metric.name}_cached" for metric in METRICS),
     }
     assert set(content["absorption_gap"]) == {"auc", "ci", "rms_logit", "rms_over_sd"}
     assert set(content["calibration_cached"]) == {"normalized_entropy", "calibration_ratio", "ece"}
     assert set(content["slices"]["long 0"]) == {
-        *("rows", "auc", "auc_ci", "auc_cached", "gauc", "log_loss", "normalized_entropy", "calibration_ratio"),
+        *("rows", "auc_ci", "gauc_ci", *(metric.name + form for metric in METRICS for form in ("", "_cached"))),
     }
     assert set(content["baselines"]) == {"category_count", "item_count", "popularity"}
     assert json.loads(json.dumps(content, allow_nan=False)) == content
@@ -54,17 +66,18 @@ def test_numbers_are_those_of_the_logits(found: Evaluation, lrea_run: Run) -> No
     logits = score_split(lrea_run.model, reader, ignore)
     by_user = gauc(logits, samples.label, samples.user[samples.row_request])
     assert (found.rows, found.requests) == (samples.rows, samples.requests)
-    assert found.auc == pytest.approx(auc(logits, samples.label), abs=1e-5)
-    assert found.gauc == pytest.approx(by_user.value, abs=1e-4)
-    assert found.log_loss == pytest.approx(log_loss(logits, samples.label), abs=1e-6)
+    assert found.metrics["auc"].trained == pytest.approx(auc(logits, samples.label), abs=1e-5)
+    assert found.metrics["gauc"].trained == pytest.approx(by_user.value, abs=1e-4)
+    assert found.metrics["log_loss"].trained == pytest.approx(log_loss(logits, samples.label), abs=1e-6)
     assert (found.groups, found.single_class_groups) == (by_user.groups, by_user.single_class_groups)
     assert found.groups + found.single_class_groups == len(np.unique(samples.user))
 
 
 def test_the_gap_is_served_minus_trained(found: Evaluation) -> None:
-    assert found.auc is not None
-    assert found.auc_cached is not None
-    assert found.absorption_gap.auc == found.auc_cached - found.auc
+    auc = found.metrics["auc"]
+    assert auc.trained is not None
+    assert auc.served is not None
+    assert found.absorption_gap.auc == auc.served - auc.trained
     assert found.absorption_gap.ci is not None
     assert found.absorption_gap.ci[0] <= found.absorption_gap.auc <= found.absorption_gap.ci[1]
 
@@ -74,7 +87,8 @@ def test_slices_are_rows_of_the_whole(found: Evaluation, din_run: Run) -> None:
         assert sum(found.slices[name].rows for name in family) == found.rows
     seen = [found.slices[name] for name in ("candidate seen before", "candidate not seen")]
     assert sum(part.rows for part in seen) == found.rows
-    assert sum(part.rows * (part.log_loss or 0) for part in seen) / found.rows == pytest.approx(found.log_loss)
+    losses = [part.rows * (part.metrics["log_loss"].trained or 0) for part in seen]
+    assert sum(losses) / found.rows == pytest.approx(found.metrics["log_loss"].trained)
     assert 0 < found.slices["long above rank"].rows < found.rows
     without = measure(din_run, score(din_run, "valid", ServedFrom(), Silent()), "user").slices
     assert set(found.slices) - set(without) == {"long above rank"}
@@ -90,8 +104,9 @@ def test_scores_are_those_that_were_measured(found: Evaluation, lrea_run: Run) -
         "split": "test",
         "served_from": "float32 records",
     }
-    assert auc(scores.trained, scores.label) == found.auc
-    assert auc(scores.served, scores.label) == found.auc_cached
+    assert auc(scores.trained, scores.label) == found.metrics["auc"].trained
+    assert auc(scores.served, scores.label) == found.metrics["auc"].served
+    assert scored.bytes_per_record > 0
     np.testing.assert_array_equal(scores.user, samples.user[scores.request])
     np.testing.assert_array_equal(scores.item, samples.ids["item"])
 
@@ -99,17 +114,26 @@ def test_scores_are_those_that_were_measured(found: Evaluation, lrea_run: Run) -
 def test_numbers_need_scores_alone() -> None:
     a, b, labels, users = simulate((1,))
     requests, users = users, users // 2
-    numbers = numbers_of(a, b, labels, requests, users)
-    assert numbers.auc_ci == auc_estimate(a, labels, users).ci
-    assert numbers.gauc_ci == gauc_estimate(a, labels, requests, users).ci
-    assert (numbers.gauc, numbers.gauc_cached) == tuple(gauc(s, labels, requests).value for s in (a, b))
-    assert numbers.calibration_cached == calibration(b, labels)
-    assert numbers.ece == calibration(a, labels).ece
-    assert numbers.absorption_gap.ci == auc_difference(a, b, labels, users).ci
-    assert numbers.absorption_gap.rms_over_sd == pytest.approx(numbers.absorption_gap.rms_logit / np.std(a))
-    flat = numbers_of(np.zeros(len(a)), b, np.ones(len(a)), users, users)
-    assert (flat.auc, flat.auc_ci, flat.absorption_gap.auc, flat.absorption_gap.ci) == (None, None, None, None)
-    assert flat.absorption_gap.rms_over_sd is None
+    trained, served = (Rows(logits, labels, users, requests) for logits in (a, b))
+    measured, gap = measure_rows(trained, served), absorption_gap(trained, served)
+    assert measured["auc"].ci == auc_estimate(a, labels, users).ci
+    assert measured["gauc"].ci == gauc_estimate(a, labels, requests, users).ci
+    for metric in METRICS:
+        assert (measured[metric.name].trained, measured[metric.name].served) == (
+            metric.value(trained),
+            metric.value(served),
+        )
+    assert gap.ci == auc_difference(a, b, labels, users).ci
+    assert gap.rms_over_sd == pytest.approx(gap.rms_logit / np.std(a))
+    flat = [Rows(logits, np.ones(len(a)), users) for logits in (np.zeros(len(a)), b)]
+    gap = absorption_gap(*flat)
+    assert measure_rows(*flat)["auc"] == Measured(None, None, None)
+    assert (gap.auc, gap.ci, gap.rms_over_sd) == (None, None, None)
+
+
+def test_an_evaluation_is_read_back_from_json(found: Evaluation) -> None:
+    content = json.loads(json.dumps(found.to_dict()))
+    assert parse(Evaluation, json.dumps(nested(content)).encode(), Path("x"), "") == found
 
 
 def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea_run: Run) -> None:
@@ -129,23 +153,23 @@ def test_baselines_count_popularity_before_the_valid_split(found: Evaluation, lr
 
 
 def test_din_has_no_gap(din_run: Run) -> None:
-    gap = evaluate(din_run, "valid", "user", ServedFrom(), Silent()).absorption_gap
+    gap = evaluate(din_run, "valid", "user", ServedFrom()).absorption_gap
     assert gap.auc == pytest.approx(0, abs=1e-4)
-    half = evaluate(din_run, "valid", "user", ServedFrom("float16"), Silent()).absorption_gap
+    half = evaluate(din_run, "valid", "user", ServedFrom("float16")).absorption_gap
     assert 5 * gap.rms_logit < half.rms_logit < 1e-2
     assert gap.rms_logit < 1e-5
 
 
 def test_groups_may_be_requests(found: Evaluation, lrea_run: Run) -> None:
-    by_request = evaluate(lrea_run, "test", "request", ServedFrom("float16"), Silent())
+    by_request = evaluate(lrea_run, "test", "request", ServedFrom("float16"))
     assert by_request.groups + by_request.single_class_groups == by_request.requests
     assert by_request.requests > found.groups + found.single_class_groups
     assert (by_request.group, by_request.dtype) == ("request", "float16")
-    assert by_request.auc == found.auc
-    assert by_request.gauc != found.gauc
+    assert by_request.metrics["auc"].trained == found.metrics["auc"].trained
+    assert by_request.metrics["gauc"] != found.metrics["gauc"]
 
 
 def test_each_split_has_its_own_numbers(found: Evaluation, lrea_run: Run) -> None:
-    valid = evaluate(lrea_run, "valid", "user", ServedFrom(), Silent())
+    valid = evaluate(lrea_run, "valid", "user", ServedFrom())
     assert (valid.split, valid.rows) == ("valid", read_samples(lrea_run.dataset, "valid").rows)
-    assert valid.auc != found.auc
+    assert valid.metrics["auc"] != found.metrics["auc"]

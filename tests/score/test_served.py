@@ -13,17 +13,15 @@ import torch
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.cache import CacheSettings, compress
+from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.score import served as served_module
-from lrea_cli.score.evaluate import ServedFrom
 from lrea_cli.score.kept import KeptScores, read_scores, scores_path, write_evaluation
 from lrea_cli.score.served import served_scores
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
-OWN = ServedFrom()
 
 
 @pytest.fixture
@@ -32,11 +30,19 @@ def own_run(workspace_copy: Workspace) -> Run:
     return open_run(workspace_copy, "tiny-lrea", None, CPU)
 
 
+def cache_of(run: Run, compression: Compression | None = None, name: str = "own") -> Cache:
+    """Records of a run; scores need their kind alone, so those of the method are made once."""
+    workspace = Workspace(run.artifact.path.parents[1])
+    if name not in [artifact.name for artifact in workspace.all(CACHES)]:
+        compress(workspace, run, CacheSettings(compression=compression), Silent(), name)
+    return open_cache(workspace, run, name)
+
+
 def scored(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[KeptScores, int]:
     """The scores, and how often the split was scored for them."""
     times, right = [], served_module.score
     monkeypatch.setattr(served_module, "score", lambda *a: (times.append(1), right(*a))[1])
-    found = served_scores(run, OWN, run.artifact, Silent())
+    found = served_scores(run, cache_of(run), Silent())
     monkeypatch.setattr(served_module, "score", right)
     return found, len(times)
 
@@ -92,9 +98,8 @@ def test_damaged_scores_are_made_anew(own_run: Run, monkeypatch: pytest.MonkeyPa
 
 def test_scores_through_a_compressors_records_lie_with_the_cache(workspace_copy: Workspace) -> None:
     run, few = open_run(workspace_copy, "tiny-din", None, CPU), Compression("recent", 2)
-    compress(workspace_copy, run, CacheSettings(compression=few), Silent(), "few")
-    cache = workspace_copy.open(CACHES, "few")
-    found = served_scores(run, ServedFrom("float32", few, "few"), cache, Silent())
+    opened = cache_of(run, few, "few")
+    cache, found = opened.artifact, served_scores(run, opened, Silent())
     assert found.served_from == "float32 records of recent at rank 2"
     assert not np.allclose(found.served, found.trained)
     assert same(read_scores(cache.path, "test", ""), found)

@@ -6,8 +6,8 @@ import pytest
 from lrea_cli.console.progress import ignore
 from lrea_cli.methods import METHODS
 from lrea_cli.runs.loop import reader_of, score_split
-from lrea_cli.stats.bootstrap import auc_estimate
 from tests.score.test_cached import served_logits
+from tests.stats.simulated import auc_estimate
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,10 +9,10 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.slices import Family, SliceMetrics, measure_slice, slice_masks
-from lrea_cli.stats.bootstrap import auc_estimate
-from lrea_cli.stats.metrics import auc, gauc, log_loss
-from tests.stats.simulated import simulate
+from lrea_cli.score.measured import measure_slice
+from lrea_cli.score.slices import Family, slice_masks
+from lrea_cli.stats.metrics import METRICS, Rows
+from tests.stats.simulated import auc_estimate, simulate
 
 SETTINGS = DataSettings(short=8, long=150)
 RANK = 30
@@ -114,28 +114,28 @@ def test_without_a_rank_there_is_no_family_of_it(samples: Samples, histories: Hi
 
 def test_numbers_are_those_of_the_rows() -> None:
     a, b, labels, users = simulate((1,), users=300)
-    found = measure_slice(a, b, labels, users // 2, users // 2)
-    assert (found.rows, found.auc, found.auc_cached) == (1200, auc(a, labels), auc(b, labels))
-    assert found.gauc == gauc(a, labels, users // 2).value
-    assert found.log_loss == log_loss(a, labels)
-    bootstrap = auc_estimate(a, labels, users // 2).ci
-    assert found.auc_ci == pytest.approx(bootstrap, abs=0.006)
-    assert found.auc_ci is not None
-    assert sum(found.auc_ci) / 2 == pytest.approx(found.auc)
+    trained, served = (Rows(logits, labels, users // 2) for logits in (a, b))
+    found = measure_slice(trained, served)
+    for metric in METRICS:
+        measured = found[metric.name]
+        assert (measured.trained, measured.served) == (metric.value(trained), metric.value(served))
+    auc = found["auc"]
+    assert auc.ci == pytest.approx(auc_estimate(a, labels, users // 2).ci, abs=0.006)
+    assert auc.ci is not None
+    assert sum(auc.ci) / 2 == pytest.approx(auc.trained)
+    assert found["gauc"].ci is None
 
 
 def test_an_interval_stays_in_bounds() -> None:
-    users = np.arange(6)
-    found = measure_slice(np.array([0.0, 1, 2, 1.5, 3, 4]), np.zeros(6), np.array([0.0, 0, 0, 1, 1, 1]), users, users)
-    assert found.auc_ci is not None
-    assert 0 < found.auc_ci[0] < found.auc_ci[1] == 1.0
+    rows = Rows(np.array([0.0, 1, 2, 1.5, 3, 4]), np.array([0.0, 0, 0, 1, 1, 1]), np.arange(6))
+    ci = measure_slice(rows, rows)["auc"].ci
+    assert ci is not None
+    assert 0 < ci[0] < ci[1] == 1.0
 
 
-def test_no_rows_and_one_class_are_none_and_not_an_error() -> None:
-    none = np.zeros(0)
-    assert measure_slice(none, none, none, none, none) == SliceMetrics(0, *[None] * 7)
-    clicks = measure_slice(np.zeros(3), np.zeros(3), np.ones(3), np.arange(3), np.arange(3))
-    assert (clicks.rows, clicks.auc, clicks.auc_ci, clicks.gauc) == (3, None, None, None)
-    assert clicks.calibration_ratio == 0.5
-    one_user = measure_slice(np.arange(3), np.arange(3), np.array([0.0, 1, 0]), np.zeros(3), np.zeros(3))
-    assert (one_user.auc, one_user.auc_ci) == (0.5, None)
+def test_one_class_and_one_user_are_none_and_not_an_error() -> None:
+    clicks = measure_slice(*[Rows(np.zeros(3), np.ones(3), np.arange(3))] * 2)
+    assert (clicks["auc"].trained, clicks["auc"].ci, clicks["gauc"].trained) == (None, None, None)
+    assert clicks["calibration_ratio"].trained == 0.5
+    one_user = measure_slice(*[Rows(np.arange(3), np.array([0.0, 1, 0]), np.zeros(3))] * 2)
+    assert (one_user["auc"].trained, one_user["auc"].ci) == (0.5, None)

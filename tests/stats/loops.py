@@ -1,4 +1,4 @@
-"""The slow, obvious twins of evaluation/{statistics,delong,calibration}: pairs and loops, from the formulas."""
+"""The slow, obvious twins of stats/{bootstrap,delong}: pairs and loops, from the formulas."""
 
 from __future__ import annotations
 
@@ -61,14 +61,3 @@ def covariance_of_clusters(
         S11_turned = every / (every - 1) * sum(x * y for x, y in zip(X[s], Y[r], strict=True))
         covariance[r, s] = S10 / P + S01 / N + (S11 + S11_turned) / (P * N)
     return aucs, covariance
-
-
-def calibration_error(rates: Sequence[float], labels: Sequence[float], bins: int = 10) -> float:
-    """Guo et al. 2017, equation 3: bin m holds the rates in ((m - 1) / bins, m / bins], the first one 0 too."""
-    error = 0.0
-    for m in range(1, bins + 1):
-        mine = [i for i, p in enumerate(rates) if (m - 1) / bins < p <= m / bins or (m == 1 and p == 0)]
-        if mine:
-            observed, predicted = (sum(column[i] for i in mine) / len(mine) for column in (labels, rates))
-            error += len(mine) / len(rates) * abs(observed - predicted)
-    return error

@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrea_cli.stats.bootstrap import DRAWS, estimate_of
+from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.metrics import AUC, GAUC, Rows
+
 
 class Simulated(NamedTuple):
     """Two scores of the same rows; see `simulate`."""
@@ -33,3 +37,17 @@ def simulate(seed: tuple[int, ...], users: int = 150, rows: int = 4) -> Simulate
 
 SHIFT_A, SHIFT_B = 1.0, 1.4
 AUC_A, AUC_B = (0.5 * (1 + math.erf(shift / 2 / math.sqrt(2))) for shift in (SHIFT_A, SHIFT_B))
+
+
+def auc_estimate(
+    scores: np.ndarray, labels: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
+) -> Estimate:
+    """AUC with its interval."""
+    return estimate_of(AUC, Rows(scores, labels, users), seed, draws)
+
+
+def gauc_estimate(
+    scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, users: np.ndarray, seed: int = 0, draws: int = DRAWS
+) -> Estimate:
+    """GAUC with its interval."""
+    return estimate_of(GAUC, Rows(scores, labels, users, groups), seed, draws)

@@ -12,17 +12,15 @@ from sklearn.metrics import roc_auc_score
 from lrea_cli.stats import bootstrap as statistics
 from lrea_cli.stats.bootstrap import (
     auc_difference,
-    auc_estimate,
     dense,
-    gauc_estimate,
     mean_auc_estimate,
     user_counts,
 )
-from lrea_cli.stats.estimates import POWER_95_80, Difference, Estimate, estimate
+from lrea_cli.stats.estimates import POWER_95_80, Estimate, estimate
 from lrea_cli.stats.intervals import t_quantile
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from tests.stats.loops import auc_of_pairs, gauc_of_groups
-from tests.stats.simulated import AUC_A, AUC_B, simulate
+from tests.stats.simulated import AUC_A, AUC_B, auc_estimate, gauc_estimate, simulate
 
 DRAWS = 12
 ROWS = st.lists(
@@ -124,7 +122,7 @@ def test_compared_with_itself_nothing_is_left() -> None:
     a, _, labels, users = simulate((5,))
     for same in (a, np.exp(a), 2 * a):  # another scale is the same order
         found = auc_difference(a, same, labels, users)
-        assert found == Difference(0.0, (0.0, 0.0), 0.0, 0.0)
+        assert found == Estimate(0.0, (0.0, 0.0), 0.0)
         assert not found.resolved
 
 
@@ -186,7 +184,7 @@ def test_what_can_be_resolved_is_2_8_standard_errors() -> None:
 def test_one_class_has_no_value(one: float) -> None:
     a, b, labels, users = simulate((12,), users=5)
     labels = np.full_like(labels, one)
-    nothing, no_difference = Estimate(None, None, None), Difference(None, None, None, None)
+    nothing = no_difference = Estimate(None, None, None)
     assert auc_estimate(a, labels, users) == gauc_estimate(a, labels, users, users) == nothing
     assert auc_difference(a, b, labels, users) == no_difference
     assert not no_difference.resolved

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lrea_cli.stats.bootstrap import auc_difference, auc_estimate
+from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.delong import delong
 from tests.stats.loops import covariance_of_clusters
-from tests.stats.simulated import simulate
+from tests.stats.simulated import auc_estimate, simulate
 
 VALUE = st.sampled_from([0.0, 1.0, 1.0, 4.0])
 ROWS = st.lists(st.tuples(VALUE, VALUE, st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=20)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lrea_cli.stats.bootstrap import auc_difference, auc_estimate
+from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.resolution import ALIKE, resolution
+from tests.stats.simulated import auc_estimate
 
 
 def clicks(rows: int = 4000, users: int = 400, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,9 +20,8 @@ from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep import run
-from lrea_cli.sweep.reading import read_sweep
 from lrea_cli.sweep.results import About
-from lrea_cli.sweep.settings import Sweep
+from lrea_cli.sweep.settings import Sweep, read_sweep
 from lrea_cli.workspace.home import Artifact, Workspace
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -11,10 +11,9 @@ import pytest
 from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
-from lrea_cli.stats.metrics import deviation
-from lrea_cli.sweep.compressions import CompressJob
+from lrea_cli.stats.estimates import deviation
 from lrea_cli.sweep.gather import gather
-from lrea_cli.sweep.jobs import EvaluateJob
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob
 from lrea_cli.workspace.home import Workspace
 from tests.changed import change_json
 from tests.sweep.conftest import ABOUT, Inline, InlineSweep, make_sweep

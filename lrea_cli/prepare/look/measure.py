@@ -16,7 +16,7 @@ from lrea_cli.dataset.samples import Samples, read_samples
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.look.field_auc import TELLING
 from lrea_cli.recipe.settings import DataSettings
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.resolution import Resolution, resolution
 
 REQUESTS_READ = 20_000

@@ -12,7 +12,8 @@ from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.requests import Exposures, draw_requests
 from lrea_cli.prepare.planted.streams import LAST_DAY, draw_histories
 from lrea_cli.prepare.planted.universe import Universe, draw_universe
-from lrea_cli.stats.metrics import auc, gauc
+from lrea_cli.stats.metrics.auc import auc
+from lrea_cli.stats.metrics.gauc import gauc
 
 AGE_BAND_COUNT = 6
 USERS_PER_BLOCK = 4096

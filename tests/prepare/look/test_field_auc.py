@@ -22,7 +22,7 @@ from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.base import Source
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.stats.metrics import auc
+from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures

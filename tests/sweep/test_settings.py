@@ -12,9 +12,8 @@ from lrea_cli.errors import UserError
 from lrea_cli.recipe.reading import SWEEP_FILE, shipped_recipes
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
-from lrea_cli.sweep.reading import load_sweep, read_sweep
 from lrea_cli.sweep.run import dataset_of
-from lrea_cli.sweep.settings import SEEDS, Compress, Sweep
+from lrea_cli.sweep.settings import SEEDS, Compress, Sweep, load_sweep, read_sweep
 from lrea_cli.workspace.home import Workspace
 
 NAMES = ("din", "lrea-8", "lrea-32", "mean")

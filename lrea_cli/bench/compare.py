@@ -11,7 +11,7 @@ from lrea_cli.bench.routes import Row
 from lrea_cli.errors import UserError
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.intervals import median, median_difference, median_interval
-from lrea_cli.workspace.manifests import parse
+from lrea_cli.workspace.kinds import parse
 from lrea_cli.workspace.sealed import read_json
 
 SAME = ("stage", "kernel", "route", "length", "candidates")

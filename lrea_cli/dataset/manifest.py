@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lrea_cli.dataset.fields import EncodedField
-from lrea_cli.workspace.kinds import BLOCKS, Kind
-from lrea_cli.workspace.manifests import Manifest, NotIdentity
+from lrea_cli.workspace.kinds import BLOCKS, Kind, Manifest, NotIdentity
 
 
 @dataclass(frozen=True)

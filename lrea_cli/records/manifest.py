@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lrea_cli.recipe.settings import Compression, CompressorName
-from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.manifests import Manifest, NotIdentity
+from lrea_cli.workspace.kinds import Kind, Manifest, NotIdentity
 
 CacheDtype = Literal["float32", "float16"]
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.manifests import Manifest, NotIdentity
+from lrea_cli.workspace.kinds import Kind, Manifest, NotIdentity
 
 
 @dataclass(frozen=True, kw_only=True)

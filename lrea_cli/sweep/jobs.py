@@ -31,7 +31,7 @@ from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Estimate, deviation
 from lrea_cli.stats.metrics import AUC, Rows
 from lrea_cli.workspace.home import Workspace, write_json
-from lrea_cli.workspace.manifests import parse
+from lrea_cli.workspace.kinds import parse
 from lrea_cli.workspace.sealed import read_json
 
 T = TypeVar("T")

@@ -106,7 +106,7 @@ def _new_folder(kind: Kind[M], final: Path) -> Iterator[Path]:
         if not (partial / kind.file).is_file():
             raise RuntimeError(f"{partial} has no {kind.file}")
         fsync_tree(partial)
-        with undisturbed(), lock(final.parent.parent / FOLDER / f"finish-{kind}.lock", FINISH_SECONDS):
+        with undisturbed(), lock(final.parent.parent / FOLDER / f"finish-{kind.folder}.lock", FINISH_SECONDS):
             number = 1 + max(map(finished_number, final.parent.iterdir()), default=0)
             (partial / FINISHED).write_text(f"{number}\n", encoding="ascii")
             fsync(partial / FINISHED)

@@ -25,9 +25,8 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import fitted
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.workspace.claims import create, finished_number
-from lrea_cli.workspace.kinds import FOLDERS, Kind, M, home_of_environment, path_of
+from lrea_cli.workspace.kinds import FOLDERS, Inventory, Kind, M, home_of_environment, parse, path_of
 from lrea_cli.workspace.locks import FOLDER, Held, lock
-from lrea_cli.workspace.manifests import Inventory, parse
 from lrea_cli.workspace.places import clear, leftovers, place_of, restore
 from lrea_cli.workspace.sealed import unseal, write_json
 

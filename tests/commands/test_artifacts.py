@@ -72,7 +72,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def names(workspace: Workspace) -> list[str]:
-    return sorted(f"{kind}/{path.name}" for kind in KINDS for path in (workspace.home / f"{kind}").iterdir())
+    return sorted(f"{kind.folder}/{path.name}" for kind in KINDS for path in (workspace.home / kind.folder).iterdir())
 
 
 ALL = ["caches/deep-few", "data/taobao", "runs/deep", "runs/full"]
@@ -83,7 +83,7 @@ def test_what_is_on_disk_is_listed_newest_last(workspace: Workspace, lrea: Any) 
         (DATASETS, "taobao", "2020-01-01T00:00:00+00:00"),
         (RUNS, "full", "2021-01-01T00:00:00+00:00"),
     ):
-        change_json(workspace.home / f"{kind}" / name / kind.file, created=created)
+        change_json(workspace.home / kind.folder / name / kind.file, created=created)
     listed = lrea("list", "--json")
     assert listed.code == 0
     assert [(one["kind"], one["name"], one["made_from"], one["method"]) for one in listed.json["artifacts"]] == [
@@ -180,7 +180,7 @@ def test_what_was_made_from_another_version_holds_it_too(workspace: Workspace, l
 @pytest.mark.parametrize("held", [(CACHES, "deep-few"), (DATASETS, "taobao")])
 def test_an_artifact_that_another_process_works_on_is_refused(workspace: Workspace, lrea: Any, held: Any) -> None:
     kind, name = held
-    with lock(lock_of(workspace.home / f"{kind}" / name)):
+    with lock(lock_of(workspace.home / kind.folder / name)):
         refused = lrea("remove", "taobao", "--dependents")
     assert refused.code == 2
     assert f"Another process is making or removing the {kind.noun} '{name}'" in refused.err

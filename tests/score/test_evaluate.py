@@ -25,7 +25,7 @@ from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.gauc import gauc
 from lrea_cli.stats.metrics.log_loss import log_loss
-from lrea_cli.workspace.manifests import parse
+from lrea_cli.workspace.kinds import parse
 from tests.stats.simulated import auc_estimate, gauc_estimate, simulate
 
 CPU = torch.device("cpu")

@@ -21,8 +21,7 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import CHECKPOINT, Run, open_run
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, read_artifact
-from lrea_cli.workspace.kinds import FOLDERS, Kind
-from lrea_cli.workspace.manifests import Inventory
+from lrea_cli.workspace.kinds import FOLDERS, Inventory, Kind
 from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.manifests import manifest_of

@@ -28,9 +28,7 @@ from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.runs.train import train_run
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 RANK, LIMIT_SECONDS = 16, 240.0

@@ -27,9 +27,7 @@ from lrea_cli.runs.checkpoint import Run, build_model, open_run
 from lrea_cli.runs.loop import reader_of, score_split, train
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.sequence import Empty
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 from tests.pretend_device import Mixed, dense_embeddings, pretending
 

@@ -114,7 +114,7 @@ def test_no_arrow_between_packages_points_upward(module: str) -> None:
     ("module", "other"),
     [
         ("dataset.fields", "prepare.sources.base"),  # the circle that there was
-        ("records.resident", "serving.scorer"),
+        ("records.store", "serving.scorer"),
         ("stats.metrics", "dataset.layout"),
         ("console.output", "workspace.home"),
         ("methods.din", "model"),

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lrea_cli.cli import app
-from lrea_cli.recipe.reading import SWEEP_FILE, shipped_recipes
+from lrea_cli.recipe.recipe import SWEEP_FILE, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,7 +17,7 @@ from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.kernels import KERNELS, Kernel, KernelName, folded, gemm, naive
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
-from lrea_cli.records.resident import ResidentRecords
+from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, Summary
 from lrea_cli.serving.scorer import RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest

@@ -10,7 +10,7 @@ import torch
 
 from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, gemm
 from lrea_cli.methods.base import PseudoItemMethod
-from lrea_cli.records.resident import ResidentRecords
+from lrea_cli.records.store import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from on_gpu.exact import TOLERANCE, error_of
 from on_gpu.gate import path_of

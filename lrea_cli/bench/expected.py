@@ -20,8 +20,7 @@ from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
-from lrea_cli.serving.scorer import Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import Served, Visitor
 
 
 @dataclass(frozen=True)

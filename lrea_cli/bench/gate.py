@@ -16,12 +16,10 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.resident import records_on
+from lrea_cli.records.store import records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 
 TOLERANCE = 1e-5
 GATE_USERS = 64

@@ -16,8 +16,7 @@ from lrea_cli.kernels import KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.intervals import median_interval
 from lrea_cli.stats.percentiles import percentile

@@ -22,9 +22,7 @@ from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.methods.cost import Work
 from lrea_cli.score.kept import KeptScores
 from lrea_cli.score.served import served_scores
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.intervals import median_interval

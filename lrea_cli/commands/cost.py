@@ -12,8 +12,7 @@ from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, Rec
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
-from lrea_cli.recipe.reading import load_recipe
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import Recipe, load_recipe
 from lrea_cli.recipe.settings import COUNT, METHOD_NAMES, ModelSettings
 from lrea_cli.workspace.home import Workspace
 

@@ -110,7 +110,7 @@ def _prepare(session: Session, options: DemoOptions) -> DatasetManifest:
 
 
 def _train(session: Session, method: str, seed: int) -> Run:
-    from lrea_cli.recipe.reading import load_recipe
+    from lrea_cli.recipe.recipe import load_recipe
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.runs.train import train_run
 

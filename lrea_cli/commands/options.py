@@ -12,7 +12,7 @@ import typer
 from lrea_cli.console.output import Console
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.reading import shipped_names
+from lrea_cli.recipe.recipe import shipped_names
 from lrea_cli.recipe.settings import (
     HIGHEST_SEED,
     DataSettings,

@@ -23,7 +23,7 @@ from lrea_cli.commands.options import (
     require_name,
     start,
 )
-from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, MethodName, ModelSettings, SearchName, TrainSettings
 
 

@@ -86,7 +86,7 @@ class Column:
         return values
 
     def release(self) -> None:
-        """Let go of the pages that were read: they stay in the page cache, and are no memory of this process."""
+        """See `Blocks.release`."""
         if self._blocks is not None:
             self._blocks.release()
 
@@ -102,6 +102,11 @@ class Column:
     def _touch_ranges(self, blocks: Blocks, first: np.ndarray, last: np.ndarray) -> None:
         """Touch what holds the places first[i] .. last[i]."""
         low, high = (first + self._lead) >> self._bits, (last + self._lead) >> self._bits
-        sizes = high - low + 1
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        blocks.touch(np.repeat(low, sizes) + within)
+        blocks.touch(concatenated(low, high - low + 1)[1])
+
+
+def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of ranges starts[i] .. starts[i] + lengths[i] - 1 one after another: the i of each number, and the number."""
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return owner, np.asarray(starts)[owner] + within

@@ -1,7 +1,4 @@
-"""The store of histories: memory-mapped columns, an offset per user; stored once, samples point into it.
-
-Every read goes through `Column`, which compares a block with its hash before the first number of it is seen.
-"""
+"""The store of histories: memory-mapped columns, an offset per user; stored once, samples point into it."""
 
 from __future__ import annotations
 
@@ -10,14 +7,21 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lrea_cli.dataset.column import Column
+from lrea_cli.dataset.column import Column, concatenated
 from lrea_cli.dataset.layout import HISTORIES, DatasetInfo
+from lrea_cli.ids import FIRST_ID, same_value
 from lrea_cli.workspace.blocks import DatasetFiles
 
 if TYPE_CHECKING:  # preparing reads histories, too, and needs no torch
     import torch
 
+    from lrea_cli.dataset.samples import Samples
     from lrea_cli.sequence import HistoryIds
+
+CHUNK_BEHAVIORS = 4_000_000
+"""Behaviors compared at once, so that memory stays bounded for any split."""
+TABLE_SIZE = 1 << 16
+"""Values up to here are counted in a table with a place for each, which is then small; a request takes a fifth."""
 
 
 class Histories:
@@ -41,18 +45,16 @@ class Histories:
         Raises:
             DamagedArtifact: one of these blocks is not as it was written; later, wherever such a block is touched.
         """
-
-        def column(name: str) -> Column:
-            return Column.map(files.blocks(f"{HISTORIES}/{name}.npy"))
-
-        return cls(column("offsets"), column("time"), {name: column(name) for name in item_fields})
+        names = ("offsets", "time", *item_fields)
+        offsets, time, *columns = (Column.map(files.blocks(f"{HISTORIES}/{name}.npy")) for name in names)
+        return cls(offsets, time, dict(zip(item_fields, columns, strict=True)))
 
     @property
     def users(self) -> int:
         return len(self.offsets) - 1
 
     def release(self) -> None:
-        """Let go of the pages that were read: they stay in the page cache, and are no memory of this process."""
+        """See `Blocks.release`."""
         for column in (self.offsets, self.time, *self.columns.values()):
             column.release()
 
@@ -63,11 +65,7 @@ class Histories:
         return before[self.offsets[1:]] - before[self.offsets[:-1]]
 
     def known_at(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """(B,) int64: how many behaviors each user of a batch has strictly before an instant of its own.
-
-        Args:
-            users: (B,) dense user numbers. times: (B,) epoch seconds.
-        """
+        """(B,) int64: how many behaviors each of these users (B,) has strictly before its instant (B,)."""
         first = self.offsets[users]
         low, high = first, self.offsets[users + 1]
         while (low < high).any():
@@ -101,20 +99,6 @@ class Histories:
         return HistoryIds(ids, torch.from_numpy(mask), tensor(self.time))
 
 
-def concatenated(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of ranges starts[i] .. starts[i] + lengths[i] - 1 one after another: the i of each place, and the place.
-
-    Args:
-        starts, lengths: (ranges,) whole numbers.
-
-    Returns:
-        two arrays of lengths.sum() numbers.
-    """
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return owner, np.asarray(starts)[owner] + within
-
-
 def open_histories(dataset: DatasetInfo) -> Histories:
     """The histories of a prepared dataset, with all its item fields."""
     return Histories.open(dataset.files, dataset.names_of("item"))
@@ -122,3 +106,39 @@ def open_histories(dataset: DatasetInfo) -> Histories:
 
 def _column(values: Column | np.ndarray) -> Column:
     return values if isinstance(values, Column) else Column(np.asarray(values))
+
+
+def count_in_history(samples: Samples, histories: Histories, field: str) -> np.ndarray:
+    """(rows,) how often the candidate's value of a field stands in the user's whole history before the request.
+
+    A missing value matches nothing: a candidate without a category counts no behavior, those without one included.
+    """
+    sizes = np.diff(samples.offsets)
+    counts = np.zeros(samples.rows, np.int64)
+    work = np.cumsum(samples.history_length * sizes)
+    chunk = work // CHUNK_BEHAVIORS
+    for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
+        rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
+        request = np.repeat(requests, sizes[requests])
+        length = samples.history_length[request]
+        start = histories.offsets[samples.user[request]]
+        owner, index = concatenated(start, length)
+        seen = histories.columns[field][index]
+        equal = same_value(seen, samples.ids[field][rows][owner])
+        counts[rows] = np.bincount(owner[equal], minlength=len(rows))
+    return counts
+
+
+def count_matches(histories: Histories, user: int, length: int, field: str, candidates: np.ndarray) -> np.ndarray:
+    """The same for one user of whom `length` behaviors are known, and candidate values (N,); (N,) int64."""
+    start = int(histories.offsets[user])
+    seen = np.asarray(histories.columns[field][start : start + length])
+    if not len(seen):
+        return np.zeros(len(candidates), np.int64)
+    largest = int(seen.max())
+    if largest < TABLE_SIZE:
+        counts = np.append(np.bincount(seen), 0)[np.minimum(candidates, largest + 1)]
+    else:
+        seen = np.sort(seen)
+        counts = np.searchsorted(seen, candidates, "right") - np.searchsorted(seen, candidates, "left")
+    return np.where(candidates >= FIRST_ID, counts, 0)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrea_cli.dataset.column import concatenated
 from lrea_cli.dataset.fields import EncodedField
-from lrea_cli.dataset.histories import concatenated
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo, Split
 from lrea_cli.errors import UserError
 from lrea_cli.workspace.parquet import parquet_batches, read_parquet

@@ -1,14 +1,18 @@
-"""A recipe: everything that decides a run; flag over recipe file over default, and nothing impossible."""
+"""A recipe: everything that decides a run; a flag goes before the recipe file, the file before the default."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
+import lrea_cli
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.recipe.values import read_section
+from lrea_cli.workspace.sealed import read_json
 
 BUCKETS = 16_384
 """Most rows of an SDIM record, m / tau groups of 2^tau."""
@@ -21,6 +25,15 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
+
+MOST_BYTES = 100_000
+"""Of a file of settings; some texts take their parser a time that grows with the square of their length."""
+
+RUN_FILE = "run.json"
+"""The manifest of a run, which holds the recipe that it was trained by."""
+
+SWEEP_FILE = "sweep.toml"
+"""Lies among the recipes of a folder and is none (`sweep.settings`)."""
 
 Sections = Mapping[str, Mapping[str, Any]]
 """Values by their section and key: `{"model": {"rank": 64}}`."""
@@ -51,10 +64,8 @@ class Recipe:
         sections = [f.name for f in fields(cls)]
         for name, section in content.items():
             if name not in sections:
-                raise UserError(
-                    f"{origin}: unknown section [{name}]{nearest(name, sections)}.",
-                    f"Known: {', '.join(sections)}",
-                )
+                unknown = f"{origin}: unknown section [{name}]{nearest(name, sections)}."
+                raise UserError(unknown, f"Known: {', '.join(sections)}")
             if not isinstance(section, Mapping):
                 raise UserError(f"{origin}: '{name}' stands outside a section.", "Put it under [model] or [train].")
         return cls()._with(content, {name: f"{origin} [{name}]" for name in content}, origin)
@@ -71,13 +82,13 @@ class Recipe:
         method = flags.get("model", {}).get("method") or self.model.method
         require_own_options(method, asked, "command line")
         foreign = foreign_options(method) if method != self.model.method else ()
-        plain = {option: getattr(ModelSettings(), option) for option in foreign}
+        plain = {option: getattr(ModelSettings, option) for option in foreign}
         return replace(self, model=replace(self.model, **plain)).with_values(flags)
 
     def options_left_by(self, other: Recipe) -> list[str]:
         """Options of this recipe's method that another recipe's method has not, where they are not at their default."""
-        plain = ModelSettings()
-        return sorted(k for k in foreign_options(other.model.method) if getattr(self.model, k) != getattr(plain, k))
+        foreign = foreign_options(other.model.method)
+        return sorted(k for k in foreign if getattr(self.model, k) != getattr(ModelSettings, k))
 
     def with_values(self, flags: Sections) -> Recipe:
         """Replace what is not None, whatever the method; raises `UserError` for an impossible value."""
@@ -96,6 +107,56 @@ class Recipe:
         return recipe
 
 
+def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
+    """Load a recipe from a path, or by the name of one that comes with lrea, or the one in a run's manifest.
+
+    Args:
+        name: None = all defaults.
+        every_method: accept options of any method, as a run's manifest may have them, too.
+
+    Raises:
+        UserError: no such file, not TOML, a key that is not known, or an option that the recipe's method has not.
+    """
+    if name is None:
+        return Recipe()
+    path = _find(name)
+    of_run = path.name == RUN_FILE
+    content = read_json(path, "Name another recipe.").get("recipe") if of_run else read_toml(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no recipe: it is not the manifest of a run.", "Name another recipe.")
+    recipe = Recipe.from_dict(content, str(path))
+    if not (every_method or of_run):
+        values = content.get("model", {})
+        changed = [key for key in values if getattr(recipe.model, key) != getattr(ModelSettings, key)]
+        require_own_options(recipe.model.method, changed, str(path))
+    return recipe
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file; a `UserError` where it is not TOML, or larger or deeper than any recipe."""
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} is no recipe: it has more than {MOST_BYTES:,} bytes.", "Name a recipe.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets; a number of thousands of digits
+        raise UserError(f"{path} is no recipe: {type(error).__name__}: {error}") from error
+
+
+def shipped_recipes() -> Path:
+    """The folder of recipes that come with lrea: inside the installed package, or beside it in a checkout."""
+    installed = Path(lrea_cli.__file__).parent / "recipes"
+    return installed if installed.exists() else installed.parents[1] / "recipes"
+
+
+def shipped_names() -> list[str]:
+    """The names of the recipes that come with lrea, such as `taobao-lrea` and `table2/din`."""
+    folder = shipped_recipes()
+    files = (path for path in folder.rglob("*.toml") if path.name != SWEEP_FILE)
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in files)
+
+
 def foreign_options(method: str) -> frozenset[str]:
     """Options of other methods that this one does not have."""
     every = {option for options in METHOD_OPTIONS.values() for option in options}
@@ -103,20 +164,24 @@ def foreign_options(method: str) -> frozenset[str]:
 
 
 def require_own_options(method: str, given: Collection[str], origin: str) -> None:
-    """Raise a `UserError` for the first option that the method does not have.
+    """Raise a `UserError` for the first of the given options that the method does not have."""
+    if foreign := [option for option in given if option in foreign_options(method)]:
+        option, own = foreign[0], ", ".join(METHOD_OPTIONS.get(method, ())) or "none"
+        having = ", ".join(name for name, options in METHOD_OPTIONS.items() if option in options)
+        raise UserError(
+            f"{origin}: {option} is no option of method '{method}'; its own are: {own}.",
+            f"Leave {option} out, or choose a method that has it: {having}.",
+        )
 
-    Args:
-        given: names of the options that were set.
-        origin: where they were set, for the message.
-    """
-    for option in given:
-        if option in foreign_options(method):
-            own = ", ".join(METHOD_OPTIONS.get(method, ())) or "none"
-            having = ", ".join(name for name, options in METHOD_OPTIONS.items() if option in options)
-            raise UserError(
-                f"{origin}: {option} is no option of method '{method}'; its own are: {own}.",
-                f"Leave {option} out, or choose a method that has it: {having}.",
-            )
+
+def _find(name: str) -> Path:
+    for path in (Path(name), shipped_recipes() / f"{name.removesuffix('.toml')}.toml"):
+        if path.is_file():
+            return path
+    known = shipped_names()
+    raise UserError(
+        f"There is no recipe '{name}'{nearest(name, known)}.", f"Give a path, or one of: {', '.join(known)}"
+    )
 
 
 def _check_together(recipe: Recipe, origin: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,13 @@ import torch
 import xxhash
 
 from lrea_cli.errors import DamagedArtifact, LreaError
+from lrea_cli.methods.cost import ALIGNMENT, record_bytes
 from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.sequence import RecordField, Summary
 
 CACHE_DTYPES: tuple[CacheDtype, ...] = ("float32", "float16")
 HEADER = struct.Struct("<qii")
 CHECKSUM = struct.Struct("<Q")
-ALIGNMENT = 8
 
 
 class DamagedRecord(DamagedArtifact):
@@ -59,8 +60,7 @@ class RecordFormat:
 
     def bytes_of(self, rows: int) -> int:
         """Size of a record with this many rows in use."""
-        sizes = (_aligned(self._count(f, rows) * self._dtype(f).itemsize) for f in self.fields)
-        return HEADER.size + sum(sizes) + CHECKSUM.size
+        return record_bytes(self.fields, rows, self.torch_dtype.itemsize)
 
     def pack(self, key: int, rows: int, arrays: Sequence[np.ndarray]) -> bytes:
         """Bytes of one record; each array holds at least the rows in use.
@@ -75,7 +75,7 @@ class RecordFormat:
             if not np.isfinite(used).all():
                 raise LreaError(f"'{field.name}' of record {key} does not fit {self.dtype}.", "Use --dtype float32.")
             data = used.tobytes()
-            parts += [data, bytes(_aligned(len(data)) - len(data))]
+            parts += [data, bytes(-len(data) % ALIGNMENT)]
         body = b"".join(parts)
         return body + CHECKSUM.pack(xxhash.xxh3_64_intdigest(body))
 
@@ -89,20 +89,18 @@ class RecordFormat:
         Raises:
             DamagedRecord: checksum, key or size is not as written.
         """
-        body = memoryview(blob)[: -CHECKSUM.size]
-        if len(blob) < HEADER.size + CHECKSUM.size or CHECKSUM.unpack(blob[-CHECKSUM.size :])[0] != (
-            xxhash.xxh3_64_intdigest(body)
-        ):
+        checksum = CHECKSUM.pack(xxhash.xxh3_64_intdigest(memoryview(blob)[: -CHECKSUM.size]))
+        if len(blob) < HEADER.size + CHECKSUM.size or blob[-CHECKSUM.size :] != checksum:
             raise DamagedRecord(f"{where}: the record of {key} is damaged (checksum).", remedy)
         written, rows, _ = HEADER.unpack_from(blob)
         if written != key or self.bytes_of(rows) != len(blob):
             raise DamagedRecord(f"{where}: found the record of {written}, not of {key}.", remedy)
         offset, arrays = HEADER.size, []
         for field in self.fields:
-            count, dtype = self._count(field, rows), self._dtype(field)
-            array = np.frombuffer(blob, dtype, count, offset)
-            arrays.append(array.reshape(self._rows(field, rows), *field.shape))
-            offset += _aligned(count * dtype.itemsize)
+            shape = (self._rows(field, rows), *field.shape)
+            array = np.frombuffer(blob, self._dtype(field), prod(shape), offset).reshape(shape)
+            arrays.append(array)
+            offset += array.nbytes + -array.nbytes % ALIGNMENT
         return Record(rows, tuple(arrays))
 
     def arrays_of(self, summary: Summary) -> list[np.ndarray]:
@@ -125,12 +123,5 @@ class RecordFormat:
     def _rows(self, field: RecordField, rows: int) -> int:
         return rows if field.rows == "rows" else field.rows
 
-    def _count(self, field: RecordField, rows: int) -> int:
-        return self._rows(field, rows) * int(np.prod(field.shape))
-
     def _dtype(self, field: RecordField) -> np.dtype:
         return np.dtype(self.dtype if field.dtype == "cache" else field.dtype)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,4 +1,4 @@
-"""The record store on disk: shards of records, an index sorted by key, one positioned read and one checksum a fetch.
+"""Records on disk: shards, an index sorted by key, one positioned read and one checksum a fetch; or all on a device.
 
 The index holds each record's shard, place, size and checksum, and the cache's manifest the index's SHA-256: a record
 that was changed together with its own checksum is not the one that the index knows, and is refused.
@@ -12,12 +12,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
 from lrea_cli.records.format import CHECKSUM, DamagedRecord, Record, RecordFormat
 from lrea_cli.sequence import Summary
 
+LOAD_BATCH = 4096
 SHARD_BYTES = 1 << 30
 INDEX = "index.npy"
 INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("offset", "<i8"), ("checksum", "<u8")])
@@ -123,6 +125,43 @@ class RecordStore(AbstractContextManager["RecordStore"]):
             os.close(descriptor)
             raise DamagedRecord(f"{path} has {counted(present, 'byte')}; {size:,} were written.", self.remedy)
         return descriptor
+
+
+class ResidentRecords:
+    """All records of a store in the memory of a device, read and verified once: what a GPU serves from."""
+
+    def __init__(self, store: RecordStore, device: torch.device) -> None:
+        self.keys, self.summary_type, self.device = store.keys, store.summary_type, device
+        self.layout, self.remedy = store.layout, store.remedy
+        users, layout = len(store.keys), store.layout
+        most = store.read(int(store.keys[store.index["size"].argmax()])).rows if users else 0
+        self._tensors = {"rows": torch.zeros(users, dtype=torch.int64, device=device)}
+        for f in layout.fields:
+            shape = (users, max(1, most) if f.rows == "rows" else f.rows, *f.shape)
+            dtype = layout.torch_dtype if f.dtype == "cache" else getattr(torch, f.dtype)
+            self._tensors[f.name] = torch.zeros(shape, dtype=dtype, device=device)
+        for start in range(0, users, LOAD_BATCH):
+            part = store.fetch(store.keys[start : start + LOAD_BATCH])
+            for name, target in self._tensors.items():
+                tensor = getattr(part, name)
+                target = target[start : start + len(tensor)]
+                (target if name == "rows" else target[:, : tensor.shape[1]]).copy_(tensor)
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""
+        position = np.searchsorted(self.keys, keys)
+        if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
+            raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
+        index = torch.from_numpy(position).to(self.device)
+        return self.summary_type(**{name: tensor[index] for name, tensor in self._tensors.items()})
+
+
+Records = RecordStore | ResidentRecords
+
+
+def records_on(store: RecordStore, device: torch.device) -> Records:
+    """What a device serves from: a CPU from the store on disk, a GPU from its own memory."""
+    return store if device.type == "cpu" else ResidentRecords(store, device)
 
 
 def _shard_name(number: int) -> str:

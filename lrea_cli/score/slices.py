@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lrea_cli.dataset.histories import Histories
-from lrea_cli.dataset.matches import count_in_history
+from lrea_cli.dataset.histories import Histories, count_in_history
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.recipe.settings import DataSettings

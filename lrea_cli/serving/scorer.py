@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lrea_cli.dataset.histories import Histories
-from lrea_cli.dataset.matches import count_matches
+from lrea_cli.dataset.histories import Histories, count_matches
+from lrea_cli.dataset.samples import Samples
 from lrea_cli.kernels import Kernel
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.settings import DataSettings
-from lrea_cli.records.resident import Records
+from lrea_cli.recipe.settings import Compression, DataSettings
+from lrea_cli.records.cache import Cache
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.store import Records, records_on
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 
@@ -108,3 +111,63 @@ def _shared(profile: Ids) -> Ids:
 def _padded(ids: HistoryIds, length: int) -> HistoryIds:
     missing = (0, length - ids.mask.shape[1])
     return HistoryIds({k: pad(v, missing) for k, v in ids.ids.items()}, pad(ids.mask, missing), pad(ids.time, missing))
+
+
+class CandidatePool:
+    """Draws candidates for one request.
+
+    Args:
+        histories: where item rows come from, as often as they were clicked.
+        samples: where profiles come from.
+    """
+
+    def __init__(self, histories: Histories, samples: Samples, seed: int) -> None:
+        self._histories, self._samples = histories, samples
+        self._rng = np.random.default_rng(seed)
+
+    def draw(self, count: int) -> CandidateIds:
+        """(1, count) candidates that share one profile."""
+        behaviors = self._rng.integers(len(self._histories.time), size=count)
+        row = int(self._rng.integers(self._samples.rows))
+        profile = self._samples.profile.items()
+        return CandidateIds(
+            ids={name: torch.from_numpy(c[behaviors][None]) for name, c in self._histories.columns.items()},
+            profile={name: torch.from_numpy(np.full((1, count), column[row])) for name, column in profile},
+            mask=torch.ones(1, count, dtype=torch.bool),
+            time=torch.from_numpy(self._samples.time[self._samples.row_request[row]][None]),
+        )
+
+
+@dataclass(frozen=True)
+class Served:
+    """A run as it is served.
+
+    Args:
+        run: its model is on the device that serves.
+        records: of the users.
+        compression: how the records were made from a din run; None where the run's method makes them.
+        histories: of the same users.
+    """
+
+    run: Run
+    records: Records
+    compression: Compression | None
+    histories: Histories
+
+    @classmethod
+    def of(cls, run: Run, cache: Cache, histories: Histories) -> Served:
+        """A run through a cache of it: on a GPU all records are read into its memory."""
+        return cls(run, records_on(cache.store, run.device), cache.manifest.compression, histories)
+
+    @property
+    def device(self) -> torch.device:
+        return self.run.device
+
+    @property
+    def maker(self) -> RecordMaker:
+        """What makes such records of other histories."""
+        return RecordMaker.of(self.run, self.compression, self.records.layout.dtype)
+
+    def scorer(self, kernel: Kernel) -> RequestScorer:
+        """What scores the candidates of a request, with one kernel."""
+        return RequestScorer(self.run.model, self.histories, self.run.recipe.data, self.records, kernel)

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, read_toml, shipped_recipes
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, read_toml, shipped_recipes
 from lrea_cli.recipe.settings import CompressorName, TrainSettings
 from lrea_cli.recipe.values import read_section, read_value
 

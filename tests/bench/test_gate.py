@@ -34,15 +34,12 @@ from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorNa
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CHECKSUM, CacheDtype
-from lrea_cli.records.resident import ResidentRecords
-from lrea_cli.records.store import INDEX, RecordStore
+from lrea_cli.records.store import INDEX, RecordStore, ResidentRecords
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, PseudoItems
 from lrea_cli.serving import scorer as scorer_module
 from lrea_cli.serving import served as served_module
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace, sha256_of
 from tests.changed import change_json, changed_cache
 

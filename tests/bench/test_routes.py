@@ -23,8 +23,7 @@ from lrea_cli.kernels import Kernel, gemm
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")

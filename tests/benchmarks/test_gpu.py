@@ -119,7 +119,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
         for name in packages
         for path in (*(ROOT / "lrea_cli").glob(f"{name}.py"), *(ROOT / "lrea_cli" / name).rglob("*.py"))
     ]
-    assert {"lrea_cli.records.resident", "lrea_cli.methods.lrea", "lrea_cli.runs.loop", "lrea_cli.model"} <= {*modules}
+    assert {"lrea_cli.records.store", "lrea_cli.methods.lrea", "lrea_cli.runs.loop", "lrea_cli.model"} <= {*modules}
     program = f"KNOWN, MODULES, OUT = {known!r}, {modules!r}, {str(out)!r}\n{ALONE}"
     return run([sys.executable, "-c", program], 0), json.loads(out.read_text(encoding="utf-8"))
 

@@ -20,7 +20,7 @@ from lrea_cli.compressors.clusters import Choices
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.reporting import results as shown
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import gather, runs_of

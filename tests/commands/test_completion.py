@@ -11,7 +11,7 @@ import pytest
 
 from lrea_cli.cli import COMMANDS, COMPLETION, main
 from lrea_cli.commands.options import names_of
-from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace

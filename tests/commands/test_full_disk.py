@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lrea_cli import cli
-from lrea_cli.recipe.reading import load_recipe
+from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run, save_checkpoint
 from lrea_cli.runs.train import RESERVED_BYTES
 from lrea_cli.workspace.home import Workspace, require_intact

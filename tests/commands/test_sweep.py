@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.recipe.reading import load_recipe
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import Recipe, load_recipe
 from lrea_cli.sweep import run, settings
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result

@@ -69,8 +69,9 @@ def test_bytes_and_rows_are_those_of_the_record(settings, dtype, dtype_bytes):
 @given(rows=st.integers(0, 600), width=sizes)
 def test_record_bytes_are_the_formats(rows, width):
     fields = make(ModelSettings(method="din"), width, L).record
+    arrays = [np.zeros((rows if f.rows == "rows" else f.rows, *f.shape), np.float32) for f in fields]
     for dtype, dtype_bytes in (("float32", 4), ("float16", 2)):
-        assert record_bytes(fields, rows, dtype_bytes) == RecordFormat(fields, dtype).bytes_of(rows)
+        assert record_bytes(fields, rows, dtype_bytes) == len(RecordFormat(fields, dtype).pack(7, rows, arrays))
 
 
 @given(rows=sizes, more=sizes, width=sizes, hidden=sizes, candidates=sizes)

@@ -11,8 +11,7 @@ import torch
 
 from lrea_cli.cli import main
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.reading import load_recipe
-from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options
+from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options, load_recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 

@@ -11,8 +11,7 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe.reading import SWEEP_FILE, load_recipe, shipped_recipes
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 
 FOLDER = shipped_recipes()

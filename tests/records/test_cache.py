@@ -286,7 +286,7 @@ def test_raw_user_ids_are_found_in_the_vocabulary(lrea_run: Run) -> None:
     import pyarrow.parquet as pq
 
     dataset = lrea_run.dataset
-    table = pq.read_table(dataset.path / "vocab" / "user.parquet").to_pylist()
+    table = pq.read_table(dataset.files.folder / "vocab" / "user.parquet").to_pylist()
     wanted = [table[9], table[2]]
     found = dense_users(dataset, [str(row["value"]) for row in wanted])
     assert found.tolist() == [row["user"] for row in wanted]

@@ -16,16 +16,13 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
-from lrea_cli.records import resident as resident_module
+from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, RecordFormat
-from lrea_cli.records.resident import ResidentRecords
-from lrea_cli.records.store import RecordStore, RecordWriter
+from lrea_cli.records.store import RecordStore, RecordWriter, ResidentRecords
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Candidates, Empty, PseudoItems
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.serving.served import Served
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
@@ -42,7 +39,7 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
     compress(workspace, run, CacheSettings("float16", users=USERS), Silent(), "cache")
     store = open_cache(workspace, run, "cache").store
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resident_module, "LOAD_BATCH", 7)
+        patch.setattr(store_module, "LOAD_BATCH", 7)
         return run, store, ResidentRecords(store, CPU)
 
 

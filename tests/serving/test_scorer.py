@@ -13,8 +13,7 @@ from lrea_cli.dataset.samples import Samples
 from lrea_cli.kernels import gemm
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.candidates import CandidatePool
-from lrea_cli.serving.scorer import RequestScorer, Visitor
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.reading import SWEEP_FILE, shipped_recipes
-from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
 from lrea_cli.sweep.run import dataset_of
 from lrea_cli.sweep.settings import SEEDS, Compress, Sweep, load_sweep, read_sweep

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrea_cli.dataset.column import concatenated
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
-from lrea_cli.dataset.histories import Histories, concatenated, open_histories
+from lrea_cli.dataset.histories import Histories, count_in_history, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.matches import count_in_history
 from lrea_cli.dataset.samples import Samples, read_samples
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.look.field_auc import TELLING

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrea_cli.dataset.column import concatenated
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
-from lrea_cli.dataset.histories import concatenated
 from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.universe import NEIGHBORS, Universe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,19 @@ class Entry:
         """`runs/taobao-din-1`: no other entry of the home has it."""
         return f"{self.kind.folder}/{self.path.name}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        return {
+            "kind": self.kind.noun,
+            "name": self.path.name,
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "made": datetime.fromtimestamp(self.made, UTC).isoformat(timespec="seconds"),
+            "made_from": self.made_from,
+            "method": None if self.artifact is None else self.method,
+            "damaged": self.artifact is None,
+        }
+
 
 def entries_of(home: Path) -> list[Entry]:
     """Every entry of a home, the newest last."""
@@ -59,12 +72,15 @@ def entries_of(home: Path) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.made)
 
 
-def find_entry(home: Path, entries: Sequence[Entry], wanted: str) -> Entry:
-    """The entry of a name, such as `taobao-din-1` or `runs/taobao-din-1`.
+def find_entry(home: Path, wanted: str) -> tuple[Entry, list[Entry]]:
+    """The entry of a name, such as `taobao-din-1` or `runs/taobao-din-1`, and its dependents.
+
+    Dependents were made from the entry, from another version of it, or from a dependent, before which they come.
 
     Raises:
-        UserError: there is none, or there are several of different kinds.
+        UserError: there is no such entry, or there are several of different kinds.
     """
+    entries = entries_of(home)
     matches = [entry for entry in entries if wanted in (entry.path.name, entry.name)]
     if not matches:
         close = nearest(wanted, [name for entry in entries for name in (entry.path.name, entry.name)])
@@ -73,13 +89,7 @@ def find_entry(home: Path, entries: Sequence[Entry], wanted: str) -> Entry:
         kinds = " and a ".join(entry.kind.noun for entry in matches)
         names = " or ".join(entry.name for entry in matches)
         raise UserError(f"There is a {kinds} of the name '{wanted}' in {home}.", f"Say which: {names}")
-    return matches[0]
-
-
-def dependents_of(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
-    """What was made from an entry or from another version of it, and what was made from that, which comes first."""
-    children = [child for child in entries if child.made_from == entry.name]
-    return [each for child in children for each in (*dependents_of(child, entries), child)]
+    return matches[0], _dependents(matches[0], entries)
 
 
 def remove_entries(doomed: Sequence[Entry]) -> None:
@@ -99,6 +109,11 @@ def remove_entries(doomed: Sequence[Entry]) -> None:
             remove(partial)
         for folder in {entry.path.parent for entry in doomed}:
             clear(folder)
+
+
+def _dependents(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
+    children = [child for child in entries if child.made_from == entry.name]
+    return [each for child in children for each in (*_dependents(child, entries), child)]
 
 
 def _entry(kind: Kind[Any], path: Path) -> Entry:

@@ -1,10 +1,11 @@
-"""Reads all of an artifact and compares it with its hashes: what commands check only where they read, checked whole."""
+"""Compares every file of an artifact with its hash; other commands compare only what they read."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,7 @@ from lrea_cli.workspace.sealed import read_json
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be read.
-
-    Args:
-        kind: None = a JSON file of results.
-        path: of an artifact's folder, or of the file.
-    """
+    """An artifact's folder, or (kind None) a JSON file of results."""
 
     kind: Kind[Any] | None
     path: Path
@@ -37,21 +33,25 @@ class Target:
         """`runs/taobao-din-1`: the path within its home."""
         return str(self.path.relative_to(self.home)) if self.path.is_relative_to(self.home) else str(self.path)
 
-    @property
+    @cached_property
     def sizes(self) -> dict[Path, int]:
         """Bytes of every file that lies there."""
         files = [self.path] if self.kind is None else sorted(p for p in self.path.rglob("*") if p.is_file())
         return {path: path.stat().st_size for path in files}
 
+    @property
+    def bytes(self) -> int:
+        return sum(self.sizes.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        noun = "results" if self.kind is None else self.kind.noun
+        return {"artifact": self.name, "kind": noun, "files": len(self.sizes), "bytes": self.bytes}
+
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not as it was written.
-
-    Args:
-        message: what was seen of the file, without its path.
-        remedy: the command that mends it.
-    """
+    """A file that is not as it was written: how it differs, and the command that mends it."""
 
     file: str
     message: str
@@ -59,20 +59,8 @@ class Damage:
 
     @classmethod
     def of(cls, path: Path, error: UserError | OSError, remedy: str) -> Damage:
-        """What an error says of the file."""
         said = error.message if isinstance(error, UserError) else f"cannot be read: {error.strerror}"
         return cls(str(path), said.removeprefix(str(path)).lstrip(": "), remedy)
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What came of reading one target: how many files and bytes lie there, and which are damaged."""
-
-    artifact: str
-    kind: str
-    files: int
-    bytes: int
-    damage: tuple[Damage, ...]
 
 
 def find_targets(home: Path, wanted: str | None) -> list[Target]:
@@ -99,16 +87,13 @@ def find_targets(home: Path, wanted: str | None) -> list[Target]:
     return targets
 
 
-def verify(target: Target, progress: Progress) -> Verified:
-    """Read every byte of a target; `progress` is told of the bytes."""
-    sizes = target.sizes
+def damage_of(target: Target, progress: Progress) -> Iterator[Damage]:
+    """Read every byte of a target, and yield each damaged file; `progress` is told of the bytes."""
     if target.kind is None:
-        damage = list(_json_damage(target.path, "Measure or sweep anew with: lrea serve-bench, or lrea sweep"))
-        progress(sizes[target.path])
+        yield from _json_damage(target.path, "Measure or sweep anew with: lrea serve-bench, or lrea sweep")
+        progress(target.sizes[target.path])
     else:
-        damage = list(_folder_damage(target.kind, target.path, sizes, progress))
-    word = "results" if target.kind is None else target.kind.noun
-    return Verified(target.name, word, len(sizes), sum(sizes.values()), tuple(damage))
+        yield from _folder_damage(target.kind, target.path, target.sizes, progress)
 
 
 def _targets_in(folder: Path, home: Path) -> Iterator[Target]:

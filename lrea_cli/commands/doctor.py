@@ -19,7 +19,7 @@ from lrea_cli.console.output import Console
 from lrea_cli.console.show import rough, size
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace.kinds import home_of_environment
-from lrea_cli.workspace.locks import lock
+from lrea_cli.workspace.places import lock
 
 PACKAGES = ("torch", "duckdb", "pyarrow", "numpy")
 CPU_INFO = Path("/proc/cpuinfo")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lrea_cli.commands.command import command
 from lrea_cli.commands.options import Json
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import age, size
-from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.kinds import home_of_environment
 
 if TYPE_CHECKING:
     from lrea_cli.artifacts import Entry
@@ -38,7 +37,7 @@ def list_artifacts(options: ListOptions) -> None:
     """
     from lrea_cli.artifacts import entries_of
 
-    console, home = Console(options.json), Workspace.from_environment().home
+    console, home = Console(options.json), home_of_environment()
     entries, now = entries_of(home), time.time()
     rows = [
         [one.kind.noun, one.path.name, size(one.bytes), age(now - one.made), _origin(one, entries), one.method]
@@ -48,21 +47,7 @@ def list_artifacts(options: ListOptions) -> None:
         console.table(f"{home}: {size(sum(one.bytes for one in entries))}", COLUMNS, rows)
     else:
         console.say(f"There is nothing in {home} yet. Begin with: lrea prepare synthetic")
-    console.result({"home": str(home), "artifacts": [as_plain(one) for one in entries]})
-
-
-def as_plain(entry: Entry) -> dict[str, Any]:
-    """An entry as `--json` has it."""
-    return {
-        "kind": entry.kind.noun,
-        "name": entry.path.name,
-        "path": str(entry.path),
-        "bytes": entry.bytes,
-        "made": datetime.fromtimestamp(entry.made, UTC).isoformat(timespec="seconds"),
-        "made_from": entry.made_from,
-        "method": None if entry.artifact is None else entry.method,
-        "damaged": entry.artifact is None,
-    }
+    console.result({"home": str(home), "artifacts": [one.to_dict() for one in entries]})
 
 
 def _origin(entry: Entry, entries: list[Entry]) -> str:

@@ -13,7 +13,7 @@ from lrea_cli.commands.options import ArtifactName, Json
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import size
 from lrea_cli.errors import UserError
-from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.kinds import home_of_environment
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,16 @@ def remove(options: RemoveOptions) -> None:
 
     Example: lrea remove taobao-lrea-1
     """
-    from lrea_cli.artifacts import dependents_of, entries_of, find_entry, remove_entries
+    from lrea_cli.artifacts import find_entry, remove_entries
 
-    console, home = Console(options.json), Workspace.from_environment().home
-    entries = entries_of(home)
-    entry = find_entry(home, entries, options.artifact)
-    doomed = [*dependents_of(entry, entries), entry]
-    if len(doomed) > 1 and not options.dependents:
+    console = Console(options.json)
+    entry, dependents = find_entry(home_of_environment(), options.artifact)
+    if dependents and not options.dependents:
         raise UserError(
-            f"{entry.name} is still needed: {', '.join(one.name for one in doomed[:-1])} came from it.",
+            f"{entry.name} is still needed: {', '.join(one.name for one in dependents)} came from it.",
             f"Remove all of them with: lrea remove {shlex.quote(entry.name)} --dependents",
         )
+    doomed = [*dependents, entry]
     remove_entries(doomed)
     freed = sum(one.bytes for one in doomed)
     console.say(f"removed {', '.join(one.name for one in doomed)}: {size(freed)} freed")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.listing import as_plain
 from lrea_cli.commands.options import ArtifactName, Json
 from lrea_cli.console.output import Console
-from lrea_cli.workspace.home import Workspace, read_artifact
+from lrea_cli.workspace.home import read_artifact
+from lrea_cli.workspace.kinds import home_of_environment
 
 LONGEST = 200
 """Characters of a list in the table; --json has all of it."""
@@ -31,18 +31,17 @@ def show(options: ShowOptions) -> None:
 
     Example: lrea show taobao-lrea-1
     """
-    from lrea_cli.artifacts import dependents_of, entries_of, find_entry
+    from lrea_cli.artifacts import find_entry
     from lrea_cli.workspace.sealed import as_json
 
-    console, home = Console(options.json), Workspace.from_environment().home
-    entries = entries_of(home)
-    entry = find_entry(home, entries, options.artifact)
+    console = Console(options.json)
+    entry, dependents = find_entry(home_of_environment(), options.artifact)
     manifest = as_json(read_artifact(entry.kind, entry.path).manifest.to_dict())
-    dependents = [one.name for one in dependents_of(entry, entries)]
+    names = [one.name for one in dependents]
     rows = [[key, _text(value)] for key, value in _flat(manifest)]
     console.table(f"{entry.kind.noun} {entry.path.name}", ["", "value"], rows)
-    console.say(f"made from it: {', '.join(dependents) or 'nothing'}")
-    console.result({**as_plain(entry), "manifest": manifest, "dependents": dependents})
+    console.say(f"made from it: {', '.join(names) or 'nothing'}")
+    console.result({**entry.to_dict(), "manifest": manifest, "dependents": names})
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,9 @@ from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.kinds import home_of_environment
+
+COLUMNS = ("artifact", "files", "size", "status")
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,19 @@ def verify(options: VerifyOptions) -> None:
 
     The exit code is 1 where a file differs. Other commands compare what they read, when they read it.
     """
-    from lrea_cli.verify import find_targets
-    from lrea_cli.verify import verify as verify_one
+    from lrea_cli.verify import damage_of, find_targets
 
     console = Console(options.json)
-    targets = find_targets(Workspace.from_environment().home, options.artifact)
-    total = sum(sum(target.sizes.values()) for target in targets)
-    with console.task("verify", total, "bytes") as progress:
-        checked = [verify_one(target, progress) for target in targets]
-    rows = [[one.artifact, one.files, size(one.bytes), "DAMAGED" if one.damage else "intact"] for one in checked]
+    targets = find_targets(home_of_environment(), options.artifact)
+    with console.task("verify", sum(target.bytes for target in targets), "bytes") as progress:
+        checked = [(target, list(damage_of(target, progress))) for target in targets]
+    rows = [[one.name, len(one.sizes), size(one.bytes), "DAMAGED" if bad else "intact"] for one, bad in checked]
     console.table("every file against the hash that was kept when it was written", COLUMNS, rows)
-    damage = [each for one in checked for each in one.damage]
+    damage = [each for _, bad in checked for each in bad]
     for each in damage:
         console.say(f"{each.file}: {each.message}")
         console.say(f"  {each.remedy}")
-    console.result({"artifacts": [asdict(one) for one in checked], "damaged": len(damage)})
+    artifacts = [{**one.to_dict(), "damage": [asdict(each) for each in bad]} for one, bad in checked]
+    console.result({"artifacts": artifacts, "damaged": len(damage)})
     if damage:
-        raise LreaError(f"Damage was found in {len(damage)} of {counted(sum(one.files for one in checked), 'file')}.")
-
-
-COLUMNS = ("artifact", "files", "size", "status")
+        raise LreaError(f"Damage was found in {len(damage)} of {counted(sum(len(t.sizes) for t in targets), 'file')}.")

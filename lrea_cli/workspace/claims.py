@@ -11,14 +11,15 @@ from pathlib import Path
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.workspace.kinds import Kind, M, path_of
-from lrea_cli.workspace.locks import FOLDER, Held, lock
 from lrea_cli.workspace.places import (
+    FOLDER,
     PARTIAL,
+    Held,
     beside,
     clear,
     clear_held,
     fsync,
-    fsync_tree,
+    lock,
     lock_of,
     place_of,
     remove,
@@ -105,7 +106,8 @@ def _new_folder(kind: Kind[M], final: Path) -> Iterator[Path]:
         yield partial
         if not (partial / kind.file).is_file():
             raise RuntimeError(f"{partial} has no {kind.file}")
-        fsync_tree(partial)
+        for path in [*partial.rglob("*"), partial]:
+            fsync(path)
         with undisturbed(), lock(final.parent.parent / FOLDER / f"finish-{kind.folder}.lock", FINISH_SECONDS):
             number = 1 + max(map(finished_number, final.parent.iterdir()), default=0)
             (partial / FINISHED).write_text(f"{number}\n", encoding="ascii")

@@ -6,7 +6,7 @@
     <home>/bench/<time>-<run>.json
 
 A directory without its manifest does not exist. Everything is written to a temporary sibling, fsynced, then renamed,
-under a lock of its name (`locks`, `places`).
+under a lock of its name (`places`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from lrea_cli.console.terminal import fitted
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.workspace.claims import create, finished_number
 from lrea_cli.workspace.kinds import FOLDERS, Inventory, Kind, M, home_of_environment, parse, path_of
-from lrea_cli.workspace.locks import FOLDER, Held, lock
-from lrea_cli.workspace.places import clear, leftovers, place_of, restore
+from lrea_cli.workspace.places import FOLDER, Held, clear, leftovers, lock, place_of, restore
 from lrea_cli.workspace.sealed import unseal, write_json
 
 

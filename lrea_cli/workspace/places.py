@@ -2,22 +2,30 @@
 
 A place is `<home>/<kind>/<name>`, or where a symbolic link of this name leads to: a folder on a larger disk is replaced
 there. Beside it lie `.partial-<name>-<id>` (being made) and `.old-<name>-<id>` (moved aside by a replacement) as long
-as somebody works on it or until somebody clears up. Whoever makes, replaces or clears up holds the lock of the place.
+as somebody works on it or until somebody clears up. Whoever makes, replaces or clears up holds the lock of the place:
+`flock`, which every process, container and host of a file system sees, and which ends with the process.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from lrea_cli.console.stopping import undisturbed
+from lrea_cli.errors import UserError
 from lrea_cli.workspace.kinds import FOLDERS
-from lrea_cli.workspace.locks import FOLDER, Held, lock
+
+FOLDER = ".locks"
+"""Of a home: its lock files. None is ever deleted, or two processes could hold two files of one name."""
+POLL_SECONDS = 0.02
 
 PARTIAL = ".partial-"
 OLD = ".old-"
@@ -106,12 +114,6 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def fsync_tree(folder: Path) -> None:
-    """Bring a folder and all that is in it to the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        fsync(path)
-
-
 def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
     """Partial and old folders in a folder: the name that each belongs to, and where it lies."""
     with suppress(FileNotFoundError):
@@ -153,3 +155,47 @@ def restore(place: Path) -> None:
     if not os.path.lexists(place) and any(aside):
         with suppress(Held, OSError), lock(lock_of(place), SWAP_SECONDS):
             clear_held(place)
+
+
+class Held(Exception):
+    """Another process, or another thread of this one, holds the lock."""
+
+
+@contextmanager
+def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock of this file, whose folder is made, until the block ends.
+
+    Args:
+        patience_s: how long to wait for another holder.
+
+    Raises:
+        Held: another one still holds it then.
+        UserError: the file system has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        deadline = time.monotonic() + patience_s
+        while not try_lock(descriptor, path):
+            if time.monotonic() >= deadline:
+                raise Held(path)
+            time.sleep(POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, path: Path) -> bool:
+    """Whether this call locks the open file, until it is closed; a `UserError` where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise UserError(
+                f"The file system of {path.parent} has no file locks ({error.strerror}).",
+                "Set LREA_HOME to a folder on a file system that has them.",
+            ) from error
+        raise
+    return True

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO
 
 from lrea_cli.console.stopping import undisturbed
 from lrea_cli.errors import DamagedArtifact
-from lrea_cli.workspace.locks import try_lock
-from lrea_cli.workspace.places import PARTIAL, beside, fsync, leftovers
+from lrea_cli.workspace.places import PARTIAL, beside, fsync, leftovers, try_lock
 
 SEAL = "sha256"
 """The key of the hash: SHA-256 of the rest as canonical JSON (sorted keys, no blanks)."""

@@ -20,8 +20,7 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, write_manifest
 from lrea_cli.workspace.kinds import Kind
-from lrea_cli.workspace.locks import lock
-from lrea_cli.workspace.places import lock_of
+from lrea_cli.workspace.places import lock, lock_of
 from tests.changed import change_json
 from tests.manifests import manifest_of
 

@@ -17,8 +17,7 @@ from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.claims import FINISHED
 from lrea_cli.workspace.home import Workspace, require_intact, write_manifest
 from lrea_cli.workspace.kinds import LONGEST_NAME
-from lrea_cli.workspace.locks import FOLDER, Held, lock
-from lrea_cli.workspace.places import OLD, lock_of
+from lrea_cli.workspace.places import FOLDER, OLD, Held, lock, lock_of
 from lrea_cli.workspace.sealed import read_json, write_json
 from tests.changed import change_json
 from tests.faulty.calls import failing

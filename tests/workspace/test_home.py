@@ -17,7 +17,7 @@ from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.claims import FINISHED
 from lrea_cli.workspace.home import Workspace, require_intact, require_made_from, sha256_of, write_manifest
 from lrea_cli.workspace.kinds import BLOCKS, Kind
-from lrea_cli.workspace.locks import FOLDER
+from lrea_cli.workspace.places import FOLDER
 from lrea_cli.workspace.sealed import SEAL, read_json, write_json
 from tests.manifests import manifest_of
 

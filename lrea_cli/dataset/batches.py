@@ -24,11 +24,7 @@ WINDOW_BATCHES = 32
 
 @dataclass(frozen=True)
 class BatchReader:
-    """Makes batches of one split.
-
-    Args:
-        samples, histories: of one dataset. settings: S and L. batch_size: rows (samples) a batch, about.
-    """
+    """Makes batches of one split, of about `batch_size` rows (samples)."""
 
     samples: Samples
     histories: Histories

@@ -108,11 +108,7 @@ def by_value(dataset: DatasetInfo, split: Split, field: EncodedField) -> ByValue
 
 
 def require_both_labels(dataset: DatasetInfo, splits: Sequence[Split] = SPLITS) -> None:
-    """Refuse a split whose samples all have one label: no AUC is defined there, and nothing is learnt from it.
-
-    Raises:
-        UserError: naming the split and its label.
-    """
+    """Raise a `UserError` for a split whose samples all have one label: it has no AUC, and nothing to learn from."""
     for split in splits:
         seen: set[int] = set()
         for (label,) in read_in_parts(dataset, split, ("label",)):

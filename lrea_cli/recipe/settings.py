@@ -137,11 +137,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Compression:
-    """How the records of a din run are made smaller, after training.
-
-    Args:
-        compressor: one of `COMPRESSOR_NAMES`. rank: most rows of a record. seed: of what is drawn.
-    """
+    """How the records of a din run are made smaller, to `rank` rows at most."""
 
     __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid"}  # as a manifest has it
 

@@ -173,10 +173,8 @@ def open_records(run: Run, artifact: Artifact[CacheManifest]) -> Cache:
     try:
         layout = RecordFormat.from_dict(artifact.manifest.layout)
     except (KeyError, TypeError) as error:
-        where = artifact.path / CACHES.file
-        raise DamagedArtifact(
-            f"{where}: another version of lrea wrote the layout of records.", artifact.remedy
-        ) from error
+        what = f"{artifact.path / CACHES.file}: another version of lrea wrote the layout of records."
+        raise DamagedArtifact(what, artifact.remedy) from error
     return Cache(artifact, RecordStore(artifact.path, layout, run.model.long.summary_type, artifact.remedy))
 
 
@@ -214,8 +212,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     """
     number = {str(value): user for user, value in _raw_users(dataset).items()}
     raw = [spelled(v, missing=()) or v for v in raw]
-    missing = [v for v in raw if v not in number]
-    if missing:
+    if missing := [v for v in raw if v not in number]:
         more = ", .." if len(missing) > 1 else ""
         raise UserError(f"The dataset lacks {counted(len(missing), 'user')}: '{missing[0]}'{more}.")
     return np.array([number[v] for v in raw], np.int64)

@@ -31,7 +31,7 @@ class DamagedRecord(DamagedArtifact):
 
 @dataclass(frozen=True)
 class Record:
-    """One summary as numpy arrays that share the record's bytes; arrays in the order of the format's fields."""
+    """One summary as arrays that share the record's bytes, in the order of the format's fields."""
 
     rows: int
     arrays: tuple[np.ndarray, ...]
@@ -102,10 +102,6 @@ class RecordFormat:
             arrays.append(array)
             offset += array.nbytes + -array.nbytes % ALIGNMENT
         return Record(rows, tuple(arrays))
-
-    def arrays_of(self, summary: Summary) -> list[np.ndarray]:
-        """The summary's tensors as numpy arrays (B, rows, ...), in the order of the fields."""
-        return [getattr(summary, f.name).detach().cpu().numpy() for f in self.fields]
 
     def summary_of(self, records: Sequence[Record], summary_type: type[Summary]) -> Summary:
         """Stack records to a batch, zero past each one's rows."""

@@ -29,7 +29,7 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
     """Appends records; where its block ends well, it writes the index.
 
     Args:
-        folder: an empty folder, which becomes visible only when it is complete.
+        folder: exists and is empty.
     """
 
     def __init__(self, folder: Path, layout: RecordFormat) -> None:
@@ -46,7 +46,7 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
 
     def add(self, keys: Sequence[int] | np.ndarray, summary: Summary) -> None:
         """Append the sealed summaries of a batch under their keys."""
-        arrays = self.layout.arrays_of(summary)
+        arrays = [getattr(summary, f.name).detach().cpu().numpy() for f in self.layout.fields]
         for position, (key, rows) in enumerate(zip(keys, summary.rows.tolist(), strict=True)):
             self._append(int(key), self.layout.pack(int(key), rows, [a[position] for a in arrays]))
 

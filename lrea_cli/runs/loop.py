@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.console.progress import Progress, Reporter
@@ -52,11 +50,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: its epochs that ended; the checkpoint is that of the best one.
-
-    Args:
-        stopped: what ended it before its time; None where it went to its end.
-    """
+    """The epochs that ended, and what stopped the training before its end (or None); the best epoch's model is kept."""
 
     epochs: list[Epoch]
     seconds: float
@@ -75,12 +69,11 @@ def reader_of(dataset: DatasetInfo, split: Split, settings: DataSettings, batch_
 def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.device, reporter: Reporter) -> Trained:
     """Train one model and leave `checkpoint/` in `folder`.
 
-    What ends a training after its first epoch (a signal, a full disk, a loss that is no longer finite) is returned: the
-    best epoch so far is there.
+    What stops it after its first epoch (a signal, a full disk, a loss that is not finite) is returned, not raised.
 
     Raises:
         UserError: the samples of train or of valid all have one label, or there is one training sample only.
-        LreaError: in the first epoch the loss is no longer finite.
+        LreaError: the loss is not finite in the first epoch.
     """
     require_both_labels(dataset, ("train", "valid"))
     started = time.perf_counter()
@@ -100,8 +93,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
                 if all(epoch.valid_auc > e.valid_auc for e in epochs):
                     save_checkpoint(model, folder / CHECKPOINT)
                 epochs.append(epoch)
-            for line in _lines(epoch):
-                reporter.say(line)
+            _report(epoch, reporter)
             best = max(epochs, key=lambda e: e.valid_auc)
             if number - best.epoch >= recipe.train.patience > 0:
                 break
@@ -128,12 +120,6 @@ def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.
     return logits
 
 
-def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
-    """Write `metrics.jsonl`, a line for each epoch."""
-    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs)
-    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
-
-
 def training_steps(
     model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch], lam: float
 ) -> Iterator[tuple[float, dict[str, float], int]]:
@@ -150,7 +136,10 @@ def training_steps(
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        yield _finite(loss), {name: float(term.detach()) for name, term in penalty.items()}, len(logits)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
+        yield value, {name: float(term.detach()) for name, term in penalty.items()}, len(logits)
 
 
 def _epoch(
@@ -161,7 +150,6 @@ def _epoch(
     recipe: Recipe,
     reporter: Reporter,
 ) -> Epoch:
-    """Train on the first reader's rows once, and score the second's."""
     train_reader, valid_reader = readers
     started, rows, loss_sum = time.perf_counter(), 0, 0.0
     penalty_sum: dict[str, float] = {}
@@ -183,20 +171,10 @@ def _epoch(
     return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
 
 
-def _finite(loss: Tensor) -> float:
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
-    return value
-
-
-def _lines(epoch: Epoch) -> Iterator[str]:
-    """One for every method, one more for what LREA's matrices have come to."""
-    yield (
-        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}"
-        f"  {epoch.samples_per_second:,.0f} samples/s"
-    )
+def _report(epoch: Epoch, reporter: Reporter) -> None:
+    speed = f"{epoch.samples_per_second:,.0f} samples/s"
+    reporter.say(f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}  {speed}")
     if epoch.penalty:
         terms = ", ".join(f"{name} {value:.4g}" for name, value in epoch.penalty.items())
         entropy = "" if epoch.column_entropy is None else f"; column entropy {epoch.column_entropy:.3f}"
-        yield f"  non-negativity loss: {terms}{entropy}"
+        reporter.say(f"  non-negativity loss: {terms}{entropy}")

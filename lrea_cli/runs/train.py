@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from dataclasses import replace as replaced
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import open_dataset
-from lrea_cli.runs.loop import Trained, train, write_metrics
+from lrea_cli.runs.loop import Trained, train
 from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.workspace.home import Artifact, Workspace, write_manifest
 
@@ -45,8 +47,9 @@ def train_run(
         the run's name, and how its training went.
 
     Raises:
-        UserError: no such dataset, or the name is taken. LreaError: see `loop.train`.
-        Whatever ended the training before its time, once the run of its best epoch is kept.
+        UserError: no such dataset, or the name is taken.
+        LreaError: see `loop.train`.
+        Whatever stopped the training, once the run of its best epoch is kept.
     """
     data, info = open_dataset(workspace, recipe.data.dataset)
     recipe = replaced(recipe, data=replaced(recipe.data, dataset=data.name))
@@ -56,7 +59,8 @@ def train_run(
         with _reserve(folder):
             trained = train(recipe, info, folder, device, reporter)
         finishing.enter_context(undisturbed())
-        write_metrics(folder, trained.epochs)
+        lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in trained.epochs)
+        (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
         write_manifest(folder, RUNS, _manifest(name, recipe, data, trained, device))
     if trained.stopped is not None:
         ended = f"{len(trained.epochs)} of at most {counted(recipe.train.epochs, 'epoch')}"
@@ -117,5 +121,4 @@ def _reserve(folder: Path) -> Iterator[None]:
 
 
 def _reason(stopped: BaseException | None) -> str | None:
-    """As the manifest keeps it."""
     return stopped.name if isinstance(stopped, Stopped) else stopped and f"{type(stopped).__name__}: {stopped}"

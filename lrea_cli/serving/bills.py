@@ -27,8 +27,10 @@ class Users:
     """Whom a bill is for.
 
     Args:
-        lengths: (users,) long behaviors of each. candidates: N of a request.
-        item_fields: ids that a behavior has. dtype_bytes: of the cache's dtype.
+        lengths: (users,) long behaviors of each.
+        candidates: N of a request.
+        item_fields: ids that a behavior has.
+        dtype_bytes: of a number in the records.
     """
 
     lengths: np.ndarray

@@ -1,4 +1,4 @@
-"""The whole request: fetch a summary, attend, short sequence, MLP; and full attention, the thing to beat."""
+"""A request: candidates, a user's record (or full attention, the thing to beat), the short sequence, the MLP."""
 
 from __future__ import annotations
 
@@ -23,12 +23,7 @@ from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 @dataclass(frozen=True)
 class Visitor:
-    """One user at one moment.
-
-    Args:
-        key: of the record, and the user's number in the history store.
-        length: how many behaviors are known.
-    """
+    """One user at one moment: `key` of the record and of the history, `length` behaviors that are known."""
 
     key: int
     length: int
@@ -43,9 +38,7 @@ class RequestScorer:
 
     Args:
         model: in eval mode, on the device, its weights as they stay.
-        histories: of the run's dataset.
         settings: S and L.
-        records: of the run's cache.
         kernel: of every attention.
     """
 
@@ -93,7 +86,6 @@ class RequestScorer:
         return self._mlp(inputs)[candidates.mask[0]]
 
     def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:
-        """Live match counters (1, N) of each counted field."""
         matches = {}
         for name in self.model.match_counters:
             values = ids.ids[name][0].cpu().numpy()
@@ -114,12 +106,7 @@ def _padded(ids: HistoryIds, length: int) -> HistoryIds:
 
 
 class CandidatePool:
-    """Draws candidates for one request.
-
-    Args:
-        histories: where item rows come from, as often as they were clicked.
-        samples: where profiles come from.
-    """
+    """Draws a request's candidates: items as often as they were clicked, with the profile of a real request."""
 
     def __init__(self, histories: Histories, samples: Samples, seed: int) -> None:
         self._histories, self._samples = histories, samples
@@ -140,13 +127,10 @@ class CandidatePool:
 
 @dataclass(frozen=True)
 class Served:
-    """A run as it is served.
+    """A run, on the device that serves, with the records and histories of its users.
 
     Args:
-        run: its model is on the device that serves.
-        records: of the users.
         compression: how the records were made from a din run; None where the run's method makes them.
-        histories: of the same users.
     """
 
     run: Run
@@ -156,7 +140,7 @@ class Served:
 
     @classmethod
     def of(cls, run: Run, cache: Cache, histories: Histories) -> Served:
-        """A run through a cache of it: on a GPU all records are read into its memory."""
+        """A run and a cache of it."""
         return cls(run, records_on(cache.store, run.device), cache.manifest.compression, histories)
 
     @property

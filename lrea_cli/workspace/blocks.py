@@ -7,6 +7,7 @@ known to be as it was written, headers and footers included.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 from collections.abc import Mapping
@@ -125,18 +126,11 @@ class DatasetFiles:
 
 
 def open_files(folder: Path, sizes: Mapping[str, int], sha256: str, remedy: str) -> DatasetFiles:
-    """The files of a finished dataset.
-
-    Args:
-        sizes: bytes of each file.
-        sha256: of `BLOCKS`.
-        remedy: what makes the dataset anew.
+    """The files of a finished dataset; `sha256` is that of `BLOCKS`.
 
     Raises:
         DamagedArtifact: the hashes are missing or not as they were written.
     """
-    import hashlib
-
     path = folder / BLOCKS
     try:
         data = path.read_bytes()
@@ -160,5 +154,5 @@ def write_blocks(folder: Path, names: list[str]) -> None:
 
 
 def hashed_names(names: Mapping[str, int] | list[str]) -> list[str]:
-    """Those of the files that have hashes of blocks, in the order of `BLOCKS`."""
+    """The files that have hashes of blocks, in the order of `BLOCKS`."""
     return sorted(name for name in names if name.endswith(SUFFIXES))

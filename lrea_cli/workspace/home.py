@@ -32,12 +32,7 @@ from lrea_cli.workspace.sealed import unseal, write_json
 
 @dataclass(frozen=True)
 class Artifact(Generic[M]):
-    """One finished directory: its manifest has been read.
-
-    Args:
-        identity: what children keep as `made_from`.
-        remedy: the sentence that says how to make the artifact anew.
-    """
+    """One finished directory with its manifest; children keep its identity as `made_from`."""
 
     kind: Kind[M]
     path: Path
@@ -69,11 +64,9 @@ class Workspace:
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """The home of `kinds.home_of_environment`."""
         return cls(home_of_environment())
 
     def path(self, kind: Kind[M], name: str) -> Path:
-        """See `kinds.path_of`."""
         return path_of(self.home, kind, name)
 
     def open(self, kind: Kind[M], name: str | None = None, **wanted: str) -> Artifact[M]:
@@ -130,7 +123,6 @@ class Workspace:
     def create(
         self, kind: Kind[M], name: str | None = None, *, stem: str = "", replace: bool = False
     ) -> AbstractContextManager[tuple[str, Path]]:
-        """See `claims.create`."""
         return create(self.home, kind, name, stem=stem, replace=replace)
 
     @contextmanager

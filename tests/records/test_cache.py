@@ -137,7 +137,7 @@ def test_what_stands_at_masked_positions_reaches_no_record(make_run, method: str
         time = torch.where(mask, 1_600_000_000, garbage)
         summary = model.long.summarize(model.features.behaviors(HistoryIds(ids, mask, time)))
         sealed, rows = model.long.seal(summary, torch.float32), summary.rows.tolist()
-        arrays = layout.arrays_of(sealed)
+        arrays = [getattr(sealed, f.name).detach().numpy() for f in layout.fields]
         found.append([layout.pack(user, rows[user], [a[user] for a in arrays]) for user in range(2)])
     assert found[0] == found[1]
     assert rows[1] == 0

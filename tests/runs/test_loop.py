@@ -16,7 +16,7 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.runs import loop
 from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run
-from lrea_cli.runs.loop import Epoch, reader_of, score_split, train, training_steps, write_metrics
+from lrea_cli.runs.loop import Epoch, reader_of, score_split, train, training_steps
 from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.runs.train import train_run
 from lrea_cli.stats.metrics.auc import auc
@@ -101,11 +101,9 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
     recipe = replace(recipe, train=replace(recipe.train, epochs=6, patience=1))
     _, dataset = open_dataset(tiny, "synthetic")
     found = train(recipe, dataset, tmp_path, torch.device("cpu"), Silent())
-    write_metrics(tmp_path, found.epochs)
     assert found.stopped is None
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == list(range(1, len(found.epochs) + 1))
-    assert found.best.valid_auc == max(line["valid_auc"] for line in lines)
+    assert [e.epoch for e in found.epochs] == list(range(1, len(found.epochs) + 1))
+    assert found.best.valid_auc == max(e.valid_auc for e in found.epochs)
     worse = [e for e in found.epochs if e.epoch > found.best.epoch]
     assert len(worse) <= 1
     assert (tmp_path / "checkpoint" / "model.safetensors").is_file()

@@ -31,7 +31,7 @@ class Entry:
         artifact: None = its manifest is missing or damaged, or another program wrote it.
         bytes: of all files in the folder; 0 for a symbolic link.
         made: epoch seconds.
-        made_from: the name of another entry; None for a dataset, and where it is not known.
+        made_from: the name of another entry; None for a dataset, and where it is unknown.
         method: `taobao`, `lrea 128` or `clusters 16`: what made it, and its rank where it has one.
     """
 

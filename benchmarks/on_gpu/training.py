@@ -14,8 +14,7 @@ from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.kernels import KERNELS, Kernel, KernelName
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
-from lrea_cli.runs.loop import training_steps
-from lrea_cli.runs.optimizer import Optimizer
+from lrea_cli.runs.loop import Optimizer, training_steps
 from lrea_cli.sequence import Batch
 from on_gpu.made import generator_of, model_of, training_batch
 from on_gpu.rows import Report, Row, Setting, Timed, cell

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json
+from lrea_cli.commands.options import JsonOption
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import age, size
 from lrea_cli.workspace.kinds import home_of_environment
@@ -18,15 +17,8 @@ if TYPE_CHECKING:
 COLUMNS = ("kind", "name", "size", "age", "made from", "method")
 
 
-@dataclass(frozen=True)
-class ListOptions:
-    """Options of `lrea list`."""
-
-    json: Json = False
-
-
 @command
-def list_artifacts(options: ListOptions) -> None:
+def list_artifacts(options: JsonOption) -> None:
     """Show the datasets, runs and caches on disk, the newest last.
 
     Example: lrea list

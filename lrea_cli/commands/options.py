@@ -118,6 +118,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 @dataclass(frozen=True)
+class JsonOption:
+    """The option of a command that has no other."""
+
+    json: Json = False
+
+
+@dataclass(frozen=True)
 class Session:
     """What every command works with."""
 

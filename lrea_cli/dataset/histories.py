@@ -75,12 +75,9 @@ class Histories:
         return low - first
 
     def newest(self, users: np.ndarray, lengths: np.ndarray, skip: int, count: int) -> HistoryIds:
-        """Of each user's first `lengths` behaviors, skip the newest `skip` and take up to `count`, newest first.
+        """Of the first `lengths` (B,) behaviors of users (B,), skip the newest `skip` and take `count`, newest first.
 
         Padded to the longest of the call; at least one column wide, so that no shape is ever empty.
-
-        Args:
-            users: (B,) dense user numbers. lengths: (B,) behaviors known at the request.
         """
         import torch
 

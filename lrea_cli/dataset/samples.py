@@ -87,11 +87,7 @@ def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
 
 
 class ByValue(NamedTuple):
-    """How often each value of a field was shown, and clicked, in one split.
-
-    Args:
-        rows, clicked: (size + 1,) int32, by id; the last entry is of all values first seen after training.
-    """
+    """(size + 1,) int32 by id: how often a value was shown and clicked; last, all values first seen after training."""
 
     rows: np.ndarray
     clicked: np.ndarray

@@ -53,10 +53,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], origin: str) -> Recipe:
-        """Read sections of plain values.
-
-        Args:
-            origin: where they stand, for the message.
+        """Read sections of plain values; a message names their origin.
 
         Raises:
             UserError: unknown section or key, wrong type, impossible value.

@@ -34,7 +34,7 @@ def read_section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
 
     Args:
         content: attribute -> value; an attribute that is left out has its default.
-        origin: where the values stand, for the message.
+        origin: the file and section of the values, for a message.
 
     Raises:
         UserError: a key is no attribute of `make`, or a value has another type or breaks its limits.
@@ -49,9 +49,6 @@ def read_section(make: Any, content: Mapping[str, Any], origin: str) -> Any:
 
 def read_value(value: Any, hint: Any, origin: str) -> Any:
     """Return the value as its type hint wants it: whole numbers become floats, lists become tuples.
-
-    Args:
-        origin: where the value stands, its key last, for the message.
 
     Raises:
         UserError: it has another type, breaks its limits, or is none of the known words.

@@ -46,7 +46,6 @@ class CacheSettings:
     """What decides the records of a run's cache.
 
     Args:
-        dtype: of keys and values.
         as_of: epoch seconds; records hold what happened strictly before. None = the end of the data.
         users: dense user numbers; None = all.
         compression: of a din run; None = the method's own records.
@@ -75,7 +74,7 @@ def compress(
 
     Args:
         name: None = `<run>-<number>`.
-        replace: a cache of this name gives way when the new one is complete.
+        replace: the new cache replaces one of its name once it is complete.
 
     Raises:
         UserError: the name is taken, or a compressor was asked for and the run is not a din.

@@ -82,10 +82,6 @@ class RecordFormat:
     def unpack(self, blob: bytes, key: int, where: str, remedy: str = "") -> Record:
         """Verify and read one record.
 
-        Args:
-            where: the file, to name in an error.
-            remedy: what makes the records anew.
-
         Raises:
             DamagedRecord: checksum, key or size is not as written.
         """

@@ -52,15 +52,7 @@ class RecordMaker:
     def write(
         self, writer: RecordWriter, keys: Sequence[int] | np.ndarray, users: np.ndarray, long: HistoryIds
     ) -> np.ndarray:
-        """Append the records of a batch of long sequences.
-
-        Args:
-            keys: (B,) of the records.
-            users: (B,) whose sequences they are.
-
-        Returns:
-            (B,) rows in use of each record.
-        """
+        """Append the records of B users under their keys (B,); return (B,) the rows in use of each record."""
         summary = self.summarize(self.model.features.behaviors(long.to(self.model.device)), users)
         sealed = self.model.long.seal(summary, self.layout.torch_dtype)
         writer.add(keys, sealed)

@@ -26,11 +26,7 @@ INDEX_DTYPE = np.dtype([("key", "<i8"), ("shard", "<i4"), ("size", "<i4"), ("off
 
 
 class RecordWriter(AbstractContextManager["RecordWriter"]):
-    """Appends records; where its block ends well, it writes the index.
-
-    Args:
-        folder: exists and is empty.
-    """
+    """Appends records in an empty folder; where its block ends well, it writes the index."""
 
     def __init__(self, folder: Path, layout: RecordFormat) -> None:
         self.folder, self.layout = folder, layout
@@ -62,12 +58,7 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
 
 
 class RecordStore(AbstractContextManager["RecordStore"]):
-    """Reads single records, each verified.
-
-    Args:
-        folder: what a `RecordWriter` left.
-        summary_type: what records are read back to.
-        remedy: what makes the records anew.
+    """Reads single records of a `RecordWriter`, each verified.
 
     Raises:
         DamagedRecord: a shard is missing, or has another size than the index says.

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Adagrad
+from torch.sparse import check_sparse_tensor_invariants
 
 from lrea_cli.console.progress import Progress, Reporter
 from lrea_cli.console.stopping import undisturbed
@@ -22,12 +25,19 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import DataSettings
+from lrea_cli.recipe.settings import DataSettings, TrainSettings
 from lrea_cli.runs.checkpoint import CHECKPOINT, build_model, save_checkpoint
-from lrea_cli.runs.optimizer import Optimizer
 from lrea_cli.sequence import Batch
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.log_loss import log_loss
+
+MATRIX_LR = 0.01
+"""Of the learning rate, for matrices over the positions of a history (LREA's W_comp and W_decomp).
+
+Adagrad's first steps are as large as the rate whatever the gradient. A pseudo item sums L positions, so steps of the
+full rate bury a block's mean under 500 small random weights: rank 128 was then no better than mean pooling
+(docs/log.md).
+"""
 
 
 @dataclass(frozen=True)
@@ -105,11 +115,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
 
 
 def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
-    """Score a split with `model.forward` and training's kernel.
-
-    Returns:
-        (rows,) float64 logits, in the order of the split's rows.
-    """
+    """(rows,) float64 logits of `model.forward` with training's kernel, in the order of the split's rows."""
     logits = np.full(reader.samples.rows, np.nan)
     model.eval()
     with torch.inference_mode():
@@ -123,11 +129,7 @@ def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.
 def training_steps(
     model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch], lam: float
 ) -> Iterator[tuple[float, dict[str, float], int]]:
-    """One step a batch: L + lambda L_non-neg (Eq. 11).
-
-    Yields:
-        the batch's mean loss, its penalty terms, its samples.
-    """
+    """One step a batch: L + lambda L_non-neg (Eq. 11); yields the batch's mean loss, penalty terms, samples."""
     model.train()
     for batch in batches:
         logits, penalty = model(batch)
@@ -140,6 +142,41 @@ def training_steps(
         if not math.isfinite(value):
             raise LreaError(f"The loss became {value}.", "Use a smaller --lr.")
         yield value, {name: float(term.detach()) for name, term in penalty.items()}, len(logits)
+
+
+class Optimizer:
+    """Embeddings, position matrices and all else apart: sparse steps, slow steps, and steps taken together."""
+
+    def __init__(self, model: CTRModel, settings: TrainSettings) -> None:
+        sparse = [p for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()]
+        slow = list(model.long.position_matrices())
+        apart = {id(p) for p in (*sparse, *slow)}
+        rest = [p for p in model.parameters() if id(p) not in apart]
+        groups = [{"params": rest}, {"params": slow, "lr": MATRIX_LR * settings.lr}]
+        self._embeddings, self._decay = sparse, settings.weight_decay
+        self._steps = [
+            Adagrad(sparse, settings.lr, initial_accumulator_value=settings.initial_accumulator),
+            Adagrad([g for g in groups if g["params"]], settings.lr, foreach=True),
+        ]
+
+    def zero_grad(self) -> None:
+        for optimizer in self._steps:
+            optimizer.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        with check_sparse_tensor_invariants(enable=False):  # torch warns where the choice is not made
+            for optimizer in self._steps:
+                optimizer.step()
+            if self._decay:
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Decoupled weight decay (Loshchilov and Hutter 2019) of the rows that the batch read."""
+        with torch.no_grad():
+            for table in self._embeddings:
+                if table.grad is not None:
+                    read = table.grad.coalesce().indices()[0]
+                    table[read] *= 1 - self._decay
 
 
 def _epoch(

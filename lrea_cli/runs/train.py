@@ -40,11 +40,8 @@ def train_run(
     """Train one recipe into a run, with as many threads as torch has; the run appears when it is complete.
 
     Args:
-        name: of the run; None = `<dataset>-<method>-<number>`.
-        replace: a run of this name gives way when the new one is complete.
-
-    Returns:
-        the run's name, and how its training went.
+        name: None = `<dataset>-<method>-<number>`.
+        replace: the new run replaces one of its name once it is complete.
 
     Raises:
         UserError: no such dataset, or the name is taken.

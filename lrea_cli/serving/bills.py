@@ -60,12 +60,9 @@ class Bill:
 
 
 def bills(settings: ModelSettings, shape: HistoryShape, users: Users) -> list[Bill]:
-    """One for each method, and one for each compressor of a din run at the recipe's rank.
+    """One for each method, whatever that of the settings, and one for each compressor of a din run at their rank.
 
     Where histories have no categories SIM searches by inner product; its name says how it does.
-
-    Args:
-        settings: the recipe's [model]; its method does not matter. shape: of the histories.
     """
     return [
         *(_method(name, settings, shape, users) for name in METHODS),

@@ -51,11 +51,7 @@ class RequestScorer:
 
     @torch.inference_mode()
     def candidates(self, user: Visitor, ids: CandidateIds) -> Candidates:
-        """The candidates of a request, with the live match counters of its user.
-
-        Args:
-            ids: (1, N), on the device; what they say of matches is not read.
-        """
+        """The candidates (1, N) of a request, with the live match counters of its user in place of those of `ids`."""
         return self.model.candidates(replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile)))
 
     @torch.inference_mode()

@@ -40,7 +40,6 @@ class Blocks:
     Args:
         hashes: (blocks,) uint64; None = of a dataset that is still being made, nothing to compare.
         size: of the file as it was written, bytes; None = not known.
-        remedy: what makes the file anew.
 
     Raises:
         DamagedArtifact: the file is missing or has another size.
@@ -105,7 +104,6 @@ class DatasetFiles:
     Args:
         sizes: bytes of each file, as the manifest has them; empty while the dataset is being made.
         hashes: for each file that is read in parts (blocks,) uint64.
-        remedy: what makes the dataset anew.
     """
 
     folder: Path

@@ -58,11 +58,7 @@ class Manifest:
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:
-        """All options of the command that makes the artifact again, but its name; None where they were not kept.
-
-        Args:
-            content: of a manifest, which may be of another version.
-        """
+        """All options of the command that makes the artifact again, but its name; None where they were not kept."""
         kept = content.get("arguments")
         return [str(argument) for argument in kept] if isinstance(kept, list) else None
 
@@ -116,11 +112,7 @@ class Kind(Generic[M]):
         return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
     def remedy(self, folder: Path, content: Mapping[str, Any] | None) -> str:
-        """A sentence that ends with the command that replaces the artifact of this folder by one made in the same way.
-
-        Args:
-            content: of its manifest; None = it cannot be read.
-        """
+        """A sentence that ends with the command that makes an artifact anew; None = its manifest cannot be read."""
         if content is None:
             return f"Its options stood in that file; give the same ones again: {self.command(folder, self.needed)}"
         options = self.manifest.options_of(folder, content)
@@ -170,11 +162,7 @@ def path_of(home: Path, kind: Kind[M], name: str) -> Path:
 
 
 def parse(model: type[T], written: bytes | dict[str, Any], path: Path, remedy: str) -> T:
-    """A manifest as an object.
-
-    Args:
-        written: its bytes; or, for a class that is not strict, the object of JSON.
-        remedy: what makes the artifact anew.
+    """A manifest as an object, from its bytes or, for a class that is not strict, from the object of JSON.
 
     Raises:
         DamagedArtifact: a key is missing, or its value has another type than its readers expect.

@@ -123,11 +123,7 @@ def leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def clear(folder: Path) -> None:
-    """Delete partial folders whose process has ended; put back old folders whose replacement was cut off.
-
-    Args:
-        folder: of a home and kind; it may be missing.
-    """
+    """Delete partial folders whose process has ended; put back old folders whose replacement was cut off."""
     for name in dict.fromkeys(name for name, _ in leftovers(folder)):
         with suppress(Held), lock(lock_of(folder / name)):
             clear_held(folder / name)
@@ -147,10 +143,7 @@ def clear_held(place: Path) -> None:
 
 
 def restore(place: Path) -> None:
-    """Put back what a replacement that was cut off had moved aside, where the home can be written.
-
-    Waits for a replacement that is under way.
-    """
+    """Put back what a replacement that was cut off had moved aside; wait for a replacement that is under way."""
     aside = (entry.name.startswith(OLD) for name, entry in leftovers(place.parent) if name == place.name)
     if not os.path.lexists(place) and any(aside):
         with suppress(Held, OSError), lock(lock_of(place), SWAP_SECONDS):
@@ -165,11 +158,8 @@ class Held(Exception):
 def lock(path: Path, patience_s: float = 0.0) -> Iterator[None]:
     """Hold the lock of this file, whose folder is made, until the block ends.
 
-    Args:
-        patience_s: how long to wait for another holder.
-
     Raises:
-        Held: another one still holds it then.
+        Held: another one holds it for longer than `patience_s`.
         UserError: the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,9 +70,6 @@ def _clear_beside(path: Path) -> None:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Read what `write_json` has written, without the hash.
 
-    Args:
-        remedy: what makes the file anew.
-
     Raises:
         DamagedArtifact: the file is missing, is no JSON object, or is not as it was written.
     """

@@ -16,8 +16,7 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.runs import loop
 from lrea_cli.runs.checkpoint import build_model, open_dataset, open_run
-from lrea_cli.runs.loop import Epoch, reader_of, score_split, train, training_steps
-from lrea_cli.runs.optimizer import Optimizer
+from lrea_cli.runs.loop import Epoch, Optimizer, reader_of, score_split, train, training_steps
 from lrea_cli.runs.train import train_run
 from lrea_cli.stats.metrics.auc import auc
 from tests.fixtures.one_label import give_one_label

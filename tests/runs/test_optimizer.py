@@ -5,7 +5,7 @@ import torch
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import build_model, open_dataset
-from lrea_cli.runs.optimizer import MATRIX_LR, Optimizer
+from lrea_cli.runs.loop import MATRIX_LR, Optimizer
 
 
 def stepped(tiny, method):

@@ -27,7 +27,7 @@ class RemoveOptions:
 
 @command
 def remove(options: RemoveOptions) -> None:
-    """Delete a dataset, run or cache from which nothing else was made.
+    """Delete a dataset, run or cache from which nothing was made.
 
     Example: lrea remove taobao-lrea-1
     """

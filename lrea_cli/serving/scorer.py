@@ -90,17 +90,6 @@ class RequestScorer:
         return matches
 
 
-def _shared(profile: Ids) -> Ids:
-    """(1, 1) of each field where all candidates have the same values, as those of one moment do; else as they are."""
-    same = all(bool((ids == ids[:, :1]).all()) for ids in profile.values())
-    return {name: ids[:, :1] for name, ids in profile.items()} if same else profile
-
-
-def _padded(ids: HistoryIds, length: int) -> HistoryIds:
-    missing = (0, length - ids.mask.shape[1])
-    return HistoryIds({k: pad(v, missing) for k, v in ids.ids.items()}, pad(ids.mask, missing), pad(ids.time, missing))
-
-
 class CandidatePool:
     """Draws a request's candidates: items as often as they were clicked, with the profile of a real request."""
 
@@ -151,3 +140,14 @@ class Served:
     def scorer(self, kernel: Kernel) -> RequestScorer:
         """What scores the candidates of a request, with one kernel."""
         return RequestScorer(self.run.model, self.histories, self.run.recipe.data, self.records, kernel)
+
+
+def _shared(profile: Ids) -> Ids:
+    """(1, 1) of each field where all candidates have the same values, as those of one moment do; else as they are."""
+    same = all(bool((ids == ids[:, :1]).all()) for ids in profile.values())
+    return {name: ids[:, :1] for name, ids in profile.items()} if same else profile
+
+
+def _padded(ids: HistoryIds, length: int) -> HistoryIds:
+    missing = (0, length - ids.mask.shape[1])
+    return HistoryIds({k: pad(v, missing) for k, v in ids.ids.items()}, pad(ids.mask, missing), pad(ids.time, missing))

@@ -9,7 +9,7 @@ from pathlib import Path
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.prepare.sources.rawfile import unpacked_bytes
 
@@ -98,5 +98,5 @@ def _read(source: Source, files: list[Path], size: int, options: PrepareOptions)
     import duckdb
 
     with duckdb.connect(config={"threads": options.thread_count}) as db:
-        intake = Intake.of_options(db, options, files, first_bytes=size)
+        intake = Intake(db, folder=common_folder(files), first_bytes=size, options=options)
         return source.extract(intake, files), intake

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from lrea_cli.dataset.spelling import BLANKS, MISSING, ROUNDED, WHOLE
 from lrea_cli.prepare.sql import literal
+
+if TYPE_CHECKING:
+    pass
+
+CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+"""What is a label without a threshold, in small letters."""
+
 
 EXACT_DOUBLE, EXACT_FLOAT = 2**53, 2**24
 
@@ -96,3 +104,44 @@ FAMILIES: dict[str, frozenset[str]] = {
 }
 NUMBERS = ("whole", "float", "decimal", "boolean")
 TEXTS = ("text", "binary")
+
+
+def number_sql(x: str, kind: str = "VARCHAR", missing: Iterable[str] = MISSING) -> str:
+    """SQL for a finite number, or NULL.
+
+    Args:
+        x: SQL of the value. kind: its SQL type.
+    """
+    if family(kind) not in TEXTS:
+        number = f"TRY_CAST({x} AS DOUBLE)"
+        return f"CASE WHEN isfinite({number}) THEN {number} END"
+    text = trimmed_sql(x, kind)
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    return f"CASE WHEN NOT {is_missing_sql(text, missing)} AND isfinite({number}) THEN {number} END"
+
+
+def lost_sql(x: str, kind: str, missing: Iterable[str] = MISSING) -> str:
+    """SQL for a value that is there and is no number, as it stands, or NULL."""
+    return f"CASE WHEN {number_sql(x, kind, missing)} IS NULL THEN {spelled_sql(x, kind, missing)} END"
+
+
+def label_sql(x: str, kind: str = "VARCHAR", threshold: float | None = None) -> str:
+    """SQL for 0 or 1, or NULL for anything else.
+
+    Args:
+        threshold: a number that is at least so large is a click, any smaller one is none.
+    """
+    if threshold is not None:
+        return f"CAST(({number_sql(x, kind)} >= {threshold!r}) AS TINYINT)"
+    text = f"lower({spelled_sql(x, kind)})"
+    words = ((", ".join(map(literal, listed)), value) for listed, value in ((CLICKED, 1), (NOT_CLICKED, 0)))
+    cases = " ".join(f"WHEN {text} IN ({listed}) THEN {value}" for listed, value in words)
+    return f"CAST(CASE {cases} END AS TINYINT)"
+
+
+def strict_integer(name: str) -> str:
+    """SQL for a 64-bit integer, or NULL: a plain TRY_CAST would also take 1.5 (as 2), 1e3, 1_0 and 0x10."""
+    return (
+        f"CASE WHEN TRY_CAST({name} AS BIGINT)::VARCHAR = {name} THEN TRY_CAST({name} AS BIGINT) "
+        f"WHEN regexp_full_match({name}, '[-+]?[0-9]+') THEN TRY_CAST({name} AS BIGINT) END"
+    )

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.base import Extract, Sampling, Source
-from lrea_cli.prepare.sources.columns import number_sql
-from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
-from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
+from lrea_cli.prepare.sources.delimited import PLAIN_COMMAS, Delimited
 from lrea_cli.prepare.sources.forms import unpacked
 from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.spelling_sql import spelled_sql
+from lrea_cli.prepare.spelling_sql import number_sql, spelled_sql, strict_integer
 from lrea_cli.prepare.sql import PRIME, count, drop, literal, mix, mix_sql, residue_sql
 
 if TYPE_CHECKING:
@@ -95,8 +93,8 @@ class AmazonReviews(Source):
     def _read_reviews(self, intake: Intake, files: Sequence[Path]) -> None:
         """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
         intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
-        csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.threads)
-        json = JsonLines({"fields": KEYS}, intake.threads)
+        csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.options.thread_count)
+        json = JsonLines({"fields": KEYS}, intake.options.thread_count)
         for path in files:
             if unpacked(path).lower().endswith(".csv"):
                 intake.take_text(path, csv, _rating(csv.columns, self.remedy), "reviews")
@@ -115,7 +113,7 @@ class AmazonReviews(Source):
         )
         catalog.create("catalog", {"item": "VARCHAR", "category": self.category_kind})
         for path in metas:
-            catalog.take_text(path, self.product_form(catalog.threads), judge, "catalog")
+            catalog.take_text(path, self.product_form(catalog.options.thread_count), judge, "catalog")
         catalog.require_some(metas, self.meta_remedy)
         db.execute(
             "CREATE TABLE products AS SELECT item, arg_min(category, source_row) AS category FROM catalog GROUP BY 1"

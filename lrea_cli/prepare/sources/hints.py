@@ -9,19 +9,9 @@ from dataclasses import dataclass
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
-from lrea_cli.prepare.sources.csv_rows import DELIMITERS, SPELLED
-from lrea_cli.prepare.sources.time_guess import (
-    MOST,
-    NUMBER,
-    UNIT_NAMES,
-    TimeUnit,
-    formats_of_most,
-    unit_of,
-    unit_of_most,
-)
-
-CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
-"""What is a label without a threshold, in small letters."""
+from lrea_cli.prepare.sources.delimited import DELIMITERS, SPELLED
+from lrea_cli.prepare.sources.times import MOST, NUMBER, UNIT_NAMES, TimeUnit, formats_of_most, unit_of, unit_of_most
+from lrea_cli.prepare.spelling_sql import CLICKED, NOT_CLICKED
 
 AT_MOST = 2
 """Hints in one remedy, of the reasons with the most rows."""

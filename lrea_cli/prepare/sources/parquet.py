@@ -16,7 +16,6 @@ from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import LINE, Block, numbered
 from lrea_cli.prepare.sources.forms import PARQUET_MAGIC, EmptyFile
-from lrea_cli.prepare.sources.header import check_unique
 from lrea_cli.prepare.sql import kinds_of
 from lrea_cli.workspace.home import sha256_of
 
@@ -44,7 +43,7 @@ class ParquetRows:
         rows: all rows of the file. rows_to_read: of these.
 
     Raises:
-        UserError: it is no Parquet file, or two columns have one name.
+        UserError: it is no Parquet file.
     """
 
     def __init__(self, path: Path, progress: Progress = ignore, first_bytes: int | None = None) -> None:
@@ -57,7 +56,6 @@ class ParquetRows:
         self.rows = self.rows_to_read = self._file.metadata.num_rows
         if first_bytes is not None:
             self.rows_to_read = min(self.rows, max(1, self.rows * first_bytes // path.stat().st_size))
-        check_unique(path, self.names)
 
     @property
     def source(self) -> SourceFile:

@@ -21,16 +21,19 @@ from lrea_cli.prepare.sources.base import (
     Source,
     check_sampling,
 )
-from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.header import TextLayout, shown_names
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.log_warnings import label_warnings, time_hint, value_warnings
-from lrea_cli.prepare.sources.reconcile import ReadFile, check_reconciled, unused_columns
-from lrea_cli.prepare.sources.table_rows import REMEDY, TableRows
-from lrea_cli.prepare.sources.tabular import open_table
-from lrea_cli.prepare.sources.time_guess import TimeUnit
-from lrea_cli.prepare.sources.times import TimeForm, parse_day, parse_offset
+from lrea_cli.prepare.sources.log_warnings import (
+    ReadFile,
+    check_reconciled,
+    label_warnings,
+    time_hint,
+    unused_columns,
+    value_warnings,
+)
+from lrea_cli.prepare.sources.table_rows import REMEDY, FieldColumn, TableRows, field_columns
+from lrea_cli.prepare.sources.tabular import TextLayout, open_table, shown_names
+from lrea_cli.prepare.sources.times import TimeForm, TimeUnit, parse_day, parse_offset
 from lrea_cli.prepare.sql import identifier
 
 PASSED_OVER_SHOWN = 3

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200
-from lrea_cli.errors import UserError
+from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200, Field, Role
+from lrea_cli.errors import UserError, nearest
 from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
-from lrea_cli.prepare.sources.columns import (
-    FieldColumn,
-    check_columns,
-    label_sql,
-    lost_sql,
-    number_sql,
-)
 from lrea_cli.prepare.sources.forms import NotTheLog
 from lrea_cli.prepare.sources.hints import (
     Hint,
@@ -30,9 +24,16 @@ from lrea_cli.prepare.sources.hints import (
     of_times,
 )
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.tabular import TabularFile
+from lrea_cli.prepare.sources.tabular import TabularFile, check_columns
 from lrea_cli.prepare.sources.times import TimeForm
-from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
+from lrea_cli.prepare.spelling_sql import (
+    inexact_sql,
+    label_sql,
+    lost_sql,
+    number_sql,
+    spelled_sql,
+    trimmed_sql,
+)
 
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
@@ -204,3 +205,51 @@ class TableRows:
         if self.label is not None:
             reasons[self._no_label] = "_label IS NULL"
         return reasons
+
+
+RESERVED = frozenset(("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets"))
+"""Columns and files that a dataset has of its own."""
+
+
+@dataclass(frozen=True)
+class FieldColumn:
+    """A field, the column that it is read from, and the option that says so."""
+
+    field: Field
+    column: str
+    option: str
+
+
+def field_columns(
+    chosen: Sequence[FieldColumn], declared: Mapping[Role, Iterable[str]], numeric: Iterable[str]
+) -> list[FieldColumn]:
+    """Add the fields of `--<role>-field name=column` (or just `name`) to those chosen already.
+
+    Args:
+        numeric: names of those whose values are numbers.
+
+    Raises:
+        UserError: a name is not usable, or used twice, or numeric and not declared.
+    """
+    columns = list(chosen)
+    numbers = set(numeric)
+    reserved = ", ".join(sorted(RESERVED))
+    for role, texts in declared.items():
+        option = f"--{role}-field"
+        for text in texts:
+            name, _, column = text.partition("=")
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
+                raise UserError(
+                    f"{option} {text}: '{name}' is not a usable name of a field.",
+                    f"Write {option} name=column, with letters, digits and '_', and none of: {reserved}.",
+                )
+            if name.lower() in {c.field.name.lower() for c in columns}:
+                raise UserError(f"{option} {text}: there is a field '{name}' already.", "Give it another name.")
+            columns.append(FieldColumn(Field(name, role, name in numbers), column or name, option))
+    names = [c.field.name for c in columns if c.option.endswith("-field")]
+    for name in sorted(numbers - set(names)):
+        raise UserError(
+            f"--numeric {name}: no such field is declared{nearest(name, names)}.",
+            f"Declare it as well: --item-field {name}, --user-field {name} or --context-field {name}.",
+        )
+    return columns

@@ -210,8 +210,7 @@ def prepare_arguments(
     """What follows `lrea prepare` to make a dataset again, but its name; files are named by absolute paths.
 
     Args:
-        files: the raw files that were read.
-        raw: how they were named; None = they were found in a folder by their names.
+        raw: how the files were named; None = they were found in a folder by their names.
         home: the workspace's folder, where files are looked for by default.
     """
     hidden = {*CHANGE_NO_ROW, *source.unused_options, *vars(source)}

@@ -22,8 +22,20 @@ from lrea_cli.prepare.planted.streams import (
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.gauc import gauc
 
-AGE_BAND_COUNT = 6
 USERS_PER_BLOCK = 4096
+# Days before the last one: three requests on train days, one on the valid day, two on the test day.
+REQUEST_DAYS = (4, 3, 2, 1, 0, 0)
+CANDIDATES = 8
+# Cumulative shares: exact repeat, nearest item, same category, near category, popular; else any.
+CANDIDATE_MIX = (0.2, 0.32, 0.44, 0.52, 0.8)
+AGE_BAND_EFFECT = np.array([-1.5, -0.9, -0.4, 0.4, 0.9, 1.5])
+HOUR_EFFECT = 0.3 * np.cos((np.arange(24) - 20) * np.pi / 12)
+CLOSE_ENOUGH = 0.1
+AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
+CELLS_PER_CHUNK = 4_000_000
+QUALITY_WEIGHT = 0.6
+LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
+"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
 
 
 class Behaviors(NamedTuple):
@@ -33,6 +45,20 @@ class Behaviors(NamedTuple):
     item: np.ndarray
     category: np.ndarray
     time: np.ndarray
+
+
+class Exposures(NamedTuple):
+    """Candidates that were shown, in columns of equal length, those of a request side by side.
+
+    Ids are raw ids, time is epoch seconds UTC; `label` is drawn from `probability`, the true one.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    category: np.ndarray
+    time: np.ndarray
+    label: np.ndarray
+    probability: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,50 +106,12 @@ def _draw_block(
     options: PlantedOptions, universe: Universe, first_user: int, users: int
 ) -> tuple[Behaviors, Exposures, np.ndarray]:
     rng = np.random.default_rng([options.seed, 1, first_user])
-    age_band = rng.integers(0, AGE_BAND_COUNT, users)
+    age_band = rng.integers(0, len(AGE_BAND_EFFECT), users)
     histories = draw_histories(universe, options, users, rng)
     shown = draw_requests(universe, histories, age_band, options, rng)
     user = first_user + np.repeat(np.arange(users), histories.lengths)
     behaviors = Behaviors(user, *universe.raw(histories.item), histories.time)
     return behaviors, shown._replace(user=first_user + shown.user), age_band
-
-
-# Days before the last one: three requests on train days, one on the valid day, two on the test day.
-REQUEST_DAYS = (4, 3, 2, 1, 0, 0)
-
-CANDIDATES = 8
-
-# Cumulative shares: exact repeat, nearest item, same category, near category, popular; else any.
-CANDIDATE_MIX = (0.2, 0.32, 0.44, 0.52, 0.8)
-
-AGE_BAND_EFFECT = np.array([-1.5, -0.9, -0.4, 0.4, 0.9, 1.5])
-
-HOUR_EFFECT = 0.3 * np.cos((np.arange(24) - 20) * np.pi / 12)
-
-CLOSE_ENOUGH = 0.1
-
-AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
-
-CELLS_PER_CHUNK = 4_000_000
-
-QUALITY_WEIGHT = 0.6
-
-LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
-"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
-
-
-class Exposures(NamedTuple):
-    """Candidates that were shown, in columns of equal length, those of a request side by side.
-
-    Ids are raw ids, time is epoch seconds UTC; `label` is drawn from `probability`, the true one.
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    category: np.ndarray
-    time: np.ndarray
-    label: np.ndarray
-    probability: np.ndarray
 
 
 def draw_requests(

@@ -17,12 +17,12 @@ from lrea_cli.dataset.histories import concatenated
 from lrea_cli.prepare.planted.options import PlantedOptions
 
 ITEMS, CATEGORIES, DEPARTMENTS, LATENT_WIDTH = 12_000, 400, 25, 16
-
 CATEGORY_SKEW, ITEM_SKEW = 0.8, 0.7
-
 NEIGHBORS = 8
-
 FIRST_RAW_ITEM, FIRST_RAW_CATEGORY = 100_000, 1_000
+LAST_DAY = 20_423  # 2025-12-01
+# Relative activity at hours 0 .. 23 (UTC): quiet at night, a peak in the evening.
+DAILY_CURVE = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 10, 12, 13, 11, 6], float)
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,6 @@ def _nearest(vectors: np.ndarray) -> np.ndarray:
     np.fill_diagonal(similarity, -np.inf)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, : max(1, min(NEIGHBORS, len(vectors) - 1))]
     return order[:, np.arange(NEIGHBORS) % order.shape[1]]
-
-
-LAST_DAY = 20_423  # 2025-12-01
-# Relative activity at hours 0 .. 23 (UTC): quiet at night, a peak in the evening.
-DAILY_CURVE = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 10, 12, 13, 11, 6], float)
 
 
 @dataclass(frozen=True)

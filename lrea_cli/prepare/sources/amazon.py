@@ -20,8 +20,18 @@ from lrea_cli.prepare.sources.forms import unpacked
 from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.spelling_sql import number_sql, spelled_sql, strict_integer
-from lrea_cli.prepare.sql import PRIME, count, drop, literal, mix, mix_sql, residue_sql
+from lrea_cli.prepare.sql import (
+    PRIME,
+    count,
+    drop,
+    literal,
+    mix,
+    mix_sql,
+    number_sql,
+    residue_sql,
+    spelled_sql,
+    strict_integer,
+)
 
 if TYPE_CHECKING:
     import duckdb

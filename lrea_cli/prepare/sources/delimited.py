@@ -17,7 +17,7 @@ from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import LINE, Block, Lines, numbered
 from lrea_cli.prepare.sources.rawfile import RawFile, unreadable
-from lrea_cli.prepare.spelling_sql import strict_integer
+from lrea_cli.prepare.sql import strict_integer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,11 +30,15 @@ SPELLED = {"\\t": "\t", "tab": "\t", "space": " "}
 """Words for delimiters that a command line does not show; the last one of each is what messages write."""
 
 PIECE_BYTES = 1 << 21
-
 STAND_INS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 """Control characters, one of which stands for a delimiter of several characters."""
 
 Handler = Callable[["InvalidRow"], str]
+PLAIN = b"0123456789-,\nabcdefghijklmnopqrstuvwyz"
+"""A block of these bytes alone has no quote, space, sign +, or hexadecimal 0x, which the fast parser would read
+otherwise than `strict_integer`."""
+
+QUOTED_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Separation:
     Args:
         delimiter: one or more characters.
         quoted: values may stand in double quotes.
-        backslash: a backslash escapes the character after it.
+        backslash: it escapes the character after it.
     """
 
     delimiter: str = ","
@@ -127,13 +131,6 @@ def _restored(rows: pa.Table, stand_in: str, delimiter: str) -> pa.Table:
     return pa.table(columns, rows.column_names)
 
 
-PLAIN = b"0123456789-,\nabcdefghijklmnopqrstuvwyz"
-"""A block of these bytes alone has no quote, space, sign +, or hexadecimal 0x, which the fast parser would read
-otherwise than `strict_integer`."""
-
-QUOTED_CHARACTERS = 200
-
-
 @dataclass(frozen=True)
 class Delimited:
     """The form of delimited text.
@@ -184,8 +181,9 @@ class Delimited:
 
         if self.separation.delimiter != "," or lines.data.translate(None, PLAIN):
             return None
+        names = list(self.columns.values())
         try:
-            rows = self._read(lines.data, threads=self.threads > 1, integers=self._integers)
+            rows = read_csv(lines.data, names, self.separation, self.threads > 1, self._integers)
         except pa.ArrowInvalid:
             return None
         if rows.num_rows != lines.count:
@@ -203,14 +201,14 @@ class Delimited:
             malformed.append(row.number)  # None where several threads parse
             return "skip"
 
-        rows = None
+        rows, names = None, list(self.columns.values())
         if self.threads > 1:
             with suppress(pa.ArrowInvalid):  # a line is longer than what one thread takes at once
-                rows = self._read(lines.data, threads=True, handler=skip)
+                rows = read_csv(lines.data, names, self.separation, threads=True, handler=skip)
         if rows is None or malformed:
             malformed.clear()
             try:
-                rows = self._read(lines.data, handler=skip)
+                rows = read_csv(lines.data, names, self.separation, handler=skip)
             except pa.ArrowInvalid as error:
                 raise unreadable(file.path, error) from error
         if (count := rows.num_rows + len(malformed)) < lines.count:
@@ -223,12 +221,6 @@ class Delimited:
         line = np.arange(lines.first, lines.first + count)
         good = np.delete(line, np.array(malformed, np.int64) - 1)
         return rows.append_column(LINE, pa.array(good)), [lines.first + number - 1 for number in malformed]
-
-    def _read(
-        self, data: bytes, threads: bool = False, integers: tuple[str, ...] = (), handler: Handler | None = None
-    ) -> pa.Table:
-        names = [f"c{n}" for n in range(len(self.names))]
-        return read_csv(data, names, self.separation, threads, integers, handler)
 
     def _check_escapes(self, file: RawFile, lines: Lines) -> None:
         r"""Refuse a quote inside a value that a backslash escapes: the value would end there, and another begin."""

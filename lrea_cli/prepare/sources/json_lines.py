@@ -26,7 +26,6 @@ class JsonLines:
 
     Args:
         values: column -> SQL of a path: '$.asin' gives a text, '$.category[*]' or a list of paths a list of texts.
-        threads: that may parse.
     """
 
     values: Mapping[str, str]
@@ -40,12 +39,7 @@ class JsonLines:
 
 @dataclass(frozen=True)
 class JsonRows:
-    """The form of a file of JSON lines: numbers in the spelling of SQL, 1 for true and 0 for false, NULL for none.
-
-    Args:
-        names: of the values to read, each a column c0, c1, ..
-        threads: that may parse.
-    """
+    """The form of a file of JSON lines: values of these names; numbers as SQL spells them, 1 for true, 0 for false."""
 
     names: tuple[str, ...]
     threads: int = 1
@@ -76,11 +70,7 @@ def is_json_lines(path: Path, start: bytes) -> bool:
 
 
 def read_keys(file: RawFile) -> tuple[str, ...]:
-    """The names of all values in the first megabyte, in the order in which they are met.
-
-    Raises:
-        UserError: the file is empty, one array, or one object over several lines.
-    """
+    """The names of all values in the first megabyte, in the order of their lines; UserError: there is none."""
     import duckdb
 
     start = file.start()

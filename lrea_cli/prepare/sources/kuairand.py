@@ -15,8 +15,7 @@ from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sources.tabular import check_columns, read_header
-from lrea_cli.prepare.spelling_sql import number_sql, strict_integer
-from lrea_cli.prepare.sql import count, drop
+from lrea_cli.prepare.sql import count, drop, number_sql, strict_integer
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,8 +16,7 @@ from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import INCOMING
 from lrea_cli.prepare.sources.tabular import TabularFile, TextLayout, open_table
 from lrea_cli.prepare.sources.times import UNIT_NAMES, UNITS_PER_SECOND, TimeForm, TimeUnit, looks_like_a_date, unit_of
-from lrea_cli.prepare.spelling_sql import NUMBERS, TEXTS, family, label_sql, spelled_sql
-from lrea_cli.prepare.sql import count, identifier, literal
+from lrea_cli.prepare.sql import NUMBERS, TEXTS, count, family, identifier, label_sql, literal, spelled_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +29,12 @@ FILES_READ = 4
 """So many first bytes of so many first files are looked at for a label: it has both values there."""
 
 NAMES_SHOWN = 3
+FIRST_DAYS, FIRST_YEAR = 3 * 86_400, 365 * 86_400
+"""Seconds since 1970 that a log hardly lies in, as a whole."""
+
+WHOLE_NUMBER = "-?[0-9]+"
+EMPTY = "NULL"
+"""The type of a Parquet column without any value: it goes with all others."""
 
 
 def time_hint(intake: Intake, times: TimeForm) -> str:
@@ -39,14 +44,7 @@ def time_hint(intake: Intake, times: TimeForm) -> str:
 
 
 def value_warnings(intake: Intake, offset_seconds: int) -> Iterator[str]:
-    """Warnings of coarse times, and of numbers that could not be read.
-
-    Args:
-        offset_seconds: of local time, east of UTC.
-
-    Raises:
-        UserError: most values of a numeric field are no numbers.
-    """
+    """Warn of coarse times, and of numbers that could not be read; UserError: most of a field's are no numbers."""
     whole = (
         " OR ".join(f"bool_and((time + {offset}) % {seconds} = 0)" for offset in (offset_seconds, 0))
         for seconds in (SECONDS_PER_DAY, 3600)
@@ -74,11 +72,7 @@ def value_warnings(intake: Intake, offset_seconds: int) -> Iterator[str]:
 
 
 def label_warnings(intake: Intake, files: Sequence[ReadFile], layout: TextLayout) -> list[str]:
-    """A warning that names the unused columns that hold 0 and 1 and nothing else; no warning where there is none.
-
-    Args:
-        files: that were read. layout: of those that are delimited text.
-    """
+    """A warning that names the unused columns that hold 0 and 1 and nothing else, if there are any."""
     start = replace(intake.beside(), progress=ignore, first_bytes=START_BYTES)
     tables = [open_table(file.path, start, layout) for file in files[:FILES_READ]]
     names = [
@@ -116,17 +110,8 @@ def _values(intake: Intake, table: TabularFile, name: str) -> set[int | None]:
     return {value for (value,) in labels}
 
 
-FIRST_DAYS, FIRST_YEAR = 3 * 86_400, 365 * 86_400
-"""Seconds since 1970 that a log hardly lies in, as a whole."""
-
-
 def misread(first: int, last: int, unit: TimeUnit) -> str:
-    """What to say of the times of a whole log that look wrong, or nothing.
-
-    Args:
-        first, last: of its times, in seconds since 1970.
-        unit: in which numbers were read.
-    """
+    """What to say of a log's first and last time (seconds since 1970) that look wrong in this unit, or nothing."""
     per = UNITS_PER_SECOND[unit]
     read_as = f"read as {UNIT_NAMES[unit]} since 1970"
     if guess := looks_like_a_date(first * per, last * per):
@@ -146,19 +131,12 @@ def misread(first: int, last: int, unit: TimeUnit) -> str:
     return ""
 
 
-WHOLE_NUMBER = "-?[0-9]+"
-
-EMPTY = "NULL"
-"""The type of a Parquet column without any value: it goes with all others."""
-
-
 @dataclass(frozen=True)
 class ReadFile:
     """A file that was read.
 
     Args:
         lines_before: of the files before.
-        lines: of this one.
         kinds: column of `raw_events` -> the SQL type that it was read from.
         unused: columns that no option names.
     """
@@ -171,10 +149,7 @@ class ReadFile:
 
 
 def check_reconciled(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], columns: Sequence[str]) -> list[str]:
-    """Return warnings of columns that hold numbers in one file and names in another.
-
-    Args:
-        columns: of `raw_events`, whose values are compared as text.
+    """Return warnings of columns of text that hold numbers in one file and names in another.
 
     Raises:
         UserError: a column's types cannot be reconciled; two files are named.

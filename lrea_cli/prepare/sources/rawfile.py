@@ -27,7 +27,6 @@ from lrea_cli.workspace.home import sha256_of
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 SMALL_BYTES = 1 << 20
 UTF8 = "utf-8"
-
 LONGEST_LINE = 1 << 24
 """A line of more bytes is no row: it is refused before it fills the memory."""
 
@@ -35,7 +34,6 @@ SURELY_UTF8 = 10
 """So many bytes beyond one a character, all of them as UTF-8 has them, are no chance."""
 
 EXCERPT = 20
-
 OTHER_ENCODINGS = "latin-1, cp1252, gb18030 or utf-16"
 
 
@@ -44,7 +42,7 @@ class RawFile:
 
     Args:
         path: of the file as it lies, plain or packed.
-        progress: is told the bytes of the file as it lies that were read.
+        progress: is told the bytes of that file that were read.
         encoding: of the text, as `known_encoding` returns it.
         first_bytes: of the text, after which reading ends with a whole line; None = all.
 
@@ -115,11 +113,7 @@ class RawFile:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a plain or packed file by its first bytes: the text, and the file as it lies.
-
-    Raises:
-        UserError: it is empty, damaged or not what its name says.
-    """
+    """Yield the text and the file as it lies; UserError: it is empty, damaged or not what its name says."""
     try:
         with path.open("rb") as file:
             packing = packing_of(path, file.read(START_BYTES))
@@ -137,11 +131,7 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def unpacked_bytes(path: Path) -> int:
-    """How many bytes of text a file holds; where it does not say it reliably, from the ratio of its start.
-
-    Raises:
-        UserError: it is empty, damaged or not what its name says.
-    """
+    """How many bytes of text a file holds; where it does not say it reliably, from the ratio of its start."""
     with opened(path) as (text, file):
         if text is file:
             return path.stat().st_size
@@ -165,12 +155,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
 
 @dataclass
 class LineFault(Exception):
-    """Text that cannot be read on.
-
-    Args:
-        lines_before: whole lines between the end of what was read and the bad one.
-        what: the fault, to stand behind "file, line n: ".
-    """
+    """Text that cannot be read on; `lines_before` are whole lines between what was read and the bad one."""
 
     lines_before: int
     what: str
@@ -178,11 +163,7 @@ class LineFault(Exception):
 
 
 def known_encoding(name: str) -> str:
-    """An encoding as Python names it, `utf-8` for all its spellings that allow a byte order mark or ASCII.
-
-    Raises:
-        UserError: there is no such encoding of text.
-    """
+    """Python's name of an encoding, `utf-8` for those that differ from it by a mark or are part of it."""
     try:
         encoding = codecs.lookup(name).name
         if "a,1\n".encode(encoding).decode(encoding) != "a,1\n":
@@ -193,11 +174,7 @@ def known_encoding(name: str) -> str:
 
 
 def whole_lines(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Cut text after lines: valid UTF-8 without a byte order mark; CRLF and lone CR become LF.
-
-    Args:
-        pieces: of the text as it lies, cut anywhere.
-        encoding: as `known_encoding` returns it.
+    """Cut text, in pieces cut anywhere, after lines: UTF-8 without its mark; CRLF and lone CR become LF.
 
     Raises:
         LineFault: bytes are not of that encoding, or a line is longer than `LONGEST_LINE`.

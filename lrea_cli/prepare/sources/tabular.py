@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,13 +21,13 @@ from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-
-
 USUAL_NAMES = ("user", "item", "time")
 """Of columns, where no option says others."""
 
 LONGEST_NAME, MOST_NAMES = 60, 40
 """Of the columns that a message lists."""
+
+UNSAID = Separation("")
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,15 @@ class TextLayout:
 
     Args:
         names: of all columns, in order; the first line is then data. Empty = it holds the names.
-        delimiter: one or more characters; None = the most frequent in the first line of tab , ; | and ::.
-        quoted: values may stand in double quotes.
-        backslash: a backslash escapes the character after it.
+        separation: its delimiter may be empty: the most frequent in the first line of tab , ; | and ::.
     """
 
     names: tuple[str, ...] = ()
-    delimiter: str | None = None
-    quoted: bool = True
-    backslash: bool = False
+    separation: Separation = UNSAID
 
     @classmethod
     def of_options(cls, columns: str | None, delimiter: str | None, quotes: bool, backslash: bool) -> TextLayout:
-        """Read the options `--columns`, `--delimiter`, `--no-quotes` and `--backslash`.
-
-        Raises:
-            UserError: one is impossible.
-        """
+        """Read `--columns`, `--delimiter`, `--no-quotes` and `--backslash`; UserError: one is impossible."""
         names = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
         if columns is not None and not any(names):
             raise UserError(f"--columns is '{columns}'.", "Write the names of all columns: --columns user,item,time.")
@@ -65,7 +57,7 @@ class TextLayout:
                     f"--delimiter is '{clean(delimiter)}'.",
                     "Use what stands between values, such as ';', '::' or tab.",
                 )
-        return cls(names, delimiter, quotes, backslash)
+        return cls(names, Separation(delimiter or "", quotes, backslash))
 
 
 @dataclass(frozen=True)
@@ -102,11 +94,7 @@ class TabularFile:
         return (*self.own, *(name for name in self.folders if name not in self.own))
 
     def choose(self, wanted: Sequence[str]) -> Chosen:
-        """Read some columns, all of which are among `names`.
-
-        Raises:
-            UserError: a column stands both in the file and in the name of a folder, or holds no single values.
-        """
+        """Read some of `names`; UserError: the file and a folder both have one, or it holds no single values."""
         for name in wanted:
             if name in self.own and name in self.folders:
                 raise UserError(
@@ -121,11 +109,7 @@ class TabularFile:
 
 
 def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
-    """Open a file by its name and its first bytes, and see its columns.
-
-    Raises:
-        UserError: it is empty, damaged, or of no form that is read.
-    """
+    """Open a file by its name and first bytes; UserError: it is empty, damaged, or of no form that is read."""
     folders = folder_columns(path)
     if is_parquet(path):
         _refuse_layout(path, "Parquet", layout)
@@ -159,9 +143,9 @@ def folder_columns(path: Path) -> dict[str, str | None]:
 def _refuse_layout(path: Path, form: str, layout: TextLayout) -> None:
     for option, given in (
         ("--columns", layout.names),
-        ("--delimiter", layout.delimiter),
-        ("--no-quotes", not layout.quoted),
-        ("--backslash", layout.backslash),
+        ("--delimiter", layout.separation.delimiter),
+        ("--no-quotes", not layout.separation.quoted),
+        ("--backslash", layout.separation.backslash),
     ):
         if given:
             raise UserError(f"{clean(path)} is {form}: {option} means nothing there.", f"Leave {option} out.")
@@ -186,19 +170,14 @@ def _listed(names: list[str]) -> str:
     return clean(", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""))
 
 
-def read_header(file: RawFile, layout: TextLayout | None = None) -> tuple[tuple[str, ...], Separation]:
-    """Return the names of the columns, without blanks at their ends, and how values stand apart.
-
-    Raises:
-        UserError: the file is empty or unreadable, or two columns have one name.
-    """
-    layout = layout or TextLayout()
+def read_header(file: RawFile, layout: TextLayout = TextLayout()) -> tuple[tuple[str, ...], Separation]:
+    """The names of the columns, and how values stand apart; UserError: there is no line, or two have one name."""
     line = file.start().partition(b"\n")[0]
     if not line.strip():
         mend = "The first line must hold the names of the columns; or name them with --columns."
         raise EmptyFile(file.path, "has no header line", mend)
-    delimiter = layout.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
-    separation = Separation(delimiter, layout.quoted, layout.backslash)
+    delimiter = layout.separation.delimiter or max(DELIMITERS, key=lambda d: line.count(d.encode()))
+    separation = replace(layout.separation, delimiter=delimiter)
     names = layout.names or tuple(name.strip(BLANKS) for name in _values(line, separation))
     check_unique(file.path, names, "" if layout.names else of_header(names, USUAL_NAMES))
     return names, separation

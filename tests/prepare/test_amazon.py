@@ -306,7 +306,7 @@ def test_processes_read_what_one_process_reads(tmp_path: Path, monkeypatch: pyte
     lines = [line.replace("'1'", f"'{n}'") for n, line in enumerate([*LINES] * 2)]
     path = tmp_path / "meta_Books.json"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (block,) = LiteralProducts(2).blocks(RawFile(path), 1 << 23)
+    (block,) = LiteralProducts().blocks(RawFile(path), 1 << 23, 2)
     read = [tuple(row.values()) for row in block.rows.to_pylist()]
     assert read == [(n, *product) for n, product in enumerate(literal_products(lines), 1)]
 

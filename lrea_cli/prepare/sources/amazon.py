@@ -59,6 +59,7 @@ class AmazonReviews(Source):
 
     columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
     remedy, meta_remedy: what to do where reviews, or products, have a wrong form.
+    product_form: how a line becomes a product: rows with `valid`, `item` and `category`.
     category, category_kind: of a product as it is read: SQL over the rows of `product_form`, and its type.
     no_product: the reason why a line that is not `valid` is no product.
     """
@@ -70,13 +71,10 @@ class AmazonReviews(Source):
     meta_remedy: ClassVar[str]
     category: ClassVar[str] = "category"
     category_kind: ClassVar[str]
+    product_form: ClassVar[TextForm]
     no_product: ClassVar[str]
     sampling: ClassVar[Sampling]
     warnings: ClassVar[tuple[str, ...]] = ()
-
-    def product_form(self, threads: int) -> TextForm:
-        """How a line becomes a product: rows with `valid`, `item` and `category`."""
-        raise NotImplementedError
 
     def choose_categories(self, db: duckdb.DuckDBPyConnection) -> None:
         """Make a text of each category of `products`, where it is none yet."""
@@ -103,8 +101,8 @@ class AmazonReviews(Source):
     def _read_reviews(self, intake: Intake, files: Sequence[Path]) -> None:
         """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
         intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
-        csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.options.thread_count)
-        json = JsonLines({"fields": KEYS}, intake.options.thread_count)
+        csv = Delimited(self.columns, separation=PLAIN_COMMAS)
+        json = JsonLines({"fields": KEYS})
         for path in files:
             if unpacked(path).lower().endswith(".csv"):
                 intake.take_text(path, csv, _rating(csv.columns, self.remedy), "reviews")
@@ -123,7 +121,7 @@ class AmazonReviews(Source):
         )
         catalog.create("catalog", {"item": "VARCHAR", "category": self.category_kind})
         for path in metas:
-            catalog.take_text(path, self.product_form(catalog.options.thread_count), judge, "catalog")
+            catalog.take_text(path, self.product_form, judge, "catalog")
         catalog.require_some(metas, self.meta_remedy)
         db.execute(
             "CREATE TABLE products AS SELECT item, arg_min(category, source_row) AS category FROM catalog GROUP BY 1"

@@ -140,14 +140,12 @@ class Delimited:
         has_header: the first line is not data.
         separation: how values stand apart; quoted values may not go on in the next line.
         integers: columns that hold 64-bit integers, NULL where the text is none; all others are text.
-        threads: that may parse.
     """
 
     names: tuple[str, ...]
     has_header: bool = False
     separation: Separation = COMMAS
     integers: tuple[str, ...] = ()
-    threads: int = 2
 
     @property
     def columns(self) -> dict[str, str]:
@@ -158,23 +156,23 @@ class Delimited:
     def _integers(self) -> tuple[str, ...]:
         return tuple(self.columns[name] for name in self.integers)
 
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
         for lines in file.lines(size):
             if lines.first == 1 and self.has_header:
                 lines = Lines(lines.data[lines.data.find(b"\n") + 1 or len(lines.data) :], 2)
             if lines.data:
-                yield self._block(file, lines)
+                yield self._block(file, lines, threads)
 
-    def _block(self, file: RawFile, lines: Lines) -> Block:
-        if self.integers and (rows := self._parse_plain(lines)):
+    def _block(self, file: RawFile, lines: Lines, threads: int) -> Block:
+        if self.integers and (rows := self._parse_plain(lines, threads)):
             return Block(rows, lines.text, text_bytes=len(lines.data))
         if self.separation.quoted and not self.separation.backslash:
             self._check_escapes(file, lines)
-        rows, malformed = self._parse(file, lines)
+        rows, malformed = self._parse(file, lines, threads)
         rows = _as_integers(rows, self._integers) if self.integers else rows
         return Block(rows, lines.text, malformed, len(lines.data))
 
-    def _parse_plain(self, lines: Lines) -> pa.Table | None:
+    def _parse_plain(self, lines: Lines, threads: int) -> pa.Table | None:
         """The fast way: integers are parsed as such; None where a row is not as it should be."""
         import numpy as np
         import pyarrow as pa
@@ -183,14 +181,14 @@ class Delimited:
             return None
         names = list(self.columns.values())
         try:
-            rows = read_csv(lines.data, names, self.separation, self.threads > 1, self._integers)
+            rows = read_csv(lines.data, names, self.separation, threads > 1, self._integers)
         except pa.ArrowInvalid:
             return None
         if rows.num_rows != lines.count:
             return None
         return rows.append_column(LINE, pa.array(np.arange(rows.num_rows) + lines.first))
 
-    def _parse(self, file: RawFile, lines: Lines) -> tuple[pa.Table, list[int]]:
+    def _parse(self, file: RawFile, lines: Lines, threads: int) -> tuple[pa.Table, list[int]]:
         """Every column as text, and the lines with a wrong number of columns."""
         import numpy as np
         import pyarrow as pa
@@ -202,7 +200,7 @@ class Delimited:
             return "skip"
 
         rows, names = None, list(self.columns.values())
-        if self.threads > 1:
+        if threads > 1:
             with suppress(pa.ArrowInvalid):  # a line is longer than what one thread takes at once
                 rows = read_csv(lines.data, names, self.separation, threads=True, handler=skip)
         if rows is None or malformed:

@@ -28,7 +28,7 @@ LOST_KEPT = 20
 class TextForm(Protocol):
     """How text becomes rows: `Delimited`, `JsonLines`, .."""
 
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
         """The rows of a file, about `size` bytes of text at a time; UserError where it cannot be read in this form."""
         ...
 
@@ -63,9 +63,8 @@ class Intake(Account):
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        own = Intake(self.db)
-        fresh = ("read", "wrong", "rejected", "began", "lost", "refused", "hints", "lines", "contents")
-        return replace(self, **{name: getattr(own, name) for name in fresh})
+        same = {"options": self.options, "examples": self.examples, "files": self.files}
+        return Intake(self.db, self.progress, self.folder, self.first_bytes, **same)
 
     def text(self, path: Path) -> RawFile:
         """A file of text, to be read as the options say."""
@@ -109,7 +108,7 @@ class Intake(Account):
     def take_text(self, path: Path, form: TextForm, judge: Judge, into: str) -> None:
         """Take the rows of one text file, plain or packed; it raises as `take` does."""
         file = self.text(path)
-        self.take(file, form.blocks(file, self.options.block_bytes), judge, into)
+        self.take(file, form.blocks(file, self.options.block_bytes, self.options.thread_count), judge, into)
 
     def reject_later(self, reason: str, count: int, rows: str) -> None:
         """Count rows that were kept at first; `rows` is SQL for `source_row` and `text` of all of them."""

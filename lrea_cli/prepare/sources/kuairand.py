@@ -116,7 +116,7 @@ def _form(
     """How a file is to be read: its columns are known by their names."""
     names, separation = read_header(intake.text(path))
     check_columns(path, names, dict.fromkeys(wanted, remedy))
-    return Delimited(names, True, replace(separation, quoted=quoted), integers, intake.options.thread_count)
+    return Delimited(names, True, replace(separation, quoted=quoted), integers)
 
 
 def _take(

@@ -202,13 +202,10 @@ class Table(Source):
         return own
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
-        """Take the rows of all files; of several, those that are no part of the log are passed over.
-
-        Returns:
-            The files that were read, and what to tell the user of those that were passed over.
+        """Take the rows of all files but those that are no part of the log; return them, and what to tell of the others.
 
         Raises:
-            UserError: a file cannot be read or lacks a column, or all files were passed over.
+            UserError: a file cannot be read or lacks a column, or none is part of the log.
         """
         read: list[ReadFile] = []
         others: list[NotTheLog] = []

@@ -121,16 +121,14 @@ def open_table(path: Path, intake: Intake, layout: TextLayout) -> TabularFile:
 
     def of_text(form: Delimited | JsonRows) -> Chosen:
         file, values = intake.text(path), {name: (sql, "VARCHAR") for name, sql in form.columns.items()}
-        return Chosen(file, values, form.blocks(file, intake.options.block_bytes))
+        return Chosen(file, values, form.blocks(file, intake.options.block_bytes, intake.options.thread_count))
 
     if is_json_lines(path, intake.text(path).start()):
         _refuse_layout(path, "JSON", layout)
         names = read_keys(intake.text(path))
-        return TabularFile(
-            path, names, folders, lambda wanted: of_text(JsonRows(tuple(wanted), intake.options.thread_count))
-        )
+        return TabularFile(path, names, folders, lambda wanted: of_text(JsonRows(tuple(wanted))))
     names, separation = read_header(intake.text(path), layout)
-    form = Delimited(names, not layout.names, separation, threads=intake.options.thread_count)
+    form = Delimited(names, not layout.names, separation)
     return TabularFile(path, names, folders, lambda _: of_text(form), form)
 
 

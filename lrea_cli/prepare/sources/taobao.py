@@ -68,7 +68,7 @@ class Taobao(Source):
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Read the files in place, keep the rows that can be used, count the others by reason."""
-        form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS, threads=intake.options.thread_count)
+        form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS)
         judge = self._judge(form.columns)
         kept = self._kept()
         intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})

@@ -205,7 +205,11 @@ def test_a_delimiter_may_have_several_characters(tmp_path: Path, delimiter: str)
 
 
 def test_delimiters_of_the_shell_and_impossible_ones() -> None:
-    assert Table(delimiter="\\t")._layout().delimiter == Table(delimiter="tab")._layout().delimiter == "\t"
+    assert (
+        Table(delimiter="\\t")._layout().separation.delimiter
+        == Table(delimiter="tab")._layout().separation.delimiter
+        == "\t"
+    )
     for delimiter in ("", '"', "a", "\n", "\\"):
         with pytest.raises(UserError, match="--delimiter is"):
             Table(delimiter=delimiter)

@@ -1,4 +1,4 @@
-"""The planted data set as arrays: histories that drift, requests, labels from a known probability."""
+"""The planted data set as arrays: histories that drift, requests, and labels drawn from a known probability."""
 
 from __future__ import annotations
 

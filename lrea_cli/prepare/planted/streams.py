@@ -1,4 +1,4 @@
-"""Planted histories, in which a category comes back after lags of every scale, as in real logs.
+"""Planted items, and histories in which a category comes back after lags of every scale, as in real logs.
 
 Each behavior does one of three things: it copies the category of an earlier behavior at a power-law lag
 (a discrete autoregression, DAR(p): Jacobs and Lewis, 1978), it moves to a category near an earlier one, or

@@ -1,4 +1,4 @@
-"""Delimited text as blocks of rows, with the line number of every row, good or bad.
+"""Delimited text as blocks of rows, with the line number of every row, good or bad: the one call of pyarrow's parser.
 
 What it takes care of, so that no source has to: rows with a wrong number of columns, stray quotes, escaped quotes,
 empty lines, numbers that are none, and what `rawfile.py` does.
@@ -179,7 +179,7 @@ class Delimited:
 
         if self.separation.delimiter != "," or lines.data.translate(None, PLAIN):
             return None
-        names = list(self.columns.values())
+        names = [f"c{n}" for n in range(len(self.names))]
         try:
             rows = read_csv(lines.data, names, self.separation, threads > 1, self._integers)
         except pa.ArrowInvalid:
@@ -199,7 +199,7 @@ class Delimited:
             malformed.append(row.number)  # None where several threads parse
             return "skip"
 
-        rows, names = None, list(self.columns.values())
+        rows, names = None, [f"c{n}" for n in range(len(self.names))]
         if threads > 1:
             with suppress(pa.ArrowInvalid):  # a line is longer than what one thread takes at once
                 rows = read_csv(lines.data, names, self.separation, threads=True, handler=skip)

@@ -1,4 +1,4 @@
-"""What to tell of a log that was read: times and numbers that look wrong, and columns that may be the label."""
+"""What to tell of a log that was read: times, numbers and ids that look wrong, and columns that may be the label."""
 
 from __future__ import annotations
 
@@ -150,6 +150,9 @@ class ReadFile:
 
 def check_reconciled(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], columns: Sequence[str]) -> list[str]:
     """Return warnings of columns of text that hold numbers in one file and names in another.
+
+    An id has one spelling, whatever its type: whole numbers are the same ids as numbers of any type and as text (5, 5.0
+    and "5"). Names beside fractions or booleans are not, nor are times beside anything else.
 
     Raises:
         UserError: a column's types cannot be reconciled; two files are named.

@@ -1,4 +1,4 @@
-"""A raw file of text as clean lines: plain or packed by its first bytes, unpacked in place, hashed."""
+"""A raw file of text as clean lines of UTF-8: plain or packed, in any encoding, unpacked in place, hashed."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class LineFault(Exception):
 
 
 def known_encoding(name: str) -> str:
-    """Python's name of an encoding, `utf-8` for those that differ from it by a mark or are part of it."""
+    """Python's name of an encoding, `utf-8` also for ASCII and UTF-8 with a mark; UserError: there is no such one."""
     try:
         encoding = codecs.lookup(name).name
         if "a,1\n".encode(encoding).decode(encoding) != "a,1\n":

@@ -202,7 +202,7 @@ class Table(Source):
         return own
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
-        """Take the rows of all files but those that are no part of the log; return them, and what to tell of the others.
+        """Take the rows of the files that are part of the log; return these files, and what to tell of the others.
 
         Raises:
             UserError: a file cannot be read or lacks a column, or none is part of the log.

@@ -1,4 +1,4 @@
-"""How a column becomes a time: the second that splits and histories go by, and what orders events inside it.
+"""How a column becomes a time: seconds, and what orders events inside one; and what unread times look like.
 
 A time without a zone (text, or a Parquet timestamp that is not adjusted to UTC) is the local time of `--utc-offset`.
 """

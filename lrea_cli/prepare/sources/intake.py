@@ -63,8 +63,8 @@ class Intake(Account):
 
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        same = {"options": self.options, "examples": self.examples, "files": self.files}
-        return Intake(self.db, self.progress, self.folder, self.first_bytes, **same)
+        where = (self.db, self.progress, self.folder, self.first_bytes)
+        return Intake(*where, files=self.files, examples=self.examples, options=self.options)
 
     def text(self, path: Path) -> RawFile:
         """A file of text, to be read as the options say."""

@@ -32,7 +32,7 @@ from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, paired_ratio
 from lrea_cli.workspace.sealed import as_json
 
 Lengths = Literal["real", "padded"]

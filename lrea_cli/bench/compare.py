@@ -10,7 +10,7 @@ from lrea_cli.bench.bench import Bench
 from lrea_cli.bench.routes import Row
 from lrea_cli.errors import UserError
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.intervals import median, median_difference, median_interval
+from lrea_cli.stats.latencies import median, median_difference, median_interval
 from lrea_cli.workspace.manifests import parse
 from lrea_cli.workspace.sealed import read_json
 

@@ -19,8 +19,7 @@ from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.intervals import median_interval
-from lrea_cli.stats.percentiles import percentile
+from lrea_cli.stats.latencies import median_interval, percentile
 
 CANDIDATE_SETS = 16
 GOLDEN = (5**0.5 - 1) / 2

@@ -12,7 +12,7 @@ import torch
 
 from lrea_cli.bench.machine import Load, Meter
 from lrea_cli.console.progress import Progress, ignore
-from lrea_cli.stats.percentiles import requests_needed
+from lrea_cli.stats.latencies import requests_needed
 
 WARM_UP = 5
 """Requests of each way before the first turn, not timed."""

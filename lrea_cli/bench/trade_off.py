@@ -27,10 +27,8 @@ from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.intervals import median_interval
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, median_interval, paired_ratio, percentile
 from lrea_cli.stats.metrics.auc import auc
-from lrea_cli.stats.percentiles import percentile
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 from lrea_cli.workspace.sealed import as_json
 
 KERNEL: KernelName = "gemm"

@@ -110,7 +110,7 @@ def _whole_cache(session: Session, run: Run, compression: Compression | None) ->
 
 def _show(console: Console, result: TradeOff) -> None:
     from lrea_cli.bench.gate import GateResult
-    from lrea_cli.stats.percentiles import shortfalls
+    from lrea_cli.stats.latencies import shortfalls
 
     console.say(f"machine: {result.machine}")
     for line in result.rows:

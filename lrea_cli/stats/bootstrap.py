@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Estimate, estimate
-from lrea_cli.stats.intervals import mean_estimate, t_quantile
+from lrea_cli.stats.estimates import Estimate, estimate, mean_estimate, t_quantile
 from lrea_cli.stats.metrics.auc import auc, weighted_auc
 from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic
 

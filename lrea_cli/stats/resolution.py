@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.stats.delong import delong
 from lrea_cli.stats.estimates import POWER_95_80
+from lrea_cli.stats.ranks import delong
 
 ALIKE = 0.85
 """Correlation of the AUCs of two models of the same inputs: .74 to .87 between methods in docs/results/table2.md."""

@@ -32,8 +32,7 @@ from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
 from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.stats.percentiles import percentile
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, paired_ratio, percentile
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")

@@ -30,8 +30,8 @@ from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer
 from lrea_cli.stats.bootstrap import mean_auc_estimate
+from lrea_cli.stats.latencies import NO_RATIO, paired_ratio
 from lrea_cli.stats.metrics.auc import auc
-from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
 from lrea_cli.workspace.home import Workspace
 from tests.changed import changed_cache
 from tests.stats.simulated import auc_estimate

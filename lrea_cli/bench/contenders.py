@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError, check_choice
 from lrea_cli.recipe.recipe import Recipe
@@ -50,15 +51,12 @@ class Contender:
         method, smaller = f"{self.run.recipe.model.method}{beside}", self.cache.manifest.compression
         if smaller is None:
             return method
-        return f"{method}, {smaller.compressor}" + ("" if smaller.compressor == "mean" else f" {smaller.rank}")
+        rank = f" {smaller.rank}" if COMPRESSORS[smaller.compressor].most_rows(RANK) > 1 else ""
+        return f"{method}, {smaller.compressor}{rank}"
 
 
 def chosen_methods(text: str) -> tuple[str, ...]:
-    """`all`, or names with commas, in the order of all methods.
-
-    Raises:
-        UserError: there is no method of such a name.
-    """
+    """`all`, or names with commas, in the order of all methods; a UserError for a name that no method has."""
     if text == "all":
         return METHOD_NAMES
     names = [part.strip() for part in text.split(",")]
@@ -87,9 +85,6 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
 
     Args:
         name: of the dataset; None = that of the latest run of these methods, or where there is none, the latest.
-
-    Raises:
-        UserError: there is no such dataset.
     """
     runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
     if name is None and runs:
@@ -169,15 +164,11 @@ def compressions(method: str) -> Iterator[Compression | None]:
     yield None
     if method == "din":
         for name in get_args(CompressorName):
-            yield Compression(name, 1 if name == "mean" else RANK)
+            yield Compression(name, COMPRESSORS[name].most_rows(RANK))
 
 
 def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | None) -> str | None:
-    """Name of the latest float32 cache with the records of all users at the end of the data, made in this way.
-
-    Args:
-        run: that the cache must be of, this version of it.
-    """
+    """Name of the latest float32 cache of this version of a run, of all users at the end of the data, made so."""
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
     data = run.dataset.manifest
     caches = [

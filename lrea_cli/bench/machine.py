@@ -68,7 +68,8 @@ class Load:
             else runs, as it computes or spins until its helpers are done.
         share_worst: the same of the turn that nine of ten are better than.
         others: CPUs that other processes kept busy, the mean; None where the system does not say.
-        cpus: that this process may use. threads: that it computes with.
+        cpus: that this process may use.
+        threads: that it computes with.
     """
 
     share: float
@@ -103,11 +104,7 @@ class Load:
 
 
 class Meter:
-    """Watches turns of timed work of the thread that it is made in.
-
-    Args:
-        threads: that the process computes with.
-    """
+    """Watches turns of timed work of the thread that it is made in; the process computes with `threads`."""
 
     def __init__(self, threads: int) -> None:
         self.threads, self.cpus = threads, sorted(own_cpus())

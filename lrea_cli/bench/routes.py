@@ -44,6 +44,13 @@ class Workload:
     visitors: Sequence[Visitor]
     sets: Sequence[CandidateIds]
 
+    @classmethod
+    def of(
+        cls, visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
+    ) -> Workload:
+        sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
+        return cls(spread_out(visitors, settings.seed), sets)
+
     def request(self, number: int) -> tuple[Visitor, CandidateIds]:
         """The user and the candidates of one request."""
         return self.visitors[number % len(self.visitors)], self.sets[number % len(self.sets)]
@@ -73,18 +80,10 @@ def time_routes(
 ) -> Timings:
     """Time each route with its scorer, all in turns on the same requests."""
     device = routes[0][0].device
-    workload = make_workload(visitors, pool, settings, device)
+    workload = Workload.of(visitors, pool, settings, device)
     calls = [serve(scorer, route, workload) for scorer, route in routes]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         return take_turns(calls, settings.seconds, settings.seed, device, progress)
-
-
-def make_workload(
-    visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
-) -> Workload:
-    """The requests that every route serves."""
-    sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
-    return Workload(spread_out(visitors, settings.seed), sets)
 
 
 def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
@@ -154,11 +153,6 @@ class Row:
     p99_ms: float | None
     p50_ci_ms: Interval | None
     latencies_ms: tuple[float, ...]
-
-
-def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
-    """(requests,) ms of a stage of one call."""
-    return timings.between(call, *MARKS[stage])
 
 
 def row_of(

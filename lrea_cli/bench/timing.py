@@ -15,12 +15,12 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.stats.latencies import requests_needed
 
 WARM_UP = 5
-"""Requests of each way before the first turn, not timed."""
+"""Requests of each call before the first turn, not timed."""
 TURN = 2
-"""Requests of one way before the next one's; one more before them is not timed: it pays for what others left behind.
+"""Requests of one call before the next one's; one more before them is not timed: it pays for what others left behind.
 
-Short, so that a machine which changes meanwhile does so for all ways: where it is slow by fits of .1 to 3 s, ratios
-spread half as much as with turns of 5 (docs/log.md)."""
+Short, so that a machine that changes meanwhile does so for all calls: with fits of .1 to 3 s, ratios spread half as
+much as with turns of 5 (docs/log.md)."""
 LEAST_ROUNDS = 10
 LEAST_ROUNDS_WITHHELD = 5
 """Where the machine is too busy for a ratio: more of them would not help."""
@@ -38,7 +38,6 @@ class Timings:
 
     Args:
         marks_ms: (calls, requests, marks), since the beginning of the request; request i is the same one in each call.
-        load: of the machine meanwhile.
     """
 
     marks_ms: np.ndarray
@@ -63,7 +62,8 @@ def take_turns(
     the one that backs p99, or in which the time is up.
 
     Args:
-        seconds: of each call, the mean; what is not timed counts. seed: of the order within the rounds.
+        seconds: of each call, the mean; what is not timed counts.
+        seed: of the order within the rounds.
         progress: told of each hundredth of the work.
     """
     clock = _gpu_clock if device.type == "cuda" else _clock

@@ -82,7 +82,7 @@ def _contenders(session: Session, trained: Trained) -> list[Contender]:
     """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
     from lrea_cli.bench.contenders import Contender, compressions
     from lrea_cli.runs.checkpoint import open_run
-    from lrea_cli.score.served import served_scores
+    from lrea_cli.score.evaluate import served_scores
 
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     contenders = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.console.progress import Reporter, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import LreaError, UserError
@@ -45,13 +46,14 @@ def smallest_rank(
     """
     reader = _readable(reader_of(run.dataset, "valid", run.recipe.data, run.recipe.train.batch_size))
     full = score_split(run.model, reader, ignore)
+    most_rows = COMPRESSORS[compression.compressor].most_rows
     probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
         maker = RecordMaker(run.model, summarizer_of(run, replace(compression, rank=rank), probes_TD))
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
-            logits = score_split_cached(maker, reader, progress)
+            logits = score_split_cached(maker, reader, progress).logits
         deviates = deviation(full, logits)
         if deviates is None:
             raise LreaError("All logits of the validation split are equal: there is nothing to deviate from.")
@@ -61,7 +63,7 @@ def smallest_rank(
     longest = min(int(reader.samples.history_length.max()) - run.recipe.data.short, run.recipe.data.long)
     low, high = 0, 1
     while not close_enough(high):
-        if high >= longest or (compression.compressor == "mean"):
+        if high >= longest or most_rows(2 * high) == most_rows(high):
             raise UserError(
                 f"'{compression.compressor}' is not within {target} at rank {high}: {tried[high]:.2g}.",
                 "Raise --target, or serve full attention: lrea compress without --compressor.",

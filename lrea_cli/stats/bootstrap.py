@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Estimate, estimate, mean_estimate, t_quantile
+from lrea_cli.stats.estimates import Estimate, estimate, t_quantile
 from lrea_cli.stats.metrics.auc import auc, weighted_auc
 from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic
 
@@ -23,11 +23,7 @@ MOST_FREEDOM = 1000
 
 
 def estimate_of(metric: Metric, rows: Rows, seed: int = 0, draws: int = DRAWS) -> Estimate:
-    """A metric with its interval; without one where the metric has no statistic.
-
-    Args:
-        seed: of the draws.
-    """
+    """A metric with its interval; without one where the metric has no statistic."""
     value = metric.value(rows)
     if metric.statistic is None:
         return Estimate(value, None, None)
@@ -57,9 +53,9 @@ def mean_auc_estimate(
         [weighted_auc(Rows(scores, labels, users), owner) for scores in runs], len(owner), count, seed, draws
     )
     of_users = estimate(mean, np.mean(drawn, 0))
-    of_seeds = mean_estimate(known).standard_error
-    if mean is None or of_users.standard_error is None or of_seeds is None:
+    if mean is None or of_users.standard_error is None or len(runs) < 2:
         return of_users
+    of_seeds = float(np.std(known, ddof=1)) / math.sqrt(len(known))
     error = math.hypot(of_users.standard_error, of_seeds)
     freedom = MOST_FREEDOM if of_seeds == 0 else (len(runs) - 1) * (error / of_seeds) ** 4
     reach = t_quantile(int(min(MOST_FREEDOM, freedom))) * error

@@ -1,9 +1,8 @@
-"""A number or a difference with its 95% interval: from the draws of a bootstrap, or of a few independent runs."""
+"""A number or a difference with its 95% interval, read off the draws of a bootstrap; Student's t; the deviation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +35,6 @@ class Estimate:
         return None if self.standard_error is None else POWER_95_80 * self.standard_error
 
 
-UNDEFINED = Estimate(None, None, None)
-
-
 def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
     """95% percentile interval and standard error from draws.
 
@@ -50,21 +46,6 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
         return Estimate(value, None, None)
     low, high = np.quantile(known, [0.025, 0.975], method="weibull").tolist()
     return Estimate(value, (low, high), float(np.std(known, ddof=1)))
-
-
-def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Mean of independent runs, such as seeds, with Student's interval: mean +- t(.975, n - 1) s / sqrt(n).
-
-    Fewer than two values have no interval, none have no mean.
-    """
-    if not len(values):
-        return UNDEFINED
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Estimate(mean, None, None)
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    reach = t_quantile(len(values) - 1) * error
-    return Estimate(mean, (mean - reach, mean + reach), error)
 
 
 def t_quantile(freedom: int) -> float:

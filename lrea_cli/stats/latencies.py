@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from lrea_cli.stats.bootstrap import dense, user_counts
-from lrea_cli.stats.estimates import UNDEFINED, Estimate, Interval, estimate, t_quantile
+from lrea_cli.stats.estimates import Estimate, Interval, estimate, t_quantile
 
 CONFIDENCE = 0.99
 """That a percentile is not below the true one."""
@@ -67,7 +67,7 @@ def median_difference(a: Sequence[float], b: Sequence[float], seed: int = 0) -> 
     numbers, is Beta distributed: so a draw costs one number, not n.
     """
     if not len(a) or not len(b):
-        return UNDEFINED
+        return Estimate(None, None, None)
     value = median(b) / median(a) - 1
     if min(len(a), len(b)) < 2:
         return Estimate(value, None, None)

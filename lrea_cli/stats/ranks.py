@@ -1,4 +1,4 @@
-"""AUC by ranks (Mann & Whitney 1947), and its covariance by midranks, without resampling (DeLong 1988; Sun & Xu 2014)."""
+"""AUC by ranks (Mann & Whitney 1947), and its covariance by midranks (DeLong 1988; Sun & Xu 2014): no draws."""
 
 from __future__ import annotations
 

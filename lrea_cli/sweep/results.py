@@ -13,10 +13,10 @@ from lrea_cli.stats.estimates import Interval
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """One number over the seeds; None where it is undefined.
+    """One number over the seeds.
 
     Args:
-        values: one a seed.
+        values: one a seed; None where it is undefined.
         mean, sd: of those that are defined; sd of two at least.
         ci: 95% for other users, given the trained models: the bounds are means over the seeds of each seed's bounds.
     """
@@ -53,11 +53,7 @@ def over_seeds(values: Iterable[float | None], intervals: Iterable[Sequence[floa
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset.
-
-    Args:
-        best: what its source knows to be reachable (`bayes_auc`), empty for real logs.
-    """
+    """One dataset; `best`: what its source knows to be reachable (`bayes_auc`), empty for real logs."""
 
     name: str
     source: str
@@ -155,7 +151,6 @@ class About:
     """How results came about.
 
     Args:
-        command: that made them.
         date: UTC.
         machine: cpu, cores, jobs at a time.
     """
@@ -171,8 +166,6 @@ class Results(About):
     """A sweep.
 
     Args:
-        recipes: as they are in the folder.
-        search: the points.
         datasets: one for `lrea sweep`; pages of several sweeps have more.
         failed: message of each job that failed, by its name.
     """

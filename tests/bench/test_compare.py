@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.bench.compare import compare_rows, read_bench
+from lrea_cli.bench.bench import compare_rows, read_bench
 from lrea_cli.bench.machine import Machine
 from lrea_cli.bench.routes import Row
 from lrea_cli.errors import UserError

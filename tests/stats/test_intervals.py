@@ -10,27 +10,13 @@ import pytest
 from scipy import stats
 
 from lrea_cli.stats import latencies
-from lrea_cli.stats.estimates import Estimate, mean_estimate, t_quantile
+from lrea_cli.stats.estimates import Estimate, t_quantile
 from lrea_cli.stats.latencies import median, median_difference, median_interval, percentile
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 29, 30, 400])
 def test_the_quantile_is_that_of_scipy(freedom: int) -> None:
     assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
-
-
-def test_a_mean_of_runs_has_students_interval() -> None:
-    values = [0.71, 0.72, 0.70, 0.735, 0.69]
-    found = mean_estimate(values)
-    expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
-    assert (found.value, found.standard_error) == (pytest.approx(0.711), pytest.approx(stats.sem(values)))
-    assert found.ci == pytest.approx(expected)
-
-
-def test_too_few_runs_have_no_interval() -> None:
-    assert mean_estimate([]) == Estimate(None, None, None)
-    assert mean_estimate([0.5]) == Estimate(0.5, None, None)
-    assert mean_estimate([0.5, 0.5]) == Estimate(0.5, (0.5, 0.5), 0.0)
 
 
 @pytest.mark.parametrize("n", [6, 7, 10, 11, 20, 100, 459, 2000])

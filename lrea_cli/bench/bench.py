@@ -94,8 +94,7 @@ def serve_bench(
 ) -> Bench:
     """Gate, then time all routes in turns on the same requests; each is another user's, the fetch included.
 
-    Raises:
-        GateFailed: before any time is taken.
+    A gate that fails raises GateFailed before any time is taken.
     """
     served = Served.of(run, cache, open_histories(run.dataset))
     pool = CandidatePool(served.histories, read_samples(run.dataset, "test"), settings.seed)
@@ -181,11 +180,7 @@ class ComparedLatency:
 
 
 def read_bench(path: Path) -> Bench:
-    """A result that serve-bench has written.
-
-    Raises:
-        UserError: it is no such file, one that compares methods, or one without latencies.
-    """
+    """A result of serve-bench; a UserError where the file is none, compares methods, or has no latencies."""
     remedy = "Measure anew with: lrea serve-bench"
     if "without_run" in read_json(path, remedy):
         raise UserError(

@@ -27,13 +27,12 @@ RANK = 16
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to serve a run.
+    """A run, and how it is served.
 
     Args:
-        cache: of the run.
         route: through its records; or `full`: attention over the history itself, of a din run.
         difference: what its recipe has and the method's other recipes have not: see `Trained`.
-        other_seeds: scores of the runs that differ from this one in the seed alone, served in the same way.
+        other_seeds: scores of the runs that differ from this one in the seed alone, served alike.
     """
 
     run: Run
@@ -81,10 +80,9 @@ class Trained:
 
 
 def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -> tuple[Artifact, int]:
-    """The dataset to compare methods on, and how many runs of these methods are of another one, and so left out.
+    """The named dataset, and how many runs of these methods are of another one, and so left out.
 
-    Args:
-        name: of the dataset; None = that of the latest run of these methods, or where there is none, the latest.
+    Without a name: the dataset of the latest run of these methods, or where there is no run, the latest dataset.
     """
     runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
     if name is None and runs:
@@ -94,13 +92,10 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
 
 
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
-    """Every recipe of the methods that has a run on this version of the dataset.
+    """Every recipe of the methods that has a run on this version of the dataset; a UserError where none has.
 
     Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone the latest one
     counts, with those that differ from it in nothing but the seed.
-
-    Raises:
-        UserError: there is no such run.
     """
     here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)

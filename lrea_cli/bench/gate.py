@@ -39,7 +39,8 @@ class GateResult:
             that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
             a whole number that is another one is off by infinity.
         where: the comparison that had it.
-        users: of the cache, and made ones. made: those of them that were made, of lengths that no user has.
+        users: of the cache, and made ones.
+        made: the users that were made, of lengths that no user has.
         skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
             search finds and the next one match so equally well that float32 may find the other.
     """

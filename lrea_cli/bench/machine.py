@@ -136,15 +136,12 @@ class Meter:
     def _busy(self) -> float | None:
         """Seconds that the CPUs of this process were busy since the system started; None where it does not say."""
         try:
-            lines = PROC_STAT.read_text(encoding="ascii").splitlines()
-        except OSError:
+            lines = [line.split() for line in PROC_STAT.read_text(encoding="ascii").splitlines()]
+            counters = {line[0]: [int(n) for n in line[1:9]] for line in lines if line and line[0].startswith("cpu")}
+            own = [counters[f"cpu{number}"] for number in self.cpus]
+        except (OSError, KeyError):
             return None
-        counters = {line.split()[0]: [int(n) for n in line.split()[1:9]] for line in lines if line.startswith("cpu")}
-        own = [counters.get(f"cpu{number}") for number in self.cpus]
-        known = [c for c in own if c is not None]
-        if len(known) < len(own):
-            return None
-        return sum(sum(c) - sum(c[i] for i in IDLE) for c in known) / os.sysconf("SC_CLK_TCK")
+        return sum(sum(c) - sum(c[i] for i in IDLE) for c in own) / os.sysconf("SC_CLK_TCK")
 
 
 def own_cpus() -> set[int]:

@@ -158,12 +158,7 @@ class Row:
 def row_of(
     run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
 ) -> Row:
-    """What the latencies of a route in ms say.
-
-    Args:
-        timed: what they are of.
-        candidates: N of each request.
-    """
+    """What the latencies of a route in ms say; `timed`: the stage, kernel and route."""
     stage, kernel, route = timed
     return Row(
         route=route,

@@ -1,4 +1,4 @@
-"""Times of several ways to serve the same requests: they take turns, so all of them see the same machine and users."""
+"""Times of several calls that serve the same requests: they take turns, so all see the same machine and users."""
 
 from __future__ import annotations
 
@@ -34,18 +34,15 @@ Call = Callable[[int, Mark], None]
 
 @dataclass(frozen=True)
 class Timings:
-    """What `take_turns` has seen.
-
-    Args:
-        marks_ms: (calls, requests, marks), since the beginning of the request; request i is the same one in each call.
-    """
+    """What `take_turns` has seen; request i is the same one in each call."""
 
     marks_ms: np.ndarray
+    """(calls, requests, marks), since the beginning of the request."""
     load: Load
 
     @property
     def rounds(self) -> np.ndarray:
-        """(requests,) number of the round that each request was timed in: all ways served it within that round."""
+        """(requests,) number of the round that each request was timed in: all calls served it within that round."""
         return np.arange(self.marks_ms.shape[1]) // TURN
 
     def between(self, call: int, begin: int, end: int) -> np.ndarray:
@@ -101,10 +98,10 @@ Clock = Callable[[Call, int], list[float]]
 def _round(calls: Sequence[Call], first: int, order: np.ndarray, clock: Clock, meter: Meter) -> np.ndarray:
     """(calls, TURN, marks) ms of the requests from `first` on."""
     times: list[list[list[float]]] = [[] for _ in calls]
-    for place in order:
-        clock(calls[place], max(0, first - 1))
+    for n in order:
+        clock(calls[n], max(0, first - 1))
         with meter.turn():
-            times[place] = [clock(calls[place], number) for number in range(first, first + TURN)]
+            times[n] = [clock(calls[n], number) for number in range(first, first + TURN)]
     return np.array(times)
 
 

@@ -31,9 +31,7 @@ from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.sealed import as_json
 
 KERNEL: KernelName = "gemm"
-"""Serves pseudo items, and the short sequence of every method; what reads other records attends in a way of its own."""
-
-
+"""Serves pseudo items, and the short sequence of every method; methods that read other records attend by themselves."""
 PREFIXES: dict[Stage, str] = {"request": "", "interest": "interest_"}
 """Of the keys of a stage's times."""
 NONE_PASSED = "no contender passed its gate"
@@ -122,8 +120,7 @@ class TradeOff:
 def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter: Reporter) -> TradeOff:
     """Gate all, score the test split through each one's records, and time those that passed.
 
-    Args:
-        contenders: of one dataset; the caches hold the same users at the same instant.
+    The contenders are of one dataset, and their caches hold the same users at the same instant.
     """
     run = contenders[0].run
     histories, samples = open_histories(run.dataset), read_samples(run.dataset, "test")
@@ -134,7 +131,10 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     with reporter.task("gate", len(served), "caches") as progress:
         for name, one in served.items():
-            gates[name] = _gate(one, visitors, pool())
+            try:
+                gates[name] = run_gate(one, visitors, pool(), (KERNEL,))  # of a din run, full attention, too
+            except GateFailed as failed:
+                gates[name] = FailedGate(str(failed), failed.remedy)
             progress(1)
     scores = [(served_scores(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
     lines = []
@@ -156,14 +156,6 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
             lines[n] = _timed(lines[n], timings, call, None if withheld else full)
     data, machine = run.dataset.manifest.dataset, Machine.of(run.device)
     return TradeOff(data, machine, settings.candidates, requests, lines, load, withheld)
-
-
-def _gate(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> GateResult | FailedGate:
-    """The gate of a din run compares full attention, too."""
-    try:
-        return run_gate(served, visitors, pool, (KERNEL,))
-    except GateFailed as failed:
-        return FailedGate(str(failed), failed.remedy)
 
 
 def _untimed(

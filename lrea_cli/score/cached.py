@@ -12,16 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Progress, Reporter
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
-from lrea_cli.model import CTRModel
 from lrea_cli.records.maker import RecordMaker
-from lrea_cli.sequence import Batch, Summary
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.metrics.auc import auc
@@ -50,33 +47,25 @@ def score_split_cached(
     Raises:
         UserError: a record would know events later than its request.
     """
-    known = known_in_records(reader, built)
-    logits, total_bytes = np.full(reader.samples.rows, np.nan), 0
-    maker.model.eval()
+    known, samples, settings, model = known_in_records(reader, built), reader.samples, reader.settings, maker.model
+    logits, total_bytes = np.full(samples.rows, np.nan), 0
+    model.eval()
     with torch.inference_mode():
         for batch in reader.batches():
-            summary = _through_records(maker, reader, batch.request.numpy(), known)
-            total_bytes += sum(maker.layout.bytes_of(rows) for rows in summary.rows.tolist())
-            scores = _scores(maker.model, summary, batch.to(maker.model.device))
-            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
-            progress(len(scores))
-    return CachedScores(logits, total_bytes / reader.samples.requests)
-
-
-def _through_records(maker: RecordMaker, reader: BatchReader, requests: np.ndarray, known: np.ndarray) -> Summary:
-    """The summaries of requests, out of records that know so many behaviors of each."""
-    users, settings = reader.samples.user[requests], reader.settings
-    long = reader.histories.newest(users, known[requests], settings.short, settings.long)
-    with maker.store(requests, users, long) as store:
-        return store.fetch(requests).to(maker.model.device)
-
-
-def _scores(model: CTRModel, summary: Summary, batch: Batch) -> Tensor:
-    """(M,) logits of the unmasked candidates."""
-    candidates = model.candidates(batch.candidates)
-    interest = model.long.attend(summary, candidates, gemm)
-    inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
-    return model.mlp(inputs.joined()[candidates.mask])
+            requests = batch.request.numpy()
+            users = samples.user[requests]
+            long = reader.histories.newest(users, known[requests], settings.short, settings.long)
+            with maker.store(requests, users, long) as store:
+                summary = store.fetch(requests)
+            total_bytes += sum(maker.layout.bytes_of(used) for used in summary.rows.tolist())
+            rows = batch.row[batch.candidates.mask].numpy()
+            batch = batch.to(model.device)
+            candidates = model.candidates(batch.candidates)
+            interest = model.long.attend(summary.to(model.device), candidates, gemm)
+            inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
+            logits[rows] = model.mlp(inputs.joined()[candidates.mask]).double().cpu().numpy()
+            progress(len(rows))
+    return CachedScores(logits, total_bytes / samples.requests)
 
 
 def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarray:
@@ -113,8 +102,7 @@ class CacheAge:
     """What records of one age cost.
 
     Args:
-        difference: AUC at this age minus that of records built at the request.
-        ci: its 95% interval, paired.
+        difference: AUC at this age minus that of records built at the request; `ci`: 95%, paired.
         missing: mean behaviors a request that are in neither sequence: they have left the short one since the record
             was built.
         requests_missing: share of the requests that miss any.
@@ -129,11 +117,7 @@ class CacheAge:
 
 
 def parse_ages(text: str) -> tuple[Age, ...]:
-    """`0,90m,1d` -> ages; units are s, m, h and d.
-
-    Raises:
-        UserError: an age that cannot be read, a negative one, or one of more than a hundred years.
-    """
+    """`0,90m,1d` -> ages, in s, m, h or d; a UserError for what is none, and for more than a hundred years."""
     ages = []
     for part in (p.strip() for p in text.split(",")):
         age = re.fullmatch(r"([0-9]+)([smhd])|0", part)

@@ -56,7 +56,7 @@ class Evaluation:
     """One run on one split.
 
     Args:
-        cache: whose way of making records the served form went through; None = the method's own.
+        cache: its kind of records gave the served form; None = the method's own records.
         compressor, dtype: of those records.
         group: of GAUC.
         groups, single_class_groups: counted in GAUC, and left out of it.
@@ -109,7 +109,7 @@ class ServedFrom:
     Args:
         dtype: of keys and values.
         compression: of a din run; None = the method's own records.
-        cache: the cache whose way this is, if any.
+        cache: the cache that has such records, if any.
     """
 
     dtype: CacheDtype = "float32"
@@ -138,9 +138,6 @@ def score(run: Run, split: Split, served_from: ServedFrom, reporter: Reporter, a
 
     Args:
         ages: of records that are tried beside those that were built at the request.
-
-    Raises:
-        UserError: a compression was asked for, and the run is not a din.
     """
     maker = RecordMaker.of(run, served_from.compression, served_from.dtype)
     reader = reader_of(run.dataset, split, run.recipe.data, run.recipe.train.batch_size)

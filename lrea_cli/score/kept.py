@@ -44,7 +44,8 @@ class KeptScores:
     """Both forms' logits of every row of a split, in the split's order.
 
     Args:
-        made_from: the dataset that was scored. served_from: what the served form went through.
+        made_from: the dataset that was scored.
+        served_from: what the served form went through.
         user, request, item, label: (rows,) what was scored; `request` counts from 0 within the split.
         trained, served: (rows,) float64 logits.
     """
@@ -86,10 +87,7 @@ def evaluation_path(folder: Path, split: Split) -> Path:
 
 
 def write_evaluation(folder: Path, scores: KeptScores, numbers: Mapping[str, Any]) -> Path:
-    """Write the scores, then the numbers with the scores' hash; each whole or not at all, in place of what was there.
-
-    Args:
-        numbers: what the evaluation says, as plain values.
+    """Write the scores, then the numbers of the evaluation with the scores' hash; each whole or not at all.
 
     Returns:
         the path of the scores.
@@ -108,11 +106,8 @@ def write_evaluation(folder: Path, scores: KeptScores, numbers: Mapping[str, Any
 def check_evaluation(folder: Path, split: Split, remedy: str) -> bytes:
     """The bytes of a split's scores, when they and the numbers beside them are as they were written, of one evaluation.
 
-    Args:
-        remedy: the command that writes them.
-
     Raises:
-        UserError: there are none, they are damaged, or belong to different evaluations.
+        UserError: there are none, they are damaged, or belong to different evaluations; `remedy` writes them.
     """
     path, beside = scores_path(folder, split), evaluation_path(folder, split)
     if not path.is_file():
@@ -131,13 +126,14 @@ def read_scores(folder: Path, split: Split, remedy: str, made_from: str | None =
     """Read the scores of a split.
 
     Args:
-        remedy: the command that writes them. made_from: identity of the dataset that they must be of; None = any.
+        remedy: the command that writes them.
+        made_from: identity of the dataset that they must be of; None = any.
 
     Raises:
         UserError: there are none, they are damaged, or of another version of the dataset.
     """
     data, path = check_evaluation(folder, split, remedy), scores_path(folder, split)
-    scores = _read(data)
+    scores = _parse(data)
     if scores is None or scores.split != split:
         raise DamagedArtifact(f"{path} does not hold the scores of {split}.", f"Make it anew with: {remedy}")
     if made_from is not None and scores.made_from != made_from:
@@ -145,7 +141,7 @@ def read_scores(folder: Path, split: Split, remedy: str, made_from: str | None =
     return scores
 
 
-def _read(data: bytes) -> KeptScores | None:
+def _parse(data: bytes) -> KeptScores | None:
     """None where the bytes are those of another table."""
     import pyarrow as pa
 
@@ -174,8 +170,7 @@ class Compared:
 
     Args:
         metrics: by name; GAUC by user.
-        difference: of the AUC, to the first line's; None for the first itself.
-        ci: its 95% interval.
+        difference: of the AUC, to the first line's; None for the first itself. `ci`: its 95% interval.
         resolved: zero lies outside.
         resolvable: smallest true difference found with 80% power.
     """
@@ -196,25 +191,23 @@ class Compared:
 
 
 def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
-    """Compare every subject with the first.
-
-    Args:
-        form: `served` = what would be shipped, or `trained`.
-
-    Raises:
-        UserError: one was scored on another dataset or on other rows.
-    """
+    """Compare every subject with the first; a UserError where one was scored on another dataset or other rows."""
     base, *others = subjects
+    lines = [_line(base, form)]
     for other in others:
         _require_same_rows(base, other)
-    return [_line(base, form), *(_against(base, other, form) for other in others)]
-
-
-def _against(base: Subject, other: Subject, form: Form) -> Compared:
-    scores = base.scores
-    change = auc_difference(scores.form(form), other.scores.form(form), scores.label, scores.user)
-    resolved, resolvable = change.resolved, change.resolvable
-    return replace(_line(other, form), difference=change.value, ci=change.ci, resolved=resolved, resolvable=resolvable)
+        a, b = base.scores, other.scores
+        change = auc_difference(a.form(form), b.form(form), a.label, a.user)
+        lines.append(
+            replace(
+                _line(other, form),
+                difference=change.value,
+                ci=change.ci,
+                resolved=change.resolved,
+                resolvable=change.resolvable,
+            )
+        )
+    return lines
 
 
 def _line(subject: Subject, form: Form) -> Compared:

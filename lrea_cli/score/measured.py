@@ -15,7 +15,7 @@ from lrea_cli.ids import FIRST_ID, UNKNOWN_ID
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Interval, deviation
-from lrea_cli.stats.metrics import METRICS, Metric, Rows
+from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.stats.metrics.auc import auc
 
 LENGTHS = {"long 0": (0, 0), "long 1-64": (1, 64), "long 65-128": (65, 128), "long 129+": (129, np.inf)}
@@ -27,11 +27,7 @@ Family = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of the same rows in both forms; None where it is undefined.
-
-    Args:
-        ci: 95% interval of the trained form; None also where the metric has no interval.
-    """
+    """A metric of the same rows in both forms, and the 95% interval of the trained one; None where undefined."""
 
     trained: float | None
     served: float | None
@@ -49,11 +45,8 @@ def measure_rows(trained: Rows, served: Rows) -> Measures:
 
 def measure_slice(trained: Rows, served: Rows) -> Measures:
     """Every metric of a slice, with those intervals that cost no draws. There may be no rows."""
-
-    def interval(metric: Metric) -> Interval | None:
-        return metric.slice_interval(trained) if metric.slice_interval else None
-
-    return {m.name: Measured(m.value(trained), m.value(served), interval(m)) for m in METRICS}
+    cis = {m.name: m.slice_interval(trained) if m.slice_interval else None for m in METRICS}
+    return {m.name: Measured(m.value(trained), m.value(served), cis[m.name]) for m in METRICS}
 
 
 def as_keys(measures: Measures) -> dict[str, Any]:
@@ -78,8 +71,7 @@ class AbsorptionGap:
     """What changes when the trained form is replaced by the served one.
 
     Args:
-        auc: auc_cached - auc.
-        ci: its 95% interval, paired.
+        auc: auc_cached - auc; `ci`: its 95% interval, paired.
         rms_logit: root mean square of the logit's change.
         rms_over_sd: over the standard deviation of the trained logits; None where those are constant.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,24 +21,17 @@ MOST_REQUESTS = 1000
 """Validation requests with a long part that are scored at each rank."""
 
 
-@dataclass(frozen=True)
-class CurvePoint:
-    """Deviation of the logit at one rank, over the logit's standard deviation."""
-
-    rank: int
-    deviation: float
-
-
 def smallest_rank(
     run: Run, compression: Compression, target: float, reporter: Reporter
-) -> tuple[Compression, list[CurvePoint]]:
+) -> tuple[Compression, dict[int, float]]:
     """Double the rank until the deviation is within the target, then halve the interval; validation requests decide.
 
     Args:
-        compression: its rank is not used. target: of rms(logit through the record - logit) / sd(logit).
+        compression: its rank is not used.
+        target: of rms(logit through the record - logit) / sd(logit).
 
     Returns:
-        the compression with its rank, and all ranks that were tried, by rank.
+        the compression with its rank, and the deviation at each rank that was tried, in the order of ranks.
 
     Raises:
         UserError: the run is not a din, or no rank below its longest history is close enough.
@@ -72,7 +65,7 @@ def smallest_rank(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if close_enough(middle) else (middle, high)
-    return replace(compression, rank=high), [CurvePoint(rank, tried[rank]) for rank in sorted(tried)]
+    return replace(compression, rank=high), dict(sorted(tried.items()))
 
 
 def _readable(reader: BatchReader) -> BatchReader:

@@ -43,7 +43,8 @@ def mean_auc_estimate(
     one run it is `estimate_of`: nothing is known of other seeds.
 
     Args:
-        runs: scores (rows,) of each run. labels, users: (rows,).
+        runs: scores (rows,) of each run.
+        labels, users: (rows,).
     """
     owner, count = dense(users)
     each = [auc(scores, labels) for scores in runs]
@@ -68,7 +69,8 @@ def auc_difference(
     """AUC of `b` minus AUC of `a` on the same rows, paired.
 
     Args:
-        a, b: (rows,) scores; each on its own scale. labels, users: (rows,).
+        a, b: (rows,) scores; each on its own scale.
+        labels, users: (rows,).
     """
     owner, count = dense(users)
     sides = [weighted_auc(Rows(scores, labels, users), owner) for scores in (a, b)]

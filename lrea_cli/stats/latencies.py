@@ -82,9 +82,8 @@ class Ratio:
 
     Args:
         value: total time of all requests over total time of the same requests.
-        ci: its 95% interval.
         of_medians: median latency over median latency, of the same requests.
-        of_medians_ci: its 95% interval.
+        ci, of_medians_ci: 95% intervals.
     """
 
     value: float | None

@@ -1,12 +1,16 @@
-"""AUC by ranks (Mann & Whitney 1947), and its covariance by midranks (DeLong 1988; Sun & Xu 2014): no draws."""
+"""AUC by ranks (Mann & Whitney 1947), its covariance (DeLong 1988; Sun & Xu 2014), and what a split can resolve."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.estimates import POWER_95_80, Interval
+
+ALIKE = 0.85
+"""Correlation of the AUCs of two models of the same inputs: .74 to .87 between methods in docs/results/table2.md."""
 
 
 def group_aucs(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,3 +119,49 @@ def _user_sums(values: np.ndarray, owner: np.ndarray, users: int) -> tuple[np.nd
     """(K, users) sums, and how many users have a row."""
     sums = np.array([np.bincount(owner, row, minlength=users) for row in values])
     return sums, len(np.unique(owner))
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What differences of AUC a test split can show, before any model is trained on it.
+
+    `lrea compare` measures this for two models; here there is none yet, so a counter stands in for both of them.
+
+    Args:
+        counter: the one whose AUC is farthest from 1/2; its standard error, clustered by user, stands for a model's.
+        standard_error: of an AUC on the whole split.
+        alike: the smallest true difference that is found 4 times in 5 at 95% between two models whose AUCs correlate
+            by `ALIKE`.
+        unrelated: the same where they do not correlate.
+    """
+
+    counter: str
+    standard_error: float
+    alike: float
+    unrelated: float
+
+
+def resolution(
+    counters: Mapping[str, np.ndarray], labels: np.ndarray, users: np.ndarray, all_users: int
+) -> Resolution | None:
+    """Estimate what the split can resolve.
+
+        smallest difference = (1.96 + .84) sqrt(2 (1 - rho)) SE(AUC),     rho = `ALIKE`, or 0
+
+    Args:
+        counters: by name (rows,) scores.
+        labels, users: (rows,), of some users of the split.
+        all_users: of the whole split; the variance falls with their number.
+
+    Returns:
+        None where no counter has an error: one label, one user, or counters that are constant or perfect.
+    """
+    names = list(counters)
+    aucs, covariance = delong([counters[name] for name in names], labels, users)
+    errors = np.sqrt(np.diag(covariance) * len(np.unique(users)) / all_users)
+    best = int(np.abs(np.nan_to_num(aucs, nan=0.5) - 0.5).argmax())
+    error = float(errors[best])
+    if not error > 0:
+        return None
+    alike, unrelated = (POWER_95_80 * np.sqrt(2 * (1 - rho)) * error for rho in (ALIKE, 0.0))
+    return Resolution(names[best], error, float(alike), float(unrelated))

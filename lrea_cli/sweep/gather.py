@@ -133,7 +133,7 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
 
 
 def _prepared(artifact: Artifact, seeds: tuple[int, ...]) -> Prepared:
-    manifest = artifact.manifest
-    best = {name: value for name, value in manifest.facts.items() if name.startswith("bayes_")}
-    counts = {name: getattr(manifest, name) for name in ("users", "items", "samples")}
-    return Prepared(artifact.name, manifest.source, manifest.source_options, seeds, best=best, **counts)
+    data = artifact.manifest
+    best = {name: value for name, value in data.facts.items() if name.startswith("bayes_")}
+    counts = data.users, data.items, data.samples
+    return Prepared(artifact.name, data.source, data.source_options, seeds, *counts, best)

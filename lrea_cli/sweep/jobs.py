@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from lrea_cli.console.progress import Silent, ignore
+from lrea_cli.console.show import number
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import Compression, CompressorName
@@ -132,19 +132,17 @@ class EvaluateJob(SweepJob[EvaluatedRun]):
         }
         write_json(folder / EVALUATION, content)
         auc = evaluation.metrics["auc"]
-        trained, served = (float("nan") if value is None else value for value in (auc.trained, auc.served))
-        return f"{self.name}: test AUC {trained:.4f}, {served:.4f} served"
+        return f"{self.name}: test AUC {number(auc.trained)}, {number(auc.served)} served"
 
 
 @dataclass(frozen=True)
 class CompressedRun:
-    """What a `CompressJob` measures, against full attention on the same rows.
+    """What a `CompressJob` measures, against full attention on the same rows of the test split.
 
     Args:
-        deviation: of the logit, over its standard deviation.
-        deviation_long: the same of requests with `MANY` or more long behaviors.
+        deviation: of the logit, over its standard deviation; `deviation_long` is that of requests with `MANY` or more
+            long behaviors.
         difference: of the AUC.
-        bytes_per_record: mean over the requests of the test split.
     """
 
     deviation: float | None
@@ -186,7 +184,7 @@ class CompressJob(SweepJob[CompressedRun]):
         kept = read_scores(run.artifact.path, "test", REMEDY, run.artifact.manifest.made_from)
         reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
         logits, bytes_per_record = score_split_cached(RecordMaker(run.model, self.summarizer(run)), reader, ignore)
-        samples, data = read_samples(run.dataset, "test"), run.recipe.data
+        samples, data = reader.samples, run.recipe.data
         long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
         measured = CompressedRun(
             deviation(kept.trained, logits),

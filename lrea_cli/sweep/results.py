@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lrea_cli.stats.estimates import Interval
+from lrea_cli.workspace.sealed import as_json
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Compressed:
-    """One way of compressing a recipe's runs: deviation of the logit over its sd, and AUC minus full attention's."""
+    """A recipe's runs by one compressor: deviation of the logit over its sd, and AUC minus full attention's."""
 
     dataset: str
     recipe: str
@@ -148,12 +148,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class About:
-    """How results came about.
-
-    Args:
-        date: UTC.
-        machine: cpu, cores, jobs at a time.
-    """
+    """How results came about: the date in UTC; of the machine its cpu, its cores, and the jobs at a time."""
 
     command: str
     date: str
@@ -184,7 +179,7 @@ class Results(About):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back; each metric of a recipe is a key."""
-        content = json.loads(json.dumps(asdict(self), allow_nan=False))
+        content = as_json(asdict(self))
         for row in content["scored"]:
             row |= row.pop("metrics")
         return content

@@ -58,11 +58,7 @@ class Finished:
 
 
 def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Dataset:
-    """The named dataset of a home, else the one that the recipes name, else the latest.
-
-    Raises:
-        UserError: there is no such dataset, or the recipes name different ones.
-    """
+    """The named dataset of a home, else the one that the recipes name (a UserError for several), else the latest."""
     if name is None:
         named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset is not None}
         if len(named) > 1:

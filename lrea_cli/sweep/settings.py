@@ -54,7 +54,6 @@ class Sweep:
     """Everything that decides a sweep but for its dataset.
 
     Args:
-        name: of the folder.
         search: one point at least, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
     """
@@ -76,11 +75,7 @@ class Sweep:
 
 
 def load_sweep(folder: str) -> Sweep:
-    """Read a folder of recipes, by its path or by the name of one that comes with lrea.
-
-    Raises:
-        UserError: no such folder, no recipe in it, or something in it that is misspelled or impossible.
-    """
+    """Read a folder of recipes, by its path or by the name of one that comes with lrea; a UserError names the file."""
     path = _find(folder)
     files = sorted((p for p in path.glob("*.toml") if p.name != SWEEP_FILE), key=lambda p: _by_number(p.stem))
     if not files:

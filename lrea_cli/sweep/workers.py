@@ -59,11 +59,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def run_jobs(
     pool: ProcessPoolExecutor, title: str, jobs: Sequence[Job], unit: str, reporter: Reporter
 ) -> list[Failure]:
-    """Run all jobs, and return those that failed; one that fails does not keep the others from running.
-
-    Args:
-        title: of the progress.
-        unit: what is counted.
+    """Run all jobs, and return those that failed: one that fails does not keep the others from running.
 
     Raises:
         LreaError: a worker process was killed.

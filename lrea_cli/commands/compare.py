@@ -20,11 +20,11 @@ from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.bench.bench import ComparedLatency
     from lrea_cli.dataset.layout import Split
     from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.manifest import RunManifest
-    from lrea_cli.score.compare import Compared, Subject
+    from lrea_cli.score.kept import Compared, Subject
     from lrea_cli.workspace.home import Artifact
 
 Names = Annotated[
@@ -76,7 +76,7 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
-    from lrea_cli.score.compare import compare_scores
+    from lrea_cli.score.kept import compare_scores
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
@@ -101,8 +101,7 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
 def _subject(run: Artifact[RunManifest] | None, cache: Artifact[CacheManifest] | None, split: Split) -> Subject:
     """The scores that lie in the run or in the cache; the other is None."""
-    from lrea_cli.score.compare import Subject
-    from lrea_cli.score.kept import read_scores
+    from lrea_cli.score.kept import Subject, read_scores
 
     if run is not None:
         remedy = shlex.join(["lrea", "eval", "--run", run.name, "--split", split])
@@ -140,7 +139,7 @@ def _difference(row: Compared) -> tuple[str, str, str]:
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.bench.compare import compare_rows, read_bench
+    from lrea_cli.bench.bench import compare_rows, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
     matched = compare_rows(first.rows, second.rows)

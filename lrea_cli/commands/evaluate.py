@@ -58,7 +58,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     from lrea_cli.records.cache import run_and_cache
     from lrea_cli.runs.checkpoint import open_run
-    from lrea_cli.score.cache_life import parse_ages
+    from lrea_cli.score.cached import parse_ages
     from lrea_cli.score.evaluate import measure, score
     from lrea_cli.score.kept import write_evaluation
 

@@ -127,7 +127,7 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, options: Serve
 
 
 def _show(session: Session, bench: Bench) -> None:
-    from lrea_cli.stats.percentiles import shortfalls
+    from lrea_cli.stats.latencies import shortfalls
 
     console = session.console
     console.say(f"machine: {bench.machine}")

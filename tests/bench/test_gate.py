@@ -21,7 +21,7 @@ from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.gate import TOLERANCE, GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset import matches as matches_module
+from lrea_cli.dataset import histories as matches_module
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
@@ -38,7 +38,7 @@ from lrea_cli.records.store import INDEX, RecordStore, ResidentRecords
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, PseudoItems
 from lrea_cli.serving import scorer as scorer_module
-from lrea_cli.serving import served as served_module
+from lrea_cli.serving import scorer as served_module
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace, sha256_of
 from tests.changed import change_json, changed_cache

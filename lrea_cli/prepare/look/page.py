@@ -21,7 +21,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.stats.resolution import ALIKE
+from lrea_cli.stats.ranks import ALIKE
 from lrea_cli.workspace.blocks import DatasetFiles
 
 PAGE = "look.html"
@@ -44,10 +44,7 @@ class Table(NamedTuple):
 
 
 def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
-    """Look at the data, and write the page into the dataset.
-
-    Args:
-        folder: of a dataset that is whole but for its manifest.
+    """Look at a dataset that is whole but for its manifest, and write the page into its folder.
 
     Returns:
         the look, and the manifest with it, its facts and its warnings.

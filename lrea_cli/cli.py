@@ -16,20 +16,17 @@ from typer.main import get_command
 
 from lrea_cli import __version__
 from lrea_cli.commands import (
+    artifacts,
     compare,
     compress,
     cost,
     demo,
     doctor,
     evaluate,
-    listing,
     prepare,
-    remove,
     serve_bench,
-    show,
     sweep,
     train,
-    verify,
 )
 from lrea_cli.console.failures import failure_of, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
@@ -53,10 +50,10 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
     "Looking after what is kept": {
-        "list": listing.list_artifacts,
-        "show": show.show,
-        "remove": remove.remove,
-        "verify": verify.verify,
+        "list": artifacts.list_artifacts,
+        "show": artifacts.show,
+        "remove": artifacts.remove,
+        "verify": artifacts.verify,
         "doctor": doctor.doctor,
     },
     "Trying it out": {"demo": demo.demo},

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json, names_of
+from lrea_cli.commands.options import Json, command, names_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import change, change_interval, interval, number, spread, unclear

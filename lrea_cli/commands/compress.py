@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import (
     SEED,
@@ -22,6 +21,7 @@ from lrea_cli.commands.options import (
     RunName,
     Session,
     Threads,
+    command,
     require_name,
     start,
     within,

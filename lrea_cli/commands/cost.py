@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, within
+from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, command, within
 from lrea_cli.console import counts
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import SEED, Json, Session, Threads, start, within
+from lrea_cli.commands.options import SEED, Json, Session, Threads, command, start, within
 from lrea_cli.console.show import change, interval, number, rough, unclear
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS

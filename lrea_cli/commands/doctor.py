@@ -7,13 +7,11 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lrea_cli import __version__
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json
+from lrea_cli.commands.options import JsonAlone, command
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import rough, size
@@ -31,15 +29,8 @@ ELSEWHERE = "Set LREA_HOME to a folder that you may write to, on a local disk wi
 REINSTALL = "Install {0} again: pip install --force-reinstall {0}"
 
 
-@dataclass(frozen=True)
-class DoctorOptions:
-    """Options of `lrea doctor`."""
-
-    json: Json = False
-
-
 @command
-def doctor(options: DoctorOptions) -> None:
+def doctor(options: JsonAlone) -> None:
     """Check the installation, the machine, the kernels and the home.
 
     Example: lrea doctor

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, existing, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, command, existing, start
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import change, change_interval, interval, number, rough, span, unclear, whole
 from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest

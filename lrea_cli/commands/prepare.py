@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.commands.command import Options, parameters_of, shaped
 from lrea_cli.commands.next_steps import after_prepare, as_typed
-from lrea_cli.commands.options import Json, Replace
+from lrea_cli.commands.options import Json, Options, Replace, parameters_of, shaped
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import size, whole
 from lrea_cli.errors import UserError

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, existing, start, within
+from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, command, existing, start, within
 from lrea_cli.commands.trade_off import show_load, trade_off
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console

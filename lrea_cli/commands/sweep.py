@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, as_threads, within
+from lrea_cli.commands.options import Dataset, Json, as_threads, command, within
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.errors import LreaError

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import (
     SEED,
@@ -20,6 +19,7 @@ from lrea_cli.commands.options import (
     Replace,
     Short,
     Threads,
+    command,
     require_name,
     start,
 )

@@ -27,7 +27,7 @@ from lrea_cli.commands.options import (
     within,
 )
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import number, whole
+from lrea_cli.console.show import number
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, COUNT, Compression, CompressorName
@@ -138,8 +138,8 @@ def _show(console: Console, run: Run, cache: CacheManifest) -> None:
         ["behaviors before", _utc(cache.as_of)],
         ["rows of a record, at most", cache.rank],
         ["dtype", cache.dtype],
-        ["bytes of a record, mean", whole(cache.bytes_per_user)],
-        ["ms to make a record, mean", number(cache.ms_per_user, 3)],
+        ["bytes of a record, mean", number(cache.bytes_per_user, ",.0f")],
+        ["ms to make a record, mean", number(cache.ms_per_user, ".3f")],
     ]
     console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
 

@@ -156,7 +156,7 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
-        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], 3)]
+        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], ".3f")]
         for method, (paper, training, online) in TABLE_1.items()
     ]
 

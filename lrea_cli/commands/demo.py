@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.options import SEED, Json, Session, Threads, command, start, within
-from lrea_cli.console.show import change, interval, number, rough, unclear
+from lrea_cli.console.show import interval, number, unclear
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 
@@ -151,9 +151,9 @@ def _row(result: Result, *, is_base: bool) -> list[str]:
         result.name,
         number(auc.trained),
         number(auc.served),
-        interval(auc.ci, 3),
-        *(("", "") if hidden else (change(difference.value, 4), unclear(difference.resolved))),
-        rough(result.evaluation.absorption_gap.rms_logit, 1),
+        interval(auc.ci, ".3f"),
+        *(("", "") if hidden else (number(difference.value, "+.4f"), unclear(difference.resolved))),
+        number(result.evaluation.absorption_gap.rms_logit, ".1g"),
     ]
 
 

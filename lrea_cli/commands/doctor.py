@@ -14,7 +14,7 @@ from lrea_cli import __version__
 from lrea_cli.commands.options import JsonAlone, command
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import rough, size
+from lrea_cli.console.show import size
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace.kinds import home_of_environment
 from lrea_cli.workspace.locks import lock
@@ -57,7 +57,7 @@ def _row(name: str, value: object) -> list[str]:
     if isinstance(value, int) and name.endswith("_bytes"):
         return [name.removesuffix("_bytes").replace("_", " "), size(value)]
     if isinstance(value, dict):
-        value = [f"{kernel} {rough(error)}" for kernel, error in value.items()]
+        value = [f"{kernel} {error:.2g}" for kernel, error in value.items()]
     return [name.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else str(value)]
 
 

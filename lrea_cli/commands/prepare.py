@@ -15,7 +15,7 @@ import typer
 from lrea_cli.commands.next_steps import after_prepare, as_typed
 from lrea_cli.commands.options import Json, Options, Replace, parameters_of, shaped
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import size, whole
+from lrea_cli.console.show import size
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
@@ -74,7 +74,7 @@ def _say_what_it_takes(
     account = [
         ["rows of the sample", needs.sample_read],
         *([f"of these rejected: {reason}", count] for reason, count in needs.sample_rejected.items()),
-        ["expected time on this machine", f"about {whole(needs.seconds)} s"],
+        ["expected time on this machine", f"about {needs.seconds:,.0f} s"],
         ["disk while it runs, about", size(needs.scratch_bytes)],
         ["disk of the dataset, about", size(needs.dataset_bytes)],
     ]

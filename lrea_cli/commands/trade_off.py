@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lrea_cli.commands.options import Session
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import milliseconds, number, ratio, span, whole
+from lrea_cli.console.show import WHOLE, interval, milliseconds, number, ratio
 from lrea_cli.errors import GateFailed
 from lrea_cli.workspace.sealed import write_json
 
@@ -141,7 +141,7 @@ def _show(console: Console, result: TradeOff) -> None:
 def _request(line: Line) -> list[str]:
     speedup, times = line.speedup_vs_full["request"], _times(line, line.p50_ms, line.p99_ms)
     shown = "failed" if not line.gate.passed else "-" if line.method == "full" else ratio(speedup.value, speedup.ci)
-    return [line.name, number(line.auc), span(line.auc_ci), *times, shown]
+    return [line.name, number(line.auc), interval(line.auc_ci, between="-"), *times, shown]
 
 
 def _record(line: Line) -> list[str]:
@@ -151,10 +151,10 @@ def _record(line: Line) -> list[str]:
     return [
         line.name,
         *times,
-        whole(line.bytes_per_user),
-        number(line.compress_ms_per_user, 2),
-        "made anew" if line.rows_changed is None else whole(line.rows_changed, 1),
-        "" if line.flops_changed is None else whole(line.flops_changed),
+        number(line.bytes_per_user, WHOLE),
+        number(line.compress_ms_per_user, ".2f"),
+        "made anew" if line.rows_changed is None else number(line.rows_changed, ",.1f"),
+        "" if line.flops_changed is None else number(line.flops_changed, WHOLE),
     ]
 
 

@@ -28,7 +28,7 @@ from lrea_cli.commands import (
     sweep,
     train,
 )
-from lrea_cli.console.failures import failure_of, write_log
+from lrea_cli.console.failures import failure_of, first_line, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
 from lrea_cli.console.terminal import clean, fitted
 from lrea_cli.errors import LreaError, UserError
@@ -174,13 +174,14 @@ def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:
 
 
 def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
-    failure = failure_of(error, arguments)
+    foreseen = failure_of(error, arguments)
+    failure = foreseen or LreaError(f"{type(error).__name__}: {first_line(error)}".rstrip(": "))
     if not failure.message:  # help was asked for by saying nothing, and has been shown
         return failure.exit_code
     remedy = failure.remedy
     if debug:
         print(clean("".join(traceback.format_exception(error)), keep="\n"), end="", file=sys.stderr)
-    elif not failure.foreseen:
+    elif foreseen is None:
         log = write_log(_home(), arguments, error)
         remedy = f"The traceback is in {log}; --debug shows it." if log else "--debug shows the traceback."
     print(fitted(f"error: {failure.message}", sys.stderr), file=sys.stderr)

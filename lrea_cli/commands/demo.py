@@ -68,13 +68,14 @@ def demo(options: DemoOptions) -> None:
 
 def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
-    from lrea_cli.commands.serve_bench import ServeBenchOptions, bench_run
+    from lrea_cli.bench.routes import BenchSettings
+    from lrea_cli.commands.serve_bench import bench_run
 
     facts = _prepare(session, options).facts
     runs = {method: _train(session, method, options.seed) for method in METHODS}
     results = _evaluate(session, runs)
-    timing = ServeBenchOptions(candidates=CANDIDATES, kernel="gemm", seconds=SECONDS_A_ROUTE, seed=options.seed)
-    bench = bench_run(session, runs[BENCHED], None, timing)
+    settings = BenchSettings(CANDIDATES, SECONDS_A_ROUTE, options.seed)
+    bench = bench_run(session, runs[BENCHED], None, settings, "gemm")
     rows = [_row(result, is_base=result is results[0]) for result in results]
     rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
     session.console.table(

@@ -74,7 +74,7 @@ class Console:
         """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
         description = clean(description)
         if not sys.stderr.isatty():
-            yield _Counter(PLAIN_SECONDS, partial(_print_line, description, total, unit))
+            yield _now_and_then(PLAIN_SECONDS, partial(_print_line, description, total, unit))
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -90,7 +90,7 @@ class Console:
         with RichProgress(*columns, console=self._rich(sys.stderr), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(description, total=total, rate="")
             bar.refresh()
-            yield _Counter(
+            yield _now_and_then(
                 BAR_SECONDS,
                 lambda done, rate: bar.update(task, completed=done, rate=f"{_rate(rate)} {unit}/s", refresh=True),
             )
@@ -116,24 +116,19 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else clean(value)
 
 
-class _Counter:
-    """A `Progress` that shows what is done and the rate, not more often than every so many seconds.
+def _now_and_then(seconds: float, show: Callable[[int, float], None]) -> Progress:
+    """A `Progress` that shows the units done and units a second, not more often than every so many seconds."""
+    done, started = 0, time.monotonic()
+    shown = started
 
-    Args:
-        show: called with the units done, and units a second.
-    """
+    def advance(count: int) -> None:
+        nonlocal done, shown
+        done, now = done + count, time.monotonic()
+        if now - shown >= seconds:
+            shown = now
+            show(done, done / max(now - started, 1e-9))
 
-    def __init__(self, seconds: float, show: Callable[[int, float], None]) -> None:
-        self.seconds, self.show = seconds, show
-        self.done, self.started = 0, time.monotonic()
-        self.shown = self.started
-
-    def __call__(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        if now - self.shown >= self.seconds:
-            self.shown = now
-            self.show(self.done, self.done / max(now - self.started, 1e-9))
+    return advance
 
 
 def _print_line(description: str, total: int, unit: str, done: int, rate: float) -> None:

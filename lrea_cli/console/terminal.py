@@ -32,7 +32,7 @@ def clean(text: object, keep: str = "") -> str:
     shown = str(text)
     if shown.isprintable():
         return shown
-    return "".join(sign if _is_harmless(sign) or sign in keep else _escape(sign) for sign in shown)
+    return "".join(sign if sign in keep else _escaped(sign) for sign in shown)
 
 
 def fitted(text: object, stream: TextIO) -> str:
@@ -60,9 +60,6 @@ def columns(stream: TextIO) -> int:
         return PLAIN_COLUMNS
 
 
-def _is_harmless(sign: str) -> bool:
-    return sign.isprintable() or sign in JOINERS or unicodedata.category(sign) == "Zs"
-
-
-def _escape(sign: str) -> str:
-    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
+def _escaped(sign: str) -> str:
+    harmless = sign.isprintable() or sign in JOINERS or unicodedata.category(sign) == "Zs"
+    return sign if harmless else sign.encode("unicode_escape", "surrogatepass").decode("ascii")

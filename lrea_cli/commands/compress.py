@@ -26,15 +26,13 @@ from lrea_cli.commands.options import (
     start,
     within,
 )
-from lrea_cli.console.output import Console
-from lrea_cli.console.show import number
+from lrea_cli.console.show import WHOLE, number
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, COUNT, Compression, CompressorName
 
 if TYPE_CHECKING:
     from lrea_cli.records.cache import Cache
-    from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.target_rank import CurvePoint
 
@@ -111,17 +109,26 @@ def compress(options: CompressOptions) -> None:
     dense = None if users is None else dense_users(run.dataset, users)
     settings = CacheSettings(options.dtype, as_of, dense, compression)
     cache = write_cache(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
-    _show(session.console, run, cache)
+    rows = [
+        ["method or compressor", cache.compressor or run.recipe.model.method],
+        ["users", cache.users],
+        ["behaviors before", _utc(cache.as_of)],
+        ["rows of a record, at most", cache.rank],
+        ["dtype", cache.dtype],
+        ["bytes of a record, mean", number(cache.bytes_per_user, WHOLE)],
+        ["ms to make a record, mean", number(cache.ms_per_user, ".3f")],
+    ]
+    session.console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
     content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
-    points = [vars(point) for point in curve]
-    session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
+    content["curve"] = [vars(point) for point in curve]
+    session.console.result(content, then=after_compress(cache.cache))
 
 
 def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
     """Write and open a cache of all users that another command needs.
 
     Args:
-        missing: what the run does not have yet, such as `cache`.
+        missing: how the message names it, such as `cache`.
     """
     from lrea_cli.records.cache import CacheSettings, open_cache
     from lrea_cli.records.cache import compress as write_cache
@@ -131,25 +138,8 @@ def compress_first(session: Session, run: Run, missing: str, compression: Compre
     return open_cache(session.workspace, run, cache.cache)
 
 
-def _show(console: Console, run: Run, cache: CacheManifest) -> None:
-    rows = [
-        ["method or compressor", cache.compressor or run.recipe.model.method],
-        ["users", cache.users],
-        ["behaviors before", _utc(cache.as_of)],
-        ["rows of a record, at most", cache.rank],
-        ["dtype", cache.dtype],
-        ["bytes of a record, mean", number(cache.bytes_per_user, ",.0f")],
-        ["ms to make a record, mean", number(cache.ms_per_user, ".3f")],
-    ]
-    console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
-
-
 def _check(options: CompressOptions) -> None:
-    """Refuse options that do not go together, before anything is opened.
-
-    Raises:
-        UserError: a rank or target without a compressor, or a compressor without one of them or with both.
-    """
+    """Refuse a rank or target without a compressor, and a compressor without one of them or with both."""
     compressor, rank, target = options.compressor, options.rank, options.target
     if compressor is None:
         if rank is not None or target is not None:
@@ -173,21 +163,14 @@ def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[
         return compression, []
     compression, curve = smallest_rank(run, compression, options.target, session.console)
     rows = [[point.rank, number(point.deviation), "<-" if point.rank == compression.rank else ""] for point in curve]
-    session.console.table(
-        f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "
-        f"target {options.target:g}",
-        ["rank", "deviation", ""],
-        rows,
-    )
+    how = "how far the logit deviates, in standard deviations of it, on validation requests"
+    title = f"{compression.compressor}: {how}; target {options.target:g}"
+    session.console.table(title, ["rank", "deviation", ""], rows)
     return compression, curve
 
 
 def _as_of(run: Run, text: str | None) -> int | None:
-    """--as-of in epoch seconds; a text without a zone is local time of the run's dataset.
-
-    Raises:
-        UserError: it is long after the end of the data.
-    """
+    """--as-of in epoch seconds, refused when long after the end of the data; no zone = local time of the dataset."""
     as_of, end = parse_time(text, run.dataset.manifest.utc_offset_minutes), run.dataset.manifest.splits.end
     if as_of is not None and as_of > end + LATEST_DAYS * 86_400:
         raise UserError(
@@ -202,9 +185,6 @@ def parse_time(text: str | None, offset_minutes: int = 0) -> int | None:
 
     Args:
         offset_minutes: local time east of UTC, for a text without a zone.
-
-    Raises:
-        UserError: it is neither, it is a date without dashes, or it is not between 1970 and 2200.
     """
     if text is None:
         return None

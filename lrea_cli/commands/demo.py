@@ -15,7 +15,6 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation
@@ -76,14 +75,15 @@ def _demo(session: Session, options: DemoOptions) -> None:
     results = _evaluate(session, runs)
     settings = BenchSettings(CANDIDATES, SECONDS_A_ROUTE, options.seed)
     bench = bench_run(session, runs[BENCHED], None, settings, "gemm")
-    rows = [_row(result, is_base=result is results[0]) for result in results]
-    rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
+    best = ["best possible", number(facts["bayes_auc"]), "", "", "", "", ""]
     session.console.table(
         "planted data: AUC as trained and as served; ~: no difference is shown; change: rms of the logit, by serving",
         ["method", "AUC", "served", "95%", "to din-short", "", "change"],
-        rows,
+        [*(_row(result, is_base=result is results[0]) for result in results), best],
     )
-    session.console.say(_headline(bench))
+    ratio = f"{bench.speedup_vs_full['request']['real']} at real lengths"
+    headline = f"whole request, full attention / {BENCHED} through its cache: {ratio}"
+    session.console.say(f"no ratio of times is given: {bench.withheld}" if bench.withheld else headline)
     timed = bench.to_dict()
     content = {
         **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
@@ -126,23 +126,15 @@ def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
     from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.stats.bootstrap import auc_difference
 
-    served = [(method, run, ServedFrom()) for method, run in runs.items()]
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
+    served = [(method, run, ServedFrom()) for method, run in runs.items()]
     served.append((f"din, clusters {CLUSTERS_RANK}", runs["din"], clusters))
-    scored = [score(run, "test", served_from, session.console) for _, run, served_from in served]
-    base, results = scored[0].scores, []
-    for (name, run, _), each in zip(served, scored, strict=True):
+    scored = [(name, run, score(run, "test", by, session.console)) for name, run, by in served]
+    base, results = scored[0][2].scores, []
+    for name, run, each in scored:
         difference = auc_difference(base.served, each.scores.served, base.label, base.user)
         results.append(Result(name, measure(run, each, "user"), difference))
     return results
-
-
-def _headline(bench: Bench) -> str:
-    """The whole request, in one line."""
-    if bench.withheld:
-        return f"no ratio of times is given: {bench.withheld}"
-    ratio = bench.speedup_vs_full["request"]["real"]
-    return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
 
 
 def _row(result: Result, *, is_base: bool) -> list[str]:

@@ -62,7 +62,7 @@ def _row(name: str, value: object) -> list[str]:
 
 
 def _packages(facts: dict[str, object]) -> Iterator[LreaError]:
-    """Add the versions of the packages that can be imported; yield the others as problems."""
+    """Add the versions of packages; yield those that cannot be imported."""
     facts |= {"lrea": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

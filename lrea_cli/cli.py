@@ -71,12 +71,7 @@ class InOrder(TyperGroup):
         return [name for group in COMMANDS.values() for name in group]
 
 
-app = typer.Typer(
-    name="lrea",
-    cls=InOrder,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(name="lrea", cls=InOrder, no_args_is_help=True, pretty_exceptions_enable=False)
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
         if isinstance(_command, typer.Typer):
@@ -115,14 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
-    """Run a command and say what went wrong.
-
-    Args:
-        signals: that came meanwhile.
-
-    Returns:
-        the exit code.
-    """
+    """Run a command, say what went wrong, and return the exit code; `signals` holds those that came meanwhile."""
     try:
         command = get_command(app)
         _check_given(command, arguments)
@@ -142,11 +130,7 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
 
 
 def _check_given(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse what the parser would take for a default without a word: an empty value, and an option given twice.
-
-    Raises:
-        UserError: it names the option.
-    """
+    """Refuse what the parser would silently take for a default: an empty value, and an option given twice."""
     given = list(arguments)
     while given and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]
@@ -191,7 +175,7 @@ def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
 
 
 def _home() -> Path:
-    """Where logs are kept; here, where LREA_HOME itself is what is wrong."""
+    """Where logs are kept; the working directory, where LREA_HOME itself is what is wrong."""
     try:
         return Workspace.from_environment().home
     except (LreaError, OSError):

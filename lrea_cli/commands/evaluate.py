@@ -16,6 +16,7 @@ from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
     from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.score.cache_life import CacheAge
     from lrea_cli.score.evaluate import Evaluation, ServedFrom
     from lrea_cli.workspace.home import Artifact
 
@@ -99,7 +100,7 @@ def show(console: Console, evaluation: Evaluation) -> None:
     if evaluation.cache_age:
         columns = ["age", "AUC", "difference", "95%, paired", "", "missing", "requests"]
         title = "older records. missing: behaviors a request lacks; requests: share with any; ~: no difference shown"
-        console.table(title, columns, _aged(evaluation))
+        console.table(title, columns, list(map(_aged, evaluation.cache_age)))
     if (work := evaluation.new_behavior) is not None:
         console.say(
             f"one new behavior changes {work.rows:,.1f} rows of a record, takes {work.flops:,.0f} FLOPs and "
@@ -159,16 +160,7 @@ def _slices(evaluation: Evaluation) -> tuple[list[str], list[list[object]]]:
     return columns, rows
 
 
-def _aged(evaluation: Evaluation) -> list[list[object]]:
-    return [
-        [
-            row.age,
-            number(row.auc),
-            number(row.difference, CHANGE),
-            interval(row.ci, CHANGE),
-            unclear(row.ci is not None and not row.ci[0] <= 0 <= row.ci[1]),
-            number(row.missing, ".1f"),
-            f"{row.requests_missing:.0%}",
-        ]
-        for row in evaluation.cache_age
-    ]
+def _aged(row: CacheAge) -> list[object]:
+    resolved = row.ci is not None and not row.ci[0] <= 0 <= row.ci[1]
+    change = number(row.difference, CHANGE), interval(row.ci, CHANGE), unclear(resolved)
+    return [row.age, number(row.auc), *change, number(row.missing, ".1f"), f"{row.requests_missing:.0%}"]

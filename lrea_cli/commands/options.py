@@ -37,11 +37,7 @@ Options = TypeVar("Options")
 def command(run: Callable[[Options], None]) -> Callable[..., None]:
     """Make of a function that takes one dataclass of options a command for `app.command`.
 
-    Args:
-        run: its docstring is the help of the command; lines within a paragraph are joined, to fit any terminal.
-
-    Returns:
-        a function with a parameter for each attribute of the dataclass.
+    Each attribute of the dataclass becomes a parameter. The docstring is the help; lines within a paragraph are joined.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -114,11 +110,7 @@ def as_threads(param: typer.CallbackParam, value: int | None) -> int | None:
 
 
 def require_name(replace: bool, name: str | None, option: str) -> None:
-    """Refuse `--replace` without a name: a new name would be chosen, and nothing replaced.
-
-    Raises:
-        UserError: it says by which option to name the artifact.
-    """
+    """Refuse `--replace` without a name: a new name would be chosen, and nothing replaced."""
     if replace and name is None:
         raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
 
@@ -174,11 +166,7 @@ class Session:
 
 
 def start(as_json: bool, threads: int | None, device: str) -> Session:
-    """Set torch's threads and choose the device.
-
-    Raises:
-        UserError: cuda was asked for where there is none.
-    """
+    """Set torch's threads and choose the device; cuda where there is none is refused."""
     import torch
 
     if threads is not None:

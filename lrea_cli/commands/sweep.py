@@ -50,8 +50,7 @@ def sweep(options: SweepOptions) -> None:
 
     Given again, the same command goes on where it stopped.
     """
-    from lrea_cli.reporting.results import page as page_of
-    from lrea_cli.reporting.results import write_page
+    from lrea_cli.reporting.results import page, write_page
 
     console = Console(options.json)
     given = {"--dataset": options.dataset, "--seeds": options.seeds, "--page": options.page}
@@ -60,7 +59,7 @@ def sweep(options: SweepOptions) -> None:
     results, failures = _run(console, options, again)
     show(console, results)
     if options.page is not None:
-        write_page(options.page, results.sweep, results.to_dict(), lambda data: page_of(results, data))
+        write_page(options.page, results.sweep, results.to_dict(), lambda data: page(results, data))
         console.say(f"written: {options.page}")
     if failures:
         message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"

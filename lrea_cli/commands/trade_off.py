@@ -147,23 +147,19 @@ def _show(console: Console, result: TradeOff) -> None:
 
 
 def _request(line: Line) -> list[str]:
-    speedup, times = line.speedup_vs_full["request"], _times(line, line.p50_ms, line.p99_ms)
+    speedup = line.speedup_vs_full["request"]
     shown = "failed" if not line.gate.passed else "-" if line.method == "full" else ratio(speedup.value, speedup.ci)
+    times = _times(line, line.p50_ms, line.p99_ms)
     return [line.name, number(line.auc), interval(line.auc_ci, between="-"), *times, shown]
 
 
 def _record(line: Line) -> list[str]:
-    times = _times(line, line.interest_p50_ms, line.interest_p99_ms)
-    if line.cache is None:
-        return [line.name, *times, "-", "-", "-", "-"]
-    return [
-        line.name,
-        *times,
-        number(line.bytes_per_user, WHOLE),
-        number(line.compress_ms_per_user, ".2f"),
-        "made anew" if line.rows_changed is None else number(line.rows_changed, ",.1f"),
-        "" if line.flops_changed is None else number(line.flops_changed, WHOLE),
-    ]
+    record = ["-"] * 4
+    if line.cache is not None:
+        rows = "made anew" if line.rows_changed is None else f"{line.rows_changed:,.1f}"
+        flops = number(line.flops_changed, WHOLE, none="")
+        record = [number(line.bytes_per_user, WHOLE), number(line.compress_ms_per_user, ".2f"), rows, flops]
+    return [line.name, *_times(line, line.interest_p50_ms, line.interest_p99_ms), *record]
 
 
 def _times(line: Line, *times_ms: float | None) -> list[str]:

@@ -20,17 +20,11 @@ from lrea_cli.errors import LreaError, UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NUMBERS = (*FULL, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
-"""Of what an operating system refuses: looked for in the text of errors of libraries that keep no number."""
+"""Refusals of an operating system, whose text is looked for in errors of libraries that keep no number."""
 
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "bad_alloc", "bad allocation")
 LONG = 300
 """Characters of a path, beyond which its start is shown."""
-
-FSYNC_FAILED = "fsync failed"
-"""All that DuckDB says of it, when it does not say more."""
-
-WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
-"""How numpy says that a file could not be written whole."""
 
 WANTED = {
     "int_parsing": "it takes a whole number",
@@ -63,7 +57,8 @@ def failure_of(error: BaseException, arguments: Sequence[str] = ()) -> LreaError
         return None
     if number == errno.ENAMETOOLONG:
         return UserError(_os_sentence(error), "Use a shorter name.")
-    full = number in FULL or WRITTEN_IN_PART.search(str(error))
+    written_in_part = re.search(r"\d+ requested and \d+ written", str(error))  # as numpy says it
+    full = number in FULL or written_in_part
     remedy = "Free space, or set LREA_HOME to a folder on a larger disk; then give the command again." if full else ""
     return LreaError(_os_sentence(error), remedy)
 
@@ -82,7 +77,7 @@ def errno_of(error: BaseException) -> int | None:
     text = str(error)
     if number := re.search(r"\b(?:code: |errno:? |os error )(\d+)", text, re.IGNORECASE):
         return int(number[1])
-    if FSYNC_FAILED in text:
+    if "fsync failed" in text:  # all that DuckDB says of it, when it does not say more
         return errno.EIO
     return next((number for number in NUMBERS if os.strerror(number) in text), None)
 

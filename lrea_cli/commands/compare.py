@@ -23,20 +23,18 @@ if TYPE_CHECKING:
     from lrea_cli.dataset.layout import Split
     from lrea_cli.score.compare import Compared, Subject
 
-Names = Annotated[
-    list[str],
-    typer.Argument(
-        help="Runs or caches, all compared with the first; or two serve-bench results.",
-        autocompletion=names_of(RUNS, CACHES),
-    ),
-]
-
 
 @dataclass(frozen=True)
 class CompareOptions:
     """Options of `lrea compare`."""
 
-    names: Names
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Runs or caches, all compared with the first; or two serve-bench results.",
+            autocompletion=names_of(RUNS, CACHES),
+        ),
+    ]
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")] = (
         "test"
     )

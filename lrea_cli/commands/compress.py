@@ -94,8 +94,7 @@ def compress(options: CompressOptions) -> None:
 
     Example: lrea compress --compressor clusters --target 0.03
     """
-    from lrea_cli.records.cache import CacheSettings, dense_users
-    from lrea_cli.records.cache import compress as write_cache
+    from lrea_cli.records import cache as caches
     from lrea_cli.runs.checkpoint import open_run
 
     _check(options)
@@ -106,9 +105,9 @@ def compress(options: CompressOptions) -> None:
     run = open_run(session.workspace, options.run, options.dataset, session.device)
     as_of = _as_of(run, options.as_of)
     compression, curve = _compression(session, run, options)
-    dense = None if users is None else dense_users(run.dataset, users)
-    settings = CacheSettings(options.dtype, as_of, dense, compression)
-    cache = write_cache(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
+    dense = None if users is None else caches.dense_users(run.dataset, users)
+    settings = caches.CacheSettings(options.dtype, as_of, dense, compression)
+    cache = caches.compress(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
     rows = [
         ["method or compressor", cache.compressor or run.recipe.model.method],
         ["users", cache.users],
@@ -130,12 +129,11 @@ def compress_first(session: Session, run: Run, missing: str, compression: Compre
     Args:
         missing: how the message names it, such as `cache`.
     """
-    from lrea_cli.records.cache import CacheSettings, open_cache
-    from lrea_cli.records.cache import compress as write_cache
+    from lrea_cli.records import cache as caches
 
     session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
-    cache = write_cache(session.workspace, run, CacheSettings(compression=compression), session.console)
-    return open_cache(session.workspace, run, cache.cache)
+    cache = caches.compress(session.workspace, run, caches.CacheSettings(compression=compression), session.console)
+    return caches.open_cache(session.workspace, run, cache.cache)
 
 
 def _check(options: CompressOptions) -> None:

@@ -42,15 +42,6 @@ class DemoOptions:
     json: Json = False
 
 
-@dataclass(frozen=True)
-class Result:
-    """A run as it is served, and its AUC minus that of the first result, paired."""
-
-    name: str
-    evaluation: Evaluation
-    difference: Estimate
-
-
 @command
 def demo(options: DemoOptions) -> None:
     """See all steps on planted data, in under three minutes.
@@ -79,7 +70,7 @@ def _demo(session: Session, options: DemoOptions) -> None:
     session.console.table(
         "planted data: AUC as trained and as served; ~: no difference is shown; change: rms of the logit, by serving",
         ["method", "AUC", "served", "95%", "to din-short", "", "change"],
-        [*(_row(result, is_base=result is results[0]) for result in results), best],
+        [*(row for row, _ in results), best],
     )
     ratio = f"{bench.speedup_vs_full['request']['real']} at real lengths"
     headline = f"whole request, full attention / {BENCHED} through its cache: {ratio}"
@@ -87,7 +78,7 @@ def _demo(session: Session, options: DemoOptions) -> None:
     timed = bench.to_dict()
     content = {
         **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
-        "results": [_content(result) for result in results],
+        "results": [content for _, content in results],
         "serve": timed["rows"],
         **{key: timed[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
     }
@@ -120,8 +111,8 @@ def _train(session: Session, method: str, seed: int) -> Run:
     return open_run(session.workspace, name, None, session.device)
 
 
-def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
-    """Every run through its own records, and the din run through compressed ones."""
+def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[tuple[list[str], dict[str, object]]]:
+    """Every run through its own records, and the din run through compressed ones, as row and as content."""
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.stats.bootstrap import auc_difference
@@ -132,28 +123,20 @@ def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
     scored = [(name, run, score(run, "test", by, session.console)) for name, run, by in served]
     base, results = scored[0][2].scores, []
     for name, run, each in scored:
-        difference = auc_difference(base.served, each.scores.served, base.label, base.user)
-        results.append(Result(name, measure(run, each, "user"), difference))
+        change = auc_difference(base.served, each.scores.served, base.label, base.user)
+        hidden = each.scores is base or change.value is None
+        shown = ("", "") if hidden else (number(change.value, "+.4f"), unclear(change.resolved))
+        evaluation = measure(run, each, "user")
+        results.append((_row(name, evaluation, shown), _content(name, evaluation, change)))
     return results
 
 
-def _row(result: Result, *, is_base: bool) -> list[str]:
-    difference, auc = result.difference, result.evaluation.metrics["auc"]
-    hidden = is_base or difference.value is None
-    return [
-        result.name,
-        number(auc.trained),
-        number(auc.served),
-        interval(auc.ci, ".3f"),
-        *(("", "") if hidden else (number(difference.value, "+.4f"), unclear(difference.resolved))),
-        number(result.evaluation.absorption_gap.rms_logit, ".1g"),
-    ]
+def _row(name: str, evaluation: Evaluation, change: tuple[str, str]) -> list[str]:
+    auc, gap = evaluation.metrics["auc"], number(evaluation.absorption_gap.rms_logit, ".1g")
+    return [name, number(auc.trained), number(auc.served), interval(auc.ci, ".3f"), *change, gap]
 
 
-def _content(result: Result) -> dict[str, object]:
-    evaluation, difference = result.evaluation.to_dict(), result.difference
-    return {
-        "name": result.name,
-        **{key: evaluation[key] for key in SHOWN},
-        "difference": {"value": difference.value, "ci": difference.ci, "resolved": difference.resolved},
-    }
+def _content(name: str, evaluation: Evaluation, change: Estimate) -> dict[str, object]:
+    numbers = evaluation.to_dict()
+    difference = {"value": change.value, "ci": change.ci, "resolved": change.resolved}
+    return {"name": name, **{key: numbers[key] for key in SHOWN}, "difference": difference}

@@ -162,7 +162,6 @@ class Session:
     console: Console
     workspace: Workspace
     device: torch.device
-    threads: int
 
 
 def start(as_json: bool, threads: int | None, device: str) -> Session:
@@ -174,4 +173,4 @@ def start(as_json: bool, threads: int | None, device: str) -> Session:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device that this torch can use.", "Use --device cpu.")
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Session(Console(as_json), Workspace.from_environment(), torch.device(name), torch.get_num_threads())
+    return Session(Console(as_json), Workspace.from_environment(), torch.device(name))

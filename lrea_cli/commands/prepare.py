@@ -47,11 +47,7 @@ class SharedOptions:
 
 
 def run(source: Source, options: PrepareOptions, shared: SharedOptions, typed: str) -> None:
-    """Prepare one source and show what came of it.
-
-    Args:
-        typed: the command line, without `--dry-run`.
-    """
+    """Prepare one source and show what came of it; `typed` is the command line without `--dry-run`."""
     console, workspace = Console(shared.json), Workspace.from_environment()
     files = find_files(source, shared.raw, workspace.home, console.warn)
     if shared.dry_run:
@@ -89,11 +85,7 @@ def prepare_source(
     options: PrepareOptions,
     shared: SharedOptions,
 ) -> tuple[DatasetManifest, dict[str, float]]:
-    """Make a dataset, saying each step, and show what it looks like.
-
-    Returns:
-        its manifest; `seconds` of wall time, and `peak_memory_mb` of this process.
-    """
+    """Make a dataset, saying each step, and show it; return its manifest, and what the work cost this process."""
     from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.prepare.look.page import PAGE, look_into
     from lrea_cli.prepare.prepare import Surroundings, prepare

@@ -68,11 +68,7 @@ def sweep(options: SweepOptions) -> None:
 
 
 def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, Sequence[Failure]]:
-    """Do what is missing, and write all results.
-
-    Args:
-        again: the command that goes on.
-    """
+    """Do what is missing, and write all results; `again` is the command that goes on."""
     from lrea_cli.sweep.gather import about, gather
     from lrea_cli.sweep.run import dataset_of, run_sweep, workspace_of
     from lrea_cli.sweep.settings import load_sweep

@@ -36,7 +36,6 @@ def trade_off(session: Session, methods: str, dataset: str | None, settings: Ben
         dataset: None = that of the latest run of these methods.
 
     Raises:
-        UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
     from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes, training
@@ -69,11 +68,7 @@ def result_path(workspace: Workspace, name: str) -> Path:
 
 
 def _write(path: Path, result: TradeOff) -> TradeOff:
-    """The picture, then the JSON; no picture is left where the JSON cannot be written.
-
-    Returns:
-        the result with the name of the picture, where there was something to draw.
-    """
+    """Write the picture, if any, then the JSON, or neither; return the result with the picture's name."""
     from lrea_cli.reporting.trade_off import draw
 
     picture = path.with_suffix(".png")

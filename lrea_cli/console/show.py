@@ -4,10 +4,8 @@ from __future__ import annotations
 
 Interval = tuple[float, float]
 NONE = "n/a"
-WHOLE = ",.0f"
-"""Format of a mean of bytes, rows or FLOPs: `20,664`."""
-CHANGE = "+.5f"
-"""Format of a difference: `+0.00123`."""
+WHOLE, CHANGE = ",.0f", "+.5f"
+"""Formats of a mean of bytes or FLOPs, `20,664`, and of a difference, `+0.00123`."""
 UNITS = ("", "k", "M", "G", "T", "P")
 
 

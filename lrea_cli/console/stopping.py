@@ -24,8 +24,7 @@ class Stopped(KeyboardInterrupt):
 def stoppable() -> Iterator[list[int]]:
     """Raise `Stopped` in the main thread when a signal comes, until the block ends.
 
-    Yields:
-        the signals that came: a library may turn the exception into one of its own.
+    Yields the signals that came: a library may turn the exception into one of its own.
     """
     arrived: list[int] = []
 

@@ -19,11 +19,7 @@ number, interval = partial(show.number, none="-"), partial(show.interval, none="
 
 
 def page(results: Results, data: str) -> str:
-    """The whole page in Markdown.
-
-    Args:
-        data: link to the JSON file with all numbers, relative to the page.
-    """
+    """The whole page in Markdown; `data` is the relative link to the JSON file with all numbers."""
     parts = [head(results, data), how_to_read(results)]
     for dataset in results.datasets:
         scored = [s for s in results.scored if s.dataset == dataset.name]
@@ -35,12 +31,7 @@ def page(results: Results, data: str) -> str:
 
 
 def write_page(path: Path, name: str, numbers: dict[str, Any], text: Callable[[str], str]) -> None:
-    """A page, and beside it a folder of its name with all numbers.
-
-    Args:
-        name: of the JSON file with the numbers.
-        text: makes the page of the link to that file.
-    """
+    """Write a page, which `text` makes of the link to `name`.json, and all numbers in a folder beside it."""
     data = Path(path.stem) / f"{name}.json"
     write_json(path.parent / data, numbers)
     with replacing(path) as file:
@@ -149,7 +140,7 @@ def _metric(metric: Metric) -> Callable[[Scored], str]:
 
 
 METRIC_COLUMNS: Columns[Scored] = {m.column: _metric(m) for m in METRICS if m.column and m.name != "auc"}
-"""The metrics that narrow tables show, but for AUC, which has columns of its own."""
+"""Of narrow tables; AUC has columns of its own."""
 
 SHORT: Columns[Scored] = {
     "recipe": lambda s: s.recipe,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,14 +11,12 @@ from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, command, existing, start
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import CHANGE, interval, number, unclear
-from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest
+from lrea_cli.records.manifest import CACHES, CacheDtype
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.cache_life import CacheAge
-    from lrea_cli.score.evaluate import Evaluation, ServedFrom
-    from lrea_cli.workspace.home import Artifact
+    from lrea_cli.score.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -56,36 +54,28 @@ def evaluate(options: EvaluateOptions) -> None:
 
     The scores are kept for `lrea compare`.
     """
-    from lrea_cli.records.cache import run_and_cache
+    from lrea_cli.records.cache import require_of_run, run_and_cache
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.score.cache_life import parse_ages
-    from lrea_cli.score.evaluate import measure, score
+    from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.score.kept import write_evaluation
 
     ages = parse_ages(options.cache_age) if options.cache_age else ()
     session = start(options.json, options.threads, options.device)
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    served_from, artifact = _served_from(run, cache, options.dtype)
+    if cache is None:
+        folder, served_from = run.artifact.path, ServedFrom(options.dtype or "float32")
+    else:
+        require_of_run(cache, run)
+        manifest = cache.manifest
+        folder, served_from = cache.path, ServedFrom(options.dtype or manifest.dtype, manifest.compression, cache.name)
     scored = score(run, options.split, served_from, session.console, ages)
     evaluation = measure(run, scored, options.group)
-    write_evaluation(artifact.path, scored.scores, evaluation.to_dict())
+    write_evaluation(folder, scored.scores, evaluation.to_dict())
     show(session.console, evaluation)
     then = after_evaluate(session.workspace, run.artifact, options.cache, options.split)
     session.console.result(evaluation.to_dict(), then=then)
-
-
-def _served_from(
-    run: Run, cache: Artifact[CacheManifest] | None, dtype: CacheDtype | None
-) -> tuple[ServedFrom, Artifact[Any]]:
-    """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
-    from lrea_cli.records.cache import require_of_run
-    from lrea_cli.score.evaluate import ServedFrom
-
-    if cache is None:
-        return ServedFrom(dtype or "float32"), run.artifact
-    require_of_run(cache, run)
-    return ServedFrom(dtype or cache.manifest.dtype, cache.manifest.compression, cache.name), cache
 
 
 def show(console: Console, evaluation: Evaluation) -> None:

@@ -16,6 +16,7 @@ from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.kernels import KERNELS
 from lrea_cli.methods import METHODS
 from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.stats.metrics import METRICS
 
 DOCS = Path(__file__).parent
 
@@ -25,6 +26,11 @@ PARTS_HEAD = """\
 Each part is one file and one entry in a list; [CONTRIBUTING.md](../CONTRIBUTING.md) shows how to add one. The
 sentences are those of the files. `docs/generate.py` writes this page.
 """
+
+METRICS_HEAD = """\
+`lrea eval` shows every metric for the scores of the run and of its records, `lrea compare` for each run. In JSON a
+metric has its own key, with `_cached` for the scores from records and `_ci` for its 95% interval: users are drawn with
+replacement; in slices of `lrea eval` the interval is from DeLong's standard error."""
 
 
 def parts_page() -> str:
@@ -38,6 +44,7 @@ def parts_page() -> str:
                 "Compressors", "`lrea compress --compressor NAME`", ((n, c.__module__) for n, c in COMPRESSORS.items())
             ),
             table("Kernels", "`lrea serve-bench --kernel NAME`", ((n, k.__module__) for n, k in KERNELS.items())),
+            metrics_table(),
         ]
     )
 
@@ -52,6 +59,18 @@ def table(title: str, used: str, parts: Iterable[tuple[str, str]]) -> str:
     for name, module in parts:
         file = f"{module.replace('.', '/')}.py"
         lines.append(f"| `{name}` | {first_sentence(module)} | [{Path(file).name}](../{file}) |")
+    return "\n".join([*lines, ""])
+
+
+def metrics_table() -> str:
+    """The section of metrics: `table` with what is good, and whether the metric has an interval."""
+    lines = ["## Metrics", "", METRICS_HEAD, "", "| key | name | better | what it is | interval | file |"]
+    lines.append("|---|---|---|---|---|---|")
+    for metric in METRICS:
+        module = f"lrea_cli.stats.metrics.{metric.name}"
+        cells = [f"`{metric.name}`", metric.title, metric.better, first_sentence(module)]
+        cells += ["yes" if metric.statistic else "no", f"[{metric.name}.py](../{module.replace('.', '/')}.py)"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

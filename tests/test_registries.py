@@ -11,24 +11,27 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import lrea_cli
-from lrea_cli.cli import app
+from lrea_cli.cli import COMMANDS, app
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.kernels import KERNELS, naive
 from lrea_cli.methods import METHODS, LongInterest
 from lrea_cli.oracle.attention import SlowTwin
 from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.stats.metrics import METRICS, Metric
 from tests.prepare.contract.cases import CASES
 
+METRIC = Metric.__module__
 PACKAGE = Path(lrea_cli.__file__).parent
 ROOT = PACKAGE.parent
 
@@ -45,21 +48,33 @@ class Registry:
     Args:
         parts: name -> class or function of the part.
         folder: of the files, one a part.
-        is_part: whether a value of a module is a part, so that a file without an entry is seen.
-        has_twin: whether a part has its slow twin.
+        is_part: whether a value of a module is a part, so that a file without an entry is seen; None = another test
+            sees it.
+        has_twin: whether a part has its slow twin; None = the parts compute nothing.
         contract: the test file that is parametrized over the registry.
+        help_of: the command whose help names the parts; None = they are not chosen by name.
         page, row: the page of docs with a row a part, and the pattern of that row.
-        help_of: the command whose help names the parts.
+        files: name -> name of the file, where it is another one.
     """
 
     parts: Mapping[str, Any]
     folder: str
-    is_part: Callable[[Any], bool]
-    has_twin: Callable[[Any], bool]
+    is_part: Callable[[Any], bool] | None
+    has_twin: Callable[[Any], bool] | None
     contract: str
-    help_of: tuple[str, ...]
+    help_of: tuple[str, ...] | None
     page: str = "docs/parts.md"
     row: str = r"^\| `{name}` \|"
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def file_of(self, name: str) -> str:
+        """The file of `din-short` is `din_short.py`."""
+        return self.files.get(name, name.replace("-", "_"))
+
+    def modules(self) -> list[ModuleType]:
+        """All files of the folder."""
+        package = f"lrea_cli.{self.folder.replace('/', '.')}"
+        return [import_module(f"{package}.{path.stem}") for path in (PACKAGE / self.folder).glob("[!_]*.py")]
 
 
 def named_subclass(base: type) -> Callable[[Any], bool]:
@@ -111,39 +126,55 @@ REGISTRIES = {
         "tests/prepare/test_source_contract.py",
         ("prepare",),
     ),
+    "metrics": Registry(
+        {metric.name: metric for metric in METRICS},
+        "stats/metrics",
+        lambda value: isinstance(value, Metric),
+        lambda metric: metric.twin is not metric.value,
+        "tests/stats/test_metrics.py",
+        None,
+    ),
+    "commands": Registry(
+        {name: command for group in COMMANDS.values() for name, command in group.items()},
+        "commands",
+        None,
+        None,
+        "tests/commands/test_help.py",
+        (),
+        "docs/cli.md",
+        r"^## `lrea {name}`$",
+        {"eval": "evaluate", "list": "listing"},
+    ),
 }
 PARTS = [(registry, name) for registry, each in REGISTRIES.items() for name in each.parts]
 every_registry = pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
 every_part = pytest.mark.parametrize(("registry", "name"), PARTS, ids=[f"{r}-{n}" for r, n in PARTS])
 
 
-def module_of(name: str) -> str:
-    """The file of `din-short` is `din_short.py`."""
-    return name.replace("-", "_")
-
-
 @every_registry
 def test_every_file_of_a_part_has_an_entry(registry: Registry) -> None:
+    if registry.is_part is None:
+        return
     defined: set[Any] = set()
-    for path in (PACKAGE / registry.folder).glob("*.py"):
-        module = import_module(f"lrea_cli.{registry.folder.replace('/', '.')}.{path.stem}".removesuffix(".__init__"))
-        own = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
-        defined |= {value for value in own if callable(value) and registry.is_part(value)}
+    for module in registry.modules():
+        own = [v for v in vars(module).values() if getattr(v, "__module__", None) in (module.__name__, METRIC)]
+        defined |= {value for value in own if registry.is_part(value)}
     assert defined == set(registry.parts.values())
 
 
 @every_part
 def test_a_part_has_its_file(registry: str, name: str) -> None:
-    part = REGISTRIES[registry].parts[name]
-    module = import_module(part.__module__)
-    assert Path(module.__file__ or "") == PACKAGE / REGISTRIES[registry].folder / f"{module_of(name)}.py"
-    assert (module.__doc__ or "").splitlines()[0].endswith((".", ":")), "its first line is a sentence"
-    assert part.__doc__
+    parts = REGISTRIES[registry]
+    (module,) = [one for one in parts.modules() if Path(one.__file__ or "").stem == parts.file_of(name)]
+    part = parts.parts[name]
+    assert part in vars(module).values()
+    assert (module.__doc__ or "").splitlines()[0].endswith((".", ":", "?")), "its first line is a sentence"
 
 
 @every_part
 def test_a_part_has_its_slow_twin(registry: str, name: str) -> None:
-    assert REGISTRIES[registry].has_twin(REGISTRIES[registry].parts[name])
+    has_twin = REGISTRIES[registry].has_twin
+    assert has_twin is None or has_twin(REGISTRIES[registry].parts[name])
 
 
 @every_part
@@ -157,7 +188,7 @@ def test_the_contract_runs_on_a_part(registry: str, name: str) -> None:
 
 def _named(test_id: str, names: list[str]) -> str | None:
     """The part that a parametrized test runs on: `din-short`, and not `din`, of `din-short-mix`."""
-    inside = [name for name in names if f"-{name}-" in f"-{test_id}-"]
+    inside = [name for name in names if f"-{name}-" in f"-{test_id.replace(' ', '-')}-"]
     return inside[-1] if inside else None
 
 
@@ -176,5 +207,7 @@ def test_docs_have_a_row_for_a_part(registry: str, name: str) -> None:
 
 @every_part
 def test_help_names_a_part(registry: str, name: str) -> None:
-    shown = CliRunner().invoke(app, [*REGISTRIES[registry].help_of, "--help"], env={"COLUMNS": "200"}).output
-    assert name in re.split(r"[^\w-]+", shown)
+    command = REGISTRIES[registry].help_of
+    if command is not None:
+        shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).output
+        assert name in re.split(r"[^\w-]+", shown)

@@ -21,7 +21,7 @@ class Page:
     Args:
         blocks: its Python.
         files: path -> the text to write there.
-        entries: path -> the line, `NAME = ...`, that replaces the one with that name.
+        entries: path -> the line, `NAME = ...`, that replaces the one with that name, after its import if it needs one.
         commands: its command lines of lrea.
     """
 
@@ -31,11 +31,12 @@ class Page:
     commands: list[str]
 
     def follow(self, copy: Path) -> None:
-        """Write the files and replace the entries; each name is there once."""
+        """Write the files and replace each entry, the line with its name; a line of import comes before it."""
         for path, text in self.files.items():
             (copy / path).write_text(text, encoding="utf-8")
         for path, line in self.entries.items():
-            replace(copy / path, rf"^{line.partition(' = ')[0]} = .*\n", line)
+            entry = line.splitlines()[-1].partition(" = ")[0]
+            replace(copy / path, rf"^{re.escape(entry)} = .*\n", line)
 
 
 def read_page(name: str, section: str = "") -> Page:

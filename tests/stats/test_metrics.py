@@ -86,7 +86,7 @@ def test_a_draw_is_the_twin_of_rows_as_often_as_their_user_is_drawn(
 @EACH
 def test_a_metric_is_shown_and_documented(metric: Metric) -> None:
     (row,) = [
-        line for line in (DOCS / "data.md").read_text(encoding="utf-8").splitlines() if f"| `{metric.name}` " in line
+        line for line in (DOCS / "parts.md").read_text(encoding="utf-8").splitlines() if f"| `{metric.name}` " in line
     ]
     assert metric.title in row
     assert metric.better in row

@@ -1,6 +1,6 @@
 """The metrics that `lrea eval`, its slices, `lrea compare` and `lrea sweep` show: a file each, and an entry here.
 
-A test walks the list: fast = twin on odd rows, a row in the table of `lrea eval`, and one in docs/data.md.
+A test walks the list: fast = twin on odd rows, and a row in the table of `lrea eval`.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import numpy as np
 
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.stats.bootstrap import DRAWS, auc_difference, estimate_of, user_counts
-from lrea_cli.stats.delong import delong
 from lrea_cli.stats.estimates import Estimate
 from lrea_cli.stats.metrics import AUC, GAUC, Rows
+from lrea_cli.stats.ranks import delong
 
 USERS, ROWS, RUNS, LIMIT_SECONDS = 5_000, 24, 3, 3.0
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from lrea_cli.bench.machine import cpu_name
-from lrea_cli.stats.intervals import median_interval
+from lrea_cli.stats.latencies import median_interval
 
 HERE = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("request_worker.py")

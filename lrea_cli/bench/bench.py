@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.bench.machine import Load, Machine
 from lrea_cli.bench.routes import (
+    MARKS,
     ROUTES,
     STAGES,
     BenchSettings,
@@ -18,7 +20,6 @@ from lrea_cli.bench.routes import (
     Row,
     Stage,
     row_of,
-    stage_times,
     time_routes,
     visitors_of,
 )
@@ -26,18 +27,23 @@ from lrea_cli.bench.timing import Timings
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
+from lrea_cli.errors import UserError
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
-from lrea_cli.workspace.sealed import as_json
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, median, median_difference, median_interval, paired_ratio
+from lrea_cli.workspace.manifests import parse
+from lrea_cli.workspace.sealed import as_json, read_json
 
 Lengths = Literal["real", "padded"]
 AGAINST: dict[Lengths, Route] = {"real": "full", "padded": "padded"}
 """What the cache is compared with: full attention at the users' own lengths, and padded to L."""
+SAME = ("stage", "kernel", "route", "length", "candidates")
+"""What two rows must have in common; method, rank and dtype are what is compared."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,6 @@ class Bench:
         compressor: of the cache; None = the method's own records.
         lengths: p50, p90, max of the long parts of all users.
         rows: of each stage, kernel and route.
-        load: of the machine meanwhile.
         speedup_vs_full: how many times longer full attention takes than the cache, on the same requests, of each
             stage, at real and at padded lengths; without values where they are withheld.
         speedup_kernel: on both sides.
@@ -75,11 +80,7 @@ class Bench:
     pays_after_requests: float | None
 
     def to_dict(self, latencies: bool = False) -> dict[str, Any]:
-        """What `--json` prints.
-
-        Args:
-            latencies: with each of them, to the microsecond, as the file in `bench/` has it for `lrea compare`.
-        """
+        """What `--json` prints; with `latencies`, each to the microsecond, what the file in `bench/` has."""
         content = as_json(asdict(self))
         for row in content["rows"]:
             times = row.pop("latencies_ms")
@@ -93,11 +94,7 @@ def serve_bench(
 ) -> Bench:
     """Gate, then time all routes in turns on the same requests; each is another user's, the fetch included.
 
-    Args:
-        kernels: to time.
-
-    Raises:
-        GateFailed: before any time is taken.
+    A gate that fails raises GateFailed before any time is taken.
     """
     served = Served.of(run, cache, open_histories(run.dataset))
     pool = CandidatePool(served.histories, read_samples(run.dataset, "test"), settings.seed)
@@ -118,7 +115,7 @@ def serve_bench(
         gate=gate,
         lengths=_lengths(run, visitors),
         rows=[
-            row_of(run, cache, (stage, *names), settings.candidates, stage_times(timings, call, stage))
+            row_of(run, cache, (stage, *names), settings.candidates, timings.between(call, *MARKS[stage]))
             for stage in STAGES
             for call, names in enumerate(plan)
         ],
@@ -134,23 +131,18 @@ def serve_bench(
 
 
 def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:
-    """p50, p90 and max of the long parts."""
     settings = run.recipe.data
     long = np.clip([v.length - settings.short for v in visitors], 0, settings.long)
     return {"p50": int(np.median(long)), "p90": int(np.quantile(long, 0.9)), "max": int(long.max())}
 
 
 def speedups(timings: Timings, call_of: Mapping[Route, int]) -> dict[Stage, dict[Lengths, Ratio]]:
-    """Time of full attention over that of the cache.
-
-    Args:
-        call_of: the number of each route among the calls, all with one kernel.
-    """
+    """Time of full attention over that of the cache; `call_of`: the number of each route's call, all of one kernel."""
 
     def ratio(stage: Stage, route: Route) -> Ratio:
         if timings.load.reason_to_withhold:
             return NO_RATIO
-        full, cached = (stage_times(timings, call_of[side], stage) for side in (route, "cache"))
+        full, cached = (timings.between(call_of[side], *MARKS[stage]) for side in (route, "cache"))
         return paired_ratio(full, cached, timings.rounds)
 
     return {stage: {lengths: ratio(stage, route) for lengths, route in AGAINST.items()} for stage in STAGES}
@@ -158,5 +150,74 @@ def speedups(timings: Timings, call_of: Mapping[Route, int]) -> dict[Stage, dict
 
 def mean_saving(timings: Timings, call_of: Mapping[Route, int]) -> float | None:
     """Milliseconds that a whole request saves, at real lengths; None where times are not to be trusted."""
-    full, cached = (stage_times(timings, call_of[route], "request") for route in ("full", "cache"))
+    full, cached = (timings.between(call_of[route], *MARKS["request"]) for route in ("full", "cache"))
     return None if timings.load.reason_to_withhold else float((full - cached).mean())
+
+
+@dataclass(frozen=True)
+class ComparedLatency:
+    """A row of both results.
+
+    Args:
+        method, p50_ms, p50_ci_ms: of the first and of the second.
+        ratio: second median / first; `ci`: its 95% interval.
+        resolved: 1 lies outside.
+        resolvable: the smallest true |ratio - 1| that is found with 80% power.
+    """
+
+    stage: str
+    kernel: str
+    route: str
+    length: int | str
+    candidates: int
+    method: tuple[str, str]
+    p50_ms: tuple[float, float]
+    p50_ci_ms: tuple[Interval | None, Interval | None]
+    ratio: float | None
+    ci: Interval | None
+    resolved: bool
+    resolvable: float | None
+
+
+def read_bench(path: Path) -> Bench:
+    """A result of serve-bench; a UserError where the file is none, compares methods, or has no latencies."""
+    remedy = "Measure anew with: lrea serve-bench"
+    if "without_run" in read_json(path, remedy):
+        raise UserError(
+            f"{path} compares methods within itself (--methods); two results are compared row by row.",
+            "Measure one run twice: lrea serve-bench --run NAME. AUCs are compared with: lrea compare RUN RUN",
+        )
+    bench = parse(Bench, path.read_bytes(), path, remedy)
+    if not bench.rows or not all(row.latencies_ms for row in bench.rows):
+        raise UserError(f"{path} has no latencies to compare.", remedy)
+    return bench
+
+
+def compare_rows(first: Sequence[Row], second: Sequence[Row]) -> list[ComparedLatency]:
+    """Every row that both have, in the first one's order; a UserError where they have none in common."""
+
+    def key(row: Row) -> tuple[object, ...]:
+        return tuple(getattr(row, name) for name in SAME)
+
+    others = {key(row): row for row in second}
+    rows = [_compared(row, others[key(row)]) for row in first if key(row) in others]
+    if not rows:
+        raise UserError(
+            f"The two results have no row with the same {', '.join(SAME)}.",
+            "Measure both with the same options of: lrea serve-bench --candidates N --kernel NAME",
+        )
+    return rows
+
+
+def _compared(a: Row, b: Row) -> ComparedLatency:
+    change = median_difference(a.latencies_ms, b.latencies_ms)
+    return ComparedLatency(
+        **{name: getattr(a, name) for name in SAME},
+        method=(a.method, b.method),
+        p50_ms=(median(a.latencies_ms), median(b.latencies_ms)),
+        p50_ci_ms=(median_interval(a.latencies_ms), median_interval(b.latencies_ms)),
+        ratio=None if change.value is None else 1 + change.value,
+        ci=None if change.ci is None else (1 + change.ci[0], 1 + change.ci[1]),
+        resolved=change.resolved,
+        resolvable=change.resolvable,
+    )

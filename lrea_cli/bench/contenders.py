@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError, check_choice
 from lrea_cli.recipe.recipe import Recipe
@@ -26,13 +27,12 @@ RANK = 16
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to serve a run.
+    """A run, and how it is served.
 
     Args:
-        cache: of the run.
         route: through its records; or `full`: attention over the history itself, of a din run.
         difference: what its recipe has and the method's other recipes have not: see `Trained`.
-        other_seeds: scores of the runs that differ from this one in the seed alone, served in the same way.
+        other_seeds: scores of the runs that differ from this one in the seed alone, served alike.
     """
 
     run: Run
@@ -50,15 +50,12 @@ class Contender:
         method, smaller = f"{self.run.recipe.model.method}{beside}", self.cache.manifest.compression
         if smaller is None:
             return method
-        return f"{method}, {smaller.compressor}" + ("" if smaller.compressor == "mean" else f" {smaller.rank}")
+        rank = f" {smaller.rank}" if COMPRESSORS[smaller.compressor].most_rows(RANK) > 1 else ""
+        return f"{method}, {smaller.compressor}{rank}"
 
 
 def chosen_methods(text: str) -> tuple[str, ...]:
-    """`all`, or names with commas, in the order of all methods.
-
-    Raises:
-        UserError: there is no method of such a name.
-    """
+    """`all`, or names with commas, in the order of all methods; a UserError for a name that no method has."""
     if text == "all":
         return METHOD_NAMES
     names = [part.strip() for part in text.split(",")]
@@ -83,13 +80,9 @@ class Trained:
 
 
 def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -> tuple[Artifact, int]:
-    """The dataset to compare methods on, and how many runs of these methods are of another one, and so left out.
+    """The named dataset, and how many runs of these methods are of another one, and so left out.
 
-    Args:
-        name: of the dataset; None = that of the latest run of these methods, or where there is none, the latest.
-
-    Raises:
-        UserError: there is no such dataset.
+    Without a name: the dataset of the latest run of these methods, or where there is no run, the latest dataset.
     """
     runs = [a for a in workspace.all(RUNS) if a.manifest.method in methods]
     if name is None and runs:
@@ -99,13 +92,10 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
 
 
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
-    """Every recipe of the methods that has a run on this version of the dataset.
+    """Every recipe of the methods that has a run on this version of the dataset; a UserError where none has.
 
     Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone the latest one
     counts, with those that differ from it in nothing but the seed.
-
-    Raises:
-        UserError: there is no such run.
     """
     here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
     latest_first = sorted(here, key=lambda a: a.order, reverse=True)
@@ -169,15 +159,11 @@ def compressions(method: str) -> Iterator[Compression | None]:
     yield None
     if method == "din":
         for name in get_args(CompressorName):
-            yield Compression(name, 1 if name == "mean" else RANK)
+            yield Compression(name, COMPRESSORS[name].most_rows(RANK))
 
 
 def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | None) -> str | None:
-    """Name of the latest float32 cache with the records of all users at the end of the data, made in this way.
-
-    Args:
-        run: that the cache must be of, this version of it.
-    """
+    """Name of the latest float32 cache of this version of a run, of all users at the end of the data, made so."""
     layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
     data = run.dataset.manifest
     caches = [

@@ -45,8 +45,7 @@ class Expected:
 class Loops:
     """Makes a user's record, rounds it as the store does, and scores candidates through it.
 
-    Args:
-        served: whose run, records' layout and compression are read; of the histories the loops are told each time.
+    Of `served` it reads the run, the records' layout and the compression; the histories are told with each request.
     """
 
     def __init__(self, served: Served) -> None:
@@ -79,11 +78,11 @@ class Loops:
     def _sequences(self, histories: Histories, user: Visitor) -> tuple[np.ndarray, Long]:
         """Vectors of the short sequence (n, D), and the long one; newest first."""
         ref, settings = self.reference, self.run.recipe.data
-        back = range(min(user.length, settings.short + settings.long))
-        ids = [_ids_at(histories, user, b) for b in back]
+        positions = _known(histories, user)[: settings.short + settings.long]
+        ids = [{name: int(column[p]) for name, column in histories.columns.items()} for p in positions]
         vectors = np.array([ref.vector(row, ref.item_fields) for row in ids])
         vectors = vectors.reshape(len(ids), self.run.model.features.width)
-        time = np.array([int(histories.time[_position(histories, user, b)]) for b in back], np.int64)
+        time = np.array([int(histories.time[p]) for p in positions], np.int64)
         category = None
         if "category" in histories.columns:
             category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
@@ -94,21 +93,16 @@ class Loops:
         return rows.astype(np.float32).astype(self.dtype).astype(float) if field.dtype == "cache" else rows
 
 
-def _position(histories: Histories, user: Visitor, back: int) -> int:
-    """Of the behavior that is `back` steps before the newest known one."""
-    return int(histories.offsets[user.key]) + user.length - 1 - back
-
-
-def _ids_at(histories: Histories, user: Visitor, back: int) -> dict[str, int]:
-    """Ids of the behavior that is `back` steps before the newest known one."""
-    position = _position(histories, user, back)
-    return {name: int(column[position]) for name, column in histories.columns.items()}
+def _known(histories: Histories, user: Visitor) -> range:
+    """Where the known behaviors of a user stand in the log; newest first."""
+    start = int(histories.offsets[user.key])
+    return range(start + user.length - 1, start - 1, -1)
 
 
 def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int:
     """Known behaviors of the user with the value; none where it is missing (id 1)."""
-    known = range(user.length) if value > 1 else ()
-    return sum(_ids_at(histories, user, back)[field] == value for back in known)
+    known = _known(histories, user) if value > 1 else ()
+    return sum(int(histories.columns[field][position]) == value for position in known)
 
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:

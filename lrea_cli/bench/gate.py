@@ -39,7 +39,8 @@ class GateResult:
             that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
             a whole number that is another one is off by infinity.
         where: the comparison that had it.
-        users: of the cache, and made ones. made: those of them that were made, of lengths that no user has.
+        users: of the cache, and made ones.
+        made: the users that were made, of lengths that no user has.
         skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
             search finds and the next one match so equally well that float32 may find the other.
     """
@@ -94,11 +95,7 @@ def _made(served: Served, lengths: Sequence[int]) -> Iterator[Served]:
 
 
 def _require_passed(result: GateResult, remedy: str) -> None:
-    """Refuse a result that says that something is wrong, or that says too little.
-
-    Args:
-        remedy: what makes the cache anew.
-    """
+    """Refuse a result that says that something is wrong, or that says too little; `remedy` makes the cache anew."""
     if not result.passed:
         raise GateFailed(
             f"The gate failed: relative error {result.max_relative_error:.2g} (limit {TOLERANCE:.0e}) in "
@@ -171,11 +168,11 @@ def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
     return special + [rest[n] for n in chosen]
 
 
-def _made_histories(histories: Histories, lengths: Sequence[int]) -> Histories:
+def _made_histories(log: Histories, lengths: Sequence[int]) -> Histories:
     """Histories of the wanted lengths, cut from the log's behaviors as stored, repeated where it is short."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    index = np.arange(offsets[-1]) % len(histories.time)
-    return Histories(offsets, histories.time[index], {name: c[index] for name, c in histories.columns.items()})
+    index = np.arange(offsets[-1]) % len(log.time)
+    return Histories(offsets, log.time[index], {name: c[index] for name, c in log.columns.items()})
 
 
 def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:

@@ -68,7 +68,8 @@ class Load:
             else runs, as it computes or spins until its helpers are done.
         share_worst: the same of the turn that nine of ten are better than.
         others: CPUs that other processes kept busy, the mean; None where the system does not say.
-        cpus: that this process may use. threads: that it computes with.
+        cpus: that this process may use.
+        threads: that it computes with.
     """
 
     share: float
@@ -103,11 +104,7 @@ class Load:
 
 
 class Meter:
-    """Watches turns of timed work of the thread that it is made in.
-
-    Args:
-        threads: that the process computes with.
-    """
+    """Watches turns of timed work of the thread that it is made in; the process computes with `threads`."""
 
     def __init__(self, threads: int) -> None:
         self.threads, self.cpus = threads, sorted(own_cpus())
@@ -139,15 +136,12 @@ class Meter:
     def _busy(self) -> float | None:
         """Seconds that the CPUs of this process were busy since the system started; None where it does not say."""
         try:
-            lines = PROC_STAT.read_text(encoding="ascii").splitlines()
-        except OSError:
+            lines = [line.split() for line in PROC_STAT.read_text(encoding="ascii").splitlines()]
+            counters = {line[0]: [int(n) for n in line[1:9]] for line in lines if line and line[0].startswith("cpu")}
+            own = [counters[f"cpu{number}"] for number in self.cpus]
+        except (OSError, KeyError):
             return None
-        counters = {line.split()[0]: [int(n) for n in line.split()[1:9]] for line in lines if line.startswith("cpu")}
-        own = [counters.get(f"cpu{number}") for number in self.cpus]
-        known = [c for c in own if c is not None]
-        if len(known) < len(own):
-            return None
-        return sum(sum(c) - sum(c[i] for i in IDLE) for c in known) / os.sysconf("SC_CLK_TCK")
+        return sum(sum(c) - sum(c[i] for i in IDLE) for c in own) / os.sysconf("SC_CLK_TCK")
 
 
 def own_cpus() -> set[int]:

@@ -19,8 +19,7 @@ from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.intervals import median_interval
-from lrea_cli.stats.percentiles import percentile
+from lrea_cli.stats.latencies import median_interval, percentile
 
 CANDIDATE_SETS = 16
 GOLDEN = (5**0.5 - 1) / 2
@@ -44,6 +43,13 @@ class Workload:
 
     visitors: Sequence[Visitor]
     sets: Sequence[CandidateIds]
+
+    @classmethod
+    def of(
+        cls, visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
+    ) -> Workload:
+        sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
+        return cls(spread_out(visitors, settings.seed), sets)
 
     def request(self, number: int) -> tuple[Visitor, CandidateIds]:
         """The user and the candidates of one request."""
@@ -74,18 +80,10 @@ def time_routes(
 ) -> Timings:
     """Time each route with its scorer, all in turns on the same requests."""
     device = routes[0][0].device
-    workload = make_workload(visitors, pool, settings, device)
+    workload = Workload.of(visitors, pool, settings, device)
     calls = [serve(scorer, route, workload) for scorer, route in routes]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         return take_turns(calls, settings.seconds, settings.seed, device, progress)
-
-
-def make_workload(
-    visitors: Sequence[Visitor], pool: CandidatePool, settings: BenchSettings, device: torch.device
-) -> Workload:
-    """The requests that every route serves."""
-    sets = [pool.draw(settings.candidates).to(device) for _ in range(CANDIDATE_SETS)]
-    return Workload(spread_out(visitors, settings.seed), sets)
 
 
 def visitors_of(cache: Cache, histories: Histories) -> list[Visitor]:
@@ -157,20 +155,10 @@ class Row:
     latencies_ms: tuple[float, ...]
 
 
-def stage_times(timings: Timings, call: int, stage: Stage) -> np.ndarray:
-    """(requests,) ms of a stage of one call."""
-    return timings.between(call, *MARKS[stage])
-
-
 def row_of(
     run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
 ) -> Row:
-    """What the latencies of a route in ms say.
-
-    Args:
-        timed: what they are of.
-        candidates: N of each request.
-    """
+    """What the latencies of a route in ms say; `timed`: the stage, kernel and route."""
     stage, kernel, route = timed
     return Row(
         route=route,

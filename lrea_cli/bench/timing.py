@@ -1,4 +1,4 @@
-"""Times of several ways to serve the same requests: they take turns, so all of them see the same machine and users."""
+"""Times of several calls that serve the same requests: they take turns, so all see the same machine and users."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 
 from lrea_cli.bench.machine import Load, Meter
 from lrea_cli.console.progress import Progress, ignore
-from lrea_cli.stats.percentiles import requests_needed
+from lrea_cli.stats.latencies import requests_needed
 
 WARM_UP = 5
-"""Requests of each way before the first turn, not timed."""
+"""Requests of each call before the first turn, not timed."""
 TURN = 2
-"""Requests of one way before the next one's; one more before them is not timed: it pays for what others left behind.
+"""Requests of one call before the next one's; one more before them is not timed: it pays for what others left behind.
 
-Short, so that a machine which changes meanwhile does so for all ways: where it is slow by fits of .1 to 3 s, ratios
-spread half as much as with turns of 5 (docs/log.md)."""
+Short, so that a machine that changes meanwhile does so for all calls: with fits of .1 to 3 s, ratios spread half as
+much as with turns of 5 (docs/log.md)."""
 LEAST_ROUNDS = 10
 LEAST_ROUNDS_WITHHELD = 5
 """Where the machine is too busy for a ratio: more of them would not help."""
@@ -34,19 +34,15 @@ Call = Callable[[int, Mark], None]
 
 @dataclass(frozen=True)
 class Timings:
-    """What `take_turns` has seen.
-
-    Args:
-        marks_ms: (calls, requests, marks), since the beginning of the request; request i is the same one in each call.
-        load: of the machine meanwhile.
-    """
+    """What `take_turns` has seen; request i is the same one in each call."""
 
     marks_ms: np.ndarray
+    """(calls, requests, marks), since the beginning of the request."""
     load: Load
 
     @property
     def rounds(self) -> np.ndarray:
-        """(requests,) number of the round that each request was timed in: all ways served it within that round."""
+        """(requests,) number of the round that each request was timed in: all calls served it within that round."""
         return np.arange(self.marks_ms.shape[1]) // TURN
 
     def between(self, call: int, begin: int, end: int) -> np.ndarray:
@@ -63,7 +59,8 @@ def take_turns(
     the one that backs p99, or in which the time is up.
 
     Args:
-        seconds: of each call, the mean; what is not timed counts. seed: of the order within the rounds.
+        seconds: of each call, the mean; what is not timed counts.
+        seed: of the order within the rounds.
         progress: told of each hundredth of the work.
     """
     clock = _gpu_clock if device.type == "cuda" else _clock
@@ -101,10 +98,10 @@ Clock = Callable[[Call, int], list[float]]
 def _round(calls: Sequence[Call], first: int, order: np.ndarray, clock: Clock, meter: Meter) -> np.ndarray:
     """(calls, TURN, marks) ms of the requests from `first` on."""
     times: list[list[list[float]]] = [[] for _ in calls]
-    for place in order:
-        clock(calls[place], max(0, first - 1))
+    for n in order:
+        clock(calls[n], max(0, first - 1))
         with meter.turn():
-            times[place] = [clock(calls[place], number) for number in range(first, first + TURN)]
+            times[n] = [clock(calls[n], number) for number in range(first, first + TURN)]
     return np.array(times)
 
 

@@ -12,31 +12,26 @@ import numpy as np
 from lrea_cli.bench.contenders import Contender
 from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.bench.machine import Load, Machine
-from lrea_cli.bench.routes import STAGES, BenchSettings, Route, Stage, stage_times, time_routes, visitors_of
+from lrea_cli.bench.routes import MARKS, STAGES, BenchSettings, Route, Stage, time_routes, visitors_of
 from lrea_cli.bench.timing import Timings
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
-from lrea_cli.methods.cost import Work
+from lrea_cli.score.evaluate import new_behavior, served_scores
 from lrea_cli.score.kept import KeptScores
-from lrea_cli.score.served import served_scores
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from lrea_cli.serving.served import Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval
-from lrea_cli.stats.intervals import median_interval
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, median_interval, paired_ratio, percentile
 from lrea_cli.stats.metrics.auc import auc
-from lrea_cli.stats.percentiles import percentile
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
 from lrea_cli.workspace.sealed import as_json
 
 KERNEL: KernelName = "gemm"
-"""Serves pseudo items, and the short sequence of every method; what reads other records attends in a way of its own."""
-
-
+"""Serves pseudo items, and the short sequence of every method; methods that read other records attend by themselves."""
 PREFIXES: dict[Stage, str] = {"request": "", "interest": "interest_"}
 """Of the keys of a stage's times."""
 NONE_PASSED = "no contender passed its gate"
@@ -100,9 +95,8 @@ class TradeOff:
     """All contenders of a dataset: its keys are those of `--json`.
 
     Args:
-        candidates: of each request.
         requests: that were timed of each contender.
-        load: of the machine meanwhile; None where no gate was passed.
+        load: None where no gate was passed.
         withheld: why there are no ratios to full attention; None where there are.
         picture: name of the file beside the JSON; None where there was nothing to draw.
         without_run: each method that has no run, and the command that trains it.
@@ -126,8 +120,7 @@ class TradeOff:
 def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter: Reporter) -> TradeOff:
     """Gate all, score the test split through each one's records, and time those that passed.
 
-    Args:
-        contenders: of one dataset; the caches hold the same users at the same instant.
+    The contenders are of one dataset, and their caches hold the same users at the same instant.
     """
     run = contenders[0].run
     histories, samples = open_histories(run.dataset), read_samples(run.dataset, "test")
@@ -138,7 +131,10 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     with reporter.task("gate", len(served), "caches") as progress:
         for name, one in served.items():
-            gates[name] = _gate(one, visitors, pool())
+            try:
+                gates[name] = run_gate(one, visitors, pool(), (KERNEL,))  # of a din run, full attention, too
+            except GateFailed as failed:
+                gates[name] = FailedGate(str(failed), failed.remedy)
             progress(1)
     scores = [(served_scores(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
     lines = []
@@ -146,54 +142,32 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
         for contender, seeds in zip(contenders, scores, strict=True):
             lines.append(_untimed(contender, gates[contender.cache.artifact.name], seeds, visitors))
             progress(1)
-    whole = TradeOff(
-        run.dataset.manifest.dataset, Machine.of(run.device), settings.candidates, 0, lines, None, NONE_PASSED
-    )
-    passed = [call for call, line in enumerate(lines) if line.gate.passed]
-    if not passed:
-        return whole
-    timed = [contenders[n] for n in passed]
-    plan: list[tuple[RequestScorer, Route]] = [
-        (served[c.cache.artifact.name].scorer(KERNELS[KERNEL]), c.route) for c in timed
-    ]
-    return _with_times(whole, passed, time_routes(plan, visitors, pool(), settings, reporter))
-
-
-def _with_times(whole: TradeOff, passed: Sequence[int], timings: Timings) -> TradeOff:
-    """The lines that passed their gates with their times.
-
-    Args:
-        passed: their numbers, in the order of the calls that were timed.
-    """
-    full = next((call for call, n in enumerate(passed) if whole.rows[n].method == "full"), None)
-    withheld = NO_FULL if full is None else timings.load.reason_to_withhold
-    rows = list(whole.rows)
-    for call, n in enumerate(passed):
-        rows[n] = _timed(rows[n], timings, call, None if withheld else full)
-    return replace(whole, rows=rows, requests=len(timings.rounds), load=timings.load, withheld=withheld)
-
-
-def _gate(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> GateResult | FailedGate:
-    """The gate of a din run compares full attention, too."""
-    try:
-        return run_gate(served, visitors, pool, (KERNEL,))
-    except GateFailed as failed:
-        return FailedGate(str(failed), failed.remedy)
+    passed = [n for n, line in enumerate(lines) if line.gate.passed]
+    load, withheld, requests = None, NONE_PASSED, 0
+    if passed:
+        plan: list[tuple[RequestScorer, Route]] = [
+            (served[contenders[n].cache.artifact.name].scorer(KERNELS[KERNEL]), contenders[n].route) for n in passed
+        ]
+        timings = time_routes(plan, visitors, pool(), settings, reporter)
+        full = next((call for call, n in enumerate(passed) if lines[n].method == "full"), None)
+        load, requests = timings.load, len(timings.rounds)
+        withheld = NO_FULL if full is None else load.reason_to_withhold
+        for call, n in enumerate(passed):
+            lines[n] = _timed(lines[n], timings, call, None if withheld else full)
+    data, machine = run.dataset.manifest.dataset, Machine.of(run.device)
+    return TradeOff(data, machine, settings.candidates, requests, lines, load, withheld)
 
 
 def _untimed(
     contender: Contender, gate: GateResult | FailedGate, seeds: Sequence[KeptScores], visitors: Sequence[Visitor]
 ) -> Line:
-    """A line without times.
-
-    Args:
-        seeds: scores of the contender's own run, and of the other seeds.
-    """
+    """A line without times; `seeds`: scores of the contender's own run, and of the other seeds."""
     run, cache, served = contender.run, contender.cache, contender.route == "cache"
     logits = [kept.form("served" if served else "trained") for kept in seeds]
     label, user = seeds[0].label, seeds[0].user
-    mean, behavior = mean_auc_estimate(logits, label, user), _new_behavior(contender, visitors)
-    smaller = cache.manifest.compression if served else None
+    mean, smaller = mean_auc_estimate(logits, label, user), cache.manifest.compression if served else None
+    lengths = np.array([user.length for user in visitors])
+    behavior = new_behavior(run, lengths, cache.manifest.dtype) if served and not smaller else None
     return Line(
         name=contender.name,
         method=run.recipe.model.method if served else "full",
@@ -215,29 +189,14 @@ def _untimed(
 
 
 def _timed(line: Line, timings: Timings, call: int, full: int | None) -> Line:
-    """The line with its times.
-
-    Args:
-        call: number of this contender's call.
-        full: that of full attention; None = no ratio is given.
-    """
+    """The line with the times of its call; `full`: number of full attention's call, None = no ratio is given."""
     values: dict[str, Any] = {}
     speedup = dict(line.speedup_vs_full)
     for stage, prefix in PREFIXES.items():
-        times = stage_times(timings, call, stage)
+        times = timings.between(call, *MARKS[stage])
         values[f"{prefix}p50_ms"] = percentile(times, 50)
         values[f"{prefix}p50_ci_ms"] = median_interval(times.tolist())
         values[f"{prefix}p99_ms"] = percentile(times, 99)
         if full is not None:
-            speedup[stage] = paired_ratio(stage_times(timings, full, stage), times, timings.rounds)
+            speedup[stage] = paired_ratio(timings.between(full, *MARKS[stage]), times, timings.rounds)
     return replace(line, **values, speedup_vs_full=speedup)
-
-
-def _new_behavior(contender: Contender, visitors: Sequence[Visitor]) -> Work | None:
-    """Counted by the method at the long lengths of these users."""
-    run, cache = contender.run, contender.cache
-    if contender.route == "full" or cache.manifest.compression:
-        return None
-    settings = run.recipe.data
-    long = np.clip([user.length - settings.short for user in visitors], 0, settings.long)
-    return run.model.long.cost(long, 1, cache.store.layout.torch_dtype.itemsize).behavior

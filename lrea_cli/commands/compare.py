@@ -19,9 +19,9 @@ from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Artifact, Workspace
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.compare import ComparedLatency
+    from lrea_cli.bench.bench import ComparedLatency
     from lrea_cli.dataset.layout import Split
-    from lrea_cli.score.compare import Compared, Subject
+    from lrea_cli.score.kept import Compared, Subject
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
-    from lrea_cli.score.compare import compare_scores
+    from lrea_cli.score.kept import compare_scores
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
@@ -92,8 +92,7 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
 def _subject(artifact: Artifact[Any], split: Split) -> Subject:
     """The scores that lie in the folder of a run or of a cache."""
-    from lrea_cli.score.compare import Subject
-    from lrea_cli.score.kept import read_scores
+    from lrea_cli.score.kept import Subject, read_scores
 
     name, manifest = artifact.name, artifact.manifest
     is_cache = isinstance(manifest, CacheManifest)
@@ -122,7 +121,7 @@ def _show_scores(console: Console, compared: list[Compared], title: str) -> None
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
-    from lrea_cli.bench.compare import compare_rows, read_bench
+    from lrea_cli.bench.bench import compare_rows, read_bench
 
     first, second = (read_bench(_bench_path(workspace, name)) for name in names)
     matched = compare_rows(first.rows, second.rows)

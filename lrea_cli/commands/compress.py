@@ -34,7 +34,6 @@ from lrea_cli.recipe.settings import COMPRESSOR_NAMES, COUNT, Compression, Compr
 if TYPE_CHECKING:
     from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
-    from lrea_cli.score.target_rank import CurvePoint
 
 NOT_SHOWN = ("arguments", "made_from", "layout", "compression", "device")
 """Keys of a cache's manifest that `--json` leaves out."""
@@ -119,7 +118,7 @@ def compress(options: CompressOptions) -> None:
     ]
     session.console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
     content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
-    content["curve"] = [vars(point) for point in curve]
+    content["curve"] = [{"rank": rank, "deviation": deviation} for rank, deviation in curve.items()]
     session.console.result(content, then=after_compress(cache.cache))
 
 
@@ -150,17 +149,17 @@ def _check(options: CompressOptions) -> None:
         raise UserError(f"--compressor {compressor} needs --rank or --target; {given} given.", "Try: --target 0.03")
 
 
-def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[Compression | None, list[CurvePoint]]:
+def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[Compression | None, dict[int, float]]:
     """The compression that the options ask for; with --target also the deviation at each rank that was tried."""
     from lrea_cli.score.target_rank import smallest_rank
 
     if options.compressor is None:
-        return None, []
+        return None, {}
     compression = Compression(options.compressor, options.rank or 1, options.seed)
     if options.target is None:
-        return compression, []
+        return compression, {}
     compression, curve = smallest_rank(run, compression, options.target, session.console)
-    rows = [[point.rank, number(point.deviation), "<-" if point.rank == compression.rank else ""] for point in curve]
+    rows = [[rank, number(value), "<-" if rank == compression.rank else ""] for rank, value in curve.items()]
     how = "how far the logit deviates, in standard deviations of it, on validation requests"
     title = f"{compression.compressor}: {how}; target {options.target:g}"
     session.console.table(title, ["rank", "deviation", ""], rows)

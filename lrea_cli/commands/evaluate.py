@@ -15,7 +15,7 @@ from lrea_cli.records.manifest import CACHES, CacheDtype
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.score.cache_life import CacheAge
+    from lrea_cli.score.cached import CacheAge
     from lrea_cli.score.evaluate import Evaluation
 
 
@@ -56,7 +56,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     from lrea_cli.records.cache import require_of_run, run_and_cache
     from lrea_cli.runs.checkpoint import open_run
-    from lrea_cli.score.cache_life import parse_ages
+    from lrea_cli.score.cached import parse_ages
     from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.score.kept import write_evaluation
 

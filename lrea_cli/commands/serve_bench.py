@@ -123,7 +123,7 @@ def bench_run(
 
 
 def _show(session: Session, bench: Bench) -> None:
-    from lrea_cli.stats.percentiles import shortfalls
+    from lrea_cli.stats.latencies import shortfalls
 
     console, lengths, first = session.console, bench.lengths, bench.rows[0]
     console.say(f"machine: {bench.machine}")

@@ -86,7 +86,7 @@ def _contenders(session: Session, trained: Trained) -> list[Contender]:
     """The ways to serve a recipe: timed by its latest run, scored by the runs of all its seeds."""
     from lrea_cli.bench.contenders import Contender, compressions
     from lrea_cli.runs.checkpoint import open_run
-    from lrea_cli.score.served import served_scores
+    from lrea_cli.score.evaluate import served_scores
 
     first, *others = (open_run(session.workspace, name, None, session.device) for name in trained.runs)
     contenders = []
@@ -114,7 +114,7 @@ def _whole_cache(session: Session, run: Run, compression: Compression | None) ->
 
 def _show(console: Console, result: TradeOff) -> None:
     from lrea_cli.bench.gate import GateResult
-    from lrea_cli.stats.percentiles import shortfalls
+    from lrea_cli.stats.latencies import shortfalls
 
     console.say(f"machine: {result.machine}")
     for line in result.rows:

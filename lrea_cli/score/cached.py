@@ -1,107 +1,79 @@
-"""Logits of a split as they would be served: every request's history goes through the bytes of a record."""
+"""Logits of a split as they would be served: every request's history goes through the bytes of a record.
+
+The record may be older than the request, with a live short sequence: that is what an old cache costs.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lrea_cli.console.counts import counted
-from lrea_cli.console.progress import Progress
+from lrea_cli.console.progress import Progress, Reporter
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
-from lrea_cli.model import CTRModel
-from lrea_cli.records.format import CacheDtype, RecordFormat
-from lrea_cli.records.maker import RecordMaker, Summarizer
-from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import Batch, Behaviors, Summary
+from lrea_cli.records.maker import RecordMaker
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.metrics.auc import auc
+
+OLDEST_DAYS = 36_500
+DIGITS = 13
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@dataclass
-class Counting:
-    """A summarizer that counts the bytes of the records that its summaries will be."""
+class CachedScores(NamedTuple):
+    """Float64 logits (rows,) in the order of the split's rows, and the mean size of the records that gave them."""
 
-    summarize: Summarizer
-    layout: RecordFormat
-    records: int = 0
-    total_bytes: int = 0
-
-    @classmethod
-    def of(cls, run: Run, summarize: Summarizer, dtype: CacheDtype) -> Counting:
-        """For the records of a run in this dtype."""
-        return cls(summarize, RecordFormat(run.model.long.record, dtype))
-
-    @property
-    def mean_bytes(self) -> float:
-        """Of a record so far."""
-        return self.total_bytes / self.records
-
-    def __call__(self, behaviors: Behaviors, users: np.ndarray) -> Summary:
-        """As the summarizer does."""
-        summary = self.summarize(behaviors, users)
-        self.records += len(summary.rows)
-        self.total_bytes += sum(self.layout.bytes_of(int(rows)) for rows in summary.rows)
-        return summary
+    logits: np.ndarray
+    bytes_per_record: float
 
 
 def score_split_cached(
     maker: RecordMaker, reader: BatchReader, progress: Progress, built: np.ndarray | None = None
-) -> np.ndarray:
+) -> CachedScores:
     """Summarize each request's history, write it with the store's own writer, read it back, verify it, attend.
 
     Args:
-        maker: what makes the records.
         built: (requests,) the instant at which each record was made, epoch seconds: it holds what happened strictly
             before, while the short sequence and the history's length are live. None = at the request itself.
-
-    Returns:
-        (rows,) float64 logits, in the order of the split's rows.
 
     Raises:
         UserError: a record would know events later than its request.
     """
-    known = known_in_records(reader, built)
-    logits = np.full(reader.samples.rows, np.nan)
-    maker.model.eval()
+    known, samples, settings, model = known_in_records(reader, built), reader.samples, reader.settings, maker.model
+    logits, total_bytes = np.full(samples.rows, np.nan), 0
+    model.eval()
     with torch.inference_mode():
         for batch in reader.batches():
-            summary = _through_records(maker, reader, batch.request.numpy(), known)
-            scores = _scores(maker.model, summary, batch.to(maker.model.device))
-            logits[batch.row[batch.candidates.mask].numpy()] = scores.double().cpu().numpy()
-            progress(len(scores))
-    return logits
-
-
-def _through_records(maker: RecordMaker, reader: BatchReader, requests: np.ndarray, known: np.ndarray) -> Summary:
-    """The summaries of requests, out of records that know so many behaviors of each."""
-    users, settings = reader.samples.user[requests], reader.settings
-    long = reader.histories.newest(users, known[requests], settings.short, settings.long)
-    with maker.store(requests, users, long) as store:
-        return store.fetch(requests).to(maker.model.device)
-
-
-def _scores(model: CTRModel, summary: Summary, batch: Batch) -> Tensor:
-    """(M,) logits of the unmasked candidates."""
-    candidates = model.candidates(batch.candidates)
-    interest = model.long.attend(summary, candidates, gemm)
-    inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
-    return model.mlp(inputs.joined()[candidates.mask])
+            requests = batch.request.numpy()
+            users = samples.user[requests]
+            long = reader.histories.newest(users, known[requests], settings.short, settings.long)
+            with maker.store(requests, users, long) as store:
+                summary = store.fetch(requests)
+            total_bytes += sum(maker.layout.bytes_of(used) for used in summary.rows.tolist())
+            rows = batch.row[batch.candidates.mask].numpy()
+            batch = batch.to(model.device)
+            candidates = model.candidates(batch.candidates)
+            interest = model.long.attend(summary.to(model.device), candidates, gemm)
+            inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
+            logits[rows] = model.mlp(inputs.joined()[candidates.mask]).double().cpu().numpy()
+            progress(len(rows))
+    return CachedScores(logits, total_bytes / samples.requests)
 
 
 def known_in_records(reader: BatchReader, built: np.ndarray | None) -> np.ndarray:
-    """(requests,) behaviors that each request's record knows.
-
-    Raises:
-        UserError: a record is younger than its request.
-    """
+    """(requests,) behaviors that each record knows; a UserError where a record is younger than its request."""
     samples = reader.samples
     if built is None:
         return samples.history_length
-    if (built > samples.time).any():
-        late = int((built > samples.time).sum())
+    if late := int((built > samples.time).sum()):
         raise UserError(
             f"{counted(late, 'request')} would be scored from records that know later events.",
             "Give an age of 0 or more: records are made before the requests that they serve.",
@@ -115,3 +87,65 @@ def missing_behaviors(reader: BatchReader, built: np.ndarray) -> np.ndarray:
     left = np.maximum(reader.samples.history_length - settings.short, 0)
     recorded = np.maximum(known_in_records(reader, built) - settings.short, 0)
     return np.minimum(left - recorded, settings.long)
+
+
+@dataclass(frozen=True)
+class Age:
+    """An age as the user wrote it, and in seconds."""
+
+    text: str
+    seconds: int
+
+
+@dataclass(frozen=True)
+class CacheAge:
+    """What records of one age cost.
+
+    Args:
+        difference: AUC at this age minus that of records built at the request; `ci`: 95%, paired.
+        missing: mean behaviors a request that are in neither sequence: they have left the short one since the record
+            was built.
+        requests_missing: share of the requests that miss any.
+    """
+
+    age: str
+    auc: float | None
+    difference: float | None
+    ci: Interval | None
+    missing: float
+    requests_missing: float
+
+
+def parse_ages(text: str) -> tuple[Age, ...]:
+    """`0,90m,1d` -> ages, in s, m, h or d; a UserError for what is none, and for more than a hundred years."""
+    ages = []
+    for part in (p.strip() for p in text.split(",")):
+        age = re.fullmatch(r"([0-9]+)([smhd])|0", part)
+        if age is None:
+            raise UserError(f"--cache-age '{part}' is no age.", "Use numbers with s, m, h or d, such as 0,90m,1d,3d.")
+        number, unit = age.groups()
+        if len(part) > DIGITS or (number and int(number) * UNITS[unit] > OLDEST_DAYS * UNITS["d"]):
+            raise UserError(f"--cache-age '{part}' is too old.", f"Use at most {OLDEST_DAYS:,}d.")
+        ages.append(Age(part, int(number) * UNITS[unit] if number else 0))
+    return tuple(ages)
+
+
+def cache_life(
+    maker: RecordMaker, reader: BatchReader, fresh: np.ndarray, ages: Sequence[Age], reporter: Reporter
+) -> list[CacheAge]:
+    """Score a split at each age, and compare with `fresh`, its logits (rows,) from records built at the request."""
+    samples = reader.samples
+    users = samples.user[samples.row_request]
+    rows = []
+    for age in ages:
+        built = samples.time - age.seconds
+        logits = fresh
+        if age.seconds:
+            with reporter.task(f"records of age {age.text}", samples.rows, "samples") as progress:
+                logits = score_split_cached(maker, reader, progress, built).logits
+        difference = auc_difference(fresh, logits, samples.label, users)
+        missing = missing_behaviors(reader, built)
+        value = auc(logits, samples.label)
+        share = float((missing > 0).mean())
+        rows.append(CacheAge(age.text, value, difference.value, difference.ci, float(missing.mean()), share))
+    return rows

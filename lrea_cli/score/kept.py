@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ import numpy as np
 
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
+from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.workspace.home import sha256_of
 from lrea_cli.workspace.parquet import open_parquet
 from lrea_cli.workspace.sealed import read_json, replacing, write_json
@@ -41,7 +44,8 @@ class KeptScores:
     """Both forms' logits of every row of a split, in the split's order.
 
     Args:
-        made_from: the dataset that was scored. served_from: what the served form went through.
+        made_from: the dataset that was scored.
+        served_from: what the served form went through.
         user, request, item, label: (rows,) what was scored; `request` counts from 0 within the split.
         trained, served: (rows,) float64 logits.
     """
@@ -83,10 +87,7 @@ def evaluation_path(folder: Path, split: Split) -> Path:
 
 
 def write_evaluation(folder: Path, scores: KeptScores, numbers: Mapping[str, Any]) -> Path:
-    """Write the scores, then the numbers with the scores' hash; each whole or not at all, in place of what was there.
-
-    Args:
-        numbers: what the evaluation says, as plain values.
+    """Write the scores, then the numbers of the evaluation with the scores' hash; each whole or not at all.
 
     Returns:
         the path of the scores.
@@ -105,11 +106,8 @@ def write_evaluation(folder: Path, scores: KeptScores, numbers: Mapping[str, Any
 def check_evaluation(folder: Path, split: Split, remedy: str) -> bytes:
     """The bytes of a split's scores, when they and the numbers beside them are as they were written, of one evaluation.
 
-    Args:
-        remedy: the command that writes them.
-
     Raises:
-        UserError: there are none, they are damaged, or belong to different evaluations.
+        UserError: there are none, they are damaged, or belong to different evaluations; `remedy` writes them.
     """
     path, beside = scores_path(folder, split), evaluation_path(folder, split)
     if not path.is_file():
@@ -128,13 +126,14 @@ def read_scores(folder: Path, split: Split, remedy: str, made_from: str | None =
     """Read the scores of a split.
 
     Args:
-        remedy: the command that writes them. made_from: identity of the dataset that they must be of; None = any.
+        remedy: the command that writes them.
+        made_from: identity of the dataset that they must be of; None = any.
 
     Raises:
         UserError: there are none, they are damaged, or of another version of the dataset.
     """
     data, path = check_evaluation(folder, split, remedy), scores_path(folder, split)
-    scores = _read(data)
+    scores = _parse(data)
     if scores is None or scores.split != split:
         raise DamagedArtifact(f"{path} does not hold the scores of {split}.", f"Make it anew with: {remedy}")
     if made_from is not None and scores.made_from != made_from:
@@ -142,7 +141,7 @@ def read_scores(folder: Path, split: Split, remedy: str, made_from: str | None =
     return scores
 
 
-def _read(data: bytes) -> KeptScores | None:
+def _parse(data: bytes) -> KeptScores | None:
     """None where the bytes are those of another table."""
     import pyarrow as pa
 
@@ -154,3 +153,78 @@ def _read(data: bytes) -> KeptScores | None:
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
         return None
     return scores if all(columns[name].dtype == dtype for name, dtype in TYPES.items()) else None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something to compare: the name that the user gave, its scores, and the command that makes them."""
+
+    name: str
+    scores: KeptScores
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One line of the comparison.
+
+    Args:
+        metrics: by name; GAUC by user.
+        difference: of the AUC, to the first line's; None for the first itself. `ci`: its 95% interval.
+        resolved: zero lies outside.
+        resolvable: smallest true difference found with 80% power.
+    """
+
+    run: str
+    method: str
+    metrics: dict[str, float | None]
+    difference: float | None = None
+    ci: Interval | None = None
+    resolved: bool = False
+    resolvable: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints, each metric by its name."""
+        content = {**self.metrics, **asdict(self)}
+        del content["metrics"]
+        return content
+
+
+def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
+    """Compare every subject with the first; a UserError where one was scored on another dataset or other rows."""
+    base, *others = subjects
+    lines = [_line(base, form)]
+    for other in others:
+        _require_same_rows(base, other)
+        a, b = base.scores, other.scores
+        change = auc_difference(a.form(form), b.form(form), a.label, a.user)
+        lines.append(
+            replace(
+                _line(other, form),
+                difference=change.value,
+                ci=change.ci,
+                resolved=change.resolved,
+                resolvable=change.resolvable,
+            )
+        )
+    return lines
+
+
+def _line(subject: Subject, form: Form) -> Compared:
+    scores = subject.scores
+    rows = Rows(scores.form(form), scores.label, scores.user)
+    return Compared(subject.name, scores.method, {m.name: m.value(rows) for m in METRICS})
+
+
+def _require_same_rows(base: Subject, other: Subject) -> None:
+    a, b = base.scores, other.scores
+    if a.made_from != b.made_from:
+        raise UserError(
+            f"'{base.name}' and '{other.name}' were scored on different datasets, or on two versions of one.",
+            f"Compare runs of one dataset; one that was trained on it is scored with: {other.remedy}",
+        )
+    if not all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("user", "request", "item", "label")):
+        raise UserError(
+            f"'{base.name}' and '{other.name}' were scored on different rows of {a.split}.",
+            f"Score it anew with: {other.remedy}",
+        )

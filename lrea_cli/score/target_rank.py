@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.console.progress import Reporter, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import LreaError, UserError
@@ -20,24 +21,17 @@ MOST_REQUESTS = 1000
 """Validation requests with a long part that are scored at each rank."""
 
 
-@dataclass(frozen=True)
-class CurvePoint:
-    """Deviation of the logit at one rank, over the logit's standard deviation."""
-
-    rank: int
-    deviation: float
-
-
 def smallest_rank(
     run: Run, compression: Compression, target: float, reporter: Reporter
-) -> tuple[Compression, list[CurvePoint]]:
+) -> tuple[Compression, dict[int, float]]:
     """Double the rank until the deviation is within the target, then halve the interval; validation requests decide.
 
     Args:
-        compression: its rank is not used. target: of rms(logit through the record - logit) / sd(logit).
+        compression: its rank is not used.
+        target: of rms(logit through the record - logit) / sd(logit).
 
     Returns:
-        the compression with its rank, and all ranks that were tried, by rank.
+        the compression with its rank, and the deviation at each rank that was tried, in the order of ranks.
 
     Raises:
         UserError: the run is not a din, or no rank below its longest history is close enough.
@@ -45,13 +39,14 @@ def smallest_rank(
     """
     reader = _readable(reader_of(run.dataset, "valid", run.recipe.data, run.recipe.train.batch_size))
     full = score_split(run.model, reader, ignore)
+    most_rows = COMPRESSORS[compression.compressor].most_rows
     probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
         maker = RecordMaker(run.model, summarizer_of(run, replace(compression, rank=rank), probes_TD))
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
-            logits = score_split_cached(maker, reader, progress)
+            logits = score_split_cached(maker, reader, progress).logits
         deviates = deviation(full, logits)
         if deviates is None:
             raise LreaError("All logits of the validation split are equal: there is nothing to deviate from.")
@@ -61,7 +56,7 @@ def smallest_rank(
     longest = min(int(reader.samples.history_length.max()) - run.recipe.data.short, run.recipe.data.long)
     low, high = 0, 1
     while not close_enough(high):
-        if high >= longest or (compression.compressor == "mean"):
+        if high >= longest or most_rows(2 * high) == most_rows(high):
             raise UserError(
                 f"'{compression.compressor}' is not within {target} at rank {high}: {tried[high]:.2g}.",
                 "Raise --target, or serve full attention: lrea compress without --compressor.",
@@ -70,7 +65,7 @@ def smallest_rank(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if close_enough(middle) else (middle, high)
-    return replace(compression, rank=high), [CurvePoint(rank, tried[rank]) for rank in sorted(tried)]
+    return replace(compression, rank=high), dict(sorted(tried.items()))
 
 
 def _readable(reader: BatchReader) -> BatchReader:

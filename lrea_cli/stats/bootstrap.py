@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrea_cli.stats.estimates import Estimate, estimate
-from lrea_cli.stats.intervals import mean_estimate, t_quantile
+from lrea_cli.stats.estimates import Estimate, estimate, t_quantile
 from lrea_cli.stats.metrics.auc import auc, weighted_auc
 from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic
 
@@ -24,11 +23,7 @@ MOST_FREEDOM = 1000
 
 
 def estimate_of(metric: Metric, rows: Rows, seed: int = 0, draws: int = DRAWS) -> Estimate:
-    """A metric with its interval; without one where the metric has no statistic.
-
-    Args:
-        seed: of the draws.
-    """
+    """A metric with its interval; without one where the metric has no statistic."""
     value = metric.value(rows)
     if metric.statistic is None:
         return Estimate(value, None, None)
@@ -48,7 +43,8 @@ def mean_auc_estimate(
     one run it is `estimate_of`: nothing is known of other seeds.
 
     Args:
-        runs: scores (rows,) of each run. labels, users: (rows,).
+        runs: scores (rows,) of each run.
+        labels, users: (rows,).
     """
     owner, count = dense(users)
     each = [auc(scores, labels) for scores in runs]
@@ -58,9 +54,9 @@ def mean_auc_estimate(
         [weighted_auc(Rows(scores, labels, users), owner) for scores in runs], len(owner), count, seed, draws
     )
     of_users = estimate(mean, np.mean(drawn, 0))
-    of_seeds = mean_estimate(known).standard_error
-    if mean is None or of_users.standard_error is None or of_seeds is None:
+    if mean is None or of_users.standard_error is None or len(runs) < 2:
         return of_users
+    of_seeds = float(np.std(known, ddof=1)) / math.sqrt(len(known))
     error = math.hypot(of_users.standard_error, of_seeds)
     freedom = MOST_FREEDOM if of_seeds == 0 else (len(runs) - 1) * (error / of_seeds) ** 4
     reach = t_quantile(int(min(MOST_FREEDOM, freedom))) * error
@@ -73,7 +69,8 @@ def auc_difference(
     """AUC of `b` minus AUC of `a` on the same rows, paired.
 
     Args:
-        a, b: (rows,) scores; each on its own scale. labels, users: (rows,).
+        a, b: (rows,) scores; each on its own scale.
+        labels, users: (rows,).
     """
     owner, count = dense(users)
     sides = [weighted_auc(Rows(scores, labels, users), owner) for scores in (a, b)]

@@ -1,7 +1,8 @@
-"""A number or a difference with its 95% interval, and how to read both off the draws of a bootstrap."""
+"""A number or a difference with its 95% interval, read off the draws of a bootstrap; Student's t; the deviation."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, or a difference: second minus first (or, of latencies, second / first - 1); None where undefined.
-
-    Args:
-        ci: 95%.
-    """
+    """A number, or a difference: second minus first (or, of latencies, second / first - 1); None where undefined."""
 
     value: float | None
     ci: Interval | None
@@ -38,9 +35,6 @@ class Estimate:
         return None if self.standard_error is None else POWER_95_80 * self.standard_error
 
 
-UNDEFINED = Estimate(None, None, None)
-
-
 def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
     """95% percentile interval and standard error from draws.
 
@@ -52,6 +46,28 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
         return Estimate(value, None, None)
     low, high = np.quantile(known, [0.025, 0.975], method="weibull").tolist()
     return Estimate(value, (low, high), float(np.std(known, ddof=1)))
+
+
+def t_quantile(freedom: int) -> float:
+    """t with P(|T| <= t) = .95, by bisection."""
+    low, high = 0.0, 100.0
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_within(middle, freedom) < 0.95 else (low, middle)
+    return high
+
+
+def _t_within(t: float, freedom: int) -> float:
+    """P(|T| <= t): Abramowitz & Stegun 26.7.3 for odd and 26.7.4 for even degrees of freedom."""
+    angle, odd = math.atan(t / math.sqrt(freedom)), freedom % 2
+    if freedom == 1:
+        return 2 * angle / math.pi
+    term = total = math.cos(angle) if odd else 1.0
+    for k in range(3 if odd else 2, freedom - 1, 2):
+        term *= (k - 1) / k * math.cos(angle) ** 2
+        total += term
+    share = math.sin(angle) * total
+    return 2 / math.pi * (angle + share) if odd else share
 
 
 def deviation(full: np.ndarray, other: np.ndarray) -> float | None:

@@ -1,12 +1,20 @@
-"""AUC by ranks (Mann & Whitney 1947), of all rows or of each group; equal scores share the mean of their ranks."""
+"""AUC by ranks (Mann & Whitney 1947), its covariance (DeLong 1988; Sun & Xu 2014), and what a split can resolve."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+
+from lrea_cli.stats.estimates import POWER_95_80, Interval
+
+ALIKE = 0.85
+"""Correlation of the AUCs of two models of the same inputs: .74 to .87 between methods in docs/results/table2.md."""
 
 
 def group_aucs(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and AUC of each group, in the order of the sorted groups.
+    """Rows and AUC of each group, in the order of the sorted groups; equal scores share the mean of their ranks.
 
         AUC = (sum of the midranks of the clicked rows - P (P + 1) / 2) / (P N),  P clicked rows, N others
 
@@ -43,3 +51,117 @@ def midranks(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(scores))
     return np.repeat((starts + ends + 1) / 2, ends - starts)
+
+
+def delong(
+    scores_list: Sequence[np.ndarray], labels: np.ndarray, users: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """AUCs of K scores of the same rows, and their covariance, for clusters as in Obuchowski 1997.
+
+        V10_i = share of the rows not clicked that score below clicked row i, V01_j = share of the clicked above row j
+        X_u = sum over the clicked rows of user u of (V10_i - AUC), Y_u likewise of V01 over those not clicked
+        S10 = I10 / ((I10 - 1) P) sum_u X_u X_u^T, S01 likewise, S11 = I / (I - 1) sum_u X_u Y_u^T
+        cov = S10 / P + S01 / N + (S11 + S11^T) / (P N)
+
+    P, N rows of each class, I10, I01 and I users with such rows and users at all. Ties count half.
+
+    Args:
+        scores_list: K of (rows,).
+        labels: (rows,).
+        users: (rows,), or None = every row is another user's, which is DeLong's own covariance.
+
+    Returns:
+        (K,) and (K, K); NaN where a class is missing, the covariance also where one user has all rows of a class.
+    """
+    positive, K = labels > 0.5, len(scores_list)
+    P, N = int(positive.sum()), int((~positive).sum())
+    if not P or not N:
+        return np.full(K, np.nan), np.full((K, K), np.nan)
+    owner = np.unique(np.arange(P + N) if users is None else users, return_inverse=True)[1]
+    above, below = _placements(scores_list, positive)
+    aucs = above.mean(1)
+    X, I10 = _user_sums(above - aucs[:, None], owner[positive], int(owner.max()) + 1)
+    Y, I01 = _user_sums(below - aucs[:, None], owner[~positive], int(owner.max()) + 1)
+    I = X.shape[1]  # noqa: E741
+    if min(I10, I01) < 2:
+        return aucs, np.full((K, K), np.nan)
+    S10, S01 = I10 / ((I10 - 1) * P) * X @ X.T, I01 / ((I01 - 1) * N) * Y @ Y.T
+    S11 = I / (I - 1) * X @ Y.T
+    return aucs, S10 / P + S01 / N + (S11 + S11.T) / (P * N)
+
+
+def auc_interval(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> Interval | None:
+    """95% interval of an AUC by its standard error, clustered by user, within [0, 1]; None where there is none."""
+    aucs, covariance = delong([scores], labels, users)
+    middle, reach = float(aucs[0]), 1.959964 * float(np.sqrt(covariance[0, 0]))
+    return (max(0.0, middle - reach), min(1.0, middle + reach)) if np.isfinite(reach) else None
+
+
+def _placements(scores_list: Sequence[np.ndarray], positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """V10 (K, P) and V01 (K, N): midrank among all rows less midrank in the own class, over the size of the other."""
+    P, N = int(positive.sum()), int((~positive).sum())
+    above, below = [], []
+    for scores in scores_list:
+        rank = _ranks(scores)
+        above.append((rank[positive] - _ranks(scores[positive])) / N)
+        below.append(1 - (rank[~positive] - _ranks(scores[~positive])) / P)
+    return np.array(above), np.array(below)
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    order = np.argsort(scores, kind="stable")
+    ranks = np.empty(len(scores))
+    ranks[order] = midranks(scores[order], np.zeros(len(scores), np.int64))
+    return ranks
+
+
+def _user_sums(values: np.ndarray, owner: np.ndarray, users: int) -> tuple[np.ndarray, int]:
+    """(K, users) sums, and how many users have a row."""
+    sums = np.array([np.bincount(owner, row, minlength=users) for row in values])
+    return sums, len(np.unique(owner))
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What differences of AUC a test split can show, before any model is trained on it.
+
+    `lrea compare` measures this for two models; here there is none yet, so a counter stands in for both of them.
+
+    Args:
+        counter: the one whose AUC is farthest from 1/2; its standard error, clustered by user, stands for a model's.
+        standard_error: of an AUC on the whole split.
+        alike: the smallest true difference that is found 4 times in 5 at 95% between two models whose AUCs correlate
+            by `ALIKE`.
+        unrelated: the same where they do not correlate.
+    """
+
+    counter: str
+    standard_error: float
+    alike: float
+    unrelated: float
+
+
+def resolution(
+    counters: Mapping[str, np.ndarray], labels: np.ndarray, users: np.ndarray, all_users: int
+) -> Resolution | None:
+    """Estimate what the split can resolve.
+
+        smallest difference = (1.96 + .84) sqrt(2 (1 - rho)) SE(AUC),     rho = `ALIKE`, or 0
+
+    Args:
+        counters: by name (rows,) scores.
+        labels, users: (rows,), of some users of the split.
+        all_users: of the whole split; the variance falls with their number.
+
+    Returns:
+        None where no counter has an error: one label, one user, or counters that are constant or perfect.
+    """
+    names = list(counters)
+    aucs, covariance = delong([counters[name] for name in names], labels, users)
+    errors = np.sqrt(np.diag(covariance) * len(np.unique(users)) / all_users)
+    best = int(np.abs(np.nan_to_num(aucs, nan=0.5) - 0.5).argmax())
+    error = float(errors[best])
+    if not error > 0:
+        return None
+    alike, unrelated = (POWER_95_80 * np.sqrt(2 * (1 - rho)) * error for rho in (ALIKE, 0.0))
+    return Resolution(names[best], error, float(alike), float(unrelated))

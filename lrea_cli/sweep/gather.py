@@ -1,4 +1,4 @@
-"""From what a sweep left in its workspace to `Results`: means over seeds, and paired differences from kept scores."""
+"""Reads what a sweep left in its workspace: means over seeds, and paired differences from kept scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.score.kept import Form
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
-from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob
+from lrea_cli.sweep.jobs import CompressJob, TrainJob
 from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
@@ -32,7 +32,7 @@ def about(command: str, workers: int) -> About:
 
 
 def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -> Results:
-    """Read every result."""
+    """All numbers of a sweep, from the files of its jobs."""
     dataset = finished.dataset.name
     runs = runs_of(finished)
     scored = []
@@ -72,8 +72,8 @@ def differences(runs: Sequence[TrainJob], base: Sequence[TrainJob], form: Form) 
 
 
 def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[TrainJob]) -> Scored:
-    tests = [test for run in own if (test := EvaluateJob(run.home, run.name).result())]
-    manifests = [manifest for run in own if (manifest := run.manifest())]
+    tests = [test for run in own if (test := run.evaluation.result())]
+    manifests = [manifest for run in own if (manifest := run.result())]
     evaluations = [test.evaluation for test in tests]
     gaps = [evaluation.absorption_gap for evaluation in evaluations]
     changes = [evaluation.new_behavior for evaluation in evaluations if evaluation.new_behavior]
@@ -107,7 +107,7 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
     names = {job.name for job in cell.searched}
     later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
     for job, point in [*searched, *later]:
-        run = job.manifest() if job.done() else None
+        run = job.result()
         values = (run.best_valid_auc, run.best_epoch, run.epochs, run.seconds) if run else ()
         yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
 
@@ -133,7 +133,7 @@ def _compressed(finished: Finished) -> Iterator[Compressed]:
 
 
 def _prepared(artifact: Artifact, seeds: tuple[int, ...]) -> Prepared:
-    manifest = artifact.manifest
-    best = {name: value for name, value in manifest.facts.items() if name.startswith("bayes_")}
-    counts = {name: getattr(manifest, name) for name in ("users", "items", "samples")}
-    return Prepared(artifact.name, manifest.source, manifest.source_options, seeds, best=best, **counts)
+    data = artifact.manifest
+    best = {name: value for name, value in data.facts.items() if name.startswith("bayes_")}
+    counts = data.users, data.items, data.samples
+    return Prepared(artifact.name, data.source, data.source_options, seeds, *counts, best)

@@ -1,21 +1,22 @@
 """Three kinds of work on a run: training it, evaluating it on the test split, and compressing it.
 
-A job leaves a file; it is done when that file belongs to this version of its run.
+Each leaves a file; a job is done when that file belongs to this version of its run.
 """
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from lrea_cli.console.progress import Silent, ignore
+from lrea_cli.console.show import number
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import Compression, CompressorName
@@ -24,7 +25,7 @@ from lrea_cli.runs.checkpoint import Run, build_model, open_run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
-from lrea_cli.score.cached import Counting, score_split_cached
+from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import Evaluation, ServedFrom, measure, nested, score
 from lrea_cli.score.kept import KeptScores, check_evaluation, read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
@@ -43,8 +44,19 @@ MANY = 64
 """Long behaviors from which a request counts as long."""
 
 
+class SweepJob(ABC, Generic[T]):
+    """A job that a sweep leaves out where its result is there."""
+
+    @abstractmethod
+    def result(self) -> T | None:
+        """What the job wrote; None where it is missing or damaged, or of another version of lrea or of the run."""
+
+    def done(self) -> bool:
+        return self.result() is not None
+
+
 @dataclass(frozen=True)
-class TrainJob:
+class TrainJob(SweepJob[RunManifest]):
     """Train a recipe into a run of this name; `made_from` is the identity of the dataset that the recipe names."""
 
     home: Path
@@ -52,31 +64,28 @@ class TrainJob:
     recipe: Recipe
     made_from: str
 
-    def done(self) -> bool:
-        """There is a run of this very recipe on this very dataset, and it was not stopped before its end."""
-        manifest = self.manifest()
-        if manifest is None or manifest.made_from != self.made_from or manifest.stopped_early:
-            return False
-        try:  # a setting that is younger than the run had its default
-            return Recipe.from_dict(manifest.recipe, self.name) == self.recipe
-        except UserError:
-            return False
-
     @property
     def seed(self) -> int:
-        """Of training."""
         return self.recipe.train.seed
+
+    @property
+    def evaluation(self) -> EvaluateJob:
+        """The job that evaluates the trained run."""
+        return EvaluateJob(self.home, self.name)
+
+    def result(self) -> RunManifest | None:
+        """The run of this very recipe on this very dataset, unless it was stopped before its end."""
+        try:
+            manifest = Workspace(self.home).open(RUNS, self.name).manifest
+            # A setting that is younger than the run had its default.
+            same = Recipe.from_dict(manifest.recipe, self.name) == self.recipe
+        except UserError:
+            return None
+        return manifest if same and manifest.made_from == self.made_from and not manifest.stopped_early else None
 
     def scores(self) -> KeptScores:
         """The scores of every row of the test split, of an evaluated run."""
         return read_scores(self.home / "runs" / self.name, "test", REMEDY, self.made_from)
-
-    def manifest(self) -> RunManifest | None:
-        """The manifest of the run of this name; None where there is none, or a damaged one."""
-        try:
-            return Workspace(self.home).open(RUNS, self.name).manifest
-        except UserError:
-            return None
 
     def __call__(self) -> str:
         """Train, and replace a run of this name."""
@@ -95,22 +104,18 @@ class EvaluatedRun:
 
 
 @dataclass(frozen=True)
-class EvaluateJob:
+class EvaluateJob(SweepJob[EvaluatedRun]):
     """Evaluate the run of this name on the test split, as `lrea eval` does, and keep its scores."""
 
     home: Path
     name: str
 
-    def done(self) -> bool:
-        """There is an evaluation of this version of the run, and its scores are as they were written."""
+    def result(self) -> EvaluatedRun | None:
+        """What was measured; None also where the kept scores are not as they were written."""
         try:
             check_evaluation(self.home / "runs" / self.name, "test", REMEDY)
         except UserError:
-            return False
-        return self.result() is not None
-
-    def result(self) -> EvaluatedRun | None:
-        """What was measured; None where this version of the run has not been evaluated."""
+            return None
         return _measured(EvaluatedRun, self.home, self.name, EVALUATION)
 
     def __call__(self) -> str:
@@ -127,19 +132,17 @@ class EvaluateJob:
         }
         write_json(folder / EVALUATION, content)
         auc = evaluation.metrics["auc"]
-        trained, served = (float("nan") if value is None else value for value in (auc.trained, auc.served))
-        return f"{self.name}: test AUC {trained:.4f}, {served:.4f} served"
+        return f"{self.name}: test AUC {number(auc.trained)}, {number(auc.served)} served"
 
 
 @dataclass(frozen=True)
 class CompressedRun:
-    """What a `CompressJob` measures, against full attention on the same rows.
+    """What a `CompressJob` measures, against full attention on the same rows of the test split.
 
     Args:
-        deviation: of the logit, over its standard deviation.
-        deviation_long: the same of requests with `MANY` or more long behaviors.
+        deviation: of the logit, over its standard deviation; `deviation_long` is that of requests with `MANY` or more
+            long behaviors.
         difference: of the AUC.
-        bytes_per_record: mean over the requests of the test split.
     """
 
     deviation: float | None
@@ -149,7 +152,7 @@ class CompressedRun:
 
 
 @dataclass(frozen=True)
-class CompressJob:
+class CompressJob(SweepJob[CompressedRun]):
     """Compress a din run that has been evaluated, and score the test split through the records."""
 
     home: Path
@@ -172,12 +175,7 @@ class CompressJob:
         """In the run's folder."""
         return f"compressed-{self.label}-{self.rank}.json".replace(" ", "-").replace(",", "")
 
-    def done(self) -> bool:
-        """There is a result for this version of the run."""
-        return self.result() is not None
-
     def result(self) -> CompressedRun | None:
-        """What was measured; None where this version of the run has not been compressed so."""
         return _measured(CompressedRun, self.home, self.run, self.file)
 
     def __call__(self) -> str:
@@ -185,15 +183,14 @@ class CompressJob:
         run = open_run(Workspace(self.home), self.run, None, CPU)
         kept = read_scores(run.artifact.path, "test", REMEDY, run.artifact.manifest.made_from)
         reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
-        summarize = Counting.of(run, self.summarizer(run), "float32")
-        logits = score_split_cached(RecordMaker(run.model, summarize), reader, ignore)
-        samples, data = read_samples(run.dataset, "test"), run.recipe.data
+        logits, bytes_per_record = score_split_cached(RecordMaker(run.model, self.summarizer(run)), reader, ignore)
+        samples, data = reader.samples, run.recipe.data
         long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
         measured = CompressedRun(
             deviation(kept.trained, logits),
             deviation(kept.trained[long], logits[long]),
             auc_difference(kept.trained, logits, kept.label, kept.user),
-            summarize.mean_bytes,
+            bytes_per_record,
         )
         write_json(run.artifact.path / self.file, {"made_from": run.artifact.identity, **asdict(measured)})
         return f"{self.name}: logits deviate by {measured.deviation or 0.0:.3f} of their sd"
@@ -214,7 +211,7 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
 
 
 def _measured(model: type[T], home: Path, name: str, file: str) -> T | None:
-    """A JSON file in a run's folder; None where it is missing, damaged, or of another version of lrea or of the run."""
+    """A JSON file in a run's folder; None where it is not one that this version of lrea wrote of this run."""
     try:
         run = Workspace(home).open(RUNS, name)
         content = read_json(run.path / file, REMEDY)

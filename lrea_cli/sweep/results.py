@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lrea_cli.stats.estimates import Interval
+from lrea_cli.workspace.sealed import as_json
 
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """One number over the seeds; None where it is undefined.
+    """One number over the seeds.
 
     Args:
-        values: one a seed.
+        values: one a seed; None where it is undefined.
         mean, sd: of those that are defined; sd of two at least.
         ci: 95% for other users, given the trained models: the bounds are means over the seeds of each seed's bounds.
     """
@@ -53,11 +53,7 @@ def over_seeds(values: Iterable[float | None], intervals: Iterable[Sequence[floa
 
 @dataclass(frozen=True)
 class Prepared:
-    """One dataset.
-
-    Args:
-        best: what its source knows to be reachable (`bayes_auc`), empty for real logs.
-    """
+    """One dataset; `best`: what its source knows to be reachable (`bayes_auc`), empty for real logs."""
 
     name: str
     source: str
@@ -128,7 +124,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Compressed:
-    """One way of compressing a recipe's runs: deviation of the logit over its sd, and AUC minus full attention's."""
+    """A recipe's runs by one compressor: deviation of the logit over its sd, and AUC minus full attention's."""
 
     dataset: str
     recipe: str
@@ -152,13 +148,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class About:
-    """How results came about.
-
-    Args:
-        command: that made them.
-        date: UTC.
-        machine: cpu, cores, jobs at a time.
-    """
+    """How results came about: the date in UTC; of the machine its cpu, its cores, and the jobs at a time."""
 
     command: str
     date: str
@@ -171,8 +161,6 @@ class Results(About):
     """A sweep.
 
     Args:
-        recipes: as they are in the folder.
-        search: the points.
         datasets: one for `lrea sweep`; pages of several sweeps have more.
         failed: message of each job that failed, by its name.
     """
@@ -191,7 +179,7 @@ class Results(About):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back; each metric of a recipe is a key."""
-        content = json.loads(json.dumps(asdict(self), allow_nan=False))
+        content = as_json(asdict(self))
         for row in content["scored"]:
             row |= row.pop("metrics")
         return content

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
@@ -36,18 +37,13 @@ class Cell:
     chosen: Point | None = None
     trained: tuple[TrainJob, ...] = ()
 
-    def finished(self) -> tuple[TrainJob, ...]:
-        """Trainings with the chosen point that are done."""
-        return tuple(job for job in self.trained if job.done())
-
     def evaluated(self) -> tuple[TrainJob, ...]:
-        """Those of them whose evaluation is done."""
-        return tuple(job for job in self.finished() if EvaluateJob(job.home, job.name).done())
+        """Trainings with the chosen point that are done, and their evaluation, too."""
+        return tuple(job for job in self.trained if job.done() and job.evaluation.done())
 
     def search_seconds(self) -> float:
         """The longest training of the search."""
-        manifests = (job.manifest() for job in self.searched)
-        return max((manifest.seconds for manifest in manifests if manifest), default=0.0)
+        return max((run.seconds for job in self.searched if (run := job.result())), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,7 @@ class Finished:
 
 
 def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Dataset:
-    """The named dataset of a home, else the one that the recipes name, else the latest.
-
-    Raises:
-        UserError: there is no such dataset, or the recipes name different ones.
-    """
+    """The named dataset of a home, else the one that the recipes name (a UserError for several), else the latest."""
     if name is None:
         named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset is not None}
         if len(named) > 1:
@@ -84,13 +76,11 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
     """Do what is missing; a sweep that was cut off goes on.
 
     Args:
-        dataset: of the main home; it is linked into the sweep's workspace.
-        workspace: the sweep's own.
+        dataset: of the main home; it is linked into `workspace`, the sweep's own.
         workers: jobs at a time; no result depends on it.
 
     Raises:
-        UserError: a split of the dataset has one label alone; no recipe suits the dataset; another sweep works in this
-            workspace.
+        UserError: a split has one label alone, no recipe suits the dataset, or another sweep works in this workspace.
         LreaError: a worker process was killed.
     """
     failures: list[Failure] = []
@@ -108,14 +98,15 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
                 reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
                 failures.extend(run_jobs(pool, title, left, unit, reporter))
 
-            cells = [Cell(name, tuple(_searches(sweep, name, workspace.home, dataset))) for name in suited]
+            first, home = sweep.seeds[0], workspace.home
+            searches = {n: [_training(sweep, n, point, first, home, dataset) for point in sweep.search] for n in suited}
+            cells = [Cell(name, tuple(jobs)) for name, jobs in searches.items()]
             work("search", [job for cell in cells for job in cell.searched], "runs")
             cells = [_choose(sweep, cell, dataset) for cell in cells]
             # The slowest first, so that none of them is left alone at the end.
             slowest_first = sorted(cells, key=Cell.search_seconds, reverse=True)
             work("seeds", [job for cell in slowest_first for job in cell.trained], "runs")
-            finished = [job for cell in cells for job in cell.finished()]
-            work("test", [EvaluateJob(job.home, job.name) for job in finished], "evaluations")
+            work("test", [job.evaluation for cell in cells for job in cell.trained if job.done()], "evaluations")
             compressed = [job for cell in cells for job in _compressions(sweep, cell)]
             work("compress", compressed, "compressions")
     done = tuple(job for job in compressed if job.done())
@@ -123,7 +114,7 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
 
 
 def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
-    """Make the dataset readable in the sweep's workspace, without a copy."""
+    """A link to the dataset in the sweep's workspace."""
     link = workspace.path(DATASETS, dataset.name)
     if link.is_symlink():
         link.unlink()
@@ -135,7 +126,7 @@ def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
 
 
 def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
-    """Say, before any work, which recipes cannot run: one line each, and no failure for each training."""
+    """Recipes that cannot run on the dataset: each is said once, before any work."""
     reasons = {name: reason_against(recipe, dataset) for name, recipe in sweep.recipes.items()}
     left_out = tuple(LeftOut(dataset.manifest.dataset, name, reason) for name, reason in reasons.items() if reason)
     if len(left_out) == len(sweep.recipes):
@@ -146,16 +137,9 @@ def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[L
     return left_out
 
 
-def _searches(sweep: Sweep, name: str, home: Path, dataset: Dataset) -> Iterator[TrainJob]:
-    """A training for each point, on the first seed."""
-    for point in sweep.search:
-        yield _training(sweep, name, point, sweep.seeds[0], home, dataset)
-
-
 def _choose(sweep: Sweep, cell: Cell, dataset: Dataset) -> Cell:
     """The point of the best validation AUC, the first of equals; no point where none was trained."""
-    manifests = [job.manifest() if job.done() else None for job in cell.searched]
-    tried = [(manifest.best_valid_auc, -i) for i, manifest in enumerate(manifests) if manifest]
+    tried = [(run.best_valid_auc, -i) for i, job in enumerate(cell.searched) if (run := job.result())]
     if not tried:
         return cell
     point, home = sweep.search[-max(tried)[1]], cell.searched[0].home
@@ -170,11 +154,13 @@ def _training(sweep: Sweep, name: str, point: Point, seed: int, home: Path, data
 
 
 def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:
-    """Of runs that have been evaluated."""
+    """Of runs that have been evaluated; of ranks at which a compressor keeps equally many rows, the first."""
     compress = sweep.compress
     if compress is None or cell.recipe not in compress.recipes:
         return
     for job in cell.evaluated():
         for name in compress.compressors:
-            for rank in compress.ranks[:1] if name == "mean" else compress.ranks:
-                yield CompressJob(job.home, job.name, name, rank, job.seed)
+            ranks: dict[int, int] = {}
+            for rank in compress.ranks:
+                ranks.setdefault(COMPRESSORS[name].most_rows(rank), rank)
+            yield from (CompressJob(job.home, job.name, name, rank, job.seed) for rank in ranks.values())

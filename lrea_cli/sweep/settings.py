@@ -42,7 +42,7 @@ class SweepFile:
 
 @dataclass(frozen=True)
 class Compress:
-    """[compress]: which recipes' runs, all of full attention, are compressed after training, and how."""
+    """[compress]: the recipes, all of full attention, whose runs are compressed after training, and how."""
 
     recipes: tuple[str, ...] = ("din",)
     compressors: tuple[CompressorName, ...] = ()
@@ -54,7 +54,6 @@ class Sweep:
     """Everything that decides a sweep but for its dataset.
 
     Args:
-        name: of the folder.
         search: one point at least, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
     """
@@ -68,11 +67,7 @@ class Sweep:
     seeds: tuple[int, ...] = SEEDS
 
     def recipe_of(self, name: str, dataset: str, seed: int, point: Point, origin: str = "[search]") -> Recipe:
-        """The recipe of one training.
-
-        Raises:
-            UserError: the point has an impossible value; the message names `origin`.
-        """
+        """The recipe of one training; where the point has an impossible value, the UserError names `origin`."""
         content = self.recipes[name].to_dict()
         content["data"] = {**content["data"], "dataset": dataset}
         content["train"] = {**content["train"], **point, "seed": seed}
@@ -80,11 +75,7 @@ class Sweep:
 
 
 def load_sweep(folder: str) -> Sweep:
-    """Read a folder of recipes, by its path or by the name of one that comes with lrea.
-
-    Raises:
-        UserError: no such folder, no recipe in it, or something in it that is misspelled or impossible.
-    """
+    """Read a folder of recipes, by its path or by the name of one that comes with lrea; a UserError names the file."""
     path = _find(folder)
     files = sorted((p for p in path.glob("*.toml") if p.name != SWEEP_FILE), key=lambda p: _by_number(p.stem))
     if not files:
@@ -95,11 +86,7 @@ def load_sweep(folder: str) -> Sweep:
 
 
 def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any], origin: str) -> Sweep:
-    """Put recipes and the content of `sweep.toml` together.
-
-    Raises:
-        UserError: an unknown key, a wrong type or an impossible value; the message names `origin`.
-    """
+    """Put recipes and the content of `sweep.toml` together; a UserError names `origin`."""
     file: SweepFile = read_section(SweepFile, content, origin)
     default_base = "din" if "din" in recipes else None
     sweep = Sweep(
@@ -147,7 +134,6 @@ def _points(section: Mapping[str, Any], origin: str) -> tuple[Point, ...]:
 
 
 def _check_compress(compress: Compress, recipes: Mapping[str, Recipe], origin: str) -> None:
-    """Refuse what cannot be compressed before any work starts."""
     _require_known(compress.recipes, recipes, f"{origin} recipes")
     for name in compress.recipes:
         if recipes[name].model.method != "din":

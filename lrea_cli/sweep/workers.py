@@ -1,7 +1,6 @@
 """Jobs in worker processes with one thread each, so that no number depends on how many run at a time.
 
-Knows nothing of what a job does: a job has a name, and is called in a worker; what it returns is said when it is done.
-Loads nothing heavy itself: a worker sets its threads before torch is loaded.
+Loads nothing heavy: a worker sets its threads before torch is loaded.
 """
 
 from __future__ import annotations
@@ -24,16 +23,12 @@ from lrea_cli.errors import LreaError
 
 
 class Job(Protocol):
-    """Something to do in a worker; it is pickled on its way there."""
+    """What a worker calls; it returns a line to say. A job is pickled on its way there."""
 
     @property
-    def name(self) -> str:
-        """What to call it when it fails."""
-        ...
+    def name(self) -> str: ...
 
-    def __call__(self) -> str:
-        """Do it; returns a line to say."""
-        ...
+    def __call__(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -64,11 +59,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def run_jobs(
     pool: ProcessPoolExecutor, title: str, jobs: Sequence[Job], unit: str, reporter: Reporter
 ) -> list[Failure]:
-    """Run all jobs; one that fails does not keep the others from running.
-
-    Args:
-        title: of the progress.
-        unit: what is counted.
+    """Run all jobs, and return those that failed: one that fails does not keep the others from running.
 
     Raises:
         LreaError: a worker process was killed.
@@ -80,26 +71,20 @@ def run_jobs(
         with undisturbed():  # a worker that is half started would say so
             job_of: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
         for future in as_completed(job_of):
-            failure = _failure(future, job_of[future])
-            if failure is not None:
-                failures.append(failure)
-            reporter.say(f"{failure.job}: FAILED: {failure.message}" if failure else future.result())
+            name, error = job_of[future].name, future.exception()
+            if isinstance(error, BrokenProcessPool):
+                raise LreaError(
+                    "A worker process was killed, for want of memory as it seems.",
+                    "What is finished is kept: give the same command again, with fewer --jobs.",
+                ) from error
+            if error is None:
+                reporter.say(future.result())
+            else:
+                message = error.message if isinstance(error, LreaError) else f"{type(error).__name__}: {error}"
+                failures.append(Failure(name, message, error))
+                reporter.say(f"{name}: FAILED: {message}")
             progress(1)
     return failures
-
-
-def _failure(future: Future[str], job: Job) -> Failure | None:
-    """What went wrong in a job that has ended; None where it ended well."""
-    error = future.exception()
-    if error is None:
-        return None
-    if isinstance(error, BrokenProcessPool):
-        raise LreaError(
-            "A worker process was killed, for want of memory as it seems.",
-            "What is finished is kept: give the same command again, with fewer --jobs.",
-        ) from error
-    message = error.message if isinstance(error, LreaError) else f"{type(error).__name__}: {error}"
-    return Failure(job.name, message, error)
 
 
 def _start_worker() -> None:

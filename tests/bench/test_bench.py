@@ -32,8 +32,7 @@ from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
 from lrea_cli.serving import served as served_module
 from lrea_cli.serving.candidates import CandidatePool
 from lrea_cli.serving.scorer import RequestScorer, Visitor
-from lrea_cli.stats.percentiles import percentile
-from lrea_cli.stats.ratios import NO_RATIO, Ratio, paired_ratio
+from lrea_cli.stats.latencies import NO_RATIO, Ratio, paired_ratio, percentile
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
@@ -162,7 +161,7 @@ def test_a_record_pays_after_as_many_requests_as_save_what_it_costs(
     saved = mean_saving(timings(slower=slower), PLACES)
     assert saved is not None
     assert found.saved_ms_per_request == saved
-    assert found.pays_after_requests == (cache.ms_per_user / saved if slower == 0 else None)
+    assert found.pays_after_requests == (cache.manifest.ms_per_user / saved if slower == 0 else None)
 
 
 def test_the_bench_reports_the_ratio_of_its_gemm_rows(bench: Bench) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.bench.compare import compare_rows, read_bench
+from lrea_cli.bench.bench import compare_rows, read_bench
 from lrea_cli.bench.machine import Machine
 from lrea_cli.bench.routes import Row
 from lrea_cli.errors import UserError
-from lrea_cli.stats.intervals import median, median_difference, median_interval
+from lrea_cli.stats.latencies import median, median_difference, median_interval
 from lrea_cli.workspace.sealed import write_json
 
 

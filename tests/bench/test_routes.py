@@ -12,7 +12,6 @@ from lrea_cli.bench.routes import (
     BenchSettings,
     Route,
     Workload,
-    make_workload,
     serve,
     spread_out,
 )
@@ -48,7 +47,7 @@ def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: Kernel = gem
 
 def test_requests_pair_users_and_candidates_and_begin_again(pool: CandidatePool) -> None:
     visitors = [Visitor(key, 10 * key) for key in range(7)]
-    found = make_workload(visitors, pool, BenchSettings(4, 1.0, 2), CPU)
+    found = Workload.of(visitors, pool, BenchSettings(4, 1.0, 2), CPU)
     assert list(found.visitors) == spread_out(visitors, 2)
     assert len(found.sets) == CANDIDATE_SETS
     assert {ids.mask.shape for ids in found.sets} == {(1, 4)}

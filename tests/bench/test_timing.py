@@ -22,8 +22,8 @@ from lrea_cli.bench.timing import (
     Mark,
     take_turns,
 )
-from lrea_cli.stats import ratios as ratios_module
-from lrea_cli.stats.ratios import Ratio, paired_ratio
+from lrea_cli.stats import latencies as latencies_module
+from lrea_cli.stats.latencies import Ratio, paired_ratio
 
 CPU = torch.device("cpu")
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
@@ -152,7 +152,7 @@ def test_only_what_is_timed_is_metered(clock: Clock, monkeypatch: pytest.MonkeyP
 
 def test_a_ratio_survives_a_machine_that_is_slow_by_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """For .1 to 3 s at a time all takes four times as long; the true ratio is 3, and most of 40 intervals hold it."""
-    monkeypatch.setattr(ratios_module, "DRAWS", 500)
+    monkeypatch.setattr(latencies_module, "RATIO_DRAWS", 500)
 
     def tried(seed: int) -> Ratio:
         rng = np.random.default_rng(seed)

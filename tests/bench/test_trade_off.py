@@ -30,8 +30,8 @@ from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer
 from lrea_cli.stats.bootstrap import mean_auc_estimate
+from lrea_cli.stats.latencies import NO_RATIO, paired_ratio
 from lrea_cli.stats.metrics.auc import auc
-from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
 from lrea_cli.workspace.home import Workspace
 from tests.changed import changed_cache
 from tests.stats.simulated import auc_estimate
@@ -60,7 +60,7 @@ def contenders(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> lis
 
 def scores_of(contender: Contender) -> Path:
     """Where scores lie: with the cache that a compressor made, else with the run."""
-    made = contender.cache.compression
+    made = contender.cache.manifest.compression
     return contender.cache.artifact.path if made else contender.run.artifact.path
 
 
@@ -146,7 +146,7 @@ def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(
     contenders: list[Contender], lines: list[Line]
 ) -> None:
     histories = trade_off_module.open_histories(contenders[0].run.dataset)
-    long = np.clip(histories.lengths_before(contenders[0].run.dataset.end) - 8, 0, 40)
+    long = np.clip(histories.lengths_before(contenders[0].run.dataset.manifest.splits.end) - 8, 0, 40)
     for contender, line in zip(contenders[:2], lines, strict=False):
         wanted = contender.run.model.long.cost(long, CANDIDATES, 4).behavior
         assert (line.rows_changed, line.flops_changed) == (wanted.rows, wanted.flops)
@@ -164,7 +164,7 @@ def test_a_line_says_what_it_is(contenders: list[Contender], lines: list[Line]) 
     assert {line.recipe for line in lines} == {""}
     few, full = lines[2:]
     cache = contenders[2].cache
-    assert (few.bytes_per_user, few.compress_ms_per_user) == (cache.bytes_per_user, cache.ms_per_user)
+    assert (few.bytes_per_user, few.compress_ms_per_user) == (cache.manifest.bytes_per_user, cache.manifest.ms_per_user)
     assert (full.bytes_per_user, full.compress_ms_per_user) == (None, None)
 
 

@@ -14,7 +14,7 @@ from lrea_cli.bench.machine import Load
 from lrea_cli.commands.serve_bench import show_gate, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import show_load
 from lrea_cli.console.counts import counted
-from lrea_cli.stats.ratios import NO_RATIO, Ratio
+from lrea_cli.stats.latencies import NO_RATIO, Ratio
 from tests.conftest import QuietConsole
 
 RATIO = Ratio(12.345, (11.9, 12.81), 12.0, (11.0, 13.0))

@@ -22,7 +22,7 @@ from lrea_cli.bench.timing import Timings
 from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import METHOD_NAMES
-from lrea_cli.score import served as served_module
+from lrea_cli.score import evaluate as served_module
 from lrea_cli.score.kept import read_scores
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.home import Workspace

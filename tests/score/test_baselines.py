@@ -9,7 +9,7 @@ import numpy as np
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.baselines import Baselines, trivial_baselines
+from lrea_cli.score.measured import Baselines, trivial_baselines
 from lrea_cli.stats.metrics.auc import auc
 from tests.dataset.test_matches import counted
 

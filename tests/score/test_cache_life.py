@@ -11,7 +11,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
-from lrea_cli.score.cache_life import Age, cache_life, parse_ages
+from lrea_cli.score.cached import Age, cache_life, parse_ages
 from lrea_cli.score.evaluate import ServedFrom, measure, score
 from lrea_cli.stats.metrics.auc import auc
 

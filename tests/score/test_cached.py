@@ -44,7 +44,7 @@ def served_logits(
     built: np.ndarray | None = None,
     compression: Compression | None = None,
 ) -> np.ndarray:
-    return score_split_cached(RecordMaker.of(run, compression, dtype), split, progress, built)
+    return score_split_cached(RecordMaker.of(run, compression, dtype), split, progress, built).logits
 
 
 def difference(run: Run, dtype: CacheDtype = "float32", requests: int | None = None) -> np.ndarray:

@@ -16,10 +16,9 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
-from lrea_cli.score.baselines import trivial_baselines
 from lrea_cli.score.cached import score_split_cached
-from lrea_cli.score.evaluate import Evaluation, Group, ServedFrom, absorption_gap, measure, nested, score
-from lrea_cli.score.measured import Measured, measure_rows
+from lrea_cli.score.evaluate import Evaluation, Group, ServedFrom, measure, nested, score
+from lrea_cli.score.measured import Measured, absorption_gap, measure_rows, trivial_baselines
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.stats.metrics.auc import auc
@@ -139,7 +138,7 @@ def test_an_evaluation_is_read_back_from_json(found: Evaluation) -> None:
 def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea_run: Run) -> None:
     reader = reader_of(lrea_run.dataset, "test", lrea_run.recipe.data, lrea_run.recipe.train.batch_size)
     plain = score_split(lrea_run.model, reader, ignore)
-    served = score_split_cached(RecordMaker.of(lrea_run), reader, ignore)
+    served = score_split_cached(RecordMaker.of(lrea_run), reader, ignore).logits
     mean_square = sum(float(s - p) ** 2 for s, p in zip(served, plain, strict=True)) / len(plain)
     assert found.absorption_gap.rms_logit == pytest.approx(mean_square**0.5, rel=1e-6)
     assert found.absorption_gap.rms_logit > 1e-6

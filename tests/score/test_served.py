@@ -16,9 +16,9 @@ from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, open_run
-from lrea_cli.score import served as served_module
+from lrea_cli.score import evaluate as served_module
+from lrea_cli.score.evaluate import served_scores
 from lrea_cli.score.kept import KeptScores, read_scores, scores_path, write_evaluation
-from lrea_cli.score.served import served_scores
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")

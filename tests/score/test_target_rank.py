@@ -26,14 +26,12 @@ def find(run: Run, target: float, compressor: str = "clusters"):
 
 
 def test_the_rank_found_is_within_the_target_and_one_less_is_not(din_run: Run) -> None:
-    everything, curve = find(din_run, 0.0 + 1e-6)
-    by_rank = {point.rank: point.deviation for point in curve}
+    everything, by_rank = find(din_run, 0.0 + 1e-6)
     target = float(np.mean([by_rank[4], by_rank[8]]))
-    chosen, tried = find(din_run, target)
-    found = {point.rank: point.deviation for point in tried}
+    chosen, found = find(din_run, target)
     assert 4 < chosen.rank <= 8 < everything.rank
     assert found[chosen.rank] <= target < found[chosen.rank - 1]
-    assert [point.rank for point in tried] == sorted(found)
+    assert list(found) == sorted(found)
 
 
 def test_a_target_of_one_rank_is_met_at_once(din_run: Run) -> None:

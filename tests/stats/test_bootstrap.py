@@ -16,8 +16,7 @@ from lrea_cli.stats.bootstrap import (
     mean_auc_estimate,
     user_counts,
 )
-from lrea_cli.stats.estimates import POWER_95_80, Estimate, estimate
-from lrea_cli.stats.intervals import t_quantile
+from lrea_cli.stats.estimates import POWER_95_80, Estimate, estimate, t_quantile
 from lrea_cli.stats.metrics.auc import auc
 from tests.stats.loops import auc_of_pairs, gauc_of_groups
 from tests.stats.simulated import AUC_A, AUC_B, auc_estimate, gauc_estimate, simulate

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.delong import delong
+from lrea_cli.stats.ranks import delong
 from tests.stats.loops import covariance_of_clusters
 from tests.stats.simulated import auc_estimate, simulate
 

@@ -9,29 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lrea_cli.stats import intervals
-from lrea_cli.stats.estimates import Estimate
-from lrea_cli.stats.intervals import mean_estimate, median, median_difference, median_interval, t_quantile
-from lrea_cli.stats.percentiles import percentile
+from lrea_cli.stats import latencies
+from lrea_cli.stats.estimates import Estimate, t_quantile
+from lrea_cli.stats.latencies import median, median_difference, median_interval, percentile
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 29, 30, 400])
 def test_the_quantile_is_that_of_scipy(freedom: int) -> None:
     assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
-
-
-def test_a_mean_of_runs_has_students_interval() -> None:
-    values = [0.71, 0.72, 0.70, 0.735, 0.69]
-    found = mean_estimate(values)
-    expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
-    assert (found.value, found.standard_error) == (pytest.approx(0.711), pytest.approx(stats.sem(values)))
-    assert found.ci == pytest.approx(expected)
-
-
-def test_too_few_runs_have_no_interval() -> None:
-    assert mean_estimate([]) == Estimate(None, None, None)
-    assert mean_estimate([0.5]) == Estimate(0.5, None, None)
-    assert mean_estimate([0.5, 0.5]) == Estimate(0.5, (0.5, 0.5), 0.0)
 
 
 @pytest.mark.parametrize("n", [6, 7, 10, 11, 20, 100, 459, 2000])
@@ -80,7 +65,7 @@ def test_drawn_medians_are_those_of_resampling() -> None:
 @pytest.mark.parametrize("n", [2, 3, 6, 25])
 def test_a_drawn_median_is_each_value_as_often_as_resampling_has_it(n: int) -> None:
     """At most k where the ceil(n / 2)-th of n draws is: P(Bin(n, k / n) >= ceil(n / 2))."""
-    drawn = intervals._drawn_medians(np.arange(1.0, n + 1), np.random.default_rng(n))
+    drawn = latencies._drawn_medians(np.arange(1.0, n + 1), np.random.default_rng(n))
     for k in range(1, n + 1):
         expected = stats.binom.sf(math.ceil(n / 2) - 1, n, k / n)
         assert np.mean(drawn <= k) == pytest.approx(expected, abs=0.02)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrea_cli.console.show import milliseconds
-from lrea_cli.stats.percentiles import CONFIDENCE, percentile, requests_needed, shortfalls
+from lrea_cli.stats.latencies import CONFIDENCE, percentile, requests_needed, shortfalls
 
 
 def test_percentiles_need_what_mlperf_asks() -> None:

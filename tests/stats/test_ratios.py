@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from lrea_cli.stats import ratios as ratios_module
+from lrea_cli.stats import latencies as latencies_module
 from lrea_cli.stats.bootstrap import user_counts
-from lrea_cli.stats.intervals import t_quantile
-from lrea_cli.stats.ratios import NO_RATIO, paired_ratio
+from lrea_cli.stats.estimates import t_quantile
+from lrea_cli.stats.latencies import NO_RATIO, paired_ratio
 
 
 def times(rounds: int, turn: int, seed: int, factor: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def test_the_interval_is_that_of_a_loop_which_draws_whole_rounds() -> None:
     a, b, owner = times(9, 4, 1)
     found = paired_ratio(a, b, owner, seed=5)
     totals, medians = [], []
-    for counts in user_counts(9, len(a), 5, ratios_module.DRAWS):
+    for counts in user_counts(9, len(a), 5, latencies_module.RATIO_DRAWS):
         for drawn in counts:
             of = np.concatenate([np.flatnonzero(owner == r) for r, n in enumerate(drawn) for _ in range(n)])
             totals.append(a[of].sum() / b[of].sum())
@@ -55,7 +55,7 @@ def test_the_interval_is_that_of_a_loop_which_draws_whole_rounds() -> None:
 
 
 def test_about_95_of_100_intervals_hold_the_true_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratios_module, "DRAWS", 400)
+    monkeypatch.setattr(latencies_module, "RATIO_DRAWS", 400)
     intervals = [paired_ratio(*times(8, 5, seed)).ci for seed in range(200)]
     held = sum(ci is not None and ci[0] <= 2 <= ci[1] for ci in intervals)
     assert 182 <= held <= 197

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lrea_cli.stats.bootstrap import auc_difference
-from lrea_cli.stats.resolution import ALIKE, resolution
+from lrea_cli.stats.ranks import ALIKE, resolution
 from tests.stats.simulated import auc_estimate
 
 

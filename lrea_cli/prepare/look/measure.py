@@ -17,7 +17,7 @@ from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.look.field_auc import TELLING
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.metrics.auc import auc
-from lrea_cli.stats.resolution import Resolution, resolution
+from lrea_cli.stats.ranks import Resolution, resolution
 
 REQUESTS_READ = 20_000
 """Of the test split, evenly spread: enough for an AUC to .004."""

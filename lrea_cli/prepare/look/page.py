@@ -21,7 +21,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import Histogram, Look, look_at
-from lrea_cli.stats.resolution import ALIKE
+from lrea_cli.stats.ranks import ALIKE
 from lrea_cli.workspace.blocks import DatasetFiles
 
 PAGE = "look.html"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrea_cli.stats.delong import auc_interval
 from lrea_cli.stats.metrics.metric import Metric, Rows, Statistic, ratio
-from lrea_cli.stats.ranks import group_aucs
+from lrea_cli.stats.ranks import auc_interval, group_aucs
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float | None:

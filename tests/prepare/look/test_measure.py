@@ -23,7 +23,7 @@ from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.score.baselines import trivial_baselines
+from lrea_cli.score.measured import trivial_baselines
 from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.taobao_raw import write_taobao

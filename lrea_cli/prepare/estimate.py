@@ -9,7 +9,7 @@ from pathlib import Path
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
 from lrea_cli.prepare.sources.rawfile import unpacked_bytes
 
@@ -36,12 +36,7 @@ class FileSize:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What preparing would take: `seconds` on this machine, `scratch_bytes` of disk meanwhile, `dataset_bytes` after.
-
-    Args:
-        sample_read: rows of the sample.
-        sample_rejected: reason -> rows of the sample.
-    """
+    """What preparing would take: seconds on this machine, `scratch_bytes` of disk meanwhile, `dataset_bytes` after."""
 
     files: tuple[FileSize, ...]
     sample_read: int
@@ -53,12 +48,7 @@ class Estimate:
 
 
 def estimate(source: Source, files: list[Path], options: PrepareOptions) -> Estimate:
-    """Read a sample and reckon.
-
-    Raises:
-        UserError: the source reads no file, a file cannot be read as what it should be, or too many rows of the sample
-            have a wrong form.
-    """
+    """Read a sample and reckon; UserError: the source reads no file, or the sample cannot be read as its log."""
     if not source.file_names:
         raise UserError(f"'{source.name}' reads no file: there is nothing to reckon.", "Leave --dry-run out.")
     size = max(LEAST_BYTES, SAMPLE_BYTES // len(files))
@@ -98,5 +88,5 @@ def _read(source: Source, files: list[Path], size: int, options: PrepareOptions)
     import duckdb
 
     with duckdb.connect(config={"threads": options.thread_count}) as db:
-        intake = Intake.of_options(db, options, files, first_bytes=size)
+        intake = Intake(db, folder=common_folder(files), first_bytes=size, options=options)
         return source.extract(intake, files), intake

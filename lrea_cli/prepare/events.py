@@ -32,11 +32,7 @@ SPILLED_AT_MOST = 8
 def user_parts(db: duckdb.DuckDBPyConnection, events: str, memory_mb: int) -> list[range]:
     """Ranges of users: what needs all events of a user, and no other user's, is done for some users after others.
 
-    One range of all users, or, where memory is far too small for all events, so many that half of it holds theirs.
-
-    Args:
-        events: the table of all of them.
-        memory_mb: DuckDB's limit.
+    One range of all users, or, where DuckDB's limit is far too small for all events, so many that half of it is enough.
     """
     users = count(db, "SELECT count(*) FROM users")
     parts = _parts(users, count(db, f"SELECT count(*) FROM {events}"), memory_mb)
@@ -54,11 +50,7 @@ def _parts(users: int, rows: int, memory_mb: int) -> int:
 
 
 def sort_events(intake: Intake, extract: Extract, memory_mb: int) -> None:
-    """Make `events` of `raw_events`, which is dropped; repeats are left out, and the intake is told of them.
-
-    Args:
-        memory_mb: DuckDB's limit, which decides how much is looked up and sorted in one pass.
-    """
+    """Make `events` of `raw_events`, which is dropped; repeats are left out, and the intake is told of them."""
     db = intake.db
     shown = ["is_behavior", "label"] if extract.sampling is None else []
     rows = encode(db, extract.fields, ["time", "source_row", *shown], memory_mb)
@@ -79,11 +71,7 @@ def history_lengths(wanted: str, part: range) -> str:
     """SQL for (user_id, time, history_length): the behaviors of a user strictly before an instant.
 
     A behavior's place is the number of behaviors before it in `events`; that of a second's first event, less that of
-    the user's, is what was known then.
-
-    Args:
-        wanted: a table with user_id and time, all of which are times of events of that user.
-        part: the users in it.
+    the user's, is what was known then. `wanted` is a table of the user_id and time of events of these users.
     """
     placed = (
         "SELECT user_id, time, CAST(sum(CAST(is_behavior AS TINYINT)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND "

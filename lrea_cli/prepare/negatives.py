@@ -108,9 +108,7 @@ def _make_pool(db: duckdb.DuckDBPyConnection, items: Sequence[Field], kind: Nega
 def _make_strata(db: duckdb.DuckDBPyConnection, nested: bool, strata: str) -> None:
     """`strata`: the first place and the size of a positive's part of the pool, by its stratum.
 
-    Args:
-        nested: that part is its own period and all before.
-        strata: the columns that the pool is sorted by first.
+    Where `nested`, that part is its own period and all before.
     """
     own = f"SELECT {strata}, min(rowid) AS _first, count(*) AS _size FROM pool GROUP BY {strata}"
     if nested:

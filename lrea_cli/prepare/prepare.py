@@ -21,7 +21,7 @@ from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from lrea_cli.prepare.writer import write_behaviors, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest
@@ -96,7 +96,7 @@ def _write_dataset(
     """Fill the folder; return what the manifest says of it."""
     reporter.say(f"reading {source.name} ...")
     with reporter.task("reading", sum(path.stat().st_size for path in files), "bytes") as progress:
-        intake = Intake.of_options(db, options, files, progress)
+        intake = Intake(db, progress, common_folder(files), options=options)
         extract = source.extract(intake, files)
     calendar = find_calendar(db, extract, options)
     odd = odd_days(db, extract, calendar)
@@ -210,8 +210,7 @@ def prepare_arguments(
     """What follows `lrea prepare` to make a dataset again, but its name; files are named by absolute paths.
 
     Args:
-        files: the raw files that were read.
-        raw: how they were named; None = they were found in a folder by their names.
+        raw: how the files were named; None = they were found in a folder by their names.
         home: the workspace's folder, where files are looked for by default.
     """
     hidden = {*CHANGE_NO_ROW, *source.unused_options, *vars(source)}

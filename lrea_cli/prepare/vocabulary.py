@@ -77,11 +77,8 @@ def _number_quantiles(db: duckdb.DuckDBPyConnection, field: Field, valid_from: i
 def encode(db: duckdb.DuckDBPyConnection, fields: Sequence[Field], others: Sequence[str], memory_mb: int) -> str:
     """SQL for `raw_events` with ids: `user_id`, the columns `others`, and each field.
 
-    Where the vocabularies do not fit into memory side by side they are looked up one after another, each in a pass of
-    its own; `encoded` then holds what came of it.
-
-    Args:
-        memory_mb: DuckDB's limit.
+    Where the vocabularies do not fit into DuckDB's memory side by side they are looked up one after another, each in a
+    pass of its own; `encoded` then holds what came of it.
     """
     values = sum(count(db, f"SELECT count(*) FROM {name}") for name in ("users", *map(table, fields)))
     if values * BYTES_A_VALUE > memory_mb * 1e6 * SHARE_OF_MEMORY:

@@ -56,11 +56,7 @@ def write_samples(db: duckdb.DuckDBPyConnection, folder: Path, fields: Sequence[
 
 
 def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence[Field], memory_mb: int) -> None:
-    """histories/*.npy with ids, and events/*.parquet with raw values: one pass over the sorted events.
-
-    Args:
-        memory_mb: DuckDB's limit, of which it keeps half: nothing is sorted here, and the writers need memory.
-    """
+    """histories/*.npy with ids, and events/*.parquet with raw values: one pass over the sorted events."""
     rows = count(db, "SELECT sum(behaviors) FROM starts")
     query = f"SELECT user_id, time, source_row, {names(items)} FROM events WHERE is_behavior"
     histories = folder / HISTORIES
@@ -71,7 +67,7 @@ def write_behaviors(db: duckdb.DuckDBPyConnection, folder: Path, items: Sequence
             (key, kind, stack.enter_context(_npy(histories / f"{name}.npy", kind, rows))) for key, name, kind in columns
         ]
         events = stack.enter_context(closing(_RawEvents(folder / "events", db, items)))
-        db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")
+        db.execute(f"SET memory_limit = '{memory_mb // 2}MB'")  # nothing is sorted here, and the writers need memory
         pool = stack.enter_context(ThreadPoolExecutor(1))
         writing: Future[Any] = pool.submit(int)  # nothing yet
         last_user = 0

@@ -27,6 +27,7 @@ from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.amazon_raw import DAY, FIRST_DAY, AmazonRaw, write, write_amazon
+from tests.prepare.found import intake_of
 from tests.prepare.loops.amazon import (
     events_of,
     make_samples,
@@ -197,7 +198,7 @@ def test_unusable_products(tmp_path: Path, edition: int, text: str) -> None:
 def extract(source: Source, files: list[Path]) -> list[tuple[Any, ...]]:
     """(user, time, item, category) of `raw_events` in the order of a user's history."""
     with duckdb.connect(config={"threads": 1}) as db:
-        found = source.extract(Intake(db, block_bytes=1 << 12), files)
+        found = source.extract(intake_of(db, block_bytes=1 << 12), files)
         assert [f.name for f in found.fields] == ["item", "category"]
         assert {name for (name,) in db.execute("SHOW TABLES").fetchall()} == {"raw_events"}
         return db.execute(
@@ -305,7 +306,7 @@ def test_processes_read_what_one_process_reads(tmp_path: Path, monkeypatch: pyte
     lines = [line.replace("'1'", f"'{n}'") for n, line in enumerate([*LINES] * 2)]
     path = tmp_path / "meta_Books.json"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (block,) = LiteralProducts(2).blocks(RawFile(path), 1 << 23)
+    (block,) = LiteralProducts().blocks(RawFile(path), 1 << 23, 2)
     read = [tuple(row.values()) for row in block.rows.to_pylist()]
     assert read == [(n, *product) for n, product in enumerate(literal_products(lines), 1)]
 

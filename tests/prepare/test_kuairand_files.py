@@ -125,9 +125,9 @@ def test_columns_may_stand_in_any_order_with_others_between(tmp_path: Path) -> N
 def test_a_log_of_whole_numbers_is_parsed_the_fast_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow, parse = [], Delimited._parse
 
-    def spy(form: Delimited, file: RawFile, lines: Lines) -> Any:
+    def spy(form: Delimited, file: RawFile, lines: Lines, threads: int) -> Any:
         slow.append(file.path.name)
-        return parse(form, file, lines)
+        return parse(form, file, lines, threads)
 
     monkeypatch.setattr(Delimited, "_parse", spy)
     noon = (kuairand_raw.FIRST_MIDNIGHT + DAY // 2) * 1000

@@ -9,11 +9,18 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from lrea_cli.prepare.planted import dataset as planted_module
-from lrea_cli.prepare.planted.dataset import Planted, generate
+from lrea_cli.prepare.planted.dataset import (
+    AGE_BAND_EFFECT,
+    AGE_EXPONENT,
+    AGE_SCALE,
+    HOUR_EFFECT,
+    Planted,
+    aged,
+    closeness,
+    generate,
+)
 from lrea_cli.prepare.planted.options import Lengths, Preset
-from lrea_cli.prepare.planted.requests import AGE_BAND_EFFECT, AGE_EXPONENT, AGE_SCALE, HOUR_EFFECT, aged, closeness
-from lrea_cli.prepare.planted.streams import LAST_DAY, Histories
-from lrea_cli.prepare.planted.universe import FIRST_RAW_ITEM, Universe, draw_universe
+from lrea_cli.prepare.planted.streams import FIRST_RAW_ITEM, LAST_DAY, Histories, Universe, draw_universe
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.stats.metrics.auc import auc
 

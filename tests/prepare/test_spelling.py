@@ -20,7 +20,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
 from lrea_cli.prepare.sources.table import Table
-from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql
+from lrea_cli.prepare.sql import inexact_sql, spelled_sql
 from lrea_cli.records.cache import dense_users
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write

@@ -17,10 +17,9 @@ from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources import find_files
-from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.workspace.home import Workspace
-from tests.prepare.found import Found
+from tests.prepare.found import Found, intake_of
 from tests.prepare.loops.prepare import Event, make_samples
 from tests.prepare.test_samples import assert_same_rows
 
@@ -31,7 +30,7 @@ Rows = list[dict[str, Any]]
 
 def extract(source: Table, *files: Path, **settings: Any) -> Found:
     with duckdb.connect(config={"threads": 2}) as db:
-        intake = Intake(db, **settings)
+        intake = intake_of(db, **settings)
         found = source.extract(intake, list(files))
         events = db.sql("FROM raw_events ORDER BY source_row").to_arrow_table().to_pylist()
     assert intake.read == len(events) + intake.rejected.total()

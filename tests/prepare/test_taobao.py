@@ -19,19 +19,18 @@ from lrea_cli.errors import LreaError, UserError
 from lrea_cli.prepare.events import sort_events
 from lrea_cli.prepare.sources import taobao
 from lrea_cli.prepare.sources.base import Sampling
-from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import REJECTED_PER_REASON
 from lrea_cli.prepare.sources.taobao import LAST_DAY, WINDOW_FROM, WINDOW_LAST, Taobao
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from tests.fixtures.taobao_raw import write_taobao
-from tests.prepare.found import Found
+from tests.prepare.found import Found, intake_of
 from tests.prepare.loops.prepare import read_taobao
 
 
 def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Found:
     """Read raw files up to the point where repeats are gone."""
     with duckdb.connect(config={"threads": 2}) as db:
-        intake = Intake(db, **settings)
+        intake = intake_of(db, **settings)
         found = (source or Taobao()).extract(intake, list(files))
         number_users(db)
         for field in found.fields:
@@ -147,7 +146,7 @@ def test_line_numbers_hold_across_blocks(tmp_path: Path) -> None:
     rows[90_002] = rows[90_001]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(rows))
-    found = extract(path, block_bytes=1 << 18, bytes_at_once=1 << 20)
+    found = extract(path, block_bytes=1 << 16)
     assert [(r.line, r.text) for r in found.examples if r.reason == "duplicate"] == [
         (90_003, "90001,2,3,pv,1511600000")
     ]
@@ -265,7 +264,7 @@ def test_a_wrong_format_stops_early_and_shows_its_first_lines(tmp_path: Path) ->
     good = [f"{n},2,3,pv,1511600000" for n in range(2000)]
     path.write_text("\n".join([*good, *["pv,1,2,3,1511600000"] * 300_000]))
     with pytest.raises(UserError) as caught:
-        extract(path, max_rejected=0.01, block_bytes=1 << 16, bytes_at_once=1 << 16)
+        extract(path, max_rejected="1%", block_bytes=1 << 16)
     found = re.search(
         r"([\d,]+) of the first ([\d,]+) rows cannot be used: more than --max-rejected 1\.00%", str(caught.value)
     )
@@ -273,15 +272,13 @@ def test_a_wrong_format_stops_early_and_shows_its_first_lines(tmp_path: Path) ->
     assert int(found[2].replace(",", "")) < 10_000
     assert "a.csv, line 2001: not_an_integer: 'pv,1,2,3,1511600000'. a.csv, line 2002:" in caught.value.message
     assert "user, item, category, behavior, time" in caught.value.remedy
-    assert extract(path, max_rejected=1.0).rejected == {"not_an_integer": 300_000}
+    assert extract(path, max_rejected="100%").rejected == {"not_an_integer": 300_000}
 
 
 @pytest.mark.parametrize(
-    ("share", "bad", "stops"), [(0.01, 100, False), (0.01, 101, True), (0.2, 101, False), (0.0, 1, True)]
+    ("share", "bad", "stops"), [("1%", 100, False), ("1%", 101, True), ("20%", 101, False), ("0%", 1, True)]
 )
-def test_a_few_bad_rows_stop_nothing_unless_none_is_allowed(
-    tmp_path: Path, share: float, bad: int, stops: bool
-) -> None:
+def test_a_few_bad_rows_stop_nothing_unless_none_is_allowed(tmp_path: Path, share: str, bad: int, stops: bool) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\n".join([*(f"{n},2,3,pv,1511600000" for n in range(500)), *["x"] * bad]))
     if stops:
@@ -294,4 +291,4 @@ def test_a_few_bad_rows_stop_nothing_unless_none_is_allowed(
 def test_what_the_protocol_leaves_out_is_no_wrong_form(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("1,2,3,pv,1511600000\n" + "1,2,3,cart,1511600000\n" * 500)
-    assert extract(path, max_rejected=0.0).rejected == {"other_behavior": 500}
+    assert extract(path, max_rejected="0%").rejected == {"other_behavior": 500}

@@ -14,12 +14,11 @@ import pytest
 
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources import text as text_module
-from lrea_cli.prepare.sources.csv_rows import STAND_INS
+from lrea_cli.prepare.sources import rawfile
+from lrea_cli.prepare.sources.delimited import STAND_INS
 from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
-from lrea_cli.prepare.sources.text import known_encoding
 from tests.prepare import test_taobao
 from tests.prepare.test_table import NOON, extract
 
@@ -62,7 +61,7 @@ def test_bytes_that_are_no_utf8_are_refused_by_line(tmp_path: Path, block_bytes:
 def test_text_is_read_in_its_encoding(tmp_path: Path, encoding: str, newline: str, block_bytes: int) -> None:
     names = ["José", "Josè", "ਊ", "x"] if encoding.startswith("utf") else ["José", "Josè", "x"]
     path = file(tmp_path, (HEADER + rows(*names)).replace("\n", newline), encoding)
-    found = extract(Table(), path, encoding=known_encoding(encoding), block_bytes=block_bytes)
+    found = extract(Table(), path, encoding=encoding, block_bytes=block_bytes)
     assert [(e["user"], e["source_row"]) for e in found.events] == [(name, n) for n, name in enumerate(names, 2)]
 
 
@@ -102,7 +101,7 @@ def test_utf8_is_not_read_in_an_encoding_of_one_byte(tmp_path: Path, encoding: s
     """In a folder of files in two encodings one user would become two."""
     path = file(tmp_path, HEADER + rows(*["Жук"] * 20))
     for block_bytes in (7, 1 << 20):
-        assert "is UTF-8, not " in refusal(path, encoding=known_encoding(encoding), block_bytes=block_bytes)
+        assert "is UTF-8, not " in refusal(path, encoding=encoding, block_bytes=block_bytes)
     assert users(path) == ["Жук"] * 20
     assert len(users(file(tmp_path, HEADER + rows("é")), encoding=encoding)) == 1  # too little to be sure
 
@@ -150,7 +149,7 @@ def test_only_line_feeds_end_the_header(tmp_path: Path, inside: str) -> None:
 
 
 def test_a_long_line_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "LONGEST_LINE", 1 << 16)
+    monkeypatch.setattr(rawfile, "LONGEST_LINE", 1 << 16)
     path = file(tmp_path, HEADER + rows("a") + "1" * (1 << 20) + "\n" + rows("b"))
     read = 0
 
@@ -206,7 +205,11 @@ def test_a_delimiter_may_have_several_characters(tmp_path: Path, delimiter: str)
 
 
 def test_delimiters_of_the_shell_and_impossible_ones() -> None:
-    assert Table(delimiter="\\t")._layout().delimiter == Table(delimiter="tab")._layout().delimiter == "\t"
+    assert (
+        Table(delimiter="\\t")._layout().separation.delimiter
+        == Table(delimiter="tab")._layout().separation.delimiter
+        == "\t"
+    )
     for delimiter in ("", '"', "a", "\n", "\\"):
         with pytest.raises(UserError, match="--delimiter is"):
             Table(delimiter=delimiter)

@@ -183,7 +183,7 @@ def test_a_gap_at_the_start_is_told_of_when_it_is_longer_than_all_the_rest(
 def test_since_is_a_local_day_and_what_it_leaves_out_is_no_wrong_form(tmp_path: Path) -> None:
     first = START + 4 * 3600  # 2023-11-15 00:00 in UTC-4
     path = write(tmp_path / "a.csv", "user,item,time", *[f"1,2,{first - 1}"] * 200, f"1,2,{first}")
-    found = extract(Table(since="2023-11-15", utc_offset="-4"), path, max_rejected=0.0)
+    found = extract(Table(since="2023-11-15", utc_offset="-4"), path, max_rejected="0%")
     assert ([e["time"] for e in found.events], found.rejected) == ([first], {"before_since": 200})
     with pytest.raises(UserError, match="--since is 'soon'"):
         Table(since="soon")

@@ -78,12 +78,7 @@ def auc_of_counts(scores: np.ndarray, positives: np.ndarray, negatives: np.ndarr
 
 
 def warnings_of(fields: Sequence[Field], aucs: Mapping[str, float | None], best_counter: float) -> list[str]:
-    """A sentence for each field that knows more of the label than is known before an exposure.
-
-    Args:
-        aucs: of each field, by its name.
-        best_counter: the largest AUC of the trivial counters, at least 1/2.
-    """
+    """A sentence for each field that knows more of the label than is known before an exposure."""
     return [
         f"The {field.role} field '{field.name}' alone has AUC {auc:.3f} on the valid split (the best trivial "
         f"counter: {best_counter:.3f}). Such a field is mostly recorded after the exposure, and knows the label: "

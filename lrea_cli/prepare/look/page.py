@@ -44,10 +44,7 @@ class Table(NamedTuple):
 
 
 def look_into(folder: Path, manifest: DatasetManifest) -> tuple[Look, DatasetManifest]:
-    """Look at the data, and write the page into the dataset.
-
-    Args:
-        folder: of a dataset that is whole but for its manifest.
+    """Look at a dataset that is whole but for its manifest, and write the page into its folder.
 
     Returns:
         the look, and the manifest with it, its facts and its warnings.

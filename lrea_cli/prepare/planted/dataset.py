@@ -1,7 +1,8 @@
-"""The planted data set as arrays: histories that drift, requests, labels from a known probability."""
+"""The planted data set as arrays: histories that drift, requests, and labels drawn from a known probability."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,14 +10,32 @@ import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.prepare.planted.options import PlantedOptions
-from lrea_cli.prepare.planted.requests import Exposures, draw_requests
-from lrea_cli.prepare.planted.streams import LAST_DAY, draw_histories
-from lrea_cli.prepare.planted.universe import Universe, draw_universe
+from lrea_cli.prepare.planted.streams import (
+    LAST_DAY,
+    NEIGHBORS,
+    Histories,
+    Universe,
+    draw_histories,
+    draw_second_of_day,
+    draw_universe,
+)
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.gauc import gauc
 
-AGE_BAND_COUNT = 6
 USERS_PER_BLOCK = 4096
+# Days before the last one: three requests on train days, one on the valid day, two on the test day.
+REQUEST_DAYS = (4, 3, 2, 1, 0, 0)
+CANDIDATES = 8
+# Cumulative shares: exact repeat, nearest item, same category, near category, popular; else any.
+CANDIDATE_MIX = (0.2, 0.32, 0.44, 0.52, 0.8)
+AGE_BAND_EFFECT = np.array([-1.5, -0.9, -0.4, 0.4, 0.9, 1.5])
+HOUR_EFFECT = 0.3 * np.cos((np.arange(24) - 20) * np.pi / 12)
+CLOSE_ENOUGH = 0.1
+AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
+CELLS_PER_CHUNK = 4_000_000
+QUALITY_WEIGHT = 0.6
+LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
+"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
 
 
 class Behaviors(NamedTuple):
@@ -26,6 +45,20 @@ class Behaviors(NamedTuple):
     item: np.ndarray
     category: np.ndarray
     time: np.ndarray
+
+
+class Exposures(NamedTuple):
+    """Candidates that were shown, in columns of equal length, those of a request side by side.
+
+    Ids are raw ids, time is epoch seconds UTC; `label` is drawn from `probability`, the true one.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    category: np.ndarray
+    time: np.ndarray
+    label: np.ndarray
+    probability: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,9 +106,143 @@ def _draw_block(
     options: PlantedOptions, universe: Universe, first_user: int, users: int
 ) -> tuple[Behaviors, Exposures, np.ndarray]:
     rng = np.random.default_rng([options.seed, 1, first_user])
-    age_band = rng.integers(0, AGE_BAND_COUNT, users)
+    age_band = rng.integers(0, len(AGE_BAND_EFFECT), users)
     histories = draw_histories(universe, options, users, rng)
     shown = draw_requests(universe, histories, age_band, options, rng)
     user = first_user + np.repeat(np.arange(users), histories.lengths)
     behaviors = Behaviors(user, *universe.raw(histories.item), histories.time)
     return behaviors, shown._replace(user=first_user + shown.user), age_band
+
+
+def draw_requests(
+    universe: Universe,
+    histories: Histories,
+    age_band: np.ndarray,
+    options: PlantedOptions,
+    rng: np.random.Generator,
+) -> Exposures:
+    """Six requests of each user 0, 1, .., with labels drawn from the true probability.
+
+    logit = bias + close log(1 + sum_i w(age_i) exp(sharpness (v_i . v - 1)) / 0.1)
+                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + 0.6 q(item)
+                 + field_effect a(age band) + h(hour),
+    over all behaviors i strictly before the request; w(age) = (1 + age / 64) ** -0.75, 1 in `exchangeable`.
+    """
+    users, slots = len(age_band), len(REQUEST_DAYS)
+    second = draw_second_of_day(rng, users * slots).reshape(users, slots)
+    second += np.arange(slots) % 2 - second % 2  # even or odd, so that one day's requests differ in time
+    time = np.sort((LAST_DAY - np.array(REQUEST_DAYS)) * SECONDS_PER_DAY + second, axis=1)
+    length = histories.before(np.repeat(np.arange(users), slots), time.ravel()).reshape(users, slots)
+    item = _draw_candidates(universe, histories, length, rng)
+    bias, close_weight, repeat_weight = LABEL_WEIGHTS[options.preset]
+    weight_of = np.ones_like if options.preset == "exchangeable" else aged
+    close, repeat = closeness(universe, histories, length, item, options.sharpness, weight_of)
+    logit = (
+        bias
+        + close_weight * np.log1p(close / CLOSE_ENOUGH)
+        + repeat_weight * np.log1p(repeat)
+        + QUALITY_WEIGHT * universe.quality[item]
+        + options.field_effect * AGE_BAND_EFFECT[age_band][:, None, None]
+        + HOUR_EFFECT[time // 3600 % 24][:, :, None]
+    )
+    probability = (1 + np.tanh(logit / 2)) / 2
+    label = (rng.random(item.shape) < probability).astype(np.int8)
+    return Exposures(
+        np.repeat(np.arange(users), slots * CANDIDATES),
+        *universe.raw(item.ravel()),
+        np.repeat(time.ravel(), CANDIDATES),
+        label.ravel(),
+        probability.ravel(),
+    )
+
+
+def closeness(
+    universe: Universe,
+    histories: Histories,
+    history_length: np.ndarray,
+    candidates: np.ndarray,
+    sharpness: float,
+    weight_of: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over each request's history, in chunks of users.
+
+    Args:
+        history_length: (users, requests).
+        candidates: (users, requests, candidates) items.
+        weight_of: ages of behaviors, 0 the newest -> their weights.
+
+    Returns:
+        close, repeat: (users, requests, candidates) float64; both 0 where the history is empty.
+    """
+    close, repeat = np.zeros(candidates.shape), np.zeros(candidates.shape)
+    for chunk in _chunks(history_length[:, -1], candidates[0].size):
+        longest = int(history_length[chunk, -1].max())
+        if not longest:
+            continue
+        position = np.arange(longest)
+        rows = np.minimum(histories.offsets[chunk, None] + position, len(histories.item) - 1)
+        age = history_length[chunk][:, :, None] - 1 - position
+        weight = (weight_of(np.maximum(age, 0)) * (age >= 0)).astype(np.float32)[..., None]
+        items, shown = histories.item[rows], candidates[chunk].reshape(len(chunk), -1)
+        kernel = universe.vector[shown] @ universe.vector[items].transpose(0, 2, 1)
+        np.exp(sharpness * (kernel - 1), out=kernel)
+        same = (shown[:, :, None] == items[:, None, :]).astype(np.float32)
+        shape = (len(chunk), *candidates.shape[1:], longest)
+        close[chunk] = (kernel.reshape(shape) @ weight)[..., 0]
+        repeat[chunk] = (same.reshape(shape) @ weight)[..., 0]
+    return close, repeat
+
+
+def aged(age: np.ndarray) -> np.ndarray:
+    """w(age) = (1 + age / 64) ** -0.75."""
+    return (1 + age / AGE_SCALE) ** -AGE_EXPONENT
+
+
+def _chunks(lengths: np.ndarray, candidates_per_user: int) -> Iterator[np.ndarray]:
+    """Users of like lengths, so many that candidates x padded history stays under `CELLS_PER_CHUNK`."""
+    order = np.argsort(lengths, kind="stable")
+    while len(order):
+        cells = candidates_per_user * lengths[order] * np.arange(1, len(order) + 1)
+        count = max(1, int(np.searchsorted(cells, CELLS_PER_CHUNK)))
+        yield order[:count]
+        order = order[count:]
+
+
+def _draw_candidates(
+    universe: Universe, histories: Histories, history_length: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(users, requests, candidates) distinct items in each request; the mix knows nothing of labels."""
+    shape = (*history_length.shape, CANDIDATES)
+    item = _draw_mix(universe, histories, np.broadcast_to(history_length[:, :, None], shape), rng)
+    earlier = np.tril(np.ones((CANDIDATES, CANDIDATES), bool), -1)
+    for _ in range(20):
+        again = ((item[..., :, None] == item[..., None, :]) & earlier).any(-1)
+        if not again.any():
+            break
+        item = np.where(again, rng.integers(0, len(universe.category), shape), item)
+    return item
+
+
+def _draw_mix(universe: Universe, histories: Histories, length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Half of the behaviors that candidates start from are recent (log-uniform age), half are of any age."""
+    shape = length.shape
+    uniform = rng.random((4, *shape))
+    recent = np.exp(uniform[0] * np.log(np.maximum(length, 1) + 1)) - 1
+    age = np.where(uniform[1] < 0.5, recent, uniform[0] * length).astype(int)
+    row = histories.offsets[:-1, None, None] + length - 1 - np.minimum(age, length - 1)
+    if not len(histories.item):
+        return universe.popular(uniform[3])
+    source = histories.item[np.clip(row, 0, len(histories.item) - 1)]
+    neighbor = rng.integers(0, NEIGHBORS, shape)
+    category = universe.category[source]
+    kinds = [
+        source,
+        universe.near_item[source, neighbor],
+        universe.popular_in(category, uniform[3]),
+        universe.popular_in(universe.near_category[category, neighbor], uniform[3]),
+        universe.popular(uniform[3]),
+        rng.integers(0, len(universe.category), shape),
+    ]
+    kind = np.searchsorted(CANDIDATE_MIX, uniform[2], side="right")
+    kind = np.where((length == 0) & (kind < 4), 4, kind)
+    return np.choose(kind, kinds)

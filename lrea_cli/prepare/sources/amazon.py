@@ -15,15 +15,23 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.base import Extract, Sampling, Source
-from lrea_cli.prepare.sources.columns import number_sql
-from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
-from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
+from lrea_cli.prepare.sources.delimited import PLAIN_COMMAS, Delimited
 from lrea_cli.prepare.sources.forms import unpacked
 from lrea_cli.prepare.sources.intake import Intake, TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import PRIME, count, drop, literal, mix, mix_sql, residue_sql
+from lrea_cli.prepare.sql import (
+    PRIME,
+    count,
+    drop,
+    literal,
+    mix,
+    mix_sql,
+    number_sql,
+    residue_sql,
+    spelled_sql,
+    strict_integer,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,6 +59,7 @@ class AmazonReviews(Source):
 
     columns: of a CSV, which has no header: user, item, rating and time in the order of the edition.
     remedy, meta_remedy: what to do where reviews, or products, have a wrong form.
+    product_form: how a line becomes a product: rows with `valid`, `item` and `category`.
     category, category_kind: of a product as it is read: SQL over the rows of `product_form`, and its type.
     no_product: the reason why a line that is not `valid` is no product.
     """
@@ -62,13 +71,10 @@ class AmazonReviews(Source):
     meta_remedy: ClassVar[str]
     category: ClassVar[str] = "category"
     category_kind: ClassVar[str]
+    product_form: ClassVar[TextForm]
     no_product: ClassVar[str]
     sampling: ClassVar[Sampling]
     warnings: ClassVar[tuple[str, ...]] = ()
-
-    def product_form(self, threads: int) -> TextForm:
-        """How a line becomes a product: rows with `valid`, `item` and `category`."""
-        raise NotImplementedError
 
     def choose_categories(self, db: duckdb.DuckDBPyConnection) -> None:
         """Make a text of each category of `products`, where it is none yet."""
@@ -95,8 +101,8 @@ class AmazonReviews(Source):
     def _read_reviews(self, intake: Intake, files: Sequence[Path]) -> None:
         """Make `reviews` (source_row, user, item, time) of files of JSON lines or, where so named, CSV."""
         intake.create("reviews", {"user": "VARCHAR", "item": "VARCHAR", "time": "BIGINT"})
-        csv = Delimited(self.columns, separation=PLAIN_COMMAS, threads=intake.threads)
-        json = JsonLines({"fields": KEYS}, intake.threads)
+        csv = Delimited(self.columns, separation=PLAIN_COMMAS)
+        json = JsonLines({"fields": KEYS})
         for path in files:
             if unpacked(path).lower().endswith(".csv"):
                 intake.take_text(path, csv, _rating(csv.columns, self.remedy), "reviews")
@@ -115,7 +121,7 @@ class AmazonReviews(Source):
         )
         catalog.create("catalog", {"item": "VARCHAR", "category": self.category_kind})
         for path in metas:
-            catalog.take_text(path, self.product_form(catalog.threads), judge, "catalog")
+            catalog.take_text(path, self.product_form, judge, "catalog")
         catalog.require_some(metas, self.meta_remedy)
         db.execute(
             "CREATE TABLE products AS SELECT item, arg_min(category, source_row) AS category FROM catalog GROUP BY 1"

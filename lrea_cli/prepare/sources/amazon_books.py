@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.prepare.sources.amazon import AmazonReviews
 from lrea_cli.prepare.sources.base import Sampling
+from lrea_cli.prepare.sources.intake import TextForm
 from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sql import drop, literal
 
@@ -39,12 +40,9 @@ class AmazonBooks(AmazonReviews):
         "`lrea prepare amazon-books-sim`."
     )
     category_kind: ClassVar[str] = "VARCHAR[]"
+    product_form: ClassVar[TextForm] = JsonLines({"item": "'$.asin'", "category": "'$.category[*]'"})
     no_product: ClassVar[str] = "not_json"
     sampling: ClassVar[Sampling] = Sampling(negatives="same-month", targets="user", splits="shares")
-
-    def product_form(self, threads: int) -> JsonLines:
-        """A JSON object with `asin` and a list `category`."""
-        return JsonLines({"item": "'$.asin'", "category": "'$.category[*]'"}, threads)
 
     def choose_categories(self, db: duckdb.DuckDBPyConnection) -> None:
         """Take of each list the last element that, without entities and spaces around, is text alone; else NULL."""

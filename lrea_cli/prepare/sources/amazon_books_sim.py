@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.prepare.sources.amazon import AmazonReviews
 from lrea_cli.prepare.sources.base import Sampling
 from lrea_cli.prepare.sources.blocks import LINE, Block, Lines
+from lrea_cli.prepare.sources.intake import TextForm
 from lrea_cli.prepare.sources.rawfile import RawFile
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ LINES_AT_ONCE = 1_000
 
 Product = tuple[bool, str | None, str | None]
 """Whether a line is a literal, its `asin` and its `categories[0][-1]`."""
+
+
+class LiteralProducts:
+    """A form of text: each row has `valid`, `item` and `category` (text or NULL); processes parse, not threads."""
+
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+        with ProcessPoolExecutor(threads, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+            for lines in file.lines(size):
+                yield Block(_rows(lines, pool), lines.text, text_bytes=len(lines.data))
 
 
 @dataclass(frozen=True)
@@ -57,33 +68,13 @@ class AmazonBooksSim(AmazonReviews):
     )
     category: ClassVar[str] = "coalesce(category, '')"  # so that the first line of an item stays, whatever it says
     category_kind: ClassVar[str] = "VARCHAR"
+    product_form: ClassVar[TextForm] = LiteralProducts()
     no_product: ClassVar[str] = "not_a_python_literal"
     sampling: ClassVar[Sampling] = Sampling(negatives="popularity", targets="user", splits="users")
     warnings: ClassVar[tuple[str, ...]] = (
         "Splits are random by user, as published: reviews written after a test request train, and vocabularies and "
         "counters see the test period. Compare these numbers with published ones, not with those of a split by time.",
     )
-
-    def product_form(self, threads: int) -> LiteralProducts:
-        """A Python literal with `asin` and `categories[0][-1]`."""
-        return LiteralProducts(threads)
-
-
-@dataclass(frozen=True)
-class LiteralProducts:
-    """A form of text: each row has `valid`, `item` and `category` (text or NULL).
-
-    Args:
-        threads: how many processes may parse.
-    """
-
-    threads: int = 1
-
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-        with ProcessPoolExecutor(self.threads, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-            for lines in file.lines(size):
-                yield Block(_rows(lines, pool), lines.text, text_bytes=len(lines.data))
 
 
 def literal_products(lines: Iterable[str]) -> list[Product]:

@@ -41,11 +41,7 @@ DRAWING_OPTIONS = ("negatives", "positives", "min_history", "negatives_per_posit
 
 
 def check_sampling(negatives: str, positives: str) -> None:
-    """Refuse an unknown choice.
-
-    Raises:
-        UserError: with the nearest known one.
-    """
+    """Raise a UserError, with the nearest known one, where a choice is unknown."""
     check_choice("negatives", negatives, get_args(DayNegatives))
     check_choice("positives", positives, get_args(Positives))
 

@@ -60,11 +60,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a block of text.
-
-    Args:
-        data: whole lines. first: the number of the first one.
-    """
+    """The whole lines of a block of text; `first` is the number of the first one."""
 
     data: bytes
     first: int

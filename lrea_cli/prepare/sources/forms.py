@@ -93,11 +93,7 @@ def unpacked(path: str | Path) -> str:
 
 
 def packing_of(path: Path, start: bytes) -> Packing | None:
-    """The packing that a file's first bytes show, if any.
-
-    Raises:
-        UserError: it is empty, or its name promises a packing that its first bytes do not show.
-    """
+    """The packing that a file's first bytes show, if any; UserError: it is empty, or its name promises another one."""
     if not start:
         raise EmptyFile(path)
     shown = next((packing for packing in PACKINGS if packing.magic.match(start)), None)
@@ -111,11 +107,7 @@ def packing_of(path: Path, start: bytes) -> Packing | None:
 
 
 def only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """The one file of an archive.
-
-    Raises:
-        UserError: it holds several or none, is encrypted or an Office file.
-    """
+    """The one file of an archive; UserError: it holds several or none, is encrypted or an Office file."""
     path = clean(archive.filename)
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if OFFICE in (m.filename for m in files):
@@ -131,14 +123,7 @@ def only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def check_text(path: Path, start: bytes, encoding: str) -> None:
-    """Refuse what is no text in an encoding, by the first bytes as they are after unpacking.
-
-    Args:
-        encoding: as Python names it.
-
-    Raises:
-        UserError: the file is something else, which the message names, or text in another encoding.
-    """
+    """Raise a UserError where the first bytes, after unpacking, are no text in this encoding, but something else."""
     for magic, noun, remedy in FOREIGN:
         if start.startswith(magic):
             raise UserError(f"{clean(path)} is no text: it is {noun}.", remedy)

@@ -9,19 +9,9 @@ from dataclasses import dataclass
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
-from lrea_cli.prepare.sources.csv_rows import DELIMITERS, SPELLED
-from lrea_cli.prepare.sources.time_guess import (
-    MOST,
-    NUMBER,
-    UNIT_NAMES,
-    TimeUnit,
-    formats_of_most,
-    unit_of,
-    unit_of_most,
-)
-
-CLICKED, NOT_CLICKED = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
-"""What is a label without a threshold, in small letters."""
+from lrea_cli.prepare.sources.delimited import DELIMITERS, SPELLED
+from lrea_cli.prepare.sources.times import MOST, NUMBER, UNIT_NAMES, TimeUnit, formats_of_most, unit_of, unit_of_most
+from lrea_cli.prepare.sql import CLICKED, NOT_CLICKED
 
 AT_MOST = 2
 """Hints in one remedy, of the reasons with the most rows."""
@@ -35,7 +25,7 @@ class Refused:
     """Rows that were rejected for one reason.
 
     Args:
-        count: of them. read: of all rows so far.
+        read: all rows so far.
         values: the first different ones that the reason is about; whole lines where it is about no column.
     """
 
@@ -127,11 +117,7 @@ def of_late(refused: Refused) -> str:
 
 
 def of_lines(delimiter: str, columns: int, named: bool, refused: Refused) -> str:
-    """Of lines with a wrong number of values: they were cut at `delimiter`, and `columns` were expected.
-
-    Args:
-        named: `--columns` names the columns.
-    """
+    """Of lines that were cut at `delimiter` into a wrong number of values; `named`: `--columns` names the columns."""
     lines = refused.values
     for other in (*DELIMITERS, " "):
         if other != delimiter and sum(line.count(other) + 1 == columns for line in lines) >= MOST * len(lines):

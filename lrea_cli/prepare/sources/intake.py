@@ -13,20 +13,10 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
-from lrea_cli.prepare.sources.judge import (
-    INCOMING,
-    REJECTED_PER_REASON,
-    TEXT_CAP,
-    Account,
-    Judge,
-    Lost,
-    Rejected,
-)
+from lrea_cli.prepare.sources.judge import INCOMING, REJECTED_PER_REASON, TEXT_CAP, Account, Judge, Lost, Rejected
 from lrea_cli.prepare.sources.parquet import ParquetRows
 from lrea_cli.prepare.sources.rawfile import RawFile
-from lrea_cli.prepare.sources.text import UTF8
 from lrea_cli.prepare.sql import identifier
 
 if TYPE_CHECKING:
@@ -38,19 +28,14 @@ LOST_KEPT = 20
 class TextForm(Protocol):
     """How text becomes rows: `Delimited`, `JsonLines`, .."""
 
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        """The rows of a file, about `size` bytes of text at a time.
-
-        Raises:
-            UserError: the file is empty, truncated, not what its name says, or a value is none of this form.
-        """
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
+        """The rows of a file, about `size` bytes of text at a time; UserError where it cannot be read in this form."""
         ...
 
 
 def common_folder(files: Sequence[Path]) -> Path | None:
     """The innermost folder that holds all files."""
-    parents = {str(path.absolute().parent) for path in files}
-    return Path(os.path.commonpath(parents)) if parents else None
+    return Path(os.path.commonpath([path.absolute().parent for path in files])) if files else None
 
 
 @dataclass
@@ -58,11 +43,7 @@ class Intake(Account):
     """Takes blocks of rows into one table of `db`.
 
     Args:
-        threads: that may parse.
-        block_bytes: of text, parsed at once.
-        bytes_at_once: of text and rows, inserted at once.
         progress: is told the bytes read of raw files.
-        encoding: of text.
         folder: by paths from it files are named.
         first_bytes: to read of each file; None = all.
 
@@ -73,48 +54,21 @@ class Intake(Account):
     """
 
     db: duckdb.DuckDBPyConnection
-    threads: int = 2
-    block_bytes: int = 1 << 23
-    bytes_at_once: int = 1 << 27
     progress: Progress = ignore
-    encoding: str = UTF8
     folder: Path | None = None
     first_bytes: int | None = None
     lines: int = 0
     files: list[SourceFile] = field(default_factory=list)
     contents: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    @classmethod
-    def of_options(
-        cls,
-        db: duckdb.DuckDBPyConnection,
-        options: PrepareOptions,
-        files: Sequence[Path],
-        progress: Progress = ignore,
-        first_bytes: int | None = None,
-    ) -> Intake:
-        """An intake for the raw files of one log, as the options say."""
-        return cls(
-            db,
-            options.thread_count,
-            options.block_bytes,
-            options.bytes_at_once,
-            progress,
-            options.text_encoding,
-            common_folder(files),
-            first_bytes,
-            max_rejected=options.rejected_share,
-        )
-
     def beside(self) -> Intake:
         """For another table (a catalog of items): it counts its own rows, files and examples are shared."""
-        own = Intake(self.db)
-        fresh = ("read", "wrong", "rejected", "began", "lost", "refused", "hints", "lines", "contents")
-        return replace(self, **{name: getattr(own, name) for name in fresh})
+        where = (self.db, self.progress, self.folder, self.first_bytes)
+        return Intake(*where, files=self.files, examples=self.examples, options=self.options)
 
     def text(self, path: Path) -> RawFile:
         """A file of text, to be read as the options say."""
-        return RawFile(path, self.progress, self.encoding, self.first_bytes)
+        return RawFile(path, self.progress, self.options.text_encoding, self.first_bytes)
 
     def name_of(self, path: Path) -> str:
         """A file's name, with the folders that tell it from others of that name."""
@@ -124,7 +78,7 @@ class Intake(Account):
         return clean(path.relative_to(self.folder).as_posix())
 
     def create(self, table: str, columns: Mapping[str, str]) -> None:
-        """An empty table with `source_row` and the given columns (name -> SQL type)."""
+        """Create an empty table with `source_row` and the given columns (name -> SQL type)."""
         typed = "".join(f", {identifier(name)} {kind}" for name, kind in columns.items())
         self.db.execute(f"CREATE TABLE {table} (source_row BIGINT{typed})")
 
@@ -138,7 +92,7 @@ class Intake(Account):
 
         before, rows_before, name = self.lines, self.read, self.name_of(file.path)
         self.hints |= {reason: hint for reason, (_, hint) in judge.hints.items()}
-        for together in read_ahead(joined(blocks, self.bytes_at_once)):
+        for together in read_ahead(joined(blocks, self.options.bytes_at_once)):
             self.began.setdefault(name, before)
             self.db.register(INCOMING, pa.concat_tables([block.rows for block in together]))
             try:
@@ -154,14 +108,10 @@ class Intake(Account):
     def take_text(self, path: Path, form: TextForm, judge: Judge, into: str) -> None:
         """Take the rows of one text file, plain or packed; it raises as `take` does."""
         file = self.text(path)
-        self.take(file, form.blocks(file, self.block_bytes), judge, into)
+        self.take(file, form.blocks(file, self.options.block_bytes, self.options.thread_count), judge, into)
 
     def reject_later(self, reason: str, count: int, rows: str) -> None:
-        """Count rows that were kept at first.
-
-        Args:
-            rows: SQL for `source_row` and `text` of all of them.
-        """
+        """Count rows that were kept at first; `rows` is SQL for `source_row` and `text` of all of them."""
         if not count:
             return
         self.rejected[reason] += count

@@ -26,37 +26,29 @@ class JsonLines:
 
     Args:
         values: column -> SQL of a path: '$.asin' gives a text, '$.category[*]' or a list of paths a list of texts.
-        threads: that may parse.
     """
 
     values: Mapping[str, str]
-    threads: int = 1
 
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
         values = (f", CASE WHEN valid THEN json_extract_string(text, {p}) END AS {n}" for n, p in self.values.items())
         checked = f"SELECT {LINE}, text, json_valid(text) AS valid FROM lines"
-        return _queried(file, size, self.threads, f"SELECT {LINE}, valid{''.join(values)} FROM ({checked})")
+        return _queried(file, size, threads, f"SELECT {LINE}, valid{''.join(values)} FROM ({checked})")
 
 
 @dataclass(frozen=True)
 class JsonRows:
-    """The form of a file of JSON lines: numbers in the spelling of SQL, 1 for true and 0 for false, NULL for none.
-
-    Args:
-        names: of the values to read, each a column c0, c1, ..
-        threads: that may parse.
-    """
+    """The form of a file of JSON lines: values of these names; numbers as SQL spells them, 1 for true, 0 for false."""
 
     names: tuple[str, ...]
-    threads: int = 1
 
     @property
     def columns(self) -> dict[str, str]:
         """Name of a value -> its SQL identifier in the blocks."""
         return numbered(self.names)
 
-    def blocks(self, file: RawFile, size: int) -> Iterator[Block]:
-        for block in _queried(file, size, self.threads, _objects_sql(self.names)):
+    def blocks(self, file: RawFile, size: int, threads: int) -> Iterator[Block]:
+        for block in _queried(file, size, threads, _objects_sql(self.names)):
             nested = block.rows.filter(block.rows["nested"].is_valid())
             if nested.num_rows:
                 line, name = nested[LINE][0].as_py(), self.names[nested["nested"][0].as_py() - 1]
@@ -76,11 +68,7 @@ def is_json_lines(path: Path, start: bytes) -> bool:
 
 
 def read_keys(file: RawFile) -> tuple[str, ...]:
-    """The names of all values in the first megabyte, in the order in which they are met.
-
-    Raises:
-        UserError: the file is empty, one array, or one object over several lines.
-    """
+    """The names of all values in the first megabyte, in their order; UserError: its lines are no objects."""
     import duckdb
 
     start = file.start()

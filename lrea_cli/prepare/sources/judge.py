@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import LreaError, UserError
+from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources.blocks import LINE
 from lrea_cli.prepare.sources.hints import Hint, Refused, advice
 from lrea_cli.prepare.sql import literal
@@ -95,9 +96,6 @@ class Lost:
 class Account:
     """The rows of one table.
 
-    Args:
-        max_rejected: the largest share of rows with a wrong form.
-
     Attributes:
         read: rows so far.
         wrong: rows with a wrong form.
@@ -109,7 +107,7 @@ class Account:
         hints: of all files, by reason.
     """
 
-    max_rejected: float = 1.0
+    options: PrepareOptions = field(default_factory=PrepareOptions)
     read: int = 0
     wrong: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -124,40 +122,29 @@ class Account:
         return self.read - self.rejected.total()
 
     def require_some(self, files: Iterable[Path], remedy: str) -> None:
-        """Refuse what gave no row.
-
-        Raises:
-            UserError: naming the first rejected row, and what to do, as the rejected values tell; else `remedy`.
-        """
+        """Raise a UserError where no row was kept: it has the first rejected row, and what its values tell to do."""
         if not self.kept:
             names = ", ".join(clean(path) for path in list(files)[:3])
             message = f"No row of {names} can be used.{_quote(self._own_examples()[:1])}"
             raise UserError(message, self._advice(self.rejected) or remedy)
 
     def check_wrong(self, judge: Judge) -> None:
-        """Stop early where too many rows have a wrong form.
-
-        Raises:
-            UserError: naming the first ones, and what to do.
-        """
+        """Raise a UserError as soon as too many rows have a wrong form: it has the first ones, and what to do."""
+        share = self.options.rejected_share
         few = self.read <= FEW and not self.kept  # of a small file without a usable row `require_some` tells
-        if few or self.wrong <= max(self.max_rejected * self.read, FEW if self.max_rejected else 0):
+        if few or self.wrong <= max(share * self.read, FEW if share else 0):
             return
         bad = [r for r in self._own_examples() if r.reason not in judge.unwanted]
         what_to_do = self._advice(r for r in self.rejected if r not in judge.unwanted) or judge.remedy
         without = f" To leave such rows out: --max-rejected {ceil(100 * self.wrong / self.read)}%."
         raise UserError(
             f"{self.wrong:,} of the first {counted(self.read, 'row')} cannot be used: more than --max-rejected "
-            f"{self.max_rejected:.2%}.{_quote(bad[:QUOTED])}",
+            f"{share:.2%}.{_quote(bad[:QUOTED])}",
             what_to_do + (without if self.kept else ""),
         )
 
     def check_published(self, published: Mapping[str, int]) -> None:
-        """Compare counts with what is known of the file.
-
-        Raises:
-            LreaError: they differ.
-        """
+        """Raise a LreaError where counts differ from those that are known of the file."""
         counts = {name: self.kept if name == "kept" else self.rejected[name] for name in published}
         if counts != dict(published):
             raise LreaError(

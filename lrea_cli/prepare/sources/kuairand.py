@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.columns import check_columns, number_sql
-from lrea_cli.prepare.sources.delimited import Delimited, strict_integer
-from lrea_cli.prepare.sources.header import read_header
+from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sql import count, drop
+from lrea_cli.prepare.sources.tabular import check_columns, read_header
+from lrea_cli.prepare.sql import count, drop, number_sql, strict_integer
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,7 +116,7 @@ def _form(
     """How a file is to be read: its columns are known by their names."""
     names, separation = read_header(intake.text(path))
     check_columns(path, names, dict.fromkeys(wanted, remedy))
-    return Delimited(names, True, replace(separation, quoted=quoted), integers, intake.threads)
+    return Delimited(names, True, replace(separation, quoted=quoted), integers)
 
 
 def _take(

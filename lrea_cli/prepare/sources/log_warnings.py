@@ -1,25 +1,25 @@
-"""What to tell of a log that was read: times and numbers that look wrong, and columns that may be the label."""
+"""What to tell of a log that was read: times, numbers and ids that look wrong, and columns that may be the label."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
-from lrea_cli.prepare.sources.columns import label_sql
-from lrea_cli.prepare.sources.header import TextLayout
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import INCOMING
-from lrea_cli.prepare.sources.reconcile import ReadFile, unused_columns
-from lrea_cli.prepare.sources.tabular import TabularFile, open_table
-from lrea_cli.prepare.sources.time_guess import misread
-from lrea_cli.prepare.sources.times import TimeForm
-from lrea_cli.prepare.spelling_sql import spelled_sql
-from lrea_cli.prepare.sql import count, identifier
+from lrea_cli.prepare.sources.tabular import TabularFile, TextLayout, open_table
+from lrea_cli.prepare.sources.times import UNIT_NAMES, UNITS_PER_SECOND, TimeForm, TimeUnit, looks_like_a_date, unit_of
+from lrea_cli.prepare.sql import NUMBERS, TEXTS, count, family, identifier, label_sql, literal, spelled_sql
+
+if TYPE_CHECKING:
+    import duckdb
 
 LOST_AT_MOST = 0.5
 """A numeric field of whose values more are no numbers is refused."""
@@ -29,6 +29,12 @@ FILES_READ = 4
 """So many first bytes of so many first files are looked at for a label: it has both values there."""
 
 NAMES_SHOWN = 3
+FIRST_DAYS, FIRST_YEAR = 3 * 86_400, 365 * 86_400
+"""Seconds since 1970 that a log hardly lies in, as a whole."""
+
+WHOLE_NUMBER = "-?[0-9]+"
+EMPTY = "NULL"
+"""The type of a Parquet column without any value: it goes with all others."""
 
 
 def time_hint(intake: Intake, times: TimeForm) -> str:
@@ -38,14 +44,7 @@ def time_hint(intake: Intake, times: TimeForm) -> str:
 
 
 def value_warnings(intake: Intake, offset_seconds: int) -> Iterator[str]:
-    """Warnings of coarse times, and of numbers that could not be read.
-
-    Args:
-        offset_seconds: of local time, east of UTC.
-
-    Raises:
-        UserError: most values of a numeric field are no numbers.
-    """
+    """Warn of coarse times, and of numbers that could not be read; UserError: most of a field's are no numbers."""
     whole = (
         " OR ".join(f"bool_and((time + {offset}) % {seconds} = 0)" for offset in (offset_seconds, 0))
         for seconds in (SECONDS_PER_DAY, 3600)
@@ -73,11 +72,7 @@ def value_warnings(intake: Intake, offset_seconds: int) -> Iterator[str]:
 
 
 def label_warnings(intake: Intake, files: Sequence[ReadFile], layout: TextLayout) -> list[str]:
-    """A warning that names the unused columns that hold 0 and 1 and nothing else; no warning where there is none.
-
-    Args:
-        files: that were read. layout: of those that are delimited text.
-    """
+    """A warning that names the unused columns that hold 0 and 1 and nothing else, if there are any."""
     start = replace(intake.beside(), progress=ignore, first_bytes=START_BYTES)
     tables = [open_table(file.path, start, layout) for file in files[:FILES_READ]]
     names = [
@@ -113,3 +108,102 @@ def _values(intake: Intake, table: TabularFile, name: str) -> set[int | None]:
     finally:
         intake.db.unregister(INCOMING)
     return {value for (value,) in labels}
+
+
+def misread(first: int, last: int, unit: TimeUnit) -> str:
+    """What to say of a log's first and last time (seconds since 1970) that look wrong in this unit, or nothing."""
+    per = UNITS_PER_SECOND[unit]
+    read_as = f"read as {UNIT_NAMES[unit]} since 1970"
+    if guess := looks_like_a_date(first * per, last * per):
+        return f"The times {first * per} to {last * per} were {read_as}; they look like dates: --time-format '{guess}'."
+    if not 0 <= first <= last < FIRST_YEAR:
+        return ""
+    other = unit_of((last + 1) * per)
+    if other and other != unit:
+        return (
+            f"The times were {read_as}, and all lie in 1970; they look like {UNIT_NAMES[other]}: --time-unit {other}."
+        )
+    if last < FIRST_DAYS:
+        return (
+            "All times lie in the first days of 1970: their unit looks wrong here, or was when the file was written. "
+            "See --time-unit and --time-format, or name another --time-column."
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that was read.
+
+    Args:
+        lines_before: of the files before.
+        kinds: column of `raw_events` -> the SQL type that it was read from.
+        unused: columns that no option names.
+    """
+
+    path: Path
+    lines_before: int
+    lines: int
+    kinds: dict[str, str]
+    unused: tuple[str, ...] = ()
+
+
+def check_reconciled(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], columns: Sequence[str]) -> list[str]:
+    """Return warnings of columns of text that hold numbers in one file and names in another.
+
+    An id has one spelling, whatever its type: whole numbers are the same ids as numbers of any type and as text (5, 5.0
+    and "5"). Names beside fractions or booleans are not, nor are times beside anything else.
+
+    Raises:
+        UserError: a column's types cannot be reconciled; two files are named.
+    """
+    return [warning for column in columns if (warning := _check(db, files, column))]
+
+
+def unused_columns(files: Sequence[ReadFile]) -> tuple[str, ...]:
+    """Columns of any file that no option names, in the order of the files."""
+    return tuple(dict.fromkeys(name for file in files for name in file.unused))
+
+
+def _check(db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], column: str) -> str:
+    known = [file for file in files if file.kinds[column].strip('"') != EMPTY]
+    numbers, texts = ([file for file in known if family(file.kinds[column]) in kinds] for kinds in (NUMBERS, TEXTS))
+    others = [file for file in known if file not in numbers and file not in texts]
+    for file in known if others else ():
+        if file.kinds[column] != others[0].kinds[column]:
+            raise _apart(column, (others[0], "of one type"), (file, "of another"))
+    value = identifier(column)
+    name = _first(db, texts, column, lambda _: f"TRY_CAST({value} AS DOUBLE) IS NULL") if numbers else None
+    if name is None:
+        return ""
+    no_number = f"NOT regexp_full_match({value}, {literal(WHOLE_NUMBER)})"
+    odd = _first(db, numbers, column, lambda kind: "true" if kind == "BOOLEAN" else no_number)
+    if odd is not None:
+        raise _apart(column, odd, name)
+    return (
+        f"'{column}' holds whole numbers in {numbers[0].path.name} and names such as {name[1]} in {name[0].path.name}: "
+        "no number is the same as a name."
+    )
+
+
+def _first(
+    db: duckdb.DuckDBPyConnection, files: Sequence[ReadFile], column: str, condition: Callable[[str], str]
+) -> tuple[ReadFile, str] | None:
+    """The first file with a value of which `condition` (of its type; SQL) holds, and that value, quoted."""
+    value, line = identifier(column), f"source_row % {ROWS_AT_MOST}"
+    for file in files:
+        of_file = f"{line} BETWEEN {file.lines_before + 1} AND {file.lines_before + file.lines}"
+        where = f"{of_file} AND {value} IS NOT NULL AND {condition(file.kinds[column])}"
+        query = f"SELECT arg_min({value}, {line}) FROM raw_events WHERE {where}"
+        if (first := db.execute(query).fetchall()[0][0]) is not None:
+            return file, repr(first)
+    return None
+
+
+def _apart(column: str, one: tuple[ReadFile, str], other: tuple[ReadFile, str]) -> UserError:
+    (file, what), (second, and_what) = one, other
+    return UserError(
+        f"'{column}' is {what} ({file.kinds[column]}) in {file.path} and {and_what} ({second.kinds[column]}) in "
+        f"{second.path}: these cannot be the same ids.",
+        "Export the column with one type, or prepare the files apart.",
+    )

@@ -16,7 +16,6 @@ from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.sources.blocks import LINE, Block, numbered
 from lrea_cli.prepare.sources.forms import PARQUET_MAGIC, EmptyFile
-from lrea_cli.prepare.sources.header import check_unique
 from lrea_cli.prepare.sql import kinds_of
 from lrea_cli.workspace.home import sha256_of
 
@@ -34,17 +33,15 @@ class ParquetRows:
     """One Parquet file of raw events.
 
     Args:
-        path: of the file.
         progress: is told the bytes of the file that were read.
         first_bytes: of the file, about, whose rows are read; None = all.
 
     Attributes:
-        names: of all columns.
         columns: name of a column -> its SQL identifier in the blocks.
-        rows: all rows of the file. rows_to_read: of these.
+        rows_to_read: of all `rows`.
 
     Raises:
-        UserError: it is no Parquet file, or two columns have one name.
+        UserError: it is no Parquet file.
     """
 
     def __init__(self, path: Path, progress: Progress = ignore, first_bytes: int | None = None) -> None:
@@ -57,7 +54,6 @@ class ParquetRows:
         self.rows = self.rows_to_read = self._file.metadata.num_rows
         if first_bytes is not None:
             self.rows_to_read = min(self.rows, max(1, self.rows * first_bytes // path.stat().st_size))
-        check_unique(path, self.names)
 
     @property
     def source(self) -> SourceFile:
@@ -69,11 +65,7 @@ class ParquetRows:
         return sha256_of(self.path) if self._whole else ""
 
     def values(self, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Of each column its SQL identifier in the blocks, and its SQL type.
-
-        Raises:
-            UserError: a column holds no single values.
-        """
+        """Of each column its SQL identifier in the blocks, and its SQL type; UserError: it holds no single values."""
         import duckdb
         import pyarrow as pa
 
@@ -85,11 +77,7 @@ class ParquetRows:
         return {name: (self.columns[name], kinds[self.columns[name]]) for name in wanted}
 
     def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
-        """All rows, some thousand at a time, with the columns asked for.
-
-        Raises:
-            UserError: the file is damaged, bytes of a column are no text, or a number has too many digits.
-        """
+        """The rows of these columns; UserError: damage, bytes that are no text, or a number of too many digits."""
         import numpy as np
         import pyarrow as pa
 
@@ -161,11 +149,7 @@ def _text(rows: pa.Table, index: int) -> str:
 
 
 def _value_type(path: Path, column: str, kind: pa.DataType) -> pa.DataType:
-    """The type in which a column's values are read.
-
-    Raises:
-        UserError: its values are lists, structs, maps or something else that is no single value.
-    """
+    """The type in which a column's values are read; UserError: they are lists, structs or maps, no single values."""
     import pyarrow as pa
     import pyarrow.types as is_
 

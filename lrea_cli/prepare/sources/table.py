@@ -21,16 +21,19 @@ from lrea_cli.prepare.sources.base import (
     Source,
     check_sampling,
 )
-from lrea_cli.prepare.sources.columns import FieldColumn, field_columns
 from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.header import TextLayout, shown_names
 from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.log_warnings import label_warnings, time_hint, value_warnings
-from lrea_cli.prepare.sources.reconcile import ReadFile, check_reconciled, unused_columns
-from lrea_cli.prepare.sources.table_rows import REMEDY, TableRows
-from lrea_cli.prepare.sources.tabular import open_table
-from lrea_cli.prepare.sources.time_guess import TimeUnit
-from lrea_cli.prepare.sources.times import TimeForm, parse_day, parse_offset
+from lrea_cli.prepare.sources.log_warnings import (
+    ReadFile,
+    check_reconciled,
+    label_warnings,
+    time_hint,
+    unused_columns,
+    value_warnings,
+)
+from lrea_cli.prepare.sources.table_rows import REMEDY, FieldColumn, TableRows, field_columns
+from lrea_cli.prepare.sources.tabular import TextLayout, open_table, shown_names
+from lrea_cli.prepare.sources.times import TimeForm, TimeUnit, parse_day, parse_offset
 from lrea_cli.prepare.sql import identifier
 
 PASSED_OVER_SHOWN = 3
@@ -199,13 +202,10 @@ class Table(Source):
         return own
 
     def _read(self, intake: Intake, files: Sequence[Path], rows: TableRows) -> tuple[list[ReadFile], tuple[str, ...]]:
-        """Take the rows of all files; of several, those that are no part of the log are passed over.
-
-        Returns:
-            The files that were read, and what to tell the user of those that were passed over.
+        """Take the rows of the files that are part of the log; return these files, and what to tell of the others.
 
         Raises:
-            UserError: a file cannot be read or lacks a column, or all files were passed over.
+            UserError: a file cannot be read or lacks a column, or none is part of the log.
         """
         read: list[ReadFile] = []
         others: list[NotTheLog] = []

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 from lrea_cli.console.terminal import clean
-from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200
-from lrea_cli.errors import UserError
+from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200, Field, Role
+from lrea_cli.errors import UserError, nearest
+from lrea_cli.prepare.sources import hints
 from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
-from lrea_cli.prepare.sources.columns import (
-    FieldColumn,
-    check_columns,
-    label_sql,
-    lost_sql,
-    number_sql,
-)
 from lrea_cli.prepare.sources.forms import NotTheLog
-from lrea_cli.prepare.sources.hints import (
-    Hint,
-    of_header,
-    of_inexact,
-    of_labels,
-    of_late,
-    of_lines,
-    of_missing,
-    of_times,
-)
 from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.tabular import TabularFile
+from lrea_cli.prepare.sources.tabular import TabularFile, check_columns
 from lrea_cli.prepare.sources.times import TimeForm
-from lrea_cli.prepare.spelling_sql import inexact_sql, spelled_sql, trimmed_sql
+from lrea_cli.prepare.sql import inexact_sql, label_sql, lost_sql, number_sql, spelled_sql, trimmed_sql
 
 REMEDY = (
     "Check the column options (--user-column, --item-column, --time-column, --label-column), --time-unit, "
     "--time-format and --label-threshold."
 )
+
 BEFORE_SINCE, AFTER_UNTIL = "before_since", "after_until"
+RESERVED = frozenset(("user", "time", "label", "source_row", "is_behavior", "request_id", "history_length", "offsets"))
+"""Columns and files that a dataset has of its own."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +69,7 @@ class TableRows:
         return {self.user: "--user-column", self.time: "--time-column"} | label | of_fields
 
     def check_roles(self) -> None:
-        """User, item, time and label each need a column of their own; no field may be the label.
-
-        Raises:
-            UserError: an option names no column, or two name one that only one of them may have.
-        """
+        """Raise a UserError: user, item, time or label share a column, a field is the label, or a name is blank."""
         item, *others = self.fields
         roles = {"--user-column": self.user, "--item-column": item.column, "--time-column": self.time}
         roles |= {"--label-column": self.label} if self.label is not None else {}
@@ -107,13 +91,9 @@ class TableRows:
                 )
 
     def check_columns(self, file: TabularFile) -> None:
-        """Every column that an option names must exist.
-
-        Raises:
-            NotTheLog: user, item or time is missing. UserError: another one is.
-        """
+        """Raise NotTheLog where the file lacks user, item or time, UserError where it lacks another column."""
         identify = (self.user, self.fields[0].column, self.time)
-        hint = of_header(file.own, identify) if file.delimited and file.delimited.has_header else ""
+        hint = hints.of_header(file.own, identify) if file.delimited and file.delimited.has_header else ""
         remedies = {column: hint or f"Name the column with {option}." for column, option in self.columns.items()}
         try:
             check_columns(file.path, file.names, remedies)
@@ -124,14 +104,7 @@ class TableRows:
             raise NotTheLog(error.message, error.remedy) from error
 
     def judge(self, file: TabularFile, values: Mapping[str, tuple[str, str]]) -> Judge:
-        """How the rows of one file are read.
-
-        Args:
-            values: of its columns the SQL of the values in a block, and their SQL types.
-
-        Raises:
-            UserError: the column of the time holds no time.
-        """
+        """How the rows of a file are read; `values` are those of `Chosen`. UserError: the time's column has none."""
         user, item, time = (values[column] for column in (self.user, self.fields[0].column, self.time))
         instant = self.times.instant(*time, self.time)
         texts = {"_user_text": user, "_item_text": item, "_time_text": time}
@@ -166,24 +139,24 @@ class TableRows:
             hints=self._hints(file),
         )
 
-    def _hints(self, file: TabularFile) -> dict[str, tuple[str, Hint]]:
+    def _hints(self, file: TabularFile) -> dict[str, tuple[str, hints.Hint]]:
         """What to do about the rejected rows of a file: reason -> the text that it is about, and what looks at it."""
         item = self.fields[0]
-        times = ("_time_text", partial(of_times, self.time, self.times.unit, self.times.pattern))
-        hints: dict[str, tuple[str, Hint]] = {
-            "missing_user": ("_user_text", partial(of_missing, "user", self.user, "--user-column")),
-            "missing_item": ("_item_text", partial(of_missing, "item", item.column, item.option)),
-            "inexact_id": ("_id_text", of_inexact),
+        times = ("_time_text", partial(hints.of_times, self.time, self.times.unit, self.times.pattern))
+        by_reason: dict[str, tuple[str, hints.Hint]] = {
+            "missing_user": ("_user_text", partial(hints.of_missing, "user", self.user, "--user-column")),
+            "missing_item": ("_item_text", partial(hints.of_missing, "item", item.column, item.option)),
+            "inexact_id": ("_id_text", hints.of_inexact),
             "unparseable_time": times,
             "time_out_of_range": times,
-            AFTER_UNTIL: ("", of_late),
+            AFTER_UNTIL: ("", hints.of_late),
         }
         if self.label is not None:
-            hints[self._no_label] = ("_label_text", partial(of_labels, self.label, self.threshold))
+            by_reason[self._no_label] = ("_label_text", partial(hints.of_labels, self.label, self.threshold))
         if (form := file.delimited) is not None:
-            lines = partial(of_lines, form.separation.delimiter, len(form.names), not form.has_header)
-            hints[WRONG_COLUMNS] = ("", lines)
-        return hints
+            lines = partial(hints.of_lines, form.separation.delimiter, len(form.names), not form.has_header)
+            by_reason[WRONG_COLUMNS] = ("", lines)
+        return by_reason
 
     @property
     def _no_label(self) -> str:
@@ -204,3 +177,44 @@ class TableRows:
         if self.label is not None:
             reasons[self._no_label] = "_label IS NULL"
         return reasons
+
+
+@dataclass(frozen=True)
+class FieldColumn:
+    """A field, the column that it is read from, and the option that says so."""
+
+    field: Field
+    column: str
+    option: str
+
+
+def field_columns(
+    chosen: Sequence[FieldColumn], declared: Mapping[Role, Iterable[str]], numeric: Iterable[str]
+) -> list[FieldColumn]:
+    """Add the fields of `--<role>-field name=column` (or just `name`) to those chosen already.
+
+    Raises:
+        UserError: a name is not usable, or used twice, or numeric and not declared.
+    """
+    columns = list(chosen)
+    numbers = set(numeric)
+    reserved = ", ".join(sorted(RESERVED))
+    for role, texts in declared.items():
+        option = f"--{role}-field"
+        for text in texts:
+            name, _, column = text.partition("=")
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in RESERVED:
+                raise UserError(
+                    f"{option} {text}: '{name}' is not a usable name of a field.",
+                    f"Write {option} name=column, with letters, digits and '_', and none of: {reserved}.",
+                )
+            if name.lower() in {c.field.name.lower() for c in columns}:
+                raise UserError(f"{option} {text}: there is a field '{name}' already.", "Give it another name.")
+            columns.append(FieldColumn(Field(name, role, name in numbers), column or name, option))
+    names = [c.field.name for c in columns if c.option.endswith("-field")]
+    for name in sorted(numbers - set(names)):
+        raise UserError(
+            f"--numeric {name}: no such field is declared{nearest(name, names)}.",
+            f"Declare it as well: --item-field {name}, --user-field {name} or --context-field {name}.",
+        )
+    return columns

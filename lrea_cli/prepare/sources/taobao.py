@@ -19,8 +19,7 @@ from lrea_cli.prepare.sources.base import (
     Source,
     check_sampling,
 )
-from lrea_cli.prepare.sources.csv_rows import PLAIN_COMMAS
-from lrea_cli.prepare.sources.delimited import Delimited
+from lrea_cli.prepare.sources.delimited import PLAIN_COMMAS, Delimited
 from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import literal
@@ -69,7 +68,7 @@ class Taobao(Source):
 
     def extract(self, intake: Intake, files: list[Path]) -> Extract:
         """Read the files in place, keep the rows that can be used, count the others by reason."""
-        form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS, threads=intake.threads)
+        form = Delimited(COLUMNS, separation=PLAIN_COMMAS, integers=INTEGERS)
         judge = self._judge(form.columns)
         kept = self._kept()
         intake.create("raw_events", {name: "BIGINT" if name in INTEGERS else "VARCHAR" for name in kept})

@@ -1,4 +1,4 @@
-"""How a column becomes a time: the second that splits and histories go by, and what orders events inside it.
+"""How a column becomes a time: seconds, and what orders events inside one; and what unread times look like.
 
 A time without a zone (text, or a Parquet timestamp that is not adjusted to UTC) is the local time of `--utc-offset`.
 """
@@ -6,14 +6,14 @@ A time without a zone (text, or a Parquet timestamp that is not adjusted to UTC)
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import date, datetime
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.time_guess import UNITS_PER_SECOND, TimeUnit
-from lrea_cli.prepare.spelling_sql import family, spelled_sql, trimmed_sql
-from lrea_cli.prepare.sql import literal
+from lrea_cli.prepare.sql import family, literal, spelled_sql, trimmed_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,13 +23,36 @@ FRACTION = "(:[0-9]{2})[.,]([0-9]+)"
 ZONE = ":[0-9.,]+ *[-+A-Za-z]"
 """After the minutes or seconds of a clock: an offset, Z, or the name of a zone."""
 
+TimeUnit = Literal["s", "ms", "us", "ns"]
+UNITS_PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+UNIT_NAMES: dict[TimeUnit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+LOG_FROM, LOG_UNTIL = 631_152_000, 4_102_444_800  # 1990 and 2100, in seconds since 1970
+"""Between these a log lies: a number is a time in one unit at most."""
+
+NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Formats of digits alone, by their number."""
+
+DATES = (
+    *("%Y-%m-%d", "%Y.%m.%d", "%Y/%m/%d"),
+    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+)
+
+CLOCKS = ("", *map("".join, product((" ", ", ", "T"), ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"))))
+FORMATS = (*map("".join, product(DATES, CLOCKS)), "%d/%b/%Y:%H:%M:%S %z", "%a %b %d %H:%M:%S %Y")
+"""Formats that are proposed; that `try_strptime` of DuckDB reads them alike is tested."""
+
+MOST = 0.9
+"""So many of the values must look alike: a line of another kind may stand among them."""
+
+SEEN_FIRST = 10
+"""Values, one of which at least is of the format that most have."""
+
 
 class Instant(NamedTuple):
-    """SQL for a time.
-
-    Args:
-        seconds: whole seconds since 1970, UTC, rounded down, or NULL. nanoseconds: those beyond them, from 0.
-    """
+    """SQL for a time: whole seconds since 1970, UTC, rounded down, or NULL; and the nanoseconds beyond them, from 0."""
 
     seconds: str
     nanoseconds: str
@@ -49,11 +72,7 @@ class TimeForm:
     offset_seconds: int = 0
 
     def check(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Refuse a pattern that is none.
-
-        Raises:
-            UserError: with what is wrong in it.
-        """
+        """Raise a UserError where the pattern is none."""
         import duckdb
 
         if self.pattern is None:
@@ -134,11 +153,7 @@ class TimeForm:
 
 
 def parse_offset(text: str) -> int:
-    """Minutes east of UTC of `8`, `-3.5`, `5.75`, `+05:30` or `UTC+8`.
-
-    Raises:
-        UserError: it is no offset from -14 to 14 hours, in whole minutes.
-    """
+    """Minutes east of UTC of `8`, `-3.5`, `5.75`, `+05:30` or `UTC+8`; UserError: not whole, or beyond 14 hours."""
     clock = re.fullmatch(r"(?:UTC)?([-+]?)(\d{1,2}):([0-5]\d)", text.strip())
     hours = re.fullmatch(r"(?:UTC)?([-+]?\d{1,2}(?:\.\d+)?)", text.strip())
     if clock:
@@ -151,11 +166,7 @@ def parse_offset(text: str) -> int:
 
 
 def parse_day(option: str, text: str) -> int:
-    """A day that an option names, numbered since 1970-01-01.
-
-    Raises:
-        UserError: it is no date.
-    """
+    """A day that an option names, numbered since 1970-01-01; UserError: it is no date."""
     try:
         return (date.fromisoformat(text) - date(1970, 1, 1)).days
     except ValueError as error:
@@ -171,3 +182,38 @@ def _counted(number: str, per_second: int) -> Instant:
         return Instant(number, f"CASE WHEN {number} IS NOT NULL THEN 0 END")
     rest = f"(({number}) % {per_second} + {per_second}) % {per_second}"
     return Instant(f"(({number}) - {rest}) // {per_second}", f"({rest}) * {NANOSECONDS // per_second}")
+
+
+def unit_of(number: float) -> TimeUnit | None:
+    """The unit in which a number since 1970 is a time between 1990 and 2100, if there is one."""
+    return next((unit for unit, per in UNITS_PER_SECOND.items() if LOG_FROM <= number / per < LOG_UNTIL), None)
+
+
+def unit_of_most(values: Sequence[str]) -> TimeUnit | None:
+    """The unit that most texts have as numbers, if they have one."""
+    units = [unit_of(float(value)) for value in values if NUMBER.fullmatch(value)]
+    return next((unit for unit in UNITS_PER_SECOND if 0 < MOST * len(values) <= units.count(unit)), None)
+
+
+def formats_of_most(values: Sequence[str]) -> list[str]:
+    """The formats that most texts have, and none has more: two where day and month could be either one."""
+    known = [pattern for pattern in (*DIGITS.values(), *FORMATS) if any(_is(v, pattern) for v in values[:SEEN_FIRST])]
+    counts = {pattern: sum(_is(value, pattern) for value in values) for pattern in known}
+    most = max(counts.values(), default=0)
+    return [pattern for pattern, count in counts.items() if count == most >= MOST * len(values)]
+
+
+def looks_like_a_date(first: int, last: int) -> str | None:
+    """The format that both ends of a log of numbers suggest, such as 2016010100 to 2016013123, or None."""
+    return next((pattern for pattern in DIGITS.values() if all(_is(str(end), pattern) for end in (first, last))), None)
+
+
+def _is(text: str, pattern: str) -> bool:
+    """Whether a text is a time of that format in a year that a log may have."""
+    if text.isdigit() != (pattern in DIGITS.values()) or (text.isdigit() and DIGITS.get(len(text)) != pattern):
+        return False
+    try:
+        year = datetime.strptime(text, pattern).year
+    except ValueError:
+        return False
+    return 1990 <= year <= 2100

@@ -16,22 +16,19 @@ from typer.main import get_command
 
 from lrea_cli import __version__
 from lrea_cli.commands import (
+    artifacts,
     compare,
     compress,
     cost,
     demo,
     doctor,
     evaluate,
-    listing,
     prepare,
-    remove,
     serve_bench,
-    show,
     sweep,
     train,
-    verify,
 )
-from lrea_cli.console.failures import failure_of, write_log
+from lrea_cli.console.failures import failure_of, first_line, write_log
 from lrea_cli.console.stopping import Stopped, stoppable
 from lrea_cli.console.terminal import clean, fitted
 from lrea_cli.errors import LreaError, UserError
@@ -53,10 +50,10 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
     "Looking after what is kept": {
-        "list": listing.list_artifacts,
-        "show": show.show,
-        "remove": remove.remove,
-        "verify": verify.verify,
+        "list": artifacts.list_artifacts,
+        "show": artifacts.show,
+        "remove": artifacts.remove,
+        "verify": artifacts.verify,
         "doctor": doctor.doctor,
     },
     "Trying it out": {"demo": demo.demo},
@@ -74,12 +71,7 @@ class InOrder(TyperGroup):
         return [name for group in COMMANDS.values() for name in group]
 
 
-app = typer.Typer(
-    name="lrea",
-    cls=InOrder,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(name="lrea", cls=InOrder, no_args_is_help=True, pretty_exceptions_enable=False)
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
         if isinstance(_command, typer.Typer):
@@ -118,14 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
-    """Run a command and say what went wrong.
-
-    Args:
-        signals: that came meanwhile.
-
-    Returns:
-        the exit code.
-    """
+    """Run a command, say what went wrong, and return the exit code; `signals` holds those that came meanwhile."""
     try:
         command = get_command(app)
         _check_given(command, arguments)
@@ -145,11 +130,7 @@ def _run(arguments: list[str], debug: bool, signals: Sequence[int]) -> int:
 
 
 def _check_given(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse what the parser would take for a default without a word: an empty value, and an option given twice.
-
-    Raises:
-        UserError: it names the option.
-    """
+    """Refuse what the parser would silently take for a default: an empty value, and an option given twice."""
     given = list(arguments)
     while given and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]
@@ -177,13 +158,14 @@ def _say_stopped(error: BaseException, signals: Sequence[int]) -> int:
 
 
 def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
-    failure = failure_of(error, arguments)
+    foreseen = failure_of(error, arguments)
+    failure = foreseen or LreaError(f"{type(error).__name__}: {first_line(error)}".rstrip(": "))
     if not failure.message:  # help was asked for by saying nothing, and has been shown
         return failure.exit_code
     remedy = failure.remedy
     if debug:
         print(clean("".join(traceback.format_exception(error)), keep="\n"), end="", file=sys.stderr)
-    elif not failure.foreseen:
+    elif foreseen is None:
         log = write_log(_home(), arguments, error)
         remedy = f"The traceback is in {log}; --debug shows it." if log else "--debug shows the traceback."
     print(fitted(f"error: {failure.message}", sys.stderr), file=sys.stderr)
@@ -193,7 +175,7 @@ def _say_failed(error: Exception, arguments: list[str], debug: bool) -> int:
 
 
 def _home() -> Path:
-    """Where logs are kept; here, where LREA_HOME itself is what is wrong."""
+    """Where logs are kept; the working directory, where LREA_HOME itself is what is wrong."""
     try:
         return Workspace.from_environment().home
     except (LreaError, OSError):

@@ -177,7 +177,7 @@ def _quiet_session(workspace: Workspace) -> Session:
 
     from lrea_cli.commands.options import Session
 
-    return Session(QuietConsole(), workspace, torch.device("cpu"), torch.get_num_threads())
+    return Session(QuietConsole(), workspace, torch.device("cpu"))
 
 
 def _open(workspace: Workspace, name: str) -> Run:

@@ -143,7 +143,7 @@ REGISTRIES = {
         (),
         "docs/cli.md",
         r"^## `lrea {name}`$",
-        {"eval": "evaluate", "list": "listing"},
+        {"eval": "evaluate", **dict.fromkeys(("list", "show", "remove", "verify"), "artifacts")},
     ),
 }
 PARTS = [(registry, name) for registry, each in REGISTRIES.items() for name in each.parts]

@@ -9,38 +9,32 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Json, names_of
+from lrea_cli.commands.options import Json, command, names_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import change, change_interval, interval, number, spread, unclear
+from lrea_cli.console.show import CHANGE, interval, number, spread, unclear
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.records.manifest import CACHES, CacheManifest
-from lrea_cli.runs.manifest import RUNS, RunManifest
-from lrea_cli.workspace.home import Workspace
+from lrea_cli.runs.manifest import RUNS
+from lrea_cli.workspace.home import Artifact, Workspace
 
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import ComparedLatency
     from lrea_cli.dataset.layout import Split
-    from lrea_cli.records.manifest import CacheManifest
-    from lrea_cli.runs.manifest import RunManifest
     from lrea_cli.score.kept import Compared, Subject
-    from lrea_cli.workspace.home import Artifact
-
-Names = Annotated[
-    list[str],
-    typer.Argument(
-        help="Runs or caches, all compared with the first; or two serve-bench results.",
-        autocompletion=names_of(RUNS, CACHES),
-    ),
-]
 
 
 @dataclass(frozen=True)
 class CompareOptions:
     """Options of `lrea compare`."""
 
-    names: Names
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Runs or caches, all compared with the first; or two serve-bench results.",
+            autocompletion=names_of(RUNS, CACHES),
+        ),
+    ]
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split whose kept scores are compared.")] = (
         "test"
     )
@@ -63,15 +57,15 @@ def compare(options: CompareOptions) -> None:
     if len(names) < 2:
         raise UserError(f"There is nothing to compare '{names[0]}' with.", "Name a second run, or a second result.")
     console, workspace = Console(options.json), Workspace.from_environment()
-    files = [name.endswith(".json") for name in names]
-    if not any(files):
+    are_files = {name.endswith(".json") for name in names}
+    if are_files == {False}:
         content = _compare_scores(console, workspace, options)
-    elif all(files) and len(names) == 2:
-        content = _compare_benches(console, workspace, names)
-    elif all(files):
+    elif False in are_files:
+        raise UserError("Runs and serve-bench results were mixed.", "Name runs or caches only, or two .json files.")
+    elif len(names) > 2:
         raise UserError(f"{len(names)} serve-bench results were named.", "Compare two of them.")
     else:
-        raise UserError("Runs and serve-bench results were mixed.", "Name runs or caches only, or two .json files.")
+        content = _compare_benches(console, workspace, names)
     console.result(content)
 
 
@@ -80,62 +74,50 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
+    artifacts, split, form = {**runs, **caches}, options.split, options.form
     for name in options.names:
         if name in runs and name in caches:
             raise UserError(f"'{name}' is a run and a cache.", "Rename one of the two folders.")
-        if name not in runs and name not in caches:
-            hint = nearest(name, [*runs, *caches])
-            raise UserError(
-                f"There is no run or cache '{name}' in {workspace.home}{hint}.", "Make a run with: lrea train"
-            )
-    split, form = options.split, options.form
-    subjects = [_subject(runs.get(name), caches.get(name), split) for name in options.names]
-    differences = compare_scores(subjects, form)
+        if name not in artifacts:
+            message = f"There is no run or cache '{name}' in {workspace.home}{nearest(name, artifacts)}."
+            raise UserError(message, "Make a run with: lrea train")
+    subjects = [_subject(artifacts[name], split) for name in options.names]
+    compared = compare_scores(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
-    _show_scores(
-        console, differences, f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}"
-    )
+    title = f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}"
+    _show_scores(console, compared, title)
     facts = {"split": split, "form": form, "samples": samples, "users": users}
-    return {**facts, "rows": [row.to_dict() for row in differences]}
+    return {**facts, "rows": [row.to_dict() for row in compared]}
 
 
-def _subject(run: Artifact[RunManifest] | None, cache: Artifact[CacheManifest] | None, split: Split) -> Subject:
-    """The scores that lie in the run or in the cache; the other is None."""
+def _subject(artifact: Artifact[Any], split: Split) -> Subject:
+    """The scores that lie in the folder of a run or of a cache."""
     from lrea_cli.score.kept import Subject, read_scores
 
-    if run is not None:
-        remedy = shlex.join(["lrea", "eval", "--run", run.name, "--split", split])
-        return Subject(run.name, read_scores(run.path, split, remedy, run.manifest.made_from), remedy)
-    assert cache is not None
-    remedy = shlex.join(["lrea", "eval", "--run", cache.manifest.run, "--cache", cache.name, "--split", split])
-    return Subject(cache.name, read_scores(cache.path, split, remedy), remedy)
+    name, manifest = artifact.name, artifact.manifest
+    is_cache = isinstance(manifest, CacheManifest)
+    scored = ["--run", manifest.run, "--cache", name] if is_cache else ["--run", name]
+    remedy = shlex.join(["lrea", "eval", *scored, "--split", split])
+    scores = read_scores(artifact.path, split, remedy, None if is_cache else manifest.made_from)
+    return Subject(name, scores, remedy)
 
 
-def _show_scores(console: Console, differences: list[Compared], title: str) -> None:
+def _show_scores(console: Console, compared: list[Compared], title: str) -> None:
     from lrea_cli.stats.metrics import METRICS
 
-    rows = [
-        [
-            row.run,
-            row.method,
-            number(row.metrics["auc"]),
-            *(("", "", "") if row.difference is None else _difference(row)),
-        ]
-        for row in differences
-    ]
+    rows = [[row.run, row.method, number(row.metrics["auc"]), "", "", ""] for row in compared]
+    for cells, row in zip(rows, compared, strict=True):
+        if row.difference is not None:
+            cells[3:] = number(row.difference, CHANGE), interval(row.ci, CHANGE), unclear(row.resolved)
     console.table(title, ["run", "method", "AUC", "difference", "95% interval", ""], rows)
     shown = [metric for metric in METRICS if metric.name != "auc"]
-    metrics = [[m.title, m.better, *(number(row.metrics[m.name]) for row in differences)] for m in shown]
-    console.table("the other metrics", ["", "better", *(row.run for row in differences)], metrics)
-    limits = [row.resolvable for row in differences if row.resolvable]
+    metrics = [[m.title, m.better, *(number(row.metrics[m.name]) for row in compared)] for m in shown]
+    console.table("the other metrics", ["", "better", *(row.run for row in compared)], metrics)
+    limits = [row.resolvable for row in compared if row.resolvable]
     if limits:
         low, high = min(limits), max(limits)
-        text = number(high, 5) if low == high else f"{interval((low, high), 5)}, by the pair"
+        text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
         console.say(f"smallest difference that this test set can resolve: {text} (found 4 times in 5, at 95%)")
-
-
-def _difference(row: Compared) -> tuple[str, str, str]:
-    return change(row.difference), change_interval(row.ci), unclear(row.resolved)
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:
@@ -145,7 +127,11 @@ def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -
     matched = compare_rows(first.rows, second.rows)
     if first.machine != second.machine:
         console.warn(f"the machines differ: {first.machine}; and {second.machine}")
-    _show_benches(console, matched, names)
+    for letter, name in zip("AB", names, strict=True):
+        console.say(f"{letter}: {name}")
+    title = f"medians of {counted(matched[0].candidates, 'candidate')}, one request at a time"
+    columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
+    console.table(title, columns, [_latency(row) for row in matched])
     console.say(
         "the intervals cover these requests only: a change of the machine between the two results is in the ratio, too"
     )
@@ -165,20 +151,15 @@ def _bench_path(workspace: Workspace, name: str) -> Path:
     raise UserError(f"There is no result '{name}' in {folder}{hint}.", "Make one with: lrea serve-bench")
 
 
-def _show_benches(console: Console, matched: list[ComparedLatency], names: list[str]) -> None:
-    for letter, name in zip("AB", names, strict=True):
-        console.say(f"{letter}: {name}")
-    rows = [
-        [
-            row.stage,
-            row.route if row.length == "real" else f"{row.route} {row.length}",
-            row.kernel,
-            *(spread(p50, ci) for p50, ci in zip(row.p50_ms, row.p50_ci_ms, strict=True)),
-            number(row.ratio, 3),
-            interval(row.ci, 3),
-            unclear(row.resolved),
-        ]
-        for row in matched
+def _latency(row: ComparedLatency) -> list[str]:
+    route = row.route if row.length == "real" else f"{row.route} {row.length}"
+    medians = map(spread, row.p50_ms, row.p50_ci_ms)
+    return [
+        row.stage,
+        route,
+        row.kernel,
+        *medians,
+        number(row.ratio, ".3f"),
+        interval(row.ci, ".3f"),
+        unclear(row.resolved),
     ]
-    columns = ["stage", "route", "kernel", "A p50 ms", "B p50 ms", "B / A", "95% interval", ""]
-    console.table(f"medians of {counted(matched[0].candidates, 'candidate')}, one request at a time", columns, rows)

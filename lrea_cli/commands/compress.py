@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_compress
 from lrea_cli.commands.options import (
     SEED,
@@ -22,19 +21,18 @@ from lrea_cli.commands.options import (
     RunName,
     Session,
     Threads,
+    command,
     require_name,
     start,
     within,
 )
-from lrea_cli.console.output import Console
-from lrea_cli.console.show import number, whole
+from lrea_cli.console.show import WHOLE, number
 from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, COUNT, Compression, CompressorName
 
 if TYPE_CHECKING:
     from lrea_cli.records.cache import Cache
-    from lrea_cli.records.manifest import CacheManifest
     from lrea_cli.runs.checkpoint import Run
 
 NOT_SHOWN = ("arguments", "made_from", "layout", "compression", "device")
@@ -95,8 +93,7 @@ def compress(options: CompressOptions) -> None:
 
     Example: lrea compress --compressor clusters --target 0.03
     """
-    from lrea_cli.records.cache import CacheSettings, dense_users
-    from lrea_cli.records.cache import compress as write_cache
+    from lrea_cli.records import cache as caches
     from lrea_cli.runs.checkpoint import open_run
 
     _check(options)
@@ -107,48 +104,39 @@ def compress(options: CompressOptions) -> None:
     run = open_run(session.workspace, options.run, options.dataset, session.device)
     as_of = _as_of(run, options.as_of)
     compression, curve = _compression(session, run, options)
-    dense = None if users is None else dense_users(run.dataset, users)
-    settings = CacheSettings(options.dtype, as_of, dense, compression)
-    cache = write_cache(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
-    _show(session.console, run, cache)
-    content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
-    points = [{"rank": rank, "deviation": deviation} for rank, deviation in curve.items()]
-    session.console.result({**content, "curve": points}, then=after_compress(cache.cache))
-
-
-def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
-    """Write and open a cache of all users that another command needs.
-
-    Args:
-        missing: what the run does not have yet, such as `cache`.
-    """
-    from lrea_cli.records.cache import CacheSettings, open_cache
-    from lrea_cli.records.cache import compress as write_cache
-
-    session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
-    cache = write_cache(session.workspace, run, CacheSettings(compression=compression), session.console)
-    return open_cache(session.workspace, run, cache.cache)
-
-
-def _show(console: Console, run: Run, cache: CacheManifest) -> None:
+    dense = None if users is None else caches.dense_users(run.dataset, users)
+    settings = caches.CacheSettings(options.dtype, as_of, dense, compression)
+    cache = caches.compress(session.workspace, run, settings, session.console, options.cache, replace=options.replace)
     rows = [
         ["method or compressor", cache.compressor or run.recipe.model.method],
         ["users", cache.users],
         ["behaviors before", _utc(cache.as_of)],
         ["rows of a record, at most", cache.rank],
         ["dtype", cache.dtype],
-        ["bytes of a record, mean", whole(cache.bytes_per_user)],
-        ["ms to make a record, mean", number(cache.ms_per_user, 3)],
+        ["bytes of a record, mean", number(cache.bytes_per_user, WHOLE)],
+        ["ms to make a record, mean", number(cache.ms_per_user, ".3f")],
     ]
-    console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
+    session.console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
+    content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
+    content["curve"] = [{"rank": rank, "deviation": deviation} for rank, deviation in curve.items()]
+    session.console.result(content, then=after_compress(cache.cache))
+
+
+def compress_first(session: Session, run: Run, missing: str, compression: Compression | None = None) -> Cache:
+    """Write and open a cache of all users that another command needs.
+
+    Args:
+        missing: how the message names it, such as `cache`.
+    """
+    from lrea_cli.records import cache as caches
+
+    session.console.say(f"run {run.name} has no {missing} yet: making one first (lrea compress)")
+    cache = caches.compress(session.workspace, run, caches.CacheSettings(compression=compression), session.console)
+    return caches.open_cache(session.workspace, run, cache.cache)
 
 
 def _check(options: CompressOptions) -> None:
-    """Refuse options that do not go together, before anything is opened.
-
-    Raises:
-        UserError: a rank or target without a compressor, or a compressor without one of them or with both.
-    """
+    """Refuse a rank or target without a compressor, and a compressor without one of them or with both."""
     compressor, rank, target = options.compressor, options.rank, options.target
     if compressor is None:
         if rank is not None or target is not None:
@@ -172,21 +160,14 @@ def _compression(session: Session, run: Run, options: CompressOptions) -> tuple[
         return compression, {}
     compression, curve = smallest_rank(run, compression, options.target, session.console)
     rows = [[rank, number(value), "<-" if rank == compression.rank else ""] for rank, value in curve.items()]
-    session.console.table(
-        f"{compression.compressor}: how far the logit deviates, in standard deviations of it, on validation requests; "
-        f"target {options.target:g}",
-        ["rank", "deviation", ""],
-        rows,
-    )
+    how = "how far the logit deviates, in standard deviations of it, on validation requests"
+    title = f"{compression.compressor}: {how}; target {options.target:g}"
+    session.console.table(title, ["rank", "deviation", ""], rows)
     return compression, curve
 
 
 def _as_of(run: Run, text: str | None) -> int | None:
-    """--as-of in epoch seconds; a text without a zone is local time of the run's dataset.
-
-    Raises:
-        UserError: it is long after the end of the data.
-    """
+    """--as-of in epoch seconds, refused when long after the end of the data; no zone = local time of the dataset."""
     as_of, end = parse_time(text, run.dataset.manifest.utc_offset_minutes), run.dataset.manifest.splits.end
     if as_of is not None and as_of > end + LATEST_DAYS * 86_400:
         raise UserError(
@@ -201,9 +182,6 @@ def parse_time(text: str | None, offset_minutes: int = 0) -> int | None:
 
     Args:
         offset_minutes: local time east of UTC, for a text without a zone.
-
-    Raises:
-        UserError: it is neither, it is a date without dashes, or it is not between 1970 and 2200.
     """
     if text is None:
         return None

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, within
-from lrea_cli.console import counts
+from lrea_cli.commands.options import Dataset, Json, Long, Rank, RecipeName, RecordDtype, Short, command, within
+from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import number, short
 from lrea_cli.recipe.recipe import Recipe, load_recipe
@@ -29,19 +28,17 @@ PAPER_COLUMNS = ["", "paper:\ntraining", "paper:\nonline serving", "FLOPs\nreque
 
 @dataclass(frozen=True)
 class Counted:
-    """All bills, and what they are of.
+    """All bills: with every history padded to L, and at the real lengths of a dataset, if there is one.
 
     Args:
-        shape: width, L, categories.
-        dataset: its name, and lengths: (users,) long behaviors of each at its end; None where there is none.
-        padded: bills with every history padded to L. real: at real lengths; None where they are not known.
+        lengths: (users,) long behaviors of each at the end of the dataset.
     """
 
     shape: HistoryShape
-    dataset: str | None
-    lengths: np.ndarray | None
     padded: list[Bill]
-    real: list[Bill] | None
+    dataset: str | None = None
+    lengths: np.ndarray | None = None
+    real: list[Bill] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,10 @@ def cost(options: CostOptions) -> None:
     settings = recipe.with_values({"data": data, "model": {"rank": options.rank}})
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
         settings.with_values({"model": {"method": method}})
-    console = Console(options.json)
-    counted = _count(Workspace.from_environment(), settings, options)
-    _show(console, counted, settings.model, options)
-    then = "lrea prepare synthetic, then lrea cost" if counted.real is None else "lrea train"
-    console.result(_content(counted, settings, options), then=then)
+    console, count = Console(options.json), _count(Workspace.from_environment(), settings, options)
+    _show(console, count, settings.model, options)
+    then = "lrea prepare synthetic, then lrea cost" if count.real is None else "lrea train"
+    console.result(_content(count, settings, options), then=then)
 
 
 def _count(workspace: Workspace, recipe: Recipe, options: CostOptions) -> Counted:
@@ -102,53 +98,46 @@ def _count(workspace: Workspace, recipe: Recipe, options: CostOptions) -> Counte
         users = Users(lengths, options.candidates, len(names), np.dtype(options.dtype).itemsize)
         return bills(recipe.model, shape, users)
 
-    real = None if lengths is None else bills_of(lengths)
-    return Counted(shape, artifact.name if artifact else None, lengths, bills_of(np.array([data.long])), real)
+    padded = bills_of(np.array([data.long]))
+    if artifact is None or lengths is None:
+        return Counted(shape, padded)
+    return Counted(shape, padded, artifact.name, lengths, bills_of(lengths))
 
 
-def _show(console: Console, counted: Counted, model: ModelSettings, options: CostOptions) -> None:
+def _show(console: Console, count: Counted, model: ModelSettings, options: CostOptions) -> None:
     """The table padded to L, the one at real lengths, and the paper's."""
-    shape = counted.shape
-    console.say(
-        f"N = {counts.counted(options.candidates, 'candidate')} a request, D = {shape.width}, {options.dtype} records"
-    )
+    candidates = counted(options.candidates, "candidate")
+    console.say(f"N = {candidates} a request, D = {count.shape.width}, {options.dtype} records")
     console.say(
         f"r = {model.rank}, k = {model.k}, heads = {model.heads}, m = {model.m}, tau = {model.tau}; "
         f"sim and eta have {model.target_attention} attention"
     )
-    longest = counts.counted(shape.long, "long behavior")
-    console.table(f"padded: every user has L = {longest}", COLUMNS, _rows(counted.padded))
-    if counted.real is None or counted.lengths is None:
+    title = f"padded: every user has L = {counted(count.shape.long, 'long behavior')}"
+    console.table(title, COLUMNS, list(map(_row, count.padded)))
+    if count.real is None or count.lengths is None:
         console.say("There is no dataset, so no real lengths; D is that of item and category.")
     else:
-        of_users = f"mean of {counts.counted(len(counted.lengths), 'user')} at the end of the data"
-        title = f"{counted.dataset}: {of_users}, {counted.lengths.mean():,.1f} long behaviors"
-        console.table(title, COLUMNS, _rows(counted.real))
+        of_users = f"mean of {counted(len(count.lengths), 'user')} at the end of the data"
+        title = f"{count.dataset}: {of_users}, {count.lengths.mean():,.1f} long behaviors"
+        console.table(title, COLUMNS, list(map(_row, count.real)))
     console.say(
         "FLOPs behavior and bytes write: of one new behavior. bytes as ids: of a record that holds ids in place of "
         "vectors. n/a: the work of a compressor is not counted."
     )
-    console.table(
-        "the paper's Table 1 (TWIN is not in it), and our count, padded", PAPER_COLUMNS, _paper_rows(counted.padded)
-    )
+    title = "the paper's Table 1 (TWIN is not in it), and our count, padded"
+    console.table(title, PAPER_COLUMNS, _paper_rows(count.padded))
     console.say(
         "B: candidates (our N). L: long behaviors. k: behaviors that a search finds. r: rank. m: hashes. d: width. "
         "M: size of SIM's index. O() hides the hidden units in the scorer of DIN and LREA."
     )
 
 
-def _rows(bills: list[Bill]) -> list[list[str]]:
-    return [
-        [
-            bill.name,
-            *(short(None if work is None else work.flops) for work in (bill.offline, bill.request, bill.behavior)),
-            short(bill.record_bytes),
-            "" if bill.record_bytes_as_ids is None else short(bill.record_bytes_as_ids),
-            short(bill.request.bytes),
-            short(None if bill.behavior is None else bill.behavior.bytes),
-        ]
-        for bill in bills
-    ]
+def _row(bill: Bill) -> list[str]:
+    works = (bill.offline, bill.request, bill.behavior)
+    flops = [short(work and work.flops) for work in works]
+    as_ids = "" if bill.record_bytes_as_ids is None else short(bill.record_bytes_as_ids)
+    written = short(bill.behavior and bill.behavior.bytes)
+    return [bill.name, *flops, short(bill.record_bytes), as_ids, short(bill.request.bytes), written]
 
 
 def _paper_rows(padded: list[Bill]) -> list[list[str]]:
@@ -156,27 +145,27 @@ def _paper_rows(padded: list[Bill]) -> list[list[str]]:
 
     ours = {bill.method: bill.request.flops for bill in padded if bill.compressor is None}
     return [
-        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], 3)]
+        [paper, training, online, short(ours[method]), number(ours[method] / ours["din"], ".3f")]
         for method, (paper, training, online) in TABLE_1.items()
     ]
 
 
-def _content(counted: Counted, recipe: Recipe, options: CostOptions) -> dict[str, Any]:
+def _content(count: Counted, recipe: Recipe, options: CostOptions) -> dict[str, Any]:
     from lrea_cli.serving.bills import TABLE_1
 
-    lengths = counted.lengths
+    lengths = count.lengths
     return {
-        "dataset": counted.dataset,
+        "dataset": count.dataset,
         "candidates": options.candidates,
         "dtype": options.dtype,
-        "width": counted.shape.width,
+        "width": count.shape.width,
         "long": recipe.data.long,
         "short": recipe.data.short,
         "model": asdict(recipe.model),
         "users": None if lengths is None else len(lengths),
         "mean_length": None if lengths is None else float(lengths.mean()),
-        "padded": [_plain(bill) for bill in counted.padded],
-        "real": None if counted.real is None else [_plain(bill) for bill in counted.real],
+        "padded": [_plain(bill) for bill in count.padded],
+        "real": count.real and [_plain(bill) for bill in count.real],
         "paper": {method: {"training": t, "online": o} for method, (_, t, o) in TABLE_1.items()},
     }
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import SEED, Json, Session, Threads, start, within
-from lrea_cli.console.show import change, interval, number, rough, unclear
+from lrea_cli.commands.options import SEED, Json, Session, Threads, command, start, within
+from lrea_cli.console.show import interval, number, unclear
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.score.evaluate import Evaluation
@@ -44,15 +42,6 @@ class DemoOptions:
     json: Json = False
 
 
-@dataclass(frozen=True)
-class Result:
-    """A run as it is served, and its AUC minus that of the first result, paired."""
-
-    name: str
-    evaluation: Evaluation
-    difference: Estimate
-
-
 @command
 def demo(options: DemoOptions) -> None:
     """See all steps on planted data, in under three minutes.
@@ -69,25 +58,27 @@ def demo(options: DemoOptions) -> None:
 
 def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
-    from lrea_cli.commands.serve_bench import ServeBenchOptions, bench_run
+    from lrea_cli.bench.routes import BenchSettings
+    from lrea_cli.commands.serve_bench import bench_run
 
     facts = _prepare(session, options).facts
     runs = {method: _train(session, method, options.seed) for method in METHODS}
     results = _evaluate(session, runs)
-    timing = ServeBenchOptions(candidates=CANDIDATES, kernel="gemm", seconds=SECONDS_A_ROUTE, seed=options.seed)
-    bench = bench_run(session, runs[BENCHED], None, timing)
-    rows = [_row(result, is_base=result is results[0]) for result in results]
-    rows.append(["best possible", number(facts["bayes_auc"]), "", "", "", "", ""])
+    settings = BenchSettings(CANDIDATES, SECONDS_A_ROUTE, options.seed)
+    bench = bench_run(session, runs[BENCHED], None, settings, "gemm")
+    best = ["best possible", number(facts["bayes_auc"]), "", "", "", "", ""]
     session.console.table(
         "planted data: AUC as trained and as served; ~: no difference is shown; change: rms of the logit, by serving",
         ["method", "AUC", "served", "95%", "to din-short", "", "change"],
-        rows,
+        [*(row for row, _ in results), best],
     )
-    session.console.say(_headline(bench))
+    ratio = f"{bench.speedup_vs_full['request']['real']} at real lengths"
+    headline = f"whole request, full attention / {BENCHED} through its cache: {ratio}"
+    session.console.say(f"no ratio of times is given: {bench.withheld}" if bench.withheld else headline)
     timed = bench.to_dict()
     content = {
         **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
-        "results": [_content(result) for result in results],
+        "results": [content for _, content in results],
         "serve": timed["rows"],
         **{key: timed[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},
     }
@@ -120,48 +111,32 @@ def _train(session: Session, method: str, seed: int) -> Run:
     return open_run(session.workspace, name, None, session.device)
 
 
-def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[Result]:
-    """Every run through its own records, and the din run through compressed ones."""
+def _evaluate(session: Session, runs: Mapping[str, Run]) -> list[tuple[list[str], dict[str, object]]]:
+    """Every run through its own records, and the din run through compressed ones, as row and as content."""
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.stats.bootstrap import auc_difference
 
-    served = [(method, run, ServedFrom()) for method, run in runs.items()]
     clusters = ServedFrom(compression=Compression("clusters", CLUSTERS_RANK))
+    served = [(method, run, ServedFrom()) for method, run in runs.items()]
     served.append((f"din, clusters {CLUSTERS_RANK}", runs["din"], clusters))
-    scored = [score(run, "test", served_from, session.console) for _, run, served_from in served]
-    base, results = scored[0].scores, []
-    for (name, run, _), each in zip(served, scored, strict=True):
-        difference = auc_difference(base.served, each.scores.served, base.label, base.user)
-        results.append(Result(name, measure(run, each, "user"), difference))
+    scored = [(name, run, score(run, "test", by, session.console)) for name, run, by in served]
+    base, results = scored[0][2].scores, []
+    for name, run, each in scored:
+        change = auc_difference(base.served, each.scores.served, base.label, base.user)
+        hidden = each.scores is base or change.value is None
+        shown = ("", "") if hidden else (number(change.value, "+.4f"), unclear(change.resolved))
+        evaluation = measure(run, each, "user")
+        results.append((_row(name, evaluation, shown), _content(name, evaluation, change)))
     return results
 
 
-def _headline(bench: Bench) -> str:
-    """The whole request, in one line."""
-    if bench.withheld:
-        return f"no ratio of times is given: {bench.withheld}"
-    ratio = bench.speedup_vs_full["request"]["real"]
-    return f"whole request, full attention / {BENCHED} through its cache: {ratio} at real lengths"
+def _row(name: str, evaluation: Evaluation, change: tuple[str, str]) -> list[str]:
+    auc, gap = evaluation.metrics["auc"], number(evaluation.absorption_gap.rms_logit, ".1g")
+    return [name, number(auc.trained), number(auc.served), interval(auc.ci, ".3f"), *change, gap]
 
 
-def _row(result: Result, *, is_base: bool) -> list[str]:
-    difference, auc = result.difference, result.evaluation.metrics["auc"]
-    hidden = is_base or difference.value is None
-    return [
-        result.name,
-        number(auc.trained),
-        number(auc.served),
-        interval(auc.ci, 3),
-        *(("", "") if hidden else (change(difference.value, 4), unclear(difference.resolved))),
-        rough(result.evaluation.absorption_gap.rms_logit, 1),
-    ]
-
-
-def _content(result: Result) -> dict[str, object]:
-    evaluation, difference = result.evaluation.to_dict(), result.difference
-    return {
-        "name": result.name,
-        **{key: evaluation[key] for key in SHOWN},
-        "difference": {"value": difference.value, "ci": difference.ci, "resolved": difference.resolved},
-    }
+def _content(name: str, evaluation: Evaluation, change: Estimate) -> dict[str, object]:
+    numbers = evaluation.to_dict()
+    difference = {"value": change.value, "ci": change.ci, "resolved": change.resolved}
+    return {"name": name, **{key: numbers[key] for key in SHOWN}, "difference": difference}

@@ -11,11 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lrea_cli import __version__
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import JsonOption
+from lrea_cli.commands.options import JsonAlone, command
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import rough, size
+from lrea_cli.console.show import size
 from lrea_cli.errors import LreaError
 from lrea_cli.workspace.kinds import home_of_environment
 from lrea_cli.workspace.places import lock
@@ -31,7 +30,7 @@ REINSTALL = "Install {0} again: pip install --force-reinstall {0}"
 
 
 @command
-def doctor(options: JsonOption) -> None:
+def doctor(options: JsonAlone) -> None:
     """Check the installation, the machine, the kernels and the home.
 
     Example: lrea doctor
@@ -58,12 +57,12 @@ def _row(name: str, value: object) -> list[str]:
     if isinstance(value, int) and name.endswith("_bytes"):
         return [name.removesuffix("_bytes").replace("_", " "), size(value)]
     if isinstance(value, dict):
-        value = [f"{kernel} {rough(error)}" for kernel, error in value.items()]
+        value = [f"{kernel} {error:.2g}" for kernel, error in value.items()]
     return [name.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else str(value)]
 
 
 def _packages(facts: dict[str, object]) -> Iterator[LreaError]:
-    """Add the versions of the packages that can be imported; yield the others as problems."""
+    """Add the versions of packages; yield those that cannot be imported."""
     facts |= {"lrea": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_evaluate
-from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, existing, start
+from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, command, existing, start
 from lrea_cli.console.counts import counted
-from lrea_cli.console.show import change, change_interval, interval, number, rough, span, unclear, whole
-from lrea_cli.records.manifest import CACHES, CacheDtype, CacheManifest
+from lrea_cli.console.show import CHANGE, interval, number, unclear
+from lrea_cli.records.manifest import CACHES, CacheDtype
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console
-    from lrea_cli.runs.checkpoint import Run
-    from lrea_cli.score.evaluate import Evaluation, ServedFrom
-    from lrea_cli.workspace.home import Artifact
+    from lrea_cli.score.cached import CacheAge
+    from lrea_cli.score.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -56,36 +54,28 @@ def evaluate(options: EvaluateOptions) -> None:
 
     The scores are kept for `lrea compare`.
     """
-    from lrea_cli.records.cache import run_and_cache
+    from lrea_cli.records.cache import require_of_run, run_and_cache
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.score.cached import parse_ages
-    from lrea_cli.score.evaluate import measure, score
+    from lrea_cli.score.evaluate import ServedFrom, measure, score
     from lrea_cli.score.kept import write_evaluation
 
     ages = parse_ages(options.cache_age) if options.cache_age else ()
     session = start(options.json, options.threads, options.device)
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    served_from, artifact = _served_from(run, cache, options.dtype)
+    if cache is None:
+        folder, served_from = run.artifact.path, ServedFrom(options.dtype or "float32")
+    else:
+        require_of_run(cache, run)
+        manifest = cache.manifest
+        folder, served_from = cache.path, ServedFrom(options.dtype or manifest.dtype, manifest.compression, cache.name)
     scored = score(run, options.split, served_from, session.console, ages)
     evaluation = measure(run, scored, options.group)
-    write_evaluation(artifact.path, scored.scores, evaluation.to_dict())
+    write_evaluation(folder, scored.scores, evaluation.to_dict())
     show(session.console, evaluation)
     then = after_evaluate(session.workspace, run.artifact, options.cache, options.split)
     session.console.result(evaluation.to_dict(), then=then)
-
-
-def _served_from(
-    run: Run, cache: Artifact[CacheManifest] | None, dtype: CacheDtype | None
-) -> tuple[ServedFrom, Artifact[Any]]:
-    """How records are made, and the artifact beside which the numbers are kept: the cache, or the run."""
-    from lrea_cli.records.cache import require_of_run
-    from lrea_cli.score.evaluate import ServedFrom
-
-    if cache is None:
-        return ServedFrom(dtype or "float32"), run.artifact
-    require_of_run(cache, run)
-    return ServedFrom(dtype or cache.manifest.dtype, cache.manifest.compression, cache.name), cache
 
 
 def show(console: Console, evaluation: Evaluation) -> None:
@@ -94,24 +84,17 @@ def show(console: Console, evaluation: Evaluation) -> None:
     title = f"{evaluation.run} ({evaluation.method}) on {evaluation.split}: {scored}"
     served = f"through {evaluation.dtype} records" if evaluation.cache is None else f"as from {evaluation.cache}"
     console.table(title, ["", "as trained", served], _metrics(evaluation))
-    console.table(
-        "absorption gap: as served minus as trained. baseline: the AUC of a plain counter",
-        ["", "value"],
-        _beside(evaluation),
-    )
+    title = "absorption gap: as served minus as trained. baseline: the AUC of a plain counter"
+    console.table(title, ["", "value"], _beside(evaluation))
     console.table("slices (NE: normalized entropy)", *_slices(evaluation))
     if evaluation.cache_age:
         columns = ["age", "AUC", "difference", "95%, paired", "", "missing", "requests"]
-        console.table(
-            "older records. missing: behaviors that a request lacks; requests: share with any; ~: no difference shown",
-            columns,
-            _aged(evaluation),
-        )
-    if evaluation.new_behavior is not None:
-        work = evaluation.new_behavior
+        title = "older records. missing: behaviors a request lacks; requests: share with any; ~: no difference shown"
+        console.table(title, columns, list(map(_aged, evaluation.cache_age)))
+    if (work := evaluation.new_behavior) is not None:
         console.say(
-            f"one new behavior changes {whole(work.rows, 1)} rows of a record, takes {whole(work.flops)} FLOPs and "
-            f"writes {whole(work.bytes)} bytes (means over the requests)"
+            f"one new behavior changes {work.rows:,.1f} rows of a record, takes {work.flops:,.0f} FLOPs and "
+            f"writes {work.bytes:,.0f} bytes (means over the requests)"
         )
     name, best = evaluation.baselines.best()
     auc = evaluation.metrics["auc"].trained
@@ -135,11 +118,11 @@ def _metrics(evaluation: Evaluation) -> list[list[str]]:
 
 def _beside(evaluation: Evaluation) -> list[list[str]]:
     gap, base = evaluation.absorption_gap, evaluation.baselines
-    share = "" if gap.rms_over_sd is None else f" ({rough(gap.rms_over_sd)} of its sd)"
+    share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its sd)"
     return [
-        ["absorption gap (AUC)", change(gap.auc)],
-        ["  95% interval, paired", change_interval(gap.ci)],
-        ["absorption gap (rms of the logit)", f"{rough(gap.rms_logit)}{share}"],
+        ["absorption gap (AUC)", number(gap.auc, CHANGE)],
+        ["  95% interval, paired", interval(gap.ci, CHANGE)],
+        ["absorption gap (rms of the logit)", f"{gap.rms_logit:.2g}{share}"],
         ["baseline: clicks of its category", number(base.category_count)],
         ["baseline: clicks of the item", number(base.item_count)],
         ["baseline: popularity", number(base.popularity)],
@@ -159,23 +142,15 @@ def _slices(evaluation: Evaluation) -> tuple[list[str], list[list[object]]]:
             continue
         row: list[object] = [name, part.rows]
         for metric in shown:
-            measured = part.metrics[metric.name]
-            row.append(number(measured.trained, metric.digits))
-            row += [span(measured.ci, 3), number(measured.served, metric.digits)] if metric.slice_interval else []
+            measured, form = part.metrics[metric.name], f".{metric.digits}f"
+            row.append(number(measured.trained, form))
+            if metric.slice_interval:
+                row += [interval(measured.ci, ".3f", "-"), number(measured.served, form)]
         rows.append(row)
     return columns, rows
 
 
-def _aged(evaluation: Evaluation) -> list[list[object]]:
-    return [
-        [
-            row.age,
-            number(row.auc),
-            change(row.difference),
-            change_interval(row.ci),
-            unclear(row.ci is not None and not row.ci[0] <= 0 <= row.ci[1]),
-            number(row.missing, 1),
-            f"{row.requests_missing:.0%}",
-        ]
-        for row in evaluation.cache_age
-    ]
+def _aged(row: CacheAge) -> list[object]:
+    resolved = row.ci is not None and not row.ci[0] <= 0 <= row.ci[1]
+    change = number(row.difference, CHANGE), interval(row.ci, CHANGE), unclear(resolved)
+    return [row.age, number(row.auc), *change, number(row.missing, ".1f"), f"{row.requests_missing:.0%}"]

@@ -19,20 +19,27 @@ if TYPE_CHECKING:
     from lrea_cli.workspace.kinds import Kind
 
 
+def typed_options(context: typer.Context) -> dict[str, Any]:
+    """The parameters of the command that runs which were given on the command line, by name."""
+    return {
+        option.name: option
+        for option in context.command.params
+        if getattr(context.get_parameter_source(option.name or ""), "name", "") == "COMMANDLINE"
+    }
+
+
 def as_typed(context: typer.Context, command: str, leave_out: Collection[str]) -> str:
     """A command with the options that were given on the command line, quoted for a shell.
 
     Args:
-        context: the context of the command that runs.
         command: its name and arguments as a shell reads them, such as `lrea prepare table`.
         leave_out: the options and arguments that the result does not name.
     """
     parts = shlex.split(command)
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if source is None or source.name != "COMMANDLINE" or option.name in leave_out:
+    for name, option in typed_options(context).items():
+        if name in leave_out:
             continue
-        value = context.params[option.name or ""]
+        value = context.params[name]
         if isinstance(value, bool):
             parts.append((option.opts if value else option.secondary_opts)[0])
         else:
@@ -53,8 +60,7 @@ def after_train(workspace: Workspace, run: str, method: str) -> str:
 
 def after_compress(cache: str) -> str:
     """Score through the cache, then time it."""
-    name = shlex.quote(cache)
-    return f"lrea eval --cache {name}, then lrea serve-bench --cache {name}"
+    return "lrea eval --cache {0}, then lrea serve-bench --cache {0}".format(shlex.quote(cache))
 
 
 def after_serve_bench(workspace: Workspace, bench: Bench) -> str:
@@ -80,9 +86,7 @@ def after_evaluate(workspace: Workspace, run: Artifact[RunManifest], cache: str 
     The other one is full attention where it can be, and LREA for a `din` run. The first of a comparison is its base.
 
     Args:
-        run: the run that was evaluated.
-        cache: the cache that it was served from; None = its method's own records.
-        split: the split that was scored.
+        cache: what the run was served from; None = its method's own records.
     """
     from lrea_cli.score.kept import scores_path
 

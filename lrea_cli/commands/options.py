@@ -1,11 +1,12 @@
-"""Options that several commands share, with their help and how a shell completes them; the session that they open."""
+"""A command's options: the dataclass of which typer makes them, those that several commands share, and the session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
@@ -21,13 +22,55 @@ from lrea_cli.recipe.settings import (
     check_range,
     check_threads,
 )
-from lrea_cli.records.manifest import CACHES, CacheDtype
+from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind, home_of_environment
 
 if TYPE_CHECKING:
     import torch
+
+
+Options = TypeVar("Options")
+
+
+def command(run: Callable[[Options], None]) -> Callable[..., None]:
+    """Make of a function that takes one dataclass of options a command for `app.command`.
+
+    Each attribute of the dataclass becomes a parameter. The docstring is the help; lines within a paragraph are joined.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class GreetOptions:
+        ...     name: Annotated[str, typer.Option(help="Who is greeted.")] = "you"
+        >>> @command
+        ... def greet(options: GreetOptions) -> None:
+        ...     print(f"Hello, {options.name}.")
+    """
+    options_type = get_type_hints(run)["options"]
+
+    def with_parameters(**values: Any) -> None:
+        run(options_type(**values))
+
+    paragraphs = (inspect.getdoc(run) or "").split("\n\n")
+    with_parameters.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    return shaped(with_parameters, parameters_of(options_type))
+
+
+def parameters_of(options_type: type) -> list[inspect.Parameter]:
+    """The attributes of a dataclass as keyword parameters; of a default factory the default is what it makes."""
+    hints = get_type_hints(options_type, include_extras=True)
+    defaults = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(options_type)}
+    defaults |= {f.name: f.default_factory() for f in fields(options_type) if f.default_factory is not MISSING}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(n, keyword, default=default, annotation=hints[n]) for n, default in defaults.items()]
+
+
+def shaped(function: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """Give a function of `**values` the signature that typer reads."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function
 
 
 def names_of(*kinds: Kind[Any]) -> Callable[[], list[str]]:
@@ -67,11 +110,7 @@ def as_threads(param: typer.CallbackParam, value: int | None) -> int | None:
 
 
 def require_name(replace: bool, name: str | None, option: str) -> None:
-    """Refuse `--replace` without a name: a new name would be chosen, and nothing replaced.
-
-    Raises:
-        UserError: it says by which option to name the artifact.
-    """
+    """Refuse `--replace` without a name: a new name would be chosen, and nothing replaced."""
     if replace and name is None:
         raise UserError(f"--replace needs {option}.", f"Name what is to be replaced: {option} NAME --replace")
 
@@ -84,14 +123,6 @@ SEED = typer.Option(
 Dataset = Annotated[str | None, existing(DATASETS, "Which dataset to read; default: the recipe's, else the latest.")]
 RunDataset = Annotated[str | None, existing(DATASETS, "Read the latest run of this dataset; default: of any.")]
 RunName = Annotated[str | None, existing(RUNS, "Which run to read; default: the latest.")]
-ArtifactName = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Name of a dataset, run or cache, such as taobao-din-1, or runs/taobao-din-1.",
-        autocompletion=names_of(DATASETS, RUNS, CACHES),
-    ),
-]
 RecipeName = Annotated[
     str | None,
     typer.Option(
@@ -118,8 +149,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 @dataclass(frozen=True)
-class JsonOption:
-    """The option of a command that has no other."""
+class JsonAlone:
+    """Options of a command that has no others."""
 
     json: Json = False
 
@@ -131,15 +162,10 @@ class Session:
     console: Console
     workspace: Workspace
     device: torch.device
-    threads: int
 
 
 def start(as_json: bool, threads: int | None, device: str) -> Session:
-    """Set torch's threads and choose the device.
-
-    Raises:
-        UserError: cuda was asked for where there is none.
-    """
+    """Set torch's threads and choose the device; cuda where there is none is refused."""
     import torch
 
     if threads is not None:
@@ -147,4 +173,4 @@ def start(as_json: bool, threads: int | None, device: str) -> Session:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device that this torch can use.", "Use --device cpu.")
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Session(Console(as_json), Workspace.from_environment(), torch.device(name), torch.get_num_threads())
+    return Session(Console(as_json), Workspace.from_environment(), torch.device(name))

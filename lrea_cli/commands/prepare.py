@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.commands.command import Options, parameters_of, shaped
-from lrea_cli.commands.next_steps import after_prepare, as_typed
-from lrea_cli.commands.options import Json, Replace
+from lrea_cli.commands.next_steps import after_prepare, as_typed, typed_options
+from lrea_cli.commands.options import Json, Options, Replace, parameters_of, shaped
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import size, whole
+from lrea_cli.console.show import size
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
@@ -27,11 +26,10 @@ if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
     from lrea_cli.prepare.look.measure import Look
 
-HELP = """Turn raw events into histories and samples.
-
-Example: lrea prepare taobao --raw UserBehavior.csv"""
-
-app = typer.Typer(no_args_is_help=True, help=HELP)
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Turn raw events into histories and samples.\n\nExample: lrea prepare taobao --raw UserBehavior.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +47,17 @@ class SharedOptions:
 
 
 def run(source: Source, options: PrepareOptions, shared: SharedOptions, typed: str) -> None:
-    """Prepare one source and show what came of it.
-
-    Args:
-        typed: the command line, without `--dry-run`.
-    """
+    """Prepare one source and show what came of it; `typed` is the command line without `--dry-run`."""
     console, workspace = Console(shared.json), Workspace.from_environment()
     files = find_files(source, shared.raw, workspace.home, console.warn)
     if shared.dry_run:
-        _say_what_it_takes(console, source, files, options, typed)
+        console.result(_estimate(console, source, files, options), then=typed)
         return
     manifest, cost = prepare_source(console, workspace, source, files, options, shared)
     console.result({**manifest.to_dict(), **cost}, then=after_prepare(workspace, manifest.dataset))
 
 
-def _say_what_it_takes(
-    console: Console, source: Source, files: list[Path], options: PrepareOptions, typed: str
-) -> None:
+def _estimate(console: Console, source: Source, files: list[Path], options: PrepareOptions) -> dict[str, Any]:
     """Show rows, bytes, expected time and disk; nothing is written."""
     from lrea_cli.prepare.estimate import estimate
 
@@ -75,14 +67,14 @@ def _say_what_it_takes(
     account = [
         ["rows of the sample", needs.sample_read],
         *([f"of these rejected: {reason}", count] for reason, count in needs.sample_rejected.items()),
-        ["expected time on this machine", f"about {whole(needs.seconds)} s"],
+        ["expected time on this machine", f"about {needs.seconds:,.0f} s"],
         ["disk while it runs, about", size(needs.scratch_bytes)],
         ["disk of the dataset, about", size(needs.dataset_bytes)],
     ]
     console.table("what it would take", ["", "value"], account)
     for warning in needs.warnings:
         console.warn(warning)
-    console.result(asdict(needs), then=typed)
+    return asdict(needs)
 
 
 def prepare_source(
@@ -93,11 +85,7 @@ def prepare_source(
     options: PrepareOptions,
     shared: SharedOptions,
 ) -> tuple[DatasetManifest, dict[str, float]]:
-    """Make a dataset, saying each step, and show what it looks like.
-
-    Returns:
-        its manifest; `seconds` of wall time, and `peak_memory_mb` of this process.
-    """
+    """Make a dataset, saying each step, and show it; return its manifest, and what the work cost this process."""
     from lrea_cli.dataset.manifest import DATASETS
     from lrea_cli.prepare.look.page import PAGE, look_into
     from lrea_cli.prepare.prepare import Surroundings, prepare
@@ -124,13 +112,12 @@ def _show(console: Console, manifest: DatasetManifest, look: Look) -> None:
     """Tables of what was read and what it looks like, and warnings."""
     from lrea_cli.prepare.look.page import explained, field_table, rows_of, split_table
 
-    account = [
-        ("events read", manifest.events_read),
-        *((f"rejected: {reason}", count) for reason, count in manifest.rejected.items()),
-        ("events kept", manifest.events_kept),
-        *([("pairs without a negative", manifest.dropped_pairs)] if manifest.dropped_pairs else []),
-    ]
-    console.table(f"dataset {manifest.dataset}", ["", "count"], account)
+    account = {"events read": manifest.events_read}
+    account |= {f"rejected: {reason}": count for reason, count in manifest.rejected.items()}
+    account["events kept"] = manifest.events_kept
+    if manifest.dropped_pairs:
+        account["pairs without a negative"] = manifest.dropped_pairs
+    console.table(f"dataset {manifest.dataset}", ["", "count"], list(account.items()))
     console.table("a look at the data", ["", "value"], rows_of(look))
     console.table(*split_table(manifest))
     console.table(*field_table(manifest))
@@ -153,24 +140,15 @@ def _register(source_type: type[Source]) -> None:
         def options_of(kind: type[Options]) -> Options:
             return kind(**{p.name: values[p.name] for p in parameters_of(kind) if p.name in values})
 
-        _refuse_idle(context, source_type)
+        given = {name: parameter.opts[0] for name, parameter in typed_options(context).items()}
+        for idle, other in source_type.idle_options.items():
+            if idle in given and other in given:
+                raise UserError(f"{given[idle]} has no effect beside {given[other]}.", f"Leave {given[idle]} out.")
         typed = as_typed(context, f"lrea prepare {source_type.name}", leave_out=("dry_run",))
         run(options_of(source_type), options_of(PrepareOptions), options_of(SharedOptions), typed)
 
     called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     app.command(source_type.name, help=inspect.getdoc(source_type))(shaped(command, [called, *own, *shared]))
-
-
-def _refuse_idle(context: typer.Context, source_type: type[Source]) -> None:
-    """Refuse an option that changes nothing beside another one, where both are typed."""
-    typed = {
-        parameter.name or "": parameter.opts[0]
-        for parameter in context.command.params
-        if (origin := context.get_parameter_source(parameter.name or "")) is not None and origin.name == "COMMANDLINE"
-    }
-    for idle, other in source_type.idle_options.items():
-        if idle in typed and other in typed:
-            raise UserError(f"{typed[idle]} has no effect beside {typed[other]}.", f"Leave {typed[idle]} out.")
 
 
 for _source in SOURCES:

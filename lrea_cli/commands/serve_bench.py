@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_serve_bench
-from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, existing, start, within
-from lrea_cli.commands.trade_off import show_load, trade_off
+from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, command, existing, start, within
+from lrea_cli.commands.trade_off import result_path, show_load, show_skipped, trade_off
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import milliseconds
@@ -25,6 +23,7 @@ from lrea_cli.workspace.sealed import write_json
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
     from lrea_cli.bench.gate import GateResult
+    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.workspace.home import Artifact
 
@@ -95,19 +94,19 @@ def serve_bench(options: ServeBenchOptions) -> None:
         return
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    bench = bench_run(session, run, cache, options)
+    bench = bench_run(session, run, cache, settings, options.kernel)
     session.console.result(bench.to_dict(), then=after_serve_bench(session.workspace, bench))
 
 
-def bench_run(session: Session, run: Run, cache: Artifact | None, options: ServeBenchOptions) -> Bench:
+def bench_run(
+    session: Session, run: Run, cache: Artifact | None, settings: BenchSettings, kernel: Literal["all", KernelName]
+) -> Bench:
     """Gate and time a run's cache, show the table, keep the JSON in `bench/`.
 
     Args:
         cache: None = the run's latest; made first where there is none.
-        options: how requests are timed: candidates, kernel, seconds and seed.
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
-    from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.commands.compress import compress_first
     from lrea_cli.kernels import SERVING_KERNELS
     from lrea_cli.records.cache import find_cache, open_records
@@ -115,11 +114,8 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, options: Serve
     console, cache = session.console, cache or find_cache(session.workspace, run)
     records = compress_first(session, run, "cache") if cache is None else open_records(run, cache)
     console.say(f"run {run.name}, cache {records.artifact.name}, dataset {run.dataset.manifest.dataset}")
-    kernels = SERVING_KERNELS if options.kernel == "all" else (options.kernel,)
-    settings = BenchSettings(options.candidates, options.seconds, options.seed)
-    bench = time_requests(run, records, settings, kernels, console)
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    path = session.workspace.home / "bench" / f"{now}-{run.name}.json"
+    bench = time_requests(run, records, settings, SERVING_KERNELS if kernel == "all" else (kernel,), console)
+    path = result_path(session.workspace, run.name)
     write_json(path, bench.to_dict(latencies=True))
     _show(session, bench)
     console.say(f"written to {path}")
@@ -129,24 +125,16 @@ def bench_run(session: Session, run: Run, cache: Artifact | None, options: Serve
 def _show(session: Session, bench: Bench) -> None:
     from lrea_cli.stats.latencies import shortfalls
 
-    console = session.console
+    console, lengths, first = session.console, bench.lengths, bench.rows[0]
     console.say(f"machine: {bench.machine}")
     show_gate(console, bench.gate)
-    lengths = bench.lengths
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
-    rows = [
-        [
-            row.stage,
-            row.method,
-            row.kernel,
-            str(row.length),
-            "-" if row.rank is None else str(row.rank),
-            *(milliseconds(time) for time in (row.p50_ms, row.p95_ms, row.p99_ms)),
-        ]
-        for row in bench.rows
-    ]
+    rows = []
+    for row in bench.rows:
+        rank = "-" if row.rank is None else str(row.rank)
+        times = map(milliseconds, (row.p50_ms, row.p95_ms, row.p99_ms))
+        rows.append([row.stage, row.method, row.kernel, str(row.length), rank, *times])
     columns = ["stage", "method", "kernel", "length", "rank", "p50 ms", "p95 ms", "p99 ms"]
-    first = bench.rows[0]
     shown = f"{counted(first.requests, 'request')} of {counted(first.candidates, 'candidate')}"
     console.table(f"{shown}; every row serves the same ones", columns, rows)
     for missing in shortfalls(first.requests, (50, 95, 99)):
@@ -166,15 +154,12 @@ def show_gate(console: Console, gate: GateResult) -> None:
     from lrea_cli.bench.gate import GATE_USERS
 
     made_up = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
-    users = counted(gate.users, "user")
+    users, of_cache = counted(gate.users, "user"), gate.users - gate.made
     console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made_up}")
-    if gate.skipped:
-        searches = counted(gate.candidates, "search", "searches")
-        console.say(f"gate: {gate.skipped:,} of {searches} are too close to call and were not compared")
-    if (of_cache := gate.users - gate.made) < GATE_USERS:
-        console.warn(
-            f"the gate compared {counted(of_cache, 'user')} only: the cache has no more; {GATE_USERS} is usual."
-        )
+    show_skipped(console, "gate", gate)
+    if of_cache < GATE_USERS:
+        few = counted(of_cache, "user")
+        console.warn(f"the gate compared {few} only: the cache has no more; {GATE_USERS} is usual.")
 
 
 def show_speedup(console: Console, bench: Bench) -> None:
@@ -201,6 +186,5 @@ def when_it_pays(saved_ms: float | None, needed: float | None) -> str:
     saved = f"one request saves {saved_ms:.3g} ms"
     if needed <= 1:
         return f"{saved}, so the first request after a refresh pays for it"
-    return (
-        f"{saved}, so it pays where a user sends {counted(math.ceil(needed), 'request')} or more between two refreshes"
-    )
+    requests = counted(math.ceil(needed), "request")
+    return f"{saved}, so it pays where a user sends {requests} or more between two refreshes"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
-from lrea_cli.commands.options import Dataset, Json, as_threads, within
+from lrea_cli.commands.options import Dataset, Json, as_threads, command, within
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.errors import LreaError
@@ -51,8 +50,7 @@ def sweep(options: SweepOptions) -> None:
 
     Given again, the same command goes on where it stopped.
     """
-    from lrea_cli.reporting.results import page as page_of
-    from lrea_cli.reporting.results import write_page
+    from lrea_cli.reporting.results import page, write_page
 
     console = Console(options.json)
     given = {"--dataset": options.dataset, "--seeds": options.seeds, "--page": options.page}
@@ -61,7 +59,7 @@ def sweep(options: SweepOptions) -> None:
     results, failures = _run(console, options, again)
     show(console, results)
     if options.page is not None:
-        write_page(options.page, results.sweep, results.to_dict(), lambda data: page_of(results, data))
+        write_page(options.page, results.sweep, results.to_dict(), lambda data: page(results, data))
         console.say(f"written: {options.page}")
     if failures:
         message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"
@@ -70,11 +68,7 @@ def sweep(options: SweepOptions) -> None:
 
 
 def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, Sequence[Failure]]:
-    """Do what is missing, and write all results.
-
-    Args:
-        again: the command that goes on.
-    """
+    """Do what is missing, and write all results; `again` is the command that goes on."""
     from lrea_cli.sweep.gather import about, gather
     from lrea_cli.sweep.run import dataset_of, run_sweep, workspace_of
     from lrea_cli.sweep.settings import load_sweep

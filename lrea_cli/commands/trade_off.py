@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +10,20 @@ from typing import TYPE_CHECKING
 from lrea_cli.commands.options import Session
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.console.show import milliseconds, number, ratio, span, whole
+from lrea_cli.console.show import WHOLE, interval, milliseconds, number, ratio
 from lrea_cli.errors import GateFailed
 from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.contenders import Contender, Trained
+    from lrea_cli.bench.gate import GateResult
     from lrea_cli.bench.machine import Load
     from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.bench.trade_off import Line, TradeOff
     from lrea_cli.recipe.settings import Compression
     from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
+    from lrea_cli.workspace.home import Workspace
 
 REMEDY = "Stop what else runs here, or leave CPUs to it with --threads N, and run this again."
 
@@ -35,10 +36,10 @@ def trade_off(session: Session, methods: str, dataset: str | None, settings: Ben
         dataset: None = that of the latest run of these methods.
 
     Raises:
-        UserError: no such method, dataset or run.
         GateFailed: of some; the others have been shown and kept.
     """
     from lrea_cli.bench.contenders import chosen_methods, dataset_of, trained_recipes, training
+    from lrea_cli.bench.trade_off import FailedGate
     from lrea_cli.bench.trade_off import trade_off as measure_all
 
     console, names = session.console, chosen_methods(methods)
@@ -49,29 +50,32 @@ def trade_off(session: Session, methods: str, dataset: str | None, settings: Ben
     result = measure_all([c for recipe in trained for c in _contenders(session, recipe)], settings, console)
     missing = [name for name in names if name not in {recipe.method for recipe in trained}]
     commands = ({"method": name, "command": training(name, data.name)} for name in missing)
-    stem = session.workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{data.name}"
-    result = _write(stem, replace(result, without_run=tuple(commands)))
+    path = result_path(session.workspace, data.name)
+    result = _write(path, replace(result, without_run=tuple(commands)))
     _show(console, result)
-    drawn = f" and {result.picture}" if result.picture else ""
-    console.say(f"written to {stem.with_name(f'{stem.name}.json')}{drawn}")
+    console.say(f"written to {path}{f' and {result.picture}' if result.picture else ''}")
     kept = dict.fromkeys(line.cache if line.compressor and line.cache else line.run for line in result.rows)
     console.result(result.to_dict(), then=f"lrea compare {' '.join(kept)}" if len(kept) > 1 else "lrea eval")
-    _require_gates(result.rows)
+    failed = {line.name: line.gate for line in result.rows if isinstance(line.gate, FailedGate)}
+    if failed:
+        messages = "; ".join(f"{name}: {gate.failure}" for name, gate in failed.items())
+        raise GateFailed(messages, next(iter(failed.values())).remedy)
 
 
-def _write(stem: Path, result: TradeOff) -> TradeOff:
-    """The picture, then the JSON; no picture is left where the JSON cannot be written.
+def result_path(workspace: Workspace, name: str) -> Path:
+    """Where a new result of a run or dataset lies; its name begins with the time of now."""
+    return workspace.home / "bench" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.json"
 
-    Returns:
-        the result with the name of the picture, where there was something to draw.
-    """
+
+def _write(path: Path, result: TradeOff) -> TradeOff:
+    """Write the picture, if any, then the JSON, or neither; return the result with the picture's name."""
     from lrea_cli.reporting.trade_off import draw
 
-    picture = stem.with_name(f"{stem.name}.png")
+    picture = path.with_suffix(".png")
     if draw(picture, result):
         result = replace(result, picture=picture.name)
     try:
-        write_json(stem.with_name(f"{stem.name}.json"), result.to_dict())
+        write_json(path, result.to_dict())
     except BaseException:
         picture.unlink(missing_ok=True)
         raise
@@ -114,9 +118,8 @@ def _show(console: Console, result: TradeOff) -> None:
 
     console.say(f"machine: {result.machine}")
     for line in result.rows:
-        if isinstance(line.gate, GateResult) and line.gate.skipped:
-            counts = f"{line.gate.skipped:,} of {counted(line.gate.candidates, 'search', 'searches')}"
-            console.say(f"gate of {line.name}: {counts} too close to call, not compared")
+        if isinstance(line.gate, GateResult):
+            show_skipped(console, f"gate of {line.name}", line.gate)
     shown = f"{counted(result.requests, 'request')} of {counted(result.candidates, 'candidate')}"
     columns = ["method", "AUC", "95% interval", "request\np50 ms", "p99", "full attention\n/ it (95%)"]
     console.table(f"{result.dataset}: AUC as served; {shown}", columns, [_request(line) for line in result.rows])
@@ -139,37 +142,23 @@ def _show(console: Console, result: TradeOff) -> None:
 
 
 def _request(line: Line) -> list[str]:
-    speedup, times = line.speedup_vs_full["request"], _times(line, line.p50_ms, line.p99_ms)
+    speedup = line.speedup_vs_full["request"]
     shown = "failed" if not line.gate.passed else "-" if line.method == "full" else ratio(speedup.value, speedup.ci)
-    return [line.name, number(line.auc), span(line.auc_ci), *times, shown]
+    times = _times(line, line.p50_ms, line.p99_ms)
+    return [line.name, number(line.auc), interval(line.auc_ci, between="-"), *times, shown]
 
 
 def _record(line: Line) -> list[str]:
-    times = _times(line, line.interest_p50_ms, line.interest_p99_ms)
-    if line.cache is None:
-        return [line.name, *times, "-", "-", "-", "-"]
-    return [
-        line.name,
-        *times,
-        whole(line.bytes_per_user),
-        number(line.compress_ms_per_user, 2),
-        "made anew" if line.rows_changed is None else whole(line.rows_changed, 1),
-        "" if line.flops_changed is None else whole(line.flops_changed),
-    ]
+    record = ["-"] * 4
+    if line.cache is not None:
+        rows = "made anew" if line.rows_changed is None else f"{line.rows_changed:,.1f}"
+        flops = number(line.flops_changed, WHOLE, none="")
+        record = [number(line.bytes_per_user, WHOLE), number(line.compress_ms_per_user, ".2f"), rows, flops]
+    return [line.name, *_times(line, line.interest_p50_ms, line.interest_p99_ms), *record]
 
 
 def _times(line: Line, *times_ms: float | None) -> list[str]:
     return [milliseconds(time) if line.gate.passed else "failed" for time in times_ms]
-
-
-def _require_gates(lines: Sequence[Line]) -> None:
-    """Raises `GateFailed` with every failure, its contender named."""
-    from lrea_cli.bench.trade_off import FailedGate
-
-    failed = {line.name: line.gate for line in lines if isinstance(line.gate, FailedGate)}
-    if failed:
-        messages = "; ".join(f"{name}: {gate.failure}" for name, gate in failed.items())
-        raise GateFailed(messages, next(iter(failed.values())).remedy)
 
 
 def show_load(console: Console, load: Load) -> None:
@@ -178,3 +167,10 @@ def show_load(console: Console, load: Load) -> None:
     if reason := load.reason_to_withhold:
         console.warn(f"no ratio is given: {reason}.")
         console.say(f"  {REMEDY}")
+
+
+def show_skipped(console: Console, name: str, gate: GateResult) -> None:
+    """The searches that a gate, of this name, did not compare."""
+    if gate.skipped:
+        searches = counted(gate.candidates, "search", "searches")
+        console.say(f"{name}: {gate.skipped:,} of {searches} are too close to call and were not compared")

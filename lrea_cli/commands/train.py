@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from lrea_cli.commands.command import command
 from lrea_cli.commands.next_steps import after_train
 from lrea_cli.commands.options import (
     SEED,
@@ -20,6 +19,7 @@ from lrea_cli.commands.options import (
     Replace,
     Short,
     Threads,
+    command,
     require_name,
     start,
 )
@@ -87,25 +87,20 @@ def train(options: TrainOptions) -> None:
     flags = {name: {key: given[key] for key in vars(part) if key in given} for name, part in vars(recipe).items()}
     settings = recipe.with_flags(flags)
     session = start(options.json, options.threads, options.device)
+    console, workspace, method = session.console, session.workspace, settings.model.method
     if left := recipe.options_left_by(settings):
-        session.console.say(
-            f"left out, since {settings.model.method} has no such settings: {', '.join(left)} of the recipe"
-        )
-    name, trained = train_run(
-        session.workspace, settings, options.run, session.device, session.console, replace=options.replace
-    )
+        console.say(f"left out, since {method} has no such settings: {', '.join(left)} of the recipe")
+    name, trained = train_run(workspace, settings, options.run, session.device, console, replace=options.replace)
     best = trained.best
-    session.console.result(
-        {
-            "run": name,
-            "method": settings.model.method,
-            "epochs": len(trained.epochs),
-            "best_epoch": best.epoch,
-            "best_valid_auc": best.valid_auc,
-            "samples_per_second": best.samples_per_second,
-            "seconds": trained.seconds,
-            "penalty": best.penalty,
-            "column_entropy": best.column_entropy,
-        },
-        then=after_train(session.workspace, name, settings.model.method),
-    )
+    content = {
+        "run": name,
+        "method": method,
+        "epochs": len(trained.epochs),
+        "best_epoch": best.epoch,
+        "best_valid_auc": best.valid_auc,
+        "samples_per_second": best.samples_per_second,
+        "seconds": trained.seconds,
+        "penalty": best.penalty,
+        "column_entropy": best.column_entropy,
+    }
+    console.result(content, then=after_train(workspace, name, method))

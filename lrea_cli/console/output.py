@@ -20,18 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
 PLAIN_SECONDS = 10.0
-"""Between two lines of progress where the output is no terminal."""
-
 BAR_SECONDS = 0.1
-"""Between two drawings of a bar on a terminal."""
+"""Between two lines of progress where the output is no terminal, and between two drawings of a bar on one."""
 
 
 class Console:
-    """A `Reporter` for one command.
-
-    Args:
-        as_json: the result goes to stdout as one JSON object, everything else to stderr.
-    """
+    """A `Reporter` for one command; `as_json` puts the result on stdout as JSON, everything else on stderr."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -39,7 +33,8 @@ class Console:
 
     def say(self, line: str) -> None:
         """A sentence or a fact, in lines that fit."""
-        print(fitted(line, self._out), file=self._above_a_bar(), flush=True)
+        now = sys.stderr if self.as_json else sys.stdout  # while a bar is drawn, rich puts above it what goes there
+        print(fitted(line, self._out), file=now if self._out.isatty() else self._out, flush=True)
 
     def warn(self, line: str) -> None:
         """What the user should not miss, on stderr."""
@@ -74,31 +69,22 @@ class Console:
         """A bar with rate and time left on a terminal, a line now and then elsewhere; on stderr."""
         description = clean(description)
         if not sys.stderr.isatty():
-            yield _Counter(PLAIN_SECONDS, partial(_print_line, description, total, unit))
+            yield _now_and_then(PLAIN_SECONDS, partial(_print_line, description, total, unit))
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
+        text, rate = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}")
+        columns = (text, BarColumn(bar_width=24), MofNCompleteColumn(), rate, TimeRemainingColumn())
         # No refreshing thread: it would run beside what serve-bench times.
         with RichProgress(*columns, console=self._rich(sys.stderr), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(description, total=total, rate="")
             bar.refresh()
-            yield _Counter(
-                BAR_SECONDS,
-                lambda done, rate: bar.update(task, completed=done, rate=f"{_rate(rate)} {unit}/s", refresh=True),
-            )
 
-    def _above_a_bar(self) -> TextIO:
-        """On a terminal the stream of now: while a bar is drawn, rich puts above it what is printed there."""
-        now = sys.stderr if self.as_json else sys.stdout
-        return now if self._out.isatty() else self._out
+            def show(done: int, rate: float) -> None:
+                bar.update(task, completed=done, rate=f"{_rate(rate)} {unit}/s", refresh=True)
+
+            yield _now_and_then(BAR_SECONDS, show)
 
     def _rich(self, stream: TextIO) -> RichConsole:
         from rich.console import Console as RichConsole
@@ -116,24 +102,19 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else clean(value)
 
 
-class _Counter:
-    """A `Progress` that shows what is done and the rate, not more often than every so many seconds.
+def _now_and_then(seconds: float, show: Callable[[int, float], None]) -> Progress:
+    """A `Progress` that shows the units done and units a second, not more often than every so many seconds."""
+    done, started = 0, time.monotonic()
+    shown = started
 
-    Args:
-        show: called with the units done, and units a second.
-    """
+    def advance(count: int) -> None:
+        nonlocal done, shown
+        done, now = done + count, time.monotonic()
+        if now - shown >= seconds:
+            shown = now
+            show(done, done / max(now - started, 1e-9))
 
-    def __init__(self, seconds: float, show: Callable[[int, float], None]) -> None:
-        self.seconds, self.show = seconds, show
-        self.done, self.started = 0, time.monotonic()
-        self.shown = self.started
-
-    def __call__(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        if now - self.shown >= self.seconds:
-            self.shown = now
-            self.show(self.done, self.done / max(now - self.started, 1e-9))
+    return advance
 
 
 def _print_line(description: str, total: int, unit: str, done: int, rate: float) -> None:

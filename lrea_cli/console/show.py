@@ -1,50 +1,27 @@
-"""Numbers as the tables of the terminal show them; None is `n/a`. Tables of pages have theirs in `reporting/`."""
+"""Numbers as the tables of the terminal and of pages show them; None is `n/a` on a terminal."""
 
 from __future__ import annotations
 
 Interval = tuple[float, float]
 NONE = "n/a"
+WHOLE, CHANGE = ",.0f", "+.5f"
+"""Formats of a mean of bytes or FLOPs, `20,664`, and of a difference, `+0.00123`."""
 UNITS = ("", "k", "M", "G", "T", "P")
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """`0.7123`: a metric."""
-    return NONE if value is None else f"{value:.{digits}f}"
+def number(value: float | None, form: str = ".4f", none: str = NONE) -> str:
+    """`0.7123`: a metric, or another number in a format of its own."""
+    return none if value is None else f"{value:{form}}"
 
 
-def whole(value: float | None, digits: int = 0) -> str:
-    """`20,664`: a mean of bytes, rows or FLOPs."""
-    return NONE if value is None else f"{value:,.{digits}f}"
-
-
-def change(value: float | None, digits: int = 5) -> str:
-    """`+0.00123`: a difference."""
-    return NONE if value is None else f"{value:+.{digits}f}"
-
-
-def rough(value: float, digits: int = 2) -> str:
-    """`0.0012`: a size of which only the first digits count."""
-    return f"{value:.{digits}g}"
-
-
-def interval(ci: Interval | None, digits: int = 4) -> str:
+def interval(ci: Interval | None, form: str = ".4f", between: str = " to ", none: str = NONE) -> str:
     """`0.7012 to 0.7234`."""
-    return NONE if ci is None else f"{ci[0]:.{digits}f} to {ci[1]:.{digits}f}"
-
-
-def change_interval(ci: Interval | None, digits: int = 5) -> str:
-    """`-0.00012 to +0.00234`: of a difference."""
-    return NONE if ci is None else f"{ci[0]:+.{digits}f} to {ci[1]:+.{digits}f}"
-
-
-def span(ci: Interval | None, digits: int = 4) -> str:
-    """`0.7012-0.7234`: an interval in a narrow column."""
-    return NONE if ci is None else f"{ci[0]:.{digits}f}-{ci[1]:.{digits}f}"
+    return none if ci is None else f"{ci[0]:{form}}{between}{ci[1]:{form}}"
 
 
 def ratio(value: float | None, ci: Interval | None) -> str:
     """`1.55 (1.50-1.61)`."""
-    return NONE if value is None or ci is None else f"{number(value, 2)} ({span(ci, 2)})"
+    return NONE if value is None or ci is None else f"{value:.2f} ({interval(ci, '.2f', '-')})"
 
 
 def spread(value: float, ci: Interval | None) -> str:

@@ -12,29 +12,19 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Stopped(KeyboardInterrupt):
-    """The user, or the system, ended the command by a signal."""
+    """The user, or the system, ended the command by a signal, whose `name` is as the user knows it."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__()
-        self.number = signal.Signals(number)
-
-    @property
-    def name(self) -> str:
-        """As the user knows it."""
-        return NAMES[self.number]
-
-    @property
-    def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, as shells have it."""
-        return 128 + self.number
+        self.name = NAMES[signal.Signals(number)]
+        self.exit_code = 128 + number  # as shells have it
 
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
     """Raise `Stopped` in the main thread when a signal comes, until the block ends.
 
-    Yields:
-        the signals that came: a library may turn the exception into one of its own.
+    Yields the signals that came: a library may turn the exception into one of its own.
     """
     arrived: list[int] = []
 

@@ -8,12 +8,8 @@ import textwrap
 import unicodedata
 from typing import TextIO
 
-PLAIN_COLUMNS = 80
-"""Where the output is no terminal and COLUMNS is not set."""
-
-LEAST_COLUMNS = 20
-INDENT = "  "
-"""Of the lines that continue one."""
+LEAST_COLUMNS, PLAIN_COLUMNS = 20, 80
+"""The second where the output is no terminal and COLUMNS is not set."""
 
 COMMAND = re.compile(r"`[^`]+`|(?:(?<=: )|(?<=then ))lrea (?:'[^']*'|[^',;.]|[,;.](?!\s|$))+")
 """What a user may copy: it is never broken. A command begins after `: ` or `then `, and ends with its clause."""
@@ -32,7 +28,7 @@ def clean(text: object, keep: str = "") -> str:
     shown = str(text)
     if shown.isprintable():
         return shown
-    return "".join(sign if _is_harmless(sign) or sign in keep else _escape(sign) for sign in shown)
+    return "".join(sign if sign in keep else _escaped(sign) for sign in shown)
 
 
 def fitted(text: object, stream: TextIO) -> str:
@@ -42,7 +38,7 @@ def fitted(text: object, stream: TextIO) -> str:
     """
     line = clean(text)
     held = COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line)  # no NUL is left by `clean`
-    indent = line[: len(line) - len(line.lstrip(" "))] or INDENT
+    indent = line[: len(line) - len(line.lstrip(" "))] or "  "
     lines = textwrap.wrap(
         held, columns(stream), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
@@ -60,9 +56,6 @@ def columns(stream: TextIO) -> int:
         return PLAIN_COLUMNS
 
 
-def _is_harmless(sign: str) -> bool:
-    return sign.isprintable() or sign in JOINERS or unicodedata.category(sign) == "Zs"
-
-
-def _escape(sign: str) -> str:
-    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
+def _escaped(sign: str) -> str:
+    harmless = sign.isprintable() or sign in JOINERS or unicodedata.category(sign) == "Zs"
+    return sign if harmless else sign.encode("unicode_escape", "surrogatepass").decode("ascii")

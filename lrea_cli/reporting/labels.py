@@ -12,10 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 
-MARKER = 6.0
-"""Half the side of what a marker covers, in points of 1/72 inch; a label begins a little further out."""
-CAP = 3.0
-"""Half the width of an error bar."""
+MARKER, CAP = 6.0, 3.0
+"""Half the side of what a marker covers, and half the width of an error bar, in points of 1/72 inch."""
 DISTANCES = (9.0, 16.0, 26.0, 38.0, 52.0, 68.0, 86.0, 106.0, 130.0, 160.0)
 DIRECTIONS = 16
 FAR = 14.0
@@ -24,11 +22,7 @@ FAR = 14.0
 
 @dataclass(frozen=True)
 class Spot:
-    """What gets a label.
-
-    Args:
-        x, y: in data, as are the low and high end of its error bar, if any.
-    """
+    """What gets a label; x, y and the ends of its error bar are in data."""
 
     x: float
     y: float
@@ -44,7 +38,8 @@ class Drawn:
     Args:
         frame: of the axes.
         scale: pixels of a point (1/72 inch).
-        solid: markers and labels: no line crosses them. bars: error bars. lines: from labels to their points.
+        solid: markers and labels, which no line crosses.
+        lines: from labels to their points.
     """
 
     frame: Bbox
@@ -99,11 +94,7 @@ def place_labels(axes: Axes, spots: Sequence[Spot]) -> list[Bbox]:
 
 
 def _boxes(point: np.ndarray, half: np.ndarray, scale: float) -> Iterator[Bbox]:
-    """Boxes around a point, the near ones first, and of equally near ones those at the right first.
-
-    Args:
-        half: the size of a box.
-    """
+    """Boxes of this half size around a point, the near ones first, of equally near ones those at the right."""
     for distance in DISTANCES:
         for step in range(DIRECTIONS):
             turn = (step + 1) // 2 * (-1) ** step * 2 * pi / DIRECTIONS

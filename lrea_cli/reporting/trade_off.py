@@ -29,11 +29,7 @@ ROOM = 1.6
 
 
 def draw(path: Path, result: TradeOff) -> bool:
-    """Write the PNG whole or not at all.
-
-    Returns:
-        whether there is anything to draw: contenders with a time and an AUC.
-    """
+    """Write the PNG whole, if there are contenders with a time and an AUC; return whether there are."""
     lines = [line for line in result.rows if line.p50_ms is not None and line.auc is not None]
     if not lines:
         return False

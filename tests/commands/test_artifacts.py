@@ -190,7 +190,7 @@ def test_names_that_are_not_there_or_not_clear(workspace: Workspace, lrea: Any) 
     for command in ("show", "remove"):
         unknown = lrea(command, "taobaa")
         assert unknown.code == 2
-        assert "did you mean 'taobao'?" in unknown.err
+        assert "did you mean 'taobao'?" in " ".join(unknown.err.split())
         assert "lrea list" in unknown.err
     make(workspace, CACHES, "deep", run="full")
     unclear = lrea("remove", "deep")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -129,7 +131,7 @@ def test_a_compressed_cache_is_evaluated_and_compared_with_its_run(lrea: Call) -
 
 
 def test_a_run_that_was_timed_is_scored_and_then_compared(workspace_copy: Workspace) -> None:
-    bench = {"run": "tiny-lrea", "cache": "tiny-lrea-1", "compressor": None}
+    bench: Any = SimpleNamespace(run="tiny-lrea", cache="tiny-lrea-1", compressor=None)
     assert after_serve_bench(workspace_copy, bench) == "lrea eval --run tiny-lrea"
     for name in ("tiny-lrea", "tiny-din"):
         scores_path(workspace_copy.path(RUNS, name), "test").touch()

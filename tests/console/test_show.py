@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from lrea_cli.console.show import (
-    change,
-    change_interval,
-    interval,
-    number,
-    ratio,
-    rough,
-    size,
-    span,
-    spread,
-    unclear,
-    whole,
-)
+from lrea_cli.console.show import CHANGE, WHOLE, interval, number, ratio, size, spread, unclear
 
 
 def test_numbers_of_a_table():
-    assert [number(0.71234), number(None), number(0.5, 2)] == ["0.7123", "n/a", "0.50"]
+    assert [number(0.71234), number(None), number(0.5, ".2f")] == ["0.7123", "n/a", "0.50"]
 
 
 def test_bytes_are_written_short() -> None:
@@ -26,14 +14,17 @@ def test_bytes_are_written_short() -> None:
 
 
 def test_differences_have_a_sign() -> None:
-    assert [change(0.00123), change(-0.5, 1), change(None)] == ["+0.00123", "-0.5", "n/a"]
-    assert change_interval((-0.00012, 0.00234)) == "-0.00012 to +0.00234"
+    assert [number(0.00123, CHANGE), number(-0.5, "+.1f"), number(None, CHANGE)] == ["+0.00123", "-0.5", "n/a"]
+    assert interval((-0.00012, 0.00234), CHANGE) == "-0.00012 to +0.00234"
     assert [unclear(resolved=True), unclear(resolved=False)] == ["", "~"]
 
 
 def test_intervals_are_wide_or_narrow() -> None:
-    assert [interval((0.70123, 0.72), 3), span((0.70123, 0.72), 3)] == ["0.701 to 0.720", "0.701-0.720"]
-    assert [interval(None), span(None), change_interval(None)] == ["n/a"] * 3
+    assert [interval((0.70123, 0.72), ".3f"), interval((0.70123, 0.72), ".3f", "-")] == [
+        "0.701 to 0.720",
+        "0.701-0.720",
+    ]
+    assert [interval(None), interval(None, none="-")] == ["n/a", "-"]
 
 
 def test_ratios_and_times_carry_their_interval() -> None:
@@ -41,6 +32,5 @@ def test_ratios_and_times_carry_their_interval() -> None:
     assert [spread(1.234, (1.2, 1.25)), spread(123.4, None)] == ["1.23 ±2.0%", "123"]
 
 
-def test_means_and_small_sizes() -> None:
-    assert [whole(20_664.4), whole(3.25, 1), whole(None)] == ["20,664", "3.2", "n/a"]
-    assert [rough(0.001234), rough(0.12, 1)] == ["0.0012", "0.1"]
+def test_means_are_whole() -> None:
+    assert [number(20_664.4, WHOLE), number(None, WHOLE, none="-")] == ["20,664", "-"]

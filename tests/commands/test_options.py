@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from lrea_cli.cli import app as lrea_app
-from lrea_cli.commands.command import command, parameters_of
+from lrea_cli.commands.options import command, parameters_of
 
 
 @dataclass(frozen=True)

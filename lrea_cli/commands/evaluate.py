@@ -80,6 +80,8 @@ def evaluate(options: EvaluateOptions) -> None:
 
 def show(console: Console, evaluation: Evaluation) -> None:
     """Tables of one evaluation, and a warning where a counter beats the model."""
+    from lrea_cli.dataset.counters import strongest
+
     scored = f"{counted(evaluation.rows, 'sample')}, {counted(evaluation.requests, 'request')}"
     title = f"{evaluation.run} ({evaluation.method}) on {evaluation.split}: {scored}"
     served = f"through {evaluation.dtype} records" if evaluation.cache is None else f"as from {evaluation.cache}"
@@ -96,7 +98,7 @@ def show(console: Console, evaluation: Evaluation) -> None:
             f"one new behavior changes {work.rows:,.1f} rows of a record, takes {work.flops:,.0f} FLOPs and "
             f"writes {work.bytes:,.0f} bytes (means over the requests)"
         )
-    name, best = evaluation.baselines.best()
+    name, best = strongest(evaluation.baselines)
     auc = evaluation.metrics["auc"].trained
     if auc is not None and best >= auc:
         console.warn(f"the trivial baseline {name} has AUC {best:.4f}: it beats the model ({auc:.4f}).")
@@ -117,15 +119,15 @@ def _metrics(evaluation: Evaluation) -> list[list[str]]:
 
 
 def _beside(evaluation: Evaluation) -> list[list[str]]:
-    gap, base = evaluation.absorption_gap, evaluation.baselines
+    from lrea_cli.dataset.counters import COUNTERS
+
+    gap = evaluation.absorption_gap
     share = "" if gap.rms_over_sd is None else f" ({gap.rms_over_sd:.2g} of its sd)"
     return [
         ["absorption gap (AUC)", number(gap.auc, CHANGE)],
         ["  95% interval, paired", interval(gap.ci, CHANGE)],
         ["absorption gap (rms of the logit)", f"{gap.rms_logit:.2g}{share}"],
-        ["baseline: clicks of its category", number(base.category_count)],
-        ["baseline: clicks of the item", number(base.item_count)],
-        ["baseline: popularity", number(base.popularity)],
+        *([f"baseline: {COUNTERS[name].title}", number(value)] for name, value in evaluation.baselines.items()),
     ]
 
 

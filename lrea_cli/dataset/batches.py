@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrea_cli.dataset.histories import Histories, count_in_history
+from lrea_cli.dataset.counters import count_in_history
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.recipe.settings import DataSettings
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lrea_cli.dataset.column import Column, concatenated
+from lrea_cli.dataset.column import Column
 from lrea_cli.dataset.layout import HISTORIES, DatasetInfo
-from lrea_cli.ids import FIRST_ID, same_value
 from lrea_cli.workspace.blocks import DatasetFiles
 
 if TYPE_CHECKING:  # preparing reads histories, too, and needs no torch
     import torch
 
-    from lrea_cli.dataset.samples import Samples
     from lrea_cli.sequence import HistoryIds
 
-CHUNK_BEHAVIORS = 4_000_000
-"""Behaviors compared at once, so that memory stays bounded for any split."""
-TABLE_SIZE = 1 << 16
-"""Values up to here are counted in a table with a place for each, which is then small; a request takes a fifth."""
+PART = 1 << 20
+"""Behaviors that are read before their pages are let go of."""
 
 
 class Histories:
@@ -57,6 +53,13 @@ class Histories:
         """See `Blocks.release`."""
         for column in (self.offsets, self.time, *self.columns.values()):
             column.release()
+
+    def parts(self) -> Iterator[slice]:
+        """All behaviors, part after part; the pages of each part are let go of behind it."""
+        total = len(self.time)
+        for start in range(0, total, PART):
+            yield slice(start, min(start + PART, total))
+            self.release()
 
     def lengths_before(self, time: int) -> np.ndarray:
         """(users,) int64: how many behaviors each user has strictly before an instant (epoch seconds)."""
@@ -103,39 +106,3 @@ def open_histories(dataset: DatasetInfo) -> Histories:
 
 def _column(values: Column | np.ndarray) -> Column:
     return values if isinstance(values, Column) else Column(np.asarray(values))
-
-
-def count_in_history(samples: Samples, histories: Histories, field: str) -> np.ndarray:
-    """(rows,) how often the candidate's value of a field stands in the user's whole history before the request.
-
-    A missing value matches nothing: a candidate without a category counts no behavior, those without one included.
-    """
-    sizes = np.diff(samples.offsets)
-    counts = np.zeros(samples.rows, np.int64)
-    work = np.cumsum(samples.history_length * sizes)
-    chunk = work // CHUNK_BEHAVIORS
-    for requests in np.split(np.arange(samples.requests), np.flatnonzero(np.diff(chunk)) + 1):
-        rows = np.arange(int(samples.offsets[requests[0]]), int(samples.offsets[requests[-1] + 1]))
-        request = np.repeat(requests, sizes[requests])
-        length = samples.history_length[request]
-        start = histories.offsets[samples.user[request]]
-        owner, index = concatenated(start, length)
-        seen = histories.columns[field][index]
-        equal = same_value(seen, samples.ids[field][rows][owner])
-        counts[rows] = np.bincount(owner[equal], minlength=len(rows))
-    return counts
-
-
-def count_matches(histories: Histories, user: int, length: int, field: str, candidates: np.ndarray) -> np.ndarray:
-    """The same for one user of whom `length` behaviors are known, and candidate values (N,); (N,) int64."""
-    start = int(histories.offsets[user])
-    seen = np.asarray(histories.columns[field][start : start + length])
-    if not len(seen):
-        return np.zeros(len(candidates), np.int64)
-    largest = int(seen.max())
-    if largest < TABLE_SIZE:
-        counts = np.append(np.bincount(seen), 0)[np.minimum(candidates, largest + 1)]
-    else:
-        seen = np.sort(seen)
-        counts = np.searchsorted(seen, candidates, "right") - np.searchsorted(seen, candidates, "left")
-    return np.where(candidates >= FIRST_ID, counts, 0)

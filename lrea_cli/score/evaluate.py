@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.counters import trivial_aucs
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.layout import Split
 from lrea_cli.dataset.samples import Samples
@@ -24,16 +25,14 @@ from lrea_cli.score.cached import Age, CacheAge, cache_life, score_split_cached
 from lrea_cli.score.kept import KeptScores, read_scores, write_evaluation
 from lrea_cli.score.measured import (
     AbsorptionGap,
-    Baselines,
     Measures,
     absorption_gap,
     as_keys,
     from_keys,
     measure_rows,
     measure_slice,
-    slice_masks,
-    trivial_baselines,
 )
+from lrea_cli.score.slices import slice_masks
 from lrea_cli.stats.metrics import Rows
 from lrea_cli.stats.metrics.gauc import gauc
 from lrea_cli.workspace.sealed import as_json
@@ -82,7 +81,7 @@ class Evaluation:
     slices: dict[str, Slice]
     cache_age: list[CacheAge]
     new_behavior: Work | None
-    baselines: Baselines
+    baselines: dict[str, float | None]
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints: the metrics of the split, and of each slice, by the keys of `measured.as_keys`."""
@@ -194,7 +193,7 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
         slices={name: Slice(int(mask.sum()), measure_slice(*in_both_forms(mask))) for name, mask in masks.items()},
         cache_age=scored.cache_age,
         new_behavior=None if served.compression else new_behavior(run, samples.history_length, served.dtype),
-        baselines=trivial_baselines(samples, scored.histories, run.dataset.manifest.splits.valid_from),
+        baselines=trivial_aucs(samples, scored.histories, run.dataset.manifest.splits.valid_from),
     )
 
 

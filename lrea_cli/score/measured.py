@@ -1,4 +1,4 @@
-"""What the rows of a split say: every metric of both forms, the gap between these, slices, and trivial baselines."""
+"""What scored rows say: every metric of both forms, as trained and as served, and the gap between these."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lrea_cli.dataset.histories import Histories, count_in_history
-from lrea_cli.dataset.samples import Samples
-from lrea_cli.ids import FIRST_ID, UNKNOWN_ID
-from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Interval, deviation
 from lrea_cli.stats.metrics import METRICS, Rows
-from lrea_cli.stats.metrics.auc import auc
-
-LENGTHS = {"long 0": (0, 0), "long 1-64": (1, 64), "long 65-128": (65, 128), "long 129+": (129, np.inf)}
-"""Behaviors in the long part, both ends included."""
-
-Family = Mapping[str, np.ndarray]
-"""Name of a slice -> (rows,) bool."""
 
 
 @dataclass(frozen=True)
@@ -86,61 +75,3 @@ def absorption_gap(trained: Rows, served: Rows) -> AbsorptionGap:
     paired = auc_difference(trained.logits, served.logits, trained.labels, trained.users)
     rms = float(np.sqrt(np.mean((served.logits - trained.logits) ** 2)))
     return AbsorptionGap(paired.value, paired.ci, rms, deviation(trained.logits, served.logits))
-
-
-def slice_masks(
-    samples: Samples, histories: Histories, item_size: int, settings: DataSettings, rank: int | None = None
-) -> dict[str, Family]:
-    """Families of slices; but for "rank" each is a partition of the rows.
-
-    Args:
-        item_size: ids that the model has learnt.
-        rank: pseudo items of the method; None = it has none, and there is no family "rank".
-    """
-    long = np.clip(samples.history_length - settings.short, 0, settings.long)[samples.row_request]
-    seen = count_in_history(samples, histories, "item") > 0
-    item = samples.ids["item"]
-    unknown = (item >= item_size) | (item == UNKNOWN_ID)
-    families: dict[str, Family] = {
-        "long": {name: (long >= low) & (long <= high) for name, (low, high) in LENGTHS.items()},
-        "candidate": {"candidate seen before": seen, "candidate not seen": ~seen},
-        "item": {"item known": ~unknown, "item unknown": unknown},
-    }
-    return families if rank is None else {**families, "rank": {"long above rank": long > rank}}
-
-
-@dataclass(frozen=True)
-class Baselines:
-    """AUC of three counters; a missing value matches nothing (see `ids.same_value`), so its counters are zero.
-
-    Args:
-        category_count: behaviors in the candidate's category before the request; None without categories.
-        item_count: behaviors on the candidate itself before the request.
-        popularity: behaviors of all users on the candidate before the valid split.
-    """
-
-    category_count: float | None
-    item_count: float | None
-    popularity: float | None
-
-    def best(self) -> tuple[str, float]:
-        """Name and AUC of the strongest."""
-        known = {name: value for name, value in vars(self).items() if value is not None}
-        return max(known.items(), key=lambda pair: pair[1], default=("none", 0.5))
-
-
-def trivial_baselines(samples: Samples, histories: Histories, valid_from: int) -> Baselines:
-    """Score a split with each counter; popularity counts nothing from `valid_from` on, epoch seconds."""
-
-    def counter(name: str) -> float | None:
-        return auc(count_in_history(samples, histories, name), samples.label)
-
-    early = np.asarray(histories.columns["item"])[np.asarray(histories.time) < valid_from]
-    item = samples.ids["item"]
-    popularity = np.bincount(early, minlength=max(FIRST_ID, int(item.max(initial=0)) + 1))
-    popularity[:FIRST_ID] = 0
-    return Baselines(
-        category_count=counter("category") if "category" in samples.ids else None,
-        item_count=counter("item"),
-        popularity=auc(popularity[item], samples.label),
-    )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lrea_cli.dataset.histories import Histories, count_matches
+from lrea_cli.dataset.counters import count_matches
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.kernels import Kernel
 from lrea_cli.model import CTRModel

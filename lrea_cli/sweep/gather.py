@@ -13,6 +13,7 @@ import torch
 from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
+from lrea_cli.dataset.counters import strongest
 from lrea_cli.score.kept import Form
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
@@ -96,7 +97,7 @@ def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[Tr
         bytes_per_record=over_seeds(test.bytes_per_record for test in tests),
         rows_changed=over_seeds(change.rows for change in changes),
         flops_changed=over_seeds(change.flops for change in changes),
-        best_counter=over_seeds(evaluation.baselines.best()[1] for evaluation in evaluations),
+        best_counter=over_seeds(strongest(evaluation.baselines)[1] for evaluation in evaluations),
         seconds=over_seeds(manifest.seconds for manifest in manifests),
     )
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lrea_cli.console.progress import Silent, ignore
+from lrea_cli.dataset.counters import trivial_aucs
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import Split
 from lrea_cli.dataset.samples import read_samples
@@ -18,7 +19,7 @@ from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import Evaluation, Group, ServedFrom, measure, nested, score
-from lrea_cli.score.measured import Measured, absorption_gap, measure_rows, trivial_baselines
+from lrea_cli.score.measured import Measured, absorption_gap, measure_rows
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.stats.metrics.auc import auc
@@ -147,8 +148,8 @@ def test_the_change_of_the_logit_is_its_root_mean_square(found: Evaluation, lrea
 def test_baselines_count_popularity_before_the_valid_split(found: Evaluation, lrea_run: Run) -> None:
     dataset = lrea_run.dataset
     samples, histories = read_samples(dataset, "test"), open_histories(dataset)
-    assert found.baselines == trivial_baselines(samples, histories, dataset.manifest.splits.valid_from)
-    assert found.baselines != trivial_baselines(samples, histories, dataset.manifest.splits.end)
+    assert found.baselines == trivial_aucs(samples, histories, dataset.manifest.splits.valid_from)
+    assert found.baselines != trivial_aucs(samples, histories, dataset.manifest.splits.end)
 
 
 def test_din_has_no_gap(din_run: Run) -> None:

@@ -9,7 +9,8 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.recipe.settings import DataSettings
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.measured import Family, measure_slice, slice_masks
+from lrea_cli.score.measured import measure_slice
+from lrea_cli.score.slices import Family, slice_masks
 from lrea_cli.stats.metrics import METRICS, Rows
 from tests.stats.simulated import auc_estimate, simulate
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lrea_cli.dataset.column import concatenated
+from lrea_cli.dataset.counters import COUNTERS
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
-from lrea_cli.dataset.histories import Histories, count_in_history, open_histories
+from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.samples import Samples, read_samples
+from lrea_cli.dataset.samples import read_samples
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.prepare.look.field_auc import TELLING
 from lrea_cli.recipe.settings import DataSettings
@@ -27,9 +27,6 @@ BEHAVIORS_READ = 1_000_000
 
 PARTS = 64
 """In so many parts: even a few behaviors of each user in a part map most of its pages."""
-
-CHUNK = 1 << 20
-"""Behaviors that are read before their pages are let go of."""
 
 NEARLY_ALL = 0.9
 """A share of test samples without a long part above which a long-sequence method is of no use."""
@@ -101,8 +98,8 @@ class Look:
     def warnings(self) -> list[str]:
         """A sentence for each trivial feature that separates the labels, and where there is no long part."""
         warnings = [
-            f"{NAMES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, and a model may "
-            "learn nothing else."
+            f"The counter of {TITLES[name]} alone has AUC {value:.3f} on the test split: it separates the labels, "
+            "and a model may learn nothing else."
             for name, value in self.baselines.items()
             if value is not None and not 1 - TELLING <= value <= TELLING
         ]
@@ -115,11 +112,8 @@ class Look:
         return warnings
 
 
-NAMES = {
-    "category_count": "The number of behaviors in the candidate's category",
-    "item_count": "The number of behaviors on the candidate",
-    "popularity": "The candidate's popularity",
-    "novelty": "The age of the candidate",
+TITLES = {name: counter.title for name, counter in COUNTERS.items()} | {
+    "novelty": "days since the candidate's first behavior"
 }
 
 
@@ -134,13 +128,12 @@ def look_at(dataset: DatasetInfo) -> Look:
     some = test.of_requests(_spread(test.requests, REQUESTS_READ))
     test_users = len(np.unique(test.user))
     del test  # of a large log as large as all that follows
-    count, first = _items(histories, items.size + items.late, manifest.splits.valid_from)
-    item, time = some.ids["item"], some.time[some.row_request]
-    popularity, age = count[item], np.maximum(time - first[item], 0) / SECONDS_PER_DAY
-    del count, first
-    fields = [name for name in ("category", "item") if name in some.ids]
-    counters = {f"{name}_count": _counter(some, histories, name) for name in fields} | {"popularity": popularity}
-    counted = {name: auc(scores, some.label) for name, scores in counters.items()}
+    first = _first_times(histories, items.size + items.late)
+    age = np.maximum(some.time[some.row_request] - first[some.ids["item"]], 0) / SECONDS_PER_DAY
+    del first
+    values = {name: each.values(some, histories, manifest.splits.valid_from) for name, each in COUNTERS.items()}
+    counters = {name: scores for name, scores in values.items() if scores is not None}
+    aucs = {name: None if scores is None else auc(scores, some.label) for name, scores in values.items()}
     lengths = np.diff(histories.offsets)
     return Look(
         users=histories.users,
@@ -153,24 +146,23 @@ def look_at(dataset: DatasetInfo) -> Look:
         ties=_ties(histories),
         repeats=_repeats(histories),
         unknown_items=unknown_items,
-        baselines={"category_count": None, **counted, "novelty": auc(age, some.label)},
+        baselines={**aucs, "novelty": auc(age, some.label)},
         resolution=resolution(counters, some.label, some.user[some.row_request], test_users),
         days=_days(histories, manifest.utc_offset_minutes * 60),
         length_histogram=_histogram(lengths, COUNT_EDGES),
         novelty=_by_label(age, some.label, AGE_EDGES),
-        popularity=_by_label(popularity, some.label, COUNT_EDGES),
+        popularity=_by_label(counters["popularity"], some.label, COUNT_EDGES),
     )
 
 
-def _items(histories: Histories, size: int, valid_from: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each item id its behaviors before the valid split, and when its first one was (never: the end of time)."""
-    count, first = np.zeros(size, np.int64), np.full(size, np.iinfo(np.int64).max // 2)
-    for part in _chunks(histories):
-        item, time = histories.columns["item"][part], histories.time[part]
+def _first_times(histories: Histories, size: int) -> np.ndarray:
+    """(size,) when the first behavior on each item was; never: the end of time."""
+    first = np.full(size, np.iinfo(np.int64).max // 2)
+    for part in histories.parts():
+        item = histories.columns["item"][part]
         known = item >= FIRST_ID  # behaviors without an item are not of one item
-        np.add.at(count, item[known & (time < valid_from)], 1)
-        np.minimum.at(first, item[known], time[known])
-    return count, first
+        np.minimum.at(first, item[known], histories.time[part][known])
+    return first
 
 
 def _ties(histories: Histories) -> float:
@@ -179,7 +171,7 @@ def _ties(histories: Histories) -> float:
     starts = np.unique(histories.offsets[1:-1])
     starts = starts[(starts > 0) & (starts < total)]
     same = 0
-    for part in _chunks(histories):
+    for part in histories.parts():
         time = histories.time[part.start : part.stop + 1]
         first, last = np.searchsorted(starts, (part.start, part.stop), side="right")
         start = starts[first:last] - part.start  # of a user after the first of the part
@@ -206,19 +198,10 @@ def _repeats(histories: Histories) -> float:
 def _days(histories: Histories, offset: int) -> tuple[tuple[int, int], ...]:
     """(local day, behaviors), days without any left out."""
     counts: Counter[int] = Counter()
-    for part in _chunks(histories):
+    for part in histories.parts():
         days, behaviors = np.unique((histories.time[part] + offset) // SECONDS_PER_DAY, return_counts=True)
         counts.update(dict(zip(days.tolist(), behaviors.tolist(), strict=True)))
     return tuple(sorted(counts.items()))
-
-
-def _counter(samples: Samples, histories: Histories, field: str) -> np.ndarray:
-    """(rows,) match counters, counted in parts."""
-    counts = []
-    for part in np.array_split(np.arange(samples.requests), min(PARTS, samples.requests)):
-        counts.append(count_in_history(samples.of_requests(part), histories, field))
-        histories.release()
-    return np.concatenate(counts)
 
 
 def _by_label(values: np.ndarray, labels: np.ndarray, edges: tuple[float, ...]) -> Histogram:
@@ -239,11 +222,3 @@ def _quantiles(values: np.ndarray) -> Quantiles:
 def _spread(total: int, wanted: int) -> np.ndarray:
     """At most `wanted` of 0 .. total - 1, evenly spread."""
     return np.unique(np.linspace(0, total - 1, min(total, wanted)).round().astype(np.int64))
-
-
-def _chunks(histories: Histories) -> Iterator[slice]:
-    """All behaviors, some after others; what was read is let go of."""
-    total = len(histories.time)
-    for start in range(0, total, CHUNK):
-        yield slice(start, min(start + CHUNK, total))
-        histories.release()

@@ -20,7 +20,7 @@ from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
-from lrea_cli.prepare.look.measure import Histogram, Look, look_at
+from lrea_cli.prepare.look.measure import TITLES, Histogram, Look, look_at
 from lrea_cli.stats.ranks import ALIKE
 from lrea_cli.workspace.blocks import DatasetFiles
 
@@ -70,10 +70,7 @@ def rows_of(look: Look) -> list[tuple[str, object]]:
         ("behaviors in the same second as the one before", f"{look.ties:.2%}"),
         ("behaviors that repeat an item", f"{look.repeats:.2%}"),
         ("test samples of items not seen in training", f"{look.unknown_items:.2%}"),
-        ("AUC of behaviors in the category", number(look.baselines["category_count"])),
-        ("AUC of behaviors on the item", number(look.baselines["item_count"])),
-        ("AUC of popularity", number(look.baselines["popularity"])),
-        ("AUC of the item's age", number(look.baselines["novelty"])),
+        *((f"AUC of {TITLES[name]}", number(value)) for name, value in look.baselines.items()),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The trivial baselines against loops over raw histories."""
+"""The AUC of each trivial counter against loops over raw histories."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from lrea_cli.dataset.counters import strongest, trivial_aucs
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.score.measured import Baselines, trivial_baselines
 from lrea_cli.stats.metrics.auc import auc
-from tests.dataset.test_matches import counted
+from tests.dataset.test_counters import counted
 
 
 def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Histories, lrea_run: Run) -> None:
@@ -23,20 +23,20 @@ def test_baselines_are_the_auc_of_the_counters(samples: Samples, histories: Hist
     for item in early:
         counts[item] = counts.get(item, 0) + 1
     popularity = np.array([counts.get(item, 0) for item in samples.ids["item"].tolist()])
-    assert trivial_baselines(samples, histories, valid_from) == Baselines(
-        category_count=auc(np.array(counted(samples, histories, "category")), samples.label),
-        item_count=auc(np.array(counted(samples, histories, "item")), samples.label),
-        popularity=auc(popularity, samples.label),
-    )
+    assert trivial_aucs(samples, histories, valid_from) == {
+        "category_count": auc(np.array(counted(samples, histories, "category")), samples.label),
+        "item_count": auc(np.array(counted(samples, histories, "item")), samples.label),
+        "popularity": auc(popularity, samples.label),
+    }
 
 
 def test_without_categories_there_is_no_count_of_them(samples: Samples, histories: Histories) -> None:
     bare = replace(samples, ids={"item": samples.ids["item"]})
     columns = {"item": histories.columns["item"]}
-    found = trivial_baselines(bare, Histories(histories.offsets, histories.time, columns), 0)
-    assert found.category_count is None
-    assert found.item_count is not None
-    assert found.popularity == 0.5  # nothing lies before the year 1970
+    found = trivial_aucs(bare, Histories(histories.offsets, histories.time, columns), 0)
+    assert found["category_count"] is None
+    assert found["item_count"] is not None
+    assert found["popularity"] == 0.5  # nothing lies before the year 1970
 
 
 def test_a_missing_item_has_no_counter(samples: Samples, histories: Histories) -> None:
@@ -51,12 +51,12 @@ def test_a_missing_item_has_no_counter(samples: Samples, histories: Histories) -
     popularity = np.bincount(columns["item"], minlength=1 << 15)[bare.ids["item"]] * ~missing
     counts = np.array(counted(bare, Histories(histories.offsets, histories.time, columns), "item"))
     assert not counts[missing].any()
-    found = trivial_baselines(bare, Histories(histories.offsets, histories.time, columns), 1 << 60)
-    assert found.popularity == auc(popularity, bare.label)
-    assert found.item_count == auc(counts, bare.label)
+    found = trivial_aucs(bare, Histories(histories.offsets, histories.time, columns), 1 << 60)
+    assert found["popularity"] == auc(popularity, bare.label)
+    assert found["item_count"] == auc(counts, bare.label)
 
 
 def test_the_strongest_is_named() -> None:
-    assert Baselines(None, 0.6, 0.7).best() == ("popularity", 0.7)
-    assert Baselines(0.9, 0.6, 0.7).best() == ("category_count", 0.9)
-    assert Baselines(None, None, None).best() == ("none", 0.5)
+    assert strongest({"category_count": None, "item_count": 0.6, "popularity": 0.7}) == ("popularity", 0.7)
+    assert strongest({"category_count": 0.9, "item_count": 0.6, "popularity": 0.7}) == ("category_count", 0.9)
+    assert strongest({"category_count": None}) == ("none", 0.5)

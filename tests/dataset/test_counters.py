@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lrea_cli.bench.expected import _matches
-from lrea_cli.dataset import histories as histories_module
-from lrea_cli.dataset.histories import Histories, count_in_history, count_matches
+from lrea_cli.dataset import counters as counters_module
+from lrea_cli.dataset.counters import count_in_history, count_matches
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.errors import UserError
 from lrea_cli.runs.loop import reader_of
@@ -38,7 +39,7 @@ def test_chunks_change_no_count(
     samples: Samples, histories: Histories, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     expected = count_in_history(samples, histories, "category")
-    monkeypatch.setattr(histories_module, "CHUNK_BEHAVIORS", chunk)
+    monkeypatch.setattr(counters_module, "CHUNK_BEHAVIORS", chunk)
     np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
 
 
@@ -77,7 +78,7 @@ def test_a_request_counts_large_and_small_ids_alike(
     monkeypatch: pytest.MonkeyPatch, values: list[int], table: int
 ) -> None:
     """Ids below 2 are no value, so they match nothing; candidates may be larger than all that was seen."""
-    monkeypatch.setattr(histories_module, "TABLE_SIZE", table)
+    monkeypatch.setattr(counters_module, "TABLE_SIZE", table)
     column = np.array([8, *values, 8], np.int32)
     histories = Histories(np.array([0, 1, 1 + len(values), 2 + len(values)]), np.arange(len(column)), {"item": column})
     candidates = np.array([0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 4_000_000, 4_000_001], np.int32)

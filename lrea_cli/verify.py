@@ -14,7 +14,7 @@ from lrea_cli.console.progress import Progress
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import DamagedArtifact, UserError, nearest
 from lrea_cli.records.manifest import ASKED_USERS, CacheManifest
-from lrea_cli.score.kept import check_evaluation, evaluation_path, scores_path
+from lrea_cli.score.kept_scores import check_evaluation, evaluation_path, scores_path
 from lrea_cli.workspace.home import Artifact, Workspace, difference_of, read_artifact
 from lrea_cli.workspace.kinds import Kind
 from lrea_cli.workspace.sealed import read_json

@@ -10,7 +10,7 @@ from typing import Any
 
 from authors.plans import Published
 from lrea_cli.reporting import results as shown
-from lrea_cli.score.kept import Form
+from lrea_cli.score.kept_scores import Form
 from lrea_cli.stats.metrics import METRICS
 from lrea_cli.sweep.gather import differences
 from lrea_cli.sweep.jobs import TrainJob

@@ -17,7 +17,7 @@ from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, recipe_of
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.score.kept import KeptScores
+from lrea_cli.score.kept_scores import KeptScores
 from lrea_cli.workspace.home import Artifact, Workspace
 from lrea_cli.workspace.sealed import as_json
 

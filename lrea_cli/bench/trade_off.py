@@ -20,7 +20,7 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.score.evaluate import new_behavior, served_scores
-from lrea_cli.score.kept import KeptScores
+from lrea_cli.score.kept_scores import KeptScores
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval

@@ -21,7 +21,7 @@ from lrea_cli.workspace.home import Artifact, Workspace
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import ComparedLatency
     from lrea_cli.dataset.layout import Split
-    from lrea_cli.score.kept import Compared, Subject
+    from lrea_cli.score.kept_scores import Compared, Subject
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
-    from lrea_cli.score.kept import compare_scores
+    from lrea_cli.score.kept_scores import compare_scores
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
@@ -92,7 +92,7 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
 
 def _subject(artifact: Artifact[Any], split: Split) -> Subject:
     """The scores that lie in the folder of a run or of a cache."""
-    from lrea_cli.score.kept import Subject, read_scores
+    from lrea_cli.score.kept_scores import Subject, read_scores
 
     name, manifest = artifact.name, artifact.manifest
     is_cache = isinstance(manifest, CacheManifest)

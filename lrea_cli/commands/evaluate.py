@@ -58,7 +58,7 @@ def evaluate(options: EvaluateOptions) -> None:
     from lrea_cli.runs.checkpoint import open_run
     from lrea_cli.score.cached import parse_ages
     from lrea_cli.score.evaluate import ServedFrom, measure, score
-    from lrea_cli.score.kept import write_evaluation
+    from lrea_cli.score.kept_scores import write_evaluation
 
     ages = parse_ages(options.cache_age) if options.cache_age else ()
     session = start(options.json, options.threads, options.device)

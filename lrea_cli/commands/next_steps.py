@@ -68,7 +68,7 @@ def after_serve_bench(workspace: Workspace, bench: Bench) -> str:
 
     A compressor's records are scored by their cache, a method's own by the cache or by the run.
     """
-    from lrea_cli.score.kept import scores_path
+    from lrea_cli.score.kept_scores import scores_path
 
     run, cache = workspace.open(RUNS, bench.run), bench.cache
     if scores_path(workspace.path(CACHES, cache), "test").is_file():
@@ -88,7 +88,7 @@ def after_evaluate(workspace: Workspace, run: Artifact[RunManifest], cache: str 
     Args:
         cache: what the run was served from; None = its method's own records.
     """
-    from lrea_cli.score.kept import scores_path
+    from lrea_cli.score.kept_scores import scores_path
 
     runs = [a for a in workspace.all(RUNS) if a.manifest.made_from == run.manifest.made_from]
     others = [a for a in runs if cache is not None or a.name != run.name]

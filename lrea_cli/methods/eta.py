@@ -7,8 +7,8 @@ import torch
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.hashing import BYTE, agreements, packed, sign_bits, unpacked
-from lrea_cli.methods.search import Selection, best
 from lrea_cli.methods.searched import SearchedMethod
+from lrea_cli.methods.top_k import Selection, best
 from lrea_cli.oracle.searches import SlowETA
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched

@@ -10,7 +10,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Work
 from lrea_cli.methods.hashing import buckets, sign_bits
-from lrea_cli.methods.search import gather
+from lrea_cli.methods.top_k import gather
 from lrea_cli.oracle.searches import SlowSDIM
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary

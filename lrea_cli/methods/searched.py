@@ -11,7 +11,7 @@ from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, din_work, multi_head_work
-from lrea_cli.methods.search import Selection, gather
+from lrea_cli.methods.top_k import Selection, gather
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 

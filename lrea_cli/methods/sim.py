@@ -6,8 +6,8 @@ from lrea_cli.errors import UserError
 from lrea_cli.ids import same_value
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
-from lrea_cli.methods.search import Selection, best, newest
 from lrea_cli.methods.searched import SearchedMethod
+from lrea_cli.methods.top_k import Selection, best, newest
 from lrea_cli.oracle.searches import SlowSIM
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, RecordField, Searched

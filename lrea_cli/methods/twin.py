@@ -10,8 +10,8 @@ from lrea_cli.ids import same_value
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
-from lrea_cli.methods.search import best, gather
 from lrea_cli.methods.searched import RowPerBehavior
+from lrea_cli.methods.top_k import best, gather
 from lrea_cli.oracle.searches import SlowTWIN
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Projected, RecordField, Summary

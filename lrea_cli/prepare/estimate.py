@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.reading.intake import Intake, common_folder
+from lrea_cli.prepare.reading.parquet import ParquetRows, is_parquet
+from lrea_cli.prepare.reading.rawfile import unpacked_bytes
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake, common_folder
-from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
-from lrea_cli.prepare.sources.rawfile import unpacked_bytes
 
 SAMPLE_BYTES, LEAST_BYTES = 1 << 26, 1 << 16
 """Of all files together, and of each one at least."""

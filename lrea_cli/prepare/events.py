@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrea_cli.prepare.calendar import day_sql
+from lrea_cli.prepare.reading.blocks import ROWS_AT_MOST
+from lrea_cli.prepare.reading.intake import Intake
 from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
-from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sql import count, drop, identifier
 from lrea_cli.prepare.vocabulary import encode, names
 

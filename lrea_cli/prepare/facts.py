@@ -9,7 +9,7 @@ from lrea_cli.console.counts import counted
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.spelling import UNSEEN
 from lrea_cli.ids import UNKNOWN_ID
-from lrea_cli.prepare.sources.judge import Lost
+from lrea_cli.prepare.reading.judge import Lost
 from lrea_cli.prepare.sql import kinds_of, literal
 from lrea_cli.prepare.vocabulary import quoted, table
 

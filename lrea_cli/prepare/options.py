@@ -91,7 +91,7 @@ class PrepareOptions:
     @property
     def text_encoding(self) -> str:
         """`encoding` in one spelling."""
-        from lrea_cli.prepare.sources.rawfile import known_encoding
+        from lrea_cli.prepare.reading.rawfile import known_encoding
 
         return known_encoding(self.encoding)
 

@@ -19,9 +19,9 @@ from lrea_cli.prepare.calendar import Calendar, find_calendar, odd_days
 from lrea_cli.prepare.events import sort_events
 from lrea_cli.prepare.facts import empty_fields, field_facts, unseen_signs, user_of_most_rows
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.reading.intake import Intake, common_folder
 from lrea_cli.prepare.samples import check_samples, label_conflicts, make_samples
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from lrea_cli.prepare.writer import write_behaviors, write_samples, write_vocabularies
 from lrea_cli.workspace.home import Workspace, write_manifest

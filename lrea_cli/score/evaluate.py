@@ -22,7 +22,7 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import Age, CacheAge, cache_life, score_split_cached
-from lrea_cli.score.kept import KeptScores, read_scores, write_evaluation
+from lrea_cli.score.kept_scores import KeptScores, read_scores, write_evaluation
 from lrea_cli.score.measured import (
     AbsorptionGap,
     Measures,

@@ -14,7 +14,7 @@ from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.counters import strongest
-from lrea_cli.score.kept import Form
+from lrea_cli.score.kept_scores import Form
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
 from lrea_cli.sweep.jobs import CompressJob, TrainJob

@@ -27,7 +27,7 @@ from lrea_cli.runs.manifest import RUNS, RunManifest
 from lrea_cli.runs.train import train_run
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import Evaluation, ServedFrom, measure, nested, score
-from lrea_cli.score.kept import KeptScores, check_evaluation, read_scores, write_evaluation
+from lrea_cli.score.kept_scores import KeptScores, check_evaluation, read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Estimate, deviation
 from lrea_cli.stats.metrics import AUC, Rows

@@ -21,14 +21,14 @@ from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.gate import TOLERANCE, GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset import histories as matches_module
+from lrea_cli.dataset import counters as counters_module
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, SERVING_KERNELS, KernelName, ScorerWeights
 from lrea_cli.methods.base import PseudoItemMethod
-from lrea_cli.methods.search import newest
+from lrea_cli.methods.top_k import newest
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
 from lrea_cli.records import store as store_module
@@ -523,7 +523,7 @@ def test_missing_categories_match_nothing_in_what_is_served(
     cache = make_cache(run, tmp_path)
     assert gate(run, cache).candidates > 0
     if method == "mean":
-        monkeypatch.setattr(matches_module, "FIRST_ID", 0)
+        monkeypatch.setattr(counters_module, "FIRST_ID", 0)
     else:
         module = {"sim": lrea_cli.methods.sim, "twin": lrea_cli.methods.twin}[method]
         monkeypatch.setattr(module, "same_value", lambda ids, others: ids == others)

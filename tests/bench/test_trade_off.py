@@ -27,7 +27,7 @@ from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
-from lrea_cli.score.kept import read_scores, write_evaluation
+from lrea_cli.score.kept_scores import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.latencies import NO_RATIO, paired_ratio

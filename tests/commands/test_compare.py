@@ -16,7 +16,7 @@ import pytest
 
 from lrea_cli.cli import main
 from lrea_cli.records.manifest import CACHES
-from lrea_cli.score.kept import read_scores, write_evaluation
+from lrea_cli.score.kept_scores import read_scores, write_evaluation
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
 from lrea_cli.workspace.home import Workspace, write_manifest

@@ -14,7 +14,7 @@ from lrea_cli.cli import COMMANDS, main
 from lrea_cli.commands.next_steps import after_evaluate, after_serve_bench, after_train
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.score.kept import scores_path
+from lrea_cli.score.kept_scores import scores_path
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 

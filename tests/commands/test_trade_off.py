@@ -23,7 +23,7 @@ from lrea_cli.cli import main
 from lrea_cli.errors import GateFailed
 from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.score import evaluate as served_module
-from lrea_cli.score.kept import read_scores
+from lrea_cli.score.kept_scores import read_scores
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import read_json

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import duckdb
 
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.judge import Rejected
 from lrea_cli.prepare.sources.base import Extract
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import Rejected
 
 
 class Found(NamedTuple):

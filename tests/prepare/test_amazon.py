@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sources import amazon_books_sim, find_files
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.amazon_books_sim import AmazonBooksSim, LiteralProducts, literal_products
 from lrea_cli.prepare.sources.base import Source
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.rawfile import RawFile
 from lrea_cli.workspace.home import Workspace
 from tests.fixtures.amazon_raw import DAY, FIRST_DAY, AmazonRaw, write, write_amazon
 from tests.prepare.found import intake_of

@@ -15,10 +15,10 @@ import pytest
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.estimate import estimate
 from lrea_cli.prepare.options import PrepareOptions
+from lrea_cli.prepare.reading.intake import Intake, common_folder
 from lrea_cli.prepare.sources import find_files
 from lrea_cli.prepare.sources.amazon_books import AmazonBooks
 from lrea_cli.prepare.sources.base import Source
-from lrea_cli.prepare.sources.intake import Intake, common_folder
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao

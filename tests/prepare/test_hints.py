@@ -17,9 +17,9 @@ from lrea_cli.errors import UserError
 from lrea_cli.prepare.estimate import estimate
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
-from lrea_cli.prepare.sources.log_warnings import misread
+from lrea_cli.prepare.reading.log_warnings import misread
+from lrea_cli.prepare.reading.times import FORMATS, TimeUnit, formats_of_most, unit_of, unit_of_most
 from lrea_cli.prepare.sources.table import Table
-from lrea_cli.prepare.sources.times import FORMATS, TimeUnit, formats_of_most, unit_of, unit_of_most
 from lrea_cli.workspace.home import Workspace
 
 NOON = 1_700_006_400

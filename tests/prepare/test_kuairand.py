@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
+from lrea_cli.prepare.reading.blocks import ROWS_AT_MOST
+from lrea_cli.prepare.reading.intake import Intake
 from lrea_cli.prepare.sources import find_files
-from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
-from lrea_cli.prepare.sources.intake import Intake
 from lrea_cli.prepare.sources.kuairand import KuaiRand
 from lrea_cli.workspace.blocks import DatasetFiles
 from lrea_cli.workspace.home import Workspace

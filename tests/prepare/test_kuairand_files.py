@@ -13,11 +13,11 @@ import pytest
 
 from lrea_cli.dataset.layout import SPLITS
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.reading.blocks import Lines
+from lrea_cli.prepare.reading.delimited import Delimited
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sources import find_files
-from lrea_cli.prepare.sources.blocks import Lines
-from lrea_cli.prepare.sources.delimited import Delimited
 from lrea_cli.prepare.sources.kuairand import KuaiRand
-from lrea_cli.prepare.sources.rawfile import RawFile
 from tests.fixtures import kuairand_raw
 from tests.fixtures.kuairand_raw import log_row, write_kuairand, write_lines
 from tests.prepare.test_kuairand import DAY, archive, run

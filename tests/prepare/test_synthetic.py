@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.intake import Intake
+from lrea_cli.prepare.reading.intake import Intake
 from lrea_cli.prepare.sources.synthetic import Synthetic
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.prepare.events import sort_events
+from lrea_cli.prepare.reading.judge import REJECTED_PER_REASON
 from lrea_cli.prepare.sources import taobao
 from lrea_cli.prepare.sources.base import Sampling
-from lrea_cli.prepare.sources.judge import REJECTED_PER_REASON
 from lrea_cli.prepare.sources.taobao import LAST_DAY, WINDOW_FROM, WINDOW_LAST, Taobao
 from lrea_cli.prepare.vocabulary import number_users, number_values
 from tests.fixtures.taobao_raw import write_taobao

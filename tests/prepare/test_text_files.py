@@ -14,9 +14,9 @@ import pytest
 
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources import rawfile
-from lrea_cli.prepare.sources.delimited import STAND_INS
-from lrea_cli.prepare.sources.rawfile import RawFile
+from lrea_cli.prepare.reading import rawfile
+from lrea_cli.prepare.reading.delimited import STAND_INS
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.prepare.sources.taobao import Taobao
 from tests.prepare import test_taobao

@@ -15,8 +15,8 @@ from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import Surroundings, prepare
+from lrea_cli.prepare.reading.times import looks_like_a_date, parse_offset
 from lrea_cli.prepare.sources.table import Table
-from lrea_cli.prepare.sources.times import looks_like_a_date, parse_offset
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write
 

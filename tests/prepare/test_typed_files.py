@@ -17,7 +17,7 @@ import pytest
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.estimate import estimate
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources.parquet import ParquetRows
+from lrea_cli.prepare.reading.parquet import ParquetRows
 from lrea_cli.prepare.sources.table import Table
 from tests.prepare.test_table import NOON, extract
 
@@ -146,7 +146,7 @@ def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
 
 
 def test_many_rows_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrea_cli.prepare.sources.parquet.ROWS", 7)
+    monkeypatch.setattr("lrea_cli.prepare.reading.parquet.ROWS", 7)
     path = parquet(tmp_path / "a.parquet", user=[str(n) for n in range(20)])
     assert [(e["source_row"], e["user"]) for e in extract(Table(), path).events] == [(n + 1, str(n)) for n in range(20)]
     bad = parquet(tmp_path / "b.parquet", user=pa.array([b"a"] * 17 + [b"\xff"], pa.binary()))
@@ -154,7 +154,7 @@ def test_many_rows_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_first_rows_alone_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrea_cli.prepare.sources.parquet.ROWS", 7)
+    monkeypatch.setattr("lrea_cli.prepare.reading.parquet.ROWS", 7)
     path = parquet(tmp_path / "a.parquet", user=[str(n) for n in range(50)])
     for share, count in ((0.2, 10), (0.14, 7), (0, 1), (2, 50)):
         rows = ParquetRows(path, first_bytes=int(share * path.stat().st_size) + 1)

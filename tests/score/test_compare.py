@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.score.kept import Compared, KeptScores, Subject, compare_scores
+from lrea_cli.score.kept_scores import Compared, KeptScores, Subject, compare_scores
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
 from lrea_cli.stats.metrics.auc import auc

@@ -18,7 +18,7 @@ from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.score import evaluate as served_module
 from lrea_cli.score.evaluate import served_scores
-from lrea_cli.score.kept import KeptScores, read_scores, scores_path, write_evaluation
+from lrea_cli.score.kept_scores import KeptScores, read_scores, scores_path, write_evaluation
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.layout import DatasetInfo, Split
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.score.kept import check_evaluation
+from lrea_cli.score.kept_scores import check_evaluation
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import gather
 from lrea_cli.sweep.results import LeftOut, Results

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.reading.delimited import PLAIN_COMMAS, Delimited
+from lrea_cli.prepare.reading.forms import unpacked
+from lrea_cli.prepare.reading.intake import Intake, TextForm
+from lrea_cli.prepare.reading.json_lines import JsonLines
+from lrea_cli.prepare.reading.judge import Judge
 from lrea_cli.prepare.sources.base import Extract, Sampling, Source
-from lrea_cli.prepare.sources.delimited import PLAIN_COMMAS, Delimited
-from lrea_cli.prepare.sources.forms import unpacked
-from lrea_cli.prepare.sources.intake import Intake, TextForm
-from lrea_cli.prepare.sources.json_lines import JsonLines
-from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import (
     PRIME,
     count,

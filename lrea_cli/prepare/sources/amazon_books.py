@@ -6,10 +6,10 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from lrea_cli.prepare.reading.intake import TextForm
+from lrea_cli.prepare.reading.json_lines import JsonLines
 from lrea_cli.prepare.sources.amazon import AmazonReviews
 from lrea_cli.prepare.sources.base import Sampling
-from lrea_cli.prepare.sources.intake import TextForm
-from lrea_cli.prepare.sources.json_lines import JsonLines
 from lrea_cli.prepare.sql import drop, literal
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from lrea_cli.prepare.reading.blocks import LINE, Block, Lines
+from lrea_cli.prepare.reading.intake import TextForm
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sources.amazon import AmazonReviews
 from lrea_cli.prepare.sources.base import Sampling
-from lrea_cli.prepare.sources.blocks import LINE, Block, Lines
-from lrea_cli.prepare.sources.intake import TextForm
-from lrea_cli.prepare.sources.rawfile import RawFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

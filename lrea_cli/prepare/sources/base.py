@@ -13,7 +13,7 @@ from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import check_choice
 
 if TYPE_CHECKING:
-    from lrea_cli.prepare.sources.intake import Intake
+    from lrea_cli.prepare.reading.intake import Intake
 
 Negatives = Literal["same-day", "same-day-category", "same-month", "uniform", "popularity"]
 DayNegatives = Literal["same-day", "same-day-category", "uniform", "popularity"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.reading.forms import NOT_READ, SUFFIXES, unpacked
 from lrea_cli.prepare.sources.base import Source
-from lrea_cli.prepare.sources.forms import NOT_READ, SUFFIXES, unpacked
 
 OTHERS_SHOWN = 3
 """Of files that are not read, in a message."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lrea_cli.dataset.fields import Field
 from lrea_cli.errors import UserError
+from lrea_cli.prepare.reading.delimited import Delimited
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.judge import Judge
+from lrea_cli.prepare.reading.tabular import check_columns, read_header
 from lrea_cli.prepare.sources.base import Extract, Source
-from lrea_cli.prepare.sources.delimited import Delimited
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.tabular import check_columns, read_header
 from lrea_cli.prepare.sql import count, drop, number_sql, strict_integer
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lrea_cli.prepare.planted.dataset import Planted
-    from lrea_cli.prepare.sources.intake import Intake
+    from lrea_cli.prepare.reading.intake import Intake
 
 AGE_BANDS = ("18-24", "25-29", "30-34", "35-44", "45-54", "55+")
 

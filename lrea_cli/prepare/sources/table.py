@@ -12,6 +12,18 @@ import typer
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field, Role
 from lrea_cli.dataset.spelling import MISSING
 from lrea_cli.errors import UserError, check_choice
+from lrea_cli.prepare.reading.forms import EmptyFile, NotTheLog
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.log_warnings import (
+    ReadFile,
+    check_reconciled,
+    label_warnings,
+    time_hint,
+    unused_columns,
+    value_warnings,
+)
+from lrea_cli.prepare.reading.tabular import TextLayout, open_table, shown_names
+from lrea_cli.prepare.reading.times import TimeForm, TimeUnit, parse_day, parse_offset
 from lrea_cli.prepare.sources.base import (
     DRAWING_OPTIONS,
     Extract,
@@ -21,19 +33,7 @@ from lrea_cli.prepare.sources.base import (
     Source,
     check_sampling,
 )
-from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.log_warnings import (
-    ReadFile,
-    check_reconciled,
-    label_warnings,
-    time_hint,
-    unused_columns,
-    value_warnings,
-)
 from lrea_cli.prepare.sources.table_rows import REMEDY, FieldColumn, TableRows, field_columns
-from lrea_cli.prepare.sources.tabular import TextLayout, open_table, shown_names
-from lrea_cli.prepare.sources.times import TimeForm, TimeUnit, parse_day, parse_offset
 from lrea_cli.prepare.sql import identifier
 
 PASSED_OVER_SHOWN = 3

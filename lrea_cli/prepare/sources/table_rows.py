@@ -11,12 +11,12 @@ from itertools import combinations
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import YEAR_1900, YEAR_2200, Field, Role
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.prepare.sources import hints
-from lrea_cli.prepare.sources.blocks import WRONG_COLUMNS
-from lrea_cli.prepare.sources.forms import NotTheLog
-from lrea_cli.prepare.sources.judge import Judge
-from lrea_cli.prepare.sources.tabular import TabularFile, check_columns
-from lrea_cli.prepare.sources.times import TimeForm
+from lrea_cli.prepare.reading import hints
+from lrea_cli.prepare.reading.blocks import WRONG_COLUMNS
+from lrea_cli.prepare.reading.forms import NotTheLog
+from lrea_cli.prepare.reading.judge import Judge
+from lrea_cli.prepare.reading.tabular import TabularFile, check_columns
+from lrea_cli.prepare.reading.times import TimeForm
 from lrea_cli.prepare.sql import inexact_sql, label_sql, lost_sql, number_sql, spelled_sql, trimmed_sql
 
 REMEDY = (

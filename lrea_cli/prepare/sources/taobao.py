@@ -11,6 +11,9 @@ import typer
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY, Field
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.prepare.reading.delimited import PLAIN_COMMAS, Delimited
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.judge import Judge
 from lrea_cli.prepare.sources.base import (
     Extract,
     NegativesOption,
@@ -19,9 +22,6 @@ from lrea_cli.prepare.sources.base import (
     Source,
     check_sampling,
 )
-from lrea_cli.prepare.sources.delimited import PLAIN_COMMAS, Delimited
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import Judge
 from lrea_cli.prepare.sql import literal
 
 COLUMNS = ("user", "item", "category", "behavior", "time")

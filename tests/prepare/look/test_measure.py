@@ -12,6 +12,8 @@ import pytest
 from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
+from lrea_cli.dataset import counters as counters_module
+from lrea_cli.dataset import histories as histories_module
 from lrea_cli.dataset.counters import trivial_aucs
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
@@ -47,8 +49,9 @@ def users_of(dataset: DatasetInfo) -> list[list[tuple[int, int]]]:
 
 
 def test_numbers_agree_with_loops(dataset: DatasetInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look_module, "CHUNK", 7)  # ties at the ends of chunks
+    monkeypatch.setattr(histories_module, "PART", 7)  # ties at the ends of parts
     monkeypatch.setattr(look_module, "PARTS", 3)  # of several users each
+    monkeypatch.setattr(counters_module, "PARTS", 3)
     found, users = look_at(dataset), users_of(dataset)
     lengths = sorted(len(user) for user in users)
     total = sum(lengths)
@@ -105,13 +108,13 @@ def test_a_leak_is_warned_of_and_the_page_is_one_file(tmp_path: Path) -> None:
     found, manifest = look_into(folder, manifest)
     assert found.baselines["popularity"] == 1.0
     assert [w.split(" alone")[0] for w in manifest.warnings if " alone has" in w] == [
-        "The number of behaviors on the candidate",
-        "The candidate's popularity",
-        "The age of the candidate",
+        "The counter of behaviors on the candidate",
+        "The counter of behaviors of all users on the candidate",
+        "The counter of days since the candidate's first behavior",
         "The item field 'item'",
     ]
     page = (folder / PAGE).read_text()
-    assert "Warning: The candidate&#x27;s popularity alone has AUC 1.000" in page
+    assert "Warning: The counter of behaviors of all users on the candidate alone has AUC 1.000" in page
     assert page.count("<img") == 1
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "http" not in page  # it needs no other file
@@ -145,8 +148,7 @@ def test_short_histories_are_warned_of(dataset: DatasetInfo) -> None:
 def test_behaviors_without_an_item_are_of_no_item_and_repeat_none() -> None:
     item = np.array([1, 1, 2, 1, 2, 3], np.int32)
     histories = Histories(np.array([0, 4, 6]), np.array([5, 6, 7, 8, 9, 50]), {"item": item})
-    count, first = look_module._items(histories, 4, valid_from=10)
-    assert count.tolist() == [0, 0, 2, 0]
+    first = look_module._first_times(histories, 4)
     assert first[2:].tolist() == [7, 50]
     assert first[1] > 1 << 60
     assert look_module._repeats(histories) == 0

@@ -10,14 +10,14 @@ from urllib.parse import unquote
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.spelling import BLANKS
 from lrea_cli.errors import UserError, nearest
-from lrea_cli.prepare.sources.blocks import Block
-from lrea_cli.prepare.sources.delimited import DELIMITERS, SPELLED, Delimited, Separation, read_csv
-from lrea_cli.prepare.sources.forms import EmptyFile
-from lrea_cli.prepare.sources.hints import of_header
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.json_lines import JsonRows, is_json_lines, read_keys
-from lrea_cli.prepare.sources.parquet import ParquetRows, is_parquet
-from lrea_cli.prepare.sources.rawfile import RawFile
+from lrea_cli.prepare.reading.blocks import Block
+from lrea_cli.prepare.reading.delimited import DELIMITERS, SPELLED, Delimited, Separation, read_csv
+from lrea_cli.prepare.reading.forms import EmptyFile
+from lrea_cli.prepare.reading.hints import of_header
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.json_lines import JsonRows, is_json_lines, read_keys
+from lrea_cli.prepare.reading.parquet import ParquetRows, is_parquet
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.methods import search
-from lrea_cli.methods.search import best, gather, newest
+from lrea_cli.methods import top_k
+from lrea_cli.methods.top_k import best, gather, newest
 
 lists = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=1, max_size=12)
 
@@ -49,8 +49,8 @@ def test_a_search_beside_a_gpu_chooses_the_same(monkeypatch):
     scores = torch.randint(-5, 5, (3, 7, 40), generator=torch.Generator().manual_seed(0)).float()
     allowed = torch.rand(3, 1, 40, generator=torch.Generator().manual_seed(1)) < 0.5
     expected = best(scores, allowed, 9)
-    monkeypatch.setattr(search, "_kth_largest", lambda scores, k: scores.topk(k, -1).values[..., -1:])
-    monkeypatch.setattr(search, "_flat_positions", lambda chosen: chosen.flatten().nonzero()[:, 0])
+    monkeypatch.setattr(top_k, "_kth_largest", lambda scores, k: scores.topk(k, -1).values[..., -1:])
+    monkeypatch.setattr(top_k, "_flat_positions", lambda chosen: chosen.flatten().nonzero()[:, 0])
     selection = best(scores, allowed, 9)
     assert torch.equal(selection.index, expected.index)
     assert torch.equal(selection.mask, expected.mask)

@@ -13,8 +13,8 @@ from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.prepare.options import PrepareOptions
-from lrea_cli.prepare.sources.blocks import LINE
-from lrea_cli.prepare.sources.hints import Hint, Refused, advice
+from lrea_cli.prepare.reading.blocks import LINE
+from lrea_cli.prepare.reading.hints import Hint, Refused, advice
 from lrea_cli.prepare.sql import literal
 
 if TYPE_CHECKING:

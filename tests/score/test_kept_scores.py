@@ -11,7 +11,7 @@ import pytest
 
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.score.kept import (
+from lrea_cli.score.kept_scores import (
     DIGEST,
     FACTS,
     TYPES,
@@ -137,7 +137,7 @@ def test_a_fault_between_scores_and_numbers_leaves_nothing_that_is_believed(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("lrea_cli.score.kept.write_json", fail)
+    monkeypatch.setattr("lrea_cli.score.kept_scores.write_json", fail)
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path, kept(5))
     with pytest.raises(DamagedArtifact, match="another evaluation"):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import LINE, Block, Lines, numbered
-from lrea_cli.prepare.sources.rawfile import RawFile, unreadable
+from lrea_cli.prepare.reading.blocks import LINE, Block, Lines, numbered
+from lrea_cli.prepare.reading.rawfile import RawFile, unreadable
 from lrea_cli.prepare.sql import strict_integer
 
 if TYPE_CHECKING:

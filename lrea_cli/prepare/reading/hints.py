@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.terminal import clean
-from lrea_cli.prepare.sources.delimited import DELIMITERS, SPELLED
-from lrea_cli.prepare.sources.times import MOST, NUMBER, UNIT_NAMES, TimeUnit, formats_of_most, unit_of, unit_of_most
+from lrea_cli.prepare.reading.delimited import DELIMITERS, SPELLED
+from lrea_cli.prepare.reading.times import MOST, NUMBER, UNIT_NAMES, TimeUnit, formats_of_most, unit_of, unit_of_most
 from lrea_cli.prepare.sql import CLICKED, NOT_CLICKED
 
 AT_MOST = 2

@@ -13,10 +13,10 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
-from lrea_cli.prepare.sources.judge import INCOMING, REJECTED_PER_REASON, TEXT_CAP, Account, Judge, Lost, Rejected
-from lrea_cli.prepare.sources.parquet import ParquetRows
-from lrea_cli.prepare.sources.rawfile import RawFile
+from lrea_cli.prepare.reading.blocks import LINE, ROWS_AT_MOST, Block, joined, read_ahead
+from lrea_cli.prepare.reading.judge import INCOMING, REJECTED_PER_REASON, TEXT_CAP, Account, Judge, Lost, Rejected
+from lrea_cli.prepare.reading.parquet import ParquetRows
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sql import identifier
 
 if TYPE_CHECKING:

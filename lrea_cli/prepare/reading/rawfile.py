@@ -20,8 +20,8 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import Lines
-from lrea_cli.prepare.sources.forms import START_BYTES, EmptyFile, check_text, only_member, packing_of
+from lrea_cli.prepare.reading.blocks import Lines
+from lrea_cli.prepare.reading.forms import START_BYTES, EmptyFile, check_text, only_member, packing_of
 from lrea_cli.workspace.home import sha256_of
 
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lrea_cli.console.terminal import clean
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import LINE, Block, Lines, numbered
-from lrea_cli.prepare.sources.forms import EmptyFile, NotTheLog, unpacked
-from lrea_cli.prepare.sources.rawfile import RawFile
+from lrea_cli.prepare.reading.blocks import LINE, Block, Lines, numbered
+from lrea_cli.prepare.reading.forms import EmptyFile, NotTheLog, unpacked
+from lrea_cli.prepare.reading.rawfile import RawFile
 from lrea_cli.prepare.sql import literal
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")

@@ -14,8 +14,8 @@ from lrea_cli.console.progress import Progress, ignore
 from lrea_cli.console.terminal import clean
 from lrea_cli.dataset.fields import SourceFile
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import LINE, Block, numbered
-from lrea_cli.prepare.sources.forms import PARQUET_MAGIC, EmptyFile
+from lrea_cli.prepare.reading.blocks import LINE, Block, numbered
+from lrea_cli.prepare.reading.forms import PARQUET_MAGIC, EmptyFile
 from lrea_cli.prepare.sql import kinds_of
 from lrea_cli.workspace.home import sha256_of
 

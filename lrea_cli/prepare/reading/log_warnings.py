@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from lrea_cli.console.progress import ignore
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.errors import UserError
-from lrea_cli.prepare.sources.blocks import ROWS_AT_MOST
-from lrea_cli.prepare.sources.intake import Intake
-from lrea_cli.prepare.sources.judge import INCOMING
-from lrea_cli.prepare.sources.tabular import TabularFile, TextLayout, open_table
-from lrea_cli.prepare.sources.times import UNIT_NAMES, UNITS_PER_SECOND, TimeForm, TimeUnit, looks_like_a_date, unit_of
+from lrea_cli.prepare.reading.blocks import ROWS_AT_MOST
+from lrea_cli.prepare.reading.intake import Intake
+from lrea_cli.prepare.reading.judge import INCOMING
+from lrea_cli.prepare.reading.tabular import TabularFile, TextLayout, open_table
+from lrea_cli.prepare.reading.times import UNIT_NAMES, UNITS_PER_SECOND, TimeForm, TimeUnit, looks_like_a_date, unit_of
 from lrea_cli.prepare.sql import NUMBERS, TEXTS, count, family, identifier, label_sql, literal, spelled_sql
 
 if TYPE_CHECKING:

@@ -158,7 +158,8 @@ def resolution(
     """
     names = list(counters)
     aucs, covariance = delong([counters[name] for name in names], labels, users)
-    errors = np.sqrt(np.diag(covariance) * len(np.unique(users)) / all_users)
+    variances = np.maximum(np.diag(covariance), 0)  # rounding takes one of zero a little below it
+    errors = np.sqrt(variances * len(np.unique(users)) / all_users)
     best = int(np.abs(np.nan_to_num(aucs, nan=0.5) - 0.5).argmax())
     error = float(errors[best])
     if not error > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lrea_cli.stats import ranks as ranks_module
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.ranks import ALIKE, resolution
 from tests.stats.simulated import auc_estimate
@@ -55,3 +56,8 @@ def test_there_is_none_where_nothing_can_err() -> None:
     assert resolution({"perfect": labels}, labels, users, 40) is None
     assert resolution({"s": scores}, np.ones(200), users, 40) is None
     assert resolution({"s": scores}, labels, np.zeros(200), 1) is None
+
+
+def test_a_variance_that_rounding_took_below_zero_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks_module, "delong", lambda *_: (np.array([0.7]), np.array([[-1e-19]])))
+    assert resolution({"item_count": np.arange(4.0)}, np.array([0, 1, 0, 1]), np.arange(4), 4) is None

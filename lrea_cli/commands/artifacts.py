@@ -19,7 +19,6 @@ from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.manifest import RUNS
-from lrea_cli.workspace.home import read_artifact
 from lrea_cli.workspace.kinds import home_of_environment
 
 if TYPE_CHECKING:
@@ -94,7 +93,9 @@ def show(options: ShowOptions) -> None:
 
     console = Console(options.json)
     entry, dependents = find_entry(home_of_environment(), options.artifact)
-    manifest = as_json(read_artifact(entry.kind, entry.path).manifest.to_dict())
+    if entry.artifact is None:
+        raise UserError(f"The manifest of {entry.name} cannot be read.", f"Try: lrea verify {shlex.quote(entry.name)}")
+    manifest = as_json(entry.artifact.manifest.to_dict())
     names = [one.name for one in dependents]
     console.table(f"{entry.kind.noun} {entry.path.name}", ["", "value"], list(_flat(manifest)))
     console.say(f"made from it: {', '.join(names) or 'nothing'}")

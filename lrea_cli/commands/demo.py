@@ -44,7 +44,7 @@ class DemoOptions:
 
 @command
 def demo(options: DemoOptions) -> None:
-    """See all steps on planted data, in under three minutes.
+    """See all steps on planted data, in about three minutes.
 
     Example: lrea demo
     """

@@ -56,7 +56,7 @@ class ServeBenchOptions:
         existing(
             DATASETS,
             "Read the latest run of this dataset; default: of any. With --methods, read all runs of it; default: of "
-            "the latest dataset.",
+            "that of the latest run.",
         ),
     ] = None
     run: RunName = None

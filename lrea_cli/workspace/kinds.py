@@ -151,8 +151,8 @@ def path_of(home: Path, kind: Kind[M], name: str) -> Path:
     Raises:
         UserError: the name would leave its folder, steer a terminal, or is too long for a file's name.
     """
-    usable = name and name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    if not usable or len(name.encode(errors="replace")) > LONGEST_NAME:
+    usable = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not usable or not name or name != name.strip() or len(name.encode(errors="replace")) > LONGEST_NAME:
         shown = name if len(name) <= LONGEST_NAME else f"{name[:20]}...{name[-10:]}"
         raise UserError(
             f"'{shown}' is not a usable name.",

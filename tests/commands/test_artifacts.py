@@ -126,6 +126,7 @@ def test_a_damaged_or_foreign_manifest_stops_nothing(workspace: Workspace, lrea:
     assert (damaged["name"], damaged["made_from"], damaged["method"]) == ("full", None, None)
     assert damaged["made"] == "1970-01-01T00:01:40+00:00"
     assert "DAMAGED" in lrea("list").out
+    assert "Try: lrea verify runs/full" in lrea("show", "full").err
     assert lrea("show", "full").code in (1, 2)
     assert lrea("remove", "full").code == 0
     assert "runs/full" not in names(workspace)

@@ -103,7 +103,7 @@ def test_a_taken_name_is_refused_before_any_work(workspace: Workspace) -> None:
     require_intact(workspace.open(RUNS, "one"))
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../one", "a/b", "/etc", "a\\b", ".hidden", "a\0b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../one", "a/b", "/etc", "a\\b", ".hidden", "a\0b", " ", "a ", " a"])
 def test_a_name_cannot_leave_its_folder(workspace: Workspace, name: str) -> None:
     with pytest.raises(UserError, match="not a usable name"):
         workspace.path(RUNS, name)

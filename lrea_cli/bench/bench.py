@@ -28,10 +28,10 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import KERNELS, KernelName
+from lrea_cli.kernels import KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median, median_difference, median_interval, paired_ratio
 from lrea_cli.workspace.kinds import parse
@@ -100,8 +100,7 @@ def serve_bench(
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(served, visitors, pool, kernels)
     plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
-    timed: list[tuple[RequestScorer, Route]] = [(served.scorer(KERNELS[kernel]), route) for kernel, route in plan]
-    timings = time_routes(timed, visitors, pool, settings, reporter)
+    timings = time_routes([(served, *names) for names in plan], visitors, pool, settings, reporter)
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
     call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
     saved_ms = mean_saving(timings, call_of)

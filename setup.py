@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: `recipes/` travels inside the package, and the native request is built if it can be."""
+"""What pyproject.toml cannot say: `recipes/` travels inside the package, and the native request is compiled."""
 
 import platform
 from pathlib import Path

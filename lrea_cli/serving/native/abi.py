@@ -63,8 +63,7 @@ class CSizes(Structure):
     """lrea_sizes."""
 
     _fields_ = tuple(
-        (name, c_int64)
-        for name in ("item_fields", "profile_fields", "width", "hidden", "counters", "planes", "tau")
+        (name, c_int64) for name in ("item_fields", "profile_fields", "width", "hidden", "counters", "planes", "tau")
     )
 
 

@@ -12,7 +12,7 @@ constexpr size_t TILES_BYTES = 48 << 10;  // of the candidates whose tiles stay 
 template <int PARTS>
 void pack_key(const Scorer &s, const float *key, uint16_t *out) {
     const int steps = s.tile_width / DEPTH;
-    for (int h = 0; h < s.tile_units; h++)
+    for (int h = 0; h < s.units; h++)
         for (int k = 0; k < steps; k++) {
             const float *W1 = s.W1_rows + (size_t)h * s.tile_width + k * DEPTH, *W3 = s.W3_rows + (W1 - s.W1_rows);
             const int left = s.padded - k * DEPTH;  // 16, or 32 and more: the rest of a tile row is zero in W1 and W3
@@ -49,101 +49,64 @@ inline void start_tile(const float *offsets, float *tile) {
     for (int h = 0; h < TILE; h++) _mm512_store_ps(tile + h * TILE, _mm512_set1_ps(offsets[h]));
 }
 
-// scores [16] (+)= sum_h w_h |x_h| of x [UNITS][16]
-template <int UNITS>
+// scores [16] (+)= sum_h w_h |x_h| of x [16 units][16]
 inline void weigh(const float *x, const float *w, bool add, float *scores) {
     __m512 sum[4] = {add ? _mm512_loadu_ps(scores) : _mm512_setzero_ps()};
     for (int i = 1; i < 4; i++) sum[i] = _mm512_setzero_ps();
-    UNROLLED for (int h = 0; h < UNITS; h += 4)
+    UNROLLED for (int h = 0; h < TILE; h += 4)
         UNROLLED for (int i = 0; i < 4; i++)
             sum[i] = _mm512_fmadd_ps(_mm512_abs_ps(_mm512_load_ps(x + (h + i) * TILE)), _mm512_set1_ps(w[h + i]), sum[i]);
     _mm512_storeu_ps(scores, _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
 }
 
-// Tiles 0, 1, 2: the parts of 16 units. 3, 4, 5: those of 16 candidates. 6, 7: sums, for one candidate block after the
-// other, so that a product need not wait for the one before it.
-#define X6_UNITS(from) \
+// Tiles 0, 1, 2: the parts of 16 units. 3, 4: parts of 16 candidates. 5, 6, 7: sums of three blocks of candidates in
+// turn, so that neither a product nor a store need wait for the one before it.
+#define LOAD_UNITS(from) \
     TILE_LOAD(0, from, 64); \
     TILE_LOAD(1, (from) + TILE_HALVES, 64); \
-    TILE_LOAD(2, (from) + 2 * TILE_HALVES, 64)
-#define X6_STEP(sum, from) \
-    TILE_LOAD(3, from, 64); \
+    if (PARTS == 3) TILE_LOAD(2, (from) + 2 * TILE_HALVES, 64)
+
+// The products of one step, small ones first: 6 of three parts, 3 of two
+#define ADD_STEP(sum, from) \
+    if (PARTS == 3) { \
+        TILE_LOAD(3, (from) + 2 * TILE_HALVES, 64); \
+        TILE_ADD(sum, 0, 3); \
+    } \
     TILE_LOAD(4, (from) + TILE_HALVES, 64); \
-    TILE_LOAD(5, (from) + 2 * TILE_HALVES, 64); \
-    TILE_ADD(sum, 0, 5); \
-    TILE_ADD(sum, 2, 3); \
-    TILE_ADD(sum, 1, 4); \
+    if (PARTS == 3) TILE_ADD(sum, 1, 4); \
     TILE_ADD(sum, 0, 4); \
+    TILE_LOAD(3, from, 64); \
+    if (PARTS == 3) TILE_ADD(sum, 2, 3); \
     TILE_ADD(sum, 1, 3); \
     TILE_ADD(sum, 0, 3)
-#define X6_BLOCK(sum, t) \
-    TILE_LOAD(sum, start, 64); \
-    for (int k = 0; k < steps; k++) { \
-        if (steps > 1) { X6_UNITS(units + (size_t)k * 3 * TILE_HALVES); } \
-        X6_STEP(sum, candidates + ((size_t)(t) * steps + k) * 3 * TILE_HALVES); \
+
+// Compute the sums of block t, store those of the block before, and weigh those of the block before that.
+#define TURN(sum, sum_before, t) \
+    if ((t) < blocks) { \
+        TILE_LOAD(sum, start, 64); \
+        for (int k = 0; k < steps; k++) { \
+            if (steps > 1) { LOAD_UNITS(units + (size_t)k * PARTS * TILE_HALVES); } \
+            const uint16_t *block = candidates + ((size_t)(t) * steps + k) * PARTS * TILE_HALVES; \
+            ADD_STEP(sum, block); \
+        } \
     } \
-    TILE_STORE(sum, hidden[(t) & 1]); \
-    if ((t) > 0) weigh<TILE>(hidden[((t) - 1) & 1], s.w + h, h > 0, scores + ((t) - 1) * TILE)
+    if ((t) >= 1 && (t) < blocks + 1) TILE_STORE(sum_before, hidden[((t) - 1) & 3]); \
+    if ((t) >= 2 && (t) < blocks + 2) weigh(hidden[((t) - 2) & 3], s.w + h, h > 0, scores + ((t) - 2) * TILE)
 
 // scores [blocks * 16] of one key for blocks of candidates
-inline void score_x6(const Scorer &s, const uint16_t *maps, const float *offsets, const uint16_t *candidates, int blocks,
-                     float *scores) {
-    alignas(64) float start[TILE * TILE], hidden[2][TILE * TILE];
+template <int PARTS>
+inline void score_tiles(const Scorer &s, const uint16_t *maps, const float *offsets, const uint16_t *candidates,
+                        int blocks, float *scores) {
+    alignas(64) float start[TILE * TILE], hidden[4][TILE * TILE];
     const int steps = s.tile_width / DEPTH;
     for (int h = 0; h < s.units; h += TILE) {
         start_tile(offsets + h, start);
-        const uint16_t *units = maps + (size_t)(h / TILE) * steps * 3 * TILE_HALVES;
-        if (steps == 1) { X6_UNITS(units); }
-        int t = 0;
-        for (; t + 1 < blocks; t += 2) {
-            X6_BLOCK(6, t);
-            X6_BLOCK(7, t + 1);
-        }
-        if (t < blocks) { X6_BLOCK(6, t); }
-        weigh<TILE>(hidden[(blocks - 1) & 1], s.w + h, h > 0, scores + (blocks - 1) * TILE);
-    }
-}
-
-// Tiles 0, 1: the large parts of 2 x 16 units, 2, 3: the small ones. 4, 5: the parts of 16 candidates. 6, 7: sums.
-#define X3_UNITS(a, b) \
-    TILE_LOAD(0, a, 64); \
-    TILE_LOAD(1, b, 64); \
-    TILE_LOAD(2, (a) + TILE_HALVES, 64); \
-    TILE_LOAD(3, (b) + TILE_HALVES, 64)
-#define X3_STEP(from) \
-    TILE_LOAD(5, (from) + TILE_HALVES, 64); \
-    TILE_ADD(6, 0, 5); \
-    TILE_ADD(7, 1, 5); \
-    TILE_LOAD(4, from, 64); \
-    TILE_ADD(6, 2, 4); \
-    TILE_ADD(7, 3, 4); \
-    TILE_ADD(6, 0, 4); \
-    TILE_ADD(7, 1, 4)
-
-inline void score_x3(const Scorer &s, const uint16_t *maps, const float *offsets, const uint16_t *candidates, int blocks,
-                     float *scores) {
-    constexpr int UNITS = 2 * TILE, LAG = 2;  // hidden values are read when their store is surely done
-    alignas(64) float start[UNITS * TILE], hidden[4][UNITS * TILE + 128];
-    const int steps = s.tile_width / DEPTH;
-    for (int h = 0; h < s.tile_units; h += UNITS) {
-        start_tile(offsets + h, start);
-        if (h + TILE < s.units) start_tile(offsets + h + TILE, start + TILE * TILE);
-        else for (int i = 0; i < TILE * TILE; i++) start[TILE * TILE + i] = 0;  // units that do not exist, w = 0
-        const uint16_t *a = maps + (size_t)(h / TILE) * steps * 2 * TILE_HALVES, *b = a + (size_t)steps * 2 * TILE_HALVES;
-        if (steps == 1) { X3_UNITS(a, b); }
-        for (int t = 0; t < blocks + LAG; t++) {
-            if (t < blocks) {
-                TILE_LOAD(6, start, 64);
-                TILE_LOAD(7, start + TILE * TILE, 64);
-                for (int k = 0; k < steps; k++) {
-                    const size_t at = (size_t)k * 2 * TILE_HALVES;
-                    if (steps > 1) { X3_UNITS(a + at, b + at); }
-                    X3_STEP(candidates + (size_t)t * steps * 2 * TILE_HALVES + at);
-                }
-                TILE_STORE(6, hidden[t & 3]);
-                TILE_STORE(7, hidden[t & 3] + TILE * TILE);
-            }
-            if (t >= LAG) weigh<UNITS>(hidden[(t - LAG) & 3], s.w + h, h > 0, scores + (t - LAG) * TILE);
+        const uint16_t *units = maps + (size_t)(h / TILE) * steps * PARTS * TILE_HALVES;
+        if (steps == 1) { LOAD_UNITS(units); }
+        for (int t = 0; t < blocks + 2; t += 3) {
+            TURN(5, 7, t);
+            TURN(6, 5, t + 1);
+            TURN(7, 6, t + 2);
         }
     }
 }
@@ -153,7 +116,7 @@ void amx_interest(const Scorer &s, const Rows &rows, const float *candidates, in
     start_interest(s, rows, candidates, count, out);
     if (!rows.count || !count) return;
     const float *offsets = key_offsets(s, rows, scratch);
-    const size_t key_size = (size_t)s.tile_units * s.tile_width * PARTS, block_size = (size_t)TILE * s.tile_width * PARTS;
+    const size_t key_size = (size_t)s.units * s.tile_width * PARTS, block_size = (size_t)TILE * s.tile_width * PARTS;
     const int keys_at_once = smaller(rows.count, (int)(MAPS_BYTES / (2 * key_size)) + 1);
     const int blocks = (count + TILE - 1) / TILE, blocks_at_once = smaller(blocks, (int)(TILES_BYTES / (2 * block_size)) + 1);
     uint16_t *maps = (uint16_t *)take_bytes(scratch, lrea::KEY_MAPS, keys_at_once * key_size * 2);
@@ -167,8 +130,8 @@ void amx_interest(const Scorer &s, const Rows &rows, const float *candidates, in
         for (int t = 0; t < blocks; t += blocks_at_once) {
             const int some = smaller(blocks_at_once, blocks - t), n = t * TILE;
             for (int j = 0; j < keys; j++)
-                (PARTS == 3 ? score_x6 : score_x3)(s, maps + j * key_size, offsets + (size_t)(first + j) * s.units,
-                                                   tiles + t * block_size, some, scores + j * stride);
+                score_tiles<PARTS>(s, maps + j * key_size, offsets + (size_t)(first + j) * s.units,
+                                   tiles + t * block_size, some, scores + j * stride);
             mix_values(s, keys, rows.values + (size_t)first * s.padded, scores, stride, smaller(some * TILE, count - n),
                        out + (size_t)n * s.padded);
         }

@@ -28,11 +28,12 @@ inline void score_block(const Scorer &s, const float *maps, const float *offsets
         vec x[UNITS][V];
         UNROLLED for (int i = 0; i < UNITS; i++)
             UNROLLED for (int v = 0; v < V; v++) x[i][v] = splat(offsets[h + i]);
-        for (int d = 0; d < s.width; d++) {
+        const float *column_of_d = e;
+        for (int d = 0; d < s.width; d++, map += PANEL, column_of_d += V * LANES) {
             vec column[V];
-            UNROLLED for (int v = 0; v < V; v++) column[v] = load(e + (size_t)d * V * LANES + v * LANES);
+            UNROLLED for (int v = 0; v < V; v++) column[v] = load(column_of_d + v * LANES);
             UNROLLED for (int i = 0; i < UNITS; i++) {
-                vec factor = splat(map[d * PANEL + i]);
+                vec factor = splat(map[i]);
                 UNROLLED for (int v = 0; v < V; v++) x[i][v] = fma(factor, column[v], x[i][v]);
             }
         }

@@ -20,12 +20,11 @@ static constexpr int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1)
 struct Scorer {
     int width, padded, hidden;
     int units;       // H rounded up to PANEL
-    int tile_units;  // H rounded up to WIDE_PANEL
     int tile_width;  // D rounded up to WIDE_PANEL
     float slope;
     const float *W1, *W2, *W3;        // [units / PANEL][D][PANEL]
-    const float *W1_rows, *W3_rows;   // [tile_units][tile_width], the transposed W1 and W3
-    const float *b, *w;               // [tile_units]; w = g w_o with g = (1 - slope) / 2
+    const float *W1_rows, *W3_rows;   // [units][tile_width], the transposed W1 and W3
+    const float *b, *w;               // [units]; w = g w_o with g = (1 - slope) / 2
     const float *W1_wo, *W2_wo, *W3_wo;  // [D]: W1 w_o, W2 w_o, W3 w_o
     float b_wo;                       // b . w_o
 };

@@ -16,11 +16,11 @@ inline int used_inputs(const Mlp &mlp, const Inputs &in) {
     return mlp.shared_inputs + (in.profile ? in.profile_columns : 0);
 }
 
-// x [count][columns] = [e, u_S, u_L, e * u_S, e * u_L, zeros, profile] of the candidates from `first` on
-inline void join_inputs(const Inputs &in, int first, int count, int columns, float *x) {
+// x [count][row] = [e, u_S, u_L, e * u_S, e * u_L, zeros, profile], `columns` in all, of the candidates from `first` on
+inline void join_inputs(const Inputs &in, int first, int count, int columns, size_t row, float *x) {
     const int padded = in.padded, products = 5 * padded;
     const int shared = columns - (in.profile ? in.profile_columns : 0);
-    for (int i = 0; i < count; i++, x += columns) {
+    for (int i = 0; i < count; i++, x += row) {
         const size_t at = (size_t)(first + i) * padded;
         for (int c = 0; c < padded; c += LANES) {
             vec e = load(in.candidate + at + c), s = load(in.short_interest + at + c), l = load(in.long_interest + at + c);

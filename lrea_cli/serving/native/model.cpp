@@ -35,13 +35,13 @@ uint16_t to_bfloat(float value) {  // to the nearest, ties to even
 void pack_scorer(const Sections &file, const std::string &name, int64_t D, int64_t H, float slope, PackedScorer &out) {
     const float *W[3] = {file.floats(name + ".W1", {D, H}), file.floats(name + ".W2", {D, H}), file.floats(name + ".W3", {D, H})};
     const float *b = file.floats(name + ".b", {H}), *w_o = file.floats(name + ".w_o", {H});
-    const int64_t units = rounded_up(H, PANEL), tile_units = rounded_up(H, WIDE_PANEL), tile_width = rounded_up(D, WIDE_PANEL);
+    const int64_t units = rounded_up(H, PANEL), tile_width = rounded_up(D, WIDE_PANEL);
     Aligned<float> *panels[3] = {&out.W1, &out.W2, &out.W3}, *weighed[3] = {&out.W1_wo, &out.W2_wo, &out.W3_wo};
     Aligned<float> *rows[3] = {&out.W1_rows, nullptr, &out.W3_rows};
     for (int i = 0; i < 3; i++) {
         *panels[i] = Aligned<float>(units * D);
         *weighed[i] = Aligned<float>(D);
-        if (rows[i]) *rows[i] = Aligned<float>(tile_units * tile_width);
+        if (rows[i]) *rows[i] = Aligned<float>(units * tile_width);
         for (int64_t d = 0; d < D; d++) {
             double sum = 0;
             for (int64_t h = 0; h < H; h++) {
@@ -53,8 +53,8 @@ void pack_scorer(const Sections &file, const std::string &name, int64_t D, int64
             (*weighed[i])[d] = static_cast<float>(sum);
         }
     }
-    out.b = Aligned<float>(tile_units);
-    out.w = Aligned<float>(tile_units);
+    out.b = Aligned<float>(units);
+    out.w = Aligned<float>(units);
     double b_wo = 0;
     for (int64_t h = 0; h < H; h++) {
         out.b[h] = b[h];
@@ -62,7 +62,7 @@ void pack_scorer(const Sections &file, const std::string &name, int64_t D, int64
         b_wo += static_cast<double>(b[h]) * w_o[h];
     }
     out.view = {static_cast<int>(D), static_cast<int>(rounded_up(D, PANEL)), static_cast<int>(H), static_cast<int>(units),
-                static_cast<int>(tile_units), static_cast<int>(tile_width), slope, out.W1.get(), out.W2.get(), out.W3.get(),
+                static_cast<int>(tile_width), slope, out.W1.get(), out.W2.get(), out.W3.get(),
                 out.W1_rows.get(), out.W3_rows.get(), out.b.get(), out.w.get(), out.W1_wo.get(), out.W2_wo.get(),
                 out.W3_wo.get(), static_cast<float>(b_wo)};
 }

@@ -190,17 +190,13 @@ class NativeModel:
         if isinstance(long, Buckets):
             R = len(long.sums)
             shape = (R if R == 0 else self.bucket_rows or R, D)  # without planes the library refuses
-            return abi.CLong(
-                kind=abi.BUCKETS, rows=R, sums=_pointer("sums", long.sums, np.float32, shape, kept)
-            )
+            return abi.CLong(kind=abi.BUCKETS, rows=R, sums=_pointer("sums", long.sums, np.float32, shape, kept))
         if isinstance(long, Behaviors):
             L = long.ids.shape[-1]
             ids = _pointer("ids", long.ids, np.int32, (self.item_fields, L), kept)
             return abi.CLong(kind=abi.BEHAVIORS, rows=L, ids=ids)
         if isinstance(long, GivenInterest):
-            return abi.CLong(
-                kind=abi.INTEREST, interest=_pointer("interest", long.vectors, np.float32, (N, D), kept)
-            )
+            return abi.CLong(kind=abi.INTEREST, interest=_pointer("interest", long.vectors, np.float32, (N, D), kept))
         return abi.CLong(kind=abi.NONE)
 
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention
-from lrea_cli.features import table_key
 from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.mlp import FoldedMLP
@@ -58,7 +57,7 @@ def sections(model: CTRModel) -> dict[str, np.ndarray]:
     named = {"settings": np.array(settings, "<i8"), "slope": np.array([SLOPE], "<f4")}
     for role, fields in (("item", features.item_fields), ("profile", features.profile_fields)):
         for number, field in enumerate(fields):
-            named[f"{role}.{number}"] = _floats(features.tables[table_key(field.name)].weight)
+            named[f"{role}.{number}"] = _floats(features.table(field.name))
     for name, attention in (("short", model.short), ("long", model.full_attention)):
         named |= _scorer(name, attention)
     for number, (weight, bias) in enumerate(layers[:-1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,28 +189,27 @@ def exact_logits(model: CTRModel, request: NativeRequest) -> tuple[np.ndarray, n
 
 def candidates_of(model: CTRModel, request: NativeRequest) -> Candidates:
     N, features = request.candidate_ids.shape[1], model.features
-    profile = {}
-    for number, field in enumerate(features.profile_fields):
-        assert request.profile_ids is not None
-        profile[field.name] = torch.from_numpy(request.profile_ids[number].repeat(1 if request.profile_ids.ndim == 2 else N))
+    profile = by_name(features.profile_fields, request.profile_ids)
+    counts = {} if request.counts is None else dict(zip(model.match_counters, request.counts, strict=True))
     ids = CandidateIds(
-        ids={f.name: torch.from_numpy(c)[None] for f, c in zip(features.item_fields, request.candidate_ids, strict=True)},
-        profile={name: column[None] for name, column in profile.items()},
+        ids=by_name(features.item_fields, request.candidate_ids),
+        profile={name: ids.reshape(1, -1).expand(1, N) for name, ids in profile.items()},
         mask=torch.ones(1, N, dtype=torch.bool),
         time=torch.tensor([0]),
-        matches={} if request.counts is None else counts_of(model, request.counts),
+        matches={name: torch.from_numpy(column.astype(np.int64))[None] for name, column in counts.items()},
     )
     return model.candidates(ids)
 
 
-def counts_of(model: CTRModel, counts: np.ndarray) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(c.astype(np.int64))[None] for name, c in zip(model.match_counters, counts, strict=True)}
+def by_name(fields: Sequence[EncodedField], ids: np.ndarray | None) -> dict[str, Tensor]:
+    """Field -> (1, count)."""
+    columns = [] if ids is None else list(ids)
+    return {f.name: torch.from_numpy(np.atleast_1d(c))[None] for f, c in zip(fields, columns, strict=True)}
 
 
 def history_ids(model: CTRModel, ids: np.ndarray) -> HistoryIds:
-    columns = {f.name: torch.from_numpy(c)[None] for f, c in zip(model.features.item_fields, ids, strict=True)}
     mask = torch.ones(1, ids.shape[1], dtype=torch.bool)
-    return HistoryIds(columns, mask, torch.zeros(1, ids.shape[1], dtype=torch.int64))
+    return HistoryIds(by_name(model.features.item_fields, ids), mask, torch.zeros(1, ids.shape[1], dtype=torch.int64))
 
 
 def exact_interest(model: CTRModel, request: NativeRequest, chosen: Candidates) -> Tensor:
@@ -248,5 +248,3 @@ def error_of(actual: np.ndarray, exact: np.ndarray, least: float) -> float:
     assert actual.shape == exact.shape
     assert np.isfinite(actual).all()
     return float(np.abs(actual - exact).max(initial=0) / max(least, np.abs(exact).max(initial=0)))
-
-

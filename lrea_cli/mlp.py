@@ -103,7 +103,7 @@ class FoldedMLP:
     def __init__(self, mlp: MLP, widths: dict[str, int]) -> None:
         if mlp.training:
             raise ValueError("An MLP in training mode cannot be folded: call eval() on the model first.")
-        (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = _folded_linears(mlp)
+        (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = folded_linears(mlp)
         self._last_weight = last_weight[0]
         part = dict(zip(widths, weight.split(list(widths.values()), 1), strict=True))
         products = [part["short_product"] + part["short_dot"], part["long_product"] + part["long_dot"]]
@@ -127,7 +127,7 @@ class FoldedMLP:
         return torch.addmv(self._last_bias, rows, self._last_weight)
 
 
-def _folded_linears(mlp: MLP) -> list[tuple[Tensor, Tensor]]:
+def folded_linears(mlp: MLP) -> list[tuple[Tensor, Tensor]]:
     """Weight (outputs, inputs) and bias (outputs,) of each Linear, with the BatchNorm before it folded in."""
     folded = []
     norms = [module for module in mlp if isinstance(module, nn.BatchNorm1d)]

@@ -15,7 +15,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
 from lrea_cli.recipe.settings import DataSettings, ModelSettings
-from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
+from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, Ids
 
 
 class CTRModel(nn.Module):
@@ -54,10 +54,16 @@ class CTRModel(nn.Module):
         return self.mlp(inputs.joined()[candidates.mask]), interest.penalty
 
     def candidates(self, ids: CandidateIds) -> Candidates:
-        """Look up the candidates' vectors, profile and match counters."""
-        counts = [ids.matches[name] for name in self.match_counters]
-        counts_BNC = torch.stack(counts, -1) if counts else ids.mask.new_zeros(*ids.mask.shape, 0, dtype=torch.int64)
-        return replace(self.features.candidates(ids), profile=self.features.profile(ids), counts=counts_BNC)
+        """Look up the candidates' vectors and profile, and take their match counters where they are known."""
+        candidates = replace(self.features.candidates(ids), profile=self.features.profile(ids))
+        return self.counted(candidates, ids.matches) if ids.matches or not self.match_counters else candidates
+
+    def counted(self, candidates: Candidates, matches: Ids) -> Candidates:
+        """The candidates with their match counters: for each counted field (B, N)."""
+        counts = [matches[name] for name in self.match_counters]
+        mask = candidates.mask
+        counts_BNC = torch.stack(counts, -1) if counts else mask.new_zeros(*mask.shape, 0, dtype=torch.int64)
+        return replace(candidates, counts=counts_BNC)
 
     def mlp_inputs(
         self,

@@ -95,7 +95,7 @@ def _count(workspace: Workspace, recipe: Recipe, options: CostOptions) -> Counte
     shape = HistoryShape(len(names) * dim, data.long, "category" in names)
 
     def bills_of(lengths: np.ndarray) -> list[Bill]:
-        users = Users(lengths, options.candidates, len(names), np.dtype(options.dtype).itemsize)
+        users = Users(lengths, options.candidates, len(names), options.dtype)
         return bills(recipe.model, shape, users)
 
     padded = bills_of(np.array([data.long]))

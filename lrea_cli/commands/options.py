@@ -16,13 +16,13 @@ from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import shipped_names
 from lrea_cli.recipe.settings import (
     HIGHEST_SEED,
+    CacheDtype,
     DataSettings,
     ModelSettings,
     TrainSettings,
     check_range,
     check_threads,
 )
-from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind, home_of_environment

@@ -152,6 +152,21 @@ class ReferenceModel:
         return (x - w["running_mean"]) / np.sqrt(w["running_var"] + BATCH_NORM_EPSILON) * w["weight"] + w["bias"]
 
 
+def as_int8(rows: Array) -> Array:
+    """Rows (X, D) as an int8 record keeps them: each times a scale, max |row| / 127 as float16, at least 2^-14."""
+    kept = []
+    for row in rows.astype(np.float32):
+        scale = np.float16(max(np.abs(row).max() / np.float32(127), 2.0**-14))
+        kept.append(np.clip(np.rint(row / np.float32(scale)), -127, 127) * float(scale))
+    return np.array(kept).reshape(rows.shape)
+
+
+def affine_map(function: Callable[[Array], Array], width: int) -> Array:
+    """[A; a0] (D + 1, D) of function(e) = e A + a0."""
+    a0 = function(np.zeros(width))
+    return np.array([*(function(unit) - a0 for unit in np.eye(width)), a0])
+
+
 @dataclass(frozen=True)
 class Long:
     """The real long behaviors of one user, newest first: vectors (n, D), time (n,), category (n,) or None."""
@@ -184,6 +199,10 @@ class SlowTwin(ABC):
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
         """The interest (D,) of a candidate; None if float32 may select other behaviors, see `searches.largest`."""
 
+    def linear(self, e_t: Array, long: Long, record: Record) -> Array:
+        """The part (D,) of the interest that is an affine map of the candidate, where the record stores that map."""
+        raise NotImplementedError
+
 
 class SlowPseudoItems(SlowTwin):
     """The twin of a method that keeps keys and values: Eq. 9."""
@@ -199,6 +218,9 @@ class SlowPseudoItems(SlowTwin):
 
     def interest(self, target: Target, long: Long, record: Record) -> Array:
         return attention(target.vector, record["keys"], record["values"], self.model.scorer("long"))
+
+    def linear(self, e_t: Array, long: Long, record: Record) -> Array:
+        return linear_half(e_t, record["keys"], record["values"], self.model.scorer("long"))
 
 
 class SlowDIN(SlowPseudoItems):

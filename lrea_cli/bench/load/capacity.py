@@ -10,7 +10,7 @@ from lrea_cli.bench.load.results import OpenLoop
 
 PRECISION = 0.05
 """The rate that keeps the limit and the one that does not are this close, relative to the former."""
-FIRST, UP, DOWN = 0.8, 1.25, 2.0
+FIRST, UP, DOWN = 0.8, 1.5, 2.0
 """The first trial's rate, of the closed loop's; factors to the next one while only one side of the answer is known."""
 MOST_STEPS = 8
 """Of these factors, in one direction."""
@@ -36,7 +36,7 @@ class Capacity:
 
 
 def find_capacity(trial: Callable[[float], OpenLoop], closed_per_second: float, slo_ms: float) -> Capacity:
-    """Bisect the rate, on a log scale, until `PRECISION` parts the best that keeps the limit from the worst that does not.
+    """Bisect the rate on a log scale until the rates that keep the limit and those that do not are `PRECISION` apart.
 
     A trial keeps the limit if its percentile is at most `slo_ms` and its backlog does not grow.
 

@@ -64,13 +64,13 @@ class Trial:
     @property
     def service_ms(self) -> np.ndarray:
         """(served,) from the start on a thread to the logits, of those that were served."""
-        return 1e3 * (self.done - self.started)[self.served]
+        return 1e3 * (self.done[self.served] - self.started[self.served])
 
     @property
     def late_ms(self) -> np.ndarray:
         """(m,) by how much a thread that was free started too late: the error of the load generator itself."""
-        waited = self.free < self.scheduled
-        return 1e3 * (self.started - self.scheduled)[waited & self.served]
+        waited = self.served & (self.free < self.scheduled)
+        return 1e3 * (self.started[waited] - self.scheduled[waited])
 
     @property
     def served(self) -> np.ndarray:
@@ -128,7 +128,8 @@ class Workers:
             return seen
 
         rows = np.array(sorted(self._together(server, client, clients or self.count)))
-        return Trial(*rows[:, :4].T, rows[:, 4].astype(int))
+        scheduled, started, done, free, worker = rows.T
+        return Trial(scheduled, started, done, free, worker.astype(int))
 
     def open(self, server: Server, arrivals: np.ndarray, seconds: float) -> Trial:
         """Request n is due at `arrivals[n]`, whatever has become of those before it; threads take them in this order.
@@ -161,7 +162,8 @@ class Workers:
                 worker_of[number] = worker
 
         self._together(server, take, self.count)
-        return Trial(arrivals, *times, worker_of)
+        started, done, free = times
+        return Trial(arrivals, started, done, free, worker_of)
 
     def _together(self, server: Server, client: Callable[[int, float], Any], count: int) -> list[Any]:
         """Run `count` clients, each on its own thread, all from the same moment; return what they return, joined."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
+from lrea_cli.bench.gate import Score
+from lrea_cli.bench.load.choices import ON_MISSING
 from lrea_cli.bench.load.pages import PageCache, disk_bytes
-from lrea_cli.bench.load.requests import ON_MISSING, Fallback, Requests, Score, scoring
+from lrea_cli.bench.load.requests import Requests, without_record
 from lrea_cli.bench.timing import Call, Mark, take_turns
 from lrea_cli.console.progress import Progress
 from lrea_cli.kernels import Kernel
 from lrea_cli.records.store import RecordStore
-from lrea_cli.serving.scorer import RequestScorer, Served
+from lrea_cli.serving.scorer import Served
 from lrea_cli.stats.latencies import percentile
 
 LOGIT_REQUESTS = 64
@@ -28,7 +31,7 @@ class RecordCost:
     """Requests whose record is in one state, one request at a time; each row serves the same ones.
 
     Args:
-        how: `warm`: read before; `cold`: on disk, its pages dropped; `empty`: missing, scored as an empty long history;
+        how: `warm`: read before; `cold`: on disk, its pages dropped; `empty`: missing, the empty record in its place;
             `summarize`: missing, made in the request from the user's history.
         p50_ms, p95_ms, p99_ms: of the whole request; None where too few requests back them.
         record_bytes: read from the store in a request, the mean.
@@ -49,68 +52,68 @@ class RecordCost:
 
 
 def record_costs(
-    served: Served, kernel: Kernel, requests: Requests, pages: PageCache | None, limits: tuple[float, int], told: Progress
+    scores: Mapping[How, Score],
+    requests: Requests,
+    stored: tuple[RecordStore, PageCache | None],
+    limits: tuple[float, int],
+    told: Progress,
 ) -> list[RecordCost]:
-    """Time warm, cold and missing records in turns on the same requests.
+    """Time requests in turns, each on records in every state.
 
     Args:
-        pages: of the records; None where the system does not drop them: then there is no row of cold ones.
+        stored: the store and the pages of its files; None = there is no row of cold ones.
         limits: seconds of each row, the mean; seed of the order of turns.
     """
-    store = served.records
-    assert isinstance(store, RecordStore)
-    scores: dict[How, Score] = {"warm": scoring(served.scorer(kernel))}
-    if pages is not None:
-        scores["cold"] = scores["warm"]
-    scores |= {how: scoring(without_records(served, kernel, requests, how)) for how in ON_MISSING}
-    read: dict[How, list[int]] = {how: [] for how in scores}
-    calls = [_call(how, score, requests, (store, pages), read) for how, score in scores.items()]
-    timings = take_turns(calls, *limits, served.device, told)
-    sizes = {user.key: size for user, size in zip(requests.visitors, store.index["size"].tolist(), strict=True)}
-    rows, drawn = [], range(timings.marks_ms.shape[1])
-    in_store = float(np.mean([sizes[requests[number].user.key] for number in drawn]))
-    for number, (how, score) in enumerate(scores.items()):
-        times = timings.between(number, 0, 1)
-        known = [percentile(times, percent) for percent in (50, 95, 99)]
+    store, pages = stored
+    shown: list[How] = [how for how in scores if how != "cold" or pages is not None]
+    read: dict[How, list[int]] = {how: [] for how in shown}
+    calls = [_call(how, scores[how], requests, stored, read[how]) for how in shown]
+    timings = take_turns(calls, *limits, torch.device("cpu"), told)
+    sizes = dict(zip(store.keys.tolist(), store.index["size"].tolist(), strict=True))
+    mean_size = float(np.mean([sizes[requests[n].key] for n in range(timings.marks_ms.shape[1])]))
+    rows = []
+    for call, how in enumerate(shown):
+        times = timings.between(call, 0, 1)
+        p50, p95, p99 = (percentile(times, percent) for percent in (50, 95, 99))
         from_disk = None if disk_bytes() is None else float(np.mean(read[how]))
-        stored = in_store if how in ("warm", "cold") else 0.0
-        rows.append(RecordCost(how, len(times), *known, stored, from_disk, *_apart(requests, scores["warm"], score)))
+        in_store = mean_size if how in ("warm", "cold") else 0.0
+        apart = _apart(requests, scores, how)
+        rows.append(RecordCost(how, len(times), p50, p95, p99, in_store, from_disk, *apart))
     return rows
 
 
-def without_records(served: Served, kernel: Kernel, requests: Requests, how: Literal["empty", "summarize"]) -> RequestScorer:
-    """A scorer for users without a record."""
-    stand_in = Fallback(served, how, requests.visitors)
-    return RequestScorer(served.run.model, served.histories, served.run.recipe.data, stand_in, kernel)  # type: ignore[arg-type]
+def scores_by_state(served: Served, kernel: Kernel, requests: Requests) -> dict[How, Score]:
+    """What scores a request whose record is in each state."""
+    own = served.scorer(kernel)
+    scores: dict[How, Score] = {"warm": own, "cold": own}
+    for how in ON_MISSING:
+        scores[how] = without_record(served, kernel, how, requests.visitors)
+    return scores
 
 
 def _call(
-    how: How, score: Score, requests: Requests, stored: tuple[RecordStore, PageCache | None], read: dict[How, list[int]]
+    how: How, score: Score, requests: Requests, stored: tuple[RecordStore, PageCache | None], read: list[int]
 ) -> Call:
-    """One request, from its beginning to its logits; before it, its record is brought into the state that it is to have."""
+    """One request from its beginning to its logits; before it, its record is brought into its state."""
     store, pages = stored
 
     def call(number: int, mark: Mark) -> None:
-        user, ids, _ = requests[number]
+        request = requests[number]
+        store.read(request.key)
         if how == "cold" and pages is not None:
             pages.drop()
-        else:
-            store.read(user.key)
         before = disk_bytes() or 0
         mark()
-        score(user, ids)
+        score(request)
         mark()
-        read[how].append((disk_bytes() or 0) - before)
+        read.append((disk_bytes() or 0) - before)
 
     return call
 
 
-@torch.inference_mode()
-def _apart(requests: Requests, own: Score, other: Score) -> tuple[float, float]:
-    """Root mean square and largest difference of logits, over the standard deviation of the user's own ones."""
-    if own is other:
-        return 0.0, 0.0
+def _apart(requests: Requests, scores: Mapping[How, Score], how: How) -> tuple[float, float]:
+    """Root mean square and largest difference of logits, over the standard deviation of those from own records."""
     asked = [requests[number] for number in range(LOGIT_REQUESTS)]
-    right, found = (torch.cat([score(user, ids) for user, ids, _ in asked]).double() for score in (own, other))
-    apart, spread = found - right, float(right.std()) or 1.0
+    own, found = (torch.cat([score(request) for request in asked]).double() for score in (scores["warm"], scores[how]))
+    apart, spread = found - own, float(own.std()) or 1.0
     return float(apart.square().mean().sqrt()) / spread, float(apart.abs().max()) / spread

@@ -3,110 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lrea_cli.bench.gate import Score
+from lrea_cli.bench.load.choices import OnMissing
 from lrea_cli.bench.load.loops import Server
 from lrea_cli.bench.load.traffic import CYCLE, Traffic
 from lrea_cli.bench.routes import CANDIDATE_SETS
+from lrea_cli.kernels import Kernel
+from lrea_cli.records.maker import Known
+from lrea_cli.records.past import UserRecords
 from lrea_cli.records.store import RecordStore
-from lrea_cli.sequence import CandidateIds, Summary
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
-
-OnMissing = Literal["empty", "summarize"]
-ON_MISSING: tuple[OnMissing, ...] = get_args(OnMissing)
-"""What a request does for a user without a record: takes an empty long history, or summarizes the history itself."""
-Score = Callable[[Visitor, CandidateIds], Tensor]
-"""(user, candidates) -> logits (N,), from any thread."""
-
-
-class Request(NamedTuple):
-    """One request; `missing`: its user has no record."""
-
-    user: Visitor
-    ids: CandidateIds
-    missing: bool
+from lrea_cli.sequence import CandidateIds, HistoryIds
+from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests 0, 1, 2, .. as the traffic draws them.
+    """Requests 0, 1, 2, .., put together before a measurement as a server is told them.
 
     Args:
         visitors: the users of the cache.
-        sets: candidates of one request each.
-        position: (CYCLE,) the user of each request. missing: (CYCLE,) bool.
+        position: (CYCLE,) the user of each request. missing: (CYCLE,) bool: the user has no record.
+        short: the newest behaviors of each user that is drawn, by position.
+        sets: candidates of one request each; request n has the n-th, again from the first.
     """
 
     visitors: Sequence[Visitor]
-    sets: Sequence[CandidateIds]
     position: np.ndarray
     missing: np.ndarray
+    short: dict[int, HistoryIds]
+    sets: Sequence[CandidateIds]
 
     @classmethod
-    def draw(cls, visitors: Sequence[Visitor], pool: CandidatePool, candidates: int, traffic: Traffic) -> Requests:
+    def draw(
+        cls, served: Served, visitors: Sequence[Visitor], pool: CandidatePool, candidates: int, traffic: Traffic
+    ) -> Requests:
+        """The requests of a traffic, each with so many candidates."""
+        position = traffic.positions(len(visitors))
         sets = [pool.draw(candidates) for _ in range(CANDIDATE_SETS)]
-        return cls(visitors, sets, traffic.positions(len(visitors)), traffic.without_record())
+        short = _newest(served, visitors, np.unique(position))
+        return cls(visitors, position, traffic.without_record(), short, sets)
 
     def __getitem__(self, number: int) -> Request:
-        place = number % CYCLE
-        user = self.visitors[self.position[place]]
-        return Request(user, self.sets[number % len(self.sets)], bool(self.missing[place]))
+        place = int(self.position[number % CYCLE])
+        return Request(self.visitors[place].key, self.sets[number % len(self.sets)], self.short[place])
+
+    def is_missing(self, number: int) -> bool:
+        """Whether the user of request n has no record."""
+        return bool(self.missing[number % CYCLE])
 
 
-def scoring(scorer: RequestScorer) -> Score:
-    """The whole request of a scorer, from candidate ids to logits."""
+def _newest(served: Served, visitors: Sequence[Visitor], positions: np.ndarray) -> dict[int, HistoryIds]:
+    """The newest S behaviors of each of these users, (1, S); read in one call, since there may be many."""
+    users = np.array([visitors[n].key for n in positions], np.int64)
+    lengths = np.array([visitors[n].length for n in positions], np.int64)
+    S = served.run.recipe.data.short
+    together = served.histories.newest(users, lengths, 0, S)
+    kept = np.clip(lengths, 1, S)
+    return {
+        int(position): HistoryIds(
+            {name: ids[row : row + 1, :width] for name, ids in together.ids.items()},
+            together.mask[row : row + 1, :width],
+            together.time[row : row + 1, :width],
+        )
+        for row, (position, width) in enumerate(zip(positions, kept, strict=True))
+    }
 
-    def score(user: Visitor, ids: CandidateIds) -> Tensor:
-        candidates = scorer.candidates(user, ids)
-        return scorer.logits(user, candidates, scorer.cached_interest(user, candidates))
 
-    return score
-
-
-def server(
-    name: str, requests: Requests, score: Score, fallback: Score, prepare: Callable[[int], None] | None
+def server_of(
+    name: str, requests: Requests, scores: tuple[Score, Score], prepare: Callable[[int], None] | None = None
 ) -> Server:
-    """A server of these requests; `fallback` scores those whose user has no record."""
+    """A server of these requests; `scores`: of users with a record, and of those without."""
+    own, fallback = scores
 
     def serve(number: int) -> Tensor:
-        user, ids, missing = requests[number]
-        return (fallback if missing else score)(user, ids)
+        return (fallback if requests.is_missing(number) else own)(requests[number])
 
     return Server(name, serve, prepare)
 
 
 class Fallback:
-    """Stands in for the records of users that have none; `fetch` as `RecordStore` has it.
+    """Stands in for the records of users that have none: `fetch` as `RecordStore` has it.
 
     Args:
         served: what the users are served from.
-        how: `empty`: the record of an empty long history, made once; `summarize`: that of the user's own history, made
-            in each request.
+        how: `empty`: the record of no behavior at all, made once; `summarize`: that of the user's history, made in each
+            request, not rounded to the dtype of an int8 cache.
         visitors: the users, with the behaviors known of each.
     """
 
     def __init__(self, served: Served, how: OnMissing, visitors: Sequence[Visitor]) -> None:
-        self._served, self._maker = served, served.maker
+        self._histories, self._maker, self._how = served.histories, served.maker, how
         self._lengths = {user.key: user.length for user in visitors}
-        self._empty = self._summarized(0, 0) if how == "empty" else None
+        self._empty = self._made(visitors[0].key, 0)
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summary of one user."""
-        (key,) = keys
-        return self._summarized(int(key), self._lengths[int(key)]) if self._empty is None else self._empty
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
+        """The record of one user."""
+        (key,) = (int(key) for key in keys)
+        return self._empty if self._how == "empty" else self._made(key, self._lengths[key])
 
     @torch.inference_mode()
-    def _summarized(self, key: int, length: int) -> Summary:
-        settings, model = self._served.run.recipe.data, self._served.run.model
-        long = Visitor(key, length).newest(self._served.histories, settings.short, settings.long)
-        summary = self._maker.summarize(model.features.behaviors(long), np.array([key]))
-        return model.long.seal(summary, self._maker.layout.torch_dtype)
+    def _made(self, key: int, length: int) -> UserRecords:
+        return self._maker.make(Known(self._histories, np.array([key]), np.array([length])))
+
+
+def without_record(served: Served, kernel: Kernel, how: OnMissing, visitors: Sequence[Visitor]) -> Score:
+    """Scores requests of users that have no record.
+
+    The empty record knows no behavior, so all newest ones that the request has are counted as newer.
+    """
+    scorer = RequestScorer(served.run.model, Fallback(served, how, visitors), kernel)  # type: ignore[arg-type]
+    if how == "summarize":
+        return scorer
+    return lambda request: scorer(replace(request, newer=int(request.short.mask.sum())))
 
 
 def shards_of(store: RecordStore) -> list[Path]:
@@ -115,13 +130,12 @@ def shards_of(store: RecordStore) -> list[Path]:
 
 
 def read_all(requests: Requests, store: RecordStore) -> None:
-    """Read the record of every user whom the traffic draws, so that none is cold."""
-    drawn = np.unique(requests.position[~requests.missing])
-    for position in drawn.tolist():
+    """Read the record of every user that is drawn, so that none is cold."""
+    for position in np.unique(requests.position[~requests.missing]).tolist():
         store.read(requests.visitors[position].key)
 
 
 def record_sizes(requests: Requests, store: RecordStore) -> np.ndarray:
-    """(CYCLE,) bytes that each request reads of the store: the record's, or none."""
+    """(CYCLE,) bytes that each request reads from the store: those of the record, 0 where there is none."""
     keys = np.array([user.key for user in requests.visitors])[requests.position]
     return np.where(requests.missing, 0, store.index["size"][np.searchsorted(store.keys, keys)])

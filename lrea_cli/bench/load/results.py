@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,8 +34,8 @@ class Latencies:
     @classmethod
     def of(cls, trial: Trial) -> Latencies:
         times = trial.latencies_ms
-        known = [finite(percentile(times, percent)) for percent in (50, 95, 99)]
-        return cls(*known, tuple(finite(time) for time in times.tolist()))
+        p50, p95, p99 = (finite(percentile(times, percent)) for percent in (50, 95, 99))
+        return cls(p50, p95, p99, tuple(finite(time) for time in times.tolist()))
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class ClosedLoop:
         per_second: requests a second, all threads together.
         scaling: `per_second` over that of one thread, the mean over rounds; None with one thread, or withheld.
         scaling_ci: its 95% interval.
+        cpus: that this process used, the mean; below `clients` where threads waited for one another.
         service_ms: the mean of what a thread works on a request.
     """
 
@@ -56,8 +57,13 @@ class ClosedLoop:
     per_second: float
     scaling: float | None
     scaling_ci: Interval | None
+    cpus: float
     service_ms: float
     latency: Latencies
+
+    def without_scaling(self) -> ClosedLoop:
+        """The row where the machine was too busy for a ratio."""
+        return replace(self, scaling=None, scaling_ci=None)
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,14 @@ class OpenLoop:
         return self.percent_ms is not None and self.percent_ms <= slo_ms and not self.overloaded
 
 
-def closed_loop(server: str, clients: int, trials: Sequence[Trial], alone: Sequence[Trial] | None) -> ClosedLoop:
+def closed_loop(
+    server: str, clients: int, trials: Sequence[Trial], alone: Sequence[Trial] | None, cpus: float
+) -> ClosedLoop:
     """The row of some rounds.
 
     Args:
         alone: the same rounds with one thread; None = no scaling is told.
+        cpus: that the process used.
     """
     rates = np.array([trial.per_second for trial in trials])
     value, ci = (None, None) if alone is None else scaling(rates, np.array([t.per_second for t in alone]))
@@ -133,6 +142,7 @@ def closed_loop(server: str, clients: int, trials: Sequence[Trial], alone: Seque
         per_second=float(rates.mean()),
         scaling=value,
         scaling_ci=ci,
+        cpus=cpus,
         service_ms=mean(together.service_ms),
         latency=Latencies.of(together),
     )

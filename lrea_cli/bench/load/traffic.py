@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
-UserDraw = Literal["zipf", "uniform"]
-USER_DRAWS: tuple[UserDraw, ...] = get_args(UserDraw)
+from lrea_cli.bench.load.choices import UserDraw
+
 EXPONENT = 1.0
 """Of Zipf's law: the user of rank r sends requests in proportion to r^-EXPONENT."""
-CYCLE = 1 << 17
+CYCLE = 1 << 15
 """Requests that are drawn; request number CYCLE is request 0 again."""
 ARRIVALS, USERS, ORDER, MISSING = range(4)
 """Streams of random numbers of one seed, so that a change of one draw leaves the others as they are."""

@@ -44,9 +44,8 @@ def din_attention(b: Builder, attention: Attention, e: str, keys: str, values: s
         k, v = (b.op("Gather", x, trip, axis=0) for x in (keys3, values3))
         maps = b.op("Add", b.const(W1.T[None]), b.op("Mul", b.op("Unsqueeze", k, b.whole(1)), b.const(W3.T[None])))
         offsets = b.op("Reshape", b.op("Add", b.op("MatMul", k, b.const(W2)), b.const(bias)), b.whole(1, C * H))
-        U = b.op("Transpose", b.op("Reshape", maps, b.whole(C * H, D)), perm=[1, 0])
-        x = b.op("Add", b.op("MatMul", e, U), offsets)
-        phi = b.op("LeakyRelu", x, alpha=SLOPE) if linear is None else b.op("Abs", x)
+        x = b.op("Gemm", e, b.op("Reshape", maps, b.whole(C * H, D)), offsets, transB=1)
+        phi = b.op("LeakyRelu", x, alpha=SLOPE if linear is None else -1.0)  # |x|: runtimes fuse it with the product
         scores = b.op("MatMul", b.op("Reshape", phi, b.whole(-1, H)), b.const(mixed[:, None]))
         return b.op("Add", interest, b.op("MatMul", b.op("Reshape", scores, b.whole(-1, C)), v))
 

@@ -113,7 +113,9 @@ def _agreements(b: Builder, method: ETA, asked: Asked) -> str:
     theirs = b.op("Slice", by_row, b.whole(0), b.whole(method.m), b.whole(1))
     own = _sign_bits(b, asked.e, array(method.planes))
     signs = [b.op("Sub", b.op("Mul", x, b.const(2.0)), b.const(1.0)) for x in (own, theirs)]
-    return b.op("Pad", b.op("MatMul", signs[0], b.op("Transpose", signs[1], perm=[1, 0])), b.whole(0, 0, 0, 1), b.const(0.0))
+    return b.op(
+        "Pad", b.op("MatMul", signs[0], b.op("Transpose", signs[1], perm=[1, 0])), b.whole(0, 0, 0, 1), b.const(0.0)
+    )
 
 
 def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
@@ -143,7 +145,9 @@ def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
     age = b.op("Div", b.op("Max", b.op("Sub", asked.time, time), b.const(0, np.int64)), b.const(HOUR, np.int64))
     count = b.op("Squeeze", b.op("Shape", time), b.whole(0))
     place = b.op("Range", b.const(0, np.int64), count, b.const(1, np.int64))
-    bands = [b.op("Gather", b.const(array(w)), _band(b, x), axis=1) for w, x in ((method.age, age), (method.place, place))]
+    bands = [
+        b.op("Gather", b.const(array(w)), _band(b, x), axis=1) for w, x in ((method.age, age), (method.place, place))
+    ]
     bias = b.op("Unsqueeze", b.op("Add", *bands), b.whole(1))
     if method.same_category is not None:
         same = b.op("Unsqueeze", _same(b, asked, asked.record["category"]), b.whole(0))

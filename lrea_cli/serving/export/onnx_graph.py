@@ -98,7 +98,7 @@ def reads_time(model: CTRModel) -> bool:
 
 
 def _type(field: RecordField) -> tuple[type[np.generic], list[int | str]]:
-    dtype = np.float32 if field.dtype == "cache" else np.dtype(field.dtype).type
+    dtype = np.float32 if field.dtype in ("cache", "wide") else np.dtype(field.dtype).type
     return dtype, ["R" if field.rows == "rows" else field.rows, *field.shape]
 
 
@@ -149,11 +149,11 @@ def _mlp(
     if profile:
         own = b.op("Concat", *(_embedded(b, model.features, name, ids) for name, ids in profile.items()), axis=-1)
         row = b.op("Add", row, b.op("MatMul", own, b.const(weight[:, rest : rest + P].T)))
-    x = b.op("Add", b.op("MatMul", b.op("Concat", *parts, axis=1), b.const(weight[:, columns].T)), row)
-    x = b.op("LeakyRelu", x, alpha=SLOPE)
+    x = b.op("Gemm", b.op("Concat", *parts, axis=1), b.const(weight[:, columns]), row, transB=1)
     for w, c in hidden:
-        x = b.op("LeakyRelu", b.op("Add", b.op("MatMul", x, b.const(w.T)), b.const(c)), alpha=SLOPE)
-    return b.op("Squeeze", b.op("Add", b.op("MatMul", x, b.const(last.T)), b.const(last_bias)), b.whole(1))
+        x = b.op("Gemm", b.op("LeakyRelu", x, alpha=SLOPE), b.const(w), b.const(c), transB=1)
+    x = b.op("Gemm", b.op("LeakyRelu", x, alpha=SLOPE), b.const(last), b.const(last_bias), transB=1)
+    return b.op("Squeeze", x, b.whole(1))
 
 
 def _log1p(b: Builder, whole: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import torch
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.kernels import naive
 from lrea_cli.methods import METHODS
-from lrea_cli.records.format import RecordFormat
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, HistoryIds, Summary
 from lrea_cli.serving.export import onnx_graph
@@ -66,20 +66,20 @@ def request(
 
     with torch.inference_mode():
         behaviors = model.features.behaviors(history(long))
-        summary = model.long.seal(model.long.summarize(behaviors.double()), torch.float32)
-    packed = as_read(run, summary)
+        packed = as_read(model.long.seal(model.long.summarize(behaviors.double()), "float32"))
     profile = {f.name: torch.full((1, count), int(rng.integers(f.size + 2))) for f in model.features.profile_fields}
     matches = {name: torch.from_numpy(rng.integers(0, 9, (1, count))) for name in model.match_counters}
     mask = torch.ones(1, count, dtype=torch.bool)
     return packed, history(short), CandidateIds(ids(count), profile, mask, torch.tensor([1_100_000]), matches)
 
 
-def as_read(run: Run, summary: Summary) -> Summary:
-    """A summary of one history as the store gives it back."""
-    layout = RecordFormat(run.model.long.record, "float32")
-    arrays = [getattr(summary, f.name)[0].numpy() for f in layout.fields]
-    record = layout.unpack(layout.pack(1, int(summary.rows[0]), arrays), 1, "here")
-    return layout.summary_of([record], run.model.long.summary_type)
+def as_read(summary: Summary) -> Summary:
+    """A summary of one history without the rows that are not in use, but one, as the store gives it back."""
+    rows = max(1, int(summary.rows[0]))
+    fields = {
+        name: tensor for name, tensor in vars(summary).items() if name not in ("rows", "linear") and tensor is not None
+    }
+    return replace(summary, **{name: tensor[:, :rows] for name, tensor in fields.items()})
 
 
 @torch.inference_mode()

@@ -103,13 +103,21 @@ class FoldedMLP:
     def __init__(self, mlp: MLP, widths: dict[str, int]) -> None:
         if mlp.training:
             raise ValueError("An MLP in training mode cannot be folded: call eval() on the model first.")
-        (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = folded_linears(mlp)
+        (weight, self._bias), *self._hidden, (last_weight, self._last_bias) = _folded_linears(mlp)
         self._last_weight = last_weight[0]
         part = dict(zip(widths, weight.split(list(widths.values()), 1), strict=True))
         products = [part["short_product"] + part["short_dot"], part["long_product"] + part["long_dot"]]
         self._weight = torch.cat([part["candidate"], part["short"], part["long"], *products, part["counters"]], 1)
         self._weight_with_profile = torch.cat([self._weight, part["profile"]], 1)
         self._profile, self._length = part["profile"].contiguous(), part["length"][:, 0].contiguous()
+
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight (outputs, inputs) and bias (outputs,) of each layer, that of the logit last.
+
+        The first one reads [e, u_S, u_L, e * u_S, e * u_L, counters, profile, log(1 + length)].
+        """
+        first = torch.cat([self._weight_with_profile, self._length[:, None]], 1)
+        return [(first, self._bias), *self._hidden, (self._last_weight[None], self._last_bias)]
 
     def __call__(self, inputs: MLPInputs) -> Tensor:
         """Logits (N,) of the candidates of one request; they equal the module's but for rounding."""
@@ -127,7 +135,7 @@ class FoldedMLP:
         return torch.addmv(self._last_bias, rows, self._last_weight)
 
 
-def folded_linears(mlp: MLP) -> list[tuple[Tensor, Tensor]]:
+def _folded_linears(mlp: MLP) -> list[tuple[Tensor, Tensor]]:
     """Weight (outputs, inputs) and bias (outputs,) of each Linear, with the BatchNorm before it folded in."""
     folded = []
     norms = [module for module in mlp if isinstance(module, nn.BatchNorm1d)]

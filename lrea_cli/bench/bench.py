@@ -31,7 +31,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
@@ -121,7 +121,7 @@ def serve_bench(
         pool,
         settings,
         reporter,
-        [peer.score(served) for peer in passed],
+        [peer.score(served.scorer(KERNELS[kernels[0]])) for peer in passed],
     )
     peer_calls: dict[PeerName, int] = {peer.name: len(plan) + number for number, peer in enumerate(passed)}
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]

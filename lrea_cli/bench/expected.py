@@ -16,7 +16,7 @@ from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
-from lrea_cli.recipe.settings import Compression
+from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
@@ -52,20 +52,24 @@ class Loops:
 
     def __init__(self, served: Served) -> None:
         self.run, layout = served.run, served.records.layout
-        self.dtype = layout.dtype
+        self.dtype: CacheDtype = layout.dtype
         self.fields = [f for f in layout.fields if f.name != "linear"]
         self.linear = next((f for f in layout.fields if f.name == "linear"), None)
         self.reference = reference_model(self.run)
         self.twin = twin_of(self.run, self.reference, served.compression)
 
-    def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds) -> Expected:
-        """Score the candidates of one request."""
+    def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds, stored: Record) -> Expected:
+        """Score the candidates of one request.
+
+        Args:
+            stored: the user's record; it says how ties were rounded, see `as_int8`.
+        """
         ref, recorded = self.reference, Visitor(user.key, user.length - user.newer)
         short, asked = self._sequences(histories, user)
         long = self._sequences(histories, recorded)[1]
         exact = self.twin.record(long, user.key)
-        record = {f.name: self._rounded(f, exact[f.name]) for f in self.fields}
-        loss_of_linear = self._loss_of_linear(long, {**exact, **record})
+        record = {f.name: self._rounded(f, exact[f.name], stored) for f in self.fields}
+        loss_of_linear = self._loss_of_linear(long, {**exact, **record}, stored)
         full, interests, logits = [], [], []
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
@@ -97,20 +101,20 @@ class Loops:
             category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
         return vectors[: settings.short], Long(vectors[settings.short :], time[settings.short :], category)
 
-    def _rounded(self, field: RecordField, rows: np.ndarray) -> np.ndarray:
+    def _rounded(self, field: RecordField, rows: np.ndarray, stored: Record) -> np.ndarray:
         """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
-        stored = field.stored(self.dtype)
-        if stored == "int8":
-            return reference.as_int8(rows)
-        return rows.astype(np.float32).astype(stored).astype(float) if field.dtype == "cache" else rows
+        dtype = field.stored(self.dtype)
+        if dtype == "int8":
+            return reference.as_int8(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
+        return rows.astype(np.float32).astype(dtype).astype(float) if field.dtype == "cache" else rows
 
-    def _loss_of_linear(self, long: Long, record: Record) -> np.ndarray:
+    def _loss_of_linear(self, long: Long, record: Record, stored: Record) -> np.ndarray:
         """(D + 1, D): what rounding to int8 adds to the linear half of the attention, if the record has one."""
         D = self.run.model.features.width
         if self.linear is None or self.linear.stored(self.dtype) != "int8":
             return np.zeros((D + 1, D))
         exact = reference.affine_map(lambda e: self.twin.linear(e, long, record), D)
-        return self._rounded(self.linear, exact) - exact
+        return self._rounded(self.linear, exact, stored) - exact
 
 
 def _known(histories: Histories, user: Visitor) -> range:
@@ -152,7 +156,9 @@ class SlowCompressor(SlowTwin):
 
     def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
         E = long.vectors
-        return reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.model.scorer("long"))
+        half = reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.model.scorer("long"))
+        correction = record["correction"]
+        return half if correction is None else half + e_t @ correction[:-1] + correction[-1]
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
         return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))

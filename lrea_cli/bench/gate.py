@@ -20,7 +20,7 @@ from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.maker import Known
 from lrea_cli.records.store import records_on
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds, HistoryIds
+from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
 TOLERANCE = 1e-5
@@ -100,7 +100,7 @@ def error_of_logits(
         score = scoring(of)
         for user in users:
             ids = _asked_after(of.histories, user, pool.draw(GATE_CANDIDATES))
-            expected = loops(of.histories, user, ids)
+            expected = loops(of.histories, user, ids, _stored(of, user))
             logit = score(user.request(of.histories, of.run.recipe.data, ids))
             error = _error(logit[expected.compared], expected.logit, 1.0)
             errors.append((error, f"logit of user {user.key} ({counted(user.length, 'behavior')})"))
@@ -119,6 +119,12 @@ def _users(served: Served, visitors: Sequence[Visitor]) -> tuple[list[Visitor], 
     needed = [(length, 0) for length in sorted(wanted - {v.length for v in chosen})]
     older = (max(wanted), min(NEWER, served.run.recipe.data.short))
     return chosen, [Visitor(key, *user) for key, user in enumerate([*needed, older])]
+
+
+def _stored(served: Served, user: Visitor) -> dict[str, np.ndarray]:
+    """The fields of the user's record as it is stored, the rows in use."""
+    summary = served.records.fetch([user.key]).summary
+    return {f.name: _used(summary, f).double().numpy() for f in served.records.layout.fields}
 
 
 @contextmanager
@@ -158,7 +164,7 @@ class _Check:
         errors = []
         for user in visitors:
             ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
-            expected, data = self.loops(served.histories, user, ids), served.run.recipe.data
+            data, expected = served.run.recipe.data, self.loops(served.histories, user, ids, _stored(served, user))
             request = user.request(served.histories, data, ids).to(served.device)
             long = user.newest(served.histories, data.short, data.long).to(served.device)
             self.skipped += int((~expected.compared).sum())
@@ -185,8 +191,7 @@ class _Check:
             "history length": _unless(int(past.length[0]) == expected.length),
         }
         for field in self.loops.fields:
-            used = int(summary.rows[0]) if field.rows == "rows" else field.rows
-            errors[field.name] = _worst_row(getattr(summary, field.name)[0, :used].cpu(), expected.record[field.name])
+            errors[field.name] = _worst_row(_used(summary, field), expected.record[field.name])
         for name, counter in expected.counters.items():
             used = int((past.counts[name][0] > 0).sum())
             values, counts = (part[name][0, :used].tolist() for part in (past.values, past.counts))
@@ -224,6 +229,12 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     start = int(histories.offsets[user.key])
     latest = int(histories.time[start : start + user.length].max(initial=0))
     return replace(ids, time=ids.time.clamp(min=latest + 1))
+
+
+def _used(summary: Summary, field: RecordField) -> Tensor:
+    """The rows of a field that the record of one user uses, on the CPU."""
+    used = int(summary.rows[0]) if field.rows == "rows" else field.rows
+    return getattr(summary, field.name)[0, :used].cpu()
 
 
 def _unless(right: bool) -> float:

@@ -15,10 +15,11 @@ from torch import Tensor
 from lrea_cli.bench.gate import TOLERANCE, Score, error_of_logits
 from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.errors import UserError
+from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import UserRecords
 from lrea_cli.serving.export.onnx_graph import LOGITS, request_feed, request_graph
-from lrea_cli.serving.scorer import CandidatePool, Request, Served, Visitor
+from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
 Feed = Mapping[str, np.ndarray]
 RunGraph = Callable[[Feed], np.ndarray]
@@ -73,18 +74,17 @@ class Peer:
         graph = request_graph(served.run.model).SerializeToString()
         return cls(name, _OPENERS[name](graph, *threads), _version(name))
 
-    def score(self, served: Served) -> Score:
-        """The whole request: the record is read, its counters are looked up, and the graph does the rest."""
-        model, records, run = served.run.model, served.records, self.run
+    def score(self, scorer: RequestScorer) -> Score:
+        """The whole request: the record is read as the scorer does, its counters looked up; the graph does the rest."""
 
         def score(request: Request) -> Tensor:
-            return torch.from_numpy(run(feed_of(model, records.fetch([request.key]), request)))
+            return torch.from_numpy(self.run(feed_of(scorer.model, scorer.fetch(request), request)))
 
         return score
 
     def gate(self, served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> PeerGate:
         """Compare logits of the gate's users with the float64 loops."""
-        error, where = error_of_logits(served, visitors, pool, self.score)
+        error, where = error_of_logits(served, visitors, pool, lambda of: self.score(of.scorer(gemm)))
         return PeerGate(bool(error <= TOLERANCE), error, where)
 
 

@@ -135,7 +135,7 @@ def _show_capacity(console: Console, server: str, capacity: Capacity) -> None:
 
 def capacity_sentence(server: str, capacity: Capacity) -> str:
     """What the search found."""
-    limit = f"p{capacity.percent:g} within {capacity.slo_ms:g} ms"
+    limit = f"{'p99' if capacity.percent is None else f'p{capacity.percent:g}'} within {capacity.slo_ms:g} ms"
     if capacity.rate is None:
         return f"{server}: no rate down to {number(capacity.failed, '.4g')} requests a second keeps {limit}"
     failed = f"; {capacity.failed:.4g} does not" if capacity.failed else ""

@@ -16,6 +16,8 @@ from lrea_cli.recipe.settings import ModelSettings
 
 SLOPE = 0.01
 BATCH_NORM_EPSILON = 1e-5
+TIE = 1e-3
+"""Of a step between two rounded numbers: as near to a tie as float32 cannot tell from it."""
 
 Array = np.ndarray
 Record = Mapping[str, Array]
@@ -152,12 +154,22 @@ class ReferenceModel:
         return (x - w["running_mean"]) / np.sqrt(w["running_var"] + BATCH_NORM_EPSILON) * w["weight"] + w["bias"]
 
 
-def as_int8(rows: Array) -> Array:
-    """Rows (X, D) as an int8 record keeps them: each times a scale, max |row| / 127 as float16, at least 2^-14."""
+def as_int8(rows: Array, stored: Array) -> Array:
+    """Rows (X, D) as an int8 record keeps them: whole numbers times max |row| / 127, a float16 of at least 2^-14.
+
+    Args:
+        stored: (X, D) what a record has. Where a scale or a number is so near a tie that float32 may round either way,
+            the stored one is right.
+    """
     kept = []
-    for row in rows.astype(np.float32):
-        scale = np.float16(max(np.abs(row).max() / np.float32(127), 2.0**-14))
-        kept.append(np.clip(np.rint(row / np.float32(scale)), -127, 127) * float(scale))
+    for row, other in zip(rows, stored, strict=True):
+        exact = max(np.abs(row).max() / 127, 2.0**-14)
+        scale, written = (float(np.float16(largest)) for largest in (exact, np.abs(other).max() / 127))
+        if abs(written - exact) <= (0.5 + TIE) * float(np.spacing(np.float16(exact))):
+            scale = written
+        number, written = row / scale, other / scale
+        right = np.abs(written - number) <= 0.5 + TIE
+        kept.append(np.where(right, written, np.clip(np.rint(number), -127, 127)) * scale)
     return np.array(kept).reshape(rows.shape)
 
 

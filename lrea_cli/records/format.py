@@ -121,6 +121,11 @@ class RecordFormat:
         data = sum(_padded(prod((c.count(sizes), *c.shape)) * np.dtype(c.dtype).itemsize) for c in self.columns)
         return self._head.size + data + CHECKSUM.size
 
+    def empty(self) -> Record:
+        """The record of a user of whom nothing is known."""
+        sizes = dict.fromkeys(self.sizes, 0)
+        return Record(0, sizes, {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in self.columns})
+
     def records_of(self, records: UserRecords) -> Iterator[Record]:
         """Each user's record of a batch of sealed summaries."""
         summary, past = records.summary, records.past

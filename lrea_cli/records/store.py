@@ -87,6 +87,9 @@ class RecordStore(AbstractContextManager["RecordStore"]):
             os.close(descriptor)
         self._files = []
 
+    def __contains__(self, key: int) -> bool:
+        return _has(self.keys, key)
+
     def read(self, key: int) -> Record:
         """Fetch and verify one record.
 
@@ -142,6 +145,9 @@ class ResidentRecords:
                 rows = kept[start : start + len(tensor)]
                 (rows if tensor.dim() == 1 else rows[:, : tensor.shape[1]]).copy_(tensor)
 
+    def __contains__(self, key: int) -> bool:
+        return _has(self.keys, key)
+
     def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
         """The records of a batch of keys, on the device; a `UserError` where one has no record."""
         position = np.searchsorted(self.keys, keys)
@@ -157,6 +163,12 @@ Records = RecordStore | ResidentRecords
 def records_on(store: RecordStore, device: torch.device) -> Records:
     """What a device serves from: a CPU from the store on disk, a GPU from its own memory."""
     return store if device.type == "cpu" else ResidentRecords(store, device)
+
+
+def _has(keys: np.ndarray, key: int) -> bool:
+    """Whether sorted keys have this one."""
+    position = int(np.searchsorted(keys, key))
+    return position < len(keys) and keys[position] == key
 
 
 def _widened(tensor: Tensor, shape: tuple[int, ...], fill: int) -> Tensor:

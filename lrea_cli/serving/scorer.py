@@ -74,6 +74,8 @@ class RequestScorer:
 
     def __init__(self, model: CTRModel, records: Records, kernel: Kernel) -> None:
         self.model, self.records, self.kernel, self.device = model, records, kernel, model.device
+        layout = records.layout
+        self._unknown = layout.users(layout.stacked([layout.empty()]), model.long.summary_type).to(self.device)
         self._mlp = model.folded_mlp()
 
     def __call__(self, request: Request) -> Tensor:
@@ -82,8 +84,8 @@ class RequestScorer:
         return self.logits(request, candidates, records.past, self.cached_interest(records, candidates))
 
     def fetch(self, request: Request) -> UserRecords:
-        """The user's record."""
-        return self.records.fetch([request.key])
+        """The user's record; an empty one where there is none."""
+        return self.records.fetch([request.key]) if request.key in self.records else self._unknown
 
     @torch.inference_mode()
     def candidates(self, request: Request) -> Candidates:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrea_cli.errors import LreaError
-from lrea_cli.records.format import CACHE_DTYPES, CHECKSUM, HEADER, DamagedRecord, RecordFormat
+from lrea_cli.recipe.settings import CACHE_DTYPES
+from lrea_cli.records.format import CHECKSUM, DamagedRecord, RecordFormat
 from lrea_cli.sequence import Empty, PseudoItems, RecordField
 
 D, R = 3, 4

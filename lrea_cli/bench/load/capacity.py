@@ -22,14 +22,15 @@ class Capacity:
 
     Args:
         slo_ms: the limit of the latency.
-        percent: the percentile that must keep it; where requests are too few in a trial, see the trial's own.
+        percent: the percentile that was compared with it in the trial at `rate` (or at `failed`): p99, or what its
+            requests back; None where they back none.
         rate: requests a second, the highest that kept it; None where no trial did.
         failed: the lowest rate that did not keep it; None where all did.
         trials: in the order in which they ran.
     """
 
     slo_ms: float
-    percent: float
+    percent: float | None
     rate: float | None
     failed: float | None
     trials: tuple[OpenLoop, ...]
@@ -59,5 +60,5 @@ def find_capacity(trial: Callable[[float], OpenLoop], closed_per_second: float, 
             break
         else:
             rate = rate * UP if kept else rate / DOWN
-    percent = min((t.percent for t in trials if t.percent is not None), default=99.0)
-    return Capacity(slo_ms, percent, kept or None, None if math.isinf(failed) else failed, tuple(trials))
+    decisive = min(trials, key=lambda t: abs(t.rate - (kept or failed)))
+    return Capacity(slo_ms, decisive.percent, kept or None, None if math.isinf(failed) else failed, tuple(trials))

@@ -17,7 +17,7 @@ from lrea_cli.bench.load.choices import PEERS, OnMissing, PeerName, RecordState,
 from lrea_cli.bench.load.loops import Server, Trial, Workers
 from lrea_cli.bench.load.misses import RecordCost, record_costs, scores_by_state
 from lrea_cli.bench.load.pages import PageCache, page_cache
-from lrea_cli.bench.load.requests import Requests, read_all, record_sizes, server_of, shards_of
+from lrea_cli.bench.load.requests import Requests, read_all, record_sizes, server_of, shards_of, without_record
 from lrea_cli.bench.load.results import ClosedLoop, OpenLoop, closed_loop
 from lrea_cli.bench.load.traffic import EXPONENT, Traffic
 from lrea_cli.bench.machine import Machine, Meter, own_cpus, reason_contended
@@ -38,7 +38,7 @@ from lrea_cli.workspace.sealed import as_json
 
 ROUNDS = 5
 """Closed loops of all servers and numbers of threads take turns in so many rounds."""
-LONGEST = 5.0
+LONGEST = 10.0
 """A trial of a search lasts until p99 is backed, but at most this many times `--seconds`."""
 
 
@@ -156,12 +156,12 @@ class _Bench:
         requests = Requests.draw(self.served, visitors, pool, settings.candidates, traffic)
         read_all(requests, store)
         states = scores_by_state(self.served, KERNELS[self.kernel], requests)
-        own: dict[str, Score] = {self.kernel: states["warm"]}
-        own |= {peer.name: peer.score(self.served) for peer in peers if peer_gates[peer.name].passed}
         prepare = (lambda _: pages.drop()) if settings.records == "cold" else None
-        servers = [
-            server_of(name, requests, (score, states[settings.on_missing]), prepare) for name, score in own.items()
-        ]
+        kernel, how = KERNELS[self.kernel], settings.on_missing
+        servers = [server_of(self.kernel, requests, (states["warm"], states[how]), prepare)]
+        for peer in (peer for peer in peers if peer_gates[peer.name].passed):
+            fallback = without_record(self.served, kernel, how, visitors, peer.score)
+            servers.append(server_of(peer.name, requests, (peer.score(self.served.scorer(kernel)), fallback), prepare))
         meter = Meter(settings.clients)
         with Workers(settings.clients, partial(torch.set_num_threads, 1)) as workers:
             loads = _Loads(workers, settings, traffic, self.reporter)

@@ -22,6 +22,11 @@ from lrea_cli.records.store import RecordStore
 from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
+NO_KEY = -1
+"""No user has this key."""
+Scoring = Callable[[RequestScorer], Score]
+"""A scorer -> what scores with the records that it reads: itself, or another runtime."""
+
 
 @dataclass(frozen=True)
 class Requests:
@@ -88,40 +93,45 @@ def server_of(
     return Server(name, serve, prepare)
 
 
-class Fallback:
-    """Stands in for the records of users that have none: `fetch` as `RecordStore` has it.
+class MadeRecords:
+    """Stands in for the store of users that have no record: `fetch` makes the record of a user's history.
 
     Args:
         served: what the users are served from.
-        how: `empty`: the record of no behavior at all, made once; `summarize`: that of the user's history, made in each
-            request, not rounded to the dtype of an int8 cache.
         visitors: the users, with the behaviors known of each.
     """
 
-    def __init__(self, served: Served, how: OnMissing, visitors: Sequence[Visitor]) -> None:
-        self._histories, self._maker, self._how = served.histories, served.maker, how
+    def __init__(self, served: Served, visitors: Sequence[Visitor]) -> None:
+        self._histories, self._maker, self.layout = served.histories, served.maker, served.records.layout
         self._lengths = {user.key: user.length for user in visitors}
-        self._empty = self._made(visitors[0].key, 0)
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
-        """The record of one user."""
-        (key,) = (int(key) for key in keys)
-        return self._empty if self._how == "empty" else self._made(key, self._lengths[key])
+    def __contains__(self, key: int) -> bool:
+        return key in self._lengths
 
     @torch.inference_mode()
-    def _made(self, key: int, length: int) -> UserRecords:
-        return self._maker.make(Known(self._histories, np.array([key]), np.array([length])))
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
+        """The records of users, not rounded to int8 where the store's are."""
+        lengths = np.array([self._lengths[int(key)] for key in keys])
+        return self._maker.make(Known(self._histories, np.asarray(keys), lengths))
 
 
-def without_record(served: Served, kernel: Kernel, how: OnMissing, visitors: Sequence[Visitor]) -> Score:
+def _itself(scorer: RequestScorer) -> Score:
+    return scorer
+
+
+def without_record(
+    served: Served, kernel: Kernel, how: OnMissing, visitors: Sequence[Visitor], scoring: Scoring = _itself
+) -> Score:
     """Scores requests of users that have no record.
 
-    The empty record knows no behavior, so all newest ones that the request has are counted as newer.
+    `empty`: the request is sent under a key that the store has not; the empty record that the scorer then takes knows
+    no behavior, so all newest ones of the request are newer.
     """
-    scorer = RequestScorer(served.run.model, Fallback(served, how, visitors), kernel)  # type: ignore[arg-type]
     if how == "summarize":
-        return scorer
-    return lambda request: scorer(replace(request, newer=int(request.short.mask.sum())))
+        return scoring(RequestScorer(served.run.model, MadeRecords(served, visitors), kernel))  # type: ignore[arg-type]
+    score = scoring(served.scorer(kernel))
+    assert NO_KEY not in served.records
+    return lambda request: score(replace(request, key=NO_KEY, newer=int(request.short.mask.sum())))
 
 
 def shards_of(store: RecordStore) -> list[Path]:

@@ -26,7 +26,6 @@ from lrea_cli.features import Features, table_key
 from lrea_cli.ids import PADDING_ID, UNKNOWN_ID
 from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods.twin import TWIN
-from lrea_cli.mlp import folded_linears
 from lrea_cli.model import CTRModel
 from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
 from lrea_cli.serving.export.attention import array, din_attention, scale_of
@@ -131,25 +130,24 @@ def _short(b: Builder, model: CTRModel, e: str, short: Mapping[str, str]) -> str
 def _mlp(
     b: Builder, model: CTRModel, interests: tuple[str, str, str], shared: tuple[Mapping[str, str], str | None, str]
 ) -> str:
-    """(N,) logits. The first layer's columns of what all candidates share are a row that is added; see `FoldedMLP`."""
+    """(N,) logits. The first layer's columns of what all candidates share are a row that is added."""
     e, short, long = interests
     profile, matches, length = shared
-    (weight, bias), *hidden, (last, last_bias) = [(array(w), array(c)) for w, c in folded_linears(model.mlp)]
-    D, P, C = model.features.width, model.features.profile_width, len(model.match_counters)
-    rest = 5 * D + 2
-    weight = weight.copy()
-    for products in (0, 1):  # a dot product is the sum of its products
-        weight[:, (3 + products) * D : (4 + products) * D] += weight[:, 5 * D + products, None]
-    parts, columns = [e, short, long, b.op("Mul", e, short), b.op("Mul", e, long)], [*range(5 * D)]
+    (weight, bias), *hidden, (last, last_bias) = [(array(w), array(c)) for w, c in model.folded_mlp().layers()]
+    P = model.features.profile_width
+    parts = [e, short, long, b.op("Mul", e, short), b.op("Mul", e, long)]
     if matches is not None:
         parts.append(_log1p(b, matches))
-        columns += range(rest + P, rest + P + C)
-    row = b.op("Mul", b.op("Unsqueeze", _log1p(b, length), b.whole(1)), b.const(weight[:, rest + P + C]))
-    row = b.op("Add", row, b.const(bias))
+    own, of_profile, of_length = np.split(weight, [weight.shape[1] - P - 1, weight.shape[1] - 1], 1)
+    row = b.op(
+        "Add", b.op("Mul", b.op("Unsqueeze", _log1p(b, length), b.whole(1)), b.const(of_length.T)), b.const(bias)
+    )
     if profile:
-        own = b.op("Concat", *(_embedded(b, model.features, name, ids) for name, ids in profile.items()), axis=-1)
-        row = b.op("Add", row, b.op("MatMul", own, b.const(weight[:, rest : rest + P].T)))
-    x = b.op("Gemm", b.op("Concat", *parts, axis=1), b.const(weight[:, columns]), row, transB=1)
+        shared_row = b.op(
+            "Concat", *(_embedded(b, model.features, name, ids) for name, ids in profile.items()), axis=-1
+        )
+        row = b.op("Add", row, b.op("MatMul", shared_row, b.const(of_profile.T)))
+    x = b.op("Gemm", b.op("Concat", *parts, axis=1), b.const(own), row, transB=1)
     for w, c in hidden:
         x = b.op("Gemm", b.op("LeakyRelu", x, alpha=SLOPE), b.const(w), b.const(c), transB=1)
     x = b.op("Gemm", b.op("LeakyRelu", x, alpha=SLOPE), b.const(last), b.const(last_bias), transB=1)

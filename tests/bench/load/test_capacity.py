@@ -47,8 +47,10 @@ def test_where_every_rate_keeps_the_limit() -> None:
     assert found.rate == max(t.rate for t in found.trials)
 
 
-def test_the_limit_is_kept_at_the_limit_and_the_weakest_percentile_is_told() -> None:
+def test_the_limit_is_kept_at_the_limit_and_the_percentile_of_the_best_trial_is_told() -> None:
     assert trial(1.0, 20.0).keeps(20.0)
     assert not trial(1.0, 20.001).keeps(20.0)
     found = find_capacity(lambda rate: trial(rate, rate, percent=95.0 if rate < 50 else 99.0), 100.0, 45.0)
     assert found.percent == 95.0
+    found = find_capacity(lambda rate: trial(rate, rate, percent=95.0 if rate > 50 else 99.0), 100.0, 45.0)
+    assert found.percent == 99.0

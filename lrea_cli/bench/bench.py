@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from lrea_cli.bench.gate import GateResult, run_gate
+from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.bench.machine import Load, Machine
+from lrea_cli.bench.peers import Peer, PeerGate
 from lrea_cli.bench.routes import (
     MARKS,
     ROUTES,
@@ -28,7 +31,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
@@ -59,6 +62,8 @@ class Bench:
         bytes_per_user, compress_ms_per_user: of one record.
         saved_ms_per_request: of a whole request at real lengths, the mean; None where withheld.
         pays_after_requests: requests that save as much time as making the user's record takes; None where none does.
+        peer_gates: what was compared of each other runtime; one that failed has no times.
+        peer_time: time of the whole request of each of them over that of the cache by `speedup_kernel`.
     """
 
     run: str
@@ -76,6 +81,8 @@ class Bench:
     compress_ms_per_user: float
     saved_ms_per_request: float | None
     pays_after_requests: float | None
+    peer_gates: dict[PeerName, PeerGate] = field(default_factory=dict)
+    peer_time: dict[PeerName, Ratio] = field(default_factory=dict)
 
     def to_dict(self, latencies: bool = False) -> dict[str, Any]:
         """What `--json` prints; with `latencies`, each to the microsecond, what the file in `bench/` has."""
@@ -88,7 +95,12 @@ class Bench:
 
 
 def serve_bench(
-    run: Run, cache: Cache, settings: BenchSettings, kernels: Sequence[KernelName], reporter: Reporter
+    run: Run,
+    cache: Cache,
+    settings: BenchSettings,
+    kernels: Sequence[KernelName],
+    reporter: Reporter,
+    peers: Sequence[PeerName] = (),
 ) -> Bench:
     """Gate, then time all routes in turns on the same requests; each is another user's, the fetch included.
 
@@ -100,7 +112,18 @@ def serve_bench(
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(served, visitors, pool, kernels)
     plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
-    timings = time_routes([(served, *names) for names in plan], visitors, pool, settings, reporter)
+    others = [Peer.open(name, served, (torch.get_num_threads(), 1)) for name in peers]
+    peer_gates: dict[PeerName, PeerGate] = {peer.name: peer.gate(served, visitors, pool) for peer in others}
+    passed = [peer for peer in others if peer_gates[peer.name].passed]
+    timings = time_routes(
+        [(served, *names) for names in plan],
+        visitors,
+        pool,
+        settings,
+        reporter,
+        [peer.score(served.scorer(KERNELS[kernels[0]])) for peer in passed],
+    )
+    peer_calls: dict[PeerName, int] = {peer.name: len(plan) + number for number, peer in enumerate(passed)}
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
     call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
     saved_ms = mean_saving(timings, call_of)
@@ -115,6 +138,12 @@ def serve_bench(
             row_of(run, cache, (stage, *names), settings.candidates, timings.between(call, *MARKS[stage]))
             for stage in STAGES
             for call, names in enumerate(plan)
+        ]
+        + [
+            row_of(
+                run, cache, ("request", name, "cache"), settings.candidates, timings.between(call, *MARKS["request"])
+            )
+            for name, call in peer_calls.items()
         ],
         load=timings.load,
         speedup_vs_full=speedups(timings, call_of),
@@ -124,6 +153,8 @@ def serve_bench(
         compress_ms_per_user=cache.manifest.ms_per_user,
         saved_ms_per_request=saved_ms,
         pays_after_requests=None if saved_ms is None or saved_ms <= 0 else cache.manifest.ms_per_user / saved_ms,
+        peer_gates=peer_gates,
+        peer_time={name: request_ratio(timings, call, call_of["cache"]) for name, call in peer_calls.items()},
     )
 
 
@@ -143,6 +174,14 @@ def speedups(timings: Timings, call_of: Mapping[Route, int]) -> dict[Stage, dict
         return paired_ratio(full, cached, timings.rounds)
 
     return {stage: {lengths: ratio(stage, route) for lengths, route in AGAINST.items()} for stage in STAGES}
+
+
+def request_ratio(timings: Timings, call: int, other: int) -> Ratio:
+    """Time of the whole request of one call over that of another."""
+    if timings.load.reason_to_withhold:
+        return NO_RATIO
+    first, second = (timings.between(number, *MARKS["request"]) for number in (call, other))
+    return paired_ratio(first, second, timings.rounds)
 
 
 def mean_saving(timings: Timings, call_of: Mapping[Route, int]) -> float | None:
@@ -179,7 +218,14 @@ class ComparedLatency:
 def read_bench(path: Path) -> Bench:
     """A result of serve-bench; a UserError where the file is none, compares methods, or has no latencies."""
     remedy = "Measure anew with: lrea serve-bench"
-    if "without_run" in read_json(path, remedy):
+    content = read_json(path, remedy)
+    if "under_load" in content:
+        raise UserError(
+            f"{path} was measured under load (--clients, --rate or --slo-ms); only times of one request at a time are "
+            "compared.",
+            "Read both files side by side, or measure with --peer to have two servers in the same turns.",
+        )
+    if "without_run" in content:
         raise UserError(
             f"{path} compares methods within itself (--methods); two results are compared row by row.",
             "Measure one run twice: lrea serve-bench --run NAME. AUCs are compared with: lrea compare RUN RUN",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,8 @@ GATE_USERS = 64
 GATE_CANDIDATES = 8
 NEWER = 3
 """Behaviors that the record of one made user does not know."""
+Score = Callable[[Request], Tensor]
+"""A request -> logits (N,)."""
 MOST_SKIPPED = 0.1
 """Of all candidates: where more searches are too close to call, too little was compared."""
 
@@ -71,11 +73,7 @@ def run_gate(
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
-    wanted = _lengths_needed(served.run, served.compression)
-    chosen = _choose(visitors, wanted)
-    needed = [(length, 0) for length in sorted(wanted - {v.length for v in chosen})]
-    older = (max(wanted), min(NEWER, served.run.recipe.data.short))
-    made = [Visitor(key, *user) for key, user in enumerate([*needed, older])]
+    chosen, made = _users(served, visitors)
     check = _Check(served, pool, kernels)
     errors = check(served, chosen)
     with _made(served, made) as made_up:
@@ -86,6 +84,47 @@ def run_gate(
     result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(made))
     _require_passed(result, served.records.remedy)
     return result
+
+
+def error_of_logits(
+    served: Served, visitors: Sequence[Visitor], pool: CandidatePool, scoring: Callable[[Served], Score]
+) -> tuple[float, str]:
+    """Largest relative error of the logits of another way to serve, and the user that had it; users as in `run_gate`.
+
+    Args:
+        scoring: what is served -> what scores a request; records of made users are of a store of their own.
+    """
+    loops, errors = Loops(served), []
+
+    def compare(of: Served, users: Sequence[Visitor]) -> None:
+        score = scoring(of)
+        for user in users:
+            ids = _asked_after(of.histories, user, pool.draw(GATE_CANDIDATES))
+            expected = loops(of.histories, user, ids, _stored(of, user))
+            logit = score(user.request(of.histories, of.run.recipe.data, ids))
+            error = _error(logit[expected.compared], expected.logit, 1.0)
+            errors.append((error, f"logit of user {user.key} ({counted(user.length, 'behavior')})"))
+
+    chosen, made = _users(served, visitors)
+    compare(served, chosen)
+    with _made(served, made) as made_up:
+        compare(made_up, made)
+    return max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
+
+
+def _users(served: Served, visitors: Sequence[Visitor]) -> tuple[list[Visitor], list[Visitor]]:
+    """The users of the cache that are compared, and those that are made."""
+    wanted = _lengths_needed(served.run, served.compression)
+    chosen = _choose(visitors, wanted)
+    needed = [(length, 0) for length in sorted(wanted - {v.length for v in chosen})]
+    older = (max(wanted), min(NEWER, served.run.recipe.data.short))
+    return chosen, [Visitor(key, *user) for key, user in enumerate([*needed, older])]
+
+
+def _stored(served: Served, user: Visitor) -> dict[str, np.ndarray]:
+    """The fields of the user's record as it is stored, the rows in use."""
+    summary = served.records.fetch([user.key]).summary
+    return {f.name: _used(summary, f).double().numpy() for f in served.records.layout.fields}
 
 
 @contextmanager
@@ -125,9 +164,7 @@ class _Check:
         errors = []
         for user in visitors:
             ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
-            summary, data = served.records.fetch([user.key]).summary, served.run.recipe.data
-            stored = {f.name: _used(summary, f).double().numpy() for f in served.records.layout.fields}
-            expected = self.loops(served.histories, user, ids, stored)
+            data, expected = served.run.recipe.data, self.loops(served.histories, user, ids, _stored(served, user))
             request = user.request(served.histories, data, ids).to(served.device)
             long = user.newest(served.histories, data.short, data.long).to(served.device)
             self.skipped += int((~expected.compared).sum())

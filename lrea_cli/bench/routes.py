@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from lrea_cli.bench.gate import Score
+from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.bench.timing import PERCENT, Call, Mark, Timings, take_turns
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import Histories
@@ -77,11 +79,12 @@ def time_routes(
     pool: CandidatePool,
     settings: BenchSettings,
     reporter: Reporter,
+    others: Sequence[Score] = (),
 ) -> Timings:
-    """Time each route with its kernel, all in turns on the same requests."""
-    device = routes[0][0].device
+    """Time each route with its kernel, then `others` that serve whole requests, all in turns on the same requests."""
+    served, device = routes[0][0], routes[0][0].device
     workload = Workload.of(visitors, pool, settings, device)
-    calls = [serve(*route, workload) for route in routes]
+    calls = [serve(*route, workload) for route in routes] + [serve_whole(score, served, workload) for score in others]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         return take_turns(calls, settings.seconds, settings.seed, device, progress)
 
@@ -137,6 +140,21 @@ def serve(served: Served, kernel: KernelName, route: Route, workload: Workload) 
     return call
 
 
+def serve_whole(score: Score, served: Served, workload: Workload) -> Call:
+    """One whole request of a server that does not tell its stages apart; only its first and last mark are of use."""
+
+    def call(number: int, mark: Mark) -> None:
+        user, ids = workload.request(number)
+        request = user.request(served.histories, served.run.recipe.data, ids)
+        mark()
+        mark()
+        mark()
+        score(request)
+        mark()
+
+    return call
+
+
 @dataclass(frozen=True)
 class Row:
     """Latencies of one route: its keys are those of `--json`.
@@ -147,6 +165,7 @@ class Row:
             embeddings and scorer.
         stage: `request` = embeddings, fetch, long and short sequence, MLP; `interest` = fetch and long attention.
         length: `real` lengths of the users, or the number L that each is padded to.
+        kernel: of lrea's attention; or the runtime that served the whole request.
         rank: most pseudo items of a record; None for full attention.
         p50_ms, p95_ms, p99_ms: None where too few requests back them.
         p50_ci_ms: 95% interval of the median.
@@ -156,7 +175,7 @@ class Row:
     route: Route
     method: str
     stage: Stage
-    kernel: KernelName
+    kernel: KernelName | PeerName
     dtype: str
     candidates: int
     length: int | Literal["real"]
@@ -170,7 +189,7 @@ class Row:
 
 
 def row_of(
-    run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
+    run: Run, cache: Cache, timed: tuple[Stage, KernelName | PeerName, Route], candidates: int, latencies: np.ndarray
 ) -> Row:
     """What the latencies of a route in ms say; `timed`: the stage, kernel and route."""
     stage, kernel, route = timed

@@ -155,10 +155,10 @@ class ReferenceModel:
 
 
 def as_int8(rows: Array, stored: Array) -> Array:
-    """Rows (X, D) as an int8 record keeps them: whole numbers times a scale, max |row| / 127 as float16, at least 2^-14.
+    """Rows (X, D) as an int8 record keeps them: whole numbers times max |row| / 127, a float16 of at least 2^-14.
 
     Args:
-        stored: (X, D) what a record has. Where a scale or a number lies so near a tie that float32 may round either way,
+        stored: (X, D) what a record has. Where a scale or a number is so near a tie that float32 may round either way,
             the stored one is right.
     """
     kept = []

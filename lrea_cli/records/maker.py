@@ -69,13 +69,18 @@ class RecordMaker:
 
     def write(self, writer: RecordWriter, keys: np.ndarray, known: Known) -> np.ndarray:
         """Append the records of B users under their keys (B,); return (B,) the rows in use of each record."""
+        records = self.make(known)
+        writer.add(keys, records)
+        return records.summary.rows.cpu().numpy()
+
+    def make(self, known: Known) -> UserRecords:
+        """The records of B users in memory, sealed, not rounded to int8."""
         short, long = self.settings.short, self.settings.long
         behaviors = known.histories.newest(known.users, known.lengths, short, long).to(self.model.device)
         summary = self.summarize(self.model.features.behaviors(behaviors), known.users)
         sealed = self.model.long.seal(summary, self.dtype)
         past = past_of(known.histories, known.users, known.lengths, self.model.match_counters)
-        writer.add(keys, UserRecords(sealed, past))
-        return sealed.rows.cpu().numpy()
+        return UserRecords(sealed, past)
 
     @contextmanager
     def store(self, keys: np.ndarray, known: Known) -> Iterator[RecordStore]:

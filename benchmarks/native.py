@@ -112,9 +112,7 @@ class Bench:
     def works(self) -> dict[str, Work]:
         works = {}
         single = replace(
-            self.request,
-            candidate_ids=self.request.candidate_ids[:, :1].copy(),
-            counts=self.request.counts[:, :1].copy(),
+            self.request, candidate_ids=self.request.candidate_ids[:, :1].copy(), counts=self.request.counts[:, :1].copy()
         )
         records = {rank: self.rows(rank) for rank in INTEREST_ROWS}
         for mode in self.modes:
@@ -140,19 +138,11 @@ class Bench:
         rows = {}
         for name, times in spent.items():
             floor = works[name].flops / self.peaks.fma * 1e-6
-            rows[name] = {
-                "ms": min(times),
-                "median": statistics.median(times),
-                "floor": floor,
-                "share": floor / min(times),
-            }
+            rows[name] = {"ms": min(times), "median": statistics.median(times), "floor": floor, "share": floor / min(times)}
         return {"peak_gflops": {"fma": self.peaks.fma, "amx": self.peaks.amx}, "times": rows}
 
     def flops(self, request: NativeRequest) -> float:
-        widths = [
-            5 * self.model.features.width,
-            *[m.out_features for m in self.model.mlp if hasattr(m, "out_features")],
-        ]
+        widths = [5 * self.model.features.width, *[m.out_features for m in self.model.mlp if hasattr(m, "out_features")]]
         layers = sum(before * after for before, after in zip(widths, widths[1:], strict=False))
         assert isinstance(request.long, Rows)
         rows = len(request.long.keys.data) + request.short_ids.shape[1]
@@ -173,9 +163,7 @@ class Peaks:
             raise SystemExit("There is no C++ compiler to measure the peak with.")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "peak.so"
-            subprocess.run(
-                [compiler, "-O2", "-march=native", "-shared", "-fPIC", str(PEAK), "-o", str(path)], check=True
-            )
+            subprocess.run([compiler, "-O2", "-march=native", "-shared", "-fPIC", str(PEAK), "-o", str(path)], check=True)
             self._library = ctypes.CDLL(str(path))
         for name in ("peak_fma", "peak_amx"):
             function = getattr(self._library, name)

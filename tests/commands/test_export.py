@@ -71,7 +71,7 @@ def test_safetensors_hold_each_column(cache: Cache, tmp_path: Path, lrea: Call, 
     from lrea_cli.serving.export import destinations
 
     monkeypatch.setattr(destinations, "FILE_RECORDS", 60)
-    lrea("export", "--records", "safetensors", "--to", tmp_path / "out", "--run", "tiny-lrea")
+    lrea("export", "--records", "safetensors", "--to", tmp_path / "out", "tiny-lrea")
     files = sorted((tmp_path / "out").glob("*.safetensors"))
     assert len(files) == 3
     keys = []
@@ -90,7 +90,7 @@ def test_what_is_there_is_replaced_only_when_asked(cache: Cache, tmp_path: Path,
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").touch()
-    asked = ("export", "--records", "parquet", "--to", out, "--run", "tiny-lrea")
+    asked = ("export", "--records", "parquet", "--to", out, "tiny-lrea")
     assert "There is a" in lrea(*asked, fails=True)
     assert "which lrea did not make" in lrea(*asked, "--replace", fails=True)
     assert [p.name for p in out.iterdir()] == ["mine"]
@@ -113,7 +113,7 @@ def test_what_is_there_is_replaced_only_when_asked(cache: Cache, tmp_path: Path,
     ],
 )
 def test_what_cannot_be_done_is_said(cache: Cache, lrea: Call, options: list[str], words: str) -> None:
-    assert words in lrea("export", "--run", "tiny-lrea", *options, fails=True)
+    assert words in lrea("export", "tiny-lrea", *options, fails=True)
 
 
 def test_a_damaged_record_leaves_no_folder(cache: Cache, tmp_path: Path, lrea: Call) -> None:

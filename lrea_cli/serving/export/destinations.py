@@ -58,6 +58,7 @@ class Source:
             "as_of": manifest.as_of,
             "dtype": manifest.dtype,
             "users": len(self.store.keys),
+            "counters": list(layout.counters),
             "sizes": list(layout.sizes),
             "columns": columns,
         }

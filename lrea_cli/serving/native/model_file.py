@@ -75,6 +75,12 @@ def sections(model: CTRModel) -> dict[str, np.ndarray]:
     return named | {"record": np.array([kind, *counted], "<i8")}
 
 
+def reads_records(model: CTRModel) -> bool:
+    """Whether the native request can read the model's records: of no searched method, counters of its own fields."""
+    items = {field.name for field in model.features.item_fields}
+    return model.long.summary_type in RECORD_KINDS and set(model.match_counters) <= items
+
+
 def describe(model: CTRModel, short: int, long: int) -> dict[str, Any]:
     """What a caller must know besides model.bin, as JSON can hold it.
 

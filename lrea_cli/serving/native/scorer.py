@@ -8,14 +8,10 @@ import torch
 from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
 from lrea_cli.records.store import RecordStore
-from lrea_cli.sequence import Buckets, Empty, PseudoItems
 from lrea_cli.serving.native.abi import path_of
 from lrea_cli.serving.native.model import GivenInterest, NativeModel, NativeRequest, RecordRequest
-from lrea_cli.serving.native.model_file import write_model
+from lrea_cli.serving.native.model_file import reads_records, write_model
 from lrea_cli.serving.scorer import Request, RequestScorer
-
-READ_NATIVELY = (PseudoItems, Buckets, Empty)
-"""The summaries that the native request reads itself; a searched method's interest is computed by torch."""
 
 
 class NativeScorer:
@@ -31,7 +27,7 @@ class NativeScorer:
     def __init__(self, model: CTRModel, records: RecordStore, mode: str = "auto") -> None:
         self.model, self.records, self.mode = model, records, mode
         self.native = NativeModel(write_model(model))
-        self._whole = model.long.summary_type in READ_NATIVELY and set(model.match_counters) <= set(self._items)
+        self._whole = reads_records(model)  # else torch computes the interest
         self._torch = RequestScorer(model, records, gemm)
 
     @property

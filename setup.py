@@ -1,20 +1,15 @@
 """What pyproject.toml cannot say: `recipes/` travels inside the package, and the native request is compiled."""
 
+import os
 import platform
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = "lrea_cli/serving/native"
-FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
-AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
-TUNED = {
-    "fp32_avx2": ["-mavx2", "-mfma", "-mtune=haswell"],
-    "fp32_avx512": [*AVX512, "-mtune=icelake-server"],  # generic tuning can cost 1.6 times the time
-    "amx": [*AVX512, "-mavx512bf16", "-mtune=icelake-server", "-Wno-maybe-uninitialized"],
-}
-"""Flags of the files that are compiled for some x86-64 processors alone; the request chooses among them as it runs."""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lrea_cli.serving.native.sources import headers, options_of, sources
 
 
 class BuildNative(build_ext):
@@ -24,12 +19,16 @@ class BuildNative(build_ext):
         return fullname.replace(".", "/") + ".so"
 
     def build_extension(self, ext: Extension) -> None:
-        tuned = TUNED if platform.machine() in ("x86_64", "AMD64") else {}
         objects = []
         for source in ext.sources:
-            flags = [*FLAGS, *tuned.get(Path(source).stem, [])]
-            objects += self.compiler.compile([source], self.build_temp, extra_postargs=flags, depends=ext.depends)
+            options = options_of(Path(source), platform.machine())
+            objects += self.compiler.compile([source], self.build_temp, extra_postargs=options, depends=ext.depends)
         self.compiler.link_shared_object(objects, self.get_ext_fullpath(ext.name), target_lang="c++")
+
+
+def relative(paths: list[Path]) -> list[str]:
+    """To this folder, as setuptools wants them."""
+    return [os.path.relpath(path, os.path.dirname(os.path.abspath(__file__))) for path in paths]
 
 
 setup(
@@ -38,11 +37,6 @@ setup(
     package_data={"lrea_cli.recipes": ["*.toml", "*/*.toml"], "lrea_cli.serving.native": ["*.h", "*.cpp"]},
     cmdclass={"build_ext": BuildNative},
     ext_modules=[
-        Extension(
-            "lrea_cli.serving.native.liblrea",
-            sorted(str(path) for path in Path(NATIVE).glob("*.cpp")),
-            depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
-            optional=True,
-        )
+        Extension("lrea_cli.serving.native.liblrea", relative(sources()), depends=relative(headers()), optional=True)
     ],
 )

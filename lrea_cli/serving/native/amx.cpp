@@ -1,4 +1,5 @@
-// The request on AMX tiles (x6 and x3), with AVX-512 around them; setup.py has the flags.
+// The request on AMX tiles (x6 and x3), with AVX-512 around them.
+// x86-64: -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -mtune=icelake-server -mavx512bf16
 #if defined(__x86_64__)
 #include "amx_interest.h"
 #include "amx_mlp.h"

@@ -5,6 +5,10 @@
 // The instructions are written here, since the intrinsics of GCC 12 name neither all memory that they read (stores
 // before them are dropped) nor that they read it at all.
 #pragma once
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // its own immintrin.h has such variables
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -102,7 +102,8 @@ class Bench:
         keys, values = (0.15 * self.rng.standard_normal((2, rank, D)) * [[[1.0]], [[0.3]]]).astype(np.float32)
         weights = self.model.full_attention.weights.to(torch.float64)
         with torch.inference_mode():
-            linear = linear_half(*(torch.from_numpy(x).double()[None] for x in (keys, values)), weights)[0].float()
+            exact = [torch.from_numpy(rows).double()[None] for rows in (keys, values)]
+            linear = linear_half(exact[0], exact[1], weights)[0].float()
         return Rows(Matrix(keys), Matrix(values), Matrix(linear.numpy()))
 
     def errors(self) -> dict[str, float]:
@@ -113,10 +114,10 @@ class Bench:
 
     def works(self) -> dict[str, Work]:
         works = {}
+        assert self.request.counts is not None
+        one = slice(0, 1)
         single = replace(
-            self.request,
-            candidate_ids=self.request.candidate_ids[:, :1].copy(),
-            counts=self.request.counts[:, :1].copy(),
+            self.request, candidate_ids=self.request.candidate_ids[:, one], counts=self.request.counts[:, one]
         )
         records = {rank: self.rows(rank) for rank in INTEREST_ROWS}
         for mode in self.modes:

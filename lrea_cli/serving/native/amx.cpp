@@ -7,5 +7,5 @@
 namespace lrea {
 extern const Kernels amx_x6 = {"amx x6", enter, leave, linear_half, amx_interest<3>, amx_mlp<3>, add_to_bias};
 extern const Kernels amx_x3 = {"amx x3", enter, leave, linear_half, amx_interest<2>, amx_mlp<2>, add_to_bias};
-}
+}  // namespace lrea
 #endif

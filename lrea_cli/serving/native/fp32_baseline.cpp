@@ -7,4 +7,4 @@ extern const Kernels fp32_baseline = FP32_KERNELS("neon");
 #else
 extern const Kernels fp32_baseline = FP32_KERNELS("baseline");
 #endif
-}
+}  // namespace lrea

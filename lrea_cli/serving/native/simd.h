@@ -16,6 +16,8 @@
 #else
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
+// for i in 0 .. n - 1, without a loop: what it touches stays in registers
+#define EACH(i, n) UNROLLED for (int i = 0; i < (n); i++)
 
 namespace {
 

@@ -1,5 +1,5 @@
-// Scores requests of a model.bin by lrea.h alone, first on one thread, then on some at once, in every mode of the machine;
-// ends with 1 if a bit differs. Sanitizers watch it. Usage: driver model.bin threads calls
+// Scores requests of a model.bin by lrea.h alone, first on one thread, then on some at once, in every mode of the
+// machine; ends with 1 if a bit differs. Sanitizers watch it. Usage: driver model.bin threads calls
 #include "lrea.h"
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,6 @@
 // Scores requests of a model.bin by lrea.h alone, first on one thread, then on some at once, in every mode of the
-// machine; ends with 1 if a bit differs. Sanitizers watch it. Usage: driver model.bin threads calls
+// machine; ends with 1 if a bit differs. Sanitizers watch it. Usage: driver model.bin threads calls [file for the
+// logits of FP32]
 #include "lrea.h"
 #include <cstdio>
 #include <cstdlib>
@@ -9,7 +10,16 @@
 
 namespace {
 
-constexpr int32_t LARGEST_ID = 40;
+constexpr uint32_t LARGEST_ID = 40;
+
+// The same numbers with every C library.
+struct Random {
+    uint32_t state;
+    uint32_t below(uint32_t end) {
+        state = state * 1664525u + 1013904223u;
+        return (state >> 8) % end;
+    }
+};
 
 // A request of which every array is as long as it must be, so that a read past its end is seen.
 struct Drawn {
@@ -18,14 +28,14 @@ struct Drawn {
     lrea_request request{};
 
     Drawn(const lrea_sizes &sizes, int32_t mode, int number) {
-        srand(number);
+        Random random{static_cast<uint32_t>(number)};
         const int64_t N = number * 37 % 150, S = number % 9, R = number * 13 % 40;
-        auto ids = [](std::vector<int32_t> &to, int64_t count) {
-            for (int64_t i = 0; i < count; i++) to.push_back(rand() % LARGEST_ID);
+        auto ids = [&](std::vector<int32_t> &to, int64_t count) {
+            for (int64_t i = 0; i < count; i++) to.push_back(random.below(LARGEST_ID));
             return to.data();
         };
-        auto floats = [](std::vector<float> &to, int64_t count) {
-            for (int64_t i = 0; i < count; i++) to.push_back(rand() % 2000 / 1000.f - 1);
+        auto floats = [&](std::vector<float> &to, int64_t count) {
+            for (int64_t i = 0; i < count; i++) to.push_back(random.below(2000) / 1000.f - 1);
             return to.data();
         };
         request.mode = mode, request.candidates = N, request.short_behaviors = S, request.history_length = S + R;
@@ -58,7 +68,7 @@ std::vector<float> score(const lrea_model *model, const lrea_request &request) {
 }  // namespace
 
 int main(int count, char **words) {
-    if (count != 4) return 2;
+    if (count < 4) return 2;
     FILE *file = fopen(words[1], "rb");
     std::vector<char> bytes;
     for (int byte; file && (byte = fgetc(file)) != EOF;) bytes.push_back(static_cast<char>(byte));
@@ -76,6 +86,10 @@ int main(int count, char **words) {
     for (int32_t mode = LREA_AUTO; mode <= LREA_AVX512; mode++)
         for (int number = 0; lrea_path(mode) && number < 20; number++) drawn.emplace_back(sizes, mode, number);
     for (const Drawn &each : drawn) expected.push_back(score(model, each.request));
+    FILE *kept = count > 4 ? fopen(words[4], "wb") : nullptr;
+    for (size_t i = 0; kept && i < drawn.size(); i++)
+        if (drawn[i].request.mode == LREA_FP32) fwrite(expected[i].data(), 4, expected[i].size(), kept);
+    if (kept) fclose(kept);
     std::vector<int> differing(atoi(words[2]));
     std::vector<std::thread> threads;
     for (size_t t = 0; t < differing.size(); t++)

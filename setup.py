@@ -1,15 +1,15 @@
 """What pyproject.toml cannot say: `recipes/` travels inside the package, and the native request is compiled."""
 
-import json
+import os
 import platform
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = "lrea_cli/serving/native"
-FLAGS = json.loads((Path(__file__).parent / NATIVE / "flags.json").read_text(encoding="utf-8"))
-"""Of all files, and of those for some x86-64 processors alone, among which the request chooses as it runs."""
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lrea_cli.serving.native.sources import headers, options_of, sources
 
 
 class BuildNative(build_ext):
@@ -19,12 +19,16 @@ class BuildNative(build_ext):
         return fullname.replace(".", "/") + ".so"
 
     def build_extension(self, ext: Extension) -> None:
-        tuned = FLAGS["x86-64"] if platform.machine() in ("x86_64", "AMD64") else {}
         objects = []
         for source in ext.sources:
-            flags = [*FLAGS["all"], *tuned.get(Path(source).stem, [])]
-            objects += self.compiler.compile([source], self.build_temp, extra_postargs=flags, depends=ext.depends)
+            options = options_of(Path(source), platform.machine())
+            objects += self.compiler.compile([source], self.build_temp, extra_postargs=options, depends=ext.depends)
         self.compiler.link_shared_object(objects, self.get_ext_fullpath(ext.name), target_lang="c++")
+
+
+def relative(paths: list[Path]) -> list[str]:
+    """To this folder, as setuptools wants them."""
+    return [os.path.relpath(path, os.path.dirname(os.path.abspath(__file__))) for path in paths]
 
 
 setup(
@@ -32,16 +36,11 @@ setup(
     package_dir={"lrea_cli.recipes": "recipes"},
     package_data={
         "lrea_cli.recipes": ["*.toml", "*/*.toml"],
-        "lrea_cli.serving.native": ["*.h", "*.cpp", "*.json"],
+        "lrea_cli.serving.native": ["*.h", "*.cpp"],
         "lrea_cli.serving.export": ["replay/*"],
     },
     cmdclass={"build_ext": BuildNative},
     ext_modules=[
-        Extension(
-            "lrea_cli.serving.native.liblrea",
-            sorted(str(path) for path in Path(NATIVE).glob("*.cpp")),
-            depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
-            optional=True,
-        )
+        Extension("lrea_cli.serving.native.liblrea", relative(sources()), depends=relative(headers()), optional=True)
     ],
 )

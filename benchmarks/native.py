@@ -10,6 +10,7 @@ printed and the exit code is 3. The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
+import copy
 import ctypes
 import json
 import os
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,8 @@ class Bench:
         keys, values = (0.15 * self.rng.standard_normal((2, rank, D)) * [[[1.0]], [[0.3]]]).astype(np.float32)
         weights = self.model.full_attention.weights.to(torch.float64)
         with torch.inference_mode():
-            linear = linear_half(*(torch.from_numpy(x).double()[None] for x in (keys, values)), weights)[0].float()
+            exact = [torch.from_numpy(rows).double()[None] for rows in (keys, values)]
+            linear = linear_half(exact[0], exact[1], weights)[0].float()
         return Rows(Matrix(keys), Matrix(values), Matrix(linear.numpy()))
 
     def errors(self) -> dict[str, float]:
@@ -111,8 +114,10 @@ class Bench:
 
     def works(self) -> dict[str, Work]:
         works = {}
+        assert self.request.counts is not None
+        one = slice(0, 1)
         single = replace(
-            self.request, candidate_ids=self.request.candidate_ids[:, :1].copy(), counts=self.request.counts[:, :1].copy()
+            self.request, candidate_ids=self.request.candidate_ids[:, one], counts=self.request.counts[:, one]
         )
         records = {rank: self.rows(rank) for rank in INTEREST_ROWS}
         for mode in self.modes:
@@ -138,12 +143,20 @@ class Bench:
         rows = {}
         for name, times in spent.items():
             floor = works[name].flops / self.peaks.fma * 1e-6
-            rows[name] = {"ms": min(times), "median": statistics.median(times), "floor": floor, "share": floor / min(times)}
+            rows[name] = {
+                "ms": min(times),
+                "median": statistics.median(times),
+                "floor": floor,
+                "share": floor / min(times),
+            }
         return {"peak_gflops": {"fma": self.peaks.fma, "amx": self.peaks.amx}, "times": rows}
 
     def flops(self, request: NativeRequest) -> float:
-        widths = [5 * self.model.features.width, *[m.out_features for m in self.model.mlp if hasattr(m, "out_features")]]
-        layers = sum(before * after for before, after in zip(widths, widths[1:], strict=False))
+        widths = [
+            5 * self.model.features.width,
+            *[m.out_features for m in self.model.mlp if hasattr(m, "out_features")],
+        ]
+        layers = sum(before * after for before, after in pairwise(widths))
         assert isinstance(request.long, Rows)
         rows = len(request.long.keys.data) + request.short_ids.shape[1]
         return self.attention_flops(request, rows) + 2.0 * request.candidate_ids.shape[1] * layers
@@ -163,7 +176,9 @@ class Peaks:
             raise SystemExit("There is no C++ compiler to measure the peak with.")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "peak.so"
-            subprocess.run([compiler, "-O2", "-march=native", "-shared", "-fPIC", str(PEAK), "-o", str(path)], check=True)
+            subprocess.run(
+                [compiler, "-O2", "-march=native", "-shared", "-fPIC", str(PEAK), "-o", str(path)], check=True
+            )
             self._library = ctypes.CDLL(str(path))
         for name in ("peak_fma", "peak_amx"):
             function = getattr(self._library, name)
@@ -176,9 +191,7 @@ class Peaks:
 
 
 def exact_logits(model: CTRModel, request: NativeRequest) -> np.ndarray:
-    """By the trained module in float64; it leaves the model in float64."""
-    import copy
-
+    """(N,) by the trained module in float64."""
     model = copy.deepcopy(model).double()
     assert request.counts is not None
     assert isinstance(request.long, Rows)

@@ -36,14 +36,19 @@ extern "C" double peak_fma(long rounds) {
 
 // GFLOP/s of products of tiles; a process that lrea allowed to use AMX may call it
 extern "C" double peak_amx(long rounds) {
-    struct alignas(64) { uint8_t palette = 1, start = 0, zero[14] = {}; uint16_t bytes[16] = {}; uint8_t rows[16] = {}; } config;
+    struct alignas(64) {
+        uint8_t palette = 1, start = 0, zero[14] = {};
+        uint16_t bytes[16] = {};
+        uint8_t rows[16] = {};
+    } config;
     for (int i = 0; i < 8; i++) config.bytes[i] = 64, config.rows[i] = 16;
     asm volatile("ldtilecfg %0" ::"m"(config));
     asm volatile("tilezero %tmm0\n tilezero %tmm1\n tilezero %tmm2\n tilezero %tmm3\n tilezero %tmm4\n tilezero %tmm5");
     const double start = seconds();
     for (long i = 0; i < rounds; i++)
-        asm volatile("tdpbf16ps %tmm5, %tmm4, %tmm0\n tdpbf16ps %tmm5, %tmm4, %tmm1\n"
-                     "tdpbf16ps %tmm5, %tmm4, %tmm2\n tdpbf16ps %tmm5, %tmm4, %tmm3");
+        asm volatile(
+            "tdpbf16ps %tmm5, %tmm4, %tmm0\n tdpbf16ps %tmm5, %tmm4, %tmm1\n"
+            "tdpbf16ps %tmm5, %tmm4, %tmm2\n tdpbf16ps %tmm5, %tmm4, %tmm3");
     const double spent = seconds() - start;
     asm volatile("tilerelease");
     return rounds * 4 * (2.0 * 16 * 16 * 32) / spent * 1e-9;

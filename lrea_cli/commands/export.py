@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Json, Session, command, existing, names_of, start, within
+from lrea_cli.commands.options import Json, Replace, Session, command, existing, names_of, start, within
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import COUNT
@@ -45,7 +45,7 @@ class ExportOptions:
     golden: Annotated[
         int, typer.Option(callback=within(*COUNT), help="How many golden requests, with logits, to write.")
     ] = 1000
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the folder of --to, if lrea made it.")] = False
+    replace: Replace = False
     json: Json = False
 
 

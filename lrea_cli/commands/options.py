@@ -144,7 +144,7 @@ Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: cuda where there is a CUDA device.")
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run or cache of this name.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run, cache or folder of this name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 

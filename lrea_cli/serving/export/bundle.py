@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.fields import EncodedField
@@ -22,12 +18,13 @@ from lrea_cli.serving.export.destinations import DESCRIPTION, Source
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.export.readme import readme_of
 from lrea_cli.serving.native import model_file
+from lrea_cli.serving.native.sources import OPTIONS, X86, headers, options_of
+from lrea_cli.serving.native.sources import sources as native_sources
 from lrea_cli.serving.scorer import Served
 from lrea_cli.workspace.parquet import read_parquet
 from lrea_cli.workspace.sealed import write_json
 
-HERE = Path(__file__).parent
-NATIVE, REPLAY = HERE.parent / "native", HERE / "replay"
+REPLAY = Path(__file__).parent / "replay"
 STEPS = ("ranker.onnx", "model.bin", "vocabularies", "golden requests", "sources")
 
 
@@ -86,6 +83,9 @@ def _fields(run: Run) -> Sequence[EncodedField]:
 
 def _write_vocabularies(folder: Path, dataset: DatasetInfo, fields: Sequence[EncodedField]) -> None:
     """Plain, uncompressed Parquet of one row group: a reader needs no library."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     folder.mkdir()
     for name in ("user", *(field.name for field in fields)):
         table = read_parquet(dataset.files.blocks(f"vocab/{name}.parquet"))
@@ -108,24 +108,23 @@ def _copy_sources(folder: Path, native: bool) -> None:
     if not native:
         return
     (folder / "native").mkdir()
-    for source, target in ((NATIVE, "native"), (REPLAY, "replay")):
-        for path in sorted(source.iterdir()):
-            if path.suffix in (".h", ".cpp"):
-                shutil.copy(path, folder / target)
+    for path in (*native_sources(), *headers()):
+        shutil.copy(path, folder / "native")
+    for path in (*REPLAY.glob("*.h"), *REPLAY.glob("*.cpp")):
+        shutil.copy(path, folder / "replay")
     (folder / "Makefile").write_text(_makefile(), encoding="utf-8")
 
 
 def _makefile() -> str:
     """Builds native/liblrea.a with the flags of the installed library, and the replayers with it."""
-    flags = json.loads((NATIVE / "flags.json").read_text(encoding="utf-8"))
-    sources = sorted(path.stem for path in NATIVE.glob("*.cpp"))
-    tuned = [f"native/{name}.o: TUNED = {' '.join(own)}" for name, own in flags["x86-64"].items()]
+    sources = {path: options_of(path, X86[0])[len(OPTIONS) :] for path in native_sources()}
+    tuned = [f"native/{path.stem}.o: TUNED = {' '.join(own)}" for path, own in sources.items() if own]
     return "\n".join(
         [
             "# Builds the native request and the replayers with GCC or Clang.",
             "CXX ?= c++",
-            f"FLAGS = {' '.join(flags['all'])} -fPIC",
-            f"OBJECTS = {' '.join(f'native/{name}.o' for name in sources)}",
+            f"FLAGS = {' '.join(OPTIONS)} -fPIC",
+            f"OBJECTS = {' '.join(f'native/{path.stem}.o' for path in sources)}",
             "",
             "all: replay/replay replay/replay_raw",
             "",

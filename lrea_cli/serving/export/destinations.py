@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.progress import Progress
@@ -75,6 +73,9 @@ Destination = Callable[[Source, str, Path | None, Progress], str]
 
 def to_parquet(source: Source, where: str, folder: Path | None, progress: Progress) -> str:
     """`records.parquet`: user (text), key, history_length, rows, and the record's bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     assert folder is not None
     schema = pa.schema(
         {

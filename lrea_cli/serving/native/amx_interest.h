@@ -53,9 +53,11 @@ inline void start_tile(const float *offsets, float *tile) {
 inline void weigh(const float *x, const float *w, bool add, float *scores) {
     __m512 sum[4] = {add ? _mm512_loadu_ps(scores) : _mm512_setzero_ps()};
     for (int i = 1; i < 4; i++) sum[i] = _mm512_setzero_ps();
-    UNROLLED for (int h = 0; h < TILE; h += 4)
-        UNROLLED for (int i = 0; i < 4; i++)
-            sum[i] = _mm512_fmadd_ps(_mm512_abs_ps(_mm512_load_ps(x + (h + i) * TILE)), _mm512_set1_ps(w[h + i]), sum[i]);
+    EACH (h, TILE / 4)
+        EACH (i, 4) {
+            const __m512 unit = _mm512_load_ps(x + (4 * h + i) * TILE);
+            sum[i] = _mm512_fmadd_ps(_mm512_abs_ps(unit), _mm512_set1_ps(w[4 * h + i]), sum[i]);
+        }
     _mm512_storeu_ps(scores, _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
 }
 
@@ -85,7 +87,9 @@ inline void weigh(const float *x, const float *w, bool add, float *scores) {
     if ((t) < blocks) { \
         TILE_LOAD(sum, start, 64); \
         for (int k = 0; k < steps; k++) { \
-            if (steps > 1) { LOAD_UNITS(units + (size_t)k * PARTS * TILE_HALVES); } \
+            if (steps > 1) { \
+                LOAD_UNITS(units + (size_t)k * PARTS * TILE_HALVES); \
+            } \
             const uint16_t *block = candidates + ((size_t)(t) * steps + k) * PARTS * TILE_HALVES; \
             ADD_STEP(sum, block); \
         } \
@@ -102,7 +106,9 @@ inline void score_tiles(const Scorer &s, const uint16_t *maps, const float *offs
     for (int h = 0; h < s.units; h += TILE) {
         start_tile(offsets + h, start);
         const uint16_t *units = maps + (size_t)(h / TILE) * steps * PARTS * TILE_HALVES;
-        if (steps == 1) { LOAD_UNITS(units); }
+        if (steps == 1) {
+            LOAD_UNITS(units);
+        }
         for (int t = 0; t < blocks + 2; t += 3) {
             TURN(5, 7, t);
             TURN(6, 5, t + 1);
@@ -118,7 +124,8 @@ void amx_interest(const Scorer &s, const Rows &rows, const float *candidates, in
     const float *offsets = key_offsets(s, rows, scratch);
     const size_t key_size = (size_t)s.units * s.tile_width * PARTS, block_size = (size_t)TILE * s.tile_width * PARTS;
     const int keys_at_once = smaller(rows.count, (int)(MAPS_BYTES / (2 * key_size)) + 1);
-    const int blocks = (count + TILE - 1) / TILE, blocks_at_once = smaller(blocks, (int)(TILES_BYTES / (2 * block_size)) + 1);
+    const int blocks = (count + TILE - 1) / TILE,
+              blocks_at_once = smaller(blocks, (int)(TILES_BYTES / (2 * block_size)) + 1);
     uint16_t *maps = (uint16_t *)take_bytes(scratch, lrea::KEY_MAPS, keys_at_once * key_size * 2);
     uint16_t *tiles = (uint16_t *)take_bytes(scratch, lrea::CANDIDATE_TILES, blocks * block_size * 2);
     const size_t stride = (size_t)blocks_at_once * TILE;
@@ -126,7 +133,8 @@ void amx_interest(const Scorer &s, const Rows &rows, const float *candidates, in
     pack_candidates<PARTS>(s, candidates, count, tiles);
     for (int first = 0; first < rows.count; first += keys_at_once) {
         const int keys = smaller(keys_at_once, rows.count - first);
-        for (int j = 0; j < keys; j++) pack_key<PARTS>(s, rows.keys + (size_t)(first + j) * s.padded, maps + j * key_size);
+        for (int j = 0; j < keys; j++)
+            pack_key<PARTS>(s, rows.keys + (size_t)(first + j) * s.padded, maps + j * key_size);
         for (int t = 0; t < blocks; t += blocks_at_once) {
             const int some = smaller(blocks_at_once, blocks - t), n = t * TILE;
             for (int j = 0; j < keys; j++)

@@ -5,8 +5,8 @@
 
 namespace {
 
-constexpr int AMX_ROWS = 64;       // candidates of one pass through all layers
-constexpr int PAIR = 2 * TILE;     // rows, and outputs, of four tiles of sums
+constexpr int AMX_ROWS = 64;    // candidates of one pass through all layers
+constexpr int PAIR = 2 * TILE;  // rows, and outputs, of four tiles of sums
 
 // Rows [rows][columns] as tiles [16 rows][step of 32 columns][part] of [16 rows][32 columns]; `real` rows are not zero
 template <int PARTS>
@@ -83,16 +83,27 @@ inline void finish_rows(const LayerPass &p, const float *sums, int row, int outp
 template <int PARTS>
 inline void add_step(const uint16_t *rows0, const uint16_t *rows1, const uint16_t *weight0, const uint16_t *weight1) {
     if constexpr (PARTS == 2) {
-        ROWS_PART(1); WEIGHT_PART(0); ADD_PRODUCTS;
-        ROWS_PART(0); ADD_PRODUCTS;
-        WEIGHT_PART(1); ADD_PRODUCTS;
+        ROWS_PART(1);
+        WEIGHT_PART(0);
+        ADD_PRODUCTS;
+        ROWS_PART(0);
+        ADD_PRODUCTS;
+        WEIGHT_PART(1);
+        ADD_PRODUCTS;
     } else {
-        ROWS_PART(2); WEIGHT_PART(0); ADD_PRODUCTS;
-        ROWS_PART(1); ADD_PRODUCTS;
-        WEIGHT_PART(1); ADD_PRODUCTS;
-        ROWS_PART(0); ADD_PRODUCTS;
-        WEIGHT_PART(0); ADD_PRODUCTS;
-        WEIGHT_PART(2); ADD_PRODUCTS;
+        ROWS_PART(2);
+        WEIGHT_PART(0);
+        ADD_PRODUCTS;
+        ROWS_PART(1);
+        ADD_PRODUCTS;
+        WEIGHT_PART(1);
+        ADD_PRODUCTS;
+        ROWS_PART(0);
+        ADD_PRODUCTS;
+        WEIGHT_PART(0);
+        ADD_PRODUCTS;
+        WEIGHT_PART(2);
+        ADD_PRODUCTS;
     }
 }
 

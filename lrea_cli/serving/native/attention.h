@@ -36,8 +36,8 @@ void linear_half(const Scorer &s, int count, const float *keys, const float *val
 inline float *key_offsets(const Scorer &s, const Rows &rows, Scratch &scratch) {
     float *offsets = take(scratch, lrea::KEY_OFFSETS, (size_t)rows.count * s.units);
     for (int p = 0; p < s.units; p += PANEL)
-        multiply(rows.count, PANEL, s.width, {rows.keys, (size_t)s.padded, 1}, s.W2 + (size_t)p * s.width, PANEL, s.b + p,
-                 offsets + p, s.units);
+        multiply(rows.count, PANEL, s.width, {rows.keys, (size_t)s.padded, 1}, s.W2 + (size_t)p * s.width, PANEL,
+                 s.b + p, offsets + p, s.units);
     return offsets;
 }
 

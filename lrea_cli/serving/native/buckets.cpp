@@ -28,8 +28,10 @@ Buckets prepare_buckets(const lrea_model &model, const float *sums, Scratch &scr
     return {out};
 }
 
-void bucket_interest(const lrea_model &model, const Buckets &buckets, const float *candidates, int count, float *interest) {
-    const int64_t D = model.sizes.width, padded = padded_width(model), planes = model.sizes.planes, tau = model.sizes.tau;
+void bucket_interest(const lrea_model &model, const Buckets &buckets, const float *candidates, int count,
+                     float *interest) {
+    const int64_t D = model.sizes.width, padded = padded_width(model), planes = model.sizes.planes,
+                  tau = model.sizes.tau;
     const int64_t groups = planes / tau;
     const float share = 1 / static_cast<float>(groups);
     double projection[4096];
@@ -42,7 +44,8 @@ void bucket_interest(const lrea_model &model, const Buckets &buckets, const floa
         memset(interest, 0, padded * 4);
         for (int64_t g = 0; g < groups; g++) {
             int64_t bucket = 0;
-            for (int64_t bit = 0; bit < tau; bit++) bucket |= static_cast<int64_t>(projection[g * tau + bit] > 0) << bit;
+            for (int64_t bit = 0; bit < tau; bit++)
+                bucket |= static_cast<int64_t>(projection[g * tau + bit] > 0) << bit;
             const float *direction = buckets.directions + ((g << tau) + bucket) * padded;
             for (int64_t d = 0; d < padded; d++) interest[d] += direction[d];
         }

@@ -13,6 +13,7 @@ struct Buckets {
 Buckets prepare_buckets(const lrea_model &model, const float *sums, Scratch &scratch);
 
 // interest [count][padded] of candidates [count][padded]
-void bucket_interest(const lrea_model &model, const Buckets &buckets, const float *candidates, int count, float *interest);
+void bucket_interest(const lrea_model &model, const Buckets &buckets, const float *candidates, int count,
+                     float *interest);
 
 }  // namespace lrea

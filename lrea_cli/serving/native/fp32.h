@@ -17,8 +17,8 @@ void layer_forward(const Mlp &mlp, const Layer &layer, int rows, int inputs, con
     for (int c = 0; c < layer.outputs; c += WIDE_PANEL) {
         const float *weight = layer.weight + (size_t)c * layer.inputs, *from = start + c;
         if (counters) {
-            multiply(rows, WIDE_PANEL, mlp.counters, {counters, 1, counter_stride}, mlp.counter_weight + c, layer.outputs,
-                     from, out + c, out_row);
+            multiply(rows, WIDE_PANEL, mlp.counters, {counters, 1, counter_stride}, mlp.counter_weight + c,
+                     layer.outputs, from, out + c, out_row);
             from = nullptr;
         }
         multiply(rows, WIDE_PANEL, inputs, {x, x_row, 1}, weight, WIDE_PANEL, from, out + c, out_row, Leaky{mlp.slope});

@@ -1,4 +1,5 @@
-// The float32 request for AVX2 with FMA; setup.py has the flags.
+// The float32 request for AVX2 with FMA.
+// x86-64: -mavx2 -mfma -mtune=haswell
 #if defined(__x86_64__)
 #include "fp32.h"
 

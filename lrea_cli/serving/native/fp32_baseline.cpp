@@ -1,4 +1,4 @@
-// The float32 request for what every processor of the architecture has (SSE2; NEON on ARM); setup.py has the flags.
+// The float32 request for what every processor of the architecture has (SSE2; NEON on ARM).
 #include "fp32.h"
 
 namespace lrea {
@@ -7,4 +7,4 @@ extern const Kernels fp32_baseline = FP32_KERNELS("neon");
 #else
 extern const Kernels fp32_baseline = FP32_KERNELS("baseline");
 #endif
-}
+}  // namespace lrea

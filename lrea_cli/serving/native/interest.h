@@ -6,9 +6,9 @@ namespace {
 
 constexpr int UNITS = REGISTERS == 32 ? 8 : 4;  // times VECTORS: the accumulators of a block
 constexpr int VECTORS = 3;
-constexpr int BLOCK = VECTORS * LANES;   // candidates of a block
-constexpr int CHUNK = 4 * BLOCK;         // candidates whose vectors stay in L1 while keys pass
-constexpr int KEYS = 128;                // keys whose scores are kept until they are mixed
+constexpr int BLOCK = VECTORS * LANES;  // candidates of a block
+constexpr int CHUNK = 6 * BLOCK;        // candidates whose vectors stay in L1 while keys pass
+constexpr int KEYS = 128;               // keys whose scores are kept until they are mixed
 
 // U_j as [units / PANEL][D][PANEL]
 inline void build_maps(const Scorer &s, const float *key, float *maps) {
@@ -26,37 +26,40 @@ inline void score_block(const Scorer &s, const float *maps, const float *offsets
     for (int h = 0; h < s.units; h += UNITS) {
         const float *map = maps + (size_t)(h / PANEL) * PANEL * s.width + h % PANEL;
         vec x[UNITS][V];
-        UNROLLED for (int i = 0; i < UNITS; i++)
-            UNROLLED for (int v = 0; v < V; v++) x[i][v] = splat(offsets[h + i]);
+        EACH (i, UNITS)
+            EACH (v, V) x[i][v] = splat(offsets[h + i]);
         const float *column_of_d = e;
         for (int d = 0; d < s.width; d++, map += PANEL, column_of_d += V * LANES) {
             vec column[V];
-            UNROLLED for (int v = 0; v < V; v++) column[v] = load(column_of_d + v * LANES);
-            UNROLLED for (int i = 0; i < UNITS; i++) {
+            EACH (v, V) column[v] = load(column_of_d + v * LANES);
+            EACH (i, UNITS) {
                 vec factor = splat(map[i]);
-                UNROLLED for (int v = 0; v < V; v++) x[i][v] = fma(factor, column[v], x[i][v]);
+                EACH (v, V) x[i][v] = fma(factor, column[v], x[i][v]);
             }
         }
-        UNROLLED for (int i = 0; i < UNITS; i++) {
+        EACH (i, UNITS) {
             vec weight = splat(s.w[h + i]);
-            UNROLLED for (int v = 0; v < V; v++) sum[v] = fma(absolute(x[i][v]), weight, sum[v]);
+            EACH (v, V) sum[v] = fma(absolute(x[i][v]), weight, sum[v]);
         }
     }
-    UNROLLED for (int v = 0; v < V; v++) store(scores + v * LANES, sum[v]);
+    EACH (v, V) store(scores + v * LANES, sum[v]);
 }
 
 // How many vectors the block of `left` candidates has.
 inline int vectors_for(int left) { return smaller(VECTORS, (left + LANES - 1) / LANES); }
 
-// Candidates [count][padded] as blocks [D][vectors * LANES], zero past `count`; a block starts at n * D.
+// Candidates [count][padded] as blocks [D][vectors * LANES]; lanes past `count` repeat the last candidate. A block
+// starts at n * D, and may write 3 rows more than D, into the next one.
 inline void transpose(const Scorer &s, const float *candidates, int count, float *blocks) {
     for (int n = 0; n < count; n += BLOCK) {
-        int lanes = vectors_for(count - n) * LANES, real = smaller(lanes, count - n);
+        const int lanes = vectors_for(count - n) * LANES;
         float *to = blocks + (size_t)n * s.width;
-        for (int d = 0; d < s.width; d++) {
-            for (int i = 0; i < real; i++) to[d * lanes + i] = candidates[(size_t)(n + i) * s.padded + d];
-            for (int i = real; i < lanes; i++) to[d * lanes + i] = 0;
-        }
+        for (int d = 0; d < s.width; d += 4)
+            for (int i = 0; i < lanes; i += 4) {
+                const float *rows[4];
+                for (int r = 0; r < 4; r++) rows[r] = candidates + (size_t)smaller(n + i + r, count - 1) * s.padded + d;
+                transpose_four(rows, to + (size_t)d * lanes + i, lanes);
+            }
     }
 }
 
@@ -74,8 +77,9 @@ inline void score_key(const Scorer &s, const float *maps, const float *offsets, 
 
 void interest(const Scorer &s, const Rows &rows, const float *candidates, int count, float *out, Scratch &scratch) {
     start_interest(s, rows, candidates, count, out);
+    if (!rows.count) return;
     const float *offsets = key_offsets(s, rows, scratch);
-    float *blocks = take(scratch, lrea::CANDIDATE_TILES, (size_t)CHUNK * s.width);
+    float *blocks = take(scratch, lrea::CANDIDATE_TILES, (size_t)CHUNK * (s.width + 3));
     float *maps = take(scratch, lrea::KEY_MAPS, (size_t)s.units * s.width);
     float *scores = take(scratch, lrea::SCORES, (size_t)KEYS * CHUNK);
     for (int n = 0; n < count; n += CHUNK) {
@@ -87,7 +91,8 @@ void interest(const Scorer &s, const Rows &rows, const float *candidates, int co
                 build_maps(s, rows.keys + (size_t)(first + j) * s.padded, maps);
                 score_key(s, maps, offsets + (size_t)(first + j) * s.units, blocks, some, scores + (size_t)j * CHUNK);
             }
-            mix_values(s, keys, rows.values + (size_t)first * s.padded, scores, CHUNK, some, out + (size_t)n * s.padded);
+            mix_values(s, keys, rows.values + (size_t)first * s.padded, scores, CHUNK, some,
+                       out + (size_t)n * s.padded);
         }
     }
 }

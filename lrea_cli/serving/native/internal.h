@@ -22,18 +22,18 @@ struct Scorer {
     int units;       // H rounded up to PANEL
     int tile_width;  // D rounded up to WIDE_PANEL
     float slope;
-    const float *W1, *W2, *W3;        // [units / PANEL][D][PANEL]
-    const float *W1_rows, *W3_rows;   // [units][tile_width], the transposed W1 and W3
-    const float *b, *w;               // [units]; w = g w_o with g = (1 - slope) / 2
+    const float *W1, *W2, *W3;           // [units / PANEL][D][PANEL]
+    const float *W1_rows, *W3_rows;      // [units][tile_width], the transposed W1 and W3
+    const float *b, *w;                  // [units]; w = g w_o with g = (1 - slope) / 2
     const float *W1_wo, *W2_wo, *W3_wo;  // [D]: W1 w_o, W2 w_o, W3 w_o
-    float b_wo;                       // b . w_o
+    float b_wo;                          // b . w_o
 };
 
 // One hidden layer, zero past its real inputs and outputs, which are rounded up to WIDE_PANEL.
 struct Layer {
     int inputs, outputs;
     const float *weight;    // [outputs / WIDE_PANEL][inputs][WIDE_PANEL]
-    const uint16_t *parts;  // [outputs / 16][inputs / 32][PARTS][16 pairs of inputs][16 outputs][2], or null without AMX
+    const uint16_t *parts;  // the same as tiles [outputs / 16][inputs / 32][PARTS], see model.cpp; null without AMX
     const float *bias;      // [outputs]
 };
 
@@ -60,13 +60,28 @@ struct Inputs {
     int profile_columns;                                      // rounded up to WIDE_PANEL
     const float *counters;                                    // [counters][stride]
     size_t counter_stride;
-    const float *bias;                                        // of layer 0, with all that the candidates share
+    const float *bias;  // of layer 0, with all that the candidates share
 };
 
 // Memory that a thread keeps from call to call; a piece is valid until the same slot is taken again.
 enum Slot {
-    CANDIDATE_VECTORS, SHORT_ROWS, LONG_ROWS, SHORT_INTEREST, LONG_INTEREST, PROFILE, COUNTERS, BIAS,  // of request.cpp
-    CANDIDATE_TILES, KEY_MAPS, KEY_OFFSETS, SCORES, ACTIVATIONS, MORE_ACTIVATIONS, LAST_ACTIVATIONS,   // of the kernels
+    // of request.cpp
+    CANDIDATE_VECTORS,
+    SHORT_ROWS,
+    LONG_ROWS,
+    SHORT_INTEREST,
+    LONG_INTEREST,
+    PROFILE,
+    COUNTERS,
+    BIAS,
+    // of the kernels
+    CANDIDATE_TILES,
+    KEY_MAPS,
+    KEY_OFFSETS,
+    SCORES,
+    ACTIVATIONS,
+    MORE_ACTIVATIONS,
+    LAST_ACTIVATIONS,
     SLOTS
 };
 class Scratch;

@@ -63,16 +63,20 @@ enum lrea_status {
 
 /* How to compute. X6 has the error of FP32; X3 is off by about 2e-6. */
 enum lrea_mode {
-    LREA_AUTO = 0,    /* X6 where there is AMX, else FP32 */
-    LREA_FP32 = 1,    /* the fastest of AVX-512, AVX2, NEON and BASELINE */
-    LREA_X6 = 2,      /* AMX: floats split into three bfloat16 parts, six products, float sums */
-    LREA_X3 = 3,      /* AMX: two parts, three products */
+    LREA_AUTO = 0,     /* X6 where there is AMX, else FP32 */
+    LREA_FP32 = 1,     /* the fastest of AVX-512, AVX2, NEON and BASELINE */
+    LREA_X6 = 2,       /* AMX: floats split into three bfloat16 parts, six products, float sums */
+    LREA_X3 = 3,       /* AMX: two parts, three products */
     LREA_BASELINE = 4, /* what every processor of the architecture has: SSE2, or NEON on ARM */
     LREA_AVX2 = 5,
     LREA_AVX512 = 6
 };
 
-enum lrea_dtype { LREA_FLOAT32 = 0, LREA_FLOAT16 = 1, LREA_INT8 = 2 };
+enum lrea_dtype {
+    LREA_FLOAT32 = 0,
+    LREA_FLOAT16 = 1,
+    LREA_INT8 = 2
+};
 
 /* What a request knows of the long part of the history. */
 enum lrea_long_kind {
@@ -104,15 +108,15 @@ typedef struct lrea_long {
 
 /* Ids from a table's size on are those of values that training did not see: they get the row of an unknown value. */
 typedef struct lrea_request {
-    int32_t mode;                  /* lrea_mode */
-    int64_t candidates;            /* N, 0 and more */
-    const int32_t *candidate_ids;  /* [item fields][N] */
-    int64_t short_behaviors;       /* S, 0 and more */
-    const int32_t *short_ids;      /* [item fields][S], in any order */
-    const int32_t *profile_ids;    /* [profile fields], or [profile fields][N] if profile_by_candidate */
-    int32_t profile_by_candidate;  /* 0: all candidates share the profile */
-    const int32_t *counts;         /* [counters][N]: behaviors before the request with the candidate's value, m */
-    int64_t history_length;        /* number of behaviors before the request */
+    int32_t mode;                 /* lrea_mode */
+    int64_t candidates;           /* N, 0 and more */
+    const int32_t *candidate_ids; /* [item fields][N] */
+    int64_t short_behaviors;      /* S, 0 and more */
+    const int32_t *short_ids;     /* [item fields][S], in any order */
+    const int32_t *profile_ids;   /* [profile fields], or [profile fields][N] if profile_by_candidate */
+    int32_t profile_by_candidate; /* 0: all candidates share the profile */
+    const int32_t *counts;        /* [counters][N]: behaviors before the request with the candidate's value, m */
+    int64_t history_length;       /* number of behaviors before the request */
     lrea_long history;
 } lrea_request;
 

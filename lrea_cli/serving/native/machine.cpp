@@ -21,13 +21,31 @@ struct Machine {
 };
 
 #if defined(__x86_64__)
-bool cpu_has_amx() {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    const bool tiles = (d >> 24 & 1) && (d >> 22 & 1);
-    a = 0;
-    return tiles && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);  // AVX512-BF16, to split floats
-}
+// What the CPU has, and the system saves when it switches threads.
+class Features {
+  public:
+    Features() {
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        __get_cpuid(1, &a, &b, &c, &d);
+        fma_ = c >> 12 & 1;
+        if (c >> 27 & 1) {  // the system lets programs ask for what it saves
+            unsigned high;
+            asm volatile("xgetbv" : "=a"(saved_), "=d"(high) : "c"(0));
+        }
+        __get_cpuid_count(7, 0, &a, &b_, &c, &d_);
+        __get_cpuid_count(7, 1, &a_, &b, &c, &d);
+    }
+    bool avx2() const { return fma_ && bit(b_, 5) && saves(0x6); }
+    bool avx512() const { return bit(b_, 16) && bit(b_, 17) && bit(b_, 30) && bit(b_, 31) && saves(0xe6); }
+    // Tiles, their products of bfloat16, and AVX512-BF16, which splits floats
+    bool amx() const { return bit(d_, 24) && bit(d_, 22) && bit(a_, 5); }
+
+  private:
+    static bool bit(unsigned word, int number) { return word >> number & 1; }
+    bool saves(unsigned registers) const { return (saved_ & registers) == registers; }
+    bool fma_ = false;
+    unsigned saved_ = 0, a_ = 0, b_ = 0, d_ = 0;
+};
 
 // The system saves tiles only for processes that ask for it; without, the first tile instruction ends the process.
 bool system_allows_amx(std::string &why) {
@@ -43,12 +61,11 @@ bool system_allows_amx(std::string &why) {
 
 Machine ask() {
     Machine m;
-    __builtin_cpu_init();
-    m.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    m.avx512 = m.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const Features cpu;
+    m.avx2 = cpu.avx2();
+    m.avx512 = m.avx2 && cpu.avx512();
     if (!m.avx512) m.why = m.avx2 ? "The CPU has AVX2, but no AVX-512 and no AMX." : "The CPU has no AVX2.";
-    else if (!cpu_has_amx()) m.why = "The CPU has AVX-512, but no AMX for bfloat16.";
+    else if (!cpu.amx()) m.why = "The CPU has AVX-512, but no AMX for bfloat16.";
     else if (system_allows_amx(m.why)) m.amx = true, m.why = "The CPU has AMX, and the system allows it.";
     return m;
 }

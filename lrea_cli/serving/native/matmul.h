@@ -21,10 +21,10 @@ template <int ROWS, int VECTORS>
 inline void accumulate(vec (&acc)[ROWS][VECTORS], Strided x, const float *b, size_t b_row, int K) {
     for (int k = 0; k < K; k++) {
         vec column[VECTORS];
-        UNROLLED for (int v = 0; v < VECTORS; v++) column[v] = load(b + k * b_row + v * LANES);
-        UNROLLED for (int i = 0; i < ROWS; i++) {
+        EACH (v, VECTORS) column[v] = load(b + k * b_row + v * LANES);
+        EACH (i, ROWS) {
             vec factor = splat(x.at[i * x.row + k * x.step]);
-            UNROLLED for (int v = 0; v < VECTORS; v++) acc[i][v] = fma(factor, column[v], acc[i][v]);
+            EACH (v, VECTORS) acc[i][v] = fma(factor, column[v], acc[i][v]);
         }
     }
 }
@@ -43,21 +43,21 @@ template <int ROWS, int VECTORS, class Finish>
 inline void block(Strided x, const float *b, size_t b_row, int K, const float *start, float *out, size_t out_row,
                   Finish finish) {
     vec acc[ROWS][VECTORS];
-    UNROLLED for (int i = 0; i < ROWS; i++)
-        UNROLLED for (int v = 0; v < VECTORS; v++) acc[i][v] = load((start ? start : out + i * out_row) + v * LANES);
+    EACH (i, ROWS)
+        EACH (v, VECTORS) acc[i][v] = load((start ? start : out + i * out_row) + v * LANES);
     accumulate(acc, x, b, b_row, smaller(K, CHAIN));
     for (int k = CHAIN; k < K; k += CHAIN) {
-        UNROLLED for (int i = 0; i < ROWS; i++)
-            UNROLLED for (int v = 0; v < VECTORS; v++) {
+        EACH (i, ROWS)
+            EACH (v, VECTORS) {
                 store(out + i * out_row + v * LANES, acc[i][v]);
                 acc[i][v] = vec{};
             }
         accumulate(acc, {x.at + k * x.step, x.row, x.step}, b + k * b_row, b_row, smaller(K - k, CHAIN));
-        UNROLLED for (int i = 0; i < ROWS; i++)
-            UNROLLED for (int v = 0; v < VECTORS; v++) acc[i][v] += load(out + i * out_row + v * LANES);
+        EACH (i, ROWS)
+            EACH (v, VECTORS) acc[i][v] += load(out + i * out_row + v * LANES);
     }
-    UNROLLED for (int i = 0; i < ROWS; i++)
-        UNROLLED for (int v = 0; v < VECTORS; v++) store(out + i * out_row + v * LANES, finish(acc[i][v]));
+    EACH (i, ROWS)
+        EACH (v, VECTORS) store(out + i * out_row + v * LANES, finish(acc[i][v]));
 }
 
 template <int ROWS, int VECTORS, class Finish>

@@ -23,7 +23,8 @@ inline void join_inputs(const Inputs &in, int first, int count, int columns, siz
     for (int i = 0; i < count; i++, x += row) {
         const size_t at = (size_t)(first + i) * padded;
         for (int c = 0; c < padded; c += LANES) {
-            vec e = load(in.candidate + at + c), s = load(in.short_interest + at + c), l = load(in.long_interest + at + c);
+            vec e = load(in.candidate + at + c), s = load(in.short_interest + at + c),
+                l = load(in.long_interest + at + c);
             store(x + c, e);
             store(x + padded + c, s);
             store(x + 2 * padded + c, l);
@@ -41,8 +42,7 @@ inline void join_inputs(const Inputs &in, int first, int count, int columns, siz
 inline float last_logit(const Mlp &mlp, const float *x, int inputs) {
     vec sums[16 / LANES] = {};
     for (int k = 0; k < inputs; k += 16)
-        UNROLLED for (int v = 0; v < 16 / LANES; v++)
-            sums[v] = fma(load(x + k + v * LANES), load(mlp.last + k + v * LANES), sums[v]);
+        EACH (v, 16 / LANES) sums[v] = fma(load(x + k + v * LANES), load(mlp.last + k + v * LANES), sums[v]);
     float sum[16];
     for (int v = 0; v < 16 / LANES; v++) store(sum + v * LANES, sums[v]);
     for (int half = 8; half; half /= 2)
@@ -52,8 +52,9 @@ inline float last_logit(const Mlp &mlp, const float *x, int inputs) {
 
 void add_to_bias(const Layer &layer, int first, int count, const float *values, float *bias) {
     for (int c = 0; c < layer.outputs; c += WIDE_PANEL)
-        multiply(1, WIDE_PANEL, count, {values, 0, 1}, layer.weight + (size_t)c * layer.inputs + (size_t)first * WIDE_PANEL,
-                 WIDE_PANEL, nullptr, bias + c, 0);
+        multiply(1, WIDE_PANEL, count, {values, 0, 1},
+                 layer.weight + (size_t)c * layer.inputs + (size_t)first * WIDE_PANEL, WIDE_PANEL, nullptr, bias + c,
+                 0);
 }
 
 }  // namespace

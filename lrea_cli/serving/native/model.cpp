@@ -14,7 +14,8 @@ constexpr int64_t MOST_TAU = 24, MOST_COUNTERS = 1024, MOST_ROWS = INT32_MAX;
 constexpr int64_t TABLED_COUNTS = 4096;
 
 int64_t within(const char *name, int64_t value, int64_t least, int64_t most) {
-    if (value < least || value > most) throw BadModel(std::string("Its settings give ") + name + " = " + std::to_string(value) + ".");
+    if (value < least || value > most)
+        throw BadModel(std::string("Its settings give ") + name + " = " + std::to_string(value) + ".");
     return value;
 }
 
@@ -33,7 +34,8 @@ uint16_t to_bfloat(float value) {  // to the nearest, ties to even
 
 // One scorer from its sections; sums of products with w_o are taken in float64.
 void pack_scorer(const Sections &file, const std::string &name, int64_t D, int64_t H, float slope, PackedScorer &out) {
-    const float *W[3] = {file.floats(name + ".W1", {D, H}), file.floats(name + ".W2", {D, H}), file.floats(name + ".W3", {D, H})};
+    const float *W[3] = {file.floats(name + ".W1", {D, H}), file.floats(name + ".W2", {D, H}),
+                         file.floats(name + ".W3", {D, H})};
     const float *b = file.floats(name + ".b", {H}), *w_o = file.floats(name + ".w_o", {H});
     const int64_t units = rounded_up(H, PANEL), tile_width = rounded_up(D, WIDE_PANEL);
     Aligned<float> *panels[3] = {&out.W1, &out.W2, &out.W3}, *weighed[3] = {&out.W1_wo, &out.W2_wo, &out.W3_wo};
@@ -61,10 +63,23 @@ void pack_scorer(const Sections &file, const std::string &name, int64_t D, int64
         out.w[h] = static_cast<float>((1 - static_cast<double>(slope)) / 2 * w_o[h]);
         b_wo += static_cast<double>(b[h]) * w_o[h];
     }
-    out.view = {static_cast<int>(D), static_cast<int>(rounded_up(D, PANEL)), static_cast<int>(H), static_cast<int>(units),
-                static_cast<int>(tile_width), slope, out.W1.get(), out.W2.get(), out.W3.get(),
-                out.W1_rows.get(), out.W3_rows.get(), out.b.get(), out.w.get(), out.W1_wo.get(), out.W2_wo.get(),
-                out.W3_wo.get(), static_cast<float>(b_wo)};
+    out.view = {static_cast<int>(D),
+                static_cast<int>(rounded_up(D, PANEL)),
+                static_cast<int>(H),
+                static_cast<int>(units),
+                static_cast<int>(tile_width),
+                slope,
+                out.W1.get(),
+                out.W2.get(),
+                out.W3.get(),
+                out.W1_rows.get(),
+                out.W3_rows.get(),
+                out.b.get(),
+                out.w.get(),
+                out.W1_wo.get(),
+                out.W2_wo.get(),
+                out.W3_wo.get(),
+                static_cast<float>(b_wo)};
 }
 
 // Where each input of a layer stands among its padded ones; -1: elsewhere.
@@ -91,7 +106,8 @@ void pack_layer(const float *weight, const float *bias, int64_t outputs, const C
             }
         }
     }
-    view = {static_cast<int>(inputs), static_cast<int>(padded_outputs), out.weight.get(), out.parts.get(), out.bias.get()};
+    view = {static_cast<int>(inputs), static_cast<int>(padded_outputs), out.weight.get(), out.parts.get(),
+            out.bias.get()};
 }
 
 struct Settings {
@@ -101,10 +117,14 @@ struct Settings {
 Settings read_settings(const Sections &file) {
     int64_t v[9];
     memcpy(v, file.integers("settings", 9), sizeof v);
-    Settings s{within("item fields", v[0], 1, MOST_FIELDS),  within("profile fields", v[1], 0, MOST_FIELDS),
-               within("a field's width", v[2], 1, MOST_WIDTH), within("D", v[3], 1, MOST_WIDTH * MOST_FIELDS),
-               within("H", v[4], 1, MOST_WIDTH),             within("counters", v[5], 0, MOST_COUNTERS),
-               within("layers", v[6], 1, MOST_LAYERS),       within("planes", v[7], 0, MOST_PLANES),
+    Settings s{within("item fields", v[0], 1, MOST_FIELDS),
+               within("profile fields", v[1], 0, MOST_FIELDS),
+               within("a field's width", v[2], 1, MOST_WIDTH),
+               within("D", v[3], 1, MOST_WIDTH * MOST_FIELDS),
+               within("H", v[4], 1, MOST_WIDTH),
+               within("counters", v[5], 0, MOST_COUNTERS),
+               within("layers", v[6], 1, MOST_LAYERS),
+               within("planes", v[7], 0, MOST_PLANES),
                within("tau", v[8], 0, MOST_TAU)};
     if (s.width != s.item_fields * s.field_width) throw BadModel("D is not the width of all item fields.");
     if (s.planes && (s.tau < 1 || s.planes % s.tau)) throw BadModel("tau does not divide the planes.");
@@ -137,7 +157,8 @@ void read_counter_weights(const float *weight, const Settings &s, int64_t output
     model.counter_weight = Aligned<float>(s.counters * stride);
     model.length_weight = Aligned<float>(stride);
     for (int64_t m = 0; m < outputs; m++) {
-        for (int64_t c = 0; c < s.counters; c++) model.counter_weight[c * stride + m] = weight[m * row + 5 * s.width + c];
+        for (int64_t c = 0; c < s.counters; c++)
+            model.counter_weight[c * stride + m] = weight[m * row + 5 * s.width + c];
         model.length_weight[m] = weight[m * row + row - 1];
     }
 }
@@ -151,7 +172,8 @@ void read_mlp(const Sections &file, const Settings &s, float slope, lrea_model &
     for (int64_t i = 0; i < s.layers; i++) {
         const std::string name = "mlp." + std::to_string(i);
         const int64_t outputs = within(name.c_str(), file.rows_of(name + ".weight", before), 1, MOST_OUTPUTS);
-        const float *weight = file.floats(name + ".weight", {outputs, before}), *bias = file.floats(name + ".bias", {outputs});
+        const float *weight = file.floats(name + ".weight", {outputs, before}),
+                    *bias = file.floats(name + ".bias", {outputs});
         Columns columns(before);
         for (int64_t k = 0; k < before; k++) columns[k] = k;
         if (i == 0) columns = first_columns(s, padded, shared);
@@ -162,8 +184,14 @@ void read_mlp(const Sections &file, const Settings &s, float slope, lrea_model &
     }
     model.last = Aligned<float>(rounded_up(before, WIDE_PANEL));
     memcpy(model.last.get(), file.floats("logit.weight", {before}), before * 4);
-    model.mlp = {static_cast<int>(s.layers), static_cast<int>(s.counters), model.layers.data(), static_cast<int>(shared),
-                 model.counter_weight.get(), model.last.get(), *file.floats("logit.bias", {1}), slope};
+    model.mlp = {static_cast<int>(s.layers),
+                 static_cast<int>(s.counters),
+                 model.layers.data(),
+                 static_cast<int>(shared),
+                 model.counter_weight.get(),
+                 model.last.get(),
+                 *file.floats("logit.bias", {1}),
+                 slope};
 }
 
 // Which records the model reads; a counter of a field that the model lacks cannot be read from ids.
@@ -193,7 +221,8 @@ std::unique_ptr<lrea_model> read_model(const void *bytes, uint64_t size) {
     read_mlp(file, s, slope, *model);
     read_record_kind(file, s, *model);
     model->planes = s.planes ? file.floats("planes", {s.width, s.planes}) : nullptr;
-    for (int64_t m = 0; m < TABLED_COUNTS; m++) model->log1p.push_back(static_cast<float>(std::log1p(static_cast<double>(m))));
+    for (int64_t m = 0; m < TABLED_COUNTS; m++)
+        model->log1p.push_back(static_cast<float>(std::log1p(static_cast<double>(m))));
     return model;
 }
 

@@ -14,7 +14,8 @@ template <class T>
 class Aligned {
   public:
     Aligned() = default;
-    explicit Aligned(size_t count) : data_(static_cast<T *>(::operator new(count * sizeof(T) + 64, std::align_val_t(64)))) {
+    explicit Aligned(size_t count)
+        : data_(static_cast<T *>(::operator new(count * sizeof(T) + 64, std::align_val_t(64)))) {
         std::uninitialized_fill_n(data_.get(), count + 64 / sizeof(T), T());
     }
     T *get() { return data_.get(); }
@@ -58,8 +59,8 @@ struct lrea_model {
     std::vector<lrea::Layer> layers;
     lrea::Aligned<float> counter_weight, length_weight, last;
     lrea::Mlp mlp;
-    const float *planes;        // [D][planes] in the caller's bytes
+    const float *planes;  // [D][planes] in the caller's bytes
     lrea::RecordKind record_kind;
     std::vector<int64_t> counted_fields;  // the item field of each counter
-    std::vector<float> log1p;   // of small counts
+    std::vector<float> log1p;  // of small counts
 };

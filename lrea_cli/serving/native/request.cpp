@@ -13,8 +13,8 @@ void *take_bytes(Scratch &scratch, Slot slot, size_t bytes) { return scratch.tak
 
 namespace {
 
-constexpr int32_t UNKNOWN = 1;         // the row of a value that training did not see
-constexpr int AHEAD = 16;              // rows of a table that are fetched before they are read
+constexpr int32_t UNKNOWN = 1;          // the row of a value that training did not see
+constexpr int AHEAD = 16;               // rows of a table that are fetched before they are read
 constexpr int64_t MOST_ROWS = 1 << 24;  // of one history
 
 // What makes a call return another status than LREA_OK.
@@ -29,7 +29,10 @@ void need(bool good, lrea_status status = LREA_BAD_ARGUMENT) {
 class Request {
   public:
     Request(const lrea_model &model, const lrea_request &asked, const Kernels &kernels)
-        : model_(model), asked_(asked), kernels_(kernels), scratch_(Scratch::of_thread()),
+        : model_(model),
+          asked_(asked),
+          kernels_(kernels),
+          scratch_(Scratch::of_thread()),
           padded_(rounded_up(model.sizes.width, PANEL)) {
         if (kernels_.enter) kernels_.enter();
     }
@@ -174,13 +177,12 @@ class Request {
         float *out = take(scratch_, LONG_INTEREST, count * padded_);
         if (kind_ == LREA_LONG_ROWS || kind_ == LREA_LONG_BEHAVIORS)
             attend(model_.long_scorer.view, long_rows_, vectors, count, out);
-        else if (kind_ == LREA_LONG_BUCKETS)
-            bucket_interest(model_, buckets_, vectors, count, out);
+        else if (kind_ == LREA_LONG_BUCKETS) bucket_interest(model_, buckets_, vectors, count, out);
         else if (kind_ == LREA_LONG_INTEREST)
             widen({reinterpret_cast<const char *>(asked_.history.interest) + first * model_.sizes.width * 4, nullptr,
-                   LREA_FLOAT32}, count, model_.sizes.width, padded_, out);
-        else
-            memset(out, 0, count * padded_ * 4);
+                   LREA_FLOAT32},
+                  count, model_.sizes.width, padded_, out);
+        else memset(out, 0, count * padded_ * 4);
         return out;
     }
 
@@ -188,14 +190,17 @@ class Request {
     void prepare_bias() {
         const Layer &first = model_.layers[0];
         bias_ = take(scratch_, BIAS, first.outputs);
-        const float log_length = static_cast<float>(std::log1p(static_cast<double>(static_cast<float>(asked_.history_length))));
+        const float log_length =
+            static_cast<float>(std::log1p(static_cast<double>(static_cast<float>(asked_.history_length))));
         for (int m = 0; m < first.outputs; m++) bias_[m] = first.bias[m] + log_length * model_.length_weight.get()[m];
         if (model_.profiles.empty() || asked_.profile_by_candidate) return;
         const int64_t width = model_.field_width;
         float *profile = take(scratch_, PROFILE, model_.profiles.size() * width);
         for (size_t f = 0; f < model_.profiles.size(); f++)
-            gather(model_.profiles[f], asked_.profile_ids ? asked_.profile_ids + f : nullptr, 1, profile + f * width, width);
-        kernels_.add_to_bias(first, model_.mlp.shared_inputs, static_cast<int>(model_.profiles.size() * width), profile, bias_);
+            gather(model_.profiles[f], asked_.profile_ids ? asked_.profile_ids + f : nullptr, 1, profile + f * width,
+                   width);
+        kernels_.add_to_bias(first, model_.mlp.shared_inputs, static_cast<int>(model_.profiles.size() * width), profile,
+                             bias_);
     }
 
     void add_profile(int64_t first, int count, Inputs &in) {

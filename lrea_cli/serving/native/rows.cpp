@@ -40,7 +40,8 @@ void widen(const lrea_matrix &matrix, int64_t rows, int64_t width, int64_t padde
             }
         } else {
             const float scale = at(matrix.scales, r);
-            for (int64_t c = 0; c < width; c++) out[c] = scale * static_cast<float>(static_cast<int8_t>(data[r * width + c]));
+            for (int64_t c = 0; c < width; c++)
+                out[c] = scale * static_cast<float>(static_cast<int8_t>(data[r * width + c]));
         }
         for (int64_t c = width; c < padded; c++) out[c] = 0;
     }

@@ -38,12 +38,14 @@ bool all_zero(const char *bytes, size_t count) {
 
 // Bytes of the numbers; throws if they are more than `size`.
 uint64_t bytes_of(const Entry &entry, const std::string &name, uint64_t size) {
-    if (entry.dtype > INT64 || entry.axes < 1 || entry.axes > 2) throw BadModel("Section " + name + " has an unknown form.");
+    if (entry.dtype > INT64 || entry.axes < 1 || entry.axes > 2)
+        throw BadModel("Section " + name + " has an unknown form.");
     uint64_t bytes = entry.dtype == INT64 ? 8 : 4;
     for (uint32_t axis = 0; axis < 4; axis++) {
         if (axis >= entry.axes && entry.shape[axis]) throw BadModel("Section " + name + " has an unknown form.");
         if (axis >= entry.axes) continue;
-        if (entry.shape[axis] && bytes > size / entry.shape[axis]) throw BadModel("Section " + name + " exceeds the file.");
+        if (entry.shape[axis] && bytes > size / entry.shape[axis])
+            throw BadModel("Section " + name + " exceeds the file.");
         bytes *= entry.shape[axis];
     }
     return bytes;
@@ -61,7 +63,8 @@ Sections::Sections(const void *start, uint64_t size) {
     if (header.format != FORMAT) throw BadModel("It has format " + std::to_string(header.format) + ", not 1.");
     if (header.size != size)
         throw BadModel("It has " + std::to_string(size) + " bytes instead of " + std::to_string(header.size) + ".");
-    if (header.sections > MOST_SECTIONS || HEADER + header.sections * ENTRY > size) throw BadModel("Its directory is cut off.");
+    if (header.sections > MOST_SECTIONS || HEADER + header.sections * ENTRY > size)
+        throw BadModel("Its directory is cut off.");
     const uint64_t hash = fnv1a(bytes + HEADER, header.sections * ENTRY, fnv1a(bytes, HASHED, 0xcbf29ce484222325u));
     if (hash != header.hash || !all_zero(header.zero, sizeof header.zero)) throw BadModel("Its directory is damaged.");
     for (uint32_t i = 0; i < header.sections; i++) {

@@ -1,23 +1,27 @@
 // AMX tiles of 16 rows of 64 bytes, and floats as sums of bfloat16 numbers.
 //
-// A product of two floats, each split into PARTS bfloat16 numbers, is the sum of the largest products of parts: three of
-// two parts (x3), or six of three (x6). AMX multiplies bfloat16 numbers exactly and adds in float32.
-// The instructions are written here, since the intrinsics of GCC 12 name neither all memory that they read (stores
-// before them are dropped) nor that they read it at all.
+// A product of two floats, each split into PARTS bfloat16 numbers, is the sum of the largest products of parts: three
+// of two parts (x3), or six of three (x6). AMX multiplies bfloat16 numbers exactly and adds in float32. The
+// instructions are written here, since the intrinsics of GCC 12 name neither all memory that they read (stores before
+// them are dropped) nor that they read it at all.
 #pragma once
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // its own immintrin.h has such variables
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define TILE_LOAD(tile, from, stride) \
-    asm volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((long)(stride)) : "memory")
+    asm volatile("tileloadd (%0,%1,1), %%tmm" #tile::"r"(from), "r"((long)(stride)) : "memory")
 #define TILE_STORE(tile, to) asm volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(to), "r"(64L) : "memory")
-#define TILE_ADD(sum, a, b) asm volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sum ::)
+#define TILE_ADD(sum, a, b) asm volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sum::)
 
 namespace {
 
-constexpr int TILE = 16;             // rows, and floats in a row
-constexpr int DEPTH = 32;            // bfloat16 numbers in a row
+constexpr int TILE = 16;                   // rows, and floats in a row
+constexpr int DEPTH = 32;                  // bfloat16 numbers in a row
 constexpr int TILE_HALVES = TILE * DEPTH;  // bfloat16 numbers in a tile
 
 struct alignas(64) TileConfig {

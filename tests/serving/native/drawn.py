@@ -117,11 +117,9 @@ def draw_request(model: CTRModel, shape: Shape, rng: np.random.Generator, mode: 
         "buckets": lambda: draw_sums(rng, D, shape.R > 0),
         "none": lambda: None,
     }[shape.long]()
+    profile_ids = None
     if shape.profile:
-        chosen = ids(profile, shape.N)
-        profile_ids = chosen if shape.by_candidate else np.ascontiguousarray(chosen[:, 0])
-    else:
-        profile_ids = None
+        profile_ids = ids(profile, shape.N) if shape.by_candidate else ids(profile, 1)[:, 0]
     return NativeRequest(
         candidate_ids=ids(items, shape.N),
         short_ids=ids(items, shape.S),

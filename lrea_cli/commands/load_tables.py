@@ -25,7 +25,8 @@ STATES = {"warm": "in memory", "cold": "on disk", "empty": "none: empty", "summa
 def show_load_bench(console: Console, bench: LoadBench) -> None:
     """All tables of a measurement under load."""
     settings = bench.under_load
-    console.say(f"machine: {bench.machine} a request")
+    clients = counted(settings.clients, "client")
+    console.say(f"machine: {bench.machine.cpu}, {bench.machine.device}; each request on one thread, up to {clients}")
     show_gate(console, bench.gate)
     show_peer_gates(console, bench.peer_gates)
     users = f"Zipf, exponent {bench.exponent:g}" if settings.users == "zipf" else "uniform"
@@ -138,7 +139,7 @@ def capacity_sentence(server: str, capacity: Capacity) -> str:
     limit = f"{'p99' if capacity.percent is None else f'p{capacity.percent:g}'} within {capacity.slo_ms:g} ms"
     if capacity.rate is None:
         return f"{server}: no rate down to {number(capacity.failed, '.4g')} requests a second keeps {limit}"
-    failed = f"; {capacity.failed:.4g} does not" if capacity.failed else ""
+    failed = f"; {capacity.failed:.4g} do not" if capacity.failed else ""
     return f"{server}: {capacity.rate:.4g} requests a second keep {limit}{failed}"
 
 

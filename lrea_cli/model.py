@@ -37,7 +37,7 @@ class CTRModel(nn.Module):
         shape = HistoryShape(width, data.long, any(f.name == "category" for f in self.features.item_fields))
         self.long = METHODS[settings.method](settings, shape)
         self.match_counters = data.match_counters
-        self.mlp = MLP(sum(self._input_widths.values()), settings.hidden, settings.dropout)
+        self.mlp = MLP(sum(self.input_widths.values()), settings.hidden, settings.dropout)
 
     def forward(self, batch: Batch, kernel: Kernel = folded) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the real candidates of a batch in the training form.
@@ -94,7 +94,7 @@ class CTRModel(nn.Module):
         Raises:
             ValueError: the model is in training mode.
         """
-        return FoldedMLP(self.mlp, self._input_widths)
+        return FoldedMLP(self.mlp, self.input_widths)
 
     @property
     def device(self) -> torch.device:
@@ -102,7 +102,8 @@ class CTRModel(nn.Module):
         return self.short.b.device
 
     @property
-    def _input_widths(self) -> dict[str, int]:
+    def input_widths(self) -> dict[str, int]:
+        """Columns of each part of the MLP's inputs, see `MLPInputs.widths`."""
         return MLPInputs.widths(self.features.width, self.features.profile_width, len(self.match_counters))
 
     @property

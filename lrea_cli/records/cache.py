@@ -90,7 +90,7 @@ def compress(
             rows, size = _write_records(folder, maker, batches, progress)
         seconds = time.perf_counter() - started
         if settings.users is not None:
-            raw = _raw_users(run.dataset)
+            raw = raw_users(run.dataset)
             lines = "".join(f"{raw[user]}\n" for user in users.tolist())
             (folder / ASKED_USERS).write_text(lines, encoding="utf-8", newline="")
         manifest = _manifest(cache, run, settings, Written(maker.layout, rows.tolist(), size, seconds))
@@ -216,7 +216,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an id that the dataset has not.
     """
-    number = {str(value): user for user, value in _raw_users(dataset).items()}
+    number = {str(value): user for user, value in raw_users(dataset).items()}
     raw = [spelled(v, missing=()) or v for v in raw]
     if missing := [v for v in raw if v not in number]:
         more = ", .." if len(missing) > 1 else ""
@@ -224,7 +224,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     return np.array([number[v] for v in raw], np.int64)
 
 
-def _raw_users(dataset: DatasetInfo) -> dict[int, str]:
+def raw_users(dataset: DatasetInfo) -> dict[int, str]:
     """The raw id of each dense user number."""
     table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
     return dict(zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True))

@@ -91,7 +91,11 @@ class RecordStore(AbstractContextManager["RecordStore"]):
         return _has(self.keys, key)
 
     def read(self, key: int) -> Record:
-        """Fetch and verify one record.
+        """Fetch and verify one record; see `verified`."""
+        return self.verified(key)[1]
+
+    def verified(self, key: int) -> tuple[bytes, Record]:
+        """The bytes of one record, and what they say.
 
         Raises:
             UserError: there is no record of this key.
@@ -106,7 +110,7 @@ class RecordStore(AbstractContextManager["RecordStore"]):
         record = self.layout.unpack(blob, key, where, self.remedy)
         if blob[-CHECKSUM.size :] != CHECKSUM.pack(checksum):
             raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", self.remedy)
-        return record
+        return blob, record
 
     def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
         """The records of a batch of keys, on the CPU."""

@@ -14,9 +14,8 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.oracle.attention import Long
-from lrea_cli.recipe.settings import METHOD_NAMES
-from lrea_cli.records.cache import CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.recipe.settings import CACHE_DTYPES, METHOD_NAMES, CacheDtype
+from lrea_cli.records.cache import CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import DamagedRecord, RecordFormat
 from lrea_cli.records.manifest import CACHES, CacheManifest
 from lrea_cli.records.store import INDEX

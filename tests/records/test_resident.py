@@ -16,9 +16,9 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
+from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
-from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.store import RecordStore, RecordWriter, ResidentRecords
 from lrea_cli.runs.checkpoint import Run

@@ -1,0 +1,194 @@
+"""The native request compared with the trained module in float64, in every path that this machine has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lrea_cli.serving.native import abi
+from lrea_cli.serving.native.model import Behaviors, GivenInterest, NativeError, NativeRequest, Rows, UnsupportedError
+from tests.serving.native.drawn import (
+    PATHS,
+    Shape,
+    draw_model,
+    draw_request,
+    draw_shape,
+    error_of,
+    exact_logits,
+    opened,
+)
+
+pytestmark = pytest.mark.skipif(not PATHS, reason=f"there is no native library: {abi.load().reason}")
+
+MOST_OF_LOGIT = {"x3": 2e-5}
+"""Relative to the largest logit or to 1; 3e-6 in the other paths."""
+MOST_OF_INTEREST = {"x3": 5e-5}
+"""Relative to the largest entry; 1e-5 in the other paths: phi(x) = a x + g |x| loses two digits where x < 0."""
+
+ODD = [
+    Shape(N=0),
+    Shape(N=1, R=0, S=0),
+    Shape(N=1, R=1, S=1, fields=1, d=8, H=16, counters=0, hidden=(1,)),
+    Shape(N=16, R=128, S=64, d=16, H=64),
+    Shape(N=17, R=129, S=65, d=16, H=48, dtype="float16"),
+    Shape(N=47, R=3, fields=3, d=8, profile=2, counters=3, dtype="int8", linear="given"),
+    Shape(N=48, R=5, fields=1, d=128, H=128, profile=1, by_candidate=True, linear="another"),
+    Shape(N=49, R=7, fields=1, d=5, H=16, profile=3, by_candidate=True, hidden=(33, 31)),
+    Shape(N=193, R=2, fields=3, d=24, H=112, one_sign=True),
+    Shape(N=1030, R=4, S=3, fields=1, d=8, H=16, profile=1, by_candidate=True),
+    Shape(N=30, R=300, long="behaviors", fields=1, d=40),
+    Shape(N=30, R=0, long="behaviors"),
+    Shape(N=1025, R=1, long="interest", fields=3, d=8),
+    Shape(N=33, R=1, long="buckets", d=12),
+    Shape(N=33, R=0, long="buckets"),
+    Shape(N=33, long="none", hidden=(300, 3)),
+]
+
+
+def check(shape: Shape, seed: int, modes: list[str] = PATHS) -> None:
+    rng = np.random.default_rng(seed)
+    model = draw_model(shape, seed)
+    native, request = opened(model), draw_request(model, shape, rng)
+    logits, interest = exact_logits(model, request)
+    for mode in modes:
+        asked = replace(request, mode=mode)
+        assert error_of(native.logits(asked), logits, 1.0) <= MOST_OF_LOGIT.get(mode, 3e-6), (mode, shape)
+        assert error_of(native.interest(asked), interest, 1e-3) <= MOST_OF_INTEREST.get(mode, 1e-5), (mode, shape)
+
+
+@pytest.mark.parametrize("shape", ODD, ids=str)
+def test_odd_shapes_equal_float64(shape: Shape) -> None:
+    check(shape, seed=len(str(shape)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_shapes_equal_float64(seed: int) -> None:
+    check(draw_shape(np.random.default_rng(seed), most=200), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(20))
+def test_two_thousand_random_shapes_equal_float64(part: int) -> None:
+    for seed in range(1000 + 100 * part, 1100 + 100 * part):
+        check(draw_shape(np.random.default_rng(seed)), seed)
+
+
+def prepared(shape: Shape) -> tuple:
+    model = draw_model(shape, 7)
+    return opened(model), draw_request(model, shape, np.random.default_rng(8))
+
+
+def of_candidates(request: NativeRequest, chosen: np.ndarray) -> NativeRequest:
+    """The same request for some of its candidates."""
+    profile, long = request.profile_ids, request.long
+    return replace(
+        request,
+        candidate_ids=request.candidate_ids[:, chosen],
+        counts=None if request.counts is None else request.counts[:, chosen],
+        profile_ids=profile if profile is None or profile.ndim == 1 else profile[:, chosen],
+        long=GivenInterest(long.vectors[chosen]) if isinstance(long, GivenInterest) else long,
+    )
+
+
+@pytest.mark.parametrize("mode", PATHS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(N=230, R=20, S=9, d=16, H=64, profile=1),
+        Shape(N=1300, R=300, S=9, d=4, H=16, hidden=(200, 40)),
+        Shape(N=70, R=3, fields=1, d=72, profile=2, by_candidate=True, long="behaviors", counters=0),
+        Shape(N=70, long="interest", profile=1, by_candidate=True),
+        Shape(N=70, R=1, long="buckets"),
+    ],
+    ids=str,
+)
+def test_a_logit_has_the_same_bits_in_any_subset_and_order(shape: Shape, mode: str) -> None:
+    native, request = prepared(shape)
+    request = replace(request, mode=mode)
+    logits, interest = native.logits(request), native.interest(request)
+    rng = np.random.default_rng(0)
+    subsets = [np.array([n]) for n in (0, 1, 15, 16, shape.N - 1)]
+    subsets += [rng.permutation(shape.N)[:count] for count in (2, 13, 35, 49, 65, shape.N)]
+    for chosen in subsets:
+        asked = of_candidates(request, chosen)
+        assert np.array_equal(native.logits(asked), logits[chosen])
+        assert np.array_equal(native.interest(asked), interest[chosen])
+
+
+@pytest.mark.skipif(not {"avx2", "avx512"} <= set(PATHS), reason="the machine lacks AVX2 or AVX-512")
+@pytest.mark.parametrize("seed", range(8))
+def test_vectors_of_any_length_give_the_same_bits(seed: int) -> None:
+    native, request = prepared(draw_shape(np.random.default_rng(seed), most=300))
+    short, long = (native.logits(replace(request, mode=mode)) for mode in ("avx2", "avx512"))
+    assert np.array_equal(short, long)
+
+
+def test_auto_takes_the_best_path() -> None:
+    native, request = prepared(Shape())
+    best = "x6" if "x6" in PATHS else next(mode for mode in ("avx512", "avx2", "baseline") if mode in PATHS)
+    assert abi.path_of("auto") == abi.path_of(best)
+    assert np.array_equal(native.logits(request), native.logits(replace(request, mode=best)))
+    assert abi.path_of("fp32") in ("avx512", "avx2", "neon", "baseline")
+
+
+@pytest.mark.parametrize("field", range(2))
+def test_unknown_values_share_a_row_and_negative_ids_are_refused(field: int) -> None:
+    native, request = prepared(Shape(long="behaviors", profile=2))
+
+    def with_id(name: str, value: int) -> NativeRequest:
+        ids = (request.long.ids if name == "long" else getattr(request, name)).copy()
+        ids[field, ...].flat[-1] = value
+        return replace(request, **{name: Behaviors(ids) if name == "long" else ids})
+
+    for name in ("candidate_ids", "short_ids", "profile_ids", "long"):
+        unknown = native.logits(with_id(name, 1))
+        assert not np.array_equal(unknown, native.logits(with_id(name, 2)))
+        for value in (1000, 2**31 - 1):
+            assert np.array_equal(unknown, native.logits(with_id(name, value)))
+        for value in (-1, -(2**31)):
+            with pytest.raises(NativeError, match="An id is negative"):
+                native.logits(with_id(name, value))
+
+
+def test_impossible_numbers_are_refused() -> None:
+    native, request = prepared(Shape())
+    assert request.counts is not None
+    counts = request.counts.copy()
+    counts[0, -1] = -1
+    for wrong in (replace(request, counts=counts), replace(request, history_length=-1)):
+        with pytest.raises(NativeError, match=r"A count of matches or the length .* is negative"):
+            native.logits(wrong)
+    with pytest.raises(UnsupportedError, match="the model lacks what the long part needs"):
+        native.logits(replace(request, long=draw_request(*with_buckets()).long))
+
+
+def with_buckets() -> tuple:
+    shape = Shape(long="buckets", R=1)
+    return draw_model(shape, 1), shape, np.random.default_rng(2)
+
+
+def test_arrays_of_another_shape_or_dtype_are_refused() -> None:
+    native, request = prepared(Shape(profile=1))
+    assert isinstance(request.long, Rows)
+    keys = request.long.keys
+    for wrong, said in [
+        (replace(request, candidate_ids=request.candidate_ids.astype(np.int64)), "candidate_ids is int64"),
+        (replace(request, candidate_ids=request.candidate_ids[:1]), "expected int32"),
+        (replace(request, short_ids=request.short_ids[:1]), "short_ids"),
+        (replace(request, counts=None), "counts"),
+        (replace(request, profile_ids=None), "no profile_ids"),
+        (replace(request, long=replace(request.long, values=replace(keys, data=keys.data[1:]))), "values"),
+        (replace(request, long=replace(request.long, keys=replace(keys, data=keys.data.astype("f8")))), "float64"),
+        (replace(request, long=replace(request.long, keys=replace(keys, data=keys.data.astype("i1")))), "scales"),
+        (replace(request, long=GivenInterest(np.zeros((3, 3), np.float32))), "interest"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            native.logits(wrong)
+
+
+def test_arrays_need_not_lie_row_after_row() -> None:
+    native, request = prepared(Shape())
+    turned = replace(request, candidate_ids=np.asfortranarray(request.candidate_ids))
+    assert np.array_equal(native.logits(turned), native.logits(request))

@@ -87,8 +87,9 @@ def test_requests_are_those_that_their_users_would_send(
 
 def test_a_user_without_behaviors_has_a_request(served: Served, samples: Samples) -> None:
     pool = CandidatePool(served.histories, samples, 5)
-    requests = Requests.draw(served, [Visitor(0, 0), Visitor(2, 30)], pool, 4, Traffic("uniform", 0, 1))
+    requests = Requests.draw(served, [Visitor(0, 0), Visitor(2, 3), Visitor(4, 30)], pool, 4, Traffic("uniform", 0, 1))
     score = served.scorer(gemm)
+    assert {(r.key, int(r.short.mask.sum())) for r in map(requests.__getitem__, range(40))} == {(0, 0), (2, 3), (4, 8)}
     for number in range(8):
         assert torch.isfinite(score(requests[number])).all()
 

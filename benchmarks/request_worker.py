@@ -32,7 +32,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "MLP": ("model:MLP.forward", "mlp:FoldedMLP.__call__"),
     "item vectors": ("features:Features.candidates", "features:Features.behaviors"),
     "history ids": ("dataset.histories:Histories.newest",),
-    "match counters": ("serving.scorer:count_matches",),
+    "match counters": ("serving.scorer:count_matches", "records.past:Past.matches"),
+    "fetch": ("records.store:RecordStore.fetch",),
 }
 """What each stage is in either tree; what only one of them has is passed over in the other."""
 
@@ -63,34 +64,49 @@ class Side:
 
     def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
         from lrea_cli.kernels import gemm
-        from lrea_cli.serving.scorer import RequestScorer, Visitor
+        from lrea_cli.serving import scorer
+        from lrea_cli.serving.scorer import Visitor
 
+        self.tells_all = hasattr(scorer, "Request")
         self.model, self.settings = make_model(asked.rank, asked.short, asked.seed)
         self.histories = make_histories(asked.seed)
         store = make_store(self.model, self.histories, self.settings, folder)
-        self.scorer = RequestScorer(self.model, self.histories, self.settings, store, gemm)
+        self.scorer = self.scorer_of(self.model, store, gemm)
         lengths = self.histories.offsets[1:] - self.histories.offsets[:-1]
         self.visitors = [Visitor(key, int(length)) for key, length in enumerate(lengths)]
         self.sets = make_candidates(asked.candidates, asked.seed)
 
+    def scorer_of(self, model: Any, records: Any, kernel: Any) -> Any:
+        """Of this tree: one that is told all by the request, or one that reads histories."""
+        from lrea_cli.serving.scorer import RequestScorer
+
+        if self.tells_all:
+            return RequestScorer(model, records, kernel)
+        older: Any = RequestScorer
+        return older(model, self.histories, self.settings, records, kernel)
+
     def request(self, number: int) -> Any:
-        """Logits of the whole request, from ids: fetch, embed, attend to long and short, count, score."""
+        """Logits of the whole request, from ids: newest ids, fetch, embed, attend to long and short, count, score."""
         user, ids = self.visitors[number % USERS], self.sets[number % SETS]
+        if self.tells_all:
+            return self.scorer(user.request(self.histories, self.settings, ids))
         candidates = self.scorer.candidates(user, ids)
         return self.scorer.logits(user, candidates, self.scorer.cached_interest(user, candidates))
 
     def full(self, number: int) -> Any:
         """Full attention over the long part, the thing to beat."""
         user, ids = self.visitors[number % USERS], self.sets[number % SETS]
-        return self.scorer.full_interest(user, self.model.features.candidates(ids))
+        candidates = self.model.features.candidates(ids)
+        if self.tells_all:
+            user = user.newest(self.histories, self.settings.short, self.settings.long)
+        return self.scorer.full_interest(user, candidates)
 
     def logits(self, count: int) -> dict[str, Any]:
         """Of some requests, with their largest relative error against the same model in float64 by `naive`."""
         from lrea_cli.kernels import naive
-        from lrea_cli.serving.scorer import RequestScorer
 
         model = copy.deepcopy(self.model).double()
-        exact = RequestScorer(model, self.histories, self.settings, self.scorer.records, naive)
+        exact = self.scorer_of(model, self.scorer.records, naive)
         answers, errors = [], []
         for number in range(count):
             found = self.request(number)
@@ -200,15 +216,31 @@ def make_store(model: Any, histories: Any, settings: Any, folder: Path) -> Any:
     """A record store of all users, made as `lrea compress` makes it."""
     import numpy as np
 
-    from lrea_cli.records.format import RecordFormat
+    from lrea_cli.records import maker
     from lrea_cli.records.store import RecordStore, RecordWriter
 
     keys = np.arange(histories.users)
     lengths = histories.offsets[1:] - histories.offsets[:-1]
-    long = model.features.behaviors(histories.newest(keys, lengths, settings.short, settings.long))
-    layout = RecordFormat(model.long.record, "float32")
+    if hasattr(maker, "Known"):
+        made = maker.RecordMaker(model, lambda long, _: model.long.summarize(long.double()), settings)
+        with RecordWriter(folder, made.layout) as writer:
+            made.write(writer, keys, maker.Known(histories, keys, lengths))
+        return RecordStore(folder, made.layout, model.long.summary_type)
+    return make_older_store(model, histories.newest(keys, lengths, settings.short, settings.long), folder)
+
+
+def make_older_store(model: Any, ids: Any, folder: Path) -> Any:
+    """The same in a tree whose records lack the counters and the length."""
+    import numpy as np
+
+    from lrea_cli.records import format as record_format
+    from lrea_cli.records.store import RecordStore, RecordWriter
+
+    older: Any = model.features.behaviors(ids)
+    layout: Any = record_format.RecordFormat(model.long.record, "float32")
+    writer: Any
     with RecordWriter(folder, layout) as writer:
-        writer.add(keys, model.long.seal(model.long.summarize(long.double()), layout.torch_dtype))
+        writer.add(np.arange(len(ids.mask)), model.long.seal(model.long.summarize(older.double()), layout.torch_dtype))
     return RecordStore(folder, layout, model.long.summary_type)
 
 

@@ -13,7 +13,7 @@ from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from on_gpu.exact import TOLERANCE, error_of
-from on_gpu.gate import path_of
+from on_gpu.gate import answer, path_of
 from on_gpu.made import (
     CPU,
     Pool,
@@ -205,7 +205,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
     parts = [keys[i : i + sizes.gathered] for i in range(0, len(keys) - sizes.gathered + 1, sizes.gathered)]
 
     def call(users: np.ndarray) -> torch.Tensor:
-        return method.attend(records.fetch(users), asked, gemm)
+        return method.attend(records.fetch(users).summary, asked, gemm)
 
     contenders = [
         Contender("random users, fetch", [partial(records.fetch, part) for part in parts]),
@@ -238,15 +238,19 @@ def _requests(report: Report, sizes: Sizes, device: torch.device) -> None:
         model = model_of(method, sizes, device).eval()
         with cached(model, histories, visitors, data, "float16") as store:
             records = ResidentRecords(store, device)
-        scorer = RequestScorer(model, histories, data, records, gemm)
+        scorer = RequestScorer(model, records, gemm)
         vectors = [model.features.candidates(ids) for ids in asked]
 
-        def interest(user: Visitor, number: int, scorer=scorer, route=route, vectors=vectors) -> torch.Tensor:
-            return getattr(scorer, route)(user, vectors[number])
+        def interest(
+            user: Visitor, number: int, scorer=scorer, records=records, route=route, vectors=vectors
+        ) -> torch.Tensor:
+            if route == "cached_interest":
+                return scorer.cached_interest(records.fetch([user.key]), vectors[number])
+            return scorer.full_interest(user.newest(histories, data.short, data.long).to(device), vectors[number])
 
         def request(user: Visitor, number: int, scorer=scorer, route=route) -> torch.Tensor:
-            candidates = scorer.candidates(user, asked[number])
-            return scorer.logits(user, candidates, getattr(scorer, route)(user, candidates))
+            asking = user.request(histories, data, asked[number]).to(device)
+            return answer(scorer, asking, user.newest(histories, data.short, data.long).to(device), route)[1]
 
         for stage in (interest, request):
             calls = [partial(stage, user, i % len(asked)) for i, user in enumerate(visitors)]

@@ -139,7 +139,7 @@ Long = Annotated[
 Rank = Annotated[
     int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")
 ]
-RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records.")]
+RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records; int8 has one scale a row.")]
 Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many CPU threads; default: all cores.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: cuda where there is a CUDA device.")

@@ -42,7 +42,7 @@ class Past(Movable):
         """
         matches = {}
         for name, values in self.values.items():
-            wanted = candidates[name].to(values.dtype)
+            wanted = candidates[name].to(values.dtype).contiguous()  # searchsorted warns of a view
             place = torch.searchsorted(values, wanted).clamp(max=values.shape[1] - 1)
             known = values.gather(1, place) == wanted
             matches[name] = self.counts[name].gather(1, place).long() * known

@@ -16,7 +16,9 @@ from lrea_cli.kernels import gemm
 from lrea_cli.records.cache import Cache, find_cache, open_records, run_and_cache
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import CandidateIds, HistoryIds
-from lrea_cli.serving.scorer import Request, Served, Visitor
+from lrea_cli.serving.native.model import UnsupportedError
+from lrea_cli.serving.native.scorer import NativeScorer
+from lrea_cli.serving.scorer import Request, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 Columns = Mapping[str, Sequence[Raw]]
@@ -29,6 +31,8 @@ class Scorer:
     Raw ids are spelled as in the log. An unknown user has an empty record; an unknown item, value or missing field is
     the value "unknown" that the model was trained with.
 
+    `path` says what computes: `amx x6` and the like natively, or `torch` and why.
+
     Example:
         >>> scorer = Scorer.open("lrea-1")
         >>> logits = scorer.score("u7", ["i12", "i40"], {"city": "Oslo"})
@@ -39,7 +43,8 @@ class Scorer:
         served = Served.of(run, cache, open_histories(run.dataset))
         features = run.model.features
         self.run, self.cache = run, cache
-        self._served, self._requests = served, served.scorer(gemm)
+        self._served = served
+        self._requests, self.path = _scorer_of(run, cache)
         self._items = [f.name for f in features.item_fields]
         self._profile = [f.name for f in features.profile_fields]
         counted = [f for f in run.dataset.manifest.fields if f.name in run.model.match_counters]
@@ -94,7 +99,7 @@ class Scorer:
         key = -1 if number is None else number
         if not candidates.mask.numel():
             return np.zeros(0, np.float32)
-        return self._requests(Request(key, candidates, behaviors, newer)).numpy()
+        return np.asarray(self._requests(Request(key, candidates, behaviors, newer)))
 
     def _candidates(self, items: Sequence[Raw] | Columns, profile: Mapping, moment: int) -> CandidateIds:
         ids = self._item_ids(items)
@@ -158,3 +163,12 @@ class Scorer:
             if name not in known:
                 has = ", ".join(known) or "none"
                 raise UserError(f"The model has no field '{name}'{nearest(name, known)}.", f"It has here: {has}")
+
+
+def _scorer_of(run: Run, cache: Cache) -> tuple[NativeScorer | RequestScorer, str]:
+    """What scores requests: natively where that is possible; and its path."""
+    try:
+        native = NativeScorer(run.model, cache.store)
+        return native, native.path
+    except UnsupportedError as error:
+        return RequestScorer(run.model, cache.store, gemm), f"torch: {error}"

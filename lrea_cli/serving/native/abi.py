@@ -59,6 +59,24 @@ class CRequest(Structure):
     )
 
 
+class CRecordRequest(Structure):
+    """lrea_record_request."""
+
+    _fields_ = (
+        ("mode", c_int32),
+        ("record", c_void_p),
+        ("record_size", c_uint64),
+        ("record_dtype", c_int32),
+        ("candidates", c_int64),
+        ("candidate_ids", c_void_p),
+        ("short_behaviors", c_int64),
+        ("short_ids", c_void_p),
+        ("newer", c_int64),
+        ("profile_ids", c_void_p),
+        ("profile_by_candidate", c_int32),
+    )
+
+
 class CSizes(Structure):
     """lrea_sizes."""
 
@@ -96,6 +114,7 @@ def _load(path: Path) -> Loaded:
         ("lrea_close", None, c_void_p),
         ("lrea_sizes_of", None, c_void_p, POINTER(CSizes)),
         ("lrea_score", c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
+        ("lrea_score_record", c_int, c_void_p, POINTER(CRecordRequest), POINTER(c_float)),
         ("lrea_interest", c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
         ("lrea_path", c_char_p, c_int32),
         ("lrea_why", c_char_p),

@@ -30,6 +30,8 @@
  *                       added to those of the products), counters, profile, length
  *   "logit.weight"      float32 [inputs], "logit.bias" float32 [1]
  *   "planes"            float32 [D][planes], of sdim alone
+ *   "record"            int64 [1 + counters]   0 no long part, 1 keys and values, 2 bucket sums, 3 another record; then the
+ *                       item field that each counter counts, or -1 where it is none of the model's
  */
 #ifndef LREA_H
 #define LREA_H
@@ -55,7 +57,8 @@ enum lrea_status {
     LREA_BAD_ID = 2,       /* an id is negative */
     LREA_BAD_COUNT = 3,    /* a count of matches or the history's length is negative */
     LREA_UNSUPPORTED = 4,  /* the machine lacks the mode, or the model lacks what the long part needs */
-    LREA_NO_MEMORY = 5
+    LREA_NO_MEMORY = 5,
+    LREA_BAD_RECORD = 6    /* the bytes are no record of this model in this dtype */
 };
 
 /* How to compute. X6 has the error of FP32; X3 is off by about 2e-6. */
@@ -113,6 +116,29 @@ typedef struct lrea_request {
     lrea_long history;
 } lrea_request;
 
+/* A request that brings the bytes of the user's record, from which the long part, the counts of matches and the history's
+ * length are read. The checksum is the caller's to compare: the last 8 bytes are the XXH3 (64 bits) of all before.
+ *
+ *   record: int64 key | int32 history length | int32 rows R | int32 values M of each counter | columns | uint64 checksum
+ *   columns: keys [R][D], values [R][D] in the cache's dtype, linear [D + 1][D] in float32, or int8 in an int8 cache; or
+ *   the sums [R][D] of sdim in float32 or int8; or none (din-short). An int8 column is followed by the scales of its rows,
+ *   in float16. Then for each counter its values int32 [M], ascending, and their counts int32 [M].
+ *   The counters' sizes and each column are padded to 8 bytes.
+ */
+typedef struct lrea_record_request {
+    int32_t mode;                 /* lrea_mode */
+    const void *record;           /* NULL: a user without a record */
+    uint64_t record_size;         /* bytes */
+    int32_t record_dtype;         /* lrea_dtype of the cache */
+    int64_t candidates;           /* N, 0 and more */
+    const int32_t *candidate_ids; /* [item fields][N] */
+    int64_t short_behaviors;      /* S, 0 and more */
+    const int32_t *short_ids;     /* [item fields][S], newest first */
+    int64_t newer;                /* so many of the newest the record does not know: they are counted, too */
+    const int32_t *profile_ids;   /* as of lrea_request */
+    int32_t profile_by_candidate;
+} lrea_record_request;
+
 /* What a model expects. */
 typedef struct lrea_sizes {
     int64_t item_fields, profile_fields, width, hidden, counters, planes, tau;
@@ -134,6 +160,9 @@ LREA_API void lrea_sizes_of(const lrea_model *model, lrea_sizes *sizes);
 
 /* Score: logits [N] float32. Returns lrea_status; the logits are undefined unless it is LREA_OK. */
 LREA_API int lrea_score(const lrea_model *model, const lrea_request *request, float *logits);
+
+/* The same with the bytes of a record; LREA_UNSUPPORTED for a method whose record is searched (sim, eta, twin). */
+LREA_API int lrea_score_record(const lrea_model *model, const lrea_record_request *request, float *logits);
 
 /* The long interest alone: interests [N][D] float32; it reads mode, candidates, candidate_ids and history. */
 LREA_API int lrea_interest(const lrea_model *model, const lrea_request *request, float *interests);

@@ -106,6 +106,7 @@ const char *lrea_status_text(int32_t status) {
         case LREA_BAD_COUNT: return "A count of matches or the length of the history is negative.";
         case LREA_UNSUPPORTED: return "The machine lacks the mode, or the model lacks what the long part needs.";
         case LREA_NO_MEMORY: return "There is not enough memory.";
+        case LREA_BAD_RECORD: return "The bytes are no record of this model in this dtype.";
     }
     return "The status is unknown.";
 }

@@ -166,6 +166,18 @@ void read_mlp(const Sections &file, const Settings &s, float slope, lrea_model &
                  model.counter_weight.get(), model.last.get(), *file.floats("logit.bias", {1}), slope};
 }
 
+// Which records the model reads; a counter of a field that the model lacks cannot be read from ids.
+void read_record_kind(const Sections &file, const Settings &s, lrea_model &model) {
+    const int64_t *from = file.integers("record", 1 + s.counters);
+    std::vector<int64_t> v(1 + s.counters);
+    memcpy(v.data(), from, v.size() * sizeof v[0]);
+    model.record_kind = static_cast<RecordKind>(within("the record's kind", v[0], RECORD_NONE, RECORD_OTHER));
+    if (model.record_kind == RECORD_BUCKETS && !s.planes) throw BadModel("It has no planes for its buckets.");
+    model.counted_fields.assign(v.begin() + 1, v.end());
+    for (const int64_t field : model.counted_fields)
+        if (within("a counter's field", field, -1, s.item_fields - 1) < 0) model.record_kind = RECORD_OTHER;
+}
+
 std::unique_ptr<lrea_model> read_model(const void *bytes, uint64_t size) {
     const Sections file(bytes, size);
     const Settings s = read_settings(file);
@@ -179,6 +191,7 @@ std::unique_ptr<lrea_model> read_model(const void *bytes, uint64_t size) {
     pack_scorer(file, "short", s.width, s.hidden, slope, model->short_scorer);
     pack_scorer(file, "long", s.width, s.hidden, slope, model->long_scorer);
     read_mlp(file, s, slope, *model);
+    read_record_kind(file, s, *model);
     model->planes = s.planes ? file.floats("planes", {s.width, s.planes}) : nullptr;
     for (int64_t m = 0; m < TABLED_COUNTS; m++) model->log1p.push_back(static_cast<float>(std::log1p(static_cast<double>(m))));
     return model;

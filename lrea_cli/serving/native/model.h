@@ -34,6 +34,9 @@ struct Table {
     int32_t size;
 };
 
+// What a user's record holds of the long part.
+enum RecordKind { RECORD_NONE, RECORD_ROWS, RECORD_BUCKETS, RECORD_OTHER };
+
 struct PackedScorer {
     Scorer view;
     Aligned<float> W1, W2, W3, W1_rows, W3_rows, b, w, W1_wo, W2_wo, W3_wo;
@@ -56,5 +59,7 @@ struct lrea_model {
     lrea::Aligned<float> counter_weight, length_weight, last;
     lrea::Mlp mlp;
     const float *planes;        // [D][planes] in the caller's bytes
+    lrea::RecordKind record_kind;
+    std::vector<int64_t> counted_fields;  // the item field of each counter
     std::vector<float> log1p;   // of small counts
 };

@@ -100,6 +100,28 @@ class NativeRequest:
     mode: str = "auto"
 
 
+@dataclass(frozen=True)
+class RecordRequest:
+    """A request that brings the bytes of the user's record.
+
+    Args:
+        record: the bytes, which the caller has verified; None = a user without one.
+        dtype: of the cache.
+        candidate_ids: (item fields, N) int32. short_ids: (item fields, S) int32, newest first.
+        newer: so many of the newest behaviors the record does not know.
+        profile_ids: (profile fields,) int32 of all candidates, or (profile fields, N).
+        mode: a key of `abi.MODES`.
+    """
+
+    record: bytes | None
+    dtype: str
+    candidate_ids: np.ndarray
+    short_ids: np.ndarray
+    newer: int = 0
+    profile_ids: np.ndarray | None = None
+    mode: str = "auto"
+
+
 class NativeModel:
     """An open model.bin; it may be used by many threads at once.
 
@@ -140,6 +162,29 @@ class NativeModel:
         self._call(self._library.lrea_score, request, logits)
         return logits
 
+    def record_logits(self, request: RecordRequest) -> np.ndarray:
+        """Logits (N,) float32 through the bytes of a record; errors as of `logits`."""
+        kept: list[np.ndarray] = []
+        N, S = request.candidate_ids.shape[-1], request.short_ids.shape[-1]
+        logits = np.empty(N, np.float32)
+        profile, by_candidate = self._profile(request.profile_ids, N, kept)
+        record = request.record
+        asked = abi.CRecordRequest(
+            mode=abi.MODES[request.mode],
+            record=None if record is None else ctypes.cast(ctypes.c_char_p(record), ctypes.c_void_p),
+            record_size=0 if record is None else len(record),
+            record_dtype=abi.DTYPES[request.dtype],
+            candidates=N,
+            candidate_ids=_pointer("candidate_ids", request.candidate_ids, np.int32, (self.item_fields, N), kept),
+            short_behaviors=S,
+            short_ids=_pointer("short_ids", request.short_ids, np.int32, (self.item_fields, S), kept),
+            newer=request.newer,
+            profile_ids=profile,
+            profile_by_candidate=by_candidate,
+        )
+        self._check(self._library.lrea_score_record(self._model, byref(asked), logits.ctypes.data_as(POINTER(c_float))))
+        return logits
+
     def interest(self, request: NativeRequest) -> np.ndarray:
         """The long interest (N, D) float32 alone; errors as of `logits`."""
         vectors = np.empty((request.candidate_ids.shape[-1], self.width), np.float32)
@@ -149,21 +194,27 @@ class NativeModel:
     def _call(self, function: Callable[..., int], request: NativeRequest, out: np.ndarray) -> None:
         kept: list[np.ndarray] = []  # what the request points to, until the call is done
         asked = self._request(request, kept)
-        status = function(self._model, byref(asked), out.ctypes.data_as(POINTER(c_float)))
+        self._check(function(self._model, byref(asked), out.ctypes.data_as(POINTER(c_float))))
+
+    def _check(self, status: int) -> None:
         if status:
             text = self._library.lrea_status_text(status).decode()
             kind = UnsupportedError if status == abi.UNSUPPORTED else NativeError
             raise kind(f"The native request was refused. {text}", "")
 
+    def _profile(self, ids: np.ndarray | None, N: int, kept: list[np.ndarray]) -> tuple[int | None, bool]:
+        """The address of profile ids, and whether each candidate has its own."""
+        if ids is None:
+            if self.profile_fields:
+                raise ValueError("The model has profile fields, but the request has no profile_ids.")
+            return None, False
+        by_candidate = ids.ndim == 2
+        shape = (self.profile_fields, N) if by_candidate else (self.profile_fields,)
+        return _pointer("profile_ids", ids, np.int32, shape, kept), by_candidate
+
     def _request(self, request: NativeRequest, kept: list[np.ndarray]) -> abi.CRequest:
         N, S = request.candidate_ids.shape[-1], request.short_ids.shape[-1]
-        profile, by_candidate = request.profile_ids, False
-        if profile is not None:
-            by_candidate = profile.ndim == 2
-            shape = (self.profile_fields, N) if by_candidate else (self.profile_fields,)
-            profile = _pointer("profile_ids", profile, np.int32, shape, kept)
-        elif self.profile_fields:
-            raise ValueError("The model has profile fields, but the request has no profile_ids.")
+        profile, by_candidate = self._profile(request.profile_ids, N, kept)
         counts = request.counts
         if counts is None:
             counts = np.empty((0, N), np.int32)

@@ -18,6 +18,7 @@ from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.mlp import FoldedMLP
 from lrea_cli.model import CTRModel
+from lrea_cli.sequence import Buckets, Empty, PseudoItems
 
 MAGIC = b"LREAMODL"
 FORMAT = 1
@@ -26,6 +27,8 @@ HEADER = struct.Struct("<8sIIQQ32x")
 HASHED_BYTES = 24
 """Bytes of the header before the hash."""
 ENTRY = struct.Struct("<64sII4QQQ8x")
+RECORD_KINDS = {Empty: 0, PseudoItems: 1, Buckets: 2}
+OTHER_RECORD = 3
 DTYPES = {np.dtype("<f4"): 0, np.dtype("<i8"): 1}
 
 
@@ -64,7 +67,12 @@ def sections(model: CTRModel) -> dict[str, np.ndarray]:
         named |= {f"mlp.{number}.weight": _floats(weight), f"mlp.{number}.bias": _floats(bias)}
     (weight, bias) = layers[-1]
     named |= {"logit.weight": _floats(weight[0]), "logit.bias": _floats(bias)}
-    return named | ({"planes": _floats(sdim.planes)} if sdim else {})
+    if sdim:
+        named["planes"] = _floats(sdim.planes)
+    items = [field.name for field in features.item_fields]
+    counted = [items.index(name) if name in items else -1 for name in model.match_counters]
+    kind = RECORD_KINDS.get(model.long.summary_type, OTHER_RECORD)
+    return named | {"record": np.array([kind, *counted], "<i8")}
 
 
 def describe(model: CTRModel, short: int, long: int) -> dict[str, Any]:

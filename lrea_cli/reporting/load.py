@@ -8,12 +8,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from lrea_cli.bench.load.measure import LoadBench
+from lrea_cli.bench.load.load_bench import LoadBench
 from lrea_cli.bench.load.results import OpenLoop
 from lrea_cli.console.counts import counted
 from lrea_cli.workspace.sealed import replacing
 
-COLORS = ("#1f5fa8", "#c8621b", "#3d8a4e")
+COLORS = ("#1f5fa8", "#c8621b", "#3d8a4e", "#8a4f9e")
 INCHES, DPI = (8.0, 5.0), 150
 LEAST = 3
 """Rates of a server before a line says anything."""

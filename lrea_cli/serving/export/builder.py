@@ -43,7 +43,7 @@ class Builder:
     def const(self, value: np.ndarray | float | int, dtype: type[np.generic] = np.float32) -> str:
         """A constant; numbers that are equal in dtype, shape and bytes are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
-        key = array.dtype.str, array.shape, xxhash.xxh3_128_digest(array)
+        key = array.dtype.str, array.shape, xxhash.xxh3_128_digest(array.tobytes())
         if key not in self._known:
             self._known[key] = self._name("constant")
             self._bytes += array.nbytes

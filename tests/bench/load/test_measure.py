@@ -12,13 +12,16 @@ import pytest
 import torch
 
 from lrea_cli.bench import gate as gate_module
-from lrea_cli.bench.gate import GateResult
+from lrea_cli.bench.gate import GateResult, Score
 from lrea_cli.bench.load import measure as module
+from lrea_cli.bench.load import runtimes as runtimes_module
+from lrea_cli.bench.load.load_bench import LoadBench, LoadSettings
 from lrea_cli.bench.load.loops import Workers
-from lrea_cli.bench.load.measure import LoadBench, LoadSettings, client_counts, load_bench
+from lrea_cli.bench.load.measure import client_counts, load_bench
 from lrea_cli.bench.load.misses import scores_by_state
 from lrea_cli.bench.load.pages import PageCache
-from lrea_cli.bench.load.requests import Requests, record_sizes, server_of, without_record
+from lrea_cli.bench.load.requests import Requests, Scoring, itself, record_sizes, server_of, without_record
+from lrea_cli.bench.load.runtimes import natively
 from lrea_cli.bench.load.traffic import CYCLE, Traffic
 from lrea_cli.bench.machine import Meter
 from lrea_cli.bench.routes import visitors_of
@@ -31,7 +34,8 @@ from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.maker import Known
 from lrea_cli.reporting.load import draw
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
+from lrea_cli.serving.native.abi import path_of
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 SETTINGS = LoadSettings(candidates=7, seconds=0.2, seed=3, clients=2, rate=50.0, slo_ms=500.0, missing=0.25)
@@ -136,11 +140,12 @@ def test_a_record_made_in_the_request_is_the_stored_one(
 ) -> None:
     score, own = without_record(served, gemm, "summarize", visitors), served.scorer(gemm)
     for number in range(20):
-        torch.testing.assert_close(score(requests[number]), own(requests[number]), rtol=1e-5, atol=1e-6)
+        assert torch.equal(score(requests[number]), own(requests[number]))
 
 
-def test_threads_side_by_side_give_the_same_logits(requests: Requests, served: Served) -> None:
-    scores = scores_by_state(served, gemm, requests)
+@pytest.mark.parametrize("scoring", [itself, natively] if path_of("auto") else [itself], ids=lambda f: f.__name__)
+def test_threads_side_by_side_give_the_same_logits(requests: Requests, served: Served, scoring: Scoring) -> None:
+    scores = scores_by_state(served, gemm, requests, scoring)
     for how, score in scores.items():
         alone = [score(requests[number]) for number in range(60)]
         found: dict[int, torch.Tensor] = {}
@@ -165,11 +170,13 @@ def test_the_bytes_of_requests_are_those_of_their_records(requests: Requests, ca
 
 
 def test_a_result_has_all_rows(bench: LoadBench) -> None:
-    assert [(r.server, r.clients) for r in bench.closed] == [("gemm", 1), ("gemm", 2)]
-    assert bench.closed[0].scaling is None
-    assert bench.closed[1].scaling is not None
-    assert [(r.server, r.rate, r.seconds) for r in bench.open] == [("gemm", 50.0, 0.2)]
-    assert set(bench.capacity) == {"gemm"}
+    servers = ["gemm", *bench.gates]
+    assert servers == (["gemm", "native"] if path_of("auto") else ["gemm"])
+    assert bench.native == path_of("auto") or "torch alone: " in bench.native
+    assert [(r.server, r.clients) for r in bench.closed] == [(name, n) for name in servers for n in (1, 2)]
+    assert [row.scaling is None for row in bench.closed] == [True, False] * len(servers)
+    assert [(r.server, r.rate, r.seconds) for r in bench.open] == [(name, 50.0, 0.2) for name in servers]
+    assert list(bench.capacity) == servers
     capacity = bench.capacity["gemm"]
     assert capacity.rate is not None
     assert any(trial.rate == capacity.rate and trial.keeps(500.0) for trial in capacity.trials)
@@ -204,7 +211,7 @@ def test_a_busy_machine_has_no_scaling(lrea_run: Run, cache: Cache, monkeypatch:
     settings = replace(SETTINGS, rate=None, slo_ms=None, seconds=0.1)
     busy = load_bench(lrea_run, cache, settings, "gemm", Silent())
     assert busy.withheld is not None
-    assert [row.scaling for row in busy.closed] == [None, None]
+    assert {row.scaling for row in busy.closed} == {None}
     assert (busy.open, busy.capacity) == ([], {})
 
 
@@ -252,3 +259,17 @@ def test_the_picture_is_drawn_where_there_are_rates(bench: LoadBench, tmp_path) 
     assert not path.exists()
     assert draw(path, bench)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(path_of("auto") is None, reason="no native request: install a C++ compiler, then lrea anew")
+def test_the_native_request_is_gated(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "GATE_USERS", 3)
+    native = runtimes_module.natively
+
+    def off(scorer: RequestScorer) -> Score:
+        score = native(scorer)
+        return lambda request: score(request) * 1.001 + 1e-4
+
+    monkeypatch.setattr(runtimes_module, "natively", off)
+    with pytest.raises(GateFailed, match="native"):
+        load_bench(lrea_run, cache, SETTINGS, "gemm", Silent())

@@ -15,7 +15,7 @@ from lrea_cli.errors import UserError, check_choice
 from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
-    from lrea_cli.bench.load.measure import LoadBench, LoadSettings
+    from lrea_cli.bench.load.load_bench import LoadBench, LoadSettings
     from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.kernels import KernelName
     from lrea_cli.records.cache import Cache
@@ -93,7 +93,7 @@ class LoadOptions:
 
     def settings(self, bench: BenchSettings, peers: tuple[PeerName, ...]) -> LoadSettings:
         """What is measured."""
-        from lrea_cli.bench.load.measure import LoadSettings
+        from lrea_cli.bench.load.load_bench import LoadSettings
         from lrea_cli.bench.machine import own_cpus
 
         return LoadSettings(

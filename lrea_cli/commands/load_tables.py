@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lrea_cli.bench.load.capacity import Capacity
-    from lrea_cli.bench.load.choices import PeerName
-    from lrea_cli.bench.load.measure import LoadBench
+    from lrea_cli.bench.load.load_bench import LoadBench
     from lrea_cli.bench.load.misses import RecordCost
     from lrea_cli.bench.load.results import ClosedLoop, Latencies, OpenLoop
     from lrea_cli.bench.peers import PeerGate
@@ -25,9 +24,11 @@ STATES = {"warm": "in memory", "cold": "on disk", "empty": "none: empty", "summa
 def show_load_bench(console: Console, bench: LoadBench) -> None:
     """All tables of a measurement under load."""
     settings = bench.under_load
-    console.say(f"machine: {bench.machine} a request")
+    clients = counted(settings.clients, "client")
+    console.say(f"machine: {bench.machine.cpu}, {bench.machine.device}; each request on one thread, up to {clients}")
     show_gate(console, bench.gate)
-    show_peer_gates(console, bench.peer_gates)
+    show_peer_gates(console, bench.gates)
+    console.say(f"native request: {bench.native}")
     users = f"Zipf, exponent {bench.exponent:g}" if settings.users == "zipf" else "uniform"
     missing = f"; a share of {settings.missing:.3g} without a record" if settings.missing else ""
     console.say(
@@ -45,7 +46,7 @@ def show_load_bench(console: Console, bench: LoadBench) -> None:
     _show_states(console, bench)
 
 
-def show_peer_gates(console: Console, gates: Mapping[PeerName, PeerGate]) -> None:
+def show_peer_gates(console: Console, gates: Mapping[str, PeerGate] | Mapping[PeerName, PeerGate]) -> None:
     """What was compared of other runtimes; and which have no times, and why."""
     from lrea_cli.bench.gate import TOLERANCE
 
@@ -138,7 +139,7 @@ def capacity_sentence(server: str, capacity: Capacity) -> str:
     limit = f"{'p99' if capacity.percent is None else f'p{capacity.percent:g}'} within {capacity.slo_ms:g} ms"
     if capacity.rate is None:
         return f"{server}: no rate down to {number(capacity.failed, '.4g')} requests a second keeps {limit}"
-    failed = f"; {capacity.failed:.4g} does not" if capacity.failed else ""
+    failed = f"; {capacity.failed:.4g} do not" if capacity.failed else ""
     return f"{server}: {capacity.rate:.4g} requests a second keep {limit}{failed}"
 
 
@@ -146,9 +147,8 @@ def _show_states(console: Console, bench: LoadBench) -> None:
     columns = ["record", "p50 ms", "p95", "p99", "bytes read", "from disk", "logits off"]
     cells = [_state(row) for row in bench.states]
     requests = counted(bench.states[0].requests, "request")
-    console.table(
-        f"what a miss costs: one at a time, by {bench.kernel}, {requests} each, the same ones", columns, cells
-    )
+    how = "natively" if "native" in bench.gates else f"by {bench.kernel}"
+    console.table(f"what a miss costs: one at a time, {how}, {requests} each, the same ones", columns, cells)
     for text in _shortfalls([row.requests for row in bench.states]):
         console.say(text)
     console.say(

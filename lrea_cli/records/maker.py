@@ -74,7 +74,7 @@ class RecordMaker:
         return records.summary.rows.cpu().numpy()
 
     def make(self, known: Known) -> UserRecords:
-        """The records of B users in memory, sealed, not rounded to int8."""
+        """The records of B users in memory, sealed; int8 is rounded to as they are packed."""
         short, long = self.settings.short, self.settings.long
         behaviors = known.histories.newest(known.users, known.lengths, short, long).to(self.model.device)
         summary = self.summarize(self.model.features.behaviors(behaviors), known.users)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from lrea_cli.bench.load.measure import LoadBench
+from lrea_cli.bench.load.load_bench import LoadBench
 from lrea_cli.bench.load.results import OpenLoop
 from lrea_cli.console.counts import counted
 from lrea_cli.workspace.sealed import replacing
 
-COLORS = ("#1f5fa8", "#c8621b", "#3d8a4e")
+COLORS = ("#1f5fa8", "#c8621b", "#3d8a4e", "#8a4f9e")
 INCHES, DPI = (8.0, 5.0), 150
 LEAST = 3
 """Rates of a server before a line says anything."""
@@ -43,6 +43,7 @@ def draw(path: Path, bench: LoadBench) -> bool:
     )
     axes.set_yscale("log")
     axes.set_xlim(left=0)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     settings = bench.under_load
@@ -54,8 +55,9 @@ def draw(path: Path, bench: LoadBench) -> bool:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", fontsize=8, frameon=False)
-    busy = "; others needed the CPU" if bench.withheld else ""
-    figure.text(0.1, 0.03, f"{bench.machine} a request{busy}.", fontsize=7.5, color="#555555")
+    busy = " Other processes needed the CPU meanwhile." if bench.withheld else ""
+    caption = f"A point is one open loop. {bench.machine.cpu}, each request on one thread.{busy}"
+    figure.text(0.1, 0.03, caption, fontsize=7.5, color="#555555")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         canvas.print_png(file)

@@ -51,9 +51,9 @@ def find_capacity(trial: Callable[[float], OpenLoop], closed_per_second: float, 
     while failed > (1 + PRECISION) * kept:
         trials.append(trial(rate))
         if trials[-1].keeps(slo_ms):
-            kept = max(kept, rate)
+            kept = rate
         else:
-            failed = min(failed, rate)
+            failed = rate
         if kept and failed < math.inf:
             rate = math.sqrt(kept * failed)
         elif len(trials) > MOST_STEPS:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from lrea_cli.bench.gate import GateResult, Score, run_gate
+from lrea_cli.bench.gate import Score, run_gate
 from lrea_cli.bench.load.capacity import Capacity, find_capacity
-from lrea_cli.bench.load.choices import PEERS, OnMissing, PeerName, RecordState, UserDraw
+from lrea_cli.bench.load.load_bench import LoadBench, LoadSettings
 from lrea_cli.bench.load.loops import Server, Trial, Workers
 from lrea_cli.bench.load.misses import RecordCost, record_costs, scores_by_state
 from lrea_cli.bench.load.pages import PageCache, page_cache
-from lrea_cli.bench.load.requests import Requests, read_all, record_sizes, server_of, shards_of, without_record
+from lrea_cli.bench.load.requests import Requests, read_all, record_sizes, server_of, shards_of
 from lrea_cli.bench.load.results import ClosedLoop, OpenLoop, closed_loop
+from lrea_cli.bench.load.runtimes import NATIVE, Gate, runtimes
 from lrea_cli.bench.load.traffic import EXPONENT, Traffic
 from lrea_cli.bench.machine import Machine, Meter, own_cpus, reason_contended
-from lrea_cli.bench.peers import Peer, PeerGate
 from lrea_cli.bench.routes import visitors_of
 from lrea_cli.bench.timing import PERCENT
 from lrea_cli.console.progress import Reporter
@@ -34,85 +34,11 @@ from lrea_cli.records.store import RecordStore
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.latencies import requests_needed
-from lrea_cli.workspace.sealed import as_json
 
 ROUNDS = 5
 """Closed loops of all servers and numbers of threads take turns in so many rounds."""
 LONGEST = 10.0
 """A trial of a search lasts until p99 is backed, but at most this many times `--seconds`."""
-
-
-@dataclass(frozen=True)
-class LoadSettings:
-    """What is asked of a measurement under load.
-
-    Args:
-        candidates: N of a request. seconds: of each row. seed: of all draws.
-        clients: C, the threads.
-        rate: of an open loop, requests a second; None = none is run.
-        slo_ms: limit of the latency for which the capacity is searched; None = no search.
-        users, missing: see `Traffic`. on_missing: see `ON_MISSING`.
-        records: `cold`: the pages of all records are dropped before each request.
-        peers: other runtimes to load in the same way.
-    """
-
-    candidates: int
-    seconds: float
-    seed: int
-    clients: int
-    rate: float | None = None
-    slo_ms: float | None = None
-    users: UserDraw = "zipf"
-    missing: float = 0.0
-    on_missing: OnMissing = "empty"
-    records: RecordState = "warm"
-    peers: tuple[PeerName, ...] = ()
-
-
-@dataclass(frozen=True)
-class LoadBench:
-    """One serve-bench under load: its keys are those of `--json`.
-
-    Args:
-        under_load: the settings. exponent: of Zipf's law.
-        kernel: of lrea's own server.
-        peer_gates: of each peer; one that failed has no times.
-        record_bytes: read from the store in a request, the mean over the traffic.
-        drops_pages: whether this system takes files out of the page cache when asked to.
-        others: CPUs that other processes kept busy, the mean; None where the system does not say.
-        withheld: why no scaling is given; None where it is.
-        closed, open: a row each. capacity: of each server, by name. states: of lrea's own server.
-        picture: name of its file, beside the JSON.
-    """
-
-    run: str
-    cache: str
-    compressor: str | None
-    machine: Machine
-    gate: GateResult
-    kernel: KernelName
-    under_load: LoadSettings
-    exponent: float
-    peer_gates: dict[PeerName, PeerGate]
-    record_bytes: float
-    drops_pages: bool
-    others: float | None
-    withheld: str | None
-    closed: list[ClosedLoop]
-    open: list[OpenLoop]
-    capacity: dict[str, Capacity]
-    states: list[RecordCost]
-    picture: str | None = None
-
-    def to_dict(self, latencies: bool = False) -> dict[str, Any]:
-        """What `--json` prints; with `latencies`, each to the microsecond, what the file in `bench/` has."""
-        content = as_json(asdict(self))
-        searched = [row for found in content["capacity"].values() for row in found["trials"]]
-        for row in (*content["closed"], *content["open"], *searched):
-            times = row["latency"].pop("latencies_ms")
-            if latencies:
-                row["latency"]["latencies_ms"] = [None if ms is None else round(ms, 3) for ms in times]
-        return content
 
 
 def load_bench(run: Run, cache: Cache, settings: LoadSettings, kernel: KernelName, reporter: Reporter) -> LoadBench:
@@ -150,25 +76,25 @@ class _Bench:
         _require_cold(settings, drops)
         self.reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
         gate = run_gate(self.served, visitors, pool, (self.kernel,))
-        peers = [Peer.open(name, self.served, (1, settings.clients)) for name in PEERS if name in settings.peers]
-        peer_gates: dict[PeerName, PeerGate] = {peer.name: peer.gate(self.served, visitors, pool) for peer in peers}
+        found, native = runtimes(Gate(self.served, visitors, pool), self.kernel, settings.peers, settings.clients)
         traffic = Traffic(settings.users, settings.missing, settings.seed)
         requests = Requests.draw(self.served, visitors, pool, settings.candidates, traffic)
         read_all(requests, store)
-        states = scores_by_state(self.served, KERNELS[self.kernel], requests)
         prepare = (lambda _: pages.drop()) if settings.records == "cold" else None
-        kernel, how = KERNELS[self.kernel], settings.on_missing
-        servers = [server_of(self.kernel, requests, (states["warm"], states[how]), prepare)]
-        for peer in (peer for peer in peers if peer_gates[peer.name].passed):
-            fallback = without_record(self.served, kernel, how, visitors, peer.score)
-            servers.append(server_of(peer.name, requests, (peer.score(self.served.scorer(kernel)), fallback), prepare))
+        scores = {r.name: scores_by_state(self.served, KERNELS[self.kernel], requests, r.scoring) for r in found}
+        servers = [
+            server_of(r.name, requests, (scores[r.name]["warm"], scores[r.name][settings.on_missing]), prepare)
+            for r in found
+            if r.passed
+        ]
+        own = next(name for name in (NATIVE, self.kernel) if name in scores)
         meter = Meter(settings.clients)
         with Workers(settings.clients, partial(torch.set_num_threads, 1)) as workers:
             loads = _Loads(workers, settings, traffic, self.reporter)
             closed = loads.closed(servers)
             open_loops = [] if settings.rate is None else [loads.open(server, settings.rate) for server in servers]
             capacity = {} if settings.slo_ms is None else loads.capacities(servers, closed, settings.slo_ms)
-        costs = self._states(states, requests, (store, pages if drops else None))
+        costs = self._states(scores[own], requests, (store, pages if drops else None))
         others = meter.others()
         withheld = reason_contended(others, len(own_cpus()), settings.clients)
         return LoadBench(
@@ -180,7 +106,8 @@ class _Bench:
             kernel=self.kernel,
             under_load=settings,
             exponent=EXPONENT,
-            peer_gates=peer_gates,
+            native=native,
+            gates={r.name: r.gate for r in found if r.gate is not None},
             record_bytes=float(record_sizes(requests, store).mean()),
             drops_pages=drops,
             others=others,

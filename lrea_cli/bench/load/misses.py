@@ -12,7 +12,7 @@ import torch
 from lrea_cli.bench.gate import Score
 from lrea_cli.bench.load.choices import ON_MISSING
 from lrea_cli.bench.load.pages import PageCache, disk_bytes
-from lrea_cli.bench.load.requests import Requests, without_record
+from lrea_cli.bench.load.requests import Requests, Scoring, itself, without_record
 from lrea_cli.bench.timing import Call, Mark, take_turns
 from lrea_cli.console.progress import Progress
 from lrea_cli.kernels import Kernel
@@ -82,12 +82,12 @@ def record_costs(
     return rows
 
 
-def scores_by_state(served: Served, kernel: Kernel, requests: Requests) -> dict[How, Score]:
+def scores_by_state(served: Served, kernel: Kernel, requests: Requests, scoring: Scoring = itself) -> dict[How, Score]:
     """What scores a request whose record is in each state."""
-    own = served.scorer(kernel)
+    own = scoring(served.scorer(kernel))
     scores: dict[How, Score] = {"warm": own, "cold": own}
     for how in ON_MISSING:
-        scores[how] = without_record(served, kernel, how, requests.visitors)
+        scores[how] = without_record(served, kernel, how, requests.visitors, scoring)
     return scores
 
 

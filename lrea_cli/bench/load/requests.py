@@ -16,6 +16,7 @@ from lrea_cli.bench.load.loops import Server
 from lrea_cli.bench.load.traffic import CYCLE, Traffic
 from lrea_cli.bench.routes import CANDIDATE_SETS
 from lrea_cli.kernels import Kernel
+from lrea_cli.records.format import Record
 from lrea_cli.records.maker import Known
 from lrea_cli.records.past import UserRecords
 from lrea_cli.records.store import RecordStore
@@ -94,7 +95,7 @@ def server_of(
 
 
 class MadeRecords:
-    """Stands in for the store of users that have no record: `fetch` makes the record of a user's history.
+    """Stands in for the store of users that have no record: makes a user's record from the history, as it is stored.
 
     Args:
         served: what the users are served from.
@@ -103,24 +104,32 @@ class MadeRecords:
 
     def __init__(self, served: Served, visitors: Sequence[Visitor]) -> None:
         self._histories, self._maker, self.layout = served.histories, served.maker, served.records.layout
+        self._summary_type = served.run.model.long.summary_type
         self._lengths = {user.key: user.length for user in visitors}
 
     def __contains__(self, key: int) -> bool:
         return key in self._lengths
 
     @torch.inference_mode()
+    def verified(self, key: int) -> tuple[bytes, Record]:
+        """The bytes of one record, and what they say."""
+        known = Known(self._histories, np.array([key]), np.array([self._lengths[key]]))
+        blob = self.layout.pack(key, next(self.layout.records_of(self._maker.make(known))))
+        return blob, self.layout.unpack(blob, key, "the record made in the request")
+
     def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
-        """The records of users, not rounded to int8 where the store's are."""
-        lengths = np.array([self._lengths[int(key)] for key in keys])
-        return self._maker.make(Known(self._histories, np.asarray(keys), lengths))
+        """The records of users."""
+        records = [self.verified(int(key))[1] for key in keys]
+        return self.layout.users(self.layout.stacked(records), self._summary_type)
 
 
-def _itself(scorer: RequestScorer) -> Score:
+def itself(scorer: RequestScorer) -> Score:
+    """The scorer."""
     return scorer
 
 
 def without_record(
-    served: Served, kernel: Kernel, how: OnMissing, visitors: Sequence[Visitor], scoring: Scoring = _itself
+    served: Served, kernel: Kernel, how: OnMissing, visitors: Sequence[Visitor], scoring: Scoring = itself
 ) -> Score:
     """Scores requests of users that have no record.
 

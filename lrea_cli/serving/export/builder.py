@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 
+from lrea_cli.console.show import size
 from lrea_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 OPSET = 18
 PRODUCER = "lrea"
+MOST_BYTES = 2_000_000_000
+"""Of constants: a file of ONNX ends at 2^31 bytes, nodes and names included."""
 
 
 class Builder:
@@ -29,7 +33,7 @@ class Builder:
         self._constants: list[Any] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._inputs: list[Any] = []
-        self._count = 0
+        self._count = self._bytes = 0
 
     def input(self, name: str, dtype: type[np.generic], shape: Sequence[int | str]) -> str:
         """A named input; words in its shape are sizes that may differ from call to call."""
@@ -39,9 +43,10 @@ class Builder:
     def const(self, value: np.ndarray | float | int, dtype: type[np.generic] = np.float32) -> str:
         """A constant; numbers that are equal in dtype, shape and bytes are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
-        key = array.dtype.str, array.shape, array.tobytes()
+        key = array.dtype.str, array.shape, xxhash.xxh3_128_digest(array.tobytes())
         if key not in self._known:
             self._known[key] = self._name("constant")
+            self._bytes += array.nbytes
             self._constants.append(self._onnx.numpy_helper.from_array(array, self._known[key]))
         return self._known[key]
 
@@ -85,7 +90,16 @@ class Builder:
         return self.op("Loop", trips, "", state, body=graph)
 
     def model(self, output: str, name: str, shape: Sequence[int | str], description: str) -> onnx.ModelProto:
-        """The whole model, checked; `name` is that of its only output, float32."""
+        """The whole model, checked; `name` is that of its only output, float32.
+
+        Raises:
+            UserError: its weights do not fit a file of ONNX.
+        """
+        if self._bytes > MOST_BYTES:
+            raise UserError(
+                f"The model has {size(self._bytes)} of weights; one file of ONNX holds 2 GB.",
+                "Set a smaller embedding_dim in the recipe, or fewer fields, and train again.",
+            )
         helper = self._onnx.helper
         self._nodes.append(helper.make_node("Identity", [output], [name]))
         results = [self._value(name, np.float32, shape)]

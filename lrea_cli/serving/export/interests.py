@@ -142,7 +142,7 @@ def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
 def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
     """What age, place and category add to a score, (heads, 1 or N, L + 1)."""
     time = asked.record["time"]
-    age = b.op("Div", b.op("Max", b.op("Sub", asked.time, time), b.const(0, np.int64)), b.const(HOUR, np.int64))
+    age = b.op("Div", b.op("Sub", asked.time, time), b.const(HOUR, np.int64))  # below 0 is in band 0, too
     count = b.op("Squeeze", b.op("Shape", time), b.whole(0))
     place = b.op("Range", b.const(0, np.int64), count, b.const(1, np.int64))
     bands = [

@@ -193,6 +193,12 @@ def test_the_generator_tells_its_own_error() -> None:
     assert late.late_ms == pytest.approx([2.0])  # the second one waited for a thread
 
 
+def test_requests_a_second_are_those_of_each_thread_added() -> None:
+    """Two requests in .2 s on one thread and one in 1 s on the other: the first one's rest counts for neither."""
+    started, done = np.array([0.0, 0.1, 0.0]), np.array([0.1, 0.2, 1.0])
+    assert Trial(started, started, done, started, np.array([0, 0, 1])).per_second == pytest.approx(10 + 1)
+
+
 def row(per_second: list[float], alone: list[float] | None) -> ClosedLoop:
     def of(rate: float) -> Trial:
         start = np.arange(20) / rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from lrea_cli.dataset.histories import Histories
+from lrea_cli.errors import UserError
+from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.kernels import naive
 from lrea_cli.methods import METHODS
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, HistoryIds, Summary
-from lrea_cli.serving.export import onnx_graph
+from lrea_cli.serving.export import builder, onnx_graph
 from lrea_cli.serving.export.onnx_graph import request_feed, request_graph
 from tests.conftest import MakeRun
 
@@ -31,6 +34,7 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("sim", {"search": "hard", "k": 3}),
     ("sim", {"search": "soft", "k": 3}),
     ("sim", {"search": "soft", "k": 64, "target_attention": "din"}),
+    ("sim", {"search": "hard", "k": 3, "target_attention": "din"}),
     ("eta", {"k": 4}),
     ("eta", {"k": 4, "m": 12, "target_attention": "din"}),
     ("twin", {"k": 5}),
@@ -45,7 +49,7 @@ def request(
 ) -> tuple[Summary, HistoryIds, CandidateIds]:
     """A record of `long` behaviors, `short` newest ones and N candidates, all from random behaviors of the log.
 
-    Some ids are ones that the model has never seen, as a dataset that grew after training has them.
+    Some ids are missing, and some are ones that the model has never seen, as a dataset that grew has them.
     """
     long, short, count = shape
     rng, model = np.random.default_rng(seed), run.model
@@ -56,6 +60,7 @@ def request(
         drawn = {name: np.array(column[index]) for name, column in histories.columns.items()}
         for name, values in drawn.items():
             values[rng.random(len(values)) < 0.1] = sizes[name] + 3
+            values[rng.random(len(values)) < 0.2] = UNKNOWN_ID
         return {name: torch.from_numpy(values)[None] for name, values in drawn.items()}
 
     def history(rows: int) -> HistoryIds:
@@ -146,3 +151,18 @@ def test_a_model_in_training_mode_is_refused(make_run: MakeRun) -> None:
     run = make_run(method="mean")
     with pytest.raises(ValueError, match="training mode"):
         onnx_graph.request_graph(run.model.train())
+
+
+def test_weights_that_no_onnx_file_holds_are_refused(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder, "MOST_BYTES", 1000)
+    with pytest.raises(UserError, match="one file of ONNX holds 2 GB"):
+        request_graph(make_run(method="mean").model)
+
+
+def test_without_the_package_the_command_that_installs_it_is_named(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError) as error:
+        request_graph(make_run(method="mean").model)
+    assert "pip install onnx" in error.value.remedy

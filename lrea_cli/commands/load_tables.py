@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lrea_cli.bench.load.capacity import Capacity
+    from lrea_cli.bench.load.choices import PeerName
     from lrea_cli.bench.load.load_bench import LoadBench
     from lrea_cli.bench.load.misses import RecordCost
     from lrea_cli.bench.load.results import ClosedLoop, Latencies, OpenLoop

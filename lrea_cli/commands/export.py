@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,12 @@ class ExportOptions:
 
 @command
 def export(options: ExportOptions) -> None:
-    """Write what a server outside of Python needs: the model in ONNX and C++, or the records.
+    """Write a run for servers outside of Python, or its records.
 
     Example: lrea export --to served
 
     The folder has the request as an ONNX graph and as C++ sources with model.bin, the vocabularies, golden requests
-    with their logits, and programs that replay them. With --records, it has the records of all users instead.
+    with their logits, and programs that replay them. With --records it has the records of all users instead.
     """
     from lrea_cli.records.cache import find_cache, open_records, run_and_cache
     from lrea_cli.runs.checkpoint import open_run
@@ -89,7 +90,7 @@ def _export_bundle(session: Session, run: Run, cache: Cache, to: Path, options: 
     if not native:
         session.console.say(f"{run.recipe.model.method} searches in its records: the folder has no C++ request")
     content = {"run": run.name, "cache": cache.artifact.name, "to": str(to), "bytes": size, "native": native}
-    session.console.result(content, then=f"python {to}/replay/replay.py {to}")
+    session.console.result(content, then=shlex.join(["python", f"{to}/replay/replay.py", str(to)]))
 
 
 def _export_records(session: Session, run: Run, cache: Cache, where: str, options: ExportOptions) -> None:

@@ -50,9 +50,10 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
     def add(self, keys: Sequence[int] | np.ndarray, records: UserRecords) -> None:
         """Append the records of a batch, with sealed summaries, under their keys."""
         for key, record in zip(keys, self.layout.records_of(records), strict=True):
-            self._append(int(key), self.layout.pack(int(key), record))
+            self.append(int(key), self.layout.pack(int(key), record))
 
-    def _append(self, key: int, blob: bytes) -> None:
+    def append(self, key: int, blob: bytes) -> None:
+        """Append the bytes of one record."""
         if self._file is None or self._offset + len(blob) > SHARD_BYTES:
             if self._file is not None:
                 self._file.close()

@@ -16,7 +16,7 @@ from lrea_cli.kernels import gemm
 from lrea_cli.records.cache import Cache, find_cache, open_records, run_and_cache
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import CandidateIds, HistoryIds
-from lrea_cli.serving.native.model import UnsupportedError
+from lrea_cli.serving.native.model import NativeError
 from lrea_cli.serving.native.scorer import NativeScorer
 from lrea_cli.serving.scorer import Request, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
@@ -170,5 +170,5 @@ def _scorer_of(run: Run, cache: Cache) -> tuple[NativeScorer | RequestScorer, st
     try:
         native = NativeScorer(run.model, cache.store)
         return native, native.path
-    except UnsupportedError as error:
+    except NativeError as error:
         return RequestScorer(run.model, cache.store, gemm), f"torch: {error}"

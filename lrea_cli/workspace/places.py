@@ -79,7 +79,7 @@ def new_folder(place: Path, mark: str, replace: bool = False) -> Iterator[Path]:
     Raises:
         UserError: there is something at the place that is not to be replaced, or the folder cannot be made.
     """
-    place = place.absolute()
+    place = place_of(place.absolute())
     if os.path.lexists(place) and not (replace and (place / mark).is_file()):
         remedy = "Give another --to." if replace else "Give another --to, or --replace."
         raise UserError(f"There is a {place} already{', which lrea did not make' if replace else ''}.", remedy)

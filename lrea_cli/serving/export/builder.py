@@ -127,5 +127,5 @@ def onnx_package() -> Any:
         import onnx.helper
         import onnx.numpy_helper
     except ImportError as error:
-        raise UserError("The package 'onnx' is not installed.", "Install it: pip install onnx") from error
+        raise UserError("The package 'onnx' is not installed.", "Install it: pip install 'lrea[export]'") from error
     return onnx

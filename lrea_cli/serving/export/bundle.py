@@ -11,9 +11,9 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.errors import UserError
 from lrea_cli.records.cache import Cache, raw_users
 from lrea_cli.runs.checkpoint import Run
+from lrea_cli.serving.export.builder import onnx_package
 from lrea_cli.serving.export.destinations import DESCRIPTION, Source
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.export.readme import readme_of
@@ -42,12 +42,9 @@ def export_bundle(run: Run, cache: Cache, folder: Path, settings: BundleSettings
     Raises:
         UserError: the package onnx is not installed.
     """
-    try:
-        import onnx
+    from lrea_cli.serving.export.onnx_graph import request_graph
 
-        from lrea_cli.serving.export.onnx_graph import request_graph
-    except ImportError as error:
-        raise UserError("The package onnx is not installed.", "Install it with: pip install 'lrea[export]'") from error
+    onnx = onnx_package()
     served = Served.of(run, cache, open_histories(run.dataset))
     source, data = Source(cache, raw_users(run.dataset)), run.recipe.data
     native = model_file.reads_records(run.model)
@@ -64,9 +61,9 @@ def export_bundle(run: Run, cache: Cache, folder: Path, settings: BundleSettings
         progress(1)
         golden = GoldenRequests.of(served, settings.golden, settings.seed)
         golden.write(folder / "golden", run.model, data.short, cache.manifest.dtype)
-        golden.write_records(folder / "records", served)
+        golden.write_records(folder / "records", cache.store)
         items = _raw_values(run.dataset, "item")
-        golden.write_raw(folder / "golden" / "raw.txt", source.users, items)
+        golden.write_raw(folder / "golden" / "raw.bin", source.users, items)
         progress(1)
         _copy_sources(folder, native)
         (folder / "README.md").write_text(readme_of(run, cache, native), encoding="utf-8")
@@ -122,10 +119,13 @@ def _makefile() -> str:
     return "\n".join(
         [
             "# Builds the native request and the replayers with GCC or Clang.",
-            "CXX ?= c++",
+            "ifeq ($(origin CXX),default)",
+            "CXX = c++",
+            "endif",
             f"FLAGS = {' '.join(OPTIONS)} -fPIC",
             f"OBJECTS = {' '.join(f'native/{path.stem}.o' for path in sources)}",
             "",
+            ".PHONY: all",
             "all: replay/replay replay/replay_raw",
             "",
             "ifneq ($(filter x86_64 amd64,$(shell uname -m)),)",
@@ -137,7 +137,7 @@ def _makefile() -> str:
             "native/liblrea.a: $(OBJECTS)",
             "\t$(AR) rcs $@ $^",
             "replay/%: replay/%.cpp $(wildcard replay/*.h) native/liblrea.a",
-            "\t$(CXX) -std=c++17 -O2 $< native/liblrea.a -pthread -o $@",
+            "\t$(CXX) -std=c++17 -O2 -Wall -Wextra $< native/liblrea.a -pthread -o $@",
             "",
         ]
     )

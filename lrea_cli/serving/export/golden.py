@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.kernels import naive
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import UserRecords
-from lrea_cli.records.store import RecordWriter
+from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.native.abi import DTYPES
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
@@ -54,17 +55,16 @@ class GoldenRequests:
     def write(self, folder: Path, model: CTRModel, short: int, dtype: str) -> None:
         """`golden/`: a .npy file for each field of the requests, their names and roles in `fields.txt`."""
         folder.mkdir()
-        items, profile = model.features.item_fields, model.features.profile_fields
+        embedded = [field.name for field in model.features.item_fields]
+        profile = [field.name for field in model.features.profile_fields]
         columns: dict[str, np.ndarray] = {}
-        for field in items:
-            columns[f"candidate_{field.name}"] = np.stack([r.candidates.ids[field.name][0] for r in self.requests])
-            rows = [r.short.ids[field.name][0].numpy() for r in self.requests]
-            columns[f"short_{field.name}"] = np.stack([np.pad(row, (0, short - len(row))) for row in rows])
-        for field in profile:
-            columns[f"profile_{field.name}"] = np.array(
-                [int(r.candidates.profile[field.name][0, 0]) for r in self.requests]
-            )
-        columns["short_behaviors"] = np.array([int(r.short.mask.sum()) for r in self.requests])
+        for name in dict.fromkeys([*embedded, *model.match_counters]):
+            columns[f"candidate_{name}"] = np.stack([r.candidates.ids[name][0] for r in self.requests])
+            rows = [r.short.ids[name][0, :short].numpy() for r in self.requests]
+            columns[f"short_{name}"] = np.stack([np.pad(row, (0, short - len(row))) for row in rows])
+        for name in profile:
+            columns[f"profile_{name}"] = np.array([int(r.candidates.profile[name][0, 0]) for r in self.requests])
+        columns["behaviors"] = np.array([int(r.short.mask.sum()) for r in self.requests])
         columns["newer"] = np.array([r.newer for r in self.requests])
         columns["record_dtype"] = np.array([DTYPES[dtype]])
         for name, column in columns.items():
@@ -72,25 +72,26 @@ class GoldenRequests:
         np.save(folder / "key.npy", np.array([r.key for r in self.requests], "<i8"))
         np.save(folder / "time.npy", np.array([int(r.candidates.time) for r in self.requests], "<i8"))
         np.save(folder / "logits.npy", self.logits.astype("<f8"))
-        names = [f"{role} {f.name}" for role in ("candidate", "short") for f in items]
-        names += [f"profile {f.name}" for f in profile]
+        names = [f"{role} {name}" for role in ("candidate", "short") for name in embedded]
+        names += [f"profile {name}" for name in profile]
         (folder / "fields.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
-    def write_records(self, folder: Path, served: Served) -> None:
-        """`records/`: the records of these users, as a cache has them."""
+    def write_records(self, folder: Path, store: RecordStore) -> None:
+        """`records/`: the records of these users, byte for byte, in files like those of a cache."""
         folder.mkdir()
         keys = sorted({request.key for request in self.requests} - {NO_USER})
-        with RecordWriter(folder, served.records.layout) as writer:
+        with RecordWriter(folder, store.layout) as writer:
             for key in keys:
-                writer.add([key], served.records.fetch([key]))
+                writer.append(key, store.verified(key)[0])
 
     def write_raw(self, path: Path, users: dict[int, str], items: dict[int, str]) -> None:
-        """For each request a line: the raw user and items, with tabs between; `-` is an unknown one."""
-        lines = []
-        for request in self.requests:
-            ids = request.candidates.ids["item"][0].tolist()
-            lines.append("\t".join([users.get(request.key, "-"), *(items.get(i, "-") for i in ids)]))
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        """For each request the raw user and items, each as uint32 size and UTF-8; an unknown one is empty."""
+        with path.open("wb") as file:
+            for request in self.requests:
+                ids = request.candidates.ids["item"][0].tolist()
+                for text in (users.get(request.key, ""), *(items.get(i, "") for i in ids)):
+                    blob = text.encode()
+                    file.write(struct.pack("<I", len(blob)) + blob)
 
 
 class Exact:

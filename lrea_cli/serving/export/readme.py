@@ -28,20 +28,19 @@ behaviors before {as_of}).
 
 ## A request
 
-It brings N candidates and the user's newest S = {short} behaviors; all else of the user is in the record. Ids are dense
-int32 numbers of the vocabularies; a value that the vocabulary lacks is 1 (unknown), 0 is padding.
+It brings N candidates and the user's newest S behaviors, {short} at most; all else of the user is in the record. Ids
+are the dense int32 numbers of `vocab/`; a value that the vocabulary lacks is 1 (unknown), 0 is padding. The vocabulary
+spells a value as the log does, without blanks at its ends; whole numbers are their digits (5.0 is 5).{numeric}
 
 | input of `ranker.onnx` | shape | what |
 |---|---|---|
 {inputs}
 
-Output: `logits` (N,) float32; p(click) = 1 / (1 + exp(-logit)). N differs from request to request as you like. A user
-without a record has R = 0, no values in the counters, `linear` of zeros and length 0.
+Output: `logits` (N,) float32; p(click) = 1 / (1 + exp(-logit)). N, R and S may differ from request to request. A user
+without a record has R = 0, no values in the counters, zeros where the number of rows is fixed, and length 0.
 
-`matches`: for each candidate, how often its value stands in the counter of the record (`<counter>_values`, ascending,
-with `<counter>_counts`), and how many of the *newer* behaviors have it: those of the S newest that happened at {as_of}
-or later, which the record does not know. Ids 0 and 1 match nothing. `history_length`: that of the record, and the newer
-ones.
+The *newer* behaviors are those of the S newest that happened at {as_of} or later: the record does not know them.
+{matches}`history_length` is the length in the record plus the number of newer behaviors.
 
 ## A record
 
@@ -63,7 +62,19 @@ lies at `offset` in `records-<shard, 5 digits>.bin`.
 {native_lines}
 Each scores the golden requests and prints the largest difference of a logit from float64. Where it is more than 1e-6,
 the exit code is 1.
+
+`golden/` has for each request: `key` (-1: a user without a record), `time`, `behaviors` (how many of the columns of
+`short_<field>` are behaviors), `newer` (how many of these are newer than the record), `candidate_<field>`,
+`profile_<field>`, `logits`; and `record_dtype` (0 float32, 1 float16, 2 int8). `raw.bin` has the user and the N items of
+each request, each as uint32 size and UTF-8; an unknown one is empty.
 """
+
+MATCHES = """\
+`matches` says for each candidate how many behaviors have its value: the count that the record has for it
+(`<counter>_values`, ascending, with `<counter>_counts`) plus the newer behaviors that have it. Ids 0 and 1 match nothing.
+"""
+NUMERIC = """ A number
+has the id of the quantile `low to high` that it lies in, low included."""
 
 NATIVE_LINES = """\
     make && ./replay/replay .            # C++17 and native/lrea.h alone; ./replay/replay . fp32, x6 or x3 names a mode
@@ -93,6 +104,8 @@ def readme_of(run: Run, cache: Cache, native: bool) -> str:
         as_of=as_of,
         short=run.recipe.data.short,
         files=_files(native),
+        numeric=NUMERIC if any(f.numeric for f in run.model.features.profile_fields) else "",
+        matches=MATCHES if layout.counters else "",
         inputs="\n".join(_inputs(run)),
         sizes=f"int32 rows{counters}",
         columns="\n".join(columns),
@@ -135,13 +148,15 @@ def _inputs(run: Run) -> list[str]:
 def _files(native: bool) -> str:
     rows = [("ranker.onnx", "the request as one ONNX graph, tables inside")]
     if native:
-        rows.append(("model.bin, model.json", "the same for the native request, and its fields; lrea.h has every byte"))
-        rows.append(("native/", "the native request in C++17: one header, `lrea.h`, and its sources; `make` builds it"))
+        rows.append(("model.bin", "the same for the native request; lrea.h has every byte"))
+        rows.append(("native/", "the native request in C++17: one header, `lrea.h`, and its sources"))
+        rows.append(("Makefile", "builds `native/liblrea.a` and the replayers"))
     rows += [
+        ("model.json", "the model's fields, the sizes of their tables, S and L"),
         ("vocab/*.parquet", "raw value -> id of each field and of users (plain Parquet, uncompressed)"),
         ("records.json", "the columns of a record"),
-        ("records/", "records of the golden users, as a cache has them"),
-        ("golden/", "requests and their logits in float64, .npy files"),
+        ("records/", "the records of the golden users, in files like those of a cache"),
+        ("golden/", "requests and their logits in float64, .npy files; `raw.bin` has their raw users and items"),
         ("replay/", "programs that replay them, to start your own from"),
     ]
     return "\n".join(["| file | what |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in rows)])

@@ -4,6 +4,7 @@
 #include "rows.h"
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <vector>
 
 namespace lrea {
@@ -79,11 +80,12 @@ class Columns {
 void count(const Kept &kept, const int32_t *candidates, int64_t N, const int32_t *newer, int64_t newest, int32_t *counts) {
     for (int64_t n = 0; n < N; n++) {
         const int32_t wanted = candidates[n];
-        int32_t matches = 0;
+        int64_t matches = 0;
         const auto place = std::lower_bound(kept.values.begin(), kept.values.end(), wanted);
         if (place != kept.values.end() && *place == wanted) matches = kept.amounts[place - kept.values.begin()];
         for (int64_t s = 0; s < newest && wanted >= FIRST_VALUE; s++) matches += newer[s] == wanted;
-        counts[n] = matches;
+        if (matches < 0 || matches > INT32_MAX) throw BadRecord{};
+        counts[n] = static_cast<int32_t>(matches);
     }
 }
 
@@ -98,6 +100,8 @@ void read_history(Columns &columns, const lrea_model &model, int32_t dtype, uint
         history.values = columns.matrix(rows, D, dtype, kept.scales[1]);
         history.linear = columns.matrix(D + 1, D, wide, kept.scales[2]);
     } else if (model.record_kind == RECORD_BUCKETS) {
+        const uint64_t buckets = static_cast<uint64_t>(model.sizes.planes / model.sizes.tau) << model.sizes.tau;
+        if (rows && rows != buckets) throw BadRecord{};
         history.kind = LREA_LONG_BUCKETS;
         history.rows = rows;
         const lrea_matrix sums = columns.matrix(rows, D, wide, kept.scales[0]);
@@ -158,7 +162,7 @@ extern "C" int lrea_score_record(const lrea_model *model, const lrea_record_requ
         return lrea::score(*model, *asked, logits);
     } catch (const lrea::BadRecord &) {
         return LREA_BAD_RECORD;
-    } catch (const std::bad_alloc &) {
+    } catch (const std::exception &) {  // bad_alloc; length_error of more candidates than memory can have
         return LREA_NO_MEMORY;
     }
 }

@@ -58,7 +58,7 @@ class NativeScorer:
             length,
             GivenInterest(interest),
             profile,
-            np.array(counts, np.int32).reshape(len(counts), -1),
+            np.array(counts, np.int32).reshape(len(counts), candidate_ids.shape[1]),
             self.mode,
         )
         return self.native.logits(given)

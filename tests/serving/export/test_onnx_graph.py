@@ -165,4 +165,4 @@ def test_without_the_package_the_command_that_installs_it_is_named(
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError) as error:
         request_graph(make_run(method="mean").model)
-    assert "pip install onnx" in error.value.remedy
+    assert "pip install 'lrea[export]'" in error.value.remedy

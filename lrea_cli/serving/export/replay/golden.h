@@ -2,7 +2,7 @@
 #pragma once
 #include "npy.h"
 #include <algorithm>
-#include <map>
+#include <cstdio>
 
 // A row of index.npy: where the record of a key lies in records-<shard>.bin.
 struct Entry {
@@ -12,20 +12,24 @@ struct Entry {
     uint64_t checksum;
 };
 
-struct Golden {
+class Golden {
+  public:
     explicit Golden(const std::string &folder) : folder_(folder) {
-        for (std::ifstream names(folder + "/golden/fields.txt"); names >> role >> name;) {
-            const std::vector<int32_t> column = numbers_of<int32_t>(file(role + "_" + name));
-            (role == "profile" ? profile : role == "short" ? short_ids : candidates).push_back(column);
+        std::ifstream names(folder + "/golden/fields.txt");
+        for (std::string role, name; names >> role >> name;) {
+            (role == "profile" ? profile : role == "short" ? short_ids : candidates)
+                .push_back(numbers_of<int32_t>(file(role + "_" + name)));
             if (role == "candidate") item_fields.push_back(name);
         }
         key = numbers_of<int64_t>(file("key"));
-        short_behaviors = numbers_of<int32_t>(file("short_behaviors"));
+        behaviors = numbers_of<int32_t>(file("behaviors"));
         newer = numbers_of<int32_t>(file("newer"));
         logits = numbers_of<double>(file("logits"));
-        index = numbers_of<Entry>(folder + "/records/index.npy");
-        shard = bytes_of(folder + "/records/records-00000.bin");
-        requests = key.size(), N = logits.size() / requests, S = short_ids[0].size() / requests;
+        record_dtype = numbers_of<int32_t>(file("record_dtype")).at(0);
+        index_ = numbers_of<Entry>(folder + "/records/index.npy");
+        requests = key.size();
+        if (!requests || short_ids.empty()) throw std::runtime_error("there are no golden requests");
+        N = logits.size() / requests, S = short_ids[0].size() / requests;
     }
 
     // Ids of one request [fields][count], out of the columns [requests][width] of each field.
@@ -39,22 +43,28 @@ struct Golden {
 
     // The bytes of the record of a key; none where it has no record.
     std::vector<char> record(int64_t wanted) const {
-        const auto entry = std::lower_bound(index.begin(), index.end(), wanted,
+        const auto entry = std::lower_bound(index_.begin(), index_.end(), wanted,
                                             [](const Entry &e, int64_t key) { return e.key < key; });
-        if (entry == index.end() || entry->key != wanted) return {};
-        return {shard.begin() + entry->offset, shard.begin() + entry->offset + entry->size};
+        if (entry == index_.end() || entry->key != wanted) return {};
+        char name[32];
+        snprintf(name, sizeof name, "records-%05d.bin", entry->shard);
+        std::ifstream shard(folder_ + "/records/" + name, std::ios::binary);
+        std::vector<char> bytes(entry->size);
+        if (!shard.seekg(entry->offset) || !shard.read(bytes.data(), entry->size))
+            throw std::runtime_error(std::string(name) + " is cut off");
+        return bytes;
     }
 
     std::vector<std::vector<int32_t>> candidates, short_ids, profile;
     std::vector<std::string> item_fields;
     std::vector<int64_t> key;
-    std::vector<int32_t> short_behaviors, newer;
+    std::vector<int32_t> behaviors, newer;
     std::vector<double> logits;
-    std::vector<Entry> index;
-    std::vector<char> shard;
+    int32_t record_dtype;
     size_t requests, N, S;
 
   private:
     std::string file(const std::string &name) const { return folder_ + "/golden/" + name + ".npy"; }
-    std::string folder_, role, name;
+    std::string folder_;
+    std::vector<Entry> index_;
 };

@@ -21,9 +21,9 @@ std::vector<T> numbers_of(const std::string &path) {
     if (file.size() < 10 || memcmp(file.data(), "\x93NUMPY", 6)) throw std::runtime_error(path + " is no .npy file");
     uint16_t header;
     memcpy(&header, file.data() + 8, 2);
-    const size_t start = 10 + header, count = (file.size() - start) / sizeof(T);
-    if ((file.size() - start) % sizeof(T)) throw std::runtime_error(path + " has numbers of another size");
-    std::vector<T> numbers(count);
-    if (count) memcpy(numbers.data(), file.data() + start, count * sizeof(T));
+    const size_t start = 10 + header;
+    if (start > file.size() || (file.size() - start) % sizeof(T)) throw std::runtime_error(path + " is cut off");
+    std::vector<T> numbers((file.size() - start) / sizeof(T));
+    if (!numbers.empty()) memcpy(numbers.data(), file.data() + start, file.size() - start);
     return numbers;
 }

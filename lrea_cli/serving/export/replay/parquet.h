@@ -1,4 +1,4 @@
-// Reads the vocabularies of a bundle: Parquet files of one row group, uncompressed, plain encoding, no nulls.
+// Reads the vocabularies of a bundle: Parquet files, uncompressed, plain encoding, no nulls.
 //
 // The end of a file is its footer, the footer's size (uint32) and "PAR1". Footer and page headers are Thrift structures in
 // the compact protocol; of them only what is needed here is kept. Parquet's own text: parquet-format, README and Encodings.
@@ -125,6 +125,8 @@ inline std::vector<ColumnChunk> read_footer(const std::vector<char> &file) {
 // The bytes of the values of a column, page after page; each page header says the size of its page in field 3.
 inline std::string values_of(const std::vector<char> &file, const ColumnChunk &chunk) {
     std::string bytes;
+    if (chunk.offset < 0 || chunk.offset > static_cast<int64_t>(file.size()))
+        throw std::runtime_error("a Parquet column lies outside of its file");
     const char *at = file.data() + chunk.offset, *end = file.data() + file.size();
     for (int64_t left = chunk.values; left > 0;) {
         Thrift thrift(at, end);
@@ -138,7 +140,7 @@ inline std::string values_of(const std::vector<char> &file, const ColumnChunk &c
                 }
             else thrift.skip(type);
         }
-        if (count < 1 || size > end - thrift.at()) throw std::runtime_error("a Parquet page is cut off");
+        if (count < 1 || size < 0 || size > end - thrift.at()) throw std::runtime_error("a Parquet page is cut off");
         bytes.append(thrift.at(), size);
         at = thrift.at() + size;
         left -= count;
@@ -146,19 +148,26 @@ inline std::string values_of(const std::vector<char> &file, const ColumnChunk &c
     return bytes;
 }
 
-// Raw value -> id of a vocabulary: columns `id` (or `user`) int32 and `value` text, which has its size before it (uint32).
-inline std::map<std::string, int32_t> read_vocabulary(const std::string &path) {
+// Raw value -> id.
+using Vocabulary = std::map<std::string, int32_t>;
+
+// The columns `id` (or `user`), int32, and `value`, text that has its size before it (uint32).
+inline Vocabulary read_vocabulary(const std::string &path) {
     const std::vector<char> file = bytes_of(path);
     std::string ids, texts;
-    for (const ColumnChunk &chunk : read_footer(file)) (chunk.name == "value" ? texts : ids) = values_of(file, chunk);
-    std::map<std::string, int32_t> vocabulary;
-    for (size_t i = 0, at = 0; at + 4 <= texts.size(); i++) {
+    for (const ColumnChunk &chunk : read_footer(file)) (chunk.name == "value" ? texts : ids) += values_of(file, chunk);
+    Vocabulary vocabulary;
+    size_t at = 0;
+    for (size_t row = 0; row < ids.size() / 4; row++) {
         uint32_t size;
         int32_t id;
+        if (texts.size() - at < 4) throw std::runtime_error(path + " has fewer values than ids");
         memcpy(&size, texts.data() + at, 4);
-        memcpy(&id, ids.data() + 4 * i, 4);
+        memcpy(&id, ids.data() + 4 * row, 4);
+        if (size > texts.size() - at - 4) throw std::runtime_error(path + " has a value that is cut off");
         vocabulary[texts.substr(at + 4, size)] = id;
         at += 4 + size;
     }
+    if (at != texts.size()) throw std::runtime_error(path + " has more values than ids");
     return vocabulary;
 }

@@ -16,6 +16,7 @@ from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.kernels import KERNELS
 from lrea_cli.methods import METHODS
 from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.serving.export.destinations import DESTINATIONS
 from lrea_cli.stats.metrics import METRICS
 
 DOCS = Path(__file__).parent
@@ -44,6 +45,7 @@ def parts_page() -> str:
                 "Compressors", "`lrea compress --compressor NAME`", ((n, c.__module__) for n, c in COMPRESSORS.items())
             ),
             table("Kernels", "`lrea serve-bench --kernel NAME`", ((n, k.__module__) for n, k in KERNELS.items())),
+            table("Destinations", "`lrea export --records NAME`", ((n, d.__module__) for n, d in DESTINATIONS.items())),
             metrics_table(),
         ]
     )

@@ -79,7 +79,7 @@ def export(options: ExportOptions) -> None:
 
 def _export_bundle(session: Session, run: Run, cache: Cache, to: Path, options: ExportOptions) -> None:
     from lrea_cli.serving.export.bundle import BundleSettings, export_bundle
-    from lrea_cli.serving.export.destinations import DESCRIPTION
+    from lrea_cli.serving.export.destinations.source import DESCRIPTION
     from lrea_cli.workspace.places import new_folder
 
     with new_folder(to, DESCRIPTION, options.replace) as folder:
@@ -95,7 +95,8 @@ def _export_bundle(session: Session, run: Run, cache: Cache, to: Path, options: 
 
 def _export_records(session: Session, run: Run, cache: Cache, where: str, options: ExportOptions) -> None:
     from lrea_cli.records.cache import raw_users
-    from lrea_cli.serving.export.destinations import DESCRIPTION, Source, destination_of
+    from lrea_cli.serving.export.destinations import destination_of
+    from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
     from lrea_cli.workspace.places import new_folder
     from lrea_cli.workspace.sealed import write_json
 

@@ -66,10 +66,10 @@ class LoadOptions:
     users: Annotated[
         UserDraw, _under_load("Whose requests: zipf: the user of rank r in proportion to 1 / r; uniform: all alike.")
     ] = "zipf"
-    records: Annotated[
+    pages: Annotated[
         RecordState, _under_load("cold: records are taken out of memory before each request, so it reads the disk.")
     ] = "warm"
-    missing: Annotated[
+    without_record: Annotated[
         float, _under_load("Share of the requests whose user has no record, from 0 to 1.", callback=within(0, 1))
     ] = 0.0
     on_missing: Annotated[
@@ -84,7 +84,7 @@ class LoadOptions:
 
     def require_used(self) -> None:
         """Refuse options that only count under load where none is asked for."""
-        given = {name: getattr(self, name) for name in ("users", "records", "missing", "on_missing")}
+        given = {name: getattr(self, name) for name in ("users", "pages", "without_record", "on_missing")}
         idle = [name for name, value in given.items() if value != getattr(LoadOptions, name)]
         if idle and not self.is_load:
             raise UserError(
@@ -104,9 +104,9 @@ class LoadOptions:
             self.rate,
             self.slo_ms,
             self.users,
-            self.missing,
+            self.without_record,
             self.on_missing,
-            self.records,
+            self.pages,
             peers,
         )
 

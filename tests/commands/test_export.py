@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache, raw_users
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.workspace.home import Workspace
+from tests.serving.export.redis_server import redis_server
 
 Call = Callable[..., Any]
 
@@ -68,9 +65,9 @@ def test_parquet_has_the_bytes_of_each_record(
 def test_safetensors_hold_each_column(cache: Cache, tmp_path: Path, lrea: Call, monkeypatch) -> None:
     from safetensors.numpy import load_file
 
-    from lrea_cli.serving.export import destinations
+    from lrea_cli.serving.export.destinations import safetensors
 
-    monkeypatch.setattr(destinations, "FILE_RECORDS", 60)
+    monkeypatch.setattr(safetensors, "FILE_RECORDS", 60)
     lrea("export", "--records", "safetensors", "--to", tmp_path / "out", "tiny-lrea")
     files = sorted((tmp_path / "out").glob("*.safetensors"))
     assert len(files) == 3
@@ -128,29 +125,13 @@ def test_a_damaged_record_leaves_no_folder(cache: Cache, tmp_path: Path, lrea: C
 
 @pytest.fixture
 def redis_address(tmp_path: Path) -> Iterator[str]:
-    """A real server on a free port."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait()
+    with redis_server(tmp_path) as address:
+        yield address
 
 
 def test_redis_gives_back_every_record(cache: Cache, lrea_run: Run, lrea: Call, redis_address: str) -> None:
-    redis = pytest.importorskip("redis")
+    import redis
+
     lrea("export", "--records", redis_address, "--cache", "shipped")
     client, users = redis.Redis.from_url(redis_address), raw_users(lrea_run.dataset)
     assert client.get("lrea:tiny-lrea:current") == b"shipped"
@@ -163,7 +144,8 @@ def test_redis_gives_back_every_record(cache: Cache, lrea_run: Run, lrea: Call, 
 
 
 def test_a_full_redis_is_said_and_leaves_the_old_cache_current(cache: Cache, lrea: Call, redis_address: str) -> None:
-    redis = pytest.importorskip("redis")
+    import redis
+
     client = redis.Redis.from_url(redis_address)
     client.set("lrea:tiny-lrea:current", "old")
     client.config_set("maxmemory", "2mb")

@@ -66,7 +66,7 @@ def test_a_peer_that_is_not_timed_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"users": "uniform"}, {"records": "cold"}, {"missing": 0.1}, {"on_missing": "summarize"}]
+    "option", [{"users": "uniform"}, {"pages": "cold"}, {"without_record": 0.1}, {"on_missing": "summarize"}]
 )
 def test_an_option_of_load_needs_load(option: dict[str, object]) -> None:
     name = next(iter(option)).replace("_", "-")
@@ -98,7 +98,7 @@ def test_the_command_measures_load_and_keeps_its_result(
 ) -> None:
     monkeypatch.setenv("LREA_HOME", str(workspace_copy.home))
     options = "--run tiny-lrea --candidates 5 --seconds 0.1"
-    load = f"serve-bench {options} --clients 2 --rate 100 --missing 0.5 --users uniform"
+    load = f"serve-bench {options} --clients 2 --rate 100 --without-record 0.5 --users uniform"
     code, said = said_by(capfd, load)
     assert code == 0, said
     for words in ("closed loop", "open loop", "users drawn uniform", "without a record", "what a miss costs"):

@@ -14,7 +14,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.records.cache import Cache, raw_users
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.export.builder import onnx_package
-from lrea_cli.serving.export.destinations import DESCRIPTION, Source
+from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.export.readme import readme_of
 from lrea_cli.serving.native import model_file

@@ -65,13 +65,14 @@ the exit code is 1.
 
 `golden/` has for each request: `key` (-1: a user without a record), `time`, `behaviors` (how many of the columns of
 `short_<field>` are behaviors), `newer` (how many of these are newer than the record), `candidate_<field>`,
-`profile_<field>`, `logits`; and `record_dtype` (0 float32, 1 float16, 2 int8). `raw.bin` has the user and the N items of
-each request, each as uint32 size and UTF-8; an unknown one is empty.
+`profile_<field>`, `logits`; and `record_dtype` (0 float32, 1 float16, 2 int8). `raw.bin` has the user and the N items
+of each request, each as uint32 size and UTF-8; an unknown one is empty.
 """
 
 MATCHES = """\
 `matches` says for each candidate how many behaviors have its value: the count that the record has for it
-(`<counter>_values`, ascending, with `<counter>_counts`) plus the newer behaviors that have it. Ids 0 and 1 match nothing.
+(`<counter>_values`, ascending, with `<counter>_counts`) plus the newer behaviors that have it. Ids 0 and 1 match
+nothing.
 """
 NUMERIC = """ A number
 has the id of the quantile `low to high` that it lies in, low included."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import fnmatch
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,18 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from lrea_cli.console.progress import Silent
-from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.export.bundle import BundleSettings, export_bundle
-from lrea_cli.serving.native import abi
 from lrea_cli.workspace.home import Workspace
 from tests.conftest import untrained_run
 

@@ -1,4 +1,4 @@
-"""lrea_score_record: the request from the bytes of a record equals torch, and no bytes make it fail otherwise than said."""
+"""lrea_score_record: a request from the bytes of a record equals torch; other bytes are refused, never a crash."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Case:
         return NativeModel(write_model(self.run.model))
 
     def requests(self, count: int, seed: int = 3, own_profiles: bool = False) -> Iterator[Request]:
-        """One of a user without a record, one of an empty history, then of users in turn; 0 to 5 behaviors are newer."""
+        """Of a user without a record, of one without behaviors, then of each user; 0 to 5 behaviors are newer."""
         rng, pool = np.random.default_rng(seed), CandidatePool(self.histories, self.samples, seed)
         lengths = np.diff(self.histories.offsets)
         for number, user in enumerate([len(lengths) - 1, int(self.keys[0]), *self.keys.tolist()]):

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.fields import EncodedField
@@ -23,6 +24,9 @@ from lrea_cli.serving.native.sources import sources as native_sources
 from lrea_cli.serving.scorer import Served
 from lrea_cli.workspace.parquet import read_parquet
 from lrea_cli.workspace.sealed import write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 REPLAY = Path(__file__).parent / "replay"
 STEPS = ("ranker.onnx", "model.bin", "vocabularies", "golden requests", "sources")
@@ -79,18 +83,25 @@ def _fields(run: Run) -> Sequence[EncodedField]:
 
 
 def _write_vocabularies(folder: Path, dataset: DatasetInfo, fields: Sequence[EncodedField]) -> None:
-    """Plain, uncompressed Parquet of one row group: a reader needs no library."""
+    folder.mkdir()
+    for name in ("user", *(field.name for field in fields)):
+        write_plain(read_parquet(dataset.files.blocks(f"vocab/{name}.parquet")), folder / f"{name}.parquet")
+
+
+def write_plain(vocabulary: pa.Table, path: Path) -> None:
+    """A vocabulary as plain, uncompressed Parquet, which a reader needs no library for.
+
+    Args:
+        vocabulary: columns `id` or `user`, and `value`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder.mkdir()
-    for name in ("user", *(field.name for field in fields)):
-        table = read_parquet(dataset.files.blocks(f"vocab/{name}.parquet"))
-        number = table.column_names[0]
-        schema = pa.schema([pa.field(number, pa.int32(), False), pa.field("value", pa.string(), False)])
-        plain = pa.table([table[number].cast(pa.int32()), table["value"].cast(pa.string())], schema=schema)
-        options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-        pq.write_table(plain, folder / f"{name}.parquet", row_group_size=max(1, len(plain)), **options)
+    number = vocabulary.column_names[0]
+    schema = pa.schema([pa.field(number, pa.int32(), False), pa.field("value", pa.string(), False)])
+    plain = pa.table([vocabulary[number].cast(pa.int32()), vocabulary["value"].cast(pa.string())], schema=schema)
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(plain, path, row_group_size=max(1, len(plain)), **options)
 
 
 def _raw_values(dataset: DatasetInfo, name: str) -> dict[int, str]:

@@ -91,8 +91,8 @@ inline ColumnChunk read_meta(Thrift &thrift) {
     return chunk;
 }
 
-// FileMetaData: field 4 is the list of row groups, whose field 1 is the list of columns, whose field 3 is the metadata.
-inline std::vector<ColumnChunk> read_footer(const std::vector<char> &file) {
+// FileMetaData: field 3 is the number of rows, field 4 the list of row groups, whose field 1 is the list of columns, whose field 3 is the metadata.
+inline std::vector<ColumnChunk> read_footer(const std::vector<char> &file, int64_t &rows) {
     uint32_t size;
     if (file.size() < 12 || memcmp(file.data() + file.size() - 4, "PAR1", 4)) throw std::runtime_error("no Parquet file");
     memcpy(&size, file.data() + file.size() - 8, 4);
@@ -103,7 +103,8 @@ inline std::vector<ColumnChunk> read_footer(const std::vector<char> &file) {
     for (int last = 0, type, id; (id = thrift.field(last, type));) {
         int inner;
         if (id != 4) {
-            thrift.skip(type);
+            if (id == 3) rows = thrift.integer();
+            else thrift.skip(type);
             continue;
         }
         for (uint64_t groups = thrift.list(inner); groups; groups--)
@@ -155,7 +156,10 @@ using Vocabulary = std::map<std::string, int32_t>;
 inline Vocabulary read_vocabulary(const std::string &path) {
     const std::vector<char> file = bytes_of(path);
     std::string ids, texts;
-    for (const ColumnChunk &chunk : read_footer(file)) (chunk.name == "value" ? texts : ids) += values_of(file, chunk);
+    int64_t rows = -1;
+    for (const ColumnChunk &chunk : read_footer(file, rows)) (chunk.name == "value" ? texts : ids) += values_of(file, chunk);
+    if (ids.size() % 4 || static_cast<int64_t>(ids.size() / 4) != rows)
+        throw std::runtime_error(path + " has other rows than its footer says");
     Vocabulary vocabulary;
     size_t at = 0;
     for (size_t row = 0; row < ids.size() / 4; row++) {

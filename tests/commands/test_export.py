@@ -1,8 +1,14 @@
-"""`lrea export`: records that other engines and stores hold, byte for byte."""
+"""`lrea export`: a run as a folder, or records that other engines and stores hold, byte for byte."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,7 @@ from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache, raw_users
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.workspace.home import Workspace
+from tests.conftest import untrained_run
 from tests.serving.export.redis_server import redis_server
 
 Call = Callable[..., Any]
@@ -154,3 +161,100 @@ def test_a_full_redis_is_said_and_leaves_the_old_cache_current(cache: Cache, lre
     assert "maxmemory" in said
     assert client.get("lrea:tiny-lrea:current") == b"old"
     client.close()
+
+
+def test_a_run_is_exported_and_replayed_by_the_command_that_is_named(
+    cache: Cache, tmp_path: Path, lrea: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "served here"
+    said = lrea("export", "tiny-lrea", "--to", out, "--golden", 20)
+    assert (said["run"], said["cache"], said["native"]) == ("tiny-lrea", "shipped", True)
+    assert said["bytes"] == sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    with pytest.raises(SystemExit):
+        main(["export", "tiny-lrea", "--to", str(out), "--golden", "20", "--replace"])
+    (named,) = re.findall(r"python .*$", capsys.readouterr().out, re.MULTILINE)
+    assert named == f"python '{out}/replay/replay.py' '{out}'"
+    command = [sys.executable, *shlex.split(named)[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("20 requests, onnxruntime")
+
+
+def test_a_searched_run_has_no_cpp_request(workspace_copy: Workspace, tmp_path: Path, lrea: Call) -> None:
+    run = untrained_run(workspace_copy, workspace_copy, (), {"method": "sim", "k": 4, "embedding_dim": 4})
+    compress(workspace_copy, run, CacheSettings(), Silent(), "searched")
+    assert lrea("export", run.name, "--to", tmp_path / "out", "--golden", 5)["native"] is False
+    assert not (tmp_path / "out" / "native").exists()
+
+
+def test_a_bundle_is_replaced_only_when_asked(cache: Cache, tmp_path: Path, lrea: Call) -> None:
+    out, real = tmp_path / "out", tmp_path / "elsewhere" / "out"
+    asked = ("export", "--to", out, "tiny-lrea", "--golden", 5)
+    real.parent.mkdir()
+    out.symlink_to(real)
+    lrea(*asked)
+    (real / "README.md").write_text("old")
+    assert "There is a" in lrea(*asked, fails=True)
+    assert (real / "README.md").read_text() == "old"
+    lrea(*asked, "--replace")
+    assert out.is_symlink()
+    assert (real / "README.md").read_text().startswith("# tiny-lrea")
+    assert [path for folder in (tmp_path, real.parent) for path in folder.glob(".*")] == []
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    cache: Cache, tmp_path: Path, lrea: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    asked = ("export", "--to", out, "tiny-lrea", "--golden", 5)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    said = lrea(*asked, fails=True)
+    assert said == "error: The package 'onnx' is not installed.\n  Install it: pip install 'lrea[export]'\n"
+    assert list(tmp_path.glob("*out*")) == []
+    monkeypatch.undo()
+
+
+STOPPED = """
+import os, sys
+from lrea_cli.serving.export import bundle
+from lrea_cli.cli import main
+def stop(*_):
+    print("half", flush=True)
+    sys.stdin.readline()
+bundle.readme_of = stop
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "partial"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, 1)])
+@pytest.mark.parametrize("there", [False, True])
+def test_an_export_that_is_stopped_leaves_what_was_there(
+    cache: Cache, workspace_copy: Workspace, tmp_path: Path, lrea: Call, number: int, partial: int, there: bool
+) -> None:
+    """SIGKILL leaves a hidden folder, since nobody can clear up; what is at the place is whole or not there."""
+    out = tmp_path / "out"
+    asked = ["export", "tiny-lrea", "--to", str(out), "--golden", "5", *(["--replace"] if there else [])]
+    if there:
+        lrea("export", "tiny-lrea", "--to", out, "--golden", 5)
+        (out / "README.md").write_text("old")
+    environment = {**os.environ, "LREA_HOME": str(workspace_copy.home)}
+    command = [sys.executable, "-c", STOPPED, *asked]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "half\n":
+                break
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode != 0
+    assert len(list(tmp_path.glob(".partial-*"))) == partial
+    assert (out / "README.md").read_text() == "old" if there else not out.exists()
+
+
+def test_where_it_goes_must_be_said(cache: Cache, lrea: Call) -> None:
+    assert "Nothing says where the export goes." in lrea("export", "tiny-lrea", fails=True)
+    said = lrea("export", "tiny-din", "--to", "out", fails=True)
+    assert "lrea compress --run tiny-din" in said

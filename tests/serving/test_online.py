@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +20,19 @@ from lrea_cli.dataset.vocabulary import Vocabulary
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources.table import Table
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import CacheSettings, compress
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run, open_dataset
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import reader_of
+from lrea_cli.serving.native import abi
 from lrea_cli.serving.online import Scorer
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.parquet import read_parquet
+from tests.conftest import untrained_run
+from tests.serving.export.bundles import DATASET as SHOP
+from tests.serving.export.bundles import prepared_shop
 
 NOW = 2_000_000_000
 
@@ -47,18 +54,18 @@ def raw_of(dataset: DatasetInfo, name: str) -> dict[int, str]:
     return dict(zip(table["user" if name == "user" else "id"].to_pylist(), table["value"].to_pylist(), strict=True))
 
 
-@pytest.mark.parametrize("whole_items", [True, False])
-def test_the_test_split_through_the_scorer_has_the_logits_of_eval(
-    scorer: Scorer, lrea_run: Run, samples: Samples, whole_items: bool
+def check_online_equals_offline(
+    scorer: Scorer, samples: Samples, maker: RecordMaker, whole_items: bool, every: int = 3
 ) -> None:
-    dataset, maker = lrea_run.dataset, RecordMaker.of(lrea_run)
-    reader = reader_of(dataset, "test", lrea_run.recipe.data, 256)
-    built = np.full(samples.requests, dataset.manifest.splits.test_from)
+    """The test split through raw ids has the logits of `eval` from records of the cache's instant."""
+    run, as_of = scorer.run, scorer.cache.manifest.as_of
+    reader = reader_of(run.dataset, "test", run.recipe.data, 256)
+    built = np.full(samples.requests, as_of)
     expected = score_split_cached(maker, reader, ignore, built).logits
     newer = samples.history_length - reader.histories.known_at(samples.user, built)
     assert (newer > 0).any()
-    raw = {name: raw_of(dataset, name) for name in ("user", *samples.ids, *samples.profile)}
-    for request in range(0, samples.requests, 3):
+    raw = {name: raw_of(run.dataset, name) for name in ("user", *samples.ids, *samples.profile)}
+    for request in range(0, samples.requests, every):
         rows = np.arange(samples.offsets[request], samples.offsets[request + 1])
         items = {n: [raw[n].get(i) for i in column[rows].tolist()] for n, column in samples.ids.items()}
         profile = {n: [raw[n].get(i) for i in column[rows].tolist()] for n, column in samples.profile.items()}
@@ -69,6 +76,74 @@ def test_the_test_split_through_the_scorer_has_the_logits_of_eval(
             time=int(samples.time[request]),
         )
         np.testing.assert_allclose(found, expected[rows], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole_items", [True, False])
+def test_the_test_split_through_the_scorer_has_the_logits_of_eval(
+    scorer: Scorer, lrea_run: Run, samples: Samples, whole_items: bool
+) -> None:
+    check_online_equals_offline(scorer, samples, RecordMaker.of(lrea_run), whole_items)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "compression"),
+    [({"method": "sim", "k": 4}, None), ({"method": "din"}, Compression("clusters", 4))],
+    ids=["sim", "clusters"],
+)
+def test_so_has_a_searched_run_and_a_compressed_one_in_int8(
+    workspace_copy: Workspace,
+    samples: Samples,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, object],
+    compression: Compression | None,
+    native: bool,
+) -> None:
+    if not native:
+        monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    run = untrained_run(workspace_copy, workspace_copy, ("item", "category"), {"embedding_dim": 4, **settings})
+    asked = CacheSettings("int8", run.dataset.manifest.splits.test_from, compression=compression)
+    compress(workspace_copy, run, asked, Silent(), "small")
+    scorer = Scorer.open(cache="small", workspace=workspace_copy)
+    check_online_equals_offline(scorer, samples, RecordMaker.of(run, compression, "int8"), True, 9)
+
+
+def test_the_path_says_what_computes_and_why(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library, or torch and why; both give the same logits."""
+    assert scorer.path == (abi.path_of("auto") or f"torch: There is no native request: {abi.load().reason}")
+    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    by_torch = Scorer(scorer.run, scorer.cache)
+    assert by_torch.path == "torch: There is no native request: LREA_NATIVE=0 turns it off."
+    items = list(scorer._vocabulary.fields["item"].ids)[:9]
+    for user in [None, *list(scorer._vocabulary._users)[:5]]:
+        found, expected = (s.score(user, items, time=NOW) for s in (scorer, by_torch))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+
+
+def test_a_model_that_the_library_refuses_is_scored_by_torch(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is larger than the library allows."""
+    monkeypatch.setattr("lrea_cli.serving.native.scorer.write_model", lambda model: bytes(100))
+    if abi.load().library:
+        assert Scorer(scorer.run, scorer.cache).path.startswith("torch: This is no whole model.bin.")
+
+
+def test_the_example_of_the_scorer_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a home with a run `lrea-1`, a user u7 and a city Oslo."""
+    shop = prepared_shop(tmp_path)
+    run = untrained_run(shop, shop, ("category",), {"method": "lrea"}, SHOP)
+    assert run.name == "lrea-1"
+    compress(shop, run, CacheSettings(), Silent(), "cache")
+    monkeypatch.setenv("LREA_HOME", str(shop.home))
+    names: dict[str, Any] = {"Scorer": Scorer, "np": np}
+    (example,) = doctest.DocTestFinder(recurse=False).find(Scorer, "Scorer", globs=names)
+    assert len(example.examples) == 3
+    result = doctest.DocTestRunner().run(example, clear_globs=False)
+    assert result.failed == 0
+    chances = example.globs["click_probability"]
+    assert chances.shape == (2,)
+    assert ((chances > 0) & (chances < 1)).all()
+    other = example.globs["scorer"].score("u7", ["i12", "i40"], {"city": "Rome"})
+    assert (other != example.globs["logits"]).all()
 
 
 def test_a_given_short_sequence_is_that_of_the_dataset(scorer: Scorer, lrea_run: Run, samples: Samples) -> None:

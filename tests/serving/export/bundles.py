@@ -75,20 +75,21 @@ Export = Callable[..., Bundle]
 def prepared_shop(folder: Path) -> Workspace:
     """A log with a user field, two context fields of which one is numeric, and raw ids of every kind of text."""
     rng, rows = np.random.default_rng(0), []
+    cities = ["Oslo", "Rome", "Sao Paulo", "Łódź", "x"]
     items = [f"i{n}" for n in range(50)] + ["-", "naïve café", "a,b", "x  y", "日本", "0007", 'q"q']
     for n in range(4000):
         user, item = int(rng.integers(45)), int(rng.zipf(1.4)) % len(items)
         price = "" if n % 19 == 0 else f"{rng.integers(1, 400) / 4}"
         time, label = 1_600_000_000 + n * 300, int(rng.random() < 0.5)
         named = f"u{user}" if user else "-"
-        rows.append([named, items[item], f"c{item % 7}", f"city{user % 5}", f"hour{n % 24}", price, time, label])
+        rows.append([named, items[item], f"c{item % 7}", cities[user % 5], f"hour{n % 24}", price, time, label])
     with (folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
         names = ["user", "item", "category", "home town", "hour", "price", "time", "label"]
         csv.writer(file).writerows([names, *rows])
     source = Table(
         label_column="label",
         item_field=["category"],
-        user_field=["town=home town"],
+        user_field=["city=home town"],
         context_field=["hour", "price"],
         numeric=["price"],
     )

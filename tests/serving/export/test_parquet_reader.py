@@ -81,7 +81,7 @@ def test_the_vocabularies_of_a_bundle_equal_the_datasets(export: Export, reader:
     pytest.importorskip("onnx", reason="pip install 'lrea[export]'")
     bundle = export("din")
     names = {path.stem for path in (bundle.folder / "vocab").iterdir()}
-    assert names == {"user", "item", "category", "town", "hour", "price"}
+    assert names == {"user", "item", "category", "city", "hour", "price"}
     for name in names:
         table = read_parquet(bundle.run.dataset.files.blocks(f"vocab/{name}.parquet"))
         ids = table["user" if name == "user" else "id"].to_pylist()

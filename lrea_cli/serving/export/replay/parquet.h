@@ -91,7 +91,8 @@ inline ColumnChunk read_meta(Thrift &thrift) {
     return chunk;
 }
 
-// FileMetaData: field 3 is the number of rows, field 4 the list of row groups, whose field 1 is the list of columns, whose field 3 is the metadata.
+// FileMetaData: field 3 is the number of rows, field 4 the list of row groups; of a row group field 1 is the list of columns,
+// of a column field 3 the metadata.
 inline std::vector<ColumnChunk> read_footer(const std::vector<char> &file, int64_t &rows) {
     uint32_t size;
     if (file.size() < 12 || memcmp(file.data() + file.size() - 4, "PAR1", 4)) throw std::runtime_error("no Parquet file");

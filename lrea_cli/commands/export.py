@@ -96,6 +96,7 @@ def _export_bundle(session: Session, run: Run, cache: Cache, to: Path, options: 
 def _export_records(session: Session, run: Run, cache: Cache, where: str, options: ExportOptions) -> None:
     from lrea_cli.records.cache import raw_users
     from lrea_cli.serving.export.destinations import destination_of
+    from lrea_cli.serving.export.destinations.redis import without_password
     from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
     from lrea_cli.workspace.places import new_folder
     from lrea_cli.workspace.sealed import write_json
@@ -103,6 +104,10 @@ def _export_records(session: Session, run: Run, cache: Cache, where: str, option
     write, needs_folder = destination_of(where)
     if needs_folder and options.to is None:
         raise UserError(f"--records {where} needs a folder.", "Name one that is to be made: --to FOLDER")
+    folder_options = {"--to": options.to is not None, "--replace": options.replace} if not needs_folder else {}
+    for name, given in {**folder_options, "--golden": options.golden != ExportOptions.golden}.items():
+        if given:
+            raise UserError(f"{name} has no effect beside --records {without_password(where)}.", f"Leave {name} out.")
     source, count = Source(cache, raw_users(run.dataset)), len(cache.store.keys)
     place = new_folder(options.to, DESCRIPTION, options.replace) if needs_folder and options.to else nullcontext(None)
     with place as folder, session.console.task(f"export {cache.artifact.name}", count, "records") as progress:
@@ -110,6 +115,6 @@ def _export_records(session: Session, run: Run, cache: Cache, where: str, option
         if folder is not None:
             write_json(folder / DESCRIPTION, source.description())
     size = int(cache.store.index["size"].sum())
-    to = f"{options.to}: {written}" if needs_folder else f"{where}: keys {written}"
+    to = f"{options.to}: {written}" if needs_folder else f"{without_password(where)}: keys {written}"
     session.console.say(f"{counted(count, 'record')} of cache {cache.artifact.name}, {size:,} bytes, written to {to}")
     session.console.result({"cache": cache.artifact.name, "records": count, "bytes": size, "to": to})

@@ -108,7 +108,7 @@ class Scorer:
         own = {}
         for name in self._profile:
             value = profile.get(name)
-            values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            values = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
             if len(values) not in (1, count):
                 raise UserError(
                     f"'{name}' has {len(values)} values for {count} candidates.", "Give one, or one for each."

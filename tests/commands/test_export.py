@@ -114,10 +114,16 @@ def test_what_is_there_is_replaced_only_when_asked(cache: Cache, tmp_path: Path,
         (["--records", "csv"], "Records cannot go to 'csv'"),
         (["--records", "parquet"], "needs a folder"),
         (["--records", "redis://127.0.0.1:1/0"], "There is no Redis at redis://127.0.0.1:1/0"),
+        (["--records", "redis://a:se@cret@127.0.0.1:1/0"], "There is no Redis at redis://***@127.0.0.1:1/0"),
+        (["--records", "redis://127.0.0.1:1/0", "--to", "x"], "--to has no effect beside --records redis://127"),
+        (["--records", "redis://h/0", "--replace"], "--replace has no effect beside --records redis://h/0."),
+        (["--records", "parquet", "--to", "x", "--golden", "3"], "--golden has no effect beside --records parquet."),
     ],
 )
 def test_what_cannot_be_done_is_said(cache: Cache, lrea: Call, options: list[str], words: str) -> None:
-    assert words in lrea("export", "tiny-lrea", *options, fails=True)
+    said = lrea("export", "tiny-lrea", *options, fails=True)
+    assert words in said
+    assert "se@cret" not in said
 
 
 def test_a_damaged_record_leaves_no_folder(cache: Cache, tmp_path: Path, lrea: Call) -> None:

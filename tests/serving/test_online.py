@@ -217,7 +217,10 @@ def test_a_profile_has_one_value_or_one_for_each_candidate(scorer: Scorer, lrea_
     name = scorer._profile[0]
     value = next(iter(scorer._vocabulary.fields[name].ids))
     items = list(scorer._vocabulary.fields["item"].ids)[:4]
-    assert (scorer.score("u", items, {name: value}) == scorer.score("u", items, {name: [value] * 4})).all()
+    expected = scorer.score("u", items, {name: value})
+    assert (expected != scorer.score("u", items)).any()
+    for values in ([value] * 4, (value,), np.array([value] * 4)):
+        assert (scorer.score("u", items, {name: values}) == expected).all()
     with pytest.raises(UserError, match="3 values for 4 candidates"):
         scorer.score("u", items, {name: [value] * 3})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,14 @@ def to_redis(source: Source, where: str, folder: Path | None, progress: Progress
             client.mset(named)
             if client.mget(list(named)) != list(named.values()):
                 raise LreaError(
-                    f"{where} does not give back the records that were written.", "Look at its memory limit."
+                    f"{without_password(where)} does not give back the records that were written.",
+                    "Look at its memory limit.",
                 )
             progress(len(keys))
         client.set(prefix, json.dumps(source.description()))
         client.set(f"lrea:{manifest.run}:current", manifest.cache)
     except RedisError as error:
-        raise LreaError(f"{where}: {error}", "Mend it, then give the same command again.") from error
+        raise LreaError(f"{without_password(where)}: {error}", "Mend it, then give the same command again.") from error
     finally:
         client.close()
     return f"{prefix}:<user>"
@@ -51,5 +53,12 @@ def _redis(where: str) -> redis.Redis:
         client = redis.Redis.from_url(where, socket_connect_timeout=5, socket_timeout=30)
         client.ping()
     except (redis.RedisError, ValueError) as error:
-        raise UserError(f"There is no Redis at {where}: {error}", "Start it, or name another address.") from error
+        raise UserError(
+            f"There is no Redis at {without_password(where)}: {error}", "Start it, or name another address."
+        ) from error
     return client
+
+
+def without_password(address: str) -> str:
+    """The address as it may be shown: redis://user:secret@host is redis://***@host."""
+    return re.sub(r"//.*@", "//***@", address)

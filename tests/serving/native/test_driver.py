@@ -31,10 +31,10 @@ SHAPES = [
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not COMPILER, reason="there is no C++ compiler")]
 
 
-def compiled(folder: Path, compiler: str, machine: str, extra: list[str]) -> Path:
+def compiled(folder: Path, compiler: str, machine: str, extra: list[str], driver: Path = DRIVER) -> Path:
     """The test program with all sources, by one compiler."""
     objects = []
-    for source in [*sources(), DRIVER]:
+    for source in [*sources(), driver]:
         objects.append(str(folder / f"{source.stem}.o"))
         options = [*options_of(source, machine), *extra, "-I", str(FOLDER), "-Wall", "-Wextra", "-Werror"]
         subprocess.run([compiler, *options, "-c", str(source), "-o", objects[-1]], check=True)

@@ -18,7 +18,7 @@ from lrea_cli.kernels import naive
 from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, Compression
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds
+from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.native.model import NativeError, NativeModel, RecordRequest, UnsupportedError
 from lrea_cli.serving.native.model_file import write_model
@@ -79,7 +79,17 @@ class Case:
             length = 0 if number == 1 else int(lengths[user])
             visitor = Visitor(user, length, min(number % 6, length, self.run.recipe.data.short))
             ids = with_unknown(pool.draw(count), rng, own_profiles)
-            yield visitor.request(self.histories, self.run.recipe.data, ids)
+            asked = visitor.request(self.histories, self.run.recipe.data, ids)
+            yield replace(asked, short=without_values(asked.short, rng))
+
+
+def without_values(short: HistoryIds, rng: np.random.Generator) -> HistoryIds:
+    """Some newest behaviors lack a value, as some candidates do: that is no match."""
+    ids = {}
+    for name, column in short.ids.items():
+        lost = torch.from_numpy(rng.random(column.shape) < 0.3) & short.mask
+        ids[name] = torch.where(lost, torch.full_like(column, UNKNOWN_ID), column)
+    return replace(short, ids=ids)
 
 
 def with_unknown(ids: CandidateIds, rng: np.random.Generator, own_profiles: bool) -> CandidateIds:
@@ -98,8 +108,7 @@ def with_unknown(ids: CandidateIds, rng: np.random.Generator, own_profiles: bool
 Make = Callable[..., Case]
 
 
-@pytest.fixture(scope="module")
-def make(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory, histories: Histories, samples: Samples) -> Make:
+def made_cases(tiny: Workspace, folders: pytest.TempPathFactory, histories: Histories, samples: Samples) -> Make:
     """`make(settings, dtype, counters)`: an untrained run with random weights, and a cache of 13 users, made once."""
     cases: dict[str, Case] = {}
 
@@ -108,7 +117,7 @@ def make(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory, histories: H
     ) -> Case:
         named = str((settings, dtype, counters))
         if named not in cases:
-            home = Workspace(tmp_path_factory.mktemp("case"))
+            home = Workspace(folders.mktemp("case"))
             model = {name: value for name, value in settings.items() if name != "compressor"}
             run = untrained_run(tiny, home, counters, {"embedding_dim": 4, **model})
             compression = Compression(settings["compressor"], 4) if "compressor" in settings else None
@@ -118,6 +127,11 @@ def make(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory, histories: H
         return cases[named]
 
     return made
+
+
+@pytest.fixture(scope="module")
+def make(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory, histories: Histories, samples: Samples) -> Make:
+    return made_cases(tiny, tmp_path_factory, histories, samples)
 
 
 def asked_of(case: Case, request: Request, record: bytes | None, mode: str = "auto") -> RecordRequest:
@@ -274,6 +288,18 @@ def test_counts_that_no_int32_holds_are_refused(make: Make) -> None:
         blob = bytes(8) + head[:12] + bytes(4) + b"".join(column) + bytes(8)
         said = status_of(case.native(), asked_of(case, request, blob))
         assert (BAD_RECORD in said) == refused, (count, said)
+
+
+def test_a_record_has_all_buckets_or_none(make: Make) -> None:
+    """Sums of fewer buckets fit their bytes, but the request would read past them."""
+    case = make(SERVED["sdim"], counters=())
+    request, blob = one_request(case)
+    model = case.run.model
+    width, all_rows = model.features.width, int(np.frombuffer(blob, "<i4", 1, 12)[0])
+    for rows in (0, 1, all_rows - 1, all_rows, all_rows + 1, 2 * all_rows):
+        shorter = np.array([0, 0, 9, rows], "<i4").tobytes() + bytes(4 * rows * width) + bytes(8)
+        said = status_of(case.native(), asked_of(case, request, shorter))
+        assert (BAD_RECORD in said) == (rows not in (0, all_rows)), (rows, said)
 
 
 @pytest.mark.parametrize("served", SEARCHED)

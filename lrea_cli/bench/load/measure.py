@@ -183,6 +183,6 @@ def client_counts(clients: int) -> list[int]:
 def _require_cold(settings: LoadSettings, drops: bool) -> None:
     if settings.records == "cold" and not drops:
         raise UserError(
-            "--records cold: this system does not take files out of memory when asked to (posix_fadvise).",
-            "Measure on another file system, or leave --records out.",
+            "--cold: this system does not take files out of memory when asked to (posix_fadvise).",
+            "Measure on another file system, or leave --cold out.",
         )

@@ -66,9 +66,9 @@ class LoadOptions:
     users: Annotated[
         UserDraw, _under_load("Whose requests: zipf: the user of rank r in proportion to 1 / r; uniform: all alike.")
     ] = "zipf"
-    cold: Annotated[bool, _under_load("Take records out of memory before each request, so that it reads the disk.")] = (
-        False
-    )
+    cold: Annotated[
+        bool, _under_load("Take records out of memory before each request, so that it reads the disk.", "--cold")
+    ] = False
     missing: Annotated[
         float, _under_load("Share of the requests whose user has no record, from 0 to 1.", callback=within(0, 1))
     ] = 0.0

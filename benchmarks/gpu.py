@@ -23,6 +23,7 @@ import torch
 from on_gpu import timing
 from on_gpu.card import clocks, measure_card
 from on_gpu.compress import measure_compress
+from on_gpu.fused import measure_fused
 from on_gpu.gate import run_gate
 from on_gpu.rows import SECTIONS, Report, cell
 from on_gpu.serving import measure_serving
@@ -34,6 +35,7 @@ from on_gpu.training import measure_training
 MEASURE = {
     "card": measure_card,
     "gate": run_gate,
+    "fused": measure_fused,
     "serving": measure_serving,
     "compress": measure_compress,
     "training": measure_training,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -14,13 +15,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.kernels import KERNELS, Kernel, KernelName, folded, gemm, naive
+from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, folded, gemm, naive, why_not
+from lrea_cli.kernels.fused import interpreted
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, Summary
 from lrea_cli.serving.scorer import RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
+from on_gpu.gate_fused import fused_at_errors
 from on_gpu.made import (
     CPU,
     cached,
@@ -36,7 +39,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import release
+from on_gpu.timing import is_card, release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -61,15 +64,19 @@ GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 NAIVE_SHARE = 2.0
 """So many times the error of the naive kernel in the same bfloat16 are allowed, too: most of it is the MLP's."""
 SAME, LOGIT = 1e-6, 1e-5
+COMPILERS = 12
+"""Threads that compile at once."""
 
 
 def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
     """One row a path, the timed ones first; `report.failed` has those that are wrong."""
-    kernels: tuple[KernelName, ...] = ("naive", "gemm")
+    with_fused = why_not("fused", device) is None or interpreted()
     for dtype in TOLERANCE:
-        for kernel in kernels:
+        for kernel in ("naive", "gemm", *(("fused",) if with_fused else ())):
             _path(report, sizes, {"what": "interest", "kernel": kernel, "dtype": dtype}, _interest_errors, device)
     _case.cache_clear()
+    if with_fused:
+        _path(report, sizes, {"what": "fused at"}, fused_at_errors, device)
     for dtype in GRADIENT_TOLERANCE:
         for method in ("din", "lrea", "lrea absorbed"):
             settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}
@@ -155,9 +162,13 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     """A kernel in one dtype, with and without the linear half of a sealed record, and again: the same bits."""
     dtype = str(settings["dtype"])
     kernel = settings["kernel"]
-    assert kernel in ("naive", "gemm")
-    for number, shape in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
-        case = _case(number, shape, getattr(torch, dtype), device)
+    assert kernel in SERVING_KERNELS
+    shapes = enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES)
+    cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in shapes]
+    if kernel == "fused" and is_card(device):
+        with ThreadPoolExecutor(COMPILERS) as pool:  # Triton compiles for each shape
+            list(pool.map(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases))
+    for case in cases:
         for linear in (None, case.linear):
             where = f"{case.name}{'' if linear is None else ', sealed'}"
             poison(device)

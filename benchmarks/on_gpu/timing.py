@@ -44,14 +44,20 @@ class NotTimed:
 
 
 def in_turns(
-    contenders: Sequence[Contender], device: torch.device, seconds: float, wall: bool = False
+    contenders: Sequence[Contender],
+    device: torch.device,
+    seconds: float,
+    wall: bool = False,
+    least: int | None = None,
 ) -> dict[str, Timed | NotTimed]:
     """Time contenders in turns.
 
     Args:
         seconds: for all; a contender of which `LEAST_SAMPLES` do not fit in is skipped, the slowest first.
         wall: clock time from before the call until the device has ended, in place of the device's own.
+        least: samples of each; None = `LEAST_SAMPLES`, and more where the time suffices.
     """
+    fewest, most = (LEAST_SAMPLES, MOST_SAMPLES) if least is None else (least, least)
     found: dict[str, Timed | NotTimed] = {}
     cost: dict[str, float] = {}
     for contender in contenders:
@@ -60,12 +66,12 @@ def in_turns(
         except Exception as error:
             found[contender.name] = NotTimed("error", described(error))
             release(device)
-    while cost and LEAST_SAMPLES * sum(cost.values()) > seconds:
+    while cost and fewest * sum(cost.values()) > seconds:
         slowest = max(cost, key=lambda name: cost[name])
-        needed = LEAST_SAMPLES * cost.pop(slowest)
-        found[slowest] = NotTimed("skipped", f"{LEAST_SAMPLES} calls would take {needed:.1f} of {seconds:.1f} s left")
+        needed = fewest * cost.pop(slowest)
+        found[slowest] = NotTimed("skipped", f"{fewest} calls would take {needed:.1f} of {seconds:.1f} s left")
     going = [c for c in contenders if c.name in cost]
-    samples = int(min(MOST_SAMPLES, max(LEAST_SAMPLES, 0.5 * seconds / max(sum(cost.values()), 1e-9))))
+    samples = int(min(most, max(fewest, 0.5 * seconds / max(sum(cost.values()), 1e-9))))
     times: dict[str, list[float]] = {c.name: [] for c in going}
     for turn in range(-(-samples // TURN)):
         for contender in [c for c in going if c.name not in found]:

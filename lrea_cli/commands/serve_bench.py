@@ -108,13 +108,16 @@ def bench_run(
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
     from lrea_cli.commands.compress import compress_first
-    from lrea_cli.kernels import SERVING_KERNELS
+    from lrea_cli.kernels import serving_kernels, why_not
     from lrea_cli.records.cache import find_cache, open_records
 
+    if kernel != "all" and (reason := why_not(kernel, session.device)) is not None:
+        raise UserError(f"The kernel {kernel} cannot run on {session.device}: {reason}.", "Leave out --kernel.")
+    kernels = serving_kernels(session.device) if kernel == "all" else (kernel,)
     console, cache = session.console, cache or find_cache(session.workspace, run)
     records = compress_first(session, run, "cache") if cache is None else open_records(run, cache)
     console.say(f"run {run.name}, cache {records.artifact.name}, dataset {run.dataset.manifest.dataset}")
-    bench = time_requests(run, records, settings, SERVING_KERNELS if kernel == "all" else (kernel,), console)
+    bench = time_requests(run, records, settings, kernels, console)
     path = result_path(session.workspace, run.name)
     write_json(path, bench.to_dict(latencies=True))
     _show(session, bench)

@@ -6,8 +6,7 @@ Rows of a cell are drawn for more users than the L2 cache holds; each call takes
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -17,9 +16,9 @@ from lrea_cli.kernels import ScorerWeights, why_not
 from lrea_cli.kernels.fused import Tiles, attend_at, interpreted, tiles_of
 from on_gpu.exact import TOLERANCE, error_of, twin_interest
 from on_gpu.made import generator_of
-from on_gpu.rows import Report, Row, Setting, Timed, cell
+from on_gpu.rows import Report, Row, Setting, Timed, cell, described
 from on_gpu.sizes import Cell, Sizes
-from on_gpu.timing import Call, Contender, NotTimed, captured, in_turns, is_card, release
+from on_gpu.timing import Call, Contender, NotTimed, at_once, captured, in_turns, release
 
 HIDDEN = 64
 TILES: dict[int, tuple[Tiles, ...]] = {
@@ -44,7 +43,6 @@ MOST_BYTES = 3e9
 CHECKED = 16
 """Candidates of one user that each cell compares with float64."""
 GRAPHS = 8
-COMPILERS = 12
 
 
 @dataclass(frozen=True)
@@ -161,18 +159,17 @@ def _choose(report: Report, sizes: Sizes, width: int, device: torch.device) -> T
     asked = Cell(sizes.rank, sizes.gathered, width)
     store = store_of(asked, sizes, torch.float16, device)
     tried = TILES.get(width, (tiles_of(width, torch.float16),))
-    ready = _compiled(store, tried)
-    contenders = [Contender(named(t), store.calls(t)) for t in ready]
+    errors = _errors(store, tried, device)
+    contenders = [Contender(named(t), store.calls(t)) for t in tried if isinstance(errors[t], float)]
     found = _timed(contenders, sizes, len(contenders) * TILES_SECONDS, device)
     best, least = tiles_of(width, torch.float16), float("inf")
     for tiles in tried:
         settings: dict[str, Setting] = {
             "what": "tiles", "D": width, "R": sizes.rank, "users": asked.users, "tiles": named(tiles)
         }  # fmt: skip
-        timed, error = found.get(named(tiles)), ready.get(tiles)
-        if not isinstance(timed, Timed) or not isinstance(error, float):
-            note = getattr(timed, "note", None) or str(error)
-            report.add(Row("fused", settings, "error", note))
+        timed, error = found.get(named(tiles)), errors[tiles]
+        if not isinstance(timed, Timed) or isinstance(error, str):
+            report.add(Row("fused", settings, "error", timed.note if isinstance(timed, NotTimed) else str(error)))
         elif not error <= TOLERANCE["float16"]:
             report.add(Row("fused", settings, "gate", f"off by {error:.2g}"))
         else:
@@ -190,20 +187,17 @@ def _timed(
     return in_turns(contenders, device, 600, least=1) if sizes.smoke else in_turns(contenders, device, seconds)
 
 
-def _compiled(store: Store, tried: tuple[Tiles, ...]) -> dict[Tiles, float | None]:
-    """The error of each cut that compiles and runs; several are compiled at once."""
-    store.call(0, None)
+def _errors(store: Store, tried: tuple[Tiles, ...], device: torch.device) -> dict[Tiles, float | str]:
+    """The error of each cut, or why it does not run."""
 
-    def error(tiles: Tiles) -> float | None:
+    def error(tiles: Tiles) -> float | str:
         try:
             with torch.inference_mode():
                 return store.error(tiles)
-        except Exception:
-            return None
+        except Exception as failure:
+            return described(failure)
 
-    with ThreadPoolExecutor(COMPILERS if is_card(store.keys.device) else 1) as pool:
-        errors = dict(zip(tried, pool.map(error, tried), strict=True))
-    return {tiles: value for tiles, value in errors.items() if value is not None}
+    return dict(zip(tried, at_once(error, tried, device), strict=True))
 
 
 def _cell(
@@ -258,11 +252,12 @@ def _random_users(report: Report, sizes: Sizes, device: torch.device) -> None:
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 100 * each
     users = max(2 * asked.users, int(0.3 * free / each))
     store = store_of(asked, sizes, torch.float16, device, min(users, sizes.most_records))
-    error = store.error(None)
+    last = torch.tensor([len(store.rows) - 1], device=device)  # beyond what 32 bits count
+    error = replace(store, positions=(last,), candidates=(store.candidates[0][:1],)).error(None)
     if not error <= TOLERANCE["float16"]:
         report.fail("fused", "fused store", {"what": "store"}, f"off by {error:.2g}")
         return
-    hot = Store(**{**vars(store), "positions": store.positions[:1], "candidates": store.candidates})
+    hot = replace(store, positions=store.positions[:1])
     contenders = [Contender("random users", store.calls(None)), Contender("hot users", hot.calls(None))]
     for name, timed in _timed(contenders, sizes, 2 * CELL_SECONDS, device).items():
         settings: dict[str, Setting] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -39,7 +38,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import is_card, release
+from on_gpu.timing import at_once, release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -64,8 +63,6 @@ GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 NAIVE_SHARE = 2.0
 """So many times the error of the naive kernel in the same bfloat16 are allowed, too: most of it is the MLP's."""
 SAME, LOGIT = 1e-6, 1e-5
-COMPILERS = 12
-"""Threads that compile at once."""
 
 
 def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
@@ -165,9 +162,8 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     assert kernel in SERVING_KERNELS
     shapes = enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES)
     cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in shapes]
-    if kernel == "fused" and is_card(device):
-        with ThreadPoolExecutor(COMPILERS) as pool:  # Triton compiles for each shape
-            list(pool.map(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases))
+    if kernel == "fused":
+        at_once(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases, device)
     for case in cases:
         for linear in (None, case.linear):
             where = f"{case.name}{'' if linear is None else ', sealed'}"

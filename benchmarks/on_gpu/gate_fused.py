@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels import ScorerWeights
@@ -17,57 +19,72 @@ from on_gpu.sizes import Sizes
 
 USED = (0, 1, 16, 17, 45, 44, 33)
 R, D, H, N = 45, 24, 64, 33
-REPEATED = {True: 9, False: 700}
-"""So many requests of a batch that its rows are not cut, while those of one request are."""
+REQUESTS, SMOKE_REQUESTS = 700, 9
+"""So many that the rows of a batch are not cut, while those of one request are."""
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Records of some users with NaN past the rows in use, and a linear half that is not that of the rows."""
+
+    keys: Tensor
+    values: Tensor
+    linear: Tensor
+    rows: Tensor
+    weights: ScorerWeights
+
+    @classmethod
+    def drawn(cls, dtype: torch.dtype, generator: torch.Generator) -> _Records:
+        def normal(*size: int) -> Tensor:
+            return (0.5 * torch.randn(*size, device=generator.device, generator=generator)).to(dtype)
+
+        users = len(USED)
+        keys, values, linear = normal(users, R, D), normal(users, R, D), normal(users, D + 1, D).float()
+        for user, used in enumerate(USED):
+            keys[user, used:] = values[user, used:] = torch.nan
+        torch.manual_seed(3)
+        attention = Attention(D, H).to(generator.device, dtype).requires_grad_(False)
+        return cls(keys, values, linear, torch.tensor(USED, device=generator.device), attention.weights)
+
+    def attend(self, candidates: Tensor, position: Tensor) -> Tensor:
+        """What is tested."""
+        poison(candidates.device)
+        return attend_at(
+            candidates, self.keys, self.values, self.weights, self.linear, rows=self.rows, position=position
+        )
+
+    def expected(self, candidates: Tensor, user: int) -> Tensor:
+        """In float64: the absolute half of the user's rows, and its linear half."""
+        own = slice(user, user + 1)
+        keys, values = (t[own, : USED[user]].cpu().double() for t in (self.keys, self.values))
+        exact, weights = candidates.cpu().double(), self.weights
+        double = ScorerWeights(
+            *(w.cpu().double() for w in (weights.W1, weights.W2, weights.W3, weights.b, weights.w_o))
+        )
+        change = self.linear[own].cpu().double() - linear_half(keys, values, double)
+        return twin_interest(exact, keys, values, double) + exact @ change[:, :-1] + change[:, -1:]
 
 
 def fused_at_errors(
     settings: dict[str, Setting], sizes: Sizes, device: torch.device
 ) -> Iterator[tuple[str, float, float]]:
-    """Where, the error, the tolerance: records in another order than requests, NaN past their rows, parts of it."""
+    """Where, the error, the tolerance: users in another order than requests; bits of requests and candidates alone."""
     for name in ("float32", "float16", "bfloat16")[: 2 if sizes.smoke else 3]:
-        dtype = getattr(torch, name)
         generator = generator_of(device, 41)
-
-        def normal(*size: int, dtype: torch.dtype = dtype, generator: torch.Generator = generator) -> torch.Tensor:
-            return (0.5 * torch.randn(*size, device=device, generator=generator)).to(dtype)
-
-        torch.manual_seed(3)
-        attention = Attention(D, H).to(device, dtype).requires_grad_(False)
-        weights, users = attention.weights, len(USED)
-        double = ScorerWeights(*(w.cpu().double() for w in vars(weights).values()))
-        keys, values, linear = normal(users, R, D), normal(users, R, D), normal(users, D + 1, D).float()
-        position = torch.randint(users, (REPEATED[sizes.smoke],), device=device, generator=generator)
-        position[: users + 1] = torch.tensor([3, 3, 0, 6, 5, 1, 2, 4], device=device)
-        candidates = normal(len(position), N, D)
-        rows = torch.tensor(USED, device=device)
-        for user, used in enumerate(USED):
-            keys[user, used:] = values[user, used:] = torch.nan
-
-        def attend(asked: torch.Tensor, where: torch.Tensor, own=(keys, values, weights, linear), rows=rows):
-            poison(device)
-            return attend_at(asked, *own, rows=rows, position=where)
-
-        whole = attend(candidates, position)
-        for request in range(2 if sizes.smoke else users + 1):
-            user = int(position[request])
-            one = slice(user, user + 1)
-            used = USED[user]
-            asked = candidates[request : request + 1]
-            exact = asked.cpu().double()
-            half = twin_interest(asked, keys[one, :used], values[one, :used], weights)
-            half -= _affine(exact, linear_half(*(t[one, :used].cpu().double() for t in (keys, values)), double))
-            expected = half + _affine(exact, linear[one].cpu().double())
-            yield f"user {user}, {name}", error_of(whole[request : request + 1], expected), TOLERANCE[name]
-            alone = attend(asked, position[request : request + 1])
-            yield f"user {user} alone, {name}", _same(alone, whole[request : request + 1]), 1.0
-            few = attend(asked[:, 5:22], position[request : request + 1])
-            yield f"user {user}, fewer candidates, {name}", _same(few, whole[request : request + 1, 5:22]), 1.0
+        records = _Records.drawn(getattr(torch, name), generator)
+        requests = SMOKE_REQUESTS if sizes.smoke else REQUESTS
+        position = torch.randint(len(USED), (requests,), device=device, generator=generator)
+        position[: len(USED) + 1] = torch.tensor([3, 3, 0, 6, 5, 1, 2, 4], device=device)
+        candidates = torch.randn(requests, N, D, device=device, generator=generator).to(records.keys.dtype)
+        whole = records.attend(candidates, position)
+        for request in range(2 if sizes.smoke else len(USED) + 1):
+            user, one = int(position[request]), slice(request, request + 1)
+            yield f"user {user}, {name}", error_of(whole[one], records.expected(candidates[one], user)), TOLERANCE[name]
+            alone = records.attend(candidates[one], position[one])
+            yield f"user {user} alone, {name}", _same(alone, whole[one]), 1.0
+            few = records.attend(candidates[one, 5:22], position[one])
+            yield f"fewer candidates of user {user}, {name}", _same(few, whole[one, 5:22]), 1.0
 
 
-def _affine(candidates: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
-    return candidates @ linear[:, :-1] + linear[:, -1:]
-
-
-def _same(found: torch.Tensor, expected: torch.Tensor) -> float:
+def _same(found: Tensor, expected: Tensor) -> float:
     return 0.0 if torch.equal(found, expected) else float("inf")

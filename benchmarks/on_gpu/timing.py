@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,12 +14,16 @@ import torch
 from on_gpu.rows import Timed, described
 
 Call = Callable[[], object]
+T = TypeVar("T")
+R = TypeVar("R")
 
 TURN = 4
 """Calls of one contender before the next one's: A B A B .., so a clock that falls does so for all."""
 
 LEAST_SAMPLES, MOST_SAMPLES = 24, 80
 WARM_UP = 2
+COMPILERS = 12
+"""Threads that compile at once."""
 
 CARDS = {"cuda"}
 """Kinds of device with events, graphs and memory of their own."""
@@ -114,6 +120,21 @@ def captured(call: Call, device: torch.device) -> tuple[Call, object]:
     with torch.cuda.graph(graph):
         result = call()
     return graph.replay, result
+
+
+def at_once(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+    """The result for each item; on a card several threads work, since Triton compiles what it has not met.
+
+    The first item is alone: it loads the driver.
+    """
+    if not is_card(device) or device.type != "cuda":
+        return [work(item) for item in items]
+
+    def prepare() -> None:
+        torch.cuda.set_device(device)
+
+    with ThreadPoolExecutor(COMPILERS, initializer=prepare) as pool:
+        return [*map(work, items[:1]), *pool.map(work, items[1:])]
 
 
 def is_card(device: torch.device) -> bool:

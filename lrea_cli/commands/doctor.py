@@ -91,7 +91,7 @@ def _machine() -> dict[str, object]:
 
 
 def _kernels(facts: dict[str, object]) -> Iterator[LreaError]:
-    """Add the error of each kernel in float32, on every kind of device, and why one does not run; yield those that fail."""
+    """Add each kernel's error in float32, or why it does not run, for each kind of device; yield those that fail."""
     from lrea_cli.kernels import KERNELS, why_not
     from lrea_cli.kernels.check import error_of
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -32,14 +33,14 @@ linear (B, D + 1, D) = [A; a0] is the linear half of a sealed summary (see `weig
 compressor made the rows, of the whole history. If it is None, the kernel computes it from the rows.
 """
 
-_MODULES = {name: import_module(f"lrea_cli.kernels.{name}") for name in KERNEL_NAMES}
+_MODULES: dict[KernelName, ModuleType] = {name: import_module(f"lrea_cli.kernels.{name}") for name in KERNEL_NAMES}
 KERNELS: dict[KernelName, Kernel] = {name: getattr(module, name) for name, module in _MODULES.items()}
 SERVING_KERNELS: tuple[KernelName, ...] = tuple(name for name in KERNEL_NAMES if name != "folded")
 """The kernels for serving: all but the one for training."""
 
 
 def why_not(name: KernelName, device: torch.device | str) -> str | None:
-    """Why a kernel does not run on a device; None where it does. A function of this name in its file says so, if any."""
+    """Why a kernel does not run on a device: what `why_not` of its file says, if there is one. None = it runs."""
     ask: Callable[[torch.device], str | None] | None = getattr(_MODULES[name], "why_not", None)
     return None if ask is None else ask(torch.device(device))
 

@@ -1,10 +1,10 @@
 """Triton programs of `kernels/fused.py`: the absolute half of DIN's attention, many users in one launch.
 
 A program owns one user and BM candidates and walks over the user's rows. For row j the scorer is U_j = W1 +
-diag(k_j) W3 and c_j = k_j W2 + b, and x = e U_j + c_j is a matrix product that starts from c_j. H is cut into tiles of T
-columns: s += |x_tile| w_tile adds the tiles element by element, and the sum over the T columns is a second product, s
-times v_j repeated T times. Every SEGMENT rows are summed apart and these sums added in order, so the bits are those of
-any cut of the rows into programs.
+diag(k_j) W3 and c_j = k_j W2 + b, and x = e U_j + c_j is a matrix product that starts from c_j. H is cut into tiles of
+T columns: s += |x_tile| w_tile adds the tiles element by element, and the sum over the T columns is a second product,
+s times v_j repeated T times. Every SEGMENT rows are summed apart and these sums added in order, so the bits are those
+of any cut of the rows into programs.
 
 Triton reads the annotations of a program, so they are not imported from __future__ here.
 """

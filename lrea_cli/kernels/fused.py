@@ -33,12 +33,13 @@ MOST_PARTS_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a program is cut: candidates, hidden units a tile, warps; and whether scores are summed in float32."""
+    """How a program is cut: candidates, hidden units of a tile, warps, and rows at once; float32_scores: s in float32."""
 
     candidates: int
     hidden: int
     warps: int
     float32_scores: bool = True
+    rows: int = 1
 
 
 def why_not(device: torch.device) -> str | None:
@@ -162,8 +163,8 @@ class _Launch:
             self.W1, self.W3, self.w_o, parts, self.N, self.R, self.D, self.H, (1 - SLOPE) / 2,
             *self.candidates.stride()[:2], *self.keys.stride()[:2], *self.values.stride()[:2],
             *self.linear.stride()[:2], self.W1.stride(0), self.W3.stride(0),
-            HP=HP, T=self.tiles.hidden, BM=BM, SEGMENT=SEGMENT, SPLIT=segments > 0, KEPT=kept, DTYPE=dtype,
-            SCORE=scores, **shared, num_warps=self.tiles.warps, **options,
+            HP=HP, T=self.tiles.hidden, ROWS=self.tiles.rows, BM=BM, SEGMENT=SEGMENT, SPLIT=segments > 0,
+            KEPT=kept, DTYPE=dtype, SCORE=scores, **shared, num_warps=self.tiles.warps, **options,
         )  # fmt: skip
         if segments:
             programs.add_segments[(self.B * -(-self.N // 16),)](

@@ -33,7 +33,7 @@ MOST_PARTS_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a program is cut: candidates, hidden units of a tile, warps, and rows at once; float32_scores: s in float32."""
+    """How a program is cut: candidates, hidden units of a tile, warps, rows at once; float32_scores: s in float32."""
 
     candidates: int
     hidden: int

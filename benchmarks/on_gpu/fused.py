@@ -87,7 +87,7 @@ def measure_fused(report: Report, sizes: Sizes, device: torch.device) -> None:
     if reason is not None and not interpreted():
         report.add(Row("fused", {"what": "fused"}, "skipped", reason))
         return
-    if "interest fused float16" in report.failed or "fused at" in report.failed:
+    if "interest fused float16" in report.failed or {"fused at", "fused users"} & report.failed:
         report.add(Row("fused", {"what": "fused"}, "skipped", "its gate failed"))
         return
     chosen: dict[int, Tiles] = {}

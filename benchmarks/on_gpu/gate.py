@@ -22,7 +22,7 @@ from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, Summary
 from lrea_cli.serving.scorer import RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
-from on_gpu.gate_fused import fused_at_errors
+from on_gpu.gate_fused import fused_at_errors, users_errors
 from on_gpu.made import (
     CPU,
     cached,
@@ -74,6 +74,7 @@ def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
     _case.cache_clear()
     if with_fused:
         _path(report, sizes, {"what": "fused at"}, fused_at_errors, device)
+        _path(report, sizes, {"what": "fused users"}, users_errors, device)
     for dtype in GRADIENT_TOLERANCE:
         for method in ("din", "lrea", "lrea absorbed"):
             settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention
-from lrea_cli.kernels import ScorerWeights
+from lrea_cli.kernels import ScorerWeights, fused, naive
 from lrea_cli.kernels.fused import attend_at
 from lrea_cli.kernels.weights import linear_half
+from lrea_cli.records.store import ResidentRecords
+from lrea_cli.sequence import Candidates
+from lrea_cli.serving.many import interest_of_users
 from on_gpu.exact import TOLERANCE, error_of, poison, twin_interest
-from on_gpu.made import generator_of
+from on_gpu.made import CPU, generator_of, method_of, stored
 from on_gpu.rows import Setting
 from on_gpu.sizes import Sizes
 
@@ -84,6 +89,27 @@ def fused_at_errors(
             yield f"user {user} alone, {name}", _same(alone, whole[one]), 1.0
             few = records.attend(candidates[one, 5:22], position[one])
             yield f"fewer candidates of user {user}, {name}", _same(few, whole[one, 5:22]), 1.0
+
+
+def users_errors(
+    settings: dict[str, Setting], sizes: Sizes, device: torch.device
+) -> Iterator[tuple[str, float, float]]:
+    """The product's call for many users, from resident records, against the store's records in float64 on the CPU."""
+    rng = np.random.default_rng(8)
+    method = method_of(min(sizes.rank, 16), 8, False, CPU, torch.float32)
+    twin = copy.deepcopy(method).double()
+    with stored(method, 50, method.rows_of(method.long), "float16", 8) as store:
+        method.to(device)
+        resident = ResidentRecords(store, device)
+        for count in (1, 7) if sizes.smoke else (1, 7, 50, 130):
+            keys = rng.choice(store.keys, count)
+            vectors = torch.randn(count, N, 8, device=device, generator=generator_of(device, 9))
+            asked = Candidates(vectors, torch.ones(count, N, dtype=torch.bool), torch.zeros(count, N))
+            exact = Candidates(vectors.cpu().double(), asked.mask, asked.item)
+            expected = twin.attend(store.fetch(keys), exact, naive)
+            poison(device)
+            found = interest_of_users(method, resident, keys, asked, fused)
+            yield f"{count} users", error_of(found, expected), TOLERANCE["float32"]
 
 
 def _same(found: Tensor, expected: Tensor) -> float:

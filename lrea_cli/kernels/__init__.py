@@ -12,6 +12,7 @@ Code passes kernels as functions; their names in `KERNELS` are for options and t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -50,6 +51,11 @@ def serving_kernels(device: torch.device | str) -> tuple[KernelName, ...]:
     return tuple(name for name in SERVING_KERNELS if why_not(name, device) is None)
 
 
+def in_place(kernel: Kernel) -> Callable[..., Tensor] | None:
+    """`attend_at` of a kernel's file: the kernel over the records of all users, some of whom are asked for; or None."""
+    return getattr(sys.modules[kernel.__module__], "attend_at", None)
+
+
 __all__ = [
     "KERNELS",
     "SERVING_KERNELS",
@@ -59,6 +65,7 @@ __all__ = [
     "folded",
     "fused",
     "gemm",
+    "in_place",
     "naive",
     "serving_kernels",
     "why_not",

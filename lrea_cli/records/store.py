@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
@@ -138,12 +139,25 @@ class ResidentRecords:
                 target = target[start : start + len(tensor)]
                 (target if name == "rows" else target[:, : tensor.shape[1]]).copy_(tensor)
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""
+    @property
+    def everyone(self) -> Summary:
+        """The summaries of all users in the order of `keys`, in the memory that the records have."""
+        return self.summary_type(**self._tensors)
+
+    def positions(self, keys: Sequence[int] | np.ndarray) -> Tensor:
+        """Where the records of a batch of keys lie in `everyone`: (B,) int64 on the device.
+
+        Raises:
+            UserError: one has no record.
+        """
         position = np.searchsorted(self.keys, keys)
         if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
             raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
-        index = torch.from_numpy(position).to(self.device)
+        return torch.from_numpy(position).to(self.device)
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
+        """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""
+        index = self.positions(keys)
         return self.summary_type(**{name: tensor[index] for name, tensor in self._tensors.items()})
 
 

@@ -162,7 +162,7 @@ def named(tiles: Tiles) -> str:
 
 def _choose(report: Report, sizes: Sizes, width: int, device: torch.device) -> Tiles:
     """The fastest cut at R = 128 and many users; a row for each."""
-    asked = Cell(sizes.rank, sizes.gathered, width)
+    asked = Cell(sizes.rank, 2 if sizes.smoke else sizes.gathered, width)
     store = store_of(asked, sizes, torch.float16, device)
     tried = TILES.get(width, (tiles_of(width, torch.float16),))
     errors = _errors(store, tried, device)
@@ -253,7 +253,7 @@ def _graphs(store: Store, tiles: Tiles, device: torch.device) -> Iterator[Call]:
 
 def _random_users(report: Report, sizes: Sizes, device: torch.device) -> None:
     """Users drawn from as many records as fit, against the same few in each call."""
-    asked = Cell(sizes.rank, sizes.gathered, 16)
+    asked = Cell(sizes.rank, 2 if sizes.smoke else sizes.gathered, 16)
     each = 2 * asked.rows * asked.width * 2 + 4 * asked.width * (asked.width + 1)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 100 * each
     users = max(2 * asked.users, int(0.3 * free / each))

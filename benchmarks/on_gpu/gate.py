@@ -56,6 +56,7 @@ SHAPES: tuple[Shape, ...] = (
 """Users, N, R, D, H."""
 
 SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
+INTERPRETED_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 9, 17, 12, 20))
 
 GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 """Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
@@ -161,8 +162,8 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     dtype = str(settings["dtype"])
     kernel = settings["kernel"]
     assert kernel in SERVING_KERNELS
-    shapes = enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES)
-    cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in shapes]
+    shapes = (INTERPRETED_SHAPES if kernel == "fused" else SMOKE_SHAPES) if sizes.smoke else SHAPES
+    cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in enumerate(shapes)]
     if kernel == "fused":
         at_once(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases, device)
     for case in cases:

@@ -143,6 +143,17 @@ class Report:
             tuple(self.rows),
         )
 
+    def take(self, path: Path, sections: Sequence[str]) -> None:
+        """Rows of sections, and the machine, from the file of another process."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in content["rows"]:
+            if row["section"] in sections:
+                self.rows.append(Row(**{**row, "timed": row["timed"] and Timed(**row["timed"])}))
+                if row["section"] == "gate" and row["status"] != "ok":
+                    self.failed.add(" ".join(str(value) for value in row["settings"].values()))
+        self.machine = {**content["machine"], **self.machine}
+        self.save()
+
     def save(self) -> None:
         """Replace the file as a whole, so that a killed run leaves one that can be read."""
         partial = self.out.with_name(f".{self.out.name}.{os.getpid()}")

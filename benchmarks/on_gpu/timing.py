@@ -131,7 +131,7 @@ def at_once(work: Callable[[T], R], items: Sequence[T], device: torch.device) ->
         return [work(item) for item in items]
 
     def prepare() -> None:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device.index or 0)
 
     with ThreadPoolExecutor(COMPILERS, initializer=prepare) as pool:
         return [*map(work, items[:1]), *pool.map(work, items[1:])]

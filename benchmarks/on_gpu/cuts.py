@@ -2,7 +2,7 @@
 
     PYTHONPATH=.:benchmarks python -m on_gpu.cuts WIDTH USERS CANDIDATES ROWS TILES
 
-TILES: candidates, hidden, warps, float32_scores (0 or 1), rows at once, with commas. The last line is the largest error
+TILES: candidates, hidden, warps and float32_scores (0 or 1), with commas. The last line is the largest error
 against float64 of three users; what it compiled stays in Triton's cache.
 """
 
@@ -43,12 +43,12 @@ def main(arguments: list[str]) -> None:
     from on_gpu.fused import store_of
 
     width, users, candidates, rows = map(int, arguments[:4])
-    a, hidden, warps, scores, at_once = map(int, arguments[4].split(","))
+    a, hidden, warps, scores = map(int, arguments[4].split(","))
     device = torch.device(arguments[5] if len(arguments) > 5 else "cuda")
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)
     sizes = replace(sizes_of(full=False, smoke=False), candidates=candidates, l2_mb=1)
-    tiles = Tiles(a, hidden, warps, bool(scores), at_once)
+    tiles = Tiles(a, hidden, warps, bool(scores))
     with torch.inference_mode():
         store = store_of(Cell(rows, users, width), sizes, torch.float16, device)
         print(max(store.error(tiles, user) for user in (0, users // 2, -1)))

@@ -25,21 +25,16 @@ from on_gpu.timing import Call, Contender, NotTimed, captured, in_turns, release
 HIDDEN = 64
 TILES: dict[int, tuple[Tiles, ...]] = {
     16: (
-        Tiles(64, 16, 1, False), Tiles(128, 16, 1, False), Tiles(32, 16, 1, False), Tiles(64, 16, 1, True),
-        Tiles(128, 16, 2, False), Tiles(128, 32, 4, False), Tiles(256, 32, 4, False), Tiles(128, 64, 4, False),
-        Tiles(64, 8, 1, False, 2), Tiles(64, 16, 1, False, 2), Tiles(128, 16, 4, False, 4), Tiles(256, 16, 4, False, 4),
+        Tiles(128, 16, 1, False), Tiles(64, 16, 1, False), Tiles(32, 16, 1, False), Tiles(64, 16, 1, True),
+        Tiles(128, 16, 2, False), Tiles(128, 32, 4, False), Tiles(256, 32, 4, False),
     ),
     32: (
         Tiles(128, 32, 4, False), Tiles(128, 32, 4, True), Tiles(64, 16, 1, False), Tiles(128, 32, 8, False),
-        Tiles(256, 32, 8, False), Tiles(64, 32, 4, False), Tiles(128, 64, 4, False),
-        Tiles(128, 16, 4, False, 4), Tiles(128, 16, 4, False, 2), Tiles(256, 16, 8, False, 4),
-        Tiles(128, 32, 4, False, 2),
+        Tiles(256, 32, 8, False), Tiles(64, 32, 4, False),
     ),
     64: (
-        Tiles(128, 32, 8, False), Tiles(128, 32, 8, True), Tiles(128, 32, 4, False), Tiles(256, 32, 8, False),
-        Tiles(64, 32, 4, False), Tiles(128, 64, 8, False), Tiles(256, 64, 8, False),
-        Tiles(128, 16, 8, False, 4), Tiles(128, 32, 8, False, 2), Tiles(128, 16, 8, False, 2),
-        Tiles(256, 16, 8, False, 4),
+        Tiles(256, 64, 8, False), Tiles(128, 32, 8, False), Tiles(128, 32, 8, True), Tiles(128, 32, 4, False),
+        Tiles(256, 32, 8, False), Tiles(64, 32, 4, False), Tiles(128, 64, 8, False),
     ),
 }  # fmt: skip
 """Cuts that are tried, by D."""
@@ -159,8 +154,7 @@ def _linear_of(keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
 
 def named(tiles: Tiles) -> str:
     """A cut in one word."""
-    at_once = "" if tiles.rows == 1 else f"r{tiles.rows}"
-    return f"{tiles.candidates}x{tiles.hidden}{at_once}w{tiles.warps}{'' if tiles.float32_scores else 'h'}"
+    return f"{tiles.candidates}x{tiles.hidden}w{tiles.warps}{'' if tiles.float32_scores else 'h'}"
 
 
 def _choose(report: Report, sizes: Sizes, width: int, device: torch.device) -> Tiles:

@@ -38,6 +38,7 @@ GRAPHS = 8
 """With inputs of their own; those of so few users lie in the L2 cache, as a server's hot inputs would."""
 
 CELL_SECONDS = 14.0
+GATHER_SECONDS = 5.0
 COMPILE_SECONDS = 45.0
 """No further compilation begins after so many seconds spent on them."""
 
@@ -209,7 +210,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
         Contender("random users, interest", [partial(call, part) for part in parts]),
         Contender("hot users, interest", [partial(call, parts[0])]),
     ]
-    found = in_turns(contenders, device, min(CELL_SECONDS, report.seconds_left("serving")))
+    found = in_turns(contenders, device, min(GATHER_SECONDS, report.seconds_left("serving")))
     for name, timed in found.items():
         settings: dict[str, Setting] = {
             "what": "gather", "case": name, "D": 16, "R": sizes.rank, "users": sizes.gathered, "records": len(keys)

@@ -3,7 +3,7 @@
 As in `gemm`, interest_n = e_n A + a0 + sum_j g |e_n U_j + c_j| w_o v_j, but no hidden value leaves the registers. It
 reads the users' rows where they lie: `attend_at` takes the records of all users of a store, and the place of each
 request's user in them. Candidates of float16 or bfloat16 are computed in float16 and summed in float32; those of
-float32 with float32's error, at about a fourth of the speed.
+float32 with about float32's error, in eight times the time (docs/gpu.md).
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ MOST_PARTS_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Tiles:
-    """How a program is cut: candidates, hidden units of a tile, warps, rows at once; float32_scores: s in float32."""
+    """How a program is cut: candidates, hidden units of a tile, warps; and whether scores are summed in float32.
+
+    Cuts of float16 with tiles of 64 units and 4 warps failed where D is at most 32, on an H200 with Triton 3.6: wrong
+    results or an illegal access, but right ones under the memory checker. `tiles_of` names only cuts that were right.
+    """
 
     candidates: int
     hidden: int
     warps: int
     float32_scores: bool = True
-    rows: int = 1
 
 
 def why_not(device: torch.device) -> str | None:
@@ -105,14 +108,14 @@ def attend_at(
 
 
 def tiles_of(width: int, dtype: torch.dtype) -> Tiles:
-    """What was fastest on an H100 of the cuts in docs/log.md."""
+    """The cut for a D: in float16 the fastest of those tried at D = 16, 32 and 64 on an H200 (docs/gpu.md)."""
     if dtype not in HALF:
         return Tiles(64, 16, 4) if width <= 16 else Tiles(128, 16, 8) if width <= 64 else Tiles(16, 16, 4)
     if width <= 16:
-        return Tiles(64, 16, 1, float32_scores=False)
+        return Tiles(128, 16, 1, float32_scores=False)
     if width <= 32:
         return Tiles(128, 32, 4, float32_scores=False)
-    return Tiles(128, 32, 8, float32_scores=False)
+    return Tiles(256, 64, 8, False) if width <= 64 else Tiles(128, 32, 8, False)
 
 
 class _Launch:
@@ -163,7 +166,7 @@ class _Launch:
             self.W1, self.W3, self.w_o, parts, self.N, self.R, self.D, self.H, (1 - SLOPE) / 2,
             *self.candidates.stride()[:2], *self.keys.stride()[:2], *self.values.stride()[:2],
             *self.linear.stride()[:2], self.W1.stride(0), self.W3.stride(0),
-            HP=HP, T=self.tiles.hidden, ROWS=self.tiles.rows, BM=BM, SEGMENT=SEGMENT, SPLIT=segments > 0,
+            HP=HP, T=self.tiles.hidden, BM=BM, SEGMENT=SEGMENT, SPLIT=segments > 0,
             KEPT=kept, DTYPE=dtype, SCORE=scores, **shared, num_warps=self.tiles.warps, **options,
         )  # fmt: skip
         if segments:

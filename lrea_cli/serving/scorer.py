@@ -17,9 +17,10 @@ from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import Compression, DataSettings
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.store import Records, records_on
+from lrea_cli.records.store import Records, ResidentRecords, records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
+from lrea_cli.serving.many import interest_of_users
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class RequestScorer:
     @torch.inference_mode()
     def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
-        summary = self.records.fetch([user.key])
-        return self.model.long.attend(summary, candidates, self.kernel)
+        if isinstance(self.records, ResidentRecords):
+            return interest_of_users(self.model.long, self.records, [user.key], candidates, self.kernel)
+        return self.model.long.attend(self.records.fetch([user.key]), candidates, self.kernel)
 
     @torch.inference_mode()
     def full_interest(self, user: Visitor, candidates: Candidates, padded: bool = False) -> Tensor:

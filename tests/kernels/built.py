@@ -96,12 +96,13 @@ def _facts(kernel: Any, tiles: Any) -> dict[str, Any]:
         registers, stack = map(int, re.findall(r"(?:REG|STACK):(\d+)", usage)[:2])
         loop = _inner_loop(_said("nvdisasm", "-c", path))
     tensor = sorted({word for word in ("HMMA", "HGMMA") if any(line.startswith(word) for line in loop)})
-    blocks = tiles.candidates / 16 / tiles.warps * tiles.rows
+    blocks = tiles.candidates / 16 / tiles.warps
     return {
         "registers": registers,
         "stack": stack,
         "shared": kernel.metadata.shared,
         "tensor": tensor,
+        "spills_in_loop": sum(line.startswith(("LDL", "STL")) for line in loop),
         "instructions": round(len(loop) / blocks, 1),
     }
 

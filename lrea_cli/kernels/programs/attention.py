@@ -22,8 +22,7 @@ INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 def attend(
     candidates, keys, values, linear, offsets, position, rows, W1, W3, w_o, out, N, R, D, H, G,
     candidate_request, candidate_row, key_user, key_row, value_user, value_row, linear_user, linear_row, w1_row, w3_row,
-    DP: tl.constexpr, HP: tl.constexpr, T: tl.constexpr, ROWS: tl.constexpr, BM: tl.constexpr,
-    SEGMENT: tl.constexpr, SPLIT: tl.constexpr,
+    DP: tl.constexpr, HP: tl.constexpr, T: tl.constexpr, BM: tl.constexpr, SEGMENT: tl.constexpr, SPLIT: tl.constexpr,
     KEPT: tl.constexpr, DTYPE: tl.constexpr, SCORE: tl.constexpr, TOTAL: tl.constexpr
 ):  # fmt: skip
     """The interest of BM candidates of one request; with SPLIT, the sums of one segment of rows: out (S, B, N, DP).
@@ -32,9 +31,7 @@ def attend(
     """
     request, n = request_and_block(N, BM)
     user, used = user_of(request, position, rows, R)
-    d, t, g = tl.arange(0, DP), tl.arange(0, T), tl.arange(0, ROWS)
-    C: tl.constexpr = ROWS * T  # columns of a product
-    column = tl.arange(0, C)
+    d, t = tl.arange(0, DP), tl.arange(0, T)
     asked = candidates + request * candidate_request
     at = n[:, None].to(tl.int64) * candidate_row + d[None]
     e = tl.load(asked + at, mask=(n[:, None] < N) & (d[None] < D), other=0).to(DTYPE)
@@ -46,7 +43,6 @@ def attend(
         if KEPT:
             W1s = W1s + (tile_of(W1, w1_row, h, D, H, DP).to(DTYPE),)  # noqa: RUF005
             W3s = W3s + (tile_of(W3, w3_row, h, D, H, DP).to(DTYPE),)  # noqa: RUF005
-        h = tile * T + column % T
         ws = ws + ((tl.load(w_o + h, mask=h < H, other=0).to(TOTAL) * G).to(SCORE),)  # noqa: RUF005
     keys += user * key_user
     values += user * value_user
@@ -61,33 +57,21 @@ def attend(
         total = affine(asked, n, N, candidate_row, linear + user * linear_user, linear_row, D, BM, DP, TOTAL)
     for start in range(first, last, SEGMENT):
         segment = tl.zeros((BM, DP), TOTAL)
-        for j in range(start, tl.minimum(start + SEGMENT, last), ROWS):
-            if ROWS == 1:
-                k = tl.load(keys + j * key_row + d, mask=d < D, other=0).to(DTYPE)
-                v = tl.load(values + j * value_row + d, mask=d < D, other=0).to(DTYPE)
-                repeated = tl.broadcast_to(v[None], (T, DP))
-            else:
-                own = (j + g < used)[:, None] & (d[None] < D)
-                k = tl.load(keys + (j + g)[:, None] * key_row + d[None], mask=own, other=0).to(DTYPE)
-                v = tl.load(values + (j + g)[:, None] * value_row + d[None], mask=own, other=0).to(DTYPE)
-                repeated = tl.reshape(tl.broadcast_to(v[:, None], (ROWS, T, DP)), (C, DP))
-            s = tl.zeros((BM, C), SCORE)
+        for j in range(start, tl.minimum(start + SEGMENT, last)):
+            k = tl.load(keys + j * key_row + d, mask=d < D, other=0).to(DTYPE)
+            v = tl.load(values + j * value_row + d, mask=d < D, other=0).to(DTYPE)
+            s = tl.zeros((BM, T), SCORE)
             for tile in tl.static_range(HP // T):
                 if KEPT:
                     W1_tile, W3_tile = W1s[tile], W3s[tile]
                 else:
                     W1_tile = tile_of(W1, w1_row, tile * T + t, D, H, DP).to(DTYPE)
                     W3_tile = tile_of(W3, w3_row, tile * T + t, D, H, DP).to(DTYPE)
-                if ROWS == 1:
-                    U = tl.fma(tl.broadcast_to(k[:, None], (DP, T)), W3_tile, W1_tile)
-                    c = tl.load(offsets + j * HP + tile * T + t)
-                else:
-                    U = maps_of(tl.trans(k), W1_tile, W3_tile, DP, ROWS, T)
-                    of_column = j + column // T
-                    c = tl.load(offsets + of_column * HP + tile * T + column % T, mask=of_column < used, other=0)
-                x = product(e, U, tl.broadcast_to(c.to(SCORE)[None], (BM, C)))
-                s = add_absolute(s, x, tl.broadcast_to(ws[tile][None], (BM, C)))
-            segment = product(s.to(DTYPE), repeated, segment)
+                U = tl.fma(tl.broadcast_to(k[:, None], (DP, T)), W3_tile, W1_tile)
+                c = tl.load(offsets + j * HP + tile * T + t).to(SCORE)
+                x = product(e, U, tl.broadcast_to(c[None], (BM, T)))
+                s = add_absolute(s, x, tl.broadcast_to(ws[tile][None], (BM, T)))
+            segment = product(s.to(DTYPE), tl.broadcast_to(v[None], (T, DP)), segment)
         total += segment
     if SPLIT:
         requests = tl.num_programs(0) // tl.cdiv(N, BM)
@@ -170,16 +154,6 @@ def affine(
         A = tl.load(linear + p[:, None] * linear_row + d[None], mask=(p[:, None] < D) & (d[None] < D), other=0)
         total = product(e, A.to(TOTAL), total)
     return total
-
-
-@triton.jit
-def maps_of(k, W1, W3, DP: tl.constexpr, ROWS: tl.constexpr, T: tl.constexpr):
-    """W1 + diag(k_j) W3 for the rows k (DP, ROWS) and T hidden units, side by side: (DP, ROWS T)."""
-    shape: tl.constexpr = (DP, ROWS, T)
-    U = tl.fma(
-        tl.broadcast_to(k[:, :, None], shape), tl.broadcast_to(W3[:, None], shape), tl.broadcast_to(W1[:, None], shape)
-    )
-    return tl.reshape(U, (DP, ROWS * T))
 
 
 @triton.jit

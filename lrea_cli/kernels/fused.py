@@ -99,11 +99,13 @@ def attend_at(
 
     Raises:
         RuntimeError: see `fused`.
+        ValueError: shapes that do not fit; the card would read other memory.
     """
     _refuse(candidates, keys, values, linear, weights.W1, weights.W2, weights.W3, weights.b, weights.w_o)
     out = torch.empty(candidates.shape, dtype=candidates.dtype, device=candidates.device)
     if out.numel():
-        _Launch(candidates, keys, values, weights, linear, rows, position, tiles).into(out)
+        with torch.cuda.device_of(out):  # Triton launches on the current device
+            _Launch(candidates, keys, values, weights, linear, rows, position, tiles).into(out)
     return out
 
 
@@ -136,6 +138,16 @@ class _Launch:
         self.W1, self.W2, self.W3 = map(_dense_rows, (weights.W1, weights.W2, weights.W3))
         self.b, self.w_o, self.rows, self.position = weights.b, weights.w_o, rows, position
         (self.B, self.N, self.D), self.R, self.H = candidates.shape, keys.shape[1], len(weights.w_o)
+        users = self.B if position is None else len(keys)
+        shapes = {
+            "keys": (users, self.R, self.D),
+            "values": (users, self.R, self.D),
+            "linear": (users, self.D + 1, self.D),
+        }
+        found = {name: tuple(getattr(self, name).shape) for name in shapes}
+        counts = (users if rows is None else len(rows), self.B if position is None else len(position))
+        if found != shapes or counts != (users, self.B):
+            raise ValueError(f"{found}, {counts} rows and positions do not fit {self.B} requests of {users} users.")
         self.half = candidates.dtype in HALF
         self.tiles = tiles or tiles_of(self.D, candidates.dtype)
 

@@ -170,6 +170,21 @@ def test_a_gradient_is_refused_not_lost(which: int) -> None:
         fused(*inputs)
 
 
+@needs_triton
+@pytest.mark.parametrize("wrong", ["keys", "values", "linear", "rows", "position", "users"])
+def test_shapes_that_do_not_fit_are_refused(wrong: str) -> None:
+    """A card would read what lies beside a tensor."""
+    candidates, keys, values, weights = draw((3, 2, 5, 4, 6), torch.float32)
+    of: dict[str, Tensor] = {"keys": keys, "values": values, "linear": torch.zeros(3, 5, 4)}
+    places = {"rows": torch.full((3,), 5), "position": torch.arange(3)}
+    attend_at(candidates, **of, weights=weights, **places)
+    cut = {name: tensor[:2] if name == wrong else tensor for name, tensor in {**of, **places}.items()}
+    if wrong == "users":
+        cut = {name: tensor[:2] for name, tensor in of.items()}
+    with pytest.raises(ValueError, match="do not fit"):
+        attend_at(candidates, weights=weights, **cut)
+
+
 def test_where_it_does_not_run_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET")
     assert serving_kernels("cpu") == ("naive", "gemm")

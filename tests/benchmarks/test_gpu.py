@@ -194,6 +194,9 @@ def test_it_runs_on_a_device_that_is_not_there(tmp_path: Path) -> None:
     gates = [row for row in rows if row["section"] == "gate"]
     assert len(gates) >= 26
     assert all(row["status"] == "ok" for row in gates)
+    (fused,) = [row for row in rows if row["section"] == "fused"]
+    assert (fused["status"], fused["note"]) == ("skipped", "it runs on a CUDA device")
+    rows.remove(fused)
     strange = [row for row in rows if row["status"] != "ok" and row["settings"].get("launch") != "compiled"]
     assert {row["settings"]["launch"] for row in strange} == {"graph"}
     assert all(row["status"] == "gate" and "off by" in row["note"] and not row["timed"] for row in strange)

@@ -21,9 +21,10 @@ from lrea_cli.serving.native.model_file import (
     HASHED_BYTES,
     HEADER,
     MAGIC,
+    chunks,
     describe,
     fnv1a,
-    pack,
+    save_model,
     sections,
     write_model,
 )
@@ -87,7 +88,9 @@ def test_later_training_does_not_reach_the_file() -> None:
 def test_a_mapped_file_is_scored_in_place(tmp_path: Path) -> None:
     model = draw_model(Shape(), 1)
     path = tmp_path / "model.bin"
-    path.write_bytes(write_model(model))
+    with path.open("wb") as saved:
+        save_model(model, saved)
+    assert path.read_bytes() == write_model(model)
     request = draw_request(model, Shape(), np.random.default_rng(1))
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         native = NativeModel(mapped)
@@ -151,7 +154,7 @@ def test_settings_that_the_sections_contradict_are_refused(number: int, value: i
     named = sections(draw_model(Shape(fields=1, d=16), 1))
     named["settings"][number] = value
     with pytest.raises(NativeError, match=WHOLE):
-        NativeModel(pack(named))
+        NativeModel(b"".join(chunks(named)))
 
 
 @needs_library
@@ -161,14 +164,14 @@ def test_what_is_missing_or_of_another_shape_is_named() -> None:
         named = sections(model)
         del named[name]
         with pytest.raises(NativeError, match=f"Section {name} is missing"):
-            NativeModel(pack(named))
+            NativeModel(b"".join(chunks(named)))
         named = sections(model)
         named[name] = named[name][..., :-1].copy()
         with pytest.raises(NativeError, match=WHOLE):
-            NativeModel(pack(named))
+            NativeModel(b"".join(chunks(named)))
     named = sections(model) | {"slope": np.array([1.5], "<f4")}
     with pytest.raises(NativeError, match="slope"):
-        NativeModel(pack(named))
+        NativeModel(b"".join(chunks(named)))
 
 
 @needs_library

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from lrea_cli.serving.native import abi
-from lrea_cli.serving.native.model import Behaviors, GivenInterest, NativeError, NativeRequest, Rows, UnsupportedError
+from lrea_cli.serving.native.model import (
+    Behaviors,
+    GivenInterest,
+    Matrix,
+    NativeError,
+    NativeRequest,
+    Rows,
+    UnsupportedError,
+)
 from tests.serving.native.drawn import (
     PATHS,
     Shape,
@@ -192,3 +200,21 @@ def test_arrays_need_not_lie_row_after_row() -> None:
     native, request = prepared(Shape())
     turned = replace(request, candidate_ids=np.asfortranarray(request.candidate_ids))
     assert np.array_equal(native.logits(turned), native.logits(request))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_rows_may_lie_at_any_byte(dtype: str) -> None:
+    """As they do in a record."""
+    native, request = prepared(Shape(dtype=dtype, linear="another"))
+    assert isinstance(request.long, Rows)
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        return np.frombuffer(b"?" + array.tobytes(), array.dtype, offset=1).reshape(array.shape)
+
+    parts = {name: getattr(request.long, name) for name in ("keys", "values", "linear")}
+    odd = {
+        name: Matrix(moved(matrix.data), None if matrix.scales is None else moved(matrix.scales))
+        for name, matrix in parts.items()
+    }
+    assert not odd["keys"].data.flags.aligned or dtype == "int8"
+    assert np.array_equal(native.logits(replace(request, long=Rows(**odd))), native.logits(request))

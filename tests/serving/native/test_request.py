@@ -83,6 +83,56 @@ def test_two_thousand_random_shapes_equal_float64(part: int) -> None:
         check(draw_shape(np.random.default_rng(seed)), seed)
 
 
+@pytest.mark.skipif("x6" not in PATHS, reason="the machine has no AMX")
+@pytest.mark.parametrize("d", [8, 32, 72])
+def test_x6_is_as_exact_as_float32(d: int) -> None:
+    """The root of the mean square, since a lost product of small parts hides below the largest error of odd shapes."""
+    errors: dict[str, list[tuple[float, float]]] = {mode: [] for mode in ("x6", "x3", "avx512")}
+    shape = Shape(N=150, R=60, S=20, fields=1, d=d, H=64, hidden=(128, 64))
+    for seed in range(3):
+        model = draw_model(shape, seed)
+        native, request = opened(model), draw_request(model, shape, np.random.default_rng(seed))
+        exact = exact_logits(model, request)
+        for mode, found in errors.items():
+            asked = replace(request, mode=mode)
+            answers = zip((native.logits(asked), native.interest(asked)), exact, strict=True)
+            found.append(tuple(float(np.linalg.norm(a - e) / np.linalg.norm(e)) for a, e in answers))
+    x6, x3, fp32 = (np.mean(found, 0) for found in errors.values())
+    assert (x6 <= 1.2 * fp32).all(), (x6, fp32)
+    assert (x3 <= 4e-6).all(), x3
+
+
+def test_what_a_request_leaves_in_memory_reaches_no_other_one() -> None:
+    """Padding must not hold the numbers of an earlier request, here no numbers at all."""
+    shapes = [Shape(N=200, R=1, fields=1, d=d, profile=3, by_candidate=True, long="interest") for d in (8, 24, 40, 64)]
+    for shape in shapes:
+        native, request = prepared(shape)
+        assert isinstance(request.long, GivenInterest)
+        spoilt = replace(request, long=GivenInterest(np.full_like(request.long.vectors, np.nan)))
+        for mode in PATHS:
+            expected = native.logits(replace(request, mode=mode))
+            assert np.isfinite(expected).all()
+            for other in shapes:
+                model, wrong = prepared(other)
+                wrong = replace(wrong, mode=mode, long=GivenInterest(np.full((200, other.d), np.nan, np.float32)))
+                assert np.isnan(model.logits(wrong)).all()
+            native.logits(replace(spoilt, mode=mode))
+            assert np.array_equal(native.logits(replace(request, mode=mode)), expected)
+
+
+def test_padding_falls_into_the_first_bucket() -> None:
+    """Its vector is zero, on no side of any plane."""
+    shape = Shape(long="buckets", R=1)
+    model = draw_model(shape, 7)
+    request = draw_request(model, shape, np.random.default_rng(8))
+    request.candidate_ids[:, 0] = 0
+    exact = exact_logits(model, request)[1]
+    for mode in PATHS:
+        interest = opened(model).interest(replace(request, mode=mode))
+        assert error_of(interest, exact, 1e-3) <= 1e-6
+        assert np.abs(interest[0]).max() > 0
+
+
 def prepared(shape: Shape) -> tuple:
     model = draw_model(shape, 7)
     return opened(model), draw_request(model, shape, np.random.default_rng(8))

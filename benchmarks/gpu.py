@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not torch.cuda.is_available():
             print("There is no CUDA device here. Use: --device cpu --smoke", file=sys.stderr)
             return 2
-        torch.cuda.set_device(device)
+        if device.index is not None:
+            torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("highest")
     if asked.smoke:
         timing.MOST_SAMPLES = timing.LEAST_SAMPLES

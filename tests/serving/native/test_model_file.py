@@ -122,6 +122,23 @@ def test_every_changed_byte_of_header_and_directory_is_refused() -> None:
             NativeModel(bytes(damaged))
 
 
+def mend_hash(file: bytearray) -> None:
+    directory = bytes(file[HEADER.size : HEADER.size + HEADER.unpack_from(file)[2] * ENTRY.size])
+    file[HASHED_BYTES : HASHED_BYTES + 8] = fnv1a(bytes(file[:HASHED_BYTES]) + directory).to_bytes(8, "little")
+
+
+@needs_library
+def test_a_section_that_ends_past_the_file_is_refused() -> None:
+    file = bytearray(write_model(draw_model(Shape(), 1)))
+    at = HEADER.size + 2 * ENTRY.size + 104  # the offset of the first table
+    assert len(file) % ALIGNMENT == 0
+    for offset in (len(file), len(file) - ALIGNMENT, 2**64 - ALIGNMENT):
+        file[at : at + 8] = offset.to_bytes(8, "little")
+        mend_hash(file)
+        with pytest.raises(NativeError, match=re.escape("Section item.0 exceeds the file.")):
+            NativeModel(bytes(file))
+
+
 @needs_library
 @pytest.mark.parametrize("seed", range(200))
 def test_a_forged_directory_is_refused_or_harmless(seed: int) -> None:
@@ -135,8 +152,7 @@ def test_a_forged_directory_is_refused_or_harmless(seed: int) -> None:
     odd = [0, 1, 2, 3, 5, 63, 64, 2**31 - 1, 2**31, 2**32 - 1, len(file), len(file) - 1]
     odd += [2**32, 2**61, 2**62 + 1, 2**63, 2**64 - 64, 2**64 - 1]
     file[at : at + width] = (int(odd[rng.integers(len(odd))]) % 2 ** (8 * width)).to_bytes(width, "little")
-    directory = bytes(file[HEADER.size : HEADER.size + count * ENTRY.size])
-    file[HASHED_BYTES : HASHED_BYTES + 8] = fnv1a(bytes(file[:HASHED_BYTES]) + directory).to_bytes(8, "little")
+    mend_hash(file)
     with suppress(NativeError):
         NativeModel(bytes(file))
 

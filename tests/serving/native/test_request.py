@@ -246,6 +246,16 @@ def test_arrays_of_another_shape_or_dtype_are_refused() -> None:
             native.logits(wrong)
 
 
+def test_an_interest_is_written_where_it_is_wanted() -> None:
+    native, request = prepared(Shape())
+    expected, out = native.interest(request), np.zeros((40, 16), np.float32)
+    assert native.interest(request, out) is out
+    assert np.array_equal(out, expected)
+    for wrong in (np.zeros((16, 40), np.float32), np.zeros((16, 40), np.float32).T, np.zeros((40, 16))):
+        with pytest.raises(ValueError, match="expected float32"):
+            native.interest(request, wrong)
+
+
 def test_arrays_need_not_lie_row_after_row() -> None:
     native, request = prepared(Shape())
     turned = replace(request, candidate_ids=np.asfortranarray(request.candidate_ids))

@@ -278,3 +278,28 @@ def test_rows_may_lie_at_any_byte(dtype: str) -> None:
     }
     assert not odd["keys"].data.flags.aligned or dtype == "int8"
     assert np.array_equal(native.logits(replace(request, long=Rows(**odd))), native.logits(request))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_every_number_of_a_small_dtype_is_read_exactly(dtype: str) -> None:
+    """With a zero vector as candidate the interest is the last row of the linear half, without any arithmetic."""
+    shape = Shape(fields=1, d=128, R=0, counters=0)
+    native = opened(draw_model(shape, 1))
+    numbers = (
+        np.arange(65536, dtype=np.uint16).view(np.float16) if dtype == "float16" else np.arange(256).astype(np.int8)
+    )
+    nothing = Matrix(np.zeros((0, 128), np.float32))
+    for row in numbers.reshape(-1, 128):
+        linear = np.zeros((129, 128), numbers.dtype)
+        linear[128] = row
+        scales = np.full(129, 0.3, np.float32) if dtype == "int8" else None
+        request = NativeRequest(
+            candidate_ids=np.zeros((1, 1), np.int32),
+            short_ids=np.zeros((1, 0), np.int32),
+            history_length=0,
+            long=Rows(nothing, nothing, Matrix(linear, scales)),
+            mode="fp32",
+        )
+        with np.errstate(invalid="ignore"):  # some are no numbers
+            expected = row.astype(np.float32) * (1 if scales is None else scales[0])
+        assert np.array_equal(native.interest(request)[0], expected, equal_nan=True)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
+from gpu_page import gpu_page
+
 import lrea_cli
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.kernels import KERNELS
@@ -91,7 +93,7 @@ def cli_page() -> str:
     return done.stdout.rstrip("\n") + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "parts.md": parts_page}
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "gpu.md": gpu_page, "parts.md": parts_page}
 
 
 def main() -> None:

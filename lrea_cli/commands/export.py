@@ -51,7 +51,7 @@ class ExportOptions:
 
 @command
 def export(options: ExportOptions) -> None:
-    """Write what a server outside of Python needs: the model in ONNX and C++, or the records.
+    """Write what a server outside of Python needs.
 
     Example: lrea export --to served
 

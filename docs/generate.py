@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
+from serving_page import serving_page
+
 import lrea_cli
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.kernels import KERNELS
@@ -89,7 +91,7 @@ def cli_page() -> str:
     return done.stdout.rstrip("\n") + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "parts.md": parts_page}
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "parts.md": parts_page, "serving.md": serving_page}
 
 
 def main() -> None:

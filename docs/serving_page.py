@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from statistics import median
 
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, ModelSettings
@@ -129,20 +130,21 @@ def request_ms(measured: Mapping[str, Mapping[str, float]], mode: str, rank: int
 def refresh_table() -> str:
     """Bytes of all records, and cores that make them anew in a day or an hour."""
     pseudo, cells = fields_of(method="lrea"), []
-    sizes = [("int8", 64), ("float16", 64), ("float32", 128)]
-    ms = compress_ms()
+    sizes: list[tuple[CacheDtype, int]] = [("int8", 64), ("float16", 64), ("float32", 128)]
+    makers = {name or "lrea": compress_ms(name) for name in (None, "clusters")}
     for users in USERS:
         stored = [f"{users * record_size(pseudo, d, rank, VALUES) / 1e9:,.0f}" for d, rank in sizes]
-        cores = [f"{_cores(users, ms, seconds):,}" for seconds in (DAY, HOUR)]
+        cores = [f"{_cores(users, ms, seconds):,}" for ms in makers.values() for seconds in (DAY, HOUR)]
         cells.append([f"{users:,}", *stored, *cores])
     names = [f"GB, {dtype}, R = {rank}" for dtype, rank in sizes]
-    return _markdown(["users", *names, "cores, a day", "cores, an hour"], cells, numbers=6)
+    names += [f"cores, {maker}, {time}" for maker in makers for time in ("a day", "an hour")]
+    return _markdown(["users", *names], cells, numbers=8)
 
 
-def compress_ms() -> float:
-    """Of a user, measured: the slowest of the dtypes."""
+def compress_ms(compressor: str | None) -> float:
+    """Of a user, the median of all measurements of a compressor; None = of the method lrea."""
     measured = json.loads((MEASURED / "compress.json").read_text(encoding="utf-8"))
-    return max(each["ms_per_user"] for each in measured)
+    return median(each["ms_per_user"] for each in measured if each["compressor"] == compressor)
 
 
 def _cores(users: int, ms: float, seconds: int) -> int:

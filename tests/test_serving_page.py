@@ -160,7 +160,9 @@ def test_the_table_of_columns_has_those_of_every_method() -> None:
 @pytest.mark.parametrize("R", [1, 3, 128])
 @pytest.mark.parametrize("M", [0, 1, 100])
 def test_the_formulas_give_the_bytes_of_a_record(dtype: CacheDtype, R: int, M: int) -> None:
-    formulas = dict(re.findall(r"^    (head|float32|float16|int8|counters|checksum) +(\S.*?)(?:  .*)?$", PAGE, re.MULTILINE))
+    formulas = dict(
+        re.findall(r"^    (head|float32|float16|int8|counters|checksum) +(\S.*?)(?:  .*)?$", PAGE, re.MULTILINE)
+    )
     names = {"up8": lambda size: -(-size // 8) * 8, "R": R, "D": D, "M": M, "C": 1}
     size = sum(eval(formulas[part], names) for part in ("head", dtype, "counters", "checksum"))
     assert size == serving_page.record_size(serving_page.fields_of(method="lrea"), dtype, R, M)
@@ -194,13 +196,15 @@ def served(workspace_copy: Workspace, lrea_run: Run) -> Cache:
     return open_cache(workspace_copy, lrea_run, "served")
 
 
-def test_the_python_example_scores_raw_ids(workspace_copy: Workspace, served: Cache) -> None:
+def test_the_python_example_scores_raw_ids(workspace_copy: Workspace, din_run: Run) -> None:
+    compress(workspace_copy, din_run, CacheSettings(), Silent(), "latest")
     said = run_example(
         block("python", 1) + "\nimport json; print(json.dumps([logits.tolist(), live.tolist()]))",
         LREA_HOME=str(workspace_copy.home),
     )
     logits, live = json.loads(said.splitlines()[-1])
     assert (len(logits), len(live)) == (3, 2)
+    assert np.isfinite(logits).all()
     assert np.abs(np.array(logits[:2]) - live).min() > 0
 
 
@@ -230,14 +234,16 @@ def logits_of_the_c_request(run: Run, store: RecordStore, user: int) -> np.ndarr
 
     def ids(name: str) -> torch.Tensor:
         (text,) = re.findall(rf"{name}(?:\[\d*\])+ = \{{(.*?)\}}(?:;|, \w)", block("c"))
-        return torch.tensor([[int(n) for n in part.split(",")] for part in re.findall(r"[\d, ]{{2,}}", text)]).int()
+        return torch.tensor([[int(n) for n in re.findall(r"\d+", row)] for row in text.split("}, {")]).int()
 
     candidates, newest, profile = ids("candidates"), ids("newest"), ids("profile")
     N, S = candidates.shape[1], newest.shape[1]
     fields = [f.name for f in run.model.features.item_fields]
     own = {f.name: profile[:, n : n + 1].expand(1, N) for n, f in enumerate(run.model.features.profile_fields)}
     mask = torch.ones(1, N, dtype=torch.bool)
-    asked = CandidateIds(dict(zip(fields, candidates[:, None], strict=True)), own, mask, torch.zeros(1, dtype=torch.int64))
+    asked = CandidateIds(
+        dict(zip(fields, candidates[:, None], strict=True)), own, mask, torch.zeros(1, dtype=torch.int64)
+    )
     short = HistoryIds(
         dict(zip(fields, newest[:, None], strict=True)), torch.ones(1, S, dtype=torch.bool), torch.zeros(1, S)
     )

@@ -138,7 +138,19 @@ def refresh_table() -> str:
         cells.append([f"{users:,}", *stored, *cores])
     names = [f"GB, {dtype}, R = {rank}" for dtype, rank in sizes]
     names += [f"cores, {maker}, {time}" for maker in makers for time in ("a day", "an hour")]
-    return _markdown(["users", *names], cells, numbers=8)
+    return f"{_markdown(['users', *names], cells, numbers=8)}\n\n{_arithmetic(10**8, sizes[0], makers['lrea'])}"
+
+
+def _arithmetic(users: int, record: tuple[CacheDtype, int], ms: float) -> str:
+    """One row of the table, step by step."""
+    dtype, rank = record
+    size, seconds = record_size(fields_of(method="lrea"), dtype, rank, VALUES), users * ms / 1000
+    return (
+        f"So {users:,} records of {size:,} bytes ({dtype}, R = {rank}) are {users * size / 1e9:,.0f} GB.\n"
+        f"{users:,} users "
+        f"x {ms:.2f} ms are {seconds:,.0f} s of one core: over {DAY:,} s that is {_cores(users, ms, DAY)} core, rounded up,\n"
+        f"and over {HOUR:,} s {_cores(users, ms, HOUR)}."
+    )
 
 
 def compress_ms(compressor: str | None) -> float:

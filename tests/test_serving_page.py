@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import serving_page
 import torch
 
 from lrea_cli.console.progress import Silent
@@ -21,29 +21,21 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.kernels import naive
 from lrea_cli.recipe.settings import CACHE_DTYPES, METHOD_NAMES, CacheDtype
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
-from lrea_cli.records.format import Record, RecordFormat
+from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.maker import Known, RecordMaker
 from lrea_cli.records.store import RecordStore
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, HistoryIds
-from lrea_cli.serving.export.destinations import Source
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.scorer import Request, RequestScorer
 from lrea_cli.workspace.home import Workspace
 from tests.walkthrough import ROOT
 
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-D, R, M = serving_page.WIDTH, 128, serving_page.VALUES
 
 
 def block(language: str, number: int = 0) -> str:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[number]
-
-
-def table(name: str) -> list[list[str]]:
-    """The cells of a generated table, as they stand on the page, without its head."""
-    (text,) = re.findall(rf"<!-- table: {name} -->\n(.*?)\n<!-- end -->", PAGE, re.DOTALL)
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
 def run_example(source: str, *arguments: object, **environment: str) -> str:
@@ -59,7 +51,7 @@ def bytes_of_dump(lines: str) -> bytes:
     """Of a dump that lacks no byte."""
     found = b""
     for line in lines.splitlines():
-        offset, hexadecimal = re.fullmatch(r" *(\d+)  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: .*)?", line).groups()
+        ((offset, hexadecimal),) = re.findall(r"^ *(\d+)  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: .*)?$", line)
         assert int(offset) == len(found)
         found += bytes.fromhex(hexadecimal)
     return found
@@ -126,70 +118,6 @@ def test_the_program_finds_every_byte_of_every_method_s_records(make_run, tmp_pa
             assert f"item_counts: {' '.join(map(str, counts.tolist()))}\n" in dump or not len(counts)
 
 
-def test_the_table_of_bytes_is_that_of_packed_records() -> None:
-    kinds = serving_page.kinds()
-    rows = {"`sdim`": 128, "`din-short`": 0}
-    seen = 0
-    for name, *cells in table("bytes"):
-        kind = name.partition(f", {serving_page.LONG} behaviors")[0]
-        fields = kinds.get(kind, serving_page.fields_of(method="lrea"))
-        used = int((re.findall(r"R = (\d+)", name) or [rows.get(kind, serving_page.LONG)])[0])
-        for cell, (values, dtype) in zip(cells, [(v, d) for v in (None, M) for d in CACHE_DTYPES], strict=True):
-            layout = RecordFormat(fields, dtype, () if values is None else ("category",))
-            sizes = {"rows": used, "category_values": values or 0}
-            arrays = {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in layout.columns}
-            assert f"{len(layout.pack(1, Record(9, sizes, arrays))):,}" == cell
-            seen += 1
-    assert seen == 6 * 10
-
-
-def test_the_table_of_columns_has_those_of_every_method() -> None:
-    shown: dict[str, list[list[str]]] = {}
-    for kind, *cells in table("columns"):
-        shown.setdefault(kind or [*shown][-1], []).append(cells)
-    for kind, fields in serving_page.kinds().items():
-        for position, dtype in enumerate(CACHE_DTYPES):
-            lines = [(name.strip("`"), cells[position]) for name, _, *cells in shown[kind] if name != "none"]
-            stored = [(c.name, c.dtype) for c in RecordFormat(fields, dtype).columns]
-            assert [line for line in lines if line[1]] == stored
-    named = {name for kind in serving_page.kinds() for name in re.findall(r"`([\w-]+)`", kind)}
-    assert named == set(METHOD_NAMES)
-
-
-@pytest.mark.parametrize("dtype", CACHE_DTYPES)
-@pytest.mark.parametrize("R", [1, 3, 128])
-@pytest.mark.parametrize("M", [0, 1, 100])
-def test_the_formulas_give_the_bytes_of_a_record(dtype: CacheDtype, R: int, M: int) -> None:
-    formulas = dict(
-        re.findall(r"^    (head|float32|float16|int8|counters|checksum) +(\S.*?)(?:  .*)?$", PAGE, re.MULTILINE)
-    )
-    names = {"up8": lambda size: -(-size // 8) * 8, "R": R, "D": D, "M": M, "C": 1}
-    size = sum(eval(formulas[part], names) for part in ("head", dtype, "counters", "checksum"))
-    assert size == serving_page.record_size(serving_page.fields_of(method="lrea"), dtype, R, M)
-
-
-def test_every_input_of_every_graph_is_in_the_table(make_run) -> None:
-    pytest.importorskip("onnx")
-    from lrea_cli.serving.export.onnx_graph import request_graph
-
-    (text,) = re.findall(r"\| input \| shape \| type \| what \|\n.*?\n(.*?)\n\n", PAGE, re.DOTALL)
-    rows = [re.findall(r"`(.*?)` \| (.*?) \| (.*?) \|", line)[0] for line in text.splitlines()]
-    patterns = {re.sub("<.*>", r"\\w+", name): (shape, types) for name, shape, types in rows}
-    names = {1: "float32", 2: "uint8", 6: "int32", 7: "int64"}
-    used = set()
-    for method in METHOD_NAMES:
-        graph = request_graph(make_run(method=method, match_counters=("category",)).model).graph
-        for given in graph.input:
-            ((pattern, (shape, types)),) = [(p, s) for p, s in patterns.items() if re.fullmatch(p, given.name)]
-            used.add(pattern)
-            kind = given.type.tensor_type
-            assert names[kind.elem_type] in types
-            axes = ", ".join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)
-            if not given.name.startswith("record_"):
-                assert shape.replace("counters", "1").replace(",)", ")") == f"({axes})"
-    assert used == set(patterns)
-
-
 @pytest.fixture
 def served(workspace_copy: Workspace, lrea_run: Run) -> Cache:
     compress(workspace_copy, lrea_run, CacheSettings("int8"), Silent(), "served")
@@ -250,8 +178,32 @@ def logits_of_the_c_request(run: Run, store: RecordStore, user: int) -> np.ndarr
     return RequestScorer(run.model, store, naive)(Request(user, asked, short, 1)).numpy()
 
 
-def test_a_description_has_what_the_page_says(served: Cache, lrea_run: Run) -> None:
-    description = Source(served, {}).description()
-    for name in ("dtype", "as_of", "counters", "sizes", "columns"):
-        assert name in description
-        assert f"`{name}`" in PAGE
+@pytest.mark.slow
+def test_the_worked_example_and_the_c_library_by_the_page_s_commands(tmp_path: Path) -> None:
+    if shutil.which("make") is None or shutil.which("c++") is None:
+        pytest.skip("make or a C++ compiler is missing")
+    pytest.importorskip("onnx")
+    (section,) = re.findall(r"### A record, byte by byte\n(.*?)\n## 3", PAGE, re.DOTALL)
+    for name, text in (("tiny.toml", block("toml")), ("read_record.py", block("python")), ("score.c", block("c"))):
+        (tmp_path / name).write_text(text)
+    build = re.findall(r"^    (cc .*)$", PAGE, re.MULTILINE)
+    programs = {"lrea": f"{sys.executable} -m lrea_cli", "python": sys.executable}
+    said, last = "", ""
+    for line in [*re.findall(r"^    ((?:lrea|python) .*)$", section, re.MULTILINE), "make -C served", *build]:
+        program, _, rest = line.partition(" ")
+        done = subprocess.run(
+            f"{programs.get(program, program)} {rest}",
+            shell=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LREA_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        last = done.stdout
+        if program == "python":
+            said = last
+    assert len(last.partition(": ")[2].split()) == 3
+    of_log = [line for line in block("text").splitlines() if re.search("key:|length:|rows:|category_|padding", line)]
+    assert len(of_log) > 10
+    assert set(of_log) <= set(said.splitlines())

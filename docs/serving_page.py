@@ -145,11 +145,11 @@ def _arithmetic(users: int, record: tuple[CacheDtype, int], ms: float) -> str:
     """One row of the table, step by step."""
     dtype, rank = record
     size, seconds = record_size(fields_of(method="lrea"), dtype, rank, VALUES), users * ms / 1000
+    cores = [_cores(users, ms, time) for time in (DAY, HOUR)]
     return (
-        f"So {users:,} records of {size:,} bytes ({dtype}, R = {rank}) are {users * size / 1e9:,.0f} GB.\n"
-        f"{users:,} users "
-        f"x {ms:.2f} ms are {seconds:,.0f} s of one core: over {DAY:,} s that is {_cores(users, ms, DAY)} core, rounded up,\n"
-        f"and over {HOUR:,} s {_cores(users, ms, HOUR)}."
+        f"So {users:,} records of {size:,} bytes ({dtype}, R = {rank}) are {users * size / 1e9:,.0f} GB. Each takes\n"
+        f"{ms:.2f} ms: {seconds:,.0f} s of one core. Over {DAY:,} s that is {cores[0]} core, rounded up; over {HOUR:,} "
+        f"s {cores[1]}."
     )
 
 

@@ -143,14 +143,14 @@ def test_the_c_program_has_the_logits_of_torch(served: Cache, lrea_run: Run, tmp
     from lrea_cli.serving.native.model_file import write_model
 
     folder = tmp_path / "served"
-    key = int(served.store.keys[35])
     Folder(folder).write(served.store.layout, {int(k): served.store.verified(int(k))[0] for k in served.store.keys})
     (folder / "model.bin").write_bytes(write_model(lrea_run.model))
     (tmp_path / "score.c").write_text(block("c"))
     options = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", str(library.parent)]
     program = [str(tmp_path / "score.c"), str(library), f"-Wl,-rpath,{library.parent}", "-o", str(tmp_path / "score")]
     subprocess.run([compiler, *options, *program], check=True)
-    for user in (key, 10**6):
+    assert served.store.read(int(served.store.keys[0])).rows
+    for user in (int(served.store.keys[0]), int(served.store.keys[35]), 10**6):
         done = subprocess.run([str(tmp_path / "score"), str(folder), str(user)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         found = [float(number) for number in done.stdout.partition(": ")[2].split()]

@@ -30,10 +30,12 @@ import numpy as np
 import torch
 from request_worker import CATEGORIES, ITEMS, make_model
 
+from lrea_cli.attention import HIDDEN
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.kernels import naive
 from lrea_cli.kernels.weights import linear_half
 from lrea_cli.model import CTRModel
+from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.native.model import Matrix, NativeModel, NativeRequest, Rows
@@ -45,6 +47,7 @@ USUAL_ERROR = 4e-7
 INTEREST_ROWS = (16, 64, 128, 500)
 PEAK = Path(__file__).with_name("native_peak.cpp")
 LENGTH = 900
+WIDTH = 2 * ModelSettings.embedding_dim
 
 
 def main() -> None:
@@ -152,18 +155,22 @@ class Bench:
         return {"peak_gflops": {"fma": self.peaks.fma, "amx": self.peaks.amx}, "times": rows}
 
     def flops(self, request: NativeRequest) -> float:
-        widths = [
-            5 * self.model.features.width,
-            *[m.out_features for m in self.model.mlp if hasattr(m, "out_features")],
-        ]
-        layers = sum(before * after for before, after in pairwise(widths))
         assert isinstance(request.long, Rows)
-        rows = len(request.long.keys.data) + request.short_ids.shape[1]
-        return self.attention_flops(request, rows) + 2.0 * request.candidate_ids.shape[1] * layers
+        return request_flops(request.candidate_ids.shape[1], len(request.long.keys.data) + request.short_ids.shape[1])
 
     def attention_flops(self, request: NativeRequest, rows: int) -> float:
-        D, H = self.model.short.W1.shape
-        return 2.0 * request.candidate_ids.shape[1] * rows * (D * H + H + D)
+        return attention_flops(request.candidate_ids.shape[1], rows)
+
+
+def attention_flops(candidates: int, rows: int) -> float:
+    """Products and sums of attention to rows."""
+    return 2.0 * candidates * rows * (WIDTH * HIDDEN + HIDDEN + WIDTH)
+
+
+def request_flops(candidates: int, rows: int) -> float:
+    """Of a whole request that attends to so many long and short rows; of the MLP the products alone."""
+    widths = (5 * WIDTH, *ModelSettings.hidden, 1)
+    return attention_flops(candidates, rows) + 2.0 * candidates * sum(a * b for a, b in pairwise(widths))
 
 
 class Peaks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import torch
 from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.bench.machine import Load, Machine
+from lrea_cli.bench.natively import NATIVE, native_gate, native_of, serve_natively
 from lrea_cli.bench.peers import Peer, PeerGate
 from lrea_cli.bench.routes import (
     MARKS,
@@ -23,6 +25,7 @@ from lrea_cli.bench.routes import (
     Row,
     Stage,
     row_of,
+    serve_whole,
     time_routes,
     visitors_of,
 )
@@ -34,6 +37,7 @@ from lrea_cli.errors import UserError
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
+from lrea_cli.serving.native.model import UnsupportedError
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median, median_difference, median_interval, paired_ratio
@@ -62,6 +66,8 @@ class Bench:
         bytes_per_user, compress_ms_per_user: of one record.
         saved_ms_per_request: of a whole request at real lengths, the mean; None where withheld.
         pays_after_requests: requests that save as much time as making the user's record takes; None where none does.
+        native: the path of lrea's native request, or why there is none.
+        native_speedup: time of full attention over that of the cache, whole requests at real lengths, both natively.
         peer_gates: what was compared of each other runtime; one that failed has no times.
         peer_time: time of the whole request of each of them over that of the cache by `speedup_kernel`.
     """
@@ -81,6 +87,8 @@ class Bench:
     compress_ms_per_user: float
     saved_ms_per_request: float | None
     pays_after_requests: float | None
+    native: str
+    native_speedup: Ratio | None
     peer_gates: dict[PeerName, PeerGate] = field(default_factory=dict)
     peer_time: dict[PeerName, Ratio] = field(default_factory=dict)
 
@@ -115,15 +123,27 @@ def serve_bench(
     others = [Peer.open(name, served, (torch.get_num_threads(), 1)) for name in peers]
     peer_gates: dict[PeerName, PeerGate] = {peer.name: peer.gate(served, visitors, pool) for peer in others}
     passed = [peer for peer in others if peer_gates[peer.name].passed]
+    natively, native = _native(served, visitors, pool)
+    scorer = served.scorer(KERNELS[kernels[0]])
     timings = time_routes(
         [(served, *names) for names in plan],
         visitors,
         pool,
         settings,
         reporter,
-        [peer.score(served.scorer(KERNELS[kernels[0]])) for peer in passed],
+        [
+            *(partial(serve_natively, served, route) for route in natively),
+            *(partial(serve_whole, peer.score(scorer), served) for peer in passed),
+        ],
     )
-    peer_calls: dict[PeerName, int] = {peer.name: len(plan) + number for number, peer in enumerate(passed)}
+    native_calls = {route: len(plan) + number for number, route in enumerate(natively)}
+    first_peer = len(plan) + len(natively)
+    peer_calls: dict[PeerName, int] = {peer.name: first_peer + number for number, peer in enumerate(passed)}
+    cached: Route = "cache"
+    whole: list[tuple[tuple[PeerName | Literal["native"], Route], int]] = [
+        *(((NATIVE, route), call) for route, call in native_calls.items()),
+        *(((name, cached), call) for name, call in peer_calls.items()),
+    ]
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
     call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
     saved_ms = mean_saving(timings, call_of)
@@ -140,10 +160,8 @@ def serve_bench(
             for call, names in enumerate(plan)
         ]
         + [
-            row_of(
-                run, cache, ("request", name, "cache"), settings.candidates, timings.between(call, *MARKS["request"])
-            )
-            for name, call in peer_calls.items()
+            row_of(run, cache, ("request", *names), settings.candidates, timings.between(call, *MARKS["request"]))
+            for names, call in whole
         ],
         load=timings.load,
         speedup_vs_full=speedups(timings, call_of),
@@ -153,9 +171,21 @@ def serve_bench(
         compress_ms_per_user=cache.manifest.ms_per_user,
         saved_ms_per_request=saved_ms,
         pays_after_requests=None if saved_ms is None or saved_ms <= 0 else cache.manifest.ms_per_user / saved_ms,
+        native=native,
+        native_speedup=request_ratio(timings, native_calls["full"], native_calls["cache"]) if natively else None,
         peer_gates=peer_gates,
         peer_time={name: request_ratio(timings, call, call_of["cache"]) for name, call in peer_calls.items()},
     )
+
+
+def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[tuple[Route, ...], str]:
+    """The routes that the native request serves, after its gate; and its path, or why there is none."""
+    try:
+        path = native_of(served.scorer(KERNELS["gemm"])).path
+    except UnsupportedError as error:
+        return (), f"none: {error}"
+    native_gate(served, visitors, pool)
+    return ("cache", "full"), path
 
 
 def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:

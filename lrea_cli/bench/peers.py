@@ -72,7 +72,7 @@ class Peer:
             threads: CPU threads of one request; requests that are served side by side.
         """
         graph = request_graph(served.run.model).SerializeToString()
-        return cls(name, _OPENERS[name](graph, *threads), _version(name))
+        return cls(name, OPENERS[name](graph, *threads), _version(name))
 
     def score(self, scorer: RequestScorer) -> Score:
         """The whole request: the record is read as the scorer does, its counters looked up; the graph does the rest."""
@@ -126,7 +126,7 @@ def _openvino(graph: bytes, threads: int, streams: int) -> RunGraph:
     return run
 
 
-_OPENERS: dict[PeerName, Callable[[bytes, int, int], RunGraph]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+OPENERS: dict[PeerName, Callable[[bytes, int, int], RunGraph]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
 
 
 def _version(name: PeerName) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,12 +79,12 @@ def time_routes(
     pool: CandidatePool,
     settings: BenchSettings,
     reporter: Reporter,
-    others: Sequence[Score] = (),
+    others: Sequence[Callable[[Workload], Call]] = (),
 ) -> Timings:
     """Time each route with its kernel, then `others` that serve whole requests, all in turns on the same requests."""
-    served, device = routes[0][0], routes[0][0].device
+    device = routes[0][0].device
     workload = Workload.of(visitors, pool, settings, device)
-    calls = [serve(*route, workload) for route in routes] + [serve_whole(score, served, workload) for score in others]
+    calls = [serve(*route, workload) for route in routes] + [other(workload) for other in others]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         return take_turns(calls, settings.seconds, settings.seed, device, progress)
 
@@ -165,7 +165,7 @@ class Row:
             embeddings and scorer.
         stage: `request` = embeddings, fetch, long and short sequence, MLP; `interest` = fetch and long attention.
         length: `real` lengths of the users, or the number L that each is padded to.
-        kernel: of lrea's attention; or the runtime that served the whole request.
+        kernel: of lrea's attention; or `native`, or another runtime: what served the whole request.
         rank: most pseudo items of a record; None for full attention.
         p50_ms, p95_ms, p99_ms: None where too few requests back them.
         p50_ci_ms: 95% interval of the median.
@@ -175,7 +175,7 @@ class Row:
     route: Route
     method: str
     stage: Stage
-    kernel: KernelName | PeerName
+    kernel: KernelName | PeerName | Literal["native"]
     dtype: str
     candidates: int
     length: int | Literal["real"]
@@ -189,7 +189,11 @@ class Row:
 
 
 def row_of(
-    run: Run, cache: Cache, timed: tuple[Stage, KernelName | PeerName, Route], candidates: int, latencies: np.ndarray
+    run: Run,
+    cache: Cache,
+    timed: tuple[Stage, KernelName | PeerName | Literal["native"], Route],
+    candidates: int,
+    latencies: np.ndarray,
 ) -> Row:
     """What the latencies of a route in ms say; `timed`: the stage, kernel and route."""
     stage, kernel, route = timed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrea_cli.bench.load.choices import PEERS, OnMissing, PeerName, RecordState, UserDraw
+from lrea_cli.bench.load.choices import PEERS, OnMissing, PeerName, UserDraw
 from lrea_cli.commands.load_tables import show_load_bench
 from lrea_cli.commands.options import Session, as_threads, within
 from lrea_cli.commands.trade_off import result_path
@@ -33,8 +33,8 @@ def chosen_peers(text: str | None) -> tuple[PeerName, ...]:
     return tuple(name for name in PEERS if name in names)
 
 
-def _under_load(help: str, **settings: Any) -> Any:
-    return typer.Option(help=help, rich_help_panel=PANEL, **settings)
+def _under_load(help: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PANEL, **settings)
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class LoadOptions:
     users: Annotated[
         UserDraw, _under_load("Whose requests: zipf: the user of rank r in proportion to 1 / r; uniform: all alike.")
     ] = "zipf"
-    records: Annotated[
-        RecordState, _under_load("cold: records are taken out of memory before each request, so it reads the disk.")
-    ] = "warm"
+    cold: Annotated[
+        bool, _under_load("Take records out of memory before each request, so that it reads the disk.", "--cold")
+    ] = False
     missing: Annotated[
         float, _under_load("Share of the requests whose user has no record, from 0 to 1.", callback=within(0, 1))
     ] = 0.0
@@ -84,7 +84,7 @@ class LoadOptions:
 
     def require_used(self) -> None:
         """Refuse options that only count under load where none is asked for."""
-        given = {name: getattr(self, name) for name in ("users", "records", "missing", "on_missing")}
+        given = {name: getattr(self, name) for name in ("users", "cold", "missing", "on_missing")}
         idle = [name for name, value in given.items() if value != getattr(LoadOptions, name)]
         if idle and not self.is_load:
             raise UserError(
@@ -106,7 +106,7 @@ class LoadOptions:
             self.users,
             self.missing,
             self.on_missing,
-            self.records,
+            "cold" if self.cold else "warm",
             peers,
         )
 

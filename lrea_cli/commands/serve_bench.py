@@ -186,6 +186,9 @@ def _show(session: Session, bench: Bench) -> None:
         console.say(missing)
     show_load(console, bench.load)
     show_speedup(console, bench)
+    console.say(f"native request: {bench.native}")
+    if bench.native_speedup is not None and not bench.withheld:
+        console.say(f"natively, full attention takes {bench.native_speedup} times as long as the cache")
     for name, ratio in bench.peer_time.items():
         console.say(f"time of {name} / time of the cache, whole request, {bench.speedup_kernel}: {ratio}")
     pays = when_it_pays(bench.saved_ms_per_request, bench.pays_after_requests)

@@ -66,7 +66,7 @@ def test_a_peer_that_is_not_timed_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"users": "uniform"}, {"records": "cold"}, {"missing": 0.1}, {"on_missing": "summarize"}]
+    "option", [{"users": "uniform"}, {"cold": True}, {"missing": 0.1}, {"on_missing": "summarize"}]
 )
 def test_an_option_of_load_needs_load(option: dict[str, object]) -> None:
     name = next(iter(option)).replace("_", "-")

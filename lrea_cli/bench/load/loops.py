@@ -20,7 +20,7 @@ import numpy as np
 WARM_UP = 5
 """Requests that each thread serves before a measurement, not timed."""
 GIVE_UP = 1.0
-"""An open loop serves what is left for at most this share of its time after the last arrival."""
+"""An open loop begins what is left for at most this share of its time after that time."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,18 @@ class Workers:
         scheduled, started, done, free, worker = rows.T
         return Trial(scheduled, started, done, free, worker.astype(int))
 
-    def open(self, server: Server, arrivals: np.ndarray, seconds: float) -> Trial:
+    def open(self, server: Server, arrivals: np.ndarray, seconds: float, rest: float | None = None) -> Trial:
         """Request n is due at `arrivals[n]`, whatever has become of those before it; threads take them in this order.
 
         A thread that is free waits for the next one; where none is free the request waits, and its latency counts the
-        wait, since it counts from the scheduled time. After the last arrival the threads serve what is left, but for
-        `GIVE_UP` of the time at most.
+        wait, since it counts from the scheduled time. When the time is over the threads begin what is left
+        for `rest` seconds more; then it is given up.
 
         Args:
             arrivals: (n,) ascending, in [0, seconds).
+            rest: None = `GIVE_UP` of the time.
         """
-        numbers, last = itertools.count(), (1 + GIVE_UP) * seconds
+        numbers, last = itertools.count(), seconds + (GIVE_UP * seconds if rest is None else rest)
         times = np.full((3, len(arrivals)), np.inf)
         worker_of = np.zeros(len(arrivals), int)
 

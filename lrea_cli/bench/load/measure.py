@@ -155,11 +155,11 @@ class _Loads:
             for n, (server, clients) in enumerate(plan)
         ]
 
-    def open(self, server: Server, rate: float, seconds: float | None = None) -> OpenLoop:
-        """One server at a rate."""
+    def open(self, server: Server, rate: float, seconds: float | None = None, rest: float | None = None) -> OpenLoop:
+        """One server at a rate; seconds: None = those of the settings; `rest`: see `Workers.open`."""
         seconds = seconds or self.settings.seconds
         with self.reporter.task(f"open loop of {server.name} at {rate:.4g}/s", 1, "loops") as progress:
-            trial = self.workers.open(server, self.traffic.arrivals(rate, seconds), seconds)
+            trial = self.workers.open(server, self.traffic.arrivals(rate, seconds), seconds, rest)
             progress(1)
         return OpenLoop.of(server.name, self.workers.count, (rate, seconds), trial)
 
@@ -168,7 +168,8 @@ class _Loads:
 
         def trial(server: Server, rate: float) -> OpenLoop:
             wanted = 1.1 * requests_needed(99) / rate  # arrivals are random: some more, so that p99 is backed
-            return self.open(server, rate, min(max(self.settings.seconds, wanted), LONGEST * self.settings.seconds))
+            seconds = min(max(self.settings.seconds, wanted), LONGEST * self.settings.seconds)
+            return self.open(server, rate, seconds, slo_ms / 1e3)  # what has waited longer cannot keep the limit
 
         most = {row.server: row.per_second for row in closed if row.clients == self.workers.count}
         return {s.name: find_capacity(partial(trial, s), most[s.name], slo_ms) for s in servers}
@@ -182,6 +183,6 @@ def client_counts(clients: int) -> list[int]:
 def _require_cold(settings: LoadSettings, drops: bool) -> None:
     if settings.records == "cold" and not drops:
         raise UserError(
-            "--records cold: this system does not take files out of memory when asked to (posix_fadvise).",
-            "Measure on another file system, or leave --records out.",
+            "--cold: this system does not take files out of memory when asked to (posix_fadvise).",
+            "Measure on another file system, or leave --cold out.",
         )

@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from lrea_cli.bench.gate import TOLERANCE, Score, error_of_logits
 from lrea_cli.bench.load.choices import PEERS, PeerName
 from lrea_cli.bench.load.requests import Scoring
+from lrea_cli.bench.natively import NATIVE, native_gate, native_of, natively
 from lrea_cli.bench.peers import Peer, PeerGate
-from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KernelName, gemm
 from lrea_cli.serving.native.model import UnsupportedError
-from lrea_cli.serving.native.scorer import NativeScorer
-from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
-
-NATIVE = "native"
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 
 
 class Runtime(NamedTuple):
@@ -55,35 +48,14 @@ def runtimes(gate: Gate, kernel: KernelName, peers: Sequence[PeerName], clients:
     """
     found = [Runtime(kernel, lambda scorer: scorer)]
     try:
-        path = NativeScorer(gate.served.run.model, gate.served.records).path  # type: ignore[arg-type]
+        path = native_of(gate.served.scorer(gemm)).path
     except UnsupportedError as error:
         path = f"torch alone: {error}"
     else:
-        found.append(Runtime(NATIVE, natively, _native_gate(gate)))
+        found.append(Runtime(NATIVE, natively, native_gate(*gate)))
     for name in PEERS:
         if name not in peers:
             continue
         peer = Peer.open(name, gate.served, (1, clients))
         found.append(Runtime(name, peer.score, peer.gate(*gate)))
     return found, path
-
-
-def natively(scorer: RequestScorer) -> Score:
-    """The native request over the same records."""
-    native = NativeScorer(scorer.model, scorer.records)  # type: ignore[arg-type]
-
-    def score(request: Request) -> Tensor:
-        return torch.from_numpy(native(request))
-
-    return score
-
-
-def _native_gate(gate: Gate) -> PeerGate:
-    error, where = error_of_logits(*gate, lambda of: natively(of.scorer(gemm)))
-    if not error <= TOLERANCE:
-        raise GateFailed(
-            f"The gate failed: relative error {error:.2g} (limit {TOLERANCE:.0e}) in {where}, native. No time is "
-            "reported.",
-            "This is a bug of lrea: please report it.",
-        )
-    return PeerGate(True, error, where)

@@ -15,7 +15,7 @@ from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.kernels import naive
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import UserRecords
-from lrea_cli.records.store import RecordWriter
+from lrea_cli.records.store import Records, RecordWriter
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.native.abi import DTYPES
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
@@ -39,7 +39,7 @@ class GoldenRequests:
         histories, data = served.histories, served.run.recipe.data
         pool = CandidatePool(histories, read_samples(served.run.dataset, "test"), seed)
         lengths = np.diff(histories.offsets)
-        exact, requests, logits = Exact(served), [], []
+        exact, requests, logits = Exact(served.run.model, served.records), [], []
         for number, key in enumerate(np.resize(np.random.default_rng(seed).permutation(served.records.keys), count)):
             user = Visitor(int(key), int(lengths[key]))
             newer = min(number % 4, user.length, data.short)
@@ -96,9 +96,9 @@ class GoldenRequests:
 class Exact:
     """Logits of requests in float64: attention as it is usually written, and the MLP as it was trained."""
 
-    def __init__(self, served: Served) -> None:
-        self._model = copy.deepcopy(served.run.model).double().eval()
-        self._stored = RequestScorer(served.run.model, served.records, naive)
+    def __init__(self, model: CTRModel, records: Records) -> None:
+        self._model = copy.deepcopy(model).double().eval()
+        self._stored = RequestScorer(model, records, naive)
 
     @torch.inference_mode()
     def __call__(self, request: Request) -> np.ndarray:

@@ -7,9 +7,11 @@ import torch
 
 from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
+from lrea_cli.records.past import Past
 from lrea_cli.records.store import RecordStore
+from lrea_cli.sequence import HistoryIds
 from lrea_cli.serving.native.abi import path_of
-from lrea_cli.serving.native.model import GivenInterest, NativeModel, NativeRequest, RecordRequest
+from lrea_cli.serving.native.model import Behaviors, GivenInterest, NativeModel, NativeRequest, RecordRequest
 from lrea_cli.serving.native.model_file import reads_records, write_model
 from lrea_cli.serving.scorer import Request, RequestScorer
 
@@ -49,8 +51,6 @@ class NativeScorer:
             return self.native.record_logits(asked)
         records, candidates = self._torch.fetch(request), self._torch.candidates(request)
         interest = self._torch.cached_interest(records, candidates)[0].numpy()
-        matches = records.past.matches(ids, short, torch.tensor([request.newer]))
-        counts = [matches[name][0].numpy() for name in self.model.match_counters]
         length = int(records.past.length[0]) + request.newer
         given = NativeRequest(
             candidate_ids,
@@ -58,10 +58,32 @@ class NativeScorer:
             length,
             GivenInterest(interest),
             profile,
-            np.array(counts, np.int32).reshape(len(counts), -1),
+            self._counts(request, records.past),
             self.mode,
         )
         return self.native.logits(given)
+
+    def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
+        """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
+        behaviors, rows = int(request.short.mask[0].sum()), int(long.mask[0].sum())
+        ids, short = request.candidates.ids, request.short
+        return self.native.logits(
+            NativeRequest(
+                _stacked([ids[name][0] for name in self._items]),
+                _stacked([short.ids[name][0, :behaviors] for name in self._items]),
+                int(past.length[0]) + request.newer,
+                Behaviors(_stacked([long.ids[name][0, :rows] for name in self._items])),
+                self._profile(request),
+                self._counts(request, past),
+                self.mode,
+            )
+        )
+
+    def _counts(self, request: Request, past: Past) -> np.ndarray:
+        """(counters, N)."""
+        matches = past.matches(request.candidates.ids, request.short, torch.tensor([request.newer]))
+        counts = [matches[name][0].numpy() for name in self.model.match_counters]
+        return np.array(counts, np.int32).reshape(len(counts), request.candidates.mask.shape[1])
 
     @property
     def _items(self) -> list[str]:

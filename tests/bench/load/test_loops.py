@@ -13,7 +13,7 @@ from lrea_cli.bench.load.overload import backlog_of
 from lrea_cli.bench.load.results import ClosedLoop, OpenLoop, closed_loop, scaling
 from lrea_cli.bench.load.traffic import Traffic
 
-SLEEP = 0.01
+SLEEP = 0.02
 
 
 def sleeping(seconds: float = SLEEP) -> Server:
@@ -41,9 +41,9 @@ def open_loop(server: Server, rate: float, seconds: float, clients: int = 2) -> 
 
 def test_two_threads_serve_twice_as_much() -> None:
     with Workers(2) as workers:
-        alone, both = (workers.closed(sleeping(), 0.6, clients) for clients in (1, 2))
+        alone, both = (workers.closed(sleeping(), 0.8, clients) for clients in (1, 2))
     assert 0.5 / SLEEP < alone.per_second < 1 / SLEEP
-    assert both.per_second / alone.per_second == pytest.approx(2, rel=0.15)
+    assert both.per_second / alone.per_second == pytest.approx(2, rel=0.2)
     assert set(both.worker) == {0, 1}
 
 
@@ -74,10 +74,9 @@ def test_latency_counts_from_the_scheduled_arrival() -> None:
     """Ten requests at once, one thread: the k-th waits for those before it. Counted from the send all take the same."""
     with Workers(1) as workers:
         trial = workers.open(sleeping(), np.zeros(10), 1.0)
-    waits = trial.latencies_ms / (1e3 * SLEEP)
-    assert waits == pytest.approx(np.arange(1, 11), rel=0.3)
-    assert trial.service_ms / (1e3 * SLEEP) == pytest.approx(np.ones(10), rel=0.5)
-    assert trial.latencies_ms.sum() > 4 * trial.service_ms.sum()
+    assert (trial.service_ms >= 1e3 * SLEEP).all()
+    assert (trial.latencies_ms >= trial.service_ms.cumsum()).all()
+    assert trial.latencies_ms[-1] == 1e3 * trial.done[-1]
 
 
 def test_an_overloaded_server_is_said_to_be_and_its_latencies_hold_the_wait() -> None:
@@ -85,7 +84,7 @@ def test_an_overloaded_server_is_said_to_be_and_its_latencies_hold_the_wait() ->
     row = open_loop(sleeping(), rate, 1.5)
     assert row.overloaded
     assert row.backlog.growth == pytest.approx(0.5 * 2 / SLEEP, rel=0.35)
-    assert row.backlog.most > 80
+    assert row.backlog.most > 40
     assert row.latency.p50_ms is not None
     assert row.latency.p50_ms > 10 * 1e3 * SLEEP
     assert row.service_ms < 2 * 1e3 * SLEEP
@@ -110,6 +109,14 @@ def test_what_is_not_served_in_time_is_given_up_and_counts_as_longer_than_all() 
     assert row.percent_ms is None
     assert row.latency.latencies_ms.count(None) == row.unserved
     assert not row.keeps(1e9)
+
+
+def test_what_is_left_is_begun_for_as_long_as_is_asked() -> None:
+    arrivals = np.zeros(40)
+    with Workers(1) as workers:
+        cut, whole = (workers.open(sleeping(), arrivals, 0.1, rest) for rest in (0.05, 5.0))
+    assert 3 < cut.served.sum() < 20
+    assert whole.served.all()
 
 
 def test_an_error_of_a_server_ends_the_measurement() -> None:

@@ -229,7 +229,7 @@ def test_cold_records_need_a_system_that_drops_pages(
     lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PageCache, "drops", lambda _: False)
-    with pytest.raises(UserError, match="--records cold"):
+    with pytest.raises(UserError, match="--cold"):
         load_bench(lrea_run, cache, replace(SETTINGS, records="cold"), "gemm", Silent())
 
 

@@ -1,6 +1,10 @@
 """The tables of docs/serving.md that come from the code and from measurements in docs/results/serving/.
 
 A table stands in the page between `<!-- table: NAME -->` and `<!-- end -->`; `docs/generate.py` writes it.
+Measure anew:
+
+    python benchmarks/native.py | tail -1 > docs/results/serving/native.json
+    lrea compress --threads 1 --json        # a list of such objects: docs/results/serving/compress.json
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 # Read when torch is imported: more threads spin where cores are shared.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Read when triton is imported: numpy then stands for the card.
+os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
 from hypothesis import settings

@@ -14,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.kernels import KERNELS, Kernel, KernelName, folded, gemm, naive
+from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, folded, gemm, naive, why_not
+from lrea_cli.kernels.fused import interpreted
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import CACHE_DTYPES
@@ -22,6 +23,7 @@ from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import Batch, Candidates, HistoryIds, Summary
 from lrea_cli.serving.scorer import Request, RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
+from on_gpu.gate_fused import fused_at_errors, users_errors
 from on_gpu.made import (
     CPU,
     cached,
@@ -37,7 +39,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import release
+from on_gpu.timing import at_once, release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -55,6 +57,7 @@ SHAPES: tuple[Shape, ...] = (
 """Users, N, R, D, H."""
 
 SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
+INTERPRETED_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 9, 17, 12, 20))
 
 GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 """Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
@@ -66,11 +69,14 @@ SAME, LOGIT = 1e-6, 1e-5
 
 def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
     """One row a path, the timed ones first; `report.failed` has those that are wrong."""
-    kernels: tuple[KernelName, ...] = ("naive", "gemm")
+    with_fused = why_not("fused", device) is None or interpreted()
     for dtype in TOLERANCE:
-        for kernel in kernels:
+        for kernel in ("naive", "gemm", *(("fused",) if with_fused else ())):
             _path(report, sizes, {"what": "interest", "kernel": kernel, "dtype": dtype}, _interest_errors, device)
     _case.cache_clear()
+    if with_fused:
+        _path(report, sizes, {"what": "fused at"}, fused_at_errors, device)
+        _path(report, sizes, {"what": "fused users"}, users_errors, device)
     for dtype in GRADIENT_TOLERANCE:
         for method in ("din", "lrea", "lrea absorbed"):
             settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}
@@ -156,9 +162,12 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     """A kernel in one dtype, with and without the linear half of a sealed record, and again: the same bits."""
     dtype = str(settings["dtype"])
     kernel = settings["kernel"]
-    assert kernel in ("naive", "gemm")
-    for number, shape in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
-        case = _case(number, shape, getattr(torch, dtype), device)
+    assert kernel in SERVING_KERNELS
+    shapes = (INTERPRETED_SHAPES if kernel == "fused" else SMOKE_SHAPES) if sizes.smoke else SHAPES
+    cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in enumerate(shapes)]
+    if kernel == "fused":
+        at_once(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases, device)
+    for case in cases:
         for linear in (None, case.linear):
             where = f"{case.name}{'' if linear is None else ', sealed'}"
             poison(device)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, gemm
+from lrea_cli.kernels import KERNELS, Kernel, KernelName, gemm
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
@@ -31,11 +31,14 @@ from on_gpu.rows import Report, Row, Setting, Status, Timed, cell, described
 from on_gpu.sizes import Cell, Sizes
 from on_gpu.timing import Call, Contender, NotTimed, captured, in_turns, release
 
+KERNEL_NAMES: tuple[KernelName, ...] = ("naive", "gemm")
+"""Forms in torch; `fused` has a section of its own."""
 MOST_CALLS = 1024
 GRAPHS = 8
 """With inputs of their own; those of so few users lie in the L2 cache, as a server's hot inputs would."""
 
 CELL_SECONDS = 14.0
+GATHER_SECONDS = 5.0
 COMPILE_SECONDS = 45.0
 """No further compilation begins after so many seconds spent on them."""
 
@@ -83,7 +86,7 @@ def _interest(report: Report, sizes: Sizes, asked: Cell, device: torch.device, m
         dtype = getattr(torch, dtype_name)
         method = method_of(asked.rows, asked.width, asked.full, device, dtype)
         pool = pool_of(method, asked.rows, asked.users, sizes.candidates, sizes.l2_share * l2, generator_of(device, 2))
-        for kernel in SERVING_KERNELS:
+        for kernel in KERNEL_NAMES:
             settings: dict[str, Setting] = {"kernel": kernel, "dtype": dtype_name, "launch": "eager"}
             if f"interest {kernel} {dtype_name}" in report.failed:
                 report.add(Row("serving", {**_settings(asked), **settings}, "skipped", "its gate failed"))
@@ -171,8 +174,8 @@ def _keep(
         moved = asked.users * (size * asked.width * 2 * (asked.rows + sizes.candidates) + 4 * asked.width**2)
         values = {
             "us_a_user": timed.median_us / asked.users,
-            "matmul_share": _share(flop / timed.median_us / 1e6, _ceiling(report, "tflop_per_s", dtype)),
-            "copy_share": _share(moved / timed.median_us / 1e6, _ceiling(report, "tb_per_s")),
+            "matmul_share": _share(flop / timed.median_us / 1e6, report.ceiling("tflop_per_s", dtype)),
+            "copy_share": _share(moved / timed.median_us / 1e6, report.ceiling("tb_per_s")),
             "times_naive": naive.median_us / timed.median_us if isinstance(naive, Timed) else None,
         }
         report.add(Row("serving", settings, timed=timed, values=values))
@@ -184,12 +187,6 @@ def _status(not_timed: NotTimed) -> Status:
 
 def _share(rate: float, ceiling: float | None) -> float | None:
     return rate / ceiling if ceiling else None
-
-
-def _ceiling(report: Report, name: str, dtype: str | None = None) -> float | None:
-    """What the card reached in this run."""
-    rows = [r for r in report.rows if r.section == "card" and name in r.values and r.settings.get("dtype") == dtype]
-    return rows[0].values[name] if rows else None
 
 
 def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
@@ -213,7 +210,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
         Contender("random users, interest", [partial(call, part) for part in parts]),
         Contender("hot users, interest", [partial(call, parts[0])]),
     ]
-    found = in_turns(contenders, device, min(CELL_SECONDS, report.seconds_left("serving")))
+    found = in_turns(contenders, device, min(GATHER_SECONDS, report.seconds_left("serving")))
     for name, timed in found.items():
         settings: dict[str, Setting] = {
             "what": "gather", "case": name, "D": 16, "R": sizes.rank, "users": sizes.gathered, "records": len(keys)

@@ -136,7 +136,7 @@ def serve_bench(
             *(partial(serve_whole, peer.score(scorer), served) for peer in passed),
         ],
     )
-    native_calls = {route: len(plan) + number for number, route in enumerate(natively)}
+    native_calls: dict[Route, int] = {route: len(plan) + number for number, route in enumerate(natively)}
     first_peer = len(plan) + len(natively)
     peer_calls: dict[PeerName, int] = {peer.name: first_peer + number for number, peer in enumerate(passed)}
     cached: Route = "cache"
@@ -178,7 +178,7 @@ def serve_bench(
     )
 
 
-def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[tuple[Route, ...], str]:
+def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[Sequence[Route], str]:
     """The routes that the native request serves, after its gate; and its path, or why there is none."""
     try:
         path = native_of(served.scorer(KERNELS["gemm"])).path

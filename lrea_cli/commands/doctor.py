@@ -57,7 +57,7 @@ def _row(name: str, value: object) -> list[str]:
     if isinstance(value, int) and name.endswith("_bytes"):
         return [name.removesuffix("_bytes").replace("_", " "), size(value)]
     if isinstance(value, dict):
-        value = [f"{kernel} {error:.2g}" for kernel, error in value.items()]
+        value = [f"{name} {each:.2g}" if isinstance(each, float) else f"{name}: {each}" for name, each in value.items()]
     return [name.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else str(value)]
 
 
@@ -91,13 +91,16 @@ def _machine() -> dict[str, object]:
 
 
 def _kernels(facts: dict[str, object]) -> Iterator[LreaError]:
-    """Add the error of each kernel in float32, on every kind of device; yield those that fail."""
-    from lrea_cli.kernels import KERNELS
+    """Add each kernel's error in float32, or why it does not run, for each kind of device; yield those that fail."""
+    from lrea_cli.kernels import KERNELS, why_not
     from lrea_cli.kernels.check import error_of
 
     for device in ("cpu", "cuda") if facts["cuda_devices"] else ("cpu",):
         facts[f"kernel_errors_{device}"] = errors = dict[str, float]()
+        facts[f"kernels_not_on_{device}"] = idle = {n: why for n in KERNELS if (why := why_not(n, device)) is not None}
         for name, kernel in KERNELS.items():
+            if name in idle:
+                continue
             try:
                 errors[name] = error_of(kernel, device)
             except Exception as failure:  # whatever a library raises

@@ -154,10 +154,12 @@ def bench_run(
         cache: None = the run's latest; made first where there is none.
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
-    from lrea_cli.kernels import SERVING_KERNELS
+    from lrea_cli.kernels import serving_kernels, why_not
 
+    if kernel != "all" and (reason := why_not(kernel, session.device)) is not None:
+        raise UserError(f"The kernel {kernel} cannot run on {session.device}: {reason}.", "Leave out --kernel.")
+    kernels = serving_kernels(session.device) if kernel == "all" else (kernel,)
     console, records = session.console, _records_of(session, run, cache)
-    kernels = SERVING_KERNELS if kernel == "all" else (kernel,)
     bench = time_requests(run, records, settings, kernels, console, peers)
     path = result_path(session.workspace, run.name)
     write_json(path, bench.to_dict(latencies=True))

@@ -19,7 +19,7 @@ SearchName = Literal["hard", "soft"]
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
-KernelName = Literal["naive", "folded", "gemm"]
+KernelName = Literal["naive", "folded", "gemm", "fused"]
 """All kernels, each a file in `kernels/` with a function of that name: a new one is that file and its name here."""
 KERNEL_NAMES: tuple[KernelName, ...] = get_args(KernelName)
 CacheDtype = Literal["float32", "float16", "int8"]

@@ -152,12 +152,25 @@ class ResidentRecords:
     def __contains__(self, key: int) -> bool:
         return _has(self.keys, key)
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
-        """The records of a batch of keys, on the device; a `UserError` where one has no record."""
+    @property
+    def everyone(self) -> UserRecords:
+        """The records of all users in the order of `keys`; in the memory that they have, but for int8 ones."""
+        return self.layout.users(self._tensors, self.summary_type)
+
+    def positions(self, keys: Sequence[int] | np.ndarray) -> Tensor:
+        """Where the records of a batch of keys lie in `everyone`: (B,) int64 on the device.
+
+        Raises:
+            UserError: one has no record.
+        """
         position = np.searchsorted(self.keys, keys)
         if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
             raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
-        index = torch.from_numpy(position).to(self.device)
+        return torch.from_numpy(position).to(self.device)
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
+        """The records of a batch of keys, on the device; a `UserError` where one has no record."""
+        index = self.positions(keys)
         return self.layout.users({name: tensor[index] for name, tensor in self._tensors.items()}, self.summary_type)
 
 

@@ -25,7 +25,7 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
-from lrea_cli.kernels import SERVING_KERNELS, KernelName
+from lrea_cli.kernels import KernelName, serving_kernels
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, HistoryIds
@@ -35,7 +35,7 @@ from lrea_cli.stats.latencies import NO_RATIO, Ratio, paired_ratio, percentile
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
-KERNELS = SERVING_KERNELS
+KERNELS = serving_kernels("cpu")
 USERS = np.arange(0, 150, 2)
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
 ROUNDS = 6

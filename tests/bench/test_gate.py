@@ -25,7 +25,7 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
-from lrea_cli.kernels import KERNELS, SERVING_KERNELS, KernelName, ScorerWeights
+from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, serving_kernels
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.top_k import newest
 from lrea_cli.oracle import searches as reference_searches
@@ -46,7 +46,7 @@ from tests.changed import change_json, changed_cache
 
 CPU = torch.device("cpu")
 GATED = 6
-BOTH = SERVING_KERNELS
+BOTH = serving_kernels("cpu")
 
 
 @pytest.fixture(autouse=True)

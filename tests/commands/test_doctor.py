@@ -48,7 +48,8 @@ def test_a_machine_that_is_well(doctor: Call, home: Path) -> None:
     found = doctor()
     assert found["problems"] == []
     assert {"lrea", "python", "torch", "duckdb", "pyarrow", "numpy", "cpu", "cuda_devices"} <= set(found)
-    assert set(found["kernel_errors_cpu"]) == set(KERNELS)
+    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"fused"}
+    assert found["kernels_not_on_cpu"] == {"fused": "it runs on a CUDA device"}
     assert found["cores"] >= 1
     assert found["torch_threads"] >= 1
     assert found["memory_bytes"] > 1e8
@@ -80,7 +81,7 @@ def test_a_kernel_that_is_off_is_a_problem(doctor: Call, monkeypatch: pytest.Mon
     monkeypatch.setitem(KERNELS, "gemm", lambda *inputs: 1.001 * naive(*inputs))
     found = doctor(code=1)
     assert "The kernel gemm fails on cpu: it is off by" in problem(found)
-    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"gemm"}
+    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"gemm", "fused"}
 
 
 def test_a_package_that_cannot_be_imported_is_a_problem(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import gemm
+from lrea_cli.kernels import fused, gemm, naive
+from lrea_cli.kernels.fused import interpreted
 from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
@@ -26,6 +27,7 @@ from lrea_cli.records.past import NO_VALUE, UserRecords
 from lrea_cli.records.store import RecordStore, RecordWriter, ResidentRecords
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Candidates, Empty, PseudoItems
+from lrea_cli.serving.many import interest_of_users
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
@@ -46,6 +48,23 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "LOAD_BATCH", 7)
         return run, store, ResidentRecords(store, CPU)
+
+
+def test_many_users_in_one_call_read_their_records_in_place(both: Both) -> None:
+    """`fused` reads the records where they lie, `gemm` copies of them; both are the slow twin's interest."""
+    run, store, resident = both
+    method, users = run.model.long, USERS[[3, 0, 3, 41]]
+    vectors = torch.randn(len(users), 5, method.width, generator=torch.Generator().manual_seed(1))
+    shape = vectors.shape[:2]
+    candidates = Candidates(vectors, torch.ones(shape, dtype=torch.bool), torch.zeros(shape))
+    with torch.inference_mode():
+        expected = method.attend(store.fetch(users).summary, candidates, naive)
+    kernels = (gemm, *((fused,) if interpreted() else ()))
+    for kernel in kernels:
+        found = interest_of_users(method, resident, users, candidates, kernel)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    with pytest.raises(UserError, match="no record of one of these users"):
+        interest_of_users(method, resident, [1], candidates, kernels[-1])
 
 
 @settings(max_examples=40)

@@ -29,7 +29,8 @@ def test_the_table_of_bytes_is_that_of_packed_records() -> None:
         kind = name.partition(f", {serving_page.LONG} behaviors")[0]
         fields = kinds.get(kind, serving_page.fields_of(method="lrea"))
         used = int((re.findall(r"R = (\d+)", name) or [rows.get(kind, serving_page.LONG)])[0])
-        for cell, (values, dtype) in zip(cells, [(v, d) for v in (None, M) for d in CACHE_DTYPES], strict=True):
+        cases: list[tuple[int | None, CacheDtype]] = [(v, d) for v in (None, M) for d in CACHE_DTYPES]
+        for cell, (values, dtype) in zip(cells, cases, strict=True):
             layout = RecordFormat(fields, dtype, () if values is None else ("category",))
             sizes = {"rows": used, "category_values": values or 0}
             arrays = {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in layout.columns}

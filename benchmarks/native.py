@@ -2,9 +2,10 @@
 
     python benchmarks/native.py
 
-The floor is the time of the request's products and sums in float32 at the peak of this core, which is measured between
-the turns. Times are CPU time of the thread, the call from Python included. Where an error is too large, no time is
-printed and the exit code is 3. The last line is one JSON object.
+The floor is the time of the request's products and sums in float32 at the peak of this core. The peak is measured
+between the turns, and around each call for the share of the moment's peak: other programs slow both. Times are CPU time
+of the thread, the call from Python included. Where an error is too large, no time is printed and the exit code is 3.
+The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class Bench:
         single = replace(
             self.request, candidate_ids=self.request.candidate_ids[:, one], counts=self.request.counts[:, one]
         )
+        vectors = np.empty((self.request.candidate_ids.shape[1], self.native.width), np.float32)
         records = {rank: self.rows(rank) for rank in INTEREST_ROWS}
         for mode in self.modes:
             for name, request in (("request", self.request), ("one candidate", single)):
@@ -130,19 +132,25 @@ class Bench:
             for rank, rows in records.items():
                 asked = replace(self.request, mode=mode, long=rows)
                 flops = self.attention_flops(asked, rank)
-                works[f"interest of {rank} rows, {mode}"] = Work(lambda asked=asked: self.native.interest(asked), flops)
+                works[f"interest of {rank} rows, {mode}"] = Work(
+                    lambda asked=asked: self.native.interest(asked, vectors), flops
+                )
         return works
 
     def times(self, turns: int) -> dict[str, Any]:
-        """Of each work in turns, ms: least and median, and what share of the peak it reaches."""
-        works, spent = self.works(), dict[str, list[float]]()
+        """Of each work in turns, ms: least and median; and the share of the peak, of the run and of its moment."""
+        works = self.works()
+        spent: dict[str, list[float]] = {name: [] for name in works}
+        shares: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(turns):
             self.peaks.measure()
             for name, work in works.items():
                 for _ in range(3):
-                    began = time.thread_time_ns()
+                    before, began = self.peaks.now(), time.thread_time_ns()
                     work.call()
-                    spent.setdefault(name, []).append((time.thread_time_ns() - began) / 1e6)
+                    spent[name].append((time.thread_time_ns() - began) / 1e6)
+                    peak = (before + self.peaks.now()) / 2
+                    shares[name].append(work.flops / spent[name][-1] * 1e-6 / peak)
         rows = {}
         for name, times in spent.items():
             floor = works[name].flops / self.peaks.fma * 1e-6
@@ -151,6 +159,7 @@ class Bench:
                 "median": statistics.median(times),
                 "floor": floor,
                 "share": floor / min(times),
+                "share_of_the_moment": statistics.median(shares[name]),
             }
         return {"peak_gflops": {"fma": self.peaks.fma, "amx": self.peaks.amx}, "times": rows}
 
@@ -163,14 +172,15 @@ class Bench:
 
 
 def attention_flops(candidates: int, rows: int) -> float:
-    """Products and sums of attention to rows."""
-    return 2.0 * candidates * rows * (WIDTH * HIDDEN + HIDDEN + WIDTH)
+    """Products and sums of attention to rows, and of its linear half."""
+    return 2.0 * candidates * rows * (WIDTH * HIDDEN + HIDDEN + WIDTH) + 2.0 * candidates * WIDTH**2
 
 
 def request_flops(candidates: int, rows: int) -> float:
     """Of a whole request that attends to so many long and short rows; of the MLP the products alone."""
     widths = (5 * WIDTH, *ModelSettings.hidden, 1)
-    return attention_flops(candidates, rows) + 2.0 * candidates * sum(a * b for a, b in pairwise(widths))
+    second_half = 2.0 * candidates * WIDTH**2
+    return attention_flops(candidates, rows) + second_half + 2.0 * candidates * sum(a * b for a, b in pairwise(widths))
 
 
 class Peaks:
@@ -190,6 +200,10 @@ class Peaks:
         for name in ("peak_fma", "peak_amx"):
             function = getattr(self._library, name)
             function.restype, function.argtypes = ctypes.c_double, (ctypes.c_long,)
+
+    def now(self) -> float:
+        """GFLOP/s of FMA at this moment, measured for some 50 microseconds: other programs share the core."""
+        return self._library.peak_fma(20_000)
 
     def measure(self) -> None:
         self.fma = max(self.fma, self._library.peak_fma(100_000))
@@ -224,7 +238,7 @@ def show(result: dict[str, Any]) -> None:
     for name, row in result["times"].items():
         print(
             f"{name}: {row['ms']:.3f} ms (median {row['median']:.3f}); floor at the FMA peak {row['floor']:.3f} ms,"
-            f" share {row['share']:.2f}"
+            f" share {row['share']:.2f} ({row['share_of_the_moment']:.2f} of the moment's peak)"
         )
 
 

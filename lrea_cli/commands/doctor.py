@@ -42,6 +42,7 @@ def doctor(options: JsonAlone) -> None:
     if {"torch", "numpy"} <= set(facts):
         facts |= _machine()
         problems += _kernels(facts)
+        problems += _native(facts)
     problems += _home(facts)
     console.table("kernel errors: relative to float64", ["", "value"], [_row(*fact) for fact in facts.items()])
     for problem in problems:
@@ -105,6 +106,21 @@ def _kernels(facts: dict[str, object]) -> Iterator[LreaError]:
                 errors[name] = error_of(kernel, device)
             except Exception as failure:  # whatever a library raises
                 yield LreaError(f"The kernel {name} fails on {device}: {failure}", REINSTALL.format("torch"))
+
+
+def _native(facts: dict[str, object]) -> Iterator[LreaError]:
+    """Add which path the native request takes and why, and the error of each of its modes; yield those that fail."""
+    from lrea_cli.serving.native import abi
+    from lrea_cli.serving.native.check import error_of
+
+    facts |= {"native_request": abi.path_of("auto") or "none: torch computes requests", "why": abi.load().reason}
+    facts["native_errors"] = errors = dict[str, float]()
+    for mode in ("fp32", "x6", "x3"):
+        if abi.path_of(mode):
+            try:
+                errors[mode] = error_of(mode)
+            except Exception as failure:  # whatever a library raises
+                yield LreaError(f"The native request fails in mode {mode}: {failure}", REINSTALL.format("lrea"))
 
 
 def _home(facts: dict[str, object]) -> Iterator[LreaError]:

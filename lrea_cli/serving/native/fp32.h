@@ -21,7 +21,7 @@ void layer_forward(const Mlp &mlp, const Layer &layer, int rows, int inputs, con
                      layer.outputs, from, out + c, out_row);
             from = nullptr;
         }
-        multiply(rows, WIDE_PANEL, inputs, {x, x_row, 1}, weight, WIDE_PANEL, from, out + c, out_row, Leaky{mlp.slope});
+        multiply(rows, WIDE_PANEL, inputs, {x, x_row, 1}, weight, WIDE_PANEL, from, out + c, out_row, mlp.slope);
     }
 }
 

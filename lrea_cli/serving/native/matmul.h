@@ -29,58 +29,50 @@ inline void accumulate(vec (&acc)[ROWS][VECTORS], Strided x, const float *b, siz
     }
 }
 
-// What becomes of a result before it is stored.
-struct AsItIs {
-    vec operator()(vec x) const { return x; }
-};
-struct Leaky {
-    float slope;  // in 0 to 1
-    vec operator()(vec x) const { return leaky(x, slope); }
-};
-
-// out[i] = finish(start + sum_k x[i][k] b[k]) for one block; start null: what `out` holds
-template <int ROWS, int VECTORS, class Finish>
+// One block of `multiply`, for one chain
+template <int ROWS, int VECTORS>
 inline void block(Strided x, const float *b, size_t b_row, int K, const float *start, float *out, size_t out_row,
-                  Finish finish) {
+                  float slope) {
     vec acc[ROWS][VECTORS];
     EACH (i, ROWS)
-        EACH (v, VECTORS) acc[i][v] = load((start ? start : out + i * out_row) + v * LANES);
-    accumulate(acc, x, b, b_row, smaller(K, CHAIN));
-    for (int k = CHAIN; k < K; k += CHAIN) {
-        EACH (i, ROWS)
-            EACH (v, VECTORS) {
-                store(out + i * out_row + v * LANES, acc[i][v]);
-                acc[i][v] = vec{};
-            }
-        accumulate(acc, {x.at + k * x.step, x.row, x.step}, b + k * b_row, b_row, smaller(K - k, CHAIN));
-        EACH (i, ROWS)
-            EACH (v, VECTORS) acc[i][v] += load(out + i * out_row + v * LANES);
-    }
+        EACH (v, VECTORS) acc[i][v] = start ? load(start + v * LANES) : vec{};
+    accumulate(acc, x, b, b_row, K);
     EACH (i, ROWS)
-        EACH (v, VECTORS) store(out + i * out_row + v * LANES, finish(acc[i][v]));
+        EACH (v, VECTORS) {
+            float *to = out + i * out_row + v * LANES;
+            store(to, leaky(start ? acc[i][v] : acc[i][v] + load(to), slope));
+        }
 }
 
-template <int ROWS, int VECTORS, class Finish>
+template <int ROWS, int VECTORS>
 void all_rows(int rows, Strided x, const float *b, size_t b_row, int K, const float *start, float *out, size_t out_row,
-              Finish finish) {
+              float slope) {
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS)
-        block<ROWS, VECTORS>({x.at + i * x.row, x.row, x.step}, b, b_row, K, start, out + i * out_row, out_row, finish);
+        block<ROWS, VECTORS>({x.at + i * x.row, x.row, x.step}, b, b_row, K, start, out + i * out_row, out_row, slope);
     if constexpr (ROWS > 1)
         if (i < rows)
             all_rows<ROWS / 2, VECTORS>(rows - i, {x.at + i * x.row, x.row, x.step}, b, b_row, K, start,
-                                        out + i * out_row, out_row, finish);
+                                        out + i * out_row, out_row, slope);
 }
 
-// out[rows][columns] = finish(start[columns] + x[rows][K] b[K][columns]); columns are a multiple of PANEL
-template <class Finish = AsItIs>
+// out[rows][columns] = leaky(start[columns] + x[rows][K] b[K][columns]); start null: the products are added to what
+// `out` holds; slope 1: leaky(y) = y. Columns are a multiple of PANEL. The rows of b that one chain reads stay in L1.
 inline void multiply(int rows, int columns, int K, Strided x, const float *b, size_t b_row, const float *start,
-                     float *out, size_t out_row, Finish finish = {}) {
-    int c = 0;
-    for (; c + 2 * LANES <= columns; c += 2 * LANES)
-        all_rows<BLOCK_ROWS, 2>(rows, x, b + c, b_row, K, start ? start + c : nullptr, out + c, out_row, finish);
-    if (c < columns)
-        all_rows<BLOCK_ROWS, 1>(rows, x, b + c, b_row, K, start ? start + c : nullptr, out + c, out_row, finish);
+                     float *out, size_t out_row, float slope = 1) {
+    for (int c = 0; c < columns;) {
+        const bool two = c + 2 * LANES <= columns;
+        int k = 0;
+        do {
+            const int some = smaller(CHAIN, K - k);
+            const Strided part = {x.at + k * x.step, x.row, x.step};
+            (two ? all_rows<BLOCK_ROWS, 2> : all_rows<BLOCK_ROWS, 1>)(rows, part, b + k * b_row + c, b_row, some,
+                                                                      k || !start ? nullptr : start + c, out + c,
+                                                                      out_row, k + some < K ? 1 : slope);
+            k += some;
+        } while (k < K);
+        c += two ? 2 * LANES : LANES;
+    }
 }
 
 }  // namespace

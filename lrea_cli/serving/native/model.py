@@ -185,9 +185,16 @@ class NativeModel:
         self._check(self._library.lrea_score_record(self._model, byref(asked), logits.ctypes.data_as(POINTER(c_float))))
         return logits
 
-    def interest(self, request: NativeRequest) -> np.ndarray:
-        """The long interest (N, D) float32 alone; errors as of `logits`."""
-        vectors = np.empty((request.candidate_ids.shape[-1], self.width), np.float32)
+    def interest(self, request: NativeRequest, out: np.ndarray | None = None) -> np.ndarray:
+        """The long interest (N, D) float32 alone; errors as of `logits`.
+
+        Args:
+            out: (N, D) float32 that the result is written to; new memory costs a page fault for every 4 kB.
+        """
+        shape = (request.candidate_ids.shape[-1], self.width)
+        vectors = np.empty(shape, np.float32) if out is None else out
+        if vectors.shape != shape or vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
+            raise ValueError(f"out is {vectors.dtype} {vectors.shape}; expected float32 {shape}, row after row.")
         self._call(self._library.lrea_interest, request, vectors)
         return vectors
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import struct
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -40,7 +41,12 @@ def write_model(model: CTRModel) -> bytes:
     Raises:
         ValueError: the model is in training mode.
     """
-    return pack(sections(model))
+    return b"".join(chunks(sections(model)))
+
+
+def save_model(model: CTRModel, file: BinaryIO) -> None:
+    """Write model.bin without a second copy of the tables in memory; errors as of `write_model`."""
+    file.writelines(chunks(sections(model)))
 
 
 def sections(model: CTRModel) -> dict[str, np.ndarray]:
@@ -109,19 +115,21 @@ def describe(model: CTRModel, short: int, long: int) -> dict[str, Any]:
     }
 
 
-def pack(named: dict[str, np.ndarray]) -> bytes:
+def chunks(named: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
     """The bytes of a file of named arrays, each float32 or int64, of one or two axes."""
     start = _aligned(HEADER.size + ENTRY.size * len(named))
-    directory, chunks, offset = b"", [], start
+    directory, offset = b"", start
     for name, array in named.items():
         shape = [*array.shape, *[0] * (4 - array.ndim)]
         directory += ENTRY.pack(name.encode(), DTYPES[array.dtype], array.ndim, *shape, offset, array.nbytes)
-        chunks.append(array.tobytes() + bytes(-array.nbytes % ALIGNMENT))
-        offset += len(chunks[-1])
+        offset += _aligned(array.nbytes)
     head = struct.pack("<8sIIQ", MAGIC, FORMAT, len(named), offset)
-    header = HEADER.pack(MAGIC, FORMAT, len(named), offset, fnv1a(head + directory))
-    padding = bytes(start - HEADER.size - len(directory))
-    return b"".join([header, directory, padding, *chunks])
+    yield HEADER.pack(MAGIC, FORMAT, len(named), offset, fnv1a(head + directory))
+    yield directory
+    yield bytes(start - HEADER.size - len(directory))
+    for array in named.values():
+        yield array.data.cast("B") if array.size else b""
+        yield bytes(-array.nbytes % ALIGNMENT)
 
 
 def fnv1a(data: bytes) -> int:

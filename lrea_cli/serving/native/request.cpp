@@ -1,9 +1,11 @@
 // A request: what all candidates share is prepared once, then slabs of candidates are scored one after the other.
 #include "buckets.h"
+#include "gather.h"
 #include "lrea.h"
 #include "model.h"
 #include "rows.h"
 #include "scratch.h"
+#include "status.h"
 #include <cmath>
 #include <cstring>
 
@@ -13,18 +15,7 @@ void *take_bytes(Scratch &scratch, Slot slot, size_t bytes) { return scratch.tak
 
 namespace {
 
-constexpr int32_t UNKNOWN = 1;          // the row of a value that training did not see
-constexpr int AHEAD = 16;               // rows of a table that are fetched before they are read
 constexpr int64_t MOST_ROWS = 1 << 24;  // of one history
-
-// What makes a call return another status than LREA_OK.
-struct Refused {
-    lrea_status status;
-};
-
-void need(bool good, lrea_status status = LREA_BAD_ARGUMENT) {
-    if (!good) throw Refused{status};
-}
 
 class Request {
   public:
@@ -77,35 +68,9 @@ class Request {
         return static_cast<int>(asked_.candidates - first < SLAB ? asked_.candidates - first : SLAB);
     }
 
-    const float *row(const Table &table, int32_t id) const {
-        return table.rows + (id < table.size ? id : UNKNOWN) * model_.field_width;
-    }
-
-    // The vectors of one field beside each other: out [count][stride] from ids of one field
-    void gather(const Table &table, const int32_t *ids, int64_t count, float *out, int64_t stride) const {
-        need(ids);
-        const int64_t width = model_.field_width;
-        int32_t signs = 0;
-        for (int64_t i = 0; i < count; i++) signs |= ids[i];
-        need(signs >= 0, LREA_BAD_ID);
-        for (int64_t i = 0; i < count; i++, out += stride) {
-            if (i + AHEAD < count) __builtin_prefetch(row(table, ids[i + AHEAD]));
-            if (width == 16) memcpy(out, row(table, ids[i]), 64);
-            else memcpy(out, row(table, ids[i]), width * 4);
-        }
-    }
-
-    // Item vectors [count][padded] of ids [item fields][stride], from `first` on
-    void item_vectors(const int32_t *ids, int64_t stride, int64_t first, int64_t count, float *out) const {
-        need(ids || !count);
-        if (padded_ > model_.sizes.width) memset(out, 0, count * padded_ * 4);
-        for (size_t f = 0; f < model_.items.size() && count; f++)
-            gather(model_.items[f], ids + f * stride + first, count, out + f * model_.field_width, padded_);
-    }
-
     const float *candidate_vectors(int64_t first, int count) {
         float *vectors = take(scratch_, CANDIDATE_VECTORS, count * padded_);
-        item_vectors(asked_.candidate_ids, asked_.candidates, first, count, vectors);
+        item_vectors(model_, asked_.candidate_ids, asked_.candidates, first, count, vectors);
         return vectors;
     }
 
@@ -121,7 +86,7 @@ class Request {
     Rows behaviors(Slot slot, const Scorer &scorer, const int32_t *ids, int64_t count) {
         float *keys, *values, *linear;
         const Rows rows = empty_rows(slot, count, keys, values, linear);
-        item_vectors(ids, count, 0, count, keys);
+        item_vectors(model_, ids, count, 0, count, keys);
         const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(count > 0 ? count : 1)));
         for (int64_t i = 0; i < count * padded_; i++) values[i] = keys[i] * scale;
         kernels_.linear_half(scorer, rows.count, keys, values, linear);
@@ -197,8 +162,8 @@ class Request {
         const int64_t width = model_.field_width;
         float *profile = take(scratch_, PROFILE, model_.profiles.size() * width);
         for (size_t f = 0; f < model_.profiles.size(); f++)
-            gather(model_.profiles[f], asked_.profile_ids ? asked_.profile_ids + f : nullptr, 1, profile + f * width,
-                   width);
+            gather(model_.profiles[f], model_.field_width, asked_.profile_ids ? asked_.profile_ids + f : nullptr, 1,
+                   profile + f * width, width);
         kernels_.add_to_bias(first, model_.mlp.shared_inputs, static_cast<int>(model_.profiles.size() * width), profile,
                              bias_);
     }
@@ -210,7 +175,7 @@ class Request {
         float *profile = take(scratch_, PROFILE, count * columns);
         memset(profile, 0, count * columns * 4);
         for (size_t f = 0; f < model_.profiles.size(); f++)
-            gather(model_.profiles[f], asked_.profile_ids + f * asked_.candidates + first, count,
+            gather(model_.profiles[f], model_.field_width, asked_.profile_ids + f * asked_.candidates + first, count,
                    profile + f * model_.field_width, columns);
         in.profile = profile, in.profile_columns = static_cast<int>(columns);
     }

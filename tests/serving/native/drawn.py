@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention
 from lrea_cli.dataset.fields import EncodedField
+from lrea_cli.ids import PADDING_ID
 from lrea_cli.kernels import naive
 from lrea_cli.kernels.weights import linear_half, linear_interest
 from lrea_cli.model import CTRModel
@@ -95,6 +96,8 @@ def draw_model(shape: Shape, seed: int) -> CTRModel:
             elif tensor.is_floating_point() and not name.endswith("planes"):
                 scale = tensor.shape[1] ** -0.5 if tensor.dim() == 2 and name.startswith("mlp") else 0.3
                 tensor.copy_(scale * torch.randn(tensor.shape, generator=generator))
+            if name.startswith("features"):
+                tensor[PADDING_ID] = 0
             if shape.one_sign and name.endswith("w_o"):
                 tensor.abs_()
     return model

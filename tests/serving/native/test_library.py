@@ -172,7 +172,7 @@ def test_only_the_functions_of_the_header_are_exported() -> None:
 
 
 def build(folder: Path, **environment: str) -> Path:
-    pytest.importorskip("setuptools", reason="setuptools is not installed")
+    pytest.importorskip("setuptools", minversion="77")
     words = ["build_ext", "--build-lib", str(folder), "--build-temp", str(folder / "objects")]
     done = subprocess.run(
         [sys.executable, "setup.py", *words],
@@ -199,7 +199,7 @@ def test_the_build_has_a_library_that_scores(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_package_holds_the_sources(tmp_path: Path) -> None:
-    pytest.importorskip("setuptools", reason="setuptools is not installed")
+    pytest.importorskip("setuptools", minversion="77")
     words = ["build_py", "--build-lib", str(tmp_path)]
     subprocess.run([sys.executable, "setup.py", "-q", *words], cwd=ROOT, check=True, capture_output=True)
     packed = {path.name for path in (tmp_path / "lrea_cli/serving/native").iterdir()}

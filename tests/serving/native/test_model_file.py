@@ -21,9 +21,10 @@ from lrea_cli.serving.native.model_file import (
     HASHED_BYTES,
     HEADER,
     MAGIC,
+    chunks,
     describe,
     fnv1a,
-    pack,
+    save_model,
     sections,
     write_model,
 )
@@ -87,7 +88,9 @@ def test_later_training_does_not_reach_the_file() -> None:
 def test_a_mapped_file_is_scored_in_place(tmp_path: Path) -> None:
     model = draw_model(Shape(), 1)
     path = tmp_path / "model.bin"
-    path.write_bytes(write_model(model))
+    with path.open("wb") as saved:
+        save_model(model, saved)
+    assert path.read_bytes() == write_model(model)
     request = draw_request(model, Shape(), np.random.default_rng(1))
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         native = NativeModel(mapped)
@@ -119,6 +122,23 @@ def test_every_changed_byte_of_header_and_directory_is_refused() -> None:
             NativeModel(bytes(damaged))
 
 
+def mend_hash(file: bytearray) -> None:
+    directory = bytes(file[HEADER.size : HEADER.size + HEADER.unpack_from(file)[2] * ENTRY.size])
+    file[HASHED_BYTES : HASHED_BYTES + 8] = fnv1a(bytes(file[:HASHED_BYTES]) + directory).to_bytes(8, "little")
+
+
+@needs_library
+def test_a_section_that_ends_past_the_file_is_refused() -> None:
+    file = bytearray(write_model(draw_model(Shape(), 1)))
+    at = HEADER.size + 2 * ENTRY.size + 104  # the offset of the first table
+    assert len(file) % ALIGNMENT == 0
+    for offset in (len(file), len(file) - ALIGNMENT, 2**64 - ALIGNMENT):
+        file[at : at + 8] = offset.to_bytes(8, "little")
+        mend_hash(file)
+        with pytest.raises(NativeError, match=re.escape("Section item.0 exceeds the file.")):
+            NativeModel(bytes(file))
+
+
 @needs_library
 @pytest.mark.parametrize("seed", range(200))
 def test_a_forged_directory_is_refused_or_harmless(seed: int) -> None:
@@ -132,8 +152,7 @@ def test_a_forged_directory_is_refused_or_harmless(seed: int) -> None:
     odd = [0, 1, 2, 3, 5, 63, 64, 2**31 - 1, 2**31, 2**32 - 1, len(file), len(file) - 1]
     odd += [2**32, 2**61, 2**62 + 1, 2**63, 2**64 - 64, 2**64 - 1]
     file[at : at + width] = (int(odd[rng.integers(len(odd))]) % 2 ** (8 * width)).to_bytes(width, "little")
-    directory = bytes(file[HEADER.size : HEADER.size + count * ENTRY.size])
-    file[HASHED_BYTES : HASHED_BYTES + 8] = fnv1a(bytes(file[:HASHED_BYTES]) + directory).to_bytes(8, "little")
+    mend_hash(file)
     with suppress(NativeError):
         NativeModel(bytes(file))
 
@@ -151,7 +170,7 @@ def test_settings_that_the_sections_contradict_are_refused(number: int, value: i
     named = sections(draw_model(Shape(fields=1, d=16), 1))
     named["settings"][number] = value
     with pytest.raises(NativeError, match=WHOLE):
-        NativeModel(pack(named))
+        NativeModel(b"".join(chunks(named)))
 
 
 @needs_library
@@ -161,14 +180,14 @@ def test_what_is_missing_or_of_another_shape_is_named() -> None:
         named = sections(model)
         del named[name]
         with pytest.raises(NativeError, match=f"Section {name} is missing"):
-            NativeModel(pack(named))
+            NativeModel(b"".join(chunks(named)))
         named = sections(model)
         named[name] = named[name][..., :-1].copy()
         with pytest.raises(NativeError, match=WHOLE):
-            NativeModel(pack(named))
+            NativeModel(b"".join(chunks(named)))
     named = sections(model) | {"slope": np.array([1.5], "<f4")}
     with pytest.raises(NativeError, match="slope"):
-        NativeModel(pack(named))
+        NativeModel(b"".join(chunks(named)))
 
 
 @needs_library

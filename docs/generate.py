@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gpu_page import gpu_page
+from serving_page import serving_page
 
 import lrea_cli
 from lrea_cli.compressors import COMPRESSORS
@@ -93,7 +94,12 @@ def cli_page() -> str:
     return done.stdout.rstrip("\n") + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "gpu.md": gpu_page, "parts.md": parts_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "gpu.md": gpu_page,
+    "parts.md": parts_page,
+    "serving.md": serving_page,
+}
 
 
 def main() -> None:

@@ -87,8 +87,8 @@ class Bench:
     compress_ms_per_user: float
     saved_ms_per_request: float | None
     pays_after_requests: float | None
-    native: str
-    native_speedup: Ratio | None
+    native: str = ""
+    native_speedup: Ratio | None = None
     peer_gates: dict[PeerName, PeerGate] = field(default_factory=dict)
     peer_time: dict[PeerName, Ratio] = field(default_factory=dict)
 

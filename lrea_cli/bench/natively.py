@@ -16,7 +16,7 @@ from lrea_cli.bench.timing import Call, Mark
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import gemm
 from lrea_cli.records.past import Past, past_of
-from lrea_cli.records.store import RecordStore
+from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.serving.native.model import UnsupportedError
 from lrea_cli.serving.native.scorer import NativeScorer
@@ -29,7 +29,7 @@ FULL_USERS = 16
 
 def native_of(scorer: RequestScorer) -> NativeScorer:
     """The native request over the same records; an `UnsupportedError` where there is none."""
-    if not isinstance(scorer.records, RecordStore):
+    if isinstance(scorer.records, ResidentRecords):
         raise UnsupportedError("There is no native request on a GPU.", "Requests are computed by torch.")
     return NativeScorer(scorer.model, scorer.records)
 

@@ -52,7 +52,7 @@ class ExportOptions:
 
 @command
 def export(options: ExportOptions) -> None:
-    """Write a run for servers outside of Python, or its records.
+    """Write what a server outside of Python needs.
 
     Example: lrea export --to served
 

@@ -44,6 +44,12 @@ ROUNDS = 6
 Draw = Callable[[int], CandidateIds]
 
 
+@pytest.fixture(autouse=True)
+def in_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the native request are seen in test_natively.py."""
+    monkeypatch.setenv("LREA_NATIVE", "0")
+
+
 @pytest.fixture(scope="module")
 def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     workspace = Workspace(tmp_path_factory.mktemp("bench"))
@@ -60,6 +66,7 @@ def visitors(lrea_run: Run, histories: Histories) -> list[Visitor]:
 @pytest.fixture(scope="module")
 def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LREA_NATIVE", "0")
         patch.setattr(gate_module, "GATE_USERS", 6)
         patch.setattr(Meter, "read", lambda _: FREE)
         patch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)

@@ -32,6 +32,12 @@ HERE = [name for name in PEERS if importlib.util.find_spec(name) and importlib.u
 SKIP = pytest.mark.skipif(not HERE, reason="pip install onnx onnxruntime openvino")
 
 
+@pytest.fixture(autouse=True)
+def in_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the native request are seen in test_natively.py."""
+    monkeypatch.setenv("LREA_NATIVE", "0")
+
+
 @pytest.fixture(scope="module")
 def cache(lrea_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     workspace = Workspace(tmp_path_factory.mktemp("peers"))
@@ -47,6 +53,7 @@ def served(lrea_run: Run, cache: Cache, histories: Histories) -> Served:
 @pytest.fixture(scope="module")
 def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LREA_NATIVE", "0")
         patch.setattr(gate_module, "GATE_USERS", 6)
         patch.setattr(Meter, "read", lambda _: Load(1.0, 1.0, 0.0, 2, 2))
         patch.setattr(timing_module, "LEAST_ROUNDS", 6)

@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from lrea_cli.bench import gate as gate_module
-from lrea_cli.bench.gate import GateResult, Score
+from lrea_cli.bench.gate import GateResult
 from lrea_cli.bench.load import measure as module
-from lrea_cli.bench.load import runtimes as runtimes_module
 from lrea_cli.bench.load.load_bench import LoadBench, LoadSettings
 from lrea_cli.bench.load.loops import Workers
 from lrea_cli.bench.load.measure import client_counts, load_bench
@@ -35,7 +34,8 @@ from lrea_cli.records.maker import Known
 from lrea_cli.reporting.load import draw
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.native.abi import path_of
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
+from lrea_cli.serving.native.scorer import NativeScorer
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 SETTINGS = LoadSettings(candidates=7, seconds=0.2, seed=3, clients=2, rate=50.0, slo_ms=500.0, missing=0.25)
@@ -264,12 +264,7 @@ def test_the_picture_is_drawn_where_there_are_rates(bench: LoadBench, tmp_path) 
 @pytest.mark.skipif(path_of("auto") is None, reason="no native request: install a C++ compiler, then lrea anew")
 def test_the_native_request_is_gated(lrea_run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_module, "GATE_USERS", 3)
-    native = runtimes_module.natively
-
-    def off(scorer: RequestScorer) -> Score:
-        score = native(scorer)
-        return lambda request: score(request) * 1.001 + 1e-4
-
-    monkeypatch.setattr(runtimes_module, "natively", off)
+    right = NativeScorer.__call__
+    monkeypatch.setattr(NativeScorer, "__call__", lambda self, request: right(self, request) * 1.001 + 1e-4)
     with pytest.raises(GateFailed, match="native"):
         load_bench(lrea_run, cache, SETTINGS, "gemm", Silent())

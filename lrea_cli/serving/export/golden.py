@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.ids import UNKNOWN_ID
@@ -17,13 +18,14 @@ from lrea_cli.kernels import naive
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import UserRecords
 from lrea_cli.records.store import Records, RecordStore, RecordWriter
-from lrea_cli.sequence import CandidateIds
 from lrea_cli.serving.native.abi import DTYPES
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
 CANDIDATES = 8
 UNKNOWN_EVERY = 50
 """Each so many-th request is of a user without a record."""
+PARTLY_UNKNOWN_EVERY = 10
+"""Each so many-th request has a candidate and a behavior without a value."""
 NO_USER = -1
 
 
@@ -44,8 +46,9 @@ class GoldenRequests:
         for number, key in enumerate(np.resize(np.random.default_rng(seed).permutation(served.records.keys), count)):
             user = Visitor(int(key), int(lengths[key]))
             newer = min(number % 4, user.length, data.short)
-            ids = _known(pool.draw(CANDIDATES), served.run.model, number)
-            request = replace(user.request(histories, data, ids), newer=newer)
+            request = replace(user.request(histories, data, pool.draw(CANDIDATES)), newer=newer)
+            if number % PARTLY_UNKNOWN_EVERY == PARTLY_UNKNOWN_EVERY - 1:
+                request = _partly_unknown(request)
             if number % UNKNOWN_EVERY == UNKNOWN_EVERY - 1:
                 request = replace(request, key=NO_USER)
             requests.append(request)
@@ -114,11 +117,16 @@ class Exact:
         return model.mlp(inputs.joined()[0]).numpy()
 
 
-def _known(ids: CandidateIds, model: CTRModel, number: int) -> CandidateIds:
-    """The candidates; in each tenth request the first one is an item that training has not seen."""
-    if number % 10:
-        return ids
-    changed = {name: column.clone() for name, column in ids.ids.items()}
-    for column in changed.values():
-        column[0, 0] = UNKNOWN_ID
-    return replace(ids, ids=changed)
+def _partly_unknown(request: Request) -> Request:
+    """The request with a first candidate and a newest behavior that have no value, which match nothing."""
+    candidates = {name: _first_unknown(column) for name, column in request.candidates.ids.items()}
+    short = {name: torch.where(request.short.mask, _first_unknown(c), c) for name, c in request.short.ids.items()}
+    return replace(
+        request, candidates=replace(request.candidates, ids=candidates), short=replace(request.short, ids=short)
+    )
+
+
+def _first_unknown(ids: Tensor) -> Tensor:
+    ids = ids.clone()
+    ids[0, 0] = UNKNOWN_ID
+    return ids

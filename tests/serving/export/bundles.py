@@ -78,7 +78,8 @@ def prepared_shop(folder: Path) -> Workspace:
     cities = ["Oslo", "Rome", "Sao Paulo", "Łódź", "x"]
     items = [f"i{n}" for n in range(50)] + ["-", "naïve café", "a,b", "x  y", "日本", "0007", 'q"q']
     for n in range(4000):
-        user, item = int(rng.integers(45)), int(rng.zipf(1.4)) % len(items)
+        user = 45 + n // 4 if n < 40 else int(rng.integers(45))  # ten users have few events
+        item = int(rng.zipf(1.4)) % len(items)
         price = "" if n % 19 == 0 else f"{rng.integers(1, 400) / 4}"
         time, label = 1_600_000_000 + n * 300, int(rng.random() < 0.5)
         named = f"u{user}" if user else "-"

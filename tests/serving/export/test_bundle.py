@@ -66,12 +66,14 @@ def test_a_thousand_requests_by_what_make_builds(export: Export, tmp_path: Path,
 
 
 def test_golden_requests_are_of_every_kind(export: Export) -> None:
-    """Users without a record, unknown items, behaviors newer than the record, histories longer than S."""
+    """Users without a record, unknown items, newer behaviors, histories shorter than S and longer."""
     bundle = export("lrea")
     golden = {path.stem: np.load(path) for path in (bundle.folder / "golden").glob("*.npy")}
     assert (golden["key"] == -1).any()
-    assert (golden["candidate_item"] == 1).any()
+    unknown = (golden["candidate_item"] == 1).any(1) & (golden["short_item"][:, 0] == 1) & (golden["newer"] > 0)
+    assert unknown.sum() > 1
     assert set(golden["newer"]) == {0, 1, 2, 3}
+    assert (golden["behaviors"] < bundle.run.recipe.data.short).sum() > 1
     assert len(np.unique(golden["logits"].round(4))) > 2 * FEW
     lengths = [bundle.cache.store.read(key).length for key in golden["key"].tolist() if key != -1]
     assert max(lengths) > bundle.run.recipe.data.short

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
+from gpu_page import gpu_page
+from serving_page import serving_page
+
 import lrea_cli
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.kernels import KERNELS
 from lrea_cli.methods import METHODS
 from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.serving.export.destinations import DESTINATIONS
 from lrea_cli.stats.metrics import METRICS
 
 DOCS = Path(__file__).parent
@@ -44,6 +48,7 @@ def parts_page() -> str:
                 "Compressors", "`lrea compress --compressor NAME`", ((n, c.__module__) for n, c in COMPRESSORS.items())
             ),
             table("Kernels", "`lrea serve-bench --kernel NAME`", ((n, k.__module__) for n, k in KERNELS.items())),
+            table("Destinations", "`lrea export --records NAME`", ((n, d.__module__) for n, d in DESTINATIONS.items())),
             metrics_table(),
         ]
     )
@@ -89,7 +94,12 @@ def cli_page() -> str:
     return done.stdout.rstrip("\n") + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "parts.md": parts_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "gpu.md": gpu_page,
+    "parts.md": parts_page,
+    "serving.md": serving_page,
+}
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from lrea_cli.commands import (
     demo,
     doctor,
     evaluate,
+    export,
     prepare,
     serve_bench,
     sweep,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "compress": compress.compress,
         "eval": evaluate.evaluate,
         "serve-bench": serve_bench.serve_bench,
+        "export": export.export,
     },
     "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
     "Looking after what is kept": {

@@ -75,6 +75,12 @@ class Features(nn.Module):
         """The embeddings of all item fields side by side, (..., D)."""
         return torch.cat([self._embed(f.name, ids[f.name]) for f in self.item_fields], -1)
 
+    def table(self, name: str) -> Tensor:
+        """The embeddings of a field, (size, dim)."""
+        weight = self.tables[table_key(name)].weight
+        assert isinstance(weight, Tensor)
+        return weight
+
     def _embed(self, name: str, ids: Tensor) -> Tensor:
         """Embed ids; ids from `size` on were first seen after training, and get the embedding of an unknown value."""
         return self.tables[table_key(name)](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))

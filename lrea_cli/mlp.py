@@ -111,6 +111,14 @@ class FoldedMLP:
         self._weight_with_profile = torch.cat([self._weight, part["profile"]], 1)
         self._profile, self._length = part["profile"].contiguous(), part["length"][:, 0].contiguous()
 
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight (outputs, inputs) and bias (outputs,) of each layer, that of the logit last.
+
+        The first one reads [e, u_S, u_L, e * u_S, e * u_L, counters, profile, log(1 + length)].
+        """
+        first = torch.cat([self._weight_with_profile, self._length[:, None]], 1)
+        return [(first, self._bias), *self._hidden, (self._last_weight[None], self._last_bias)]
+
     def __call__(self, inputs: MLPInputs) -> Tensor:
         """Logits (N,) of the candidates of one request; they equal the module's but for rounding."""
         e, short, long = inputs.candidate[0], inputs.short[0], inputs.long[0]

@@ -15,7 +15,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
 from lrea_cli.recipe.settings import DataSettings, ModelSettings
-from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds
+from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, Ids
 
 
 class CTRModel(nn.Module):
@@ -37,7 +37,7 @@ class CTRModel(nn.Module):
         shape = HistoryShape(width, data.long, any(f.name == "category" for f in self.features.item_fields))
         self.long = METHODS[settings.method](settings, shape)
         self.match_counters = data.match_counters
-        self.mlp = MLP(sum(self._input_widths.values()), settings.hidden, settings.dropout)
+        self.mlp = MLP(sum(self.input_widths.values()), settings.hidden, settings.dropout)
 
     def forward(self, batch: Batch, kernel: Kernel = folded) -> tuple[Tensor, dict[str, Tensor]]:
         """Score the real candidates of a batch in the training form.
@@ -54,10 +54,16 @@ class CTRModel(nn.Module):
         return self.mlp(inputs.joined()[candidates.mask]), interest.penalty
 
     def candidates(self, ids: CandidateIds) -> Candidates:
-        """Look up the candidates' vectors, profile and match counters."""
-        counts = [ids.matches[name] for name in self.match_counters]
-        counts_BNC = torch.stack(counts, -1) if counts else ids.mask.new_zeros(*ids.mask.shape, 0, dtype=torch.int64)
-        return replace(self.features.candidates(ids), profile=self.features.profile(ids), counts=counts_BNC)
+        """Look up the candidates' vectors and profile, and take their match counters where they are known."""
+        candidates = replace(self.features.candidates(ids), profile=self.features.profile(ids))
+        return self.counted(candidates, ids.matches) if ids.matches or not self.match_counters else candidates
+
+    def counted(self, candidates: Candidates, matches: Ids) -> Candidates:
+        """The candidates with their match counters: for each counted field (B, N)."""
+        counts = [matches[name] for name in self.match_counters]
+        mask = candidates.mask
+        counts_BNC = torch.stack(counts, -1) if counts else mask.new_zeros(*mask.shape, 0, dtype=torch.int64)
+        return replace(candidates, counts=counts_BNC)
 
     def mlp_inputs(
         self,
@@ -88,7 +94,7 @@ class CTRModel(nn.Module):
         Raises:
             ValueError: the model is in training mode.
         """
-        return FoldedMLP(self.mlp, self._input_widths)
+        return FoldedMLP(self.mlp, self.input_widths)
 
     @property
     def device(self) -> torch.device:
@@ -96,7 +102,8 @@ class CTRModel(nn.Module):
         return self.short.b.device
 
     @property
-    def _input_widths(self) -> dict[str, int]:
+    def input_widths(self) -> dict[str, int]:
+        """Columns of each part of the MLP's inputs, see `MLPInputs.widths`."""
         return MLPInputs.widths(self.features.width, self.features.profile_width, len(self.match_counters))
 
     @property

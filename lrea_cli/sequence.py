@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from lrea_cli.recipe.settings import CacheDtype
 
 Ids = Mapping[str, Tensor]
 
@@ -172,7 +173,7 @@ class PseudoItems(Summary):
     Args:
         keys: (B, R, D), zero past `rows`.
         values: (B, R, D), zero past `rows`; they include the factor c(n) of the history's length.
-        linear: (B, D + 1, D) float32, the linear half of the attention as an affine map of the candidate (see
+        linear: (B, D + 1, D) the linear half of the attention as an affine map of the candidate (see
             `kernels.weights.linear_half`); None until the summary is sealed for serving.
     """
 
@@ -201,8 +202,7 @@ class Buckets(Summary):
     """The summary of sdim: the sum of the behaviors in each bucket of each hash.
 
     Args:
-        sums: (B, G 2^tau, D), the buckets of the first group first; float32 in every cache, since sums can exceed
-            float16.
+        sums: (B, G 2^tau, D), the buckets of the first group first; never float16, which sums can exceed.
         rows: (B,) int64, G 2^tau, or 0 for an empty history.
     """
 
@@ -239,17 +239,20 @@ class RecordField:
         name: the attribute of the summary.
         shape: shape of one row.
         rows: a fixed number of rows, or "rows" for as many as the record uses.
-        dtype: a fixed dtype, or "cache" for the dtype that the cache is written in.
+        dtype: a fixed dtype; or "cache" for the dtype that the cache is written in; or "wide" for numbers that float16
+            may be too small for: float32, but int8 in an int8 cache.
     """
 
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: Literal["cache", "float32", "int32", "int64", "uint8"] = "cache"
+    dtype: Literal["cache", "wide", "int32", "int64", "uint8"] = "cache"
 
-    def itemsize(self, cache_bytes: int) -> int:
-        """Bytes of one number; `cache_bytes` is that of the cache's dtype."""
-        return cache_bytes if self.dtype == "cache" else np.dtype(self.dtype).itemsize
+    def stored(self, cache: CacheDtype) -> str:
+        """The dtype in a cache of a dtype."""
+        if self.dtype == "wide":
+            return "int8" if cache == "int8" else "float32"
+        return cache if self.dtype == "cache" else self.dtype
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

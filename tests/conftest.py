@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 # Read when torch is imported: more threads spin where cores are shared.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Read when triton is imported: numpy then stands for the card.
+os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
 from hypothesis import settings
@@ -140,21 +142,26 @@ def make_run(tiny: Workspace, tmp_path: Path) -> MakeRun:
     """
 
     def make(match_counters: tuple[str, ...] = (), **model: Any) -> Run:
-        return _untrained(tiny, Workspace(tmp_path / "made"), match_counters, {"embedding_dim": 4, **model})
+        return untrained_run(tiny, Workspace(tmp_path / "made"), match_counters, {"embedding_dim": 4, **model})
 
     return make
 
 
-def _untrained(
-    tiny: Workspace, workspace: Workspace, match_counters: tuple[str, ...], model_settings: dict[str, Any]
+def untrained_run(
+    tiny: Workspace,
+    workspace: Workspace,
+    match_counters: tuple[str, ...],
+    model_settings: dict[str, Any],
+    dataset: str = DATASET,
 ) -> Run:
+    """See `make_run`."""
     import torch
 
     from lrea_cli.runs.checkpoint import CHECKPOINT, Run, build_model, open_dataset, save_checkpoint
 
-    data = replace(TINY.data, match_counters=match_counters)
+    data = replace(TINY.data, match_counters=match_counters, dataset=dataset)
     recipe = replace(TINY, data=data, model=replace(TINY.model, **model_settings))
-    data, info = open_dataset(tiny, DATASET)
+    data, info = open_dataset(tiny, dataset)
     model = build_model(recipe, info)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -166,7 +173,7 @@ def _untrained(
                 tensor.add_((1.0 if name == "long.decomp" else 0.1) * torch.randn_like(tensor))
     with workspace.create(RUNS, stem=recipe.model.method) as (name, folder):
         save_checkpoint(model, folder / CHECKPOINT)
-        known = {"method": recipe.model.method, "dataset": DATASET, "made_from": data.identity}
+        known = {"method": recipe.model.method, "dataset": dataset, "made_from": data.identity}
         manifest = manifest_of(RUNS, run=name, recipe=recipe.to_dict(), **known)
         write_manifest(folder, RUNS, manifest)
     return Run(workspace.open(RUNS, name), recipe, info, model.eval())

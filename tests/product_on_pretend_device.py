@@ -20,7 +20,7 @@ from lrea_cli.bench.gate import run_gate
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, CacheDtype, Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
@@ -74,10 +74,12 @@ def trains_every_method(run: Run, device: torch.device) -> None:
     assert len(trained.epochs) == 1
 
 
-def serves(workspace: Workspace, run: Run, device: torch.device, compression: Compression | None) -> None:
+def serves(
+    workspace: Workspace, run: Run, device: torch.device, compression: Compression | None, dtype: CacheDtype = "float16"
+) -> None:
     """Compress, read back, hold in the device's memory, pass the gate."""
-    name = f"pretend-{run.name}-{compression.compressor if compression else 'own'}"
-    compress(workspace, run, CacheSettings("float16", users=USERS, compression=compression), Silent(), name)
+    name = f"pretend-{run.name}-{compression.compressor if compression else 'own'}-{dtype}"
+    compress(workspace, run, CacheSettings(dtype, users=USERS, compression=compression), Silent(), name)
     cache = open_cache(workspace, run, name)
     histories = open_histories(run.dataset)
     known = histories.lengths_before(run.dataset.manifest.splits.end)
@@ -85,8 +87,10 @@ def serves(workspace: Workspace, run: Run, device: torch.device, compression: Co
     pool = CandidatePool(histories, read_samples(run.dataset, "test"), 0)
     served = Served.of(run, cache, histories)
     assert run_gate(served, visitors, pool, ("gemm",)).passed
-    record = served.records.fetch(USERS[:2])
-    assert all(tensor.device == device for tensor in vars(record).values() if tensor is not None)
+    records = served.records.fetch(USERS[:2])
+    past = (records.past.length, *records.past.values.values(), *records.past.counts.values())
+    assert len(past) > 1
+    assert all(tensor.device == device for tensor in (*vars(records.summary).values(), *past) if tensor is not None)
 
 
 def scores_as_the_cpu(run: Run, there: Run, device: torch.device) -> None:
@@ -109,6 +113,7 @@ def main(home: Path) -> None:
             run, there = (open_run(workspace, name, None, where) for where in (CPU, device))
             scores_as_the_cpu(run, there, device)
             serves(workspace, there, device, None)
+            serves(workspace, there, device, None, "int8")
         for name in COMPRESSOR_NAMES:
             serves(workspace, there, device, Compression(name, 4))
         trains_every_method(run, device)

@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS = (
-    *("errors", "ids", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
+    *("errors", "ids", "int8", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
     *("kernels", "attention", "features", "mlp", "oracle", "methods", "compressors", "model"),
     *(
         "runs",
@@ -130,7 +130,7 @@ def test_an_import_the_wrong_way_is_seen(module: str, other: str) -> None:
 
 
 def test_the_bottom_stands_on_little() -> None:
-    for module in ("errors", "ids", "sequence"):
+    for module in ("errors", "ids", "int8"):
         assert own_imports(MODULES[module]) == set(), module
     allowed = {
         "console": {"errors"},
@@ -139,6 +139,7 @@ def test_the_bottom_stands_on_little() -> None:
         "stats": {"errors"},
         "kernels": {"recipe"},
         "oracle": {"recipe"},
+        "sequence": {"recipe"},  # the dtype of a cache
     }
     for module, path in MODULES.items():
         if package(module) in allowed:
@@ -147,7 +148,7 @@ def test_the_bottom_stands_on_little() -> None:
 
 
 def test_methods_know_no_store_no_data_and_no_training() -> None:
-    allowed = {"methods", "attention", "ids", "recipe", "sequence", "errors", "oracle", "kernels"}
+    allowed = {"methods", "attention", "ids", "int8", "recipe", "sequence", "errors", "oracle", "kernels"}
     for module, path in MODULES.items():
         if package(module) == "methods":
             assert {package(other) for other in own_imports(path)} <= allowed, module

@@ -28,6 +28,7 @@ from lrea_cli.kernels import KERNELS, naive
 from lrea_cli.methods import METHODS, LongInterest
 from lrea_cli.oracle.attention import SlowTwin
 from lrea_cli.prepare.sources import SOURCES
+from lrea_cli.serving.export.destinations import DESTINATIONS
 from lrea_cli.stats.metrics import METRICS, Metric
 from tests.prepare.contract.cases import CASES
 
@@ -92,6 +93,15 @@ def is_kernel(value: Any) -> bool:
     return named_as_its_file and list(inspect.signature(value).parameters) == list(inspect.signature(naive).parameters)
 
 
+def is_destination(value: Any) -> bool:
+    return inspect.isfunction(value) and list(inspect.signature(value).parameters) == [
+        "source",
+        "where",
+        "folder",
+        "progress",
+    ]
+
+
 KERNEL_CONTRACT = "tests/kernels/test_kernels.py"
 REGISTRIES = {
     "methods": Registry(
@@ -125,6 +135,14 @@ REGISTRIES = {
         lambda source: source.name in {case.source.name for case in CASES},
         "tests/prepare/test_source_contract.py",
         ("prepare",),
+    ),
+    "destinations": Registry(
+        DESTINATIONS,
+        "serving/export/destinations",
+        is_destination,
+        None,
+        "tests/serving/export/test_destinations.py",
+        ("export",),
     ),
     "metrics": Registry(
         {metric.name: metric for metric in METRICS},

@@ -74,4 +74,4 @@ def _measure(report: Report, sizes: Sizes, case: Case, users: int, device: torch
 
 
 def _sealed(model: CTRModel, summarize: Summarizer, ids: HistoryIds, users: np.ndarray) -> Summary:
-    return model.long.seal(summarize(model.features.behaviors(ids), users), torch.float16)
+    return model.long.seal(summarize(model.features.behaviors(ids), users), "float16")

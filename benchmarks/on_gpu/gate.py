@@ -14,13 +14,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.kernels import KERNELS, Kernel, KernelName, folded, gemm, naive
+from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, folded, gemm, naive, why_not
+from lrea_cli.kernels.fused import interpreted
 from lrea_cli.methods import METHODS
 from lrea_cli.model import CTRModel
+from lrea_cli.recipe.settings import CACHE_DTYPES
 from lrea_cli.records.store import ResidentRecords
-from lrea_cli.sequence import Batch, Candidates, Summary
-from lrea_cli.serving.scorer import RequestScorer
+from lrea_cli.sequence import Batch, Candidates, HistoryIds, Summary
+from lrea_cli.serving.scorer import Request, RequestScorer
 from on_gpu.exact import TOLERANCE, error_of, poison, size_error, twin_interest
+from on_gpu.gate_fused import fused_at_errors, users_errors
 from on_gpu.made import (
     CPU,
     cached,
@@ -36,7 +39,7 @@ from on_gpu.made import (
 )
 from on_gpu.rows import Report, Row, Setting, described
 from on_gpu.sizes import Sizes
-from on_gpu.timing import release
+from on_gpu.timing import at_once, release
 
 Shape = tuple[int, int, int, int, int]
 SHAPES: tuple[Shape, ...] = (
@@ -54,6 +57,7 @@ SHAPES: tuple[Shape, ...] = (
 """Users, N, R, D, H."""
 
 SMOKE_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 33, 65, 12, 20))
+INTERPRETED_SHAPES: tuple[Shape, ...] = ((1, 1, 0, 8, 8), (2, 9, 17, 12, 20))
 
 GRADIENT_TOLERANCE = {"float32": 3e-4, "bfloat16": 0.1}
 """Of the size of the right gradient: where rounding flips the sign of a hidden unit, single entries jump."""
@@ -65,11 +69,14 @@ SAME, LOGIT = 1e-6, 1e-5
 
 def run_gate(report: Report, sizes: Sizes, device: torch.device) -> None:
     """One row a path, the timed ones first; `report.failed` has those that are wrong."""
-    kernels: tuple[KernelName, ...] = ("naive", "gemm")
+    with_fused = why_not("fused", device) is None or interpreted()
     for dtype in TOLERANCE:
-        for kernel in kernels:
+        for kernel in ("naive", "gemm", *(("fused",) if with_fused else ())):
             _path(report, sizes, {"what": "interest", "kernel": kernel, "dtype": dtype}, _interest_errors, device)
     _case.cache_clear()
+    if with_fused:
+        _path(report, sizes, {"what": "fused at"}, fused_at_errors, device)
+        _path(report, sizes, {"what": "fused users"}, users_errors, device)
     for dtype in GRADIENT_TOLERANCE:
         for method in ("din", "lrea", "lrea absorbed"):
             settings: dict[str, Setting] = {"what": "training", "method": method, "dtype": dtype}
@@ -155,9 +162,12 @@ def _interest_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.d
     """A kernel in one dtype, with and without the linear half of a sealed record, and again: the same bits."""
     dtype = str(settings["dtype"])
     kernel = settings["kernel"]
-    assert kernel in ("naive", "gemm")
-    for number, shape in enumerate(SMOKE_SHAPES if sizes.smoke else SHAPES):
-        case = _case(number, shape, getattr(torch, dtype), device)
+    assert kernel in SERVING_KERNELS
+    shapes = (INTERPRETED_SHAPES if kernel == "fused" else SMOKE_SHAPES) if sizes.smoke else SHAPES
+    cases = [_case(number, shape, getattr(torch, dtype), device) for number, shape in enumerate(shapes)]
+    if kernel == "fused":
+        at_once(lambda case: case.attention(*case.inputs, case.linear, KERNELS[kernel]), cases, device)
+    for case in cases:
         for linear in (None, case.linear):
             where = f"{case.name}{'' if linear is None else ', sealed'}"
             poison(device)
@@ -211,33 +221,41 @@ def _request_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.de
         model.to(device)
         asked = candidate_ids(1, 33, few, generator_of(device, 7))
         with cached(model, histories, visitors, data, "float32") as store, torch.inference_mode():
-            served = RequestScorer(model, histories, data, ResidentRecords(store, device), gemm)
-            exact = RequestScorer(twin, histories, data, store, naive)
+            served = RequestScorer(model, ResidentRecords(store, device), gemm)
+            exact = RequestScorer(twin, store, naive)
             for user in visitors:
-                candidates, twins = served.candidates(user, asked), exact.candidates(user, asked.to(CPU))
+                request = user.request(histories, data, asked.to(CPU))
+                long = user.newest(histories, data.short, data.long)
                 for route in ("cached_interest", "full_interest"):
                     poison(device)
-                    interest = getattr(served, route)(user, candidates)
-                    expected = getattr(exact, route)(user, twins)
+                    interest, logits = answer(served, request.to(device), long.to(device), route)
+                    expected, right = answer(exact, request, long, route)
                     where = f"{method}, {route}, {user.length} behaviors"
                     yield where, error_of(interest, expected), TOLERANCE["float32"]
-                    logits = served.logits(user, candidates, interest)
-                    right = exact.logits(user, twins, expected)
                     yield f"{where}, logits", error_of(logits, right, 1.0), LOGIT
+
+
+def answer(scorer: RequestScorer, request: Request, long: HistoryIds, route: str) -> tuple[Tensor, Tensor]:
+    """The interests and the logits of one request, through its record or by full attention to `long`."""
+    records, candidates = scorer.fetch(request), scorer.candidates(request)
+    cached = route == "cached_interest"
+    interest = scorer.cached_interest(records, candidates) if cached else scorer.full_interest(long, candidates)
+    return interest, scorer.logits(request, candidates, records.past, interest)
 
 
 def _gather_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
     """Resident records are those on disk, bit by bit, whichever users are asked for."""
     method = method_of(min(sizes.rank, 16), 8, False, CPU, torch.float32)
     rng = np.random.default_rng(8)
-    with stored(method, 50, method.rows_of(method.long), "float16", 8) as store:
-        resident = ResidentRecords(store, device)
-        for count in (1, 7, 50, 130):
-            keys = rng.choice(store.keys, count)
-            found, expected = resident.fetch(keys), store.fetch(keys)
-            for field in fields(expected):
-                a, b = getattr(found, field.name).cpu(), getattr(expected, field.name)
-                yield f"{field.name} of {count} users", 0.0 if torch.equal(a, b) else float("inf"), 1.0
+    for dtype in CACHE_DTYPES:
+        with stored(method, 50, method.rows_of(method.long), dtype, 8) as store:
+            resident = ResidentRecords(store, device)
+            for count in (1, 7, 50, 130):
+                keys = rng.choice(store.keys, count)
+                found, expected = resident.fetch(keys).summary, store.fetch(keys).summary
+                for field in fields(expected):
+                    a, b = getattr(found, field.name).cpu(), getattr(expected, field.name)
+                    yield f"{field.name} of {count} {dtype} users", 0.0 if torch.equal(a, b) else float("inf"), 1.0
 
 
 def _compressor_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:
@@ -274,7 +292,7 @@ def _method_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.dev
     with torch.inference_mode():
         results = []
         for m, behaviors, candidates, kernel in ((model, ids, asked, gemm), (twin, ids.to(CPU), asked.to(CPU), folded)):
-            sealed = m.long.seal(m.long.summarize(m.features.behaviors(behaviors).double()), torch.float32)
+            sealed = m.long.seal(m.long.summarize(m.features.behaviors(behaviors).double()), "float32")
             results.append((sealed, m.long.attend(sealed, _double(m.features.candidates(candidates)), kernel)))
         (found, interest), (expected, right) = results
         yield from _summary_errors(found, expected)

@@ -18,9 +18,10 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.settings import DataSettings, ModelSettings
-from lrea_cli.records.format import CacheDtype, RecordFormat
-from lrea_cli.records.maker import RecordMaker
+from lrea_cli.recipe.settings import CacheDtype, DataSettings, ModelSettings
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.maker import Known, RecordMaker
+from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, PseudoItems
 from lrea_cli.serving.scorer import Visitor
@@ -195,7 +196,8 @@ def stored(method: PseudoItemMethod, users: int, rows: int, dtype: CacheDtype, s
                 keys = 0.3 * torch.randn(len(part), rows, method.width, generator=generator)
                 items = PseudoItems(keys, keys * rows**-0.5, rows=torch.full((len(part),), rows))
                 linear = torch.zeros(len(part), method.width + 1, method.width)
-                writer.add(3 * part, replace(items, linear=linear))
+                past = Past(torch.full((len(part),), rows), {}, {})
+                writer.add(3 * part, UserRecords(replace(items, linear=linear), past))
         with RecordStore(Path(folder), layout, method.summary_type) as store:
             yield store
 
@@ -205,13 +207,12 @@ def cached(
     model: CTRModel, histories: Histories, visitors: list[Visitor], settings: DataSettings, dtype: CacheDtype
 ) -> Iterator[RecordStore]:
     """The records of all visitors, as `compress` makes them on the model's device; gone when the block ends."""
-    maker = RecordMaker(model, lambda behaviors, _: model.long.summarize(behaviors.double()), dtype)
+    maker = RecordMaker(model, lambda behaviors, _: model.long.summarize(behaviors.double()), settings, dtype)
     keys = np.array([v.key for v in visitors])
     lengths = np.array([v.length for v in visitors])
     with TemporaryDirectory(prefix="lrea-gpu-") as folder, torch.inference_mode():
         with RecordWriter(Path(folder), maker.layout) as writer:
             for part in np.array_split(np.arange(len(keys)), -(-len(keys) // 256)):
-                long = histories.newest(keys[part], lengths[part], settings.short, settings.long)
-                maker.write(writer, keys[part], keys[part], long)
+                maker.write(writer, keys[part], Known(histories, keys[part], lengths[part]))
         with RecordStore(Path(folder), maker.layout, model.long.summary_type) as store:
             yield store

@@ -13,9 +13,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Section = Literal["card", "gate", "serving", "compress", "training"]
-SECTIONS: tuple[Section, ...] = ("card", "gate", "serving", "compress", "training")
-SHARE_OF_BUDGET: dict[Section, float] = {"card": 0.08, "gate": 0.4, "serving": 0.75, "compress": 0.82, "training": 0.97}
+Section = Literal["card", "gate", "fused", "serving", "compress", "training"]
+SECTIONS: tuple[Section, ...] = ("card", "gate", "fused", "serving", "compress", "training")
+SHARE_OF_BUDGET: dict[Section, float] = {
+    "card": 0.08,
+    "gate": 0.4,
+    "fused": 0.6,
+    "serving": 0.8,
+    "compress": 0.86,
+    "training": 0.97,
+}
 """Of the budget, counted from the start, until which a section may begin another cell."""
 
 Status = Literal["ok", "gate", "skipped", "error"]
@@ -100,6 +107,11 @@ class Report:
         """Until the section may begin no further cell."""
         return SHARE_OF_BUDGET[section] * self.budget - self.seconds
 
+    def ceiling(self, name: str, dtype: str | None = None) -> float | None:
+        """What the card reached in this run: `tflop_per_s` of a matrix product, or `tb_per_s` of a copy."""
+        found = (r.values[name] for r in self.rows if name in r.values and r.settings.get("dtype") == dtype)
+        return next((rate for rate in found if rate is not None), None)
+
     def add(self, row: Row) -> None:
         """Keep a row, in the file, too; say it on standard error."""
         clean = {name: _finite(value) for name, value in row.values.items()}
@@ -130,6 +142,17 @@ class Report:
             {name: _finite(value) for name, value in self.headline(self.rows).items()},
             tuple(self.rows),
         )
+
+    def take(self, path: Path, sections: Sequence[str]) -> None:
+        """Rows of sections, and the machine, from the file of another process."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in content["rows"]:
+            if row["section"] in sections:
+                self.rows.append(Row(**{**row, "timed": row["timed"] and Timed(**row["timed"])}))
+                if row["section"] == "gate" and row["status"] != "ok":
+                    self.failed.add(" ".join(str(value) for value in row["settings"].values()))
+        self.machine = {**content["machine"], **self.machine}
+        self.save()
 
     def save(self) -> None:
         """Replace the file as a whole, so that a killed run leaves one that can be read."""

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, gemm
+from lrea_cli.kernels import KERNELS, Kernel, KernelName, gemm
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from on_gpu.exact import TOLERANCE, error_of
-from on_gpu.gate import path_of
+from on_gpu.gate import answer, path_of
 from on_gpu.made import (
     CPU,
     Pool,
@@ -31,11 +31,14 @@ from on_gpu.rows import Report, Row, Setting, Status, Timed, cell, described
 from on_gpu.sizes import Cell, Sizes
 from on_gpu.timing import Call, Contender, NotTimed, captured, in_turns, release
 
+KERNEL_NAMES: tuple[KernelName, ...] = ("naive", "gemm")
+"""Forms in torch; `fused` has a section of its own."""
 MOST_CALLS = 1024
 GRAPHS = 8
 """With inputs of their own; those of so few users lie in the L2 cache, as a server's hot inputs would."""
 
 CELL_SECONDS = 14.0
+GATHER_SECONDS = 5.0
 COMPILE_SECONDS = 45.0
 """No further compilation begins after so many seconds spent on them."""
 
@@ -83,7 +86,7 @@ def _interest(report: Report, sizes: Sizes, asked: Cell, device: torch.device, m
         dtype = getattr(torch, dtype_name)
         method = method_of(asked.rows, asked.width, asked.full, device, dtype)
         pool = pool_of(method, asked.rows, asked.users, sizes.candidates, sizes.l2_share * l2, generator_of(device, 2))
-        for kernel in SERVING_KERNELS:
+        for kernel in KERNEL_NAMES:
             settings: dict[str, Setting] = {"kernel": kernel, "dtype": dtype_name, "launch": "eager"}
             if f"interest {kernel} {dtype_name}" in report.failed:
                 report.add(Row("serving", {**_settings(asked), **settings}, "skipped", "its gate failed"))
@@ -171,8 +174,8 @@ def _keep(
         moved = asked.users * (size * asked.width * 2 * (asked.rows + sizes.candidates) + 4 * asked.width**2)
         values = {
             "us_a_user": timed.median_us / asked.users,
-            "matmul_share": _share(flop / timed.median_us / 1e6, _ceiling(report, "tflop_per_s", dtype)),
-            "copy_share": _share(moved / timed.median_us / 1e6, _ceiling(report, "tb_per_s")),
+            "matmul_share": _share(flop / timed.median_us / 1e6, report.ceiling("tflop_per_s", dtype)),
+            "copy_share": _share(moved / timed.median_us / 1e6, report.ceiling("tb_per_s")),
             "times_naive": naive.median_us / timed.median_us if isinstance(naive, Timed) else None,
         }
         report.add(Row("serving", settings, timed=timed, values=values))
@@ -184,12 +187,6 @@ def _status(not_timed: NotTimed) -> Status:
 
 def _share(rate: float, ceiling: float | None) -> float | None:
     return rate / ceiling if ceiling else None
-
-
-def _ceiling(report: Report, name: str, dtype: str | None = None) -> float | None:
-    """What the card reached in this run."""
-    rows = [r for r in report.rows if r.section == "card" and name in r.values and r.settings.get("dtype") == dtype]
-    return rows[0].values[name] if rows else None
 
 
 def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
@@ -205,7 +202,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
     parts = [keys[i : i + sizes.gathered] for i in range(0, len(keys) - sizes.gathered + 1, sizes.gathered)]
 
     def call(users: np.ndarray) -> torch.Tensor:
-        return method.attend(records.fetch(users), asked, gemm)
+        return method.attend(records.fetch(users).summary, asked, gemm)
 
     contenders = [
         Contender("random users, fetch", [partial(records.fetch, part) for part in parts]),
@@ -213,7 +210,7 @@ def _resident(report: Report, sizes: Sizes, device: torch.device) -> None:
         Contender("random users, interest", [partial(call, part) for part in parts]),
         Contender("hot users, interest", [partial(call, parts[0])]),
     ]
-    found = in_turns(contenders, device, min(CELL_SECONDS, report.seconds_left("serving")))
+    found = in_turns(contenders, device, min(GATHER_SECONDS, report.seconds_left("serving")))
     for name, timed in found.items():
         settings: dict[str, Setting] = {
             "what": "gather", "case": name, "D": 16, "R": sizes.rank, "users": sizes.gathered, "records": len(keys)
@@ -238,15 +235,19 @@ def _requests(report: Report, sizes: Sizes, device: torch.device) -> None:
         model = model_of(method, sizes, device).eval()
         with cached(model, histories, visitors, data, "float16") as store:
             records = ResidentRecords(store, device)
-        scorer = RequestScorer(model, histories, data, records, gemm)
+        scorer = RequestScorer(model, records, gemm)
         vectors = [model.features.candidates(ids) for ids in asked]
 
-        def interest(user: Visitor, number: int, scorer=scorer, route=route, vectors=vectors) -> torch.Tensor:
-            return getattr(scorer, route)(user, vectors[number])
+        def interest(
+            user: Visitor, number: int, scorer=scorer, records=records, route=route, vectors=vectors
+        ) -> torch.Tensor:
+            if route == "cached_interest":
+                return scorer.cached_interest(records.fetch([user.key]), vectors[number])
+            return scorer.full_interest(user.newest(histories, data.short, data.long).to(device), vectors[number])
 
         def request(user: Visitor, number: int, scorer=scorer, route=route) -> torch.Tensor:
-            candidates = scorer.candidates(user, asked[number])
-            return scorer.logits(user, candidates, getattr(scorer, route)(user, candidates))
+            asking = user.request(histories, data, asked[number]).to(device)
+            return answer(scorer, asking, user.newest(histories, data.short, data.long).to(device), route)[1]
 
         for stage in (interest, request):
             calls = [partial(stage, user, i % len(asked)) for i, user in enumerate(visitors)]

@@ -1,13 +1,14 @@
-"""From rows to what a reader sees: the goals as numbers, a table of at most 60 lines, a last line of at most 4 KB."""
+"""From rows to what a reader sees: the goals as numbers, a table of at most 80 lines, a last line of at most 4 KB."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from on_gpu.goals import fused_headline, fused_lines, with_goal
 from on_gpu.rows import Content, Row, line_of
 
-MOST_LINES, MOST_BYTES, MOST_WIDTH = 60, 4_096, 140
+MOST_LINES, MOST_BYTES, MOST_WIDTH = 80, 4_096, 140
 OF_A_LINE = ("us_a_user", "users_per_s", "samples_per_s", "peak_mb")
 LAUNCHES = (
     "naive float32 eager",
@@ -49,6 +50,7 @@ def headline(all_rows: Sequence[Row]) -> dict[str, float | None]:
     found["random_users_over_hot"] = _ratio(random, hot)
     found["compress_users_per_s"] = _most(rows, "users_per_s", by="lrea")
     found |= _training(rows)
+    found |= fused_headline(rows)
     return found
 
 
@@ -72,7 +74,7 @@ def _training(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def table(content: Content) -> list[str]:
-    """At most 60 lines."""
+    """At most `MOST_LINES` lines."""
     machine = content.machine
     lines = [
         f"{machine.get('name')}, torch {machine.get('torch')}, CUDA {machine.get('cuda')}, driver"
@@ -81,6 +83,7 @@ def table(content: Content) -> list[str]:
         f"{content.seconds:.0f} s of {content.settings['budget']} s; sections: {', '.join(content.sections)}",
         *_ceilings(content.rows),
         *_gate(content.rows),
+        *fused_lines(content.rows),
         *_interests(content.rows),
         *_others(content.rows),
         *_goals(content.headline),
@@ -111,9 +114,9 @@ def last_line(content: Content, out: Path) -> dict[str, object]:
 
 def _goals(values: dict[str, float | None]) -> Iterator[str]:
     """Two a line."""
-    words = [f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in values.items()]
+    words = [with_goal(name, value) for name, value in values.items()]
     for start in range(0, len(words), 2):
-        yield "  " + "".join(f"{word:<46}" for word in words[start : start + 2]).rstrip()
+        yield "  " + "".join(f"{word:<66}" for word in words[start : start + 2]).rstrip()
 
 
 def _ceilings(rows: Sequence[Row]) -> Iterator[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,12 +14,16 @@ import torch
 from on_gpu.rows import Timed, described
 
 Call = Callable[[], object]
+T = TypeVar("T")
+R = TypeVar("R")
 
 TURN = 4
 """Calls of one contender before the next one's: A B A B .., so a clock that falls does so for all."""
 
 LEAST_SAMPLES, MOST_SAMPLES = 24, 80
 WARM_UP = 2
+COMPILERS = 12
+"""Threads that compile at once."""
 
 CARDS = {"cuda"}
 """Kinds of device with events, graphs and memory of their own."""
@@ -44,14 +50,20 @@ class NotTimed:
 
 
 def in_turns(
-    contenders: Sequence[Contender], device: torch.device, seconds: float, wall: bool = False
+    contenders: Sequence[Contender],
+    device: torch.device,
+    seconds: float,
+    wall: bool = False,
+    least: int | None = None,
 ) -> dict[str, Timed | NotTimed]:
     """Time contenders in turns.
 
     Args:
         seconds: for all; a contender of which `LEAST_SAMPLES` do not fit in is skipped, the slowest first.
         wall: clock time from before the call until the device has ended, in place of the device's own.
+        least: samples of each; None = `LEAST_SAMPLES`, and more where the time suffices.
     """
+    fewest, most = (LEAST_SAMPLES, MOST_SAMPLES) if least is None else (least, least)
     found: dict[str, Timed | NotTimed] = {}
     cost: dict[str, float] = {}
     for contender in contenders:
@@ -60,12 +72,12 @@ def in_turns(
         except Exception as error:
             found[contender.name] = NotTimed("error", described(error))
             release(device)
-    while cost and LEAST_SAMPLES * sum(cost.values()) > seconds:
+    while cost and fewest * sum(cost.values()) > seconds:
         slowest = max(cost, key=lambda name: cost[name])
-        needed = LEAST_SAMPLES * cost.pop(slowest)
-        found[slowest] = NotTimed("skipped", f"{LEAST_SAMPLES} calls would take {needed:.1f} of {seconds:.1f} s left")
+        needed = fewest * cost.pop(slowest)
+        found[slowest] = NotTimed("skipped", f"{fewest} calls would take {needed:.1f} of {seconds:.1f} s left")
     going = [c for c in contenders if c.name in cost]
-    samples = int(min(MOST_SAMPLES, max(LEAST_SAMPLES, 0.5 * seconds / max(sum(cost.values()), 1e-9))))
+    samples = int(min(most, max(fewest, 0.5 * seconds / max(sum(cost.values()), 1e-9))))
     times: dict[str, list[float]] = {c.name: [] for c in going}
     for turn in range(-(-samples // TURN)):
         for contender in [c for c in going if c.name not in found]:
@@ -108,6 +120,21 @@ def captured(call: Call, device: torch.device) -> tuple[Call, object]:
     with torch.cuda.graph(graph):
         result = call()
     return graph.replay, result
+
+
+def at_once(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+    """The result for each item; on a card several threads work, since Triton compiles what it has not met.
+
+    The first item is alone: it loads the driver.
+    """
+    if not is_card(device) or device.type != "cuda":
+        return [work(item) for item in items]
+
+    def prepare() -> None:
+        torch.cuda.set_device(device.index or 0)
+
+    with ThreadPoolExecutor(COMPILERS, initializer=prepare) as pool:
+        return [*map(work, items[:1]), *pool.map(work, items[1:])]
 
 
 def is_card(device: torch.device) -> bool:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from lrea_cli.bench.gate import GateResult, run_gate
+from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.bench.machine import Load, Machine
+from lrea_cli.bench.natively import NATIVE, native_gate, native_of, serve_natively
+from lrea_cli.bench.peers import Peer, PeerGate
 from lrea_cli.bench.routes import (
     MARKS,
     ROUTES,
@@ -20,6 +25,7 @@ from lrea_cli.bench.routes import (
     Row,
     Stage,
     row_of,
+    serve_whole,
     time_routes,
     visitors_of,
 )
@@ -31,7 +37,8 @@ from lrea_cli.errors import UserError
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
+from lrea_cli.serving.native.model import UnsupportedError
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median, median_difference, median_interval, paired_ratio
 from lrea_cli.workspace.kinds import parse
@@ -59,6 +66,10 @@ class Bench:
         bytes_per_user, compress_ms_per_user: of one record.
         saved_ms_per_request: of a whole request at real lengths, the mean; None where withheld.
         pays_after_requests: requests that save as much time as making the user's record takes; None where none does.
+        native: the path of lrea's native request, or why there is none.
+        native_speedup: time of full attention over that of the cache, whole requests at real lengths, both natively.
+        peer_gates: what was compared of each other runtime; one that failed has no times.
+        peer_time: time of the whole request of each of them over that of the cache by `speedup_kernel`.
     """
 
     run: str
@@ -76,6 +87,10 @@ class Bench:
     compress_ms_per_user: float
     saved_ms_per_request: float | None
     pays_after_requests: float | None
+    native: str = ""
+    native_speedup: Ratio | None = None
+    peer_gates: dict[PeerName, PeerGate] = field(default_factory=dict)
+    peer_time: dict[PeerName, Ratio] = field(default_factory=dict)
 
     def to_dict(self, latencies: bool = False) -> dict[str, Any]:
         """What `--json` prints; with `latencies`, each to the microsecond, what the file in `bench/` has."""
@@ -88,7 +103,12 @@ class Bench:
 
 
 def serve_bench(
-    run: Run, cache: Cache, settings: BenchSettings, kernels: Sequence[KernelName], reporter: Reporter
+    run: Run,
+    cache: Cache,
+    settings: BenchSettings,
+    kernels: Sequence[KernelName],
+    reporter: Reporter,
+    peers: Sequence[PeerName] = (),
 ) -> Bench:
     """Gate, then time all routes in turns on the same requests; each is another user's, the fetch included.
 
@@ -100,8 +120,30 @@ def serve_bench(
     reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
     gate = run_gate(served, visitors, pool, kernels)
     plan: list[tuple[KernelName, Route]] = [(kernel, route) for kernel in kernels for route in ROUTES]
-    timed: list[tuple[RequestScorer, Route]] = [(served.scorer(KERNELS[kernel]), route) for kernel, route in plan]
-    timings = time_routes(timed, visitors, pool, settings, reporter)
+    others = [Peer.open(name, served, (torch.get_num_threads(), 1)) for name in peers]
+    peer_gates: dict[PeerName, PeerGate] = {peer.name: peer.gate(served, visitors, pool) for peer in others}
+    passed = [peer for peer in others if peer_gates[peer.name].passed]
+    natively, native = _native(served, visitors, pool)
+    scorer = served.scorer(KERNELS[kernels[0]])
+    timings = time_routes(
+        [(served, *names) for names in plan],
+        visitors,
+        pool,
+        settings,
+        reporter,
+        [
+            *(partial(serve_natively, served, route) for route in natively),
+            *(partial(serve_whole, peer.score(scorer), served) for peer in passed),
+        ],
+    )
+    native_calls: dict[Route, int] = {route: len(plan) + number for number, route in enumerate(natively)}
+    first_peer = len(plan) + len(natively)
+    peer_calls: dict[PeerName, int] = {peer.name: first_peer + number for number, peer in enumerate(passed)}
+    cached: Route = "cache"
+    whole: list[tuple[tuple[PeerName | Literal["native"], Route], int]] = [
+        *(((NATIVE, route), call) for route, call in native_calls.items()),
+        *(((name, cached), call) for name, call in peer_calls.items()),
+    ]
     kernel: KernelName = "gemm" if "gemm" in kernels else kernels[0]
     call_of: dict[Route, int] = {route: call for call, (other, route) in enumerate(plan) if other == kernel}
     saved_ms = mean_saving(timings, call_of)
@@ -116,6 +158,10 @@ def serve_bench(
             row_of(run, cache, (stage, *names), settings.candidates, timings.between(call, *MARKS[stage]))
             for stage in STAGES
             for call, names in enumerate(plan)
+        ]
+        + [
+            row_of(run, cache, ("request", *names), settings.candidates, timings.between(call, *MARKS["request"]))
+            for names, call in whole
         ],
         load=timings.load,
         speedup_vs_full=speedups(timings, call_of),
@@ -125,7 +171,21 @@ def serve_bench(
         compress_ms_per_user=cache.manifest.ms_per_user,
         saved_ms_per_request=saved_ms,
         pays_after_requests=None if saved_ms is None or saved_ms <= 0 else cache.manifest.ms_per_user / saved_ms,
+        native=native,
+        native_speedup=request_ratio(timings, native_calls["full"], native_calls["cache"]) if natively else None,
+        peer_gates=peer_gates,
+        peer_time={name: request_ratio(timings, call, call_of["cache"]) for name, call in peer_calls.items()},
     )
+
+
+def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[Sequence[Route], str]:
+    """The routes that the native request serves, after its gate; and its path, or why there is none."""
+    try:
+        path = native_of(served.scorer(KERNELS["gemm"])).path
+    except UnsupportedError as error:
+        return (), f"none: {error}"
+    native_gate(served, visitors, pool)
+    return ("cache", "full"), path
 
 
 def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:
@@ -144,6 +204,14 @@ def speedups(timings: Timings, call_of: Mapping[Route, int]) -> dict[Stage, dict
         return paired_ratio(full, cached, timings.rounds)
 
     return {stage: {lengths: ratio(stage, route) for lengths, route in AGAINST.items()} for stage in STAGES}
+
+
+def request_ratio(timings: Timings, call: int, other: int) -> Ratio:
+    """Time of the whole request of one call over that of another."""
+    if timings.load.reason_to_withhold:
+        return NO_RATIO
+    first, second = (timings.between(number, *MARKS["request"]) for number in (call, other))
+    return paired_ratio(first, second, timings.rounds)
 
 
 def mean_saving(timings: Timings, call_of: Mapping[Route, int]) -> float | None:
@@ -180,7 +248,14 @@ class ComparedLatency:
 def read_bench(path: Path) -> Bench:
     """A result of serve-bench; a UserError where the file is none, compares methods, or has no latencies."""
     remedy = "Measure anew with: lrea serve-bench"
-    if "without_run" in read_json(path, remedy):
+    content = read_json(path, remedy)
+    if "under_load" in content:
+        raise UserError(
+            f"{path} was measured under load (--clients, --rate or --slo-ms); only times of one request at a time are "
+            "compared.",
+            "Read both files side by side, or measure with --peer to have two servers in the same turns.",
+        )
+    if "without_run" in content:
         raise UserError(
             f"{path} compares methods within itself (--methods); two results are compared row by row.",
             "Measure one run twice: lrea serve-bench --run NAME. AUCs are compared with: lrea compare RUN RUN",

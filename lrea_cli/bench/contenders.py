@@ -13,7 +13,7 @@ from lrea_cli.errors import UserError, check_choice
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, Compression, CompressorName
 from lrea_cli.records.cache import Cache
-from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.maker import layout_of
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import Run, recipe_of
 from lrea_cli.runs.manifest import RUNS
@@ -164,7 +164,7 @@ def compressions(method: str) -> Iterator[Compression | None]:
 
 def find_whole_cache(workspace: Workspace, run: Run, compression: Compression | None) -> str | None:
     """Name of the latest float32 cache of this version of a run, of all users at the end of the data, made so."""
-    layout = as_json(RecordFormat(run.model.long.record, "float32").to_dict())
+    layout = as_json(layout_of(run.model, "float32").to_dict())
     data = run.dataset.manifest
     caches = [
         a

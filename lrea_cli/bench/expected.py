@@ -16,7 +16,7 @@ from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
-from lrea_cli.recipe.settings import Compression
+from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, RecordField
@@ -29,12 +29,15 @@ class Expected:
 
     Args:
         record: its fields, as they are stored, but for the linear half, which the interest is made of.
+        length: behaviors that the record knows. counters: of each counted field its values with their counts.
         full: (N, D), full attention.
         compared: (N,) bool: the M candidates whose search is not too close to call; interest (M, D) and logit (M,) are
             of those.
     """
 
     record: Record
+    length: int
+    counters: Mapping[str, list[tuple[int, int]]]
     full: np.ndarray
     compared: np.ndarray
     interest: np.ndarray
@@ -49,30 +52,41 @@ class Loops:
 
     def __init__(self, served: Served) -> None:
         self.run, layout = served.run, served.records.layout
-        self.dtype = layout.dtype
+        self.dtype: CacheDtype = layout.dtype
         self.fields = [f for f in layout.fields if f.name != "linear"]
+        self.linear = next((f for f in layout.fields if f.name == "linear"), None)
         self.reference = reference_model(self.run)
         self.twin = twin_of(self.run, self.reference, served.compression)
 
-    def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds) -> Expected:
-        """Score the candidates of one request."""
-        ref = self.reference
-        short, long = self._sequences(histories, user)
+    def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds, stored: Record) -> Expected:
+        """Score the candidates of one request.
+
+        Args:
+            stored: the user's record; it says how ties were rounded, see `as_int8`.
+        """
+        ref, recorded = self.reference, Visitor(user.key, user.length - user.newer)
+        short, asked = self._sequences(histories, user)
+        long = self._sequences(histories, recorded)[1]
         exact = self.twin.record(long, user.key)
-        record = {f.name: self._rounded(f, exact[f.name]) for f in self.fields}
+        record = {f.name: self._rounded(f, exact[f.name], stored) for f in self.fields}
+        loss_of_linear = self._loss_of_linear(long, {**exact, **record}, stored)
         full, interests, logits = [], [], []
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
-            full.append(reference.din(target.vector, long.vectors, ref.scorer("long")))
-            interests.append(self.twin.interest(target, long, {**exact, **record}))
-            if interests[-1] is not None:
+            full.append(reference.din(target.vector, asked.vectors, ref.scorer("long")))
+            interest = self.twin.interest(target, long, {**exact, **record})
+            if interest is not None:
+                interest = interest + np.append(target.vector, 1.0) @ loss_of_linear
                 profile = ref.vector(_row(ids.profile, position), ref.profile_fields)
                 matches = [_matches(histories, user, name, row[name]) for name in self.run.model.match_counters]
-                logits.append(ref.logit(target.vector, short, interests[-1], profile, matches, user.length))
+                logits.append(ref.logit(target.vector, short, interest, profile, matches, user.length))
+            interests.append(interest)
         compared = np.array([interest is not None for interest in interests])
         kept = np.array([interest for interest in interests if interest is not None])
-        return Expected(record, np.array(full), compared, kept.reshape(-1, short.shape[1]), np.array(logits))
+        counters = {name: _counter(histories, recorded, name) for name in self.run.model.match_counters}
+        known = record, recorded.length, counters
+        return Expected(*known, np.array(full), compared, kept.reshape(-1, short.shape[1]), np.array(logits))
 
     def _sequences(self, histories: Histories, user: Visitor) -> tuple[np.ndarray, Long]:
         """Vectors of the short sequence (n, D), and the long one; newest first."""
@@ -87,9 +101,20 @@ class Loops:
             category = np.array([row["category"] for row in ids], np.int64)[settings.short :]
         return vectors[: settings.short], Long(vectors[settings.short :], time[settings.short :], category)
 
-    def _rounded(self, field: RecordField, rows: np.ndarray) -> np.ndarray:
+    def _rounded(self, field: RecordField, rows: np.ndarray, stored: Record) -> np.ndarray:
         """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
-        return rows.astype(np.float32).astype(self.dtype).astype(float) if field.dtype == "cache" else rows
+        dtype = field.stored(self.dtype)
+        if dtype == "int8":
+            return reference.as_int8(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
+        return rows.astype(np.float32).astype(dtype).astype(float) if field.dtype == "cache" else rows
+
+    def _loss_of_linear(self, long: Long, record: Record, stored: Record) -> np.ndarray:
+        """(D + 1, D): what rounding to int8 adds to the linear half of the attention, if the record has one."""
+        D = self.run.model.features.width
+        if self.linear is None or self.linear.stored(self.dtype) != "int8":
+            return np.zeros((D + 1, D))
+        exact = reference.affine_map(lambda e: self.twin.linear(e, long, record), D)
+        return self._rounded(self.linear, exact, stored) - exact
 
 
 def _known(histories: Histories, user: Visitor) -> range:
@@ -102,6 +127,15 @@ def _matches(histories: Histories, user: Visitor, field: str, value: int) -> int
     """Known behaviors of the user with the value; none where it is missing (id 1)."""
     known = _known(histories, user) if value > 1 else ()
     return sum(int(histories.columns[field][position]) == value for position in known)
+
+
+def _counter(histories: Histories, user: Visitor, field: str) -> list[tuple[int, int]]:
+    """Each value of the known behaviors and how many have it, by value; a missing one (id 1) is left out."""
+    counted: dict[int, int] = {}
+    for position in _known(histories, user):
+        value = int(histories.columns[field][position])
+        counted[value] = counted.get(value, 0) + 1
+    return sorted(pair for pair in counted.items() if pair[0] > 1)
 
 
 def _row(ids: Mapping[str, Tensor], position: int) -> dict[str, int]:
@@ -119,6 +153,12 @@ class SlowCompressor(SlowTwin):
         compression, E = self.compression, long.vectors
         by = Inputs(compression.rank, compression.seed, user, self.probes, self.model.scorer("long"))
         return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+
+    def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
+        E = long.vectors
+        half = reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.model.scorer("long"))
+        correction = record["correction"]
+        return half if correction is None else half + e_t @ correction[:-1] + correction[-1]
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
         return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,14 +17,19 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.recipe.settings import Compression
+from lrea_cli.records.maker import Known
 from lrea_cli.records.store import records_on
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
+from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
+from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
 
 TOLERANCE = 1e-5
 GATE_USERS = 64
 GATE_CANDIDATES = 8
+NEWER = 3
+"""Behaviors that the record of one made user does not know."""
+Score = Callable[[Request], Tensor]
+"""A request -> logits (N,)."""
 MOST_SKIPPED = 0.1
 """Of all candidates: where more searches are too close to call, too little was compared."""
 
@@ -59,7 +65,7 @@ def run_gate(
 
     The loops start from raw history and checkpoint; what follows the cache's dtype in a record is rounded to it. Up to
     64 users are of the cache. Empty, one-behavior and full histories are among them; each of these that no user has is
-    made, summarized and stored, so there may be up to six users more.
+    made, summarized and stored, and so is a user whose record lacks the newest behaviors: up to seven users more.
 
     Args:
         visitors: users of the cache, with the behaviors known when it was made.
@@ -67,28 +73,66 @@ def run_gate(
     Raises:
         GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
     """
-    wanted = _lengths_needed(served.run, served.compression)
-    chosen = _choose(visitors, wanted)
-    needed = sorted(wanted - {v.length for v in chosen})
+    chosen, made = _users(served, visitors)
     check = _Check(served, pool, kernels)
     errors = check(served, chosen)
-    with _made(served, needed) as made_up:
-        errors += check(made_up, [Visitor(key, length) for key, length in enumerate(needed)])
+    with _made(served, made) as made_up:
+        errors += check(made_up, made)
     worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
-    users = len(chosen) + len(needed)
+    users = len(chosen) + len(made)
     passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
-    result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(needed))
+    result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(made))
     _require_passed(result, served.records.remedy)
     return result
 
 
+def error_of_logits(
+    served: Served, visitors: Sequence[Visitor], pool: CandidatePool, scoring: Callable[[Served], Score]
+) -> tuple[float, str]:
+    """Largest relative error of the logits of another way to serve, and the user that had it; users as in `run_gate`.
+
+    Args:
+        scoring: what is served -> what scores a request; records of made users are of a store of their own.
+    """
+    loops, errors = Loops(served), []
+
+    def compare(of: Served, users: Sequence[Visitor]) -> None:
+        score = scoring(of)
+        for user in users:
+            ids = _asked_after(of.histories, user, pool.draw(GATE_CANDIDATES))
+            expected = loops(of.histories, user, ids, _stored(of, user))
+            logit = score(user.request(of.histories, of.run.recipe.data, ids))
+            error = _error(logit[expected.compared], expected.logit, 1.0)
+            errors.append((error, f"logit of user {user.key} ({counted(user.length, 'behavior')})"))
+
+    chosen, made = _users(served, visitors)
+    compare(served, chosen)
+    with _made(served, made) as made_up:
+        compare(made_up, made)
+    return max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
+
+
+def _users(served: Served, visitors: Sequence[Visitor]) -> tuple[list[Visitor], list[Visitor]]:
+    """The users of the cache that are compared, and those that are made."""
+    wanted = _lengths_needed(served.run, served.compression)
+    chosen = _choose(visitors, wanted)
+    needed = [(length, 0) for length in sorted(wanted - {v.length for v in chosen})]
+    older = (max(wanted), min(NEWER, served.run.recipe.data.short))
+    return chosen, [Visitor(key, *user) for key, user in enumerate([*needed, older])]
+
+
+def _stored(served: Served, user: Visitor) -> dict[str, np.ndarray]:
+    """The fields of the user's record as it is stored, the rows in use."""
+    summary = served.records.fetch([user.key]).summary
+    return {f.name: _used(summary, f).double().numpy() for f in served.records.layout.fields}
+
+
 @contextmanager
-def _made(served: Served, lengths: Sequence[int]) -> Iterator[Served]:
-    """Users with histories of such lengths, one each, and their records."""
-    histories, settings = _made_histories(served.histories, lengths), served.run.recipe.data
-    users = np.arange(histories.users)
-    long = histories.newest(users, np.diff(histories.offsets), settings.short, settings.long)
-    with torch.inference_mode(), served.maker.store(users, users, long) as store:
+def _made(served: Served, visitors: Sequence[Visitor]) -> Iterator[Served]:
+    """Users 0, 1, 2, .. with histories of the visitors' lengths, and their records."""
+    histories = _made_histories(served.histories, [user.length for user in visitors])
+    users, known = np.arange(histories.users), np.array([user.length - user.newer for user in visitors], np.int64)
+    with torch.inference_mode(), served.maker.store(users, Known(histories, users, known)) as store:
         yield replace(served, histories=histories, records=records_on(store, served.device))
 
 
@@ -120,31 +164,38 @@ class _Check:
         errors = []
         for user in visitors:
             ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
-            expected = self.loops(served.histories, user, ids)
+            data, expected = served.run.recipe.data, self.loops(served.histories, user, ids, _stored(served, user))
+            request = user.request(served.histories, data, ids).to(served.device)
+            long = user.newest(served.histories, data.short, data.long).to(served.device)
             self.skipped += int((~expected.compared).sum())
             for kernel in self.kernels:
                 of_user = f"of user {user.key} ({counted(user.length, 'behavior')}), {kernel}"
-                compared = self._compare(served.scorer(KERNELS[kernel]), user, ids, expected)
+                compared = self._compare(served.scorer(KERNELS[kernel]), request, long, expected)
                 errors += [(error, f"{part} {of_user}") for part, error in compared.items()]
         return errors
 
-    def _compare(self, scorer: RequestScorer, user: Visitor, ids: CandidateIds, expected: Expected) -> dict[str, float]:
-        """The relative error of each part."""
+    def _compare(
+        self, scorer: RequestScorer, request: Request, long: HistoryIds, expected: Expected
+    ) -> dict[str, float]:
+        """The relative error of each part; `long` is what full attention reads besides."""
         with torch.inference_mode():
-            candidates = scorer.candidates(user, ids.to(scorer.device))
-            interest = scorer.cached_interest(user, candidates)
-            full = scorer.full_interest(user, candidates)
-            logit = scorer.logits(user, candidates, interest)
-            summary = scorer.records.fetch([user.key])
+            records, candidates = scorer.fetch(request), scorer.candidates(request)
+            interest = scorer.cached_interest(records, candidates)
+            full = scorer.full_interest(long, candidates)
+            logit = scorer.logits(request, candidates, records.past, interest)
+        summary, past = records.summary, records.past
         errors = {
             "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),
             "full attention": _error(full[0].cpu(), expected.full, 0.0),
             "logit": _error(logit.cpu()[expected.compared], expected.logit, 1.0),
+            "history length": _unless(int(past.length[0]) == expected.length),
         }
         for field in self.loops.fields:
-            used = int(summary.rows[0]) if field.rows == "rows" else field.rows
-            rows = getattr(summary, field.name)[0, :used]
-            errors[field.name] = _worst_row(rows.cpu(), expected.record[field.name])
+            errors[field.name] = _worst_row(_used(summary, field), expected.record[field.name])
+        for name, counter in expected.counters.items():
+            used = int((past.counts[name][0] > 0).sum())
+            values, counts = (part[name][0, :used].tolist() for part in (past.values, past.counts))
+            errors[f"match counter '{name}'"] = _unless(list(zip(values, counts, strict=True)) == counter)
         return errors
 
 
@@ -180,15 +231,26 @@ def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> Cand
     return replace(ids, time=ids.time.clamp(min=latest + 1))
 
 
+def _used(summary: Summary, field: RecordField) -> Tensor:
+    """The rows of a field that the record of one user uses, on the CPU."""
+    used = int(summary.rows[0]) if field.rows == "rows" else field.rows
+    return getattr(summary, field.name)[0, :used].cpu()
+
+
+def _unless(right: bool) -> float:
+    """The error of what is right or wrong."""
+    return 0.0 if right else math.inf
+
+
 def _error(served: Tensor, expected: np.ndarray, least: float) -> float:
     """Largest error, over the largest number or `least`; whole numbers are equal or infinitely wrong."""
     if not served.is_floating_point():
-        return 0.0 if (served.numpy() == expected).all() else float("inf")
+        return _unless(bool((served.numpy() == expected).all()))
     difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
     return float(difference) / (float(max(least, np.abs(expected).max(initial=0.0))) or 1.0)
 
 
 def _worst_row(served: Tensor, expected: np.ndarray) -> float:
     if served.shape != expected.shape:
-        return float("inf")
+        return math.inf
     return max((_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)), default=0.0)

@@ -80,20 +80,15 @@ class Load:
 
     @property
     def contended(self) -> float:
-        """CPUs that others kept busy beyond those that the threads of this process leave free."""
-        return max(0.0, (self.others or 0.0) - max(0, self.cpus - self.threads))
+        """See `contention`."""
+        return contention(self.others, self.cpus, self.threads)
 
     @property
     def reason_to_withhold(self) -> str | None:
         """Why no ratio of times should be given; None where the machine was free enough."""
         if 1 - self.share > LIMIT:
             return f"{1 - self.share:.0%} of the time the thread that serves had no CPU (limit {LIMIT:.0%})"
-        if self.contended > LIMIT:
-            return (
-                f"other processes kept {self.others:.2f} of {counted(self.cpus, 'CPU')} busy, and this one, with "
-                f"{counted(self.threads, 'thread')}, needs {self.contended:.2f} of those (limit {LIMIT:g})"
-            )
-        return None
+        return reason_contended(self.others, self.cpus, self.threads)
 
     def __str__(self) -> str:
         others = "" if self.others is None else f"; other processes kept {self.others:.2f} of {self.cpus} CPUs busy"
@@ -101,6 +96,21 @@ class Load:
             f"CPU: the thread that serves had one for {self.share:.0%} of the time, in nine of ten turns for at least"
             f" {self.share_worst:.0%}{others}"
         )
+
+
+def contention(others: float | None, cpus: int, threads: int) -> float:
+    """CPUs that others kept busy beyond those that the threads of this process leave free."""
+    return max(0.0, (others or 0.0) - max(0, cpus - threads))
+
+
+def reason_contended(others: float | None, cpus: int, threads: int) -> str | None:
+    """Why no ratio should be given where others needed the CPUs of this process; None where they did not."""
+    if (needed := contention(others, cpus, threads)) <= LIMIT:
+        return None
+    return (
+        f"other processes kept {others:.2f} of {counted(cpus, 'CPU')} busy, and this one, with "
+        f"{counted(threads, 'thread')}, needs {needed:.2f} of those (limit {LIMIT:g})"
+    )
 
 
 class Meter:
@@ -123,9 +133,10 @@ class Meter:
         wall, cpu = np.array(self._turns).T
         shares = np.minimum(1.0, cpu / wall)
         worst = float(np.quantile(shares, WORST, method="inverted_cdf"))
-        return Load(min(1.0, cpu.sum() / wall.sum()), worst, self._others(), len(self.cpus), self.threads)
+        return Load(min(1.0, cpu.sum() / wall.sum()), worst, self.others(), len(self.cpus), self.threads)
 
-    def _others(self) -> float | None:
+    def others(self) -> float | None:
+        """CPUs that other processes kept busy since the beginning, the mean; None where the system does not say."""
         started, busy_before, own_before = self._started
         seconds, busy = time.perf_counter() - started, self._busy()
         if busy is None or busy_before is None or seconds < LEAST_SECONDS:

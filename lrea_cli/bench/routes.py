@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
+from lrea_cli.bench.gate import Score
+from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.bench.timing import PERCENT, Call, Mark, Timings, take_turns
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import Histories
-from lrea_cli.kernels import KernelName
+from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
+from lrea_cli.records.past import past_of
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor, padded
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import median_interval, percentile
 
@@ -71,16 +74,17 @@ class BenchSettings:
 
 
 def time_routes(
-    routes: Sequence[tuple[RequestScorer, Route]],
+    routes: Sequence[tuple[Served, KernelName, Route]],
     visitors: Sequence[Visitor],
     pool: CandidatePool,
     settings: BenchSettings,
     reporter: Reporter,
+    others: Sequence[Callable[[Workload], Call]] = (),
 ) -> Timings:
-    """Time each route with its scorer, all in turns on the same requests."""
+    """Time each route with its kernel, then `others` that serve whole requests, all in turns on the same requests."""
     device = routes[0][0].device
     workload = Workload.of(visitors, pool, settings, device)
-    calls = [serve(scorer, route, workload) for scorer, route in routes]
+    calls = [serve(*route, workload) for route in routes] + [other(workload) for other in others]
     with reporter.task("serve-bench", PERCENT, "%") as progress, torch.inference_mode():
         return take_turns(calls, settings.seconds, settings.seed, device, progress)
 
@@ -103,20 +107,49 @@ def spread_out(visitors: Sequence[Visitor], seed: int) -> list[Visitor]:
     return [visitors[n] for n in by_length[rank]]
 
 
-def serve(scorer: RequestScorer, route: Route, workload: Workload) -> Call:
-    """One whole request, from candidate ids to logits; its marks are those that `MARKS` names."""
+def serve(served: Served, kernel: KernelName, route: Route, workload: Workload) -> Call:
+    """One whole request, from candidate ids to logits; its marks are those that `MARKS` names.
+
+    Before the first mark the request is put together as a server gets it. Full attention also gets its history and the
+    match counters there: only the cache pays for reading what it knows of the user.
+    """
+    scorer, histories, settings = served.scorer(KERNELS[kernel]), served.histories, served.run.recipe.data
 
     def call(number: int, mark: Mark) -> None:
         user, ids = workload.request(number)
-        mark()
-        candidates = scorer.candidates(user, ids)
-        mark()
+        request = user.request(histories, settings, ids).to(scorer.device)
         if route == "cache":
-            interest = scorer.cached_interest(user, candidates)
+            mark()
+            candidates = scorer.candidates(request)
+            mark()
+            records = scorer.fetch(request)
+            past, interest = records.past, scorer.cached_interest(records, candidates)
         else:
-            interest = scorer.full_interest(user, candidates, padded=route == "padded")
+            long = user.newest(histories, settings.short, settings.long)
+            long = (padded(long, settings.long) if route == "padded" else long).to(scorer.device)
+            known = np.array([user.key]), np.array([user.length])
+            past = past_of(histories, *known, scorer.model.match_counters).to(scorer.device)
+            mark()
+            candidates = scorer.candidates(request)
+            mark()
+            interest = scorer.full_interest(long, candidates)
         mark()
-        scorer.logits(user, candidates, interest)
+        scorer.logits(request, candidates, past, interest)
+        mark()
+
+    return call
+
+
+def serve_whole(score: Score, served: Served, workload: Workload) -> Call:
+    """One whole request of a server that does not tell its stages apart; only its first and last mark are of use."""
+
+    def call(number: int, mark: Mark) -> None:
+        user, ids = workload.request(number)
+        request = user.request(served.histories, served.run.recipe.data, ids)
+        mark()
+        mark()
+        mark()
+        score(request)
         mark()
 
     return call
@@ -132,6 +165,7 @@ class Row:
             embeddings and scorer.
         stage: `request` = embeddings, fetch, long and short sequence, MLP; `interest` = fetch and long attention.
         length: `real` lengths of the users, or the number L that each is padded to.
+        kernel: of lrea's attention; or `native`, or another runtime: what served the whole request.
         rank: most pseudo items of a record; None for full attention.
         p50_ms, p95_ms, p99_ms: None where too few requests back them.
         p50_ci_ms: 95% interval of the median.
@@ -141,7 +175,7 @@ class Row:
     route: Route
     method: str
     stage: Stage
-    kernel: KernelName
+    kernel: KernelName | PeerName | Literal["native"]
     dtype: str
     candidates: int
     length: int | Literal["real"]
@@ -155,7 +189,11 @@ class Row:
 
 
 def row_of(
-    run: Run, cache: Cache, timed: tuple[Stage, KernelName, Route], candidates: int, latencies: np.ndarray
+    run: Run,
+    cache: Cache,
+    timed: tuple[Stage, KernelName | PeerName | Literal["native"], Route],
+    candidates: int,
+    latencies: np.ndarray,
 ) -> Row:
     """What the latencies of a route in ms say; `timed`: the stage, kernel and route."""
     stage, kernel, route = timed

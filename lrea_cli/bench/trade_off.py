@@ -18,10 +18,10 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KERNELS, KernelName
+from lrea_cli.kernels import KernelName
 from lrea_cli.score.evaluate import new_behavior, served_scores
 from lrea_cli.score.kept_scores import KeptScores
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
+from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median_interval, paired_ratio, percentile
@@ -143,8 +143,8 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
     passed = [n for n, line in enumerate(lines) if line.gate.passed]
     load, withheld, requests = None, NONE_PASSED, 0
     if passed:
-        plan: list[tuple[RequestScorer, Route]] = [
-            (served[contenders[n].cache.artifact.name].scorer(KERNELS[KERNEL]), contenders[n].route) for n in passed
+        plan: list[tuple[Served, KernelName, Route]] = [
+            (served[contenders[n].cache.artifact.name], KERNEL, contenders[n].route) for n in passed
         ]
         timings = time_routes(plan, visitors, pool(), settings, reporter)
         full = next((call for call, n in enumerate(passed) if lines[n].method == "full"), None)

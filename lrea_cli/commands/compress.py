@@ -95,6 +95,7 @@ def compress(options: CompressOptions) -> None:
     """
     from lrea_cli.records import cache as caches
     from lrea_cli.runs.checkpoint import open_run
+    from lrea_cli.score.rounding import rounding_deviation
 
     _check(options)
     require_name(options.replace, options.cache, "--cache")
@@ -116,8 +117,11 @@ def compress(options: CompressOptions) -> None:
         ["bytes of a record, mean", number(cache.bytes_per_user, WHOLE)],
         ["ms to make a record, mean", number(cache.ms_per_user, ".3f")],
     ]
-    session.console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
     content = {name: value for name, value in asdict(cache).items() if name not in NOT_SHOWN}
+    if cache.dtype != "float32" and run.device.type == "cpu":
+        content["rounding_deviation"] = cost = rounding_deviation(run, compression, cache.dtype, cache.as_of)
+        rows.append([f"change of a logit by {cache.dtype}, over its sd", "-" if cost is None else f"{cost:.2g}"])
+    session.console.table(f"cache {cache.cache} of run {cache.run}", ["", "value"], rows)
     content["curve"] = [{"rank": rank, "deviation": deviation} for rank, deviation in curve.items()]
     session.console.result(content, then=after_compress(cache.cache))
 

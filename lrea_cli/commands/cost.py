@@ -95,7 +95,7 @@ def _count(workspace: Workspace, recipe: Recipe, options: CostOptions) -> Counte
     shape = HistoryShape(len(names) * dim, data.long, "category" in names)
 
     def bills_of(lengths: np.ndarray) -> list[Bill]:
-        users = Users(lengths, options.candidates, len(names), np.dtype(options.dtype).itemsize)
+        users = Users(lengths, options.candidates, len(names), options.dtype)
         return bills(recipe.model, shape, users)
 
     padded = bills_of(np.array([data.long]))
@@ -121,8 +121,9 @@ def _show(console: Console, count: Counted, model: ModelSettings, options: CostO
         title = f"{count.dataset}: {of_users}, {count.lengths.mean():,.1f} long behaviors"
         console.table(title, COLUMNS, list(map(_row, count.real)))
     console.say(
-        "FLOPs behavior and bytes write: of one new behavior. bytes as ids: of a record that holds ids in place of "
-        "vectors. n/a: the work of a compressor is not counted."
+        "FLOPs behavior and bytes write: of one new behavior. bytes record: without the match counters, which are the "
+        "same for every method. bytes as ids: of a record that holds ids in place of vectors. n/a: the work of a "
+        "compressor is not counted."
     )
     title = "the paper's Table 1 (TWIN is not in it), and our count, padded"
     console.table(title, PAPER_COLUMNS, _paper_rows(count.padded))

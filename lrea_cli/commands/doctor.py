@@ -42,6 +42,7 @@ def doctor(options: JsonAlone) -> None:
     if {"torch", "numpy"} <= set(facts):
         facts |= _machine()
         problems += _kernels(facts)
+        problems += _native(facts)
     problems += _home(facts)
     console.table("kernel errors: relative to float64", ["", "value"], [_row(*fact) for fact in facts.items()])
     for problem in problems:
@@ -57,7 +58,7 @@ def _row(name: str, value: object) -> list[str]:
     if isinstance(value, int) and name.endswith("_bytes"):
         return [name.removesuffix("_bytes").replace("_", " "), size(value)]
     if isinstance(value, dict):
-        value = [f"{kernel} {error:.2g}" for kernel, error in value.items()]
+        value = [f"{name} {each:.2g}" if isinstance(each, float) else f"{name}: {each}" for name, each in value.items()]
     return [name.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else str(value)]
 
 
@@ -91,17 +92,35 @@ def _machine() -> dict[str, object]:
 
 
 def _kernels(facts: dict[str, object]) -> Iterator[LreaError]:
-    """Add the error of each kernel in float32, on every kind of device; yield those that fail."""
-    from lrea_cli.kernels import KERNELS
+    """Add each kernel's error in float32, or why it does not run, for each kind of device; yield those that fail."""
+    from lrea_cli.kernels import KERNELS, why_not
     from lrea_cli.kernels.check import error_of
 
     for device in ("cpu", "cuda") if facts["cuda_devices"] else ("cpu",):
         facts[f"kernel_errors_{device}"] = errors = dict[str, float]()
+        facts[f"kernels_not_on_{device}"] = idle = {n: why for n in KERNELS if (why := why_not(n, device)) is not None}
         for name, kernel in KERNELS.items():
+            if name in idle:
+                continue
             try:
                 errors[name] = error_of(kernel, device)
             except Exception as failure:  # whatever a library raises
                 yield LreaError(f"The kernel {name} fails on {device}: {failure}", REINSTALL.format("torch"))
+
+
+def _native(facts: dict[str, object]) -> Iterator[LreaError]:
+    """Add which path the native request takes and why, and the error of each of its modes; yield those that fail."""
+    from lrea_cli.serving.native import abi
+    from lrea_cli.serving.native.check import error_of
+
+    facts |= {"native_request": abi.path_of("auto") or "none: torch computes requests", "why": abi.load().reason}
+    facts["native_errors"] = errors = dict[str, float]()
+    for mode in ("fp32", "x6", "x3"):
+        if abi.path_of(mode):
+            try:
+                errors[mode] = error_of(mode)
+            except Exception as failure:  # whatever a library raises
+                yield LreaError(f"The native request fails in mode {mode}: {failure}", REINSTALL.format("lrea"))
 
 
 def _home(facts: dict[str, object]) -> Iterator[LreaError]:

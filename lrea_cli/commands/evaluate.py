@@ -11,7 +11,8 @@ from lrea_cli.commands.next_steps import after_evaluate
 from lrea_cli.commands.options import Device, Json, RunDataset, RunName, Threads, command, existing, start
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import CHANGE, interval, number, unclear
-from lrea_cli.records.manifest import CACHES, CacheDtype
+from lrea_cli.recipe.settings import CacheDtype
+from lrea_cli.records.manifest import CACHES
 
 if TYPE_CHECKING:
     from lrea_cli.console.output import Console

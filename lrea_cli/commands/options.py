@@ -16,13 +16,13 @@ from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import shipped_names
 from lrea_cli.recipe.settings import (
     HIGHEST_SEED,
+    CacheDtype,
     DataSettings,
     ModelSettings,
     TrainSettings,
     check_range,
     check_threads,
 )
-from lrea_cli.records.manifest import CacheDtype
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import Kind, home_of_environment
@@ -139,12 +139,12 @@ Long = Annotated[
 Rank = Annotated[
     int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")
 ]
-RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records.")]
+RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records; int8 has one scale a row.")]
 Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many CPU threads; default: all cores.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: cuda where there is a CUDA device.")
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run or cache of this name.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the dataset, run, cache or folder of this name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 

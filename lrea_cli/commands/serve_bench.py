@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lrea_cli.bench.load.choices import PEERS
+from lrea_cli.commands.load import LoadOptions, bench_under_load, chosen_peers
+from lrea_cli.commands.load_tables import show_peer_gates
 from lrea_cli.commands.next_steps import after_serve_bench
 from lrea_cli.commands.options import SEED, Device, Json, RunName, Session, Threads, command, existing, start, within
-from lrea_cli.commands.trade_off import result_path, show_load, show_skipped, trade_off
+from lrea_cli.commands.trade_off import result_path, show_gate, show_load, trade_off
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import milliseconds
@@ -22,14 +26,15 @@ from lrea_cli.workspace.sealed import write_json
 
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
-    from lrea_cli.bench.gate import GateResult
+    from lrea_cli.bench.load.choices import PeerName
     from lrea_cli.bench.routes import BenchSettings
+    from lrea_cli.records.cache import Cache
     from lrea_cli.runs.checkpoint import Run
     from lrea_cli.workspace.home import Artifact
 
 
 @dataclass(frozen=True)
-class ServeBenchOptions:
+class ServeBenchOptions(LoadOptions):
     """Options of `lrea serve-bench`."""
 
     candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
@@ -40,6 +45,10 @@ class ServeBenchOptions:
             help=f"Which kernel computes attention: {', '.join(KERNEL_NAMES)}; all: each that is made for serving.",
         ),
     ] = "all"
+    peer: Annotated[
+        str | None,
+        typer.Option(help=f"Also time these runtimes, on the request as an ONNX graph: {', '.join(PEERS)}, or both."),
+    ] = None
     seconds: Annotated[
         float, typer.Option(callback=within(0.1, 86_400), help="Seconds to time each row of the table, on average.")
     ] = 8.0
@@ -75,31 +84,69 @@ def serve_bench(options: ServeBenchOptions) -> None:
     First a gate compares what is served with float64 loops; where they differ, no time is given. Then all rows of the
     table take turns on the same requests. Where other processes need the CPU, no ratio of times is given.
 
+    With --clients, --rate or --slo-ms: requests come from several threads at once. A closed loop shows how many are
+    served in a second, an open loop how long they take at a rate, --slo-ms how high the rate may be.
+
     With --methods all: AUC against time for every method and compressor, as a table and a picture. Runs that differ
     only in their seed count as one recipe, by their mean AUC. Without --dataset, the dataset is that of the latest run.
     """
+    from lrea_cli.bench.peers import require_installed
     from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.records.cache import run_and_cache
     from lrea_cli.runs.checkpoint import open_run
 
+    options.require_used()
+    peers = chosen_peers(options.peer)
+    require_installed(peers)
     settings = BenchSettings(options.candidates, options.seconds, options.seed)
     session = start(options.json, options.threads, options.device)
     if options.methods is not None:
-        if options.run is not None or options.cache is not None or options.kernel != "all":
-            raise UserError(
-                "--methods chooses the runs, the caches and the kernel by itself.",
-                "Leave out --run, --cache and --kernel, or --methods.",
-            )
+        _refuse_with_methods(options)
         trade_off(session, options.methods, options.dataset, settings)
         return
     name, cache = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, options.dataset, session.device)
-    bench = bench_run(session, run, cache, settings, options.kernel)
+    if options.is_load:
+        records = _records_of(session, run, cache)
+        kernel: KernelName = "gemm" if options.kernel == "all" else options.kernel
+        loaded = bench_under_load(session, run, records, options.settings(settings, peers), kernel)
+        session.console.result(loaded.to_dict())
+        return
+    bench = bench_run(session, run, cache, settings, options.kernel, peers)
     session.console.result(bench.to_dict(), then=after_serve_bench(session.workspace, bench))
 
 
+def _refuse_with_methods(options: ServeBenchOptions) -> None:
+    if options.run is not None or options.cache is not None or options.kernel != "all":
+        raise UserError(
+            "--methods chooses the runs, the caches and the kernel by itself.",
+            "Leave out --run, --cache and --kernel, or --methods.",
+        )
+    if options.is_load or options.peer is not None:
+        raise UserError(
+            "--methods times one request at a time, of lrea alone.",
+            "Leave out --methods; or --clients, --rate, --slo-ms and --peer.",
+        )
+
+
+def _records_of(session: Session, run: Run, cache: Artifact | None) -> Cache:
+    """The named cache, else the run's latest, else a new one."""
+    from lrea_cli.commands.compress import compress_first
+    from lrea_cli.records.cache import find_cache, open_records
+
+    cache = cache or find_cache(session.workspace, run)
+    records = compress_first(session, run, "cache") if cache is None else open_records(run, cache)
+    session.console.say(f"run {run.name}, cache {records.artifact.name}, dataset {run.dataset.manifest.dataset}")
+    return records
+
+
 def bench_run(
-    session: Session, run: Run, cache: Artifact | None, settings: BenchSettings, kernel: Literal["all", KernelName]
+    session: Session,
+    run: Run,
+    cache: Artifact | None,
+    settings: BenchSettings,
+    kernel: Literal["all", KernelName],
+    peers: Sequence[PeerName] = (),
 ) -> Bench:
     """Gate and time a run's cache, show the table, keep the JSON in `bench/`.
 
@@ -107,14 +154,13 @@ def bench_run(
         cache: None = the run's latest; made first where there is none.
     """
     from lrea_cli.bench.bench import serve_bench as time_requests
-    from lrea_cli.commands.compress import compress_first
-    from lrea_cli.kernels import SERVING_KERNELS
-    from lrea_cli.records.cache import find_cache, open_records
+    from lrea_cli.kernels import serving_kernels, why_not
 
-    console, cache = session.console, cache or find_cache(session.workspace, run)
-    records = compress_first(session, run, "cache") if cache is None else open_records(run, cache)
-    console.say(f"run {run.name}, cache {records.artifact.name}, dataset {run.dataset.manifest.dataset}")
-    bench = time_requests(run, records, settings, SERVING_KERNELS if kernel == "all" else (kernel,), console)
+    if kernel != "all" and (reason := why_not(kernel, session.device)) is not None:
+        raise UserError(f"The kernel {kernel} cannot run on {session.device}: {reason}.", "Leave out --kernel.")
+    kernels = serving_kernels(session.device) if kernel == "all" else (kernel,)
+    console, records = session.console, _records_of(session, run, cache)
+    bench = time_requests(run, records, settings, kernels, console, peers)
     path = result_path(session.workspace, run.name)
     write_json(path, bench.to_dict(latencies=True))
     _show(session, bench)
@@ -128,6 +174,7 @@ def _show(session: Session, bench: Bench) -> None:
     console, lengths, first = session.console, bench.lengths, bench.rows[0]
     console.say(f"machine: {bench.machine}")
     show_gate(console, bench.gate)
+    show_peer_gates(console, bench.peer_gates)
     console.say(f"long lengths: p50 {lengths['p50']}, p90 {lengths['p90']}, max {lengths['max']}")
     rows = []
     for row in bench.rows:
@@ -141,25 +188,17 @@ def _show(session: Session, bench: Bench) -> None:
         console.say(missing)
     show_load(console, bench.load)
     show_speedup(console, bench)
+    console.say(f"native request: {bench.native}")
+    if bench.native_speedup is not None and not bench.withheld:
+        console.say(f"natively, full attention takes {bench.native_speedup} times as long as the cache")
+    for name, ratio in bench.peer_time.items():
+        console.say(f"time of {name} / time of the cache, whole request, {bench.speedup_kernel}: {ratio}")
     pays = when_it_pays(bench.saved_ms_per_request, bench.pays_after_requests)
     console.say(
         f"a record takes {bench.bytes_per_user:,.0f} bytes and {bench.compress_ms_per_user:.2f} ms to make: {pays}"
     )
     if session.device.type != "cuda":
         console.say("device: cpu; this run says nothing of a GPU")
-
-
-def show_gate(console: Console, gate: GateResult) -> None:
-    """What was compared, and a warning where that was little."""
-    from lrea_cli.bench.gate import GATE_USERS
-
-    made_up = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
-    users, of_cache = counted(gate.users, "user"), gate.users - gate.made
-    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made_up}")
-    show_skipped(console, "gate", gate)
-    if of_cache < GATE_USERS:
-        few = counted(of_cache, "user")
-        console.warn(f"the gate compared {few} only: the cache has no more; {GATE_USERS} is usual.")
 
 
 def show_speedup(console: Console, bench: Bench) -> None:

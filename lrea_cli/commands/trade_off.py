@@ -161,6 +161,19 @@ def _times(line: Line, *times_ms: float | None) -> list[str]:
     return [milliseconds(time) if line.gate.passed else "failed" for time in times_ms]
 
 
+def show_gate(console: Console, gate: GateResult) -> None:
+    """What was compared, and a warning where that was little."""
+    from lrea_cli.bench.gate import GATE_USERS
+
+    made_up = f", {gate.made:,} of them made up, of lengths that no user of the cache has" if gate.made else ""
+    users, of_cache = counted(gate.users, "user"), gate.users - gate.made
+    console.say(f"gate passed: largest relative error {gate.max_relative_error:.1e} over {users}{made_up}")
+    show_skipped(console, "gate", gate)
+    if of_cache < GATE_USERS:
+        few = counted(of_cache, "user")
+        console.warn(f"the gate compared {few} only: the cache has no more; {GATE_USERS} is usual.")
+
+
 def show_load(console: Console, load: Load) -> None:
     """What this process got of the CPU; and where ratios are withheld for it, why, and what to do."""
     console.say(str(load))

@@ -20,8 +20,6 @@ from lrea_cli.stats.metrics.auc import auc
 
 CHUNK_BEHAVIORS = 4_000_000
 """Behaviors compared at once, so that memory stays bounded for any split."""
-TABLE_SIZE = 1 << 16
-"""Values up to here are counted in a table with a place for each, which is then small; a request takes a fifth."""
 PARTS = 64
 """The requests of a split are counted in so many parts: few behaviors of each user map most pages of the store."""
 
@@ -45,21 +43,6 @@ def count_in_history(samples: Samples, histories: Histories, field: str) -> np.n
         equal = same_value(seen, samples.ids[field][rows][owner])
         counts[rows] = np.bincount(owner[equal], minlength=len(rows))
     return counts
-
-
-def count_matches(histories: Histories, user: int, length: int, field: str, candidates: np.ndarray) -> np.ndarray:
-    """The same for one user of whom `length` behaviors are known, and candidate values (N,); (N,) int64."""
-    start = int(histories.offsets[user])
-    seen = np.asarray(histories.columns[field][start : start + length])
-    if not len(seen):
-        return np.zeros(len(candidates), np.int64)
-    largest = int(seen.max())
-    if largest < TABLE_SIZE:
-        counts = np.append(np.bincount(seen), 0)[np.minimum(candidates, largest + 1)]
-    else:
-        seen = np.sort(seen)
-        counts = np.searchsorted(seen, candidates, "right") - np.searchsorted(seen, candidates, "left")
-    return np.where(candidates >= FIRST_ID, counts, 0)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import astuple, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lrea_cli.attention import Attention
+from lrea_cli.int8 import rounded_to
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.cost import Cost, Work, pseudo_item_work, record_bytes
 from lrea_cli.oracle.attention import SlowTwin
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems, RecordField, Summary
 
 
@@ -65,19 +65,16 @@ class LongInterest(nn.Module, ABC):
     def summarize(self, behaviors: Behaviors) -> Summary:
         """Compute what a record keeps of each history, in the dtype of the vectors."""
 
-    def seal(self, summary: Summary, dtype: torch.dtype) -> Summary:
-        """Round a summary to the dtypes of its record.
+    def seal(self, summary: Summary, dtype: CacheDtype) -> Summary:
+        """Round a summary as its record does that is written in a cache of a dtype.
 
-        Floats are rounded to float32 first, as the weights of a checkpoint are.
-
-        Args:
-            dtype: of the cache.
+        Floats are rounded to float32 first, as the weights of a checkpoint are; those of int8 stay float32.
         """
         rounded = {}
         for field in self.record:
             tensor = getattr(summary, field.name)
             if tensor is not None and tensor.is_floating_point():
-                rounded[field.name] = tensor.float().to(dtype if field.dtype == "cache" else torch.float32)
+                rounded[field.name] = rounded_to(field.stored(dtype), tensor)
         return replace(summary, **rounded)
 
     @abstractmethod
@@ -109,27 +106,27 @@ class LongInterest(nn.Module, ABC):
         """FLOPs of `attend` with the `gemm` kernel, for n > 0 behaviors."""
 
     @abstractmethod
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """FLOPs, changed rows and written bytes when one more behavior follows n; see `Cost`."""
 
-    def record_work(self, n: int, dtype_bytes: int) -> Work:
+    def record_work(self, n: int, dtype: CacheDtype) -> Work:
         """Rows and bytes of the whole record of n behaviors."""
         rows = self.rows_of(n)
-        return Work(rows, bytes=record_bytes(self.record, rows, dtype_bytes))
+        return Work(rows, bytes=record_bytes(self.record, rows, dtype))
 
-    def cost_of(self, n: int, candidates: int, dtype_bytes: int = 4) -> Cost:
+    def cost_of(self, n: int, candidates: int, dtype: CacheDtype = "float32") -> Cost:
         """What one user with n long behaviors costs, in whole numbers; the arguments are those of `cost`."""
-        record = self.record_work(n, dtype_bytes)
+        record = self.record_work(n, dtype)
         request = self.request_work(n, candidates) + record if record.rows else Work()
-        return Cost(self.offline_work(n) + record, request, self.behavior_work(n, dtype_bytes))
+        return Cost(self.offline_work(n) + record, request, self.behavior_work(n, dtype))
 
-    def cost(self, lengths: np.ndarray, candidates: int, dtype_bytes: int = 4) -> Cost:
+    def cost(self, lengths: np.ndarray, candidates: int, dtype: CacheDtype = "float32") -> Cost:
         """What users cost: the mean of `cost_of` over them.
 
         Args:
             lengths: (users,) long behaviors of each user.
             candidates: N of a request.
-            dtype_bytes: bytes of a number in the cache's dtype, 4 for float32.
+            dtype: of the cache.
 
         Raises:
             ValueError: there is no user, or a length is not in 0 .. L.
@@ -140,7 +137,7 @@ class LongInterest(nn.Module, ABC):
         for n in (values[0], values[-1]):
             if not 0 <= n <= self.long:
                 raise ValueError(f"{n} long behaviors: expected 0 to {self.long}.")
-        costs = [self.cost_of(int(n), candidates, dtype_bytes) for n in values]
+        costs = [self.cost_of(int(n), candidates, dtype) for n in values]
 
         def mean(works: list[Work]) -> Work:
             table = np.array([astuple(work) for work in works], dtype=np.float64)
@@ -168,10 +165,10 @@ class PseudoItemMethod(LongInterest):
         return (
             RecordField("keys", (self.width,), "rows"),
             RecordField("values", (self.width,), "rows"),
-            RecordField("linear", (self.width,), self.width + 1, "float32"),
+            RecordField("linear", (self.width,), self.width + 1, "wide"),
         )
 
-    def seal(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
+    def seal(self, summary: Summary, dtype: CacheDtype) -> PseudoItems:
         """Round keys and values; compute `linear` from the rounded rows, unless a compressor has set it."""
         rounded = super().seal(summary, dtype)
         assert isinstance(summary, PseudoItems)
@@ -179,9 +176,8 @@ class PseudoItemMethod(LongInterest):
         if rounded.linear is not None:
             return rounded
         exact = summary.keys.dtype
-        return replace(
-            rounded, linear=self.attention.linear_half(rounded.keys.to(exact), rounded.values.to(exact)).float()
-        )
+        linear = self.attention.linear_half(rounded.keys.to(exact), rounded.values.to(exact))
+        return replace(rounded, linear=rounded_to("int8" if dtype == "int8" else "float32", linear))
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         assert isinstance(summary, PseudoItems)

@@ -15,10 +15,15 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from math import prod
 
+import numpy as np
+
+from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import RecordField
 
 ENVELOPE_BYTES, ALIGNMENT = 16 + 8, 8
 """Bytes of a record's header and checksum, and the multiple to which the store pads each field."""
+SCALE_BYTES = 2
+"""Of the scale of an int8 row."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +72,25 @@ class Cost:
     behavior: Work
 
 
-def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype_bytes: int = 4) -> int:
-    """Size of a record.
+def record_bytes(fields: tuple[RecordField, ...], rows: int, dtype: CacheDtype = "float32") -> int:
+    """Size of a record without its match counters, which are the same for every method.
 
     Args:
         rows: rows in use.
-        dtype_bytes: bytes of a number in the fields that have the cache's dtype.
+        dtype: of the cache.
     """
 
     def size(field: RecordField) -> int:
         count = rows if field.rows == "rows" else field.rows
-        return count * prod(field.shape) * field.itemsize(dtype_bytes)
+        return sum(-(-count * size // ALIGNMENT) * ALIGNMENT for size in row_bytes(field, dtype))
 
-    return ENVELOPE_BYTES + sum(-(-size(f) // ALIGNMENT) * ALIGNMENT for f in fields)
+    return ENVELOPE_BYTES + sum(map(size, fields))
+
+
+def row_bytes(field: RecordField, dtype: CacheDtype) -> tuple[int, int]:
+    """Bytes of a row's numbers in a cache of a dtype, and of its scale."""
+    stored = np.dtype(field.stored(dtype))
+    return prod(field.shape) * stored.itemsize, SCALE_BYTES if stored == np.int8 else 0
 
 
 def as_ids(record: tuple[RecordField, ...], item_fields: int) -> tuple[RecordField, ...]:
@@ -128,7 +139,7 @@ def kept_rows_offline(n: int, width: int) -> Work:
     return Work(elementwise=n * width) + linear_half_work(n, width)
 
 
-def kept_rows_behavior(n: int, long: int, width: int, dtype_bytes: int) -> Work:
+def kept_rows_behavior(n: int, long: int, width: int, dtype: CacheDtype) -> Work:
     """What one more behavior costs where the record keeps behaviors as they are: one row, and O(n D) or O(D^2).
 
         n < L:  V' = (c(n + 1) / c(n)) V, and the new row;     linear' = (c(n + 1) / c(n)) linear + half(new row)
@@ -143,13 +154,15 @@ def kept_rows_behavior(n: int, long: int, width: int, dtype_bytes: int) -> Work:
     D = width
     linear = (D + 1) * D
     term = linear_half_work(1, D)
-    new = Work(1, 0, D, ENVELOPE_BYTES + 2 * D * dtype_bytes + 4 * linear) + term
+    row, half = RecordField("", (D,), "rows"), RecordField("", (D,), "rows", "wide")
+    written, rewritten = sum(row_bytes(row, dtype)), (D + 1) * sum(row_bytes(half, dtype))
+    new = Work(1, 0, D, ENVELOPE_BYTES + 2 * written + rewritten) + term
     if n == 0:
         return new
     added = Work(elementwise=linear)
     if n == long:
         return new + added + term + added
-    return new + added + Work(elementwise=n * D + linear, bytes=n * D * dtype_bytes)
+    return new + added + Work(elementwise=n * D + linear, bytes=n * written)
 
 
 def multi_head_work(n: int, kept: int, width: int, heads: int, candidates: int) -> Work:

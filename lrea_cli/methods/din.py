@@ -6,6 +6,7 @@ from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline
 from lrea_cli.oracle.attention import SlowDIN
+from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 
@@ -27,6 +28,6 @@ class DIN(PseudoItemMethod):
         """O(n D^2) for K^T V of the linear half."""
         return kept_rows_offline(n, self.width)
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """One row, and a term of rank one in `linear`."""
-        return kept_rows_behavior(n, self.long, self.width, dtype_bytes)
+        return kept_rows_behavior(n, self.long, self.width, dtype)

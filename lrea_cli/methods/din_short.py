@@ -9,6 +9,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import LongInterest
 from lrea_cli.methods.cost import Work
 from lrea_cli.oracle.attention import SlowDINShort
+from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 
 
@@ -38,5 +39,5 @@ class DINShort(LongInterest):
     def request_work(self, n: int, candidates: int) -> Work:
         return Work()
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         return Work()

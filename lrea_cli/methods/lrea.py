@@ -13,7 +13,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
 from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, linear_half_work
 from lrea_cli.oracle.attention import SlowLREA
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems
 
 OWN_SHARE = 0.98
@@ -92,7 +92,7 @@ class LREA(PseudoItemMethod):
         mixed = Work(0, 4 * self.rank * n * self.width, self.rank * self.width)
         return mixed + linear_half_work(self.rank, self.width)
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """O(R n D), since the record is computed and written anew.
 
         The matrices are indexed by position, and one new behavior moves all others by one: in k_j = sum_l W_lj e_l
@@ -102,8 +102,8 @@ class LREA(PseudoItemMethod):
         """
         after = min(n + 1, self.long)
         if self._keeps(after):
-            return kept_rows_behavior(n, self.long, self.width, dtype_bytes)
-        return self.offline_work(after) + self.record_work(after, dtype_bytes)
+            return kept_rows_behavior(n, self.long, self.width, dtype)
+        return self.offline_work(after) + self.record_work(after, dtype)
 
     def _keeps(self, n: int) -> bool:
         """Whether the record of n behaviors holds those behaviors as they are; an empty one holds no row."""

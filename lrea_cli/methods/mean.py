@@ -6,6 +6,7 @@ from lrea_cli.attention import scaled_values
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work, linear_half_work
 from lrea_cli.oracle.attention import SlowMean
+from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import Behaviors, PseudoItems
 
 
@@ -27,14 +28,14 @@ class Mean(PseudoItemMethod):
         mean = Work(elementwise=3 * n * self.width + self.width) if n else Work()
         return mean + linear_half_work(self.rows_of(n), self.width)
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """O(D^2) for the linear half of the new row; the whole record is written.
 
         sum' = n k + e, minus the oldest e at n = L;  k' = sum' / n',  v' = c(n') sum'.
         """
         steps = 5 if n == self.long else 4 if n else 2
         row = Work(elementwise=steps * self.width) + linear_half_work(1, self.width)
-        return row + self.record_work(1, dtype_bytes)
+        return row + self.record_work(1, dtype)
 
 
 def pooled(behaviors: Behaviors) -> PseudoItems:

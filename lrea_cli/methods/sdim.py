@@ -8,11 +8,11 @@ from torch.nn.functional import normalize, one_hot
 
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.methods.cost import ENVELOPE_BYTES, Work
+from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, row_bytes
 from lrea_cli.methods.hashing import buckets, sign_bits
 from lrea_cli.methods.top_k import gather
 from lrea_cli.oracle.searches import SlowSDIM
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Buckets, Candidates, RecordField, Summary
 
 
@@ -36,7 +36,7 @@ class SDIM(LongInterest):
 
     @property
     def record(self) -> tuple[RecordField, ...]:
-        return (RecordField("sums", (self.width,), "rows", "float32"),)
+        return (RecordField("sums", (self.width,), "rows", "wide"),)
 
     def summarize(self, behaviors: Behaviors) -> Buckets:
         """S (B, G 2^tau, D)."""
@@ -79,7 +79,7 @@ class SDIM(LongInterest):
         D, N, G = self.width, candidates, self.groups
         return Work(0, N * self.code_flops, 3 * G * self.size * D + N * G * D + N * D)
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """2 D m FLOPs for the code, and one row in each group; the first behavior writes all R rows.
 
         At n = L the oldest behavior leaves another row of each group by the same work (the two may share a row). The
@@ -88,7 +88,12 @@ class SDIM(LongInterest):
         D, G = self.width, self.groups
         moved = 2 if n == self.long else 1
         changed = moved * G if n else G * self.size
-        return Work(changed, moved * self.code_flops, moved * G * D, ENVELOPE_BYTES + 4 * changed * D)
+        return Work(
+            changed,
+            moved * self.code_flops,
+            moved * G * D,
+            ENVELOPE_BYTES + changed * sum(row_bytes(self.record[0], dtype)),
+        )
 
     @property
     def size(self) -> int:

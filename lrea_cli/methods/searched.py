@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from math import prod
 
 from torch import Tensor
 
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, din_work, multi_head_work
+from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, din_work, multi_head_work, row_bytes
 from lrea_cli.methods.top_k import Selection, gather
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
 
 
@@ -33,8 +32,8 @@ class RowPerBehavior(LongInterest):
     def offline_work(self, n: int) -> Work:
         return Work(products=n * self.row_flops)
 
-    def behavior_work(self, n: int, dtype_bytes: int) -> Work:
-        new_row = sum(prod(field.shape) * field.itemsize(dtype_bytes) for field in self.record)
+    def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
+        new_row = sum(sum(row_bytes(field, dtype)) for field in self.record)
         return Work(1, self.row_flops, 0, ENVELOPE_BYTES + new_row)
 
 

@@ -16,6 +16,8 @@ from lrea_cli.recipe.settings import ModelSettings
 
 SLOPE = 0.01
 BATCH_NORM_EPSILON = 1e-5
+TIE = 1e-3
+"""Of a step between two rounded numbers: as near to a tie as float32 cannot tell from it."""
 
 Array = np.ndarray
 Record = Mapping[str, Array]
@@ -152,6 +154,31 @@ class ReferenceModel:
         return (x - w["running_mean"]) / np.sqrt(w["running_var"] + BATCH_NORM_EPSILON) * w["weight"] + w["bias"]
 
 
+def as_int8(rows: Array, stored: Array) -> Array:
+    """Rows (X, D) as an int8 record keeps them: whole numbers times max |row| / 127, a float16 of at least 2^-14.
+
+    Args:
+        stored: (X, D) what a record has. Where a scale or a number is so near a tie that float32 may round either way,
+            the stored one is right.
+    """
+    kept = []
+    for row, other in zip(rows, stored, strict=True):
+        exact = max(np.abs(row).max() / 127, 2.0**-14)
+        scale, written = (float(np.float16(largest)) for largest in (exact, np.abs(other).max() / 127))
+        if abs(written - exact) <= (0.5 + TIE) * float(np.spacing(np.float16(exact))):
+            scale = written
+        number, written = row / scale, other / scale
+        right = np.abs(written - number) <= 0.5 + TIE
+        kept.append(np.where(right, written, np.clip(np.rint(number), -127, 127)) * scale)
+    return np.array(kept).reshape(rows.shape)
+
+
+def affine_map(function: Callable[[Array], Array], width: int) -> Array:
+    """[A; a0] (D + 1, D) of function(e) = e A + a0."""
+    a0 = function(np.zeros(width))
+    return np.array([*(function(unit) - a0 for unit in np.eye(width)), a0])
+
+
 @dataclass(frozen=True)
 class Long:
     """The real long behaviors of one user, newest first: vectors (n, D), time (n,), category (n,) or None."""
@@ -184,6 +211,10 @@ class SlowTwin(ABC):
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
         """The interest (D,) of a candidate; None if float32 may select other behaviors, see `searches.largest`."""
 
+    def linear(self, e_t: Array, long: Long, record: Record) -> Array:
+        """The part (D,) of the interest that is an affine map of the candidate, where the record stores that map."""
+        raise NotImplementedError
+
 
 class SlowPseudoItems(SlowTwin):
     """The twin of a method that keeps keys and values: Eq. 9."""
@@ -199,6 +230,9 @@ class SlowPseudoItems(SlowTwin):
 
     def interest(self, target: Target, long: Long, record: Record) -> Array:
         return attention(target.vector, record["keys"], record["values"], self.model.scorer("long"))
+
+    def linear(self, e_t: Array, long: Long, record: Record) -> Array:
+        return linear_half(e_t, record["keys"], record["values"], self.model.scorer("long"))
 
 
 class SlowDIN(SlowPseudoItems):

@@ -19,9 +19,12 @@ SearchName = Literal["hard", "soft"]
 CompressorName = Literal["recent", "mean", "random", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
-KernelName = Literal["naive", "folded", "gemm"]
+KernelName = Literal["naive", "folded", "gemm", "fused"]
 """All kernels, each a file in `kernels/` with a function of that name: a new one is that file and its name here."""
 KERNEL_NAMES: tuple[KernelName, ...] = get_args(KernelName)
+CacheDtype = Literal["float32", "float16", "int8"]
+"""How the numbers of a cache's records are stored; int8 with one scale a row, see `int8.py`."""
+CACHE_DTYPES: tuple[CacheDtype, ...] = get_args(CacheDtype)
 
 HIGHEST_SEED = 2**63 - 1
 """Seeds are 64-bit numbers with a sign in DuckDB and torch."""

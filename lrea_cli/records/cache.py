@@ -16,13 +16,12 @@ from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.spelling import spelled
 from lrea_cli.errors import DamagedArtifact, LreaError, UserError
-from lrea_cli.recipe.settings import Compression
+from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.format import RecordFormat
-from lrea_cli.records.maker import RecordMaker
-from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheDtype, CacheManifest
+from lrea_cli.records.maker import Known, RecordMaker
+from lrea_cli.records.manifest import ASKED_USERS, CACHES, CacheManifest
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import HistoryIds
 from lrea_cli.workspace.home import Artifact, Workspace, require_intact, require_made_from, write_manifest
 from lrea_cli.workspace.parquet import read_parquet
 
@@ -85,24 +84,32 @@ def compress(
     users = np.arange(histories.users) if settings.users is None else np.unique(settings.users)
     if not len(users):
         raise LreaError("There are no users to compress.")
-    started, batches = time.perf_counter(), _batches(run, histories, users, settings.instant(run))
+    started, batches = time.perf_counter(), _batches(histories, users, settings.instant(run))
     with workspace.create(CACHES, name, stem=run.name, replace=replace) as (cache, folder):
         with reporter.task(f"compress {run.name}", len(users), "users") as progress:
-            rows = _write_records(folder, maker, batches, progress)
+            rows, size = _write_records(folder, maker, batches, progress)
         seconds = time.perf_counter() - started
         if settings.users is not None:
-            raw = _raw_users(run.dataset)
+            raw = raw_users(run.dataset)
             lines = "".join(f"{raw[user]}\n" for user in users.tolist())
             (folder / ASKED_USERS).write_text(lines, encoding="utf-8", newline="")
-        manifest = _manifest(cache, run, settings, maker.layout, rows.tolist(), seconds)
+        manifest = _manifest(cache, run, settings, Written(maker.layout, rows.tolist(), size, seconds))
         write_manifest(folder, CACHES, manifest)
     return manifest
 
 
-def _manifest(
-    name: str, run: Run, settings: CacheSettings, layout: RecordFormat, rows: Sequence[int], seconds: float
-) -> CacheManifest:
-    compression = settings.compression
+@dataclass(frozen=True)
+class Written:
+    """The records of a cache: the rows of each, the bytes of all."""
+
+    layout: RecordFormat
+    rows: Sequence[int]
+    bytes: int
+    seconds: float
+
+
+def _manifest(name: str, run: Run, settings: CacheSettings, written: Written) -> CacheManifest:
+    compression, rows = settings.compression, written.rows
     return CacheManifest(
         run=run.name,
         cache=name,
@@ -111,35 +118,35 @@ def _manifest(
         rank=max(rows),
         dtype=settings.dtype,
         as_of=settings.instant(run),
-        bytes_per_user=sum(map(layout.bytes_of, rows)) / len(rows),
-        ms_per_user=1000 * seconds / len(rows),
-        seconds=seconds,
+        bytes_per_user=written.bytes / len(rows),
+        ms_per_user=1000 * written.seconds / len(rows),
+        seconds=written.seconds,
         arguments=_arguments(run, settings),
         made_from=run.artifact.identity,
-        layout=layout.to_dict(),
+        layout=written.layout.to_dict(),
         compression=compression,
         device=run.device.type,
     )
 
 
-def _batches(run: Run, histories: Histories, users: np.ndarray, as_of: int) -> Iterator[tuple[np.ndarray, HistoryIds]]:
-    """Users with the long sequences known at an instant; those of about the same length together."""
-    settings, lengths = run.recipe.data, histories.lengths_before(as_of)[users]
+def _batches(histories: Histories, users: np.ndarray, as_of: int) -> Iterator[Known]:
+    """Users with what is known of them at an instant; those of about the same length together."""
+    lengths = histories.lengths_before(as_of)[users]
     order = np.argsort(lengths, kind="stable")
     for part in np.split(order, range(COMPRESS_BATCH, len(order), COMPRESS_BATCH)):
-        yield users[part], histories.newest(users[part], lengths[part], settings.short, settings.long)
+        yield Known(histories, users[part], lengths[part])
 
 
 def _write_records(
-    folder: Path, maker: RecordMaker, batches: Iterator[tuple[np.ndarray, HistoryIds]], progress: Progress
-) -> np.ndarray:
-    """(users,) rows of the records, in the order of the batches."""
+    folder: Path, maker: RecordMaker, batches: Iterator[Known], progress: Progress
+) -> tuple[np.ndarray, int]:
+    """(users,) rows of the records, in the order of the batches; and the bytes of all."""
     rows = []
     with torch.inference_mode(), RecordWriter(folder, maker.layout) as writer:
-        for users, long in batches:
-            rows.append(maker.write(writer, users, users, long))
-            progress(len(users))
-    return np.concatenate(rows)
+        for known in batches:
+            rows.append(maker.write(writer, known.users, known))
+            progress(len(known.users))
+    return np.concatenate(rows), writer.bytes
 
 
 def _arguments(run: Run, settings: CacheSettings) -> tuple[str, ...]:
@@ -209,7 +216,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: an id that the dataset has not.
     """
-    number = {str(value): user for user, value in _raw_users(dataset).items()}
+    number = {str(value): user for user, value in raw_users(dataset).items()}
     raw = [spelled(v, missing=()) or v for v in raw]
     if missing := [v for v in raw if v not in number]:
         more = ", .." if len(missing) > 1 else ""
@@ -217,7 +224,7 @@ def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     return np.array([number[v] for v in raw], np.int64)
 
 
-def _raw_users(dataset: DatasetInfo) -> dict[int, str]:
+def raw_users(dataset: DatasetInfo) -> dict[int, str]:
     """The raw id of each dense user number."""
     table = read_parquet(dataset.files.blocks("vocab/user.parquet"))
     return dict(zip(table["user"].to_pylist(), table["value"].to_pylist(), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,36 @@ import torch
 from torch import Tensor
 
 from lrea_cli.compressors import COMPRESSORS
+from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
 from lrea_cli.features import Features
 from lrea_cli.model import CTRModel
-from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.format import CacheDtype, RecordFormat
+from lrea_cli.recipe.settings import CacheDtype, Compression, DataSettings
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.past import UserRecords, past_of
 from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import Behaviors, HistoryIds, Ids, Summary
+from lrea_cli.sequence import Behaviors, Ids, Summary
 
 Summarizer = Callable[[Behaviors, np.ndarray], Summary]
 """(long sequences of B users, (B,) their dense numbers) -> their summaries in float64, not sealed yet."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a record may know of B users: the first `lengths` (B,) behaviors of each of `users` (B,)."""
+
+    histories: Histories
+    users: np.ndarray
+    lengths: np.ndarray
+
+
+def layout_of(model: CTRModel, dtype: CacheDtype) -> RecordFormat:
+    """How the records of a model's users lie in bytes."""
+    return RecordFormat(model.long.record, dtype, model.match_counters)
+
 
 SHARED_PROBES = 24
 """Training candidates on which compressors try their rows."""
@@ -37,34 +54,41 @@ class RecordMaker:
 
     model: CTRModel
     summarize: Summarizer
+    settings: DataSettings
     dtype: CacheDtype = "float32"
 
     @classmethod
     def of(cls, run: Run, compression: Compression | None = None, dtype: CacheDtype = "float32") -> RecordMaker:
         """What makes the records of a run: its method, or a compressor; see `summarizer_of`."""
-        return cls(run.model, summarizer_of(run, compression), dtype)
+        return cls(run.model, summarizer_of(run, compression), run.recipe.data, dtype)
 
     @property
     def layout(self) -> RecordFormat:
         """How the records lie in bytes."""
-        return RecordFormat(self.model.long.record, self.dtype)
+        return layout_of(self.model, self.dtype)
 
-    def write(
-        self, writer: RecordWriter, keys: Sequence[int] | np.ndarray, users: np.ndarray, long: HistoryIds
-    ) -> np.ndarray:
+    def write(self, writer: RecordWriter, keys: np.ndarray, known: Known) -> np.ndarray:
         """Append the records of B users under their keys (B,); return (B,) the rows in use of each record."""
-        summary = self.summarize(self.model.features.behaviors(long.to(self.model.device)), users)
-        sealed = self.model.long.seal(summary, self.layout.torch_dtype)
-        writer.add(keys, sealed)
-        return sealed.rows.cpu().numpy()
+        records = self.make(known)
+        writer.add(keys, records)
+        return records.summary.rows.cpu().numpy()
+
+    def make(self, known: Known) -> UserRecords:
+        """The records of B users in memory, sealed; int8 is rounded to as they are packed."""
+        short, long = self.settings.short, self.settings.long
+        behaviors = known.histories.newest(known.users, known.lengths, short, long).to(self.model.device)
+        summary = self.summarize(self.model.features.behaviors(behaviors), known.users)
+        sealed = self.model.long.seal(summary, self.dtype)
+        past = past_of(known.histories, known.users, known.lengths, self.model.match_counters)
+        return UserRecords(sealed, past)
 
     @contextmanager
-    def store(self, keys: np.ndarray, users: np.ndarray, long: HistoryIds) -> Iterator[RecordStore]:
-        """The records of a batch of histories on disk, gone when the block ends; the arguments are those of `write`."""
+    def store(self, keys: np.ndarray, known: Known) -> Iterator[RecordStore]:
+        """The records of a batch of users on disk, gone when the block ends; the arguments are those of `write`."""
         with tempfile.TemporaryDirectory(prefix="lrea-records-") as folder:
             with RecordWriter(Path(folder), self.layout) as writer:
                 if len(keys):
-                    self.write(writer, keys, users, long)
+                    self.write(writer, keys, known)
             with RecordStore(Path(folder), self.layout, self.model.long.summary_type) as store:
                 yield store
 

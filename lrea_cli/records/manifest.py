@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from lrea_cli.recipe.settings import Compression, CompressorName
+from lrea_cli.recipe.settings import CacheDtype, Compression, CompressorName
 from lrea_cli.workspace.kinds import Kind, Manifest, NotIdentity
-
-CacheDtype = Literal["float32", "float16"]
 
 ASKED_USERS = "users.txt"
 """In a cache that was made for some users: their raw ids, one a line, as `lrea compress --users` reads them."""

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import UserError
 from lrea_cli.records.format import CHECKSUM, DamagedRecord, Record, RecordFormat
+from lrea_cli.records.past import UserRecords
 from lrea_cli.sequence import Summary
 
 LOAD_BATCH = 4096
@@ -40,13 +42,18 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
         if kind is None:
             np.save(self.folder / INDEX, np.sort(np.array(self._index, INDEX_DTYPE), order="key"))
 
-    def add(self, keys: Sequence[int] | np.ndarray, summary: Summary) -> None:
-        """Append the sealed summaries of a batch under their keys."""
-        arrays = [getattr(summary, f.name).detach().cpu().numpy() for f in self.layout.fields]
-        for position, (key, rows) in enumerate(zip(keys, summary.rows.tolist(), strict=True)):
-            self._append(int(key), self.layout.pack(int(key), rows, [a[position] for a in arrays]))
+    @property
+    def bytes(self) -> int:
+        """Of all records so far."""
+        return sum(size for _, _, size, _, _ in self._index)
 
-    def _append(self, key: int, blob: bytes) -> None:
+    def add(self, keys: Sequence[int] | np.ndarray, records: UserRecords) -> None:
+        """Append the records of a batch, with sealed summaries, under their keys."""
+        for key, record in zip(keys, self.layout.records_of(records), strict=True):
+            self.append(int(key), self.layout.pack(int(key), record))
+
+    def append(self, key: int, blob: bytes) -> None:
+        """Append the bytes of one record."""
         if self._file is None or self._offset + len(blob) > SHARD_BYTES:
             if self._file is not None:
                 self._file.close()
@@ -81,8 +88,15 @@ class RecordStore(AbstractContextManager["RecordStore"]):
             os.close(descriptor)
         self._files = []
 
+    def __contains__(self, key: int) -> bool:
+        return _has(self.keys, key)
+
     def read(self, key: int) -> Record:
-        """Fetch and verify one record.
+        """Fetch and verify one record; see `verified`."""
+        return self.verified(key)[1]
+
+    def verified(self, key: int) -> tuple[bytes, Record]:
+        """The bytes of one record, and what they say.
 
         Raises:
             UserError: there is no record of this key.
@@ -97,11 +111,11 @@ class RecordStore(AbstractContextManager["RecordStore"]):
         record = self.layout.unpack(blob, key, where, self.remedy)
         if blob[-CHECKSUM.size :] != CHECKSUM.pack(checksum):
             raise DamagedRecord(f"{where}: the record of {key} was changed after it was written.", self.remedy)
-        return record
+        return blob, record
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of keys, on the CPU."""
-        return self.layout.summary_of([self.read(int(k)) for k in keys], self.summary_type)
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
+        """The records of a batch of keys, on the CPU."""
+        return self.layout.users(self.layout.stacked([self.read(int(k)) for k in keys]), self.summary_type)
 
     def _open_shard(self, number: int) -> int:
         """A descriptor of a shard that has the size that the index says."""
@@ -124,27 +138,41 @@ class ResidentRecords:
     def __init__(self, store: RecordStore, device: torch.device) -> None:
         self.keys, self.summary_type, self.device = store.keys, store.summary_type, device
         self.layout, self.remedy = store.layout, store.remedy
-        users, layout = len(store.keys), store.layout
-        most = store.read(int(store.keys[store.index["size"].argmax()])).rows if users else 0
-        self._tensors = {"rows": torch.zeros(users, dtype=torch.int64, device=device)}
-        for f in layout.fields:
-            shape = (users, max(1, most) if f.rows == "rows" else f.rows, *f.shape)
-            dtype = layout.torch_dtype if f.dtype == "cache" else getattr(torch, f.dtype)
-            self._tensors[f.name] = torch.zeros(shape, dtype=dtype, device=device)
-        for start in range(0, users, LOAD_BATCH):
-            part = store.fetch(store.keys[start : start + LOAD_BATCH])
-            for name, target in self._tensors.items():
-                tensor = getattr(part, name)
-                target = target[start : start + len(tensor)]
-                (target if name == "rows" else target[:, : tensor.shape[1]]).copy_(tensor)
+        fill = {column.name: column.fill for column in self.layout.columns}
+        self._tensors: dict[str, Tensor] = {}
+        for start in range(0, max(1, len(self.keys)), LOAD_BATCH):
+            part = self.layout.stacked([store.read(int(k)) for k in self.keys[start : start + LOAD_BATCH]])
+            for name, tensor in part.items():
+                shape = (len(self.keys), *tensor.shape[1:])
+                kept = self._tensors.get(name, tensor.new_empty(0, *shape[1:], device=device))
+                if kept.shape[1:2] < shape[1:2] or not len(kept):
+                    kept = self._tensors[name] = _widened(kept, shape, fill.get(name, 0))
+                rows = kept[start : start + len(tensor)]
+                (rows if tensor.dim() == 1 else rows[:, : tensor.shape[1]]).copy_(tensor)
 
-    def fetch(self, keys: Sequence[int] | np.ndarray) -> Summary:
-        """The summaries of a batch of keys, on the device; a `UserError` where one has no record."""
+    def __contains__(self, key: int) -> bool:
+        return _has(self.keys, key)
+
+    @property
+    def everyone(self) -> UserRecords:
+        """The records of all users in the order of `keys`; in the memory that they have, but for int8 ones."""
+        return self.layout.users(self._tensors, self.summary_type)
+
+    def positions(self, keys: Sequence[int] | np.ndarray) -> Tensor:
+        """Where the records of a batch of keys lie in `everyone`: (B,) int64 on the device.
+
+        Raises:
+            UserError: one has no record.
+        """
         position = np.searchsorted(self.keys, keys)
         if (position == len(self.keys)).any() or (self.keys[position] != keys).any():
             raise UserError("The cache has no record of one of these users.", "Make one of all users: lrea compress")
-        index = torch.from_numpy(position).to(self.device)
-        return self.summary_type(**{name: tensor[index] for name, tensor in self._tensors.items()})
+        return torch.from_numpy(position).to(self.device)
+
+    def fetch(self, keys: Sequence[int] | np.ndarray) -> UserRecords:
+        """The records of a batch of keys, on the device; a `UserError` where one has no record."""
+        index = self.positions(keys)
+        return self.layout.users({name: tensor[index] for name, tensor in self._tensors.items()}, self.summary_type)
 
 
 Records = RecordStore | ResidentRecords
@@ -153,6 +181,19 @@ Records = RecordStore | ResidentRecords
 def records_on(store: RecordStore, device: torch.device) -> Records:
     """What a device serves from: a CPU from the store on disk, a GPU from its own memory."""
     return store if device.type == "cpu" else ResidentRecords(store, device)
+
+
+def _has(keys: np.ndarray, key: int) -> bool:
+    """Whether sorted keys have this one."""
+    position = int(np.searchsorted(keys, key))
+    return position < len(keys) and keys[position] == key
+
+
+def _widened(tensor: Tensor, shape: tuple[int, ...], fill: int) -> Tensor:
+    """The tensor with more room, `fill` where it had none."""
+    wide = tensor.new_full(shape, fill)
+    wide[tuple(slice(size) for size in tensor.shape)] = tensor
+    return wide
 
 
 def _shard_name(number: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from lrea_cli.console.progress import Progress, Reporter
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm
-from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.maker import Known, RecordMaker
 from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.metrics.auc import auc
@@ -42,27 +42,29 @@ def score_split_cached(
 
     Args:
         built: (requests,) the instant at which each record was made, epoch seconds: it holds what happened strictly
-            before, while the short sequence and the history's length are live. None = at the request itself.
+            before. The short sequence is live, and tells of up to S behaviors that the record does not know; they are
+            counted. None = at the request itself.
 
     Raises:
         UserError: a record would know events later than its request.
     """
-    known, samples, settings, model = known_in_records(reader, built), reader.samples, reader.settings, maker.model
+    known, samples, model = known_in_records(reader, built), reader.samples, maker.model
+    newer = np.minimum(samples.history_length - known, reader.settings.short)
     logits, total_bytes = np.full(samples.rows, np.nan), 0
     model.eval()
     with torch.inference_mode():
         for batch in reader.batches():
             requests = batch.request.numpy()
-            users = samples.user[requests]
-            long = reader.histories.newest(users, known[requests], settings.short, settings.long)
-            with maker.store(requests, users, long) as store:
-                summary = store.fetch(requests)
-            total_bytes += sum(maker.layout.bytes_of(used) for used in summary.rows.tolist())
+            with maker.store(requests, Known(reader.histories, samples.user[requests], known[requests])) as store:
+                records = store.fetch(requests).to(model.device)
+                total_bytes += int(store.index["size"].sum())
             rows = batch.row[batch.candidates.mask].numpy()
             batch = batch.to(model.device)
-            candidates = model.candidates(batch.candidates)
-            interest = model.long.attend(summary.to(model.device), candidates, gemm)
-            inputs = model.mlp_inputs(candidates, interest, batch.short, batch.history_length, gemm)
+            unknown = torch.from_numpy(newer[requests]).to(model.device)
+            matches = records.past.matches(batch.candidates.ids, batch.short, unknown)
+            candidates = model.candidates(replace(batch.candidates, matches=matches))
+            interest = model.long.attend(records.summary, candidates, gemm)
+            inputs = model.mlp_inputs(candidates, interest, batch.short, records.past.length + unknown, gemm)
             logits[rows] = model.mlp(inputs.joined()[candidates.mask]).double().cpu().numpy()
             progress(len(rows))
     return CachedScores(logits, total_bytes / samples.requests)

@@ -15,9 +15,8 @@ from lrea_cli.dataset.layout import Split
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.errors import UserError
 from lrea_cli.methods.cost import Work
-from lrea_cli.recipe.settings import Compression, CompressorName
+from lrea_cli.recipe.settings import CacheDtype, Compression, CompressorName
 from lrea_cli.records.cache import Cache
-from lrea_cli.records.format import CacheDtype
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
@@ -200,7 +199,7 @@ def measure(run: Run, scored: Scored, group: Group) -> Evaluation:
 def new_behavior(run: Run, lengths: np.ndarray, dtype: CacheDtype) -> Work:
     """What one more behavior changes in a record of a run's method: the mean over histories of these lengths."""
     long = np.clip(lengths - run.recipe.data.short, 0, run.recipe.data.long)
-    return run.model.long.cost(long, 1, np.dtype(dtype).itemsize).behavior
+    return run.model.long.cost(long, 1, dtype).behavior
 
 
 def served_scores(run: Run, cache: Cache, reporter: Reporter) -> KeptScores:

@@ -44,7 +44,8 @@ def smallest_rank(
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
-        maker = RecordMaker(run.model, summarizer_of(run, replace(compression, rank=rank), probes_TD))
+        summarizer = summarizer_of(run, replace(compression, rank=rank), probes_TD)
+        maker = RecordMaker(run.model, summarizer, run.recipe.data)
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
             logits = score_split_cached(maker, reader, progress).logits
         deviates = deviation(full, logits)

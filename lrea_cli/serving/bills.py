@@ -9,7 +9,7 @@ import numpy as np
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.cost import Work, as_ids, record_bytes
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import RecordField
 
 TABLE_1 = {
@@ -30,13 +30,13 @@ class Users:
         lengths: (users,) long behaviors of each.
         candidates: N of a request.
         item_fields: ids that a behavior has.
-        dtype_bytes: of a number in the records.
+        dtype: of the records.
     """
 
     lengths: np.ndarray
     candidates: int
     item_fields: int
-    dtype_bytes: int
+    dtype: CacheDtype
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: User
         settings = settings if shape.categories else replace(settings, search="soft")
         shown = f"sim ({settings.search})"
     method = METHODS[name](settings, shape)
-    cost = method.cost(users.lengths, users.candidates, users.dtype_bytes)
+    cost = method.cost(users.lengths, users.candidates, users.dtype)
     ids = _mean_bytes(as_ids(method.record, users.item_fields), users) if method.row_per_behavior else None
     return Bill(shown, name, None, cost.offline, cost.request, cost.behavior, cost.offline.bytes, ids)
 
@@ -84,12 +84,12 @@ def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: User
 def _compressor(kind: type[Compressor], settings: ModelSettings, shape: HistoryShape, users: Users) -> Bill:
     """A compressor's rows cost a request what as many behaviors of din do; `clusters` has fewer of equal behaviors."""
     rows = np.minimum(users.lengths, kind.most_rows(settings.rank))
-    cost = METHODS["din"](settings, shape).cost(rows, users.candidates, users.dtype_bytes)
+    cost = METHODS["din"](settings, shape).cost(rows, users.candidates, users.dtype)
     return Bill(f"+ {kind.name}", "din", kind.name, None, cost.request, None, cost.offline.bytes, None)
 
 
 def _mean_bytes(record: tuple[RecordField, ...], users: Users) -> float:
     """Of records with as many rows as the users have behaviors."""
     rows, counts = np.unique(users.lengths, return_counts=True)
-    sizes = np.array([record_bytes(record, int(r), users.dtype_bytes) for r in rows])
+    sizes = np.array([record_bytes(record, int(r), users.dtype) for r in rows])
     return float(counts @ sizes / len(users.lengths))

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lrea_cli.dataset.counters import count_matches
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.kernels import Kernel
@@ -17,6 +16,7 @@ from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import Compression, DataSettings
 from lrea_cli.records.cache import Cache
 from lrea_cli.records.maker import RecordMaker
+from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.records.store import Records, records_on
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
@@ -24,71 +24,94 @@ from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds, Ids
 
 @dataclass(frozen=True)
 class Visitor:
-    """One user at one moment: `key` of the record and of the history, `length` behaviors that are known."""
+    """One user at one moment.
+
+    Args:
+        key: of the record and of the history. length: behaviors of the history that are known by now.
+        newer: the newest of these, which the record does not know.
+    """
 
     key: int
     length: int
+    newer: int = 0
 
     def newest(self, histories: Histories, skip: int, count: int) -> HistoryIds:
         """Ids (1, n) of the newest behaviors but `skip`, at most `count`."""
         return histories.newest(np.array([self.key]), np.array([self.length]), skip, count)
 
+    def request(self, histories: Histories, settings: DataSettings, ids: CandidateIds) -> Request:
+        """The user's request, with the newest S behaviors as a live store would give them."""
+        return Request(self.key, ids, self.newest(histories, 0, settings.short), self.newer)
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a server is told; the rest it reads from the user's record.
+
+    Args:
+        key: of the record. candidates: (1, N), their match counters not known.
+        short: (1, S) the newest behaviors.
+        newer: how many of these the record does not know.
+    """
+
+    key: int
+    candidates: CandidateIds
+    short: HistoryIds
+    newer: int = 0
+
+    def to(self, device: torch.device) -> Request:
+        """The same on a device."""
+        return replace(self, candidates=self.candidates.to(device), short=self.short.to(device))
+
 
 class RequestScorer:
-    """Scores N candidates for one user; `*_interest` is the part that methods differ in.
+    """Scores N candidates for one user, from the request and the user's record alone.
 
     Args:
         model: in eval mode, on the device, its weights as they stay.
-        settings: S and L.
         kernel: of every attention.
     """
 
-    def __init__(
-        self, model: CTRModel, histories: Histories, settings: DataSettings, records: Records, kernel: Kernel
-    ) -> None:
-        self.model, self.histories, self.settings = model, histories, settings
-        self.records, self.kernel, self.device = records, kernel, model.device
+    def __init__(self, model: CTRModel, records: Records, kernel: Kernel) -> None:
+        self.model, self.records, self.kernel, self.device = model, records, kernel, model.device
+        layout = records.layout
+        self._unknown = layout.users(layout.stacked([layout.empty()]), model.long.summary_type).to(self.device)
         self._mlp = model.folded_mlp()
 
-    @torch.inference_mode()
-    def candidates(self, user: Visitor, ids: CandidateIds) -> Candidates:
-        """The candidates (1, N) of a request, with the live match counters of its user in place of those of `ids`."""
-        return self.model.candidates(replace(ids, matches=self._matches(user, ids), profile=_shared(ids.profile)))
+    def __call__(self, request: Request) -> Tensor:
+        """Logits (N,)."""
+        records, candidates = self.fetch(request), self.candidates(request)
+        return self.logits(request, candidates, records.past, self.cached_interest(records, candidates))
+
+    def fetch(self, request: Request) -> UserRecords:
+        """The user's record; an empty one where there is none."""
+        return self.records.fetch([request.key]) if request.key in self.records else self._unknown
 
     @torch.inference_mode()
-    def cached_interest(self, user: Visitor, candidates: Candidates) -> Tensor:
+    def candidates(self, request: Request) -> Candidates:
+        """The candidates (1, N) with all but their match counters."""
+        ids = request.candidates
+        return self.model.candidates(replace(ids, profile=_shared(ids.profile)))
+
+    @torch.inference_mode()
+    def cached_interest(self, records: UserRecords, candidates: Candidates) -> Tensor:
         """(1, N, D) from the user's record."""
-        summary = self.records.fetch([user.key])
-        return self.model.long.attend(summary, candidates, self.kernel)
+        return self.model.long.attend(records.summary, candidates, self.kernel)
 
     @torch.inference_mode()
-    def full_interest(self, user: Visitor, candidates: Candidates, padded: bool = False) -> Tensor:
-        """(1, N, D) of DIN over the long sequence, with the run's own embeddings and scorer.
-
-        Args:
-            padded: to L, as a system with fixed shapes pays; the result is the same.
-        """
-        long = user.newest(self.histories, self.settings.short, self.settings.long)
-        if padded:
-            long = _padded(long, self.settings.long)
-        behaviors = self.model.features.behaviors(long.to(self.device))
+    def full_interest(self, long: HistoryIds, candidates: Candidates) -> Tensor:
+        """(1, N, D) of DIN over the long sequence (1, L), with the run's own embeddings and scorer."""
+        behaviors = self.model.features.behaviors(long)
         return self.model.full_attention.over(candidates.vectors, behaviors, self.kernel)
 
     @torch.inference_mode()
-    def logits(self, user: Visitor, candidates: Candidates, long_interest: Tensor) -> Tensor:
-        """(N,) of the whole model, given the candidates and their long interest."""
-        short = user.newest(self.histories, 0, self.settings.short).to(self.device)
-        length = torch.tensor([user.length], device=self.device)
-        inputs = self.model.mlp_inputs(candidates, long_interest, short, length, self.kernel)
+    def logits(self, request: Request, candidates: Candidates, past: Past, long_interest: Tensor) -> Tensor:
+        """(N,) of the whole model, given the candidates, the record's past and the long interest."""
+        newer = torch.tensor([request.newer], device=self.device)
+        matches = past.matches(request.candidates.ids, request.short, newer)
+        candidates = self.model.counted(candidates, matches)
+        inputs = self.model.mlp_inputs(candidates, long_interest, request.short, past.length + newer, self.kernel)
         return self._mlp(inputs)[candidates.mask[0]]
-
-    def _matches(self, user: Visitor, ids: CandidateIds) -> dict[str, Tensor]:
-        matches = {}
-        for name in self.model.match_counters:
-            values = ids.ids[name][0].cpu().numpy()
-            counts = count_matches(self.histories, user.key, user.length, name, values)
-            matches[name] = torch.from_numpy(counts)[None].to(self.device)
-        return matches
 
 
 class CandidatePool:
@@ -140,7 +163,7 @@ class Served:
 
     def scorer(self, kernel: Kernel) -> RequestScorer:
         """What scores the candidates of a request, with one kernel."""
-        return RequestScorer(self.run.model, self.histories, self.run.recipe.data, self.records, kernel)
+        return RequestScorer(self.run.model, self.records, kernel)
 
 
 def _shared(profile: Ids) -> Ids:
@@ -149,6 +172,7 @@ def _shared(profile: Ids) -> Ids:
     return {name: ids[:, :1] for name, ids in profile.items()} if same else profile
 
 
-def _padded(ids: HistoryIds, length: int) -> HistoryIds:
+def padded(ids: HistoryIds, length: int) -> HistoryIds:
+    """Padded to a length, as a system with fixed shapes has it; what is computed from them is the same."""
     missing = (0, length - ids.mask.shape[1])
     return HistoryIds({k: pad(v, missing) for k, v in ids.ids.items()}, pad(ids.mask, missing), pad(ids.time, missing))

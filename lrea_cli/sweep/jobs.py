@@ -183,7 +183,8 @@ class CompressJob(SweepJob[CompressedRun]):
         run = open_run(Workspace(self.home), self.run, None, CPU)
         kept = read_scores(run.artifact.path, "test", REMEDY, run.artifact.manifest.made_from)
         reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
-        logits, bytes_per_record = score_split_cached(RecordMaker(run.model, self.summarizer(run)), reader, ignore)
+        maker = RecordMaker(run.model, self.summarizer(run), run.recipe.data)
+        logits, bytes_per_record = score_split_cached(maker, reader, ignore)
         samples, data = reader.samples, run.recipe.data
         long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
         measured = CompressedRun(

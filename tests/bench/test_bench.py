@@ -18,30 +18,36 @@ from lrea_cli.bench import routes as routes_module
 from lrea_cli.bench import timing as timing_module
 from lrea_cli.bench.bench import Bench, mean_saving, serve_bench, speedups
 from lrea_cli.bench.machine import Load, Meter
-from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, row_of
-from lrea_cli.bench.timing import TURN, Timings
+from lrea_cli.bench.routes import ROUTES, STAGES, BenchSettings, Route, Workload, row_of
+from lrea_cli.bench.timing import TURN, Call, Mark, Timings
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import KERNELS as KERNEL_FUNCTIONS
-from lrea_cli.kernels import SERVING_KERNELS, KernelName
+from lrea_cli.kernels import KernelName, serving_kernels
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds, Candidates, HistoryIds
+from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving import scorer as served_module
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor, padded
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, paired_ratio, percentile
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
-KERNELS = SERVING_KERNELS
+KERNELS = serving_kernels("cpu")
 USERS = np.arange(0, 150, 2)
 FREE = Load(1.0, 1.0, 0.0, 2, 2)
 ROUNDS = 6
 """Of the turns that are really taken here."""
 
 Draw = Callable[[int], CandidateIds]
+
+
+@pytest.fixture(autouse=True)
+def in_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the native request are seen in test_natively.py."""
+    monkeypatch.setenv("LREA_NATIVE", "0")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +66,7 @@ def visitors(lrea_run: Run, histories: Histories) -> list[Visitor]:
 @pytest.fixture(scope="module")
 def bench(lrea_run: Run, cache: Cache) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LREA_NATIVE", "0")
         patch.setattr(gate_module, "GATE_USERS", 6)
         patch.setattr(Meter, "read", lambda _: FREE)
         patch.setattr(timing_module, "LEAST_ROUNDS", ROUNDS)
@@ -72,7 +79,7 @@ def draw(lrea_run: Run, histories: Histories) -> Draw:
 
 
 def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: KernelName = "gemm") -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, cache.store, KERNEL_FUNCTIONS[kernel])
+    return RequestScorer(run.model, cache.store, KERNEL_FUNCTIONS[kernel])
 
 
 def test_there_is_a_row_for_every_stage_kernel_and_route(bench: Bench) -> None:
@@ -195,8 +202,9 @@ def test_padding_changes_no_number(
     with torch.inference_mode():
         for user in visitors[:20]:
             candidates = lrea_run.model.features.candidates(draw(5))
-            real, padded = (scorer.full_interest(user, candidates, padded=p) for p in (False, True))
-            torch.testing.assert_close(padded, real, rtol=1e-5, atol=1e-6)
+            long = user.newest(histories, 8, 40)
+            real, at_full_length = (scorer.full_interest(ids, candidates) for ids in (long, padded(long, 40)))
+            torch.testing.assert_close(at_full_length, real, rtol=1e-5, atol=1e-6)
 
 
 def test_padding_pays_for_the_full_length(
@@ -207,8 +215,9 @@ def test_padding_pays_for_the_full_length(
     embed = features.behaviors
     monkeypatch.setattr(features, "behaviors", lambda ids: (seen.append(ids), embed(ids))[1])
     scorer, candidates = scorer_of(lrea_run, histories, cache), features.candidates(draw(3))
-    for padded in (False, True):
-        scorer.full_interest(Visitor(2, 20), candidates, padded=padded)
+    long = Visitor(2, 20).newest(histories, 8, 40)
+    for ids in (long, padded(long, 40)):
+        scorer.full_interest(ids, candidates)
     assert [(ids.mask.shape[1], int(ids.mask.sum())) for ids in seen] == [(12, 12), (40, 12)]
 
 
@@ -220,9 +229,9 @@ def test_interest_through_the_cache_is_attend_of_the_record(
     with torch.inference_mode():
         for user in visitors[:20]:
             candidates = model.features.candidates(draw(5))
-            found = scorer.cached_interest(user, candidates)
             record = cache.store.fetch([user.key])
-            assert torch.equal(found, model.long.attend(record, candidates, scorer.kernel))
+            found = scorer.cached_interest(record, candidates)
+            assert torch.equal(found, model.long.attend(record.summary, candidates, scorer.kernel))
             long = histories.newest(np.array([user.key]), np.array([user.length]), 8, 40)
             direct = model.long.attend(model.long.summarize(model.features.behaviors(long)), candidates)
             torch.testing.assert_close(found, direct, rtol=1e-4, atol=1e-6)
@@ -236,8 +245,8 @@ def test_the_kernel_asked_for_computes_both_interests(
     for name, right in KERNEL_FUNCTIONS.items():
         monkeypatch.setitem(KERNEL_FUNCTIONS, name, lambda *a, n=name, right=right: (used.append(n), right(*a))[1])
     scorer, candidates = scorer_of(lrea_run, histories, cache, kernel), lrea_run.model.features.candidates(draw(3))
-    for interest in (scorer.cached_interest, scorer.full_interest):
-        interest(Visitor(0, 30), candidates)
+    scorer.cached_interest(cache.store.fetch([0]), candidates)
+    scorer.full_interest(Visitor(0, 30).newest(histories, 8, 40), candidates)
     assert used == [kernel, kernel]
 
 
@@ -259,17 +268,24 @@ def test_every_route_serves_the_same_users_and_candidates_which_follow_the_seed(
     seen: dict[tuple[int, str], list[tuple[int, int]]] = {}
 
     class Spy(RequestScorer):
-        def cached_interest(self, user, candidates):
-            note("cache", user, candidates)
-            return super().cached_interest(user, candidates)
+        route = ""
 
-        def full_interest(self, user, candidates, padded=False):
-            note("padded" if padded else "full", user, candidates)
-            return super().full_interest(user, candidates, padded)
+        def logits(self, request, *others):
+            seen.setdefault((seed, self.route), []).append((request.key, int(request.candidates.ids["item"][0, 0])))
+            return super().logits(request, *others)
 
-    def note(route: str, user: Visitor, candidates: Candidates) -> None:
-        seen.setdefault((seed, route), []).append((user.key, int(candidates.item[0, 0])))
+    def serve(served: Served, kernel: KernelName, route: Route, workload: Workload) -> Call:
+        monkeypatch.setattr(Spy, "route", route)
+        call = right(served, kernel, route, workload)
 
+        def noted(number: int, mark: Mark) -> None:
+            monkeypatch.setattr(Spy, "route", route)
+            call(number, mark)
+
+        return noted
+
+    right = routes_module.serve
+    monkeypatch.setattr(routes_module, "serve", serve)
     monkeypatch.setattr(served_module, "RequestScorer", Spy)
     monkeypatch.setattr(bench_module, "run_gate", lambda *_: None)
     monkeypatch.setattr(Meter, "read", lambda _: FREE)

@@ -21,9 +21,8 @@ from lrea_cli.bench.contenders import (
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, Compression
+from lrea_cli.recipe.settings import COMPRESSOR_NAMES, METHOD_NAMES, CacheDtype, Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
-from lrea_cli.records.format import CacheDtype
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import read_json, write_json

@@ -21,23 +21,24 @@ from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.gate import TOLERANCE, GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
-from lrea_cli.dataset import counters as counters_module
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
-from lrea_cli.kernels import KERNELS, SERVING_KERNELS, KernelName, ScorerWeights
+from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, serving_kernels
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.top_k import newest
 from lrea_cli.oracle import searches as reference_searches
-from lrea_cli.recipe.settings import COMPRESSOR_NAMES, Compression, CompressorName
+from lrea_cli.recipe.settings import CACHE_DTYPES, COMPRESSOR_NAMES, CacheDtype, Compression, CompressorName
+from lrea_cli.records import maker as maker_module
+from lrea_cli.records import past as past_module
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
-from lrea_cli.records.format import CACHE_DTYPES, CHECKSUM, CacheDtype
+from lrea_cli.records.format import CHECKSUM, Record
+from lrea_cli.records.past import NO_VALUE, Past
 from lrea_cli.records.store import INDEX, RecordStore, ResidentRecords
 from lrea_cli.runs.checkpoint import Run, open_run
-from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, PseudoItems
-from lrea_cli.serving import scorer as scorer_module
+from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, Ids, PseudoItems
 from lrea_cli.serving import scorer as served_module
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace, sha256_of
@@ -45,7 +46,7 @@ from tests.changed import change_json, changed_cache
 
 CPU = torch.device("cpu")
 GATED = 6
-BOTH = SERVING_KERNELS
+BOTH = serving_kernels("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -157,12 +158,13 @@ def lengths_compared(run: Run, cache: Cache, monkeypatch: pytest.MonkeyPatch) ->
     seen: list[int] = []
 
     class Spy(RequestScorer):
-        def cached_interest(self, user, candidates):
-            seen.append(user.length)
-            return super().cached_interest(user, candidates)
+        def logits(self, request, candidates, past, interest):
+            seen.append(int(past.length) + request.newer)
+            return super().logits(request, candidates, past, interest)
 
     monkeypatch.setattr(served_module, "RequestScorer", Spy)
     assert gate(run, cache).users == len(seen)
+    assert seen.pop() == 48  # of the one whose record is older than the request
     return seen
 
 
@@ -221,13 +223,14 @@ def test_a_compressed_cache_is_compared_at_its_own_rank_and_one_more(
     assert gate_module._lengths_needed(din_run, Compression("mean", 1)) == {0, 1, 9, 10, 48}
 
 
-def test_where_no_history_has_to_be_made_records_in_memory_pass(
+def test_where_only_the_older_record_has_to_be_made_records_in_memory_pass(
     lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU: the store of made histories is empty then."""
-    monkeypatch.setattr(gate_module, "_lengths_needed", lambda *_: set())
+    """As on a GPU."""
+    longest = int(lengths_of(lrea_run).max())
+    monkeypatch.setattr(gate_module, "_lengths_needed", lambda *_: {longest})
     monkeypatch.setattr(gate_module, "records_on", lambda store, device: ResidentRecords(store, device))
-    assert gate(lrea_run, make_cache(lrea_run, tmp_path), resident=True).users == GATED
+    assert gate(lrea_run, make_cache(lrea_run, tmp_path), resident=True).users == GATED + 1
 
 
 def test_candidates_are_asked_after_all_that_is_known(lrea_run: Run, histories: Histories) -> None:
@@ -259,7 +262,7 @@ def test_few_searches_too_close_to_call_are_counted_and_many_refused(
         assert (found.skipped > 0) == (close == 0.003)
         assert found.skipped <= 0.1 * found.candidates
     else:
-        with pytest.raises(GateFailed, match=r"compared too little: for \d+ of 80 candidates") as caught:
+        with pytest.raises(GateFailed, match=r"compared too little: for \d+ of 88 candidates") as caught:
             gate(run, cache)
         assert "another k" in caught.value.remedy
 
@@ -287,25 +290,37 @@ def scaled(factor: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda row: row * factor
 
 
+def another(row: np.ndarray) -> np.ndarray:
+    """The next whole number at each place of an int8 row."""
+    return np.where(row > 0, row - 1, row + 1).astype(np.int8)
+
+
 def spoil(run: Run, cache: Cache, field: str, change: Callable[[np.ndarray], np.ndarray]) -> int:
-    """Change one row of a compared user's record, its checksums repaired, here and in the index; return the user."""
-    store, layout = cache.store, cache.store.layout
-    position = next(p for p, f in enumerate(layout.fields) if f.name == field)
+    """Change one row of one column of a compared user's record; return the user."""
+    store = cache.store
     wanted = gate_module._lengths_needed(run, cache.manifest.compression)
     compared = gate_module._choose(visitors_of(run, cache), wanted)
     user = next(v.key for v in compared if store.read(v.key).rows > 2)
     record = store.read(user)
-    arrays = [a.copy() for a in record.arrays]
-    arrays[position][2] = change(arrays[position][2])
+    arrays = {name: array.copy() for name, array in record.arrays.items()}
+    arrays[field][2] = change(arrays[field][2])
+    write_record(cache, user, replace(record, arrays=arrays))
+    return user
+
+
+def write_record(cache: Cache, user: int, record: Record) -> None:
+    """Over a record of the same size, its checksums repaired, here and in the index."""
+    store = cache.store
     place = int(np.searchsorted(store.keys, user))
     entry = store.index[place]
     shard = store.folder / store_module._shard_name(int(entry["shard"]))
     blob = bytearray(shard.read_bytes())
     start, size = int(entry["offset"]), int(entry["size"])
-    blob[start : start + size] = layout.pack(user, record.rows, arrays)
+    packed = store.layout.pack(user, record)
+    assert len(packed) == size
+    blob[start : start + size] = packed
     shard.write_bytes(blob)
-    store.index["checksum"][place] = CHECKSUM.unpack(blob[start : start + size][-CHECKSUM.size :])[0]
-    return user
+    store.index["checksum"][place] = CHECKSUM.unpack(packed[-CHECKSUM.size :])[0]
 
 
 def write_as_made(cache: Cache) -> None:
@@ -320,7 +335,7 @@ def write_as_made(cache: Cache) -> None:
 @pytest.mark.parametrize("field", ["keys", "values"])
 def test_one_row_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype) -> None:
     cache = make_cache(lrea_run, tmp_path, dtype)
-    user = spoil(lrea_run, cache, field, scaled(1.01))
+    user = spoil(lrea_run, cache, field, another if dtype == "int8" else scaled(1.01))
     refused(lrea_run, cache, rf"\w+ of user {user} \(\d+ behaviors\)")
 
 
@@ -373,7 +388,8 @@ def test_one_row_of_any_field_of_a_search_that_is_another(
     """Found in the field itself, whether or not a candidate's interest shows it."""
     run = make_run(**settings)
     cache = make_cache(run, tmp_path, dtype)
-    user = spoil(run, cache, field, change)
+    numbers = field in ("vectors", "sums", "keys", "values")
+    user = spoil(run, cache, field, another if dtype == "int8" and numbers else change)
     refused(run, cache, rf"(interest|logit|{field}) of user {user} ")
 
 
@@ -415,7 +431,7 @@ def test_records_of_two_users_exchanged(lrea_run: Run, tmp_path: Path, monkeypat
     cache = make_cache(lrea_run, tmp_path)
     fetch = RecordStore.fetch
     monkeypatch.setattr(RecordStore, "fetch", lambda self, keys: fetch(self, self.keys[::-1][np.array(keys)]))
-    refused(lrea_run, cache, r"\w+ of user")
+    refused(lrea_run, cache, r"[\w ']+ of user")
 
 
 def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
@@ -423,7 +439,7 @@ def test_a_cache_of_yesterday(din_run: Run, tmp_path: Path) -> None:
     compress(workspace, din_run, CacheSettings(as_of=din_run.dataset.manifest.splits.valid_from), Silent(), "cache")
     end = din_run.dataset.manifest.splits.end
     cache = changed_cache(open_cache(workspace, din_run, "cache"), as_of=end)
-    refused(din_run, cache, r"(keys|values) of user")
+    refused(din_run, cache, r"(history length|match counter '\w+') of user")
 
 
 @pytest.mark.parametrize("kernel", BOTH)
@@ -443,8 +459,8 @@ def test_an_interest_off_by_a_twenty_thousandth(
     """Each is checked by itself, though the logits are right: a wrong thing to beat could be slow."""
     off, interest, logits = 1.00005, getattr(RequestScorer, route), RequestScorer.logits
 
-    def undone(self, user, candidates, long_interest):
-        return logits(self, user, candidates, long_interest / off)
+    def undone(self, request, candidates, past, long_interest):
+        return logits(self, request, candidates, past, long_interest / off)
 
     monkeypatch.setattr(RequestScorer, route, lambda self, *args: off * interest(self, *args))
     if route == "cached_interest":
@@ -501,9 +517,132 @@ def test_a_window_shifted_by_one(lrea_run: Run, tmp_path: Path, monkeypatch: pyt
 def test_a_counter_off_by_one(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(method="mean", match_counters=("category",))
     cache = make_cache(run, tmp_path)
-    right = scorer_module.count_matches
-    monkeypatch.setattr(scorer_module, "count_matches", lambda *args: right(*args) + 1)
+    right = Past.matches
+    monkeypatch.setattr(Past, "matches", lambda *args: {n: c + 1 for n, c in right(*args).items()})
     refused(run, cache, "logit")
+
+
+def counting(run: Run, cache: Cache) -> tuple[int, Record]:
+    """A compared user of whom some values are counted, and a copy of the record."""
+    for visitor in gate_module._choose(visitors_of(run, cache), gate_module._lengths_needed(run, None)):
+        record = cache.store.read(visitor.key)
+        if record.sizes["category_values"] > 2:
+            arrays = {name: array.copy() for name, array in record.arrays.items()}
+            return visitor.key, replace(record, arrays=arrays)
+    pytest.fail("no user has three categories")
+
+
+def count_too_high(record: Record) -> Record:
+    record.arrays["category_counts"][-1] += 1
+    return record
+
+
+def another_value(record: Record) -> Record:
+    record.arrays["category_values"][-1] += 1
+    return record
+
+
+def value_counted_never(record: Record) -> Record:
+    record.arrays["category_counts"][-1] = 0
+    return record
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (count_too_high, r"match counter 'category'"),
+        (another_value, r"match counter 'category'"),
+        (value_counted_never, r"match counter 'category'"),
+        (lambda record: replace(record, length=record.length + 1), "history length"),
+        (lambda record: replace(record, length=record.length - 1), "history length"),
+    ],
+    ids=["count", "value", "never", "longer", "shorter"],
+)
+@pytest.mark.parametrize("method", ["mean", "din-short"])
+def test_one_number_of_a_records_past_that_is_another(
+    make_run, tmp_path: Path, method: str, change: Callable[[Record], Record], where: str
+) -> None:
+    run = make_run(method=method, match_counters=("category",))
+    cache = make_cache(run, tmp_path)
+    user, record = counting(run, cache)
+    write_record(cache, user, change(record))
+    refused(run, cache, f"{where} of user {user} ")
+
+
+def test_a_record_that_lacks_the_last_value(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, right = make_run(method="mean", match_counters=("category",)), maker_module.past_of
+
+    def shorter(*arguments) -> Past:
+        past = right(*arguments)
+        gone = past.values["category"] == past.values["category"].masked_fill(past.counts["category"] == 0, 0).amax()
+        counts = past.counts["category"].masked_fill(gone, 0)
+        return replace(
+            past, values={"category": past.values["category"].masked_fill(gone, NO_VALUE)}, counts={"category": counts}
+        )
+
+    monkeypatch.setattr(maker_module, "past_of", shorter)
+    refused(run, make_cache(run, tmp_path), "match counter 'category' of user")
+
+
+def without_newer(self: Past, candidates: Ids, short: HistoryIds, newer: torch.Tensor) -> dict[str, torch.Tensor]:
+    return MATCHES(self, candidates, short, torch.zeros_like(newer))
+
+
+def with_all_of_short(self: Past, candidates: Ids, short: HistoryIds, newer: torch.Tensor) -> dict[str, torch.Tensor]:
+    return MATCHES(self, candidates, short, torch.where(newer > 0, short.mask.shape[1], newer))
+
+
+MATCHES = Past.matches
+
+
+@pytest.mark.parametrize("wrong", [without_newer, with_all_of_short])
+def test_behaviors_that_the_record_does_not_know_are_counted_each_once(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Callable
+) -> None:
+    """Only the user whose record is older than the request shows it."""
+    run = make_run(method="mean", match_counters=("category",))
+    cache = make_cache(run, tmp_path)
+    monkeypatch.setattr(CandidatePool, "draw", drawn_from_the_newest(CandidatePool.draw))
+    assert gate(run, cache).passed
+    monkeypatch.setattr(Past, "matches", wrong)
+    refused(run, cache, r"logit of user \d \(48 behaviors\)")
+
+
+def drawn_from_the_newest(right: Callable) -> Callable:
+    """Candidates of all categories, so that some are those of the newest behaviors."""
+
+    def draw(self: CandidatePool, count: int) -> CandidateIds:
+        ids, categories = right(self, count), np.unique(self._histories.columns["category"][:])
+        newest = self._histories.columns["category"][: 7 * 48]
+        common = np.bincount(newest).argsort()[::-1][:count]
+        assert len(categories) >= count
+        return replace(ids, ids={**ids.ids, "category": torch.from_numpy(common.astype(np.int32))[None]})
+
+    return draw
+
+
+def test_a_history_shorter_by_the_newer_behaviors(make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, right = make_run(method="mean"), RequestScorer.logits
+    cache = make_cache(run, tmp_path)
+
+    def forgetful(self, request, candidates, past, interest):
+        return right(self, request, candidates, replace(past, length=past.length - request.newer), interest)
+
+    monkeypatch.setattr(RequestScorer, "logits", forgetful)
+    refused(run, cache, r"logit of user \d \(48 behaviors\)")
+
+
+@pytest.mark.parametrize("field", ["keys", "values", "linear"])
+def test_the_scale_of_an_int8_row_lost(lrea_run: Run, tmp_path: Path, field: str) -> None:
+    cache = make_cache(lrea_run, tmp_path, "int8")
+    user = spoil(lrea_run, cache, f"{field}_scale", lambda scale: np.float16(1))
+    refused(lrea_run, cache, rf"\w+ of user {user} ")
+
+
+def test_the_linear_half_of_an_int8_record_off_by_a_step(lrea_run: Run, tmp_path: Path) -> None:
+    cache = make_cache(lrea_run, tmp_path, "int8")
+    user = spoil(lrea_run, cache, "linear", another)
+    refused(lrea_run, cache, rf"(interest|logit) of user {user} ")
 
 
 @pytest.mark.parametrize("method", ["sim", "twin", "mean"])
@@ -523,11 +662,12 @@ def test_missing_categories_match_nothing_in_what_is_served(
     cache = make_cache(run, tmp_path)
     assert gate(run, cache).candidates > 0
     if method == "mean":
-        monkeypatch.setattr(counters_module, "FIRST_ID", 0)
+        monkeypatch.setattr(past_module, "FIRST_ID", 0)
+        cache = make_cache(run, tmp_path / "again")
     else:
         module = {"sim": lrea_cli.methods.sim, "twin": lrea_cli.methods.twin}[method]
         monkeypatch.setattr(module, "same_value", lambda ids, others: ids == others)
-    refused(run, cache, "interest|logit")
+    refused(run, cache, "interest|logit|match counter")
 
 
 def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -542,8 +682,8 @@ def test_the_mask_dropped(din_run: Run, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_seal_in_the_wrong_dtype(lrea_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = PseudoItemMethod.seal
 
-    def coarse(self, summary, dtype: torch.dtype):
-        return right(self, right(self, summary, torch.bfloat16), dtype)
+    def coarse(self, summary, dtype: CacheDtype):
+        return right(self, right(self, summary, "float16"), dtype)
 
     monkeypatch.setattr(PseudoItemMethod, "seal", coarse)
     refused(lrea_run, make_cache(lrea_run, tmp_path), r"\w+")

@@ -18,11 +18,11 @@ from lrea_cli.bench.routes import (
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import read_samples
-from lrea_cli.kernels import Kernel, gemm
+from lrea_cli.kernels import gemm
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds
-from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Visitor
+from lrea_cli.serving import scorer as served_module
+from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
 CPU = torch.device("cpu")
@@ -40,10 +40,6 @@ def pool(lrea_run: Run, histories: Histories) -> CandidatePool:
     return CandidatePool(histories, read_samples(lrea_run.dataset, "test"), 5)
 
 
-def scorer_of(run: Run, histories: Histories, cache: Cache, kernel: Kernel = gemm) -> RequestScorer:
-    return RequestScorer(run.model, histories, run.recipe.data, cache.store, kernel)
-
-
 def test_requests_pair_users_and_candidates_and_begin_again(pool: CandidatePool) -> None:
     visitors = [Visitor(key, 10 * key) for key in range(7)]
     found = Workload.of(visitors, pool, BenchSettings(4, 1.0, 2), CPU)
@@ -56,45 +52,60 @@ def test_requests_pair_users_and_candidates_and_begin_again(pool: CandidatePool)
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_request_is_its_users_logits_with_a_mark_after_each_step(
-    lrea_run: Run, histories: Histories, cache: Cache, pool: CandidatePool, route: Route
+    lrea_run: Run,
+    histories: Histories,
+    cache: Cache,
+    pool: CandidatePool,
+    monkeypatch: pytest.MonkeyPatch,
+    route: Route,
 ) -> None:
     steps: list[str] = []
     logits: list[torch.Tensor] = []
 
     class Spy(RequestScorer):
-        def cached_interest(self, user, candidates):
+        def fetch(self, request):
+            steps.append("fetch")
+            return super().fetch(request)
+
+        def cached_interest(self, records, candidates):
             steps.append("cached")
-            return super().cached_interest(user, candidates)
+            return super().cached_interest(records, candidates)
 
-        def full_interest(self, user, candidates, padded=False):
-            steps.append("padded" if padded else "full")
-            return super().full_interest(user, candidates, padded)
+        def full_interest(self, long, candidates):
+            steps.append(f"full over {long.mask.shape[1]}")
+            return super().full_interest(long, candidates)
 
-        def logits(self, user, candidates, long_interest):
+        def logits(self, *arguments):
             steps.append("logits")
-            logits.append(super().logits(user, candidates, long_interest))
+            logits.append(super().logits(*arguments))
             return logits[-1]
 
-    scorer = Spy(lrea_run.model, histories, lrea_run.recipe.data, cache.store, gemm)
-    workload = Workload([Visitor(2, 30), Visitor(5, 0), Visitor(8, 12)], [pool.draw(4), pool.draw(4)])
+    monkeypatch.setattr(served_module, "RequestScorer", Spy)
+    served = Served(lrea_run, cache.store, None, histories)
+    scorer = RequestScorer(lrea_run.model, cache.store, gemm)
+    known = histories.lengths_before(cache.manifest.as_of).tolist()
+    workload = Workload(
+        [Visitor(2, known[2]), Visitor(5, known[5]), Visitor(8, known[8])], [pool.draw(4), pool.draw(4)]
+    )
     with torch.inference_mode():
-        call = serve(scorer, route, workload)
+        call = serve(served, "gemm", route, workload)
         for number in range(5):
             steps.clear()
             call(number, lambda: steps.append("mark"))
-            long = {"cache": "cached", "full": "full", "padded": "padded"}[route]
-            assert steps == ["mark", "mark", long, "mark", "logits", "mark"]
             user, ids = workload.visitors[number % 3], workload.sets[number % 2]
-            assert torch.equal(logits[-1], expected(scorer_of(lrea_run, histories, cache), user, ids, route))
-
-
-def expected(scorer: RequestScorer, user: Visitor, ids: CandidateIds, route: Route) -> torch.Tensor:
-    candidates = scorer.candidates(user, ids)
-    if route == "cache":
-        interest = scorer.cached_interest(user, candidates)
-    else:
-        interest = scorer.full_interest(user, candidates, padded=route == "padded")
-    return scorer.logits(user, candidates, interest)
+            behaviors = min(max(user.length - 8, 0), 40)
+            width = int(histories.newest(np.array([user.key]), np.array([user.length]), 8, 40).mask.shape[1])
+            assert behaviors <= width <= 40
+            long = {"cache": ["fetch", "cached"], "full": [f"full over {width}"], "padded": ["full over 40"]}[route]
+            assert steps == ["mark", "mark", *long, "mark", "logits", "mark"]
+            request = user.request(histories, lrea_run.recipe.data, ids)
+            records, candidates = scorer.fetch(request), scorer.candidates(request)
+            interest = scorer.cached_interest(records, candidates)
+            if route != "cache":
+                ids_of_long = user.newest(histories, 8, 40)
+                interest = scorer.full_interest(ids_of_long, candidates)
+            expected = scorer.logits(request, candidates, records.past, interest)
+            torch.testing.assert_close(logits[-1], expected)  # padding changes the order of sums
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -24,11 +24,12 @@ from lrea_cli.bench.timing import TURN, Call, Timings
 from lrea_cli.bench.trade_off import FailedGate, Line, TradeOff, trade_off
 from lrea_cli.console.progress import Silent
 from lrea_cli.errors import GateFailed
+from lrea_cli.kernels import KernelName
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept_scores import read_scores, write_evaluation
-from lrea_cli.serving.scorer import RequestScorer
+from lrea_cli.serving.scorer import RequestScorer, Served
 from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.latencies import NO_RATIO, paired_ratio
 from lrea_cli.stats.metrics.auc import auc
@@ -148,7 +149,7 @@ def test_a_new_behavior_costs_what_the_method_counts_at_real_lengths(
     histories = trade_off_module.open_histories(contenders[0].run.dataset)
     long = np.clip(histories.lengths_before(contenders[0].run.dataset.manifest.splits.end) - 8, 0, 40)
     for contender, line in zip(contenders[:2], lines, strict=False):
-        wanted = contender.run.model.long.cost(long, CANDIDATES, 4).behavior
+        wanted = contender.run.model.long.cost(long, CANDIDATES).behavior
         assert (line.rows_changed, line.flops_changed) == (wanted.rows, wanted.flops)
         assert wanted.flops > 0
     assert lines[1].rows_changed == 1
@@ -173,9 +174,10 @@ def test_all_contenders_take_turns_over_the_same_users_and_candidates(
 ) -> None:
     seen: list[tuple[list[str], list[Workload]]] = []
 
-    def serve(scorer: RequestScorer, route: str, workload: Workload) -> str:
+    def serve(served: Served, kernel: KernelName, route: str, workload: Workload) -> str:
+        assert kernel == "gemm"
         seen[-1][1].append(workload)
-        return f"{scorer.records.folder.name} {route}"  # pyright: ignore
+        return f"{served.records.folder.name} {route}"  # pyright: ignore
 
     def spy(calls: list[str], *_: object) -> Timings:
         seen[-1][0].extend(calls)
@@ -270,9 +272,9 @@ def test_only_full_attention_reads_the_history_and_each_other_its_own_records(
     read: list[str] = []
     right = RequestScorer.full_interest, RequestScorer.cached_interest
 
-    def full(scorer: RequestScorer, *arguments: Any, padded: bool) -> torch.Tensor:
+    def full(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
         read.append("history")
-        return right[0](scorer, *arguments, padded=padded)
+        return right[0](scorer, *arguments)
 
     def cached(scorer: RequestScorer, *arguments: Any) -> torch.Tensor:
         read.append(scorer.records.folder.name)  # pyright: ignore

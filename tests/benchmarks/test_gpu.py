@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -20,7 +21,8 @@ from on_gpu.timing import Contender, NotTimed, in_turns
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
-NEEDED = ("torch", "numpy", "safetensors", "xxhash")
+TRITON = find_spec("triton") is not None
+NEEDED = ("torch", "numpy", "safetensors", "xxhash", *(("triton",) if TRITON else ()))
 
 ALONE = """
 import importlib, importlib.util, runpy, sys
@@ -118,6 +120,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for name in packages
         for path in (*(ROOT / "lrea_cli").glob(f"{name}.py"), *(ROOT / "lrea_cli" / name).rglob("*.py"))
+        if path.parent.name != "replay" and (TRITON or path.parent.name != "programs")
     ]
     assert {"lrea_cli.records.store", "lrea_cli.methods.lrea", "lrea_cli.runs.loop", "lrea_cli.model"} <= {*modules}
     program = f"KNOWN, MODULES, OUT = {known!r}, {modules!r}, {str(out)!r}\n{ALONE}"
@@ -133,6 +136,9 @@ def test_its_file_has_the_form_that_is_written_down(smoke) -> None:
     conforms(content, Content)
     assert content["sections"] == list(SECTIONS)
     assert {row["section"] for row in content["rows"]} == set(SECTIONS)
+    assert TRITON or [row["note"] for row in content["rows"] if row["section"] == "fused"] == [
+        "it runs on a CUDA device"
+    ]
 
 
 def test_every_path_equals_float64_and_has_a_time(smoke) -> None:
@@ -140,11 +146,11 @@ def test_every_path_equals_float64_and_has_a_time(smoke) -> None:
     gates = [row for row in rows if row["section"] == "gate"]
     assert len(gates) >= 26
     assert all(row["status"] == "ok" and row["values"]["compared"] > 0 for row in gates)
-    assert not [row for row in rows if row["status"] == "skipped"]
+    assert not [row for row in rows if row["status"] == "skipped" and (TRITON or row["section"] != "fused")]
     wrong = [row for row in rows if row["status"] == "error"]
     assert all("no CUDA graphs" in row["note"] for row in wrong), wrong
     timed = [row for row in rows if row["timed"]]
-    assert all(row["timed"]["samples"] >= 20 for row in timed)
+    assert all(row["timed"]["samples"] >= (4 if row["section"] == "fused" else 20) for row in timed)
     names = {" ".join(str(v) for v in row["settings"].values()) for row in timed}
     for dtype in ("float32", "bfloat16", "float16"):
         for kernel in ("naive", "gemm"):
@@ -153,6 +159,20 @@ def test_every_path_equals_float64_and_has_a_time(smoke) -> None:
         assert any(part in name for name in names), part
     assert any("absorbed folded bfloat16" in name for name in names)
     assert any("dense" in name for name in names)
+
+
+@pytest.mark.skipif(not TRITON, reason="triton is not installed: pip install 'lrea[triton]'")
+def test_the_triton_kernel_is_gated_and_timed(smoke) -> None:
+    rows = smoke[1]["rows"]
+    gates = {row["settings"]["what"] for row in rows if row["section"] == "gate"}
+    assert {"fused at", "fused users"} <= gates
+    interests = {
+        r["settings"]["dtype"] for r in rows if r["section"] == "gate" and r["settings"].get("kernel") == "fused"
+    }
+    assert interests == {"float32", "float16", "bfloat16"}
+    timed = {row["settings"]["what"]: row for row in rows if row["section"] == "fused" and row["timed"]}
+    assert set(timed) == {"tiles", "fused", "store"}
+    assert {"us_a_user", "users_per_s", "matmul_share", "error"} <= set(timed["fused"]["values"])
 
 
 def test_it_prints_a_table_and_one_line_of_json(smoke) -> None:
@@ -174,6 +194,9 @@ def test_it_runs_on_a_device_that_is_not_there(tmp_path: Path) -> None:
     gates = [row for row in rows if row["section"] == "gate"]
     assert len(gates) >= 26
     assert all(row["status"] == "ok" for row in gates)
+    (fused,) = [row for row in rows if row["section"] == "fused"]
+    assert (fused["status"], fused["note"]) == ("skipped", "it runs on a CUDA device")
+    rows.remove(fused)
     strange = [row for row in rows if row["status"] != "ok" and row["settings"].get("launch") != "compiled"]
     assert {row["settings"]["launch"] for row in strange} == {"graph"}
     assert all(row["status"] == "gate" and "off by" in row["note"] and not row["timed"] for row in strange)
@@ -261,6 +284,7 @@ def test_a_wrong_kernel_fails_the_gate_and_is_not_timed(
 
     from lrea_cli.kernels import KERNELS
 
+    monkeypatch.delenv("TRITON_INTERPRET")
     right = KERNELS["gemm"]
 
     def off(candidates, keys, *rest):

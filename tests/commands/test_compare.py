@@ -206,7 +206,8 @@ def test_scores_of_other_rows_are_refused(home: Path, lrea: Lrea, changed: dict[
     assert "lrea eval --run tiny-din --cache other" in found.err
 
 
-def test_two_benches_are_compared(home: Path, lrea: Lrea) -> None:
+def test_two_benches_are_compared(home: Path, lrea: Lrea, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LREA_NATIVE", "0")
     options = ("--candidates", 5, "--seconds", 0.1, "--threads", 1)
     stdout = lrea("serve-bench", "--run", "tiny-lrea", *options, "--kernel", "gemm", "--json").json
     lrea("serve-bench", "--run", "tiny-din", *options)

@@ -89,7 +89,7 @@ def test_other_methods_are_their_cost_of_at_full_length(cost: Cost) -> None:
     found = by_name(cost("--candidates", 7, "--long", 90, "--rank", 20, "--dtype", "float16")["padded"])
     for name in METHODS:
         method = METHODS[name](ModelSettings(method=name, rank=20), HistoryShape(32, 90))
-        expected, bill = method.cost_of(90, 7, 2), found["sim (hard)" if name == "sim" else name]
+        expected, bill = method.cost_of(90, 7, "float16"), found["sim (hard)" if name == "sim" else name]
         assert bill["record_bytes"] == expected.offline.bytes
         for part in ("offline", "request", "behavior"):
             work = getattr(expected, part)

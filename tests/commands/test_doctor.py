@@ -12,6 +12,8 @@ import pytest
 from lrea_cli.cli import main
 from lrea_cli.commands import doctor as module
 from lrea_cli.kernels import KERNELS, naive
+from lrea_cli.serving.native import abi
+from lrea_cli.serving.native.model import NativeModel
 
 Call = Callable[..., dict[str, Any]]
 
@@ -48,7 +50,8 @@ def test_a_machine_that_is_well(doctor: Call, home: Path) -> None:
     found = doctor()
     assert found["problems"] == []
     assert {"lrea", "python", "torch", "duckdb", "pyarrow", "numpy", "cpu", "cuda_devices"} <= set(found)
-    assert set(found["kernel_errors_cpu"]) == set(KERNELS)
+    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"fused"}
+    assert found["kernels_not_on_cpu"] == {"fused": "it runs on a CUDA device"}
     assert found["cores"] >= 1
     assert found["torch_threads"] >= 1
     assert found["memory_bytes"] > 1e8
@@ -80,7 +83,33 @@ def test_a_kernel_that_is_off_is_a_problem(doctor: Call, monkeypatch: pytest.Mon
     monkeypatch.setitem(KERNELS, "gemm", lambda *inputs: 1.001 * naive(*inputs))
     found = doctor(code=1)
     assert "The kernel gemm fails on cpu: it is off by" in problem(found)
-    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"gemm"}
+    assert set(found["kernel_errors_cpu"]) == set(KERNELS) - {"gemm", "fused"}
+
+
+def test_the_native_request_and_its_errors_are_told(doctor: Call) -> None:
+    found = doctor()
+    modes = [mode for mode in ("fp32", "x6", "x3") if abi.path_of(mode)]
+    assert found["native_request"] == (abi.path_of("auto") or "none: torch computes requests")
+    assert found["why"] == abi.load().reason
+    assert list(found["native_errors"]) == modes
+    assert all(0 < error < 1e-5 for error in found["native_errors"].values())
+
+
+def test_without_the_library_all_is_well(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    found = doctor()
+    assert found["native_request"] == "none: torch computes requests"
+    assert found["why"] == "LREA_NATIVE=0 turns it off."
+    assert found["native_errors"] == {}
+
+
+@pytest.mark.skipif(abi.path_of("fp32") is None, reason="there is no native library")
+def test_a_native_request_that_is_off_is_a_problem(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = NativeModel.logits
+    monkeypatch.setattr(NativeModel, "logits", lambda model, asked: right(model, asked) + 1e-3 * (asked.mode == "fp32"))
+    found = doctor(code=1)
+    assert "The native request fails in mode fp32: it is off by" in problem(found)
+    assert "fp32" not in found["native_errors"]
 
 
 def test_a_package_that_cannot_be_imported_is_a_problem(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:

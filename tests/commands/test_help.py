@@ -25,7 +25,7 @@ PERMITTED = {
 }
 """How the help of an option begins; what follows is the default, which commands differ in."""
 
-MANY_MEANINGS = {"--raw", "--split", "--users"}
+MANY_MEANINGS = {"--missing", "--raw", "--split", "--users"}
 ROOT = get_command(app)
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from lrea_cli.bench.bench import Bench
+from lrea_cli.bench.bench import Bench, BenchSettings
 from lrea_cli.bench.gate import GATE_USERS, GateResult
 from lrea_cli.bench.machine import Load
-from lrea_cli.commands.serve_bench import show_gate, show_speedup, when_it_pays
+from lrea_cli.commands.options import Session
+from lrea_cli.commands.serve_bench import bench_run, show_gate, show_speedup, when_it_pays
 from lrea_cli.commands.trade_off import show_load
 from lrea_cli.console.counts import counted
+from lrea_cli.errors import UserError
+from lrea_cli.runs.checkpoint import Run
 from lrea_cli.stats.latencies import NO_RATIO, Ratio
 from tests.conftest import QuietConsole
 
@@ -49,6 +52,12 @@ class Heard(QuietConsole):
     def table(self, title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         self.said.append(title)
         self.tables.append(rows)
+
+
+def test_a_kernel_that_the_device_rules_out_is_refused(quiet_session: Session, lrea_run: Run) -> None:
+    with pytest.raises(UserError, match="The kernel fused cannot run on cpu: it runs on a CUDA device") as refused:
+        bench_run(quiet_session, lrea_run, None, BenchSettings(7, 0.01, 3), "fused")
+    assert refused.value.remedy == "Leave out --kernel."
 
 
 @pytest.mark.parametrize("users", [GATE_USERS - 1, GATE_USERS])

@@ -22,6 +22,7 @@ CHAIN = (
     "eval --cache-age 1d",
     "eval --run synthetic-lrea-1",
     "compare synthetic-lrea-1 synthetic-din-1",
+    "serve-bench --candidates 5 --seconds 0.1 --clients 2 --rate 50 --slo-ms 100 --without-record 0.1",
     "serve-bench --methods lrea,din --candidates 5 --seconds 0.1",
     "cost",
     "verify",

@@ -1,4 +1,4 @@
-"""Match counters against loops over raw histories, in samples, in batches and for one live user."""
+"""Match counters against loops over raw histories, in samples and in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from lrea_cli.bench.expected import _matches
 from lrea_cli.dataset import counters as counters_module
-from lrea_cli.dataset.counters import count_in_history, count_matches
+from lrea_cli.dataset.counters import count_in_history
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.errors import UserError
@@ -43,16 +43,6 @@ def test_chunks_change_no_count(
     np.testing.assert_array_equal(count_in_history(samples, histories, "category"), expected)
 
 
-def test_one_live_user_is_counted_like_the_sample(samples: Samples, histories: Histories) -> None:
-    expected = count_in_history(samples, histories, "category")
-    for request in range(0, samples.requests, 7):
-        rows = slice(samples.offsets[request], samples.offsets[request + 1])
-        user, length = int(samples.user[request]), int(samples.history_length[request])
-        found = count_matches(histories, user, length, "category", samples.ids["category"][rows])
-        assert found.tolist() == expected[rows].tolist()
-    assert count_matches(histories, 0, 0, "item", np.array([2, 3])).tolist() == [0, 0]
-
-
 def test_five_clicks_without_a_category_are_no_match_of_a_candidate_without_one() -> None:
     """Id 1 is a missing value; 9 is one that was first seen after training, and equals itself."""
     category = np.array([1, 1, 9, 1, 1, 1, 9], np.int32)
@@ -68,23 +58,7 @@ def test_five_clicks_without_a_category_are_no_match_of_a_candidate_without_one(
         profile={},
     )
     assert count_in_history(samples, histories, "category").tolist() == [0, 2, 0, 0]
-    assert count_matches(histories, 0, 7, "category", asked).tolist() == [0, 2, 0, 0]
     assert [_matches(histories, Visitor(0, 7), "category", c) for c in asked.tolist()] == [0, 2, 0, 0]
-
-
-@pytest.mark.parametrize("table", [0, 5, 1 << 16])
-@pytest.mark.parametrize("values", [[], [7], [2, 2, 4, 9, 4, 2], [0, 1, 1, 5, 5], [4_000_000, 3, 4_000_000]], ids=str)
-def test_a_request_counts_large_and_small_ids_alike(
-    monkeypatch: pytest.MonkeyPatch, values: list[int], table: int
-) -> None:
-    """Ids below 2 are no value, so they match nothing; candidates may be larger than all that was seen."""
-    monkeypatch.setattr(counters_module, "TABLE_SIZE", table)
-    column = np.array([8, *values, 8], np.int32)
-    histories = Histories(np.array([0, 1, 1 + len(values), 2 + len(values)]), np.arange(len(column)), {"item": column})
-    candidates = np.array([0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 4_000_000, 4_000_001], np.int32)
-    counts = count_matches(histories, 1, len(values), "item", candidates)
-    assert counts.dtype == np.int64
-    assert counts.tolist() == [values.count(value) if value >= 2 else 0 for value in candidates.tolist()]
 
 
 def test_batches_bring_the_counters_of_the_recipe(make_run) -> None:

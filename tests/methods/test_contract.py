@@ -13,8 +13,9 @@ from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.oracle.attention import Long, Target
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
 from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods import lrea_loops
 
@@ -330,24 +331,29 @@ def test_gradients_reach_what_is_read_and_every_parameter(settings):
 
 
 @every_variant
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
 def test_a_record_round_trip_serves_the_sealed_summary(settings, dtype):
     method, seen, asked = build(settings), behaviors(), candidates()
     layout = RecordFormat(method.record, dtype)
-    sealed = method.seal(method.summarize(seen), layout.torch_dtype)
-    rows, arrays = sealed.rows.tolist(), [getattr(sealed, f.name).detach().numpy() for f in layout.fields]
-    blobs = [layout.pack(k, rows[k], [a[k] for a in arrays]) for k in range(B)]
-    assert [layout.bytes_of(r) for r in rows] == [len(b) for b in blobs]
-    read = layout.summary_of([layout.unpack(b, k, "test") for k, b in enumerate(blobs)], method.summary_type)
+    sealed = method.seal(method.summarize(seen), dtype)
+    rows, nothing = sealed.rows.tolist(), Past(torch.zeros(B, dtype=torch.int64), {}, {})
+    blobs = [layout.pack(k, r) for k, r in enumerate(layout.records_of(UserRecords(sealed, nothing)))]
+    assert [layout.bytes_of({"rows": r}) for r in rows] == [len(b) for b in blobs]
+    records = [layout.unpack(b, k, "test") for k, b in enumerate(blobs)]
+    users = layout.users(layout.stacked(records), method.summary_type)
+    assert [layout.pack(k, r) for k, r in enumerate(layout.records_of(users))] == blobs
+    read = users.summary
     for field in method.record:
         stored = getattr(read, field.name)
-        assert stored.dtype == (layout.torch_dtype if field.dtype == "cache" else getattr(torch, field.dtype))
+        kept = field.stored(dtype)
+        floats = kept == "int8" and field.dtype in ("cache", "wide")
+        assert stored.dtype == getattr(torch, "float32" if floats else kept)
         for b, used in enumerate(rows if field.rows == "rows" else [field.rows] * B):
             assert torch.equal(stored[b, :used], getattr(sealed, field.name)[b, :used]), field.name
             assert not stored[b, used:].any()
     torch.testing.assert_close(method.attend(read, asked), method.attend(sealed, asked), rtol=1e-6, atol=1e-6)
     exact = method.attend(method.summarize(seen), asked)
-    tolerance = 1e-5 if dtype == "float32" else 2e-2
+    tolerance = {"float32": 1e-5, "float16": 2e-2, "int8": 1e-1}[dtype]
     torch.testing.assert_close(method.attend(read, asked), exact, rtol=tolerance, atol=tolerance)
 
 
@@ -379,7 +385,7 @@ def test_a_request_makes_nothing_of_the_size_of_all_behaviors_for_all_candidates
         torch.randn(requests, count, width), mask[:, :count], ids[:, :count], ids[:, :count], torch.full((2,), NOW)
     )
     with torch.inference_mode():
-        summary = method.seal(method.summarize(seen), torch.float32)
+        summary = method.seal(method.summarize(seen), "float32")
         with Largest() as largest:
             method.attend(summary, asked, gemm)
     assert largest.numel <= requests * count * long * heads, largest.where

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lrea_cli.attention import HIDDEN, history_scale
 from lrea_cli.kernels import gemm
 from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes
-from lrea_cli.recipe.settings import ModelSettings
-from lrea_cli.records.format import RecordFormat
+from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
+from lrea_cli.records.format import Record, RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
 from tests.methods.counting import PSEUDO, SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import RANK, D, L, behaviors, build, name_of
@@ -28,7 +28,7 @@ def test_offline_flops_are_those_of_summarize_and_seal(settings, n, width, rank)
     method = make(replace(settings, rank=rank), width, 131)
 
     def offline(vectors):
-        method.seal(method.summarize(full(vectors)), torch.float32)
+        method.seal(method.summarize(full(vectors)), "float32")
 
     work = method.cost_of(n, 1).offline
     actual = counted(offline, torch.randn(1, n, width))
@@ -55,23 +55,26 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
 
 
 @every_method
-@pytest.mark.parametrize(("dtype", "dtype_bytes"), [("float32", 4), ("float16", 2)])
-def test_bytes_and_rows_are_those_of_the_record(settings, dtype, dtype_bytes):
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_bytes_and_rows_are_those_of_the_record(settings, dtype):
     method = make(settings, D, L)
     layout = RecordFormat(method.record, dtype)
     for n in range(L + 1):
         rows = int(method.summarize(full(torch.randn(1, n, D))).rows)
-        cost = method.cost_of(n, 3, dtype_bytes)
-        assert (cost.offline.rows, cost.offline.bytes) == (rows, layout.bytes_of(rows))
-        assert (cost.request.rows, cost.request.bytes) == (rows, layout.bytes_of(rows) if rows else 0)
+        cost = method.cost_of(n, 3, dtype)
+        size = layout.bytes_of({"rows": rows})
+        assert (cost.offline.rows, cost.offline.bytes) == (rows, size)
+        assert (cost.request.rows, cost.request.bytes) == (rows, size if rows else 0)
 
 
 @given(rows=st.integers(0, 600), width=sizes)
 def test_record_bytes_are_the_formats(rows, width):
     fields = make(ModelSettings(method="din"), width, L).record
-    arrays = [np.zeros((rows if f.rows == "rows" else f.rows, *f.shape), np.float32) for f in fields]
-    for dtype, dtype_bytes in (("float32", 4), ("float16", 2)):
-        assert record_bytes(fields, rows, dtype_bytes) == len(RecordFormat(fields, dtype).pack(7, rows, arrays))
+    for dtype in CACHE_DTYPES:
+        layout = RecordFormat(fields, dtype)
+        sizes = {"rows": rows}
+        arrays = {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in layout.columns}
+        assert record_bytes(fields, rows, dtype) == len(layout.pack(7, Record(0, sizes, arrays)))
 
 
 @given(rows=sizes, more=sizes, width=sizes, hidden=sizes, candidates=sizes)
@@ -181,8 +184,8 @@ def test_lrea_pays_as_full_attention_over_rank_behaviors():
 @given(lengths=st.lists(st.integers(0, L), min_size=1, max_size=20), candidates=st.integers(1, 50))
 def test_the_cost_of_users_is_their_mean(settings, lengths, candidates):
     method = make(settings, D, L)
-    actual = method.cost(np.array(lengths), candidates, 2)
-    costs = [method.cost_of(n, candidates, 2) for n in lengths]
+    actual = method.cost(np.array(lengths), candidates, "int8")
+    costs = [method.cost_of(n, candidates, "int8") for n in lengths]
     for part in ("offline", "request", "behavior"):
         expected = np.mean([astuple(getattr(c, part)) for c in costs], axis=0)
         np.testing.assert_allclose(astuple(getattr(actual, part)), expected)

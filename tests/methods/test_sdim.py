@@ -7,7 +7,7 @@ import torch
 
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import Recipe
-from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
 from lrea_cli.records.format import RecordFormat
 from tests.methods.test_contract import D, L, behaviors, build, candidates
 
@@ -25,15 +25,16 @@ def asking(vector):
     return replace(candidates(1, requests=1), vectors=vector.view(1, 1, D))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
 def test_a_record_has_one_size_from_the_first_behavior_on(dtype):
-    """Sums are float32 in every cache, since they can exceed float16."""
+    """Sums are float32 in a float16 cache, too, since they can exceed it; int8 keeps a scale for each."""
     method = build(SETTINGS)
     layout = RecordFormat(method.record, dtype)
     assert method.summarize(behaviors((0, 1, 2, L))).rows.tolist() == [0, ROWS, ROWS, ROWS]
     assert method.summarize(behaviors()).sums.shape[1:] == (ROWS, D)
-    assert layout.bytes_of(ROWS) - layout.bytes_of(0) == ROWS * D * 4
-    sealed = method.seal(method.summarize(of(1e5 * torch.ones(3, D, dtype=torch.float64))), layout.torch_dtype)
+    row = D + 2 if dtype == "int8" else 4 * D
+    assert layout.bytes_of({"rows": ROWS}) - layout.bytes_of({"rows": 0}) == ROWS * row
+    sealed = method.seal(method.summarize(of(1e5 * torch.ones(3, D, dtype=torch.float64))), dtype)
     assert sealed.sums.isfinite().all()
 
 

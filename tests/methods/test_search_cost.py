@@ -7,6 +7,7 @@ import torch
 
 from lrea_cli.kernels import gemm
 from lrea_cli.methods.cost import Work, as_ids, record_bytes
+from lrea_cli.recipe.settings import CACHE_DTYPES
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.sequence import Behaviors, Candidates
 from tests.methods.counting import SEARCHED, counted, counts_of, full, make
@@ -44,7 +45,7 @@ def test_flops_are_those_of_summarize_seal_and_attend(settings, n, k, width, hea
     method = make(replace(settings, k=k, heads=heads, m=m, tau=tau), width, 131, categories)
 
     def offline(vectors):
-        return method.seal(method.summarize(full(vectors)), torch.float32)
+        return method.seal(method.summarize(full(vectors)), "float32")
 
     def whole(vectors, asked_vectors):
         method.attend(offline(vectors), asked(asked_vectors), gemm)
@@ -63,14 +64,14 @@ def test_a_new_behavior_costs_what_one_row_costs(settings):
 
 
 @row_per_behavior
-@pytest.mark.parametrize(("dtype", "dtype_bytes"), [("float32", 4), ("float16", 2)])
-def test_a_new_behavior_changes_one_row_of_a_record_of_behaviors(settings, dtype, dtype_bytes):
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_a_new_behavior_changes_one_row_of_a_record_of_behaviors(settings, dtype):
     method, stream = make(settings, D, L).double(), full(torch.randn(1, L + 1, D, dtype=torch.float64))
     layout = RecordFormat(method.record, dtype)
-    eight_rows = layout.bytes_of(16) - layout.bytes_of(8)  # no padding between fields of 8 rows
+    eight_rows = layout.bytes_of({"rows": 16}) - layout.bytes_of({"rows": 8})  # no padding between fields of 8 rows
     for n in range(L + 1):
         before, now = (rows_of(method, stream, part) for part in (slice(1, n + 1), slice(0, min(n + 1, L))))
-        work = method.cost_of(n, N, dtype_bytes).behavior
+        work = method.cost_of(n, N, dtype).behavior
         assert work.rows == len(now) - sum(row in before for row in now) == 1
         assert work.bytes == 24 + eight_rows / 8
 
@@ -85,17 +86,18 @@ def rows_of(method, stream, part):
     return [tuple(row) for row in torch.cat(fields, 1).round(decimals=9).tolist()]
 
 
-def test_a_new_behavior_of_sdim_changes_a_row_in_each_group_and_at_L_two():
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_a_new_behavior_of_sdim_changes_a_row_in_each_group_and_at_L_two(dtype):
     method, generator = make(by_method["sdim"], D, L).double(), torch.Generator().manual_seed(5)
     stream = torch.randn(1, L + 1, D, generator=generator, dtype=torch.float64)
     for n in range(L + 1):
         sums = [method.summarize(full(stream[:, part])).sums[0] for part in (slice(1, n + 1), slice(0, min(n + 1, L)))]
         changed = (sums[0] - sums[1]).abs().amax(1) > 1e-9
-        work = method.cost_of(n, N, dtype_bytes=2).behavior  # sums are float32 in every cache
-        assert work.bytes == 24 + 4 * D * work.rows
+        work = method.cost_of(n, N, dtype).behavior
+        assert work.bytes == 24 + (D + 2 if dtype == "int8" else 4 * D) * work.rows  # in float16, too, sums are float32
         if n == 0:
             assert work.rows == len(changed)
-            assert work.bytes == record_bytes(method.record, len(changed), dtype_bytes=2)
+            assert work.bytes == record_bytes(method.record, len(changed), dtype)
         else:
             new, old = (method._buckets(stream[:, k : k + 1])[0, 0] for k in (0, L))
             shared = int((new == old).sum()) if n == L else 0

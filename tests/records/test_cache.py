@@ -13,11 +13,12 @@ from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.oracle.attention import Long
-from lrea_cli.recipe.settings import METHOD_NAMES
+from lrea_cli.oracle.attention import Long, as_int8
+from lrea_cli.recipe.settings import CACHE_DTYPES, METHOD_NAMES, CacheDtype
 from lrea_cli.records.cache import CacheSettings, compress, dense_users, find_cache, open_cache
-from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, DamagedRecord, RecordFormat
+from lrea_cli.records.format import DamagedRecord, RecordFormat
 from lrea_cli.records.manifest import CACHES, CacheManifest
+from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.records.store import INDEX
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import HistoryIds, PseudoItems
@@ -82,7 +83,7 @@ def test_every_user_has_a_record(lrea_run: Run, tmp_path: Path) -> None:
     assert (info.run, info.cache, info.users, info.rank) == ("tiny-lrea", "cache", len(rows), max(rows))
     shards = sum(p.stat().st_size for p in cache.artifact.path.glob("records-*.bin"))
     assert info.bytes_per_user == cache.manifest.bytes_per_user == shards / len(rows)
-    assert shards == sum(cache.store.layout.bytes_of(r) for r in rows)
+    assert shards == sum(cache.store.layout.bytes_of(cache.store.read(int(k)).sizes) for k in cache.store.keys)
     assert (cache.manifest.as_of, cache.manifest.dtype) == (lrea_run.dataset.manifest.splits.end, "float32")
     assert cache.manifest.ms_per_user == info.ms_per_user
 
@@ -104,10 +105,13 @@ def test_records_are_those_of_a_loop_over_raw_histories(
         for user in (0, 5, 7, 66, 149):
             E = known_long(run, histories, user, run.dataset.manifest.splits.end)
             keys, values = kept_of(run, E)
-            found = store.read(user).arrays
-            assert found[0].shape == keys.shape
-            np.testing.assert_allclose(found[0], keys.astype("float32").astype(dtype), rtol=1e-6, atol=1e-7)
-            np.testing.assert_allclose(found[1], values.astype("float32").astype(dtype), rtol=1e-6, atol=1e-7)
+            found, rows = store.fetch([user]).summary, store.read(user).rows
+            assert isinstance(found, PseudoItems)
+            assert rows == len(keys)
+            for kept, exact in ((found.keys, keys), (found.values, values)):
+                stored = kept[0, :rows].double().numpy()
+                expected = as_int8(exact, stored) if dtype == "int8" else exact.astype("float32").astype(dtype)
+                np.testing.assert_allclose(stored, expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("known", [5, 6, 7])
@@ -121,10 +125,10 @@ def test_a_history_as_long_as_the_rank_is_kept_and_a_longer_one_mixed(make_run, 
     assert len(E) == known
     keys, values = kept_of(run, E)
     found = open_cache(Workspace(tmp_path), run, "cache").store.read(user).arrays
-    assert found[0].shape == keys.shape == (min(known, 6), 8)
-    assert (found[0].tobytes() == E.astype(np.float32).tobytes()) == (known <= 6)
-    np.testing.assert_allclose(found[0], keys, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(found[1], values, rtol=1e-6, atol=1e-7)
+    assert found["keys"].shape == keys.shape == (min(known, 6), 8)
+    assert (found["keys"].tobytes() == E.astype(np.float32).tobytes()) == (known <= 6)
+    np.testing.assert_allclose(found["keys"], keys, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found["values"], values, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -132,13 +136,13 @@ def test_what_stands_at_masked_positions_reaches_no_record(make_run, method: str
     """Ids and times; the second history is empty."""
     mask, model = torch.tensor([[True, True, False, False], [False] * 4]), make_run(method=method).model
     layout, found = RecordFormat(model.long.record, "float32"), []
+    nothing = Past(torch.zeros(2, dtype=torch.int64), {}, {})
     for garbage in (0, 9):
         ids = {f.name: torch.where(mask, 5, garbage) for f in model.features.item_fields}
         time = torch.where(mask, 1_600_000_000, garbage)
         summary = model.long.summarize(model.features.behaviors(HistoryIds(ids, mask, time)))
-        sealed, rows = model.long.seal(summary, torch.float32), summary.rows.tolist()
-        arrays = [getattr(sealed, f.name).detach().numpy() for f in layout.fields]
-        found.append([layout.pack(user, rows[user], [a[user] for a in arrays]) for user in range(2)])
+        rows, sealed = summary.rows.tolist(), UserRecords(model.long.seal(summary, "float32"), nothing)
+        found.append([layout.pack(user, record) for user, record in enumerate(layout.records_of(sealed))])
     assert found[0] == found[1]
     assert rows[1] == 0
 
@@ -153,16 +157,21 @@ def test_what_happens_at_as_of_is_not_known_yet(din_run: Run, tmp_path: Path) ->
         expected = known_long(din_run, histories, user, as_of)
         found = open_cache(Workspace(tmp_path), din_run, name)
         assert found.manifest.as_of == as_of
-        np.testing.assert_array_equal(found.store.read(user).arrays[0], expected.astype(np.float32))
+        np.testing.assert_array_equal(found.store.read(user).arrays["keys"], expected.astype(np.float32))
     assert (
-        open_cache(Workspace(tmp_path), din_run, "at").store.read(user).arrays[0].tobytes()
-        != open_cache(Workspace(tmp_path), din_run, "after").store.read(user).arrays[0].tobytes()
+        open_cache(Workspace(tmp_path), din_run, "at").store.read(user).arrays["keys"].tobytes()
+        != open_cache(Workspace(tmp_path), din_run, "after").store.read(user).arrays["keys"].tobytes()
     )
 
 
 def test_before_the_first_behavior_all_records_are_empty(din_run: Run, tmp_path: Path) -> None:
     info = make(Workspace(tmp_path), din_run, as_of=0)
-    summary = open_cache(Workspace(tmp_path), din_run, "cache").store.fetch(np.arange(din_run.dataset.manifest.users))
+    store = open_cache(Workspace(tmp_path), din_run, "cache").store
+    records = store.fetch(np.arange(din_run.dataset.manifest.users))
+    summary, past = records.summary, records.past
+    assert not past.length.any()
+    assert din_run.model.match_counters
+    assert not any(counts.any() for counts in past.counts.values())
     assert info.rank == 0
     assert isinstance(summary, PseudoItems)
     assert not summary.rows.any()
@@ -177,9 +186,11 @@ def test_a_subset_of_users_gets_records_each_once(lrea_run: Run, tmp_path: Path)
     store, whole = open_cache(few, lrea_run, "cache").store, open_cache(everyone, lrea_run, "cache").store
     assert store.keys.tolist() == [3, 9, 140]
     for user in (3, 9, 140):
-        for array, twin in zip(store.read(user).arrays, whole.read(user).arrays, strict=True):
+        record, twin = store.read(user), whole.read(user)
+        assert (record.length, record.sizes) == (twin.length, twin.sizes)
+        for name, array in record.arrays.items():
             # another batch, another order of sums
-            np.testing.assert_allclose(array, twin, rtol=1e-6, atol=1e-8)
+            np.testing.assert_allclose(array, twin.arrays[name], rtol=1e-6, atol=1e-8)
     with pytest.raises(UserError):
         store.read(4)
     with pytest.raises(LreaError, match="no users"):
@@ -303,5 +314,5 @@ def test_the_checkpoint_of_another_seed_gives_other_records(make_run, tmp_path: 
     found = []
     for number, each in enumerate((run, replace(run, model=other.model))):
         make(Workspace(tmp_path), each, f"cache-{number}", users=np.array([0]))
-        found.append(open_cache(Workspace(tmp_path), each, f"cache-{number}").store.read(0).arrays[0])
+        found.append(open_cache(Workspace(tmp_path), each, f"cache-{number}").store.read(0).arrays["keys"])
     assert np.abs(found[0] - found[1]).max() > 0.5

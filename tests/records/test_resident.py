@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import UserError
-from lrea_cli.kernels import gemm
+from lrea_cli.kernels import fused, gemm, naive
+from lrea_cli.kernels.fused import interpreted
+from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype
 from lrea_cli.records import store as store_module
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
-from lrea_cli.records.format import CACHE_DTYPES, CacheDtype, RecordFormat
+from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.maker import Known, RecordMaker, layout_of
+from lrea_cli.records.past import NO_VALUE, UserRecords
 from lrea_cli.records.store import RecordStore, RecordWriter, ResidentRecords
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Candidates, Empty, PseudoItems
+from lrea_cli.serving.many import interest_of_users
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 
@@ -31,16 +37,34 @@ USERS = np.arange(0, 150, 3)
 Both = tuple[Run, RecordStore, ResidentRecords]
 
 
-@pytest.fixture(scope="module", params=["lrea", "din"])
+@pytest.fixture(scope="module", params=list(itertools.product(["lrea", "din"], CACHE_DTYPES)), ids="-".join)
 def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Both:
     """A cache of every third user, on disk and in memory."""
-    run = lrea_run if request.param == "lrea" else din_run
+    method, dtype = request.param
+    run = lrea_run if method == "lrea" else din_run
     workspace = Workspace(tmp_path_factory.mktemp("resident"))
-    compress(workspace, run, CacheSettings("float16", users=USERS), Silent(), "cache")
+    compress(workspace, run, CacheSettings(dtype, users=USERS), Silent(), "cache")
     store = open_cache(workspace, run, "cache").store
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "LOAD_BATCH", 7)
         return run, store, ResidentRecords(store, CPU)
+
+
+def test_many_users_in_one_call_read_their_records_in_place(both: Both) -> None:
+    """`fused` reads the records where they lie, `gemm` copies of them; both are the slow twin's interest."""
+    run, store, resident = both
+    method, users = run.model.long, USERS[[3, 0, 3, 41]]
+    vectors = torch.randn(len(users), 5, method.width, generator=torch.Generator().manual_seed(1))
+    shape = vectors.shape[:2]
+    candidates = Candidates(vectors, torch.ones(shape, dtype=torch.bool), torch.zeros(shape))
+    with torch.inference_mode():
+        expected = method.attend(store.fetch(users).summary, candidates, naive)
+    kernels = (gemm, *((fused,) if interpreted() else ()))
+    for kernel in kernels:
+        found = interest_of_users(method, resident, users, candidates, kernel)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    with pytest.raises(UserError, match="no record of one of these users"):
+        interest_of_users(method, resident, [1], candidates, kernels[-1])
 
 
 @settings(max_examples=40)
@@ -48,22 +72,58 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
 def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None:
     run, store, resident = both
     expected, found = store.fetch(keys), resident.fetch(keys)
-    assert isinstance(expected, PseudoItems)
-    assert isinstance(found, PseudoItems)
-    assert torch.equal(found.rows, expected.rows)
-    for name in ("keys", "values"):
-        rows, twin = getattr(found, name), getattr(expected, name)
-        assert rows.dtype == twin.dtype == torch.float16
-        assert torch.equal(rows[:, : twin.shape[1]], twin)
-        assert not rows[:, twin.shape[1] :].any()
-    assert found.linear is not None
-    assert expected.linear is not None
-    assert torch.equal(found.linear, expected.linear)
+    assert isinstance(found.summary, PseudoItems)
+    stored = {"float32": torch.float32, "float16": torch.float16, "int8": torch.float32}
+    assert found.summary.keys.dtype == stored[store.layout.dtype]
+    assert found.past.values
+    assert_same(store.layout, found, expected)
     with torch.inference_mode():
         interest, twin = (
-            run.model.long.attend(summary, some_candidates(run, len(keys))) for summary in (found, expected)
+            run.model.long.attend(each.summary, some_candidates(run, len(keys))) for each in (found, expected)
         )
     torch.testing.assert_close(interest, twin)
+
+
+def assert_same(layout: RecordFormat, found: UserRecords, expected: UserRecords) -> None:
+    """What the store reads, bit by bit; and where all records are wider, nothing stands past it."""
+    assert torch.equal(found.summary.rows, expected.summary.rows)
+    for field in layout.fields:
+        rows, twin = getattr(found.summary, field.name), getattr(expected.summary, field.name)
+        assert rows.dtype == twin.dtype
+        assert torch.equal(rows[:, : twin.shape[1]], twin)
+        assert not rows[:, twin.shape[1] :].any()
+    assert torch.equal(found.past.length, expected.past.length)
+    assert tuple(found.past.values) == tuple(expected.past.values) == layout.counters
+    for name, values in expected.past.values.items():
+        width, counts = values.shape[1], expected.past.counts[name]
+        assert torch.equal(found.past.values[name][:, :width], values)
+        assert torch.equal(found.past.counts[name][:, :width], counts)
+        assert (found.past.values[name][:, width:] == NO_VALUE).all()
+        assert not found.past.counts[name][:, width:].any()
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+@pytest.mark.parametrize("longest_last", [True, False])
+def test_batches_of_any_width_and_order_are_loaded(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: CacheDtype, batch: int, longest_last: bool
+) -> None:
+    """Keys and counters get wider with a later batch, or narrower."""
+    run = make_run(method="din", match_counters=("item", "category"))
+    histories = open_histories(run.dataset)
+    known = np.array([0, 1, 12, 9, 30, 20, 48]) if longest_last else np.array([48, 9, 0, 30, 1, 0, 20])
+    users = np.argsort(np.diff(histories.offsets))[-len(known) :]
+    maker, layout = RecordMaker.of(run, None, dtype), layout_of(run.model, dtype)
+    with torch.inference_mode(), RecordWriter(tmp_path, layout) as writer:
+        maker.write(writer, np.arange(len(known)), Known(histories, users, known))
+    monkeypatch.setattr(store_module, "LOAD_BATCH", batch)
+    with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
+        resident = ResidentRecords(store, CPU)
+        for keys in (range(len(known)), [6, 0, 6], [1], [2, 5]):
+            assert_same(layout, resident.fetch(list(keys)), store.fetch(list(keys)))
+        assert resident.fetch([0, 6, 1]).past.length.tolist() == known[[0, 6, 1]].tolist()
+        assert 0 in resident
+        assert len(known) not in resident
 
 
 def test_the_records_of_din_are_ragged(both: Both) -> None:
@@ -84,13 +144,13 @@ def test_a_user_without_a_record_is_refused(both: Both, keys: list[int]) -> None
 @pytest.mark.parametrize("method", ["lrea", "din", "din-short", "sim"])
 def test_an_empty_store_has_records_of_nobody(make_run, tmp_path: Path, method: str) -> None:
     run = make_run(method=method)
-    layout = RecordFormat(run.model.long.record, "float32")
+    layout = layout_of(run.model, "float32")
     with RecordWriter(tmp_path, layout):
         pass
     with RecordStore(tmp_path, layout, run.model.long.summary_type) as store:
         found = ResidentRecords(store, CPU)
         assert len(found.keys) == 0
-        assert len(found.fetch([]).rows) == 0
+        assert len(found.fetch([]).summary.rows) == 0
         with pytest.raises(UserError, match="no record"):
             found.fetch([0])
 
@@ -99,7 +159,7 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
     run = make_run(method="din-short")
     workspace = Workspace(tmp_path)
     compress(workspace, run, CacheSettings(users=USERS), Silent(), "cache")
-    found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0])
+    found = ResidentRecords(open_cache(workspace, run, "cache").store, CPU).fetch([3, 0]).summary
     assert isinstance(found, Empty)
     assert found.rows.tolist() == [0, 0]
 
@@ -125,15 +185,10 @@ def test_records_of_searches_are_those_on_disk(make_run, tmp_path: Path, setting
     resident = ResidentRecords(store, CPU)
     for keys in (USERS[:9].tolist(), USERS[[5, 5, 1]].tolist(), [int(USERS[-1])]):
         expected, found = store.fetch(keys), resident.fetch(keys)
-        assert torch.equal(found.rows, expected.rows)
-        for field in store.layout.fields:
-            rows, twin = getattr(found, field.name), getattr(expected, field.name)
-            assert rows.dtype == twin.dtype
-            assert torch.equal(rows[:, : twin.shape[1]], twin)
-            assert not rows[:, twin.shape[1] :].any()
+        assert_same(store.layout, found, expected)
         asked = some_candidates(run, len(keys))
         with torch.inference_mode():
-            interest, twin = (run.model.long.attend(summary, asked) for summary in (found, expected))
+            interest, twin = (run.model.long.attend(each.summary, asked) for each in (found, expected))
         torch.testing.assert_close(interest, twin)
     assert_gate_and_routes(run, store, resident)
 
@@ -161,10 +216,7 @@ def assert_gate_and_routes(run: Run, store: RecordStore, resident: ResidentRecor
     assert found.passed
     ids = pool.draw(6)
     with torch.inference_mode():
-        candidates = run.model.features.candidates(ids)
         for user in visitors[:5]:
-            on_disk, in_memory = (
-                RequestScorer(run.model, histories, run.recipe.data, records, gemm) for records in (store, resident)
-            )
-            expected = on_disk.cached_interest(user, candidates)
-            torch.testing.assert_close(in_memory.cached_interest(user, candidates), expected)
+            request = user.request(histories, run.recipe.data, ids)
+            on_disk, in_memory = (RequestScorer(run.model, records, gemm)(request) for records in (store, resident))
+            torch.testing.assert_close(in_memory, on_disk)

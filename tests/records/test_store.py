@@ -14,38 +14,60 @@ from hypothesis import strategies as st
 from lrea_cli.errors import UserError
 from lrea_cli.records import store as store_module
 from lrea_cli.records.format import DamagedRecord, RecordFormat
+from lrea_cli.records.past import NO_VALUE, Past, UserRecords
 from lrea_cli.records.store import INDEX, RecordStore, RecordWriter
-from lrea_cli.sequence import PseudoItems, RecordField
+from lrea_cli.sequence import PseudoItems, RecordField, _mapped
 
 D = 2
-LAYOUT = RecordFormat((RecordField("keys", (D,), "rows"), RecordField("values", (D,), "rows")), "float32")
+FIELDS = (RecordField("keys", (D,), "rows"), RecordField("values", (D,), "rows"))
+LAYOUT = RecordFormat(FIELDS, "float32", ("category",))
 
 
-def summary_of(rows: list[int], seed: int = 0) -> PseudoItems:
-    """A batch of summaries of the given rows, zero past them."""
+def records_of(rows: list[int], seed: int = 0) -> UserRecords:
+    """A batch of records with the given rows, and as many counted values."""
     generator = torch.Generator().manual_seed(seed)
     most = max(1, *rows)
     used = torch.arange(most) < torch.tensor(rows)[:, None]
     keys, values = (torch.randn(len(rows), most, D, generator=generator) * used[..., None] for _ in range(2))
-    return PseudoItems(keys, values, rows=torch.tensor(rows))
+    counts = (torch.randint(1, 9, used.shape, generator=generator) * used).int()
+    seen = torch.arange(2, most + 2).expand(used.shape).int().where(used, NO_VALUE)
+    past = Past(10 * torch.tensor(rows), {"category": seen}, {"category": counts})
+    return UserRecords(PseudoItems(keys, values, rows=torch.tensor(rows)), past)
 
 
-def write(folder: Path, keys: list[int], rows: list[int]) -> PseudoItems:
-    summary = summary_of(rows)
+def size_of(rows: int) -> int:
+    return LAYOUT.bytes_of({"rows": rows, "category_values": rows})
+
+
+def part_of(records: UserRecords, part: slice | list[int]) -> UserRecords:
+    return _mapped(records, lambda tensor: tensor[part])
+
+
+def write(folder: Path, keys: list[int], rows: list[int]) -> UserRecords:
+    records = records_of(rows)
     with RecordWriter(folder, LAYOUT) as writer:
         middle = len(keys) // 2
         for part in (slice(0, middle), slice(middle, None)):
-            writer.add(keys[part], PseudoItems(summary.keys[part], summary.values[part], rows=summary.rows[part]))
-    return summary
+            writer.add(keys[part], part_of(records, part))
+    return records
 
 
-def same(found: PseudoItems, expected: PseudoItems, positions: list[int]) -> bool:
-    """Equal rows, counts and zero padding, whatever the width."""
-    width = found.keys.shape[1]
-    return all(
-        torch.equal(a, b[positions][:, :width]) and not b[positions][:, width:].any()
-        for a, b in ((found.keys, expected.keys), (found.values, expected.values))
-    ) and torch.equal(found.rows, expected.rows[positions])
+def assert_same(found: UserRecords, written: UserRecords, positions: list[int]) -> None:
+    """Equal rows, counters, lengths and padding, whatever the width."""
+    expected = part_of(written, positions)
+    assert isinstance(found.summary, PseudoItems)
+    assert isinstance(expected.summary, PseudoItems)
+    width = found.summary.keys.shape[1]
+    assert torch.equal(found.summary.rows, expected.summary.rows)
+    assert torch.equal(found.past.length, expected.past.length)
+    for a, b, fill in (
+        (found.summary.keys, expected.summary.keys, 0),
+        (found.summary.values, expected.summary.values, 0),
+        (found.past.values["category"], expected.past.values["category"], NO_VALUE),
+        (found.past.counts["category"], expected.past.counts["category"], 0),
+    ):
+        assert torch.equal(a, b[:, :width])
+        assert (b[:, width:] == fill).all()
 
 
 @given(data=st.data(), keys=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=8, unique=True))
@@ -55,12 +77,11 @@ def test_any_batch_of_keys_is_read_back(
     rows = data.draw(st.lists(st.integers(0, 5), min_size=len(keys), max_size=len(keys)))
     positions = data.draw(st.lists(st.integers(0, len(keys) - 1), min_size=1, max_size=9))
     folder = tmp_path_factory.mktemp("store")
-    summary = write(folder, keys, rows)
+    records = write(folder, keys, rows)
     with RecordStore(folder, LAYOUT, PseudoItems) as store:
         assert len(store.keys) == len(keys)
         found = store.fetch([keys[p] for p in positions])
-        assert isinstance(found, PseudoItems)
-        assert same(found, summary, positions)
+        assert_same(found, records, positions)
 
 
 def test_the_index_is_sorted_by_key(tmp_path: Path) -> None:
@@ -72,15 +93,14 @@ def test_the_index_is_sorted_by_key(tmp_path: Path) -> None:
 def test_many_shards_hold_what_one_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(store_module, "SHARD_BYTES", size)
     keys, rows = list(range(12, 0, -1)), [0, 3, 1, 2, 5, 4, 0, 1, 2, 3, 4, 5]
-    summary = write(tmp_path, keys, rows)
+    records = write(tmp_path, keys, rows)
     shards = sorted(tmp_path.glob("records-*.bin"))
     assert len(shards) > 3
-    largest = LAYOUT.bytes_of(max(rows))
+    largest = size_of(max(rows))
     assert all(p.stat().st_size <= max(size, largest) for p in shards)
     with RecordStore(tmp_path, LAYOUT, PseudoItems) as store:
         found = store.fetch(keys)
-        assert isinstance(found, PseudoItems)
-        assert same(found, summary, list(range(12)))
+        assert_same(found, records, list(range(12)))
 
 
 @pytest.mark.parametrize("key", [-1, 3, 5, 100])
@@ -96,7 +116,7 @@ def test_damage_on_disk_names_the_shard_and_leaves_the_others_readable(tmp_path:
     write(tmp_path, [1, 2, 3], [2, 2, 2])
     shard = tmp_path / "records-00000.bin"
     blob = bytearray(shard.read_bytes())
-    blob[LAYOUT.bytes_of(2) + 20] ^= 4
+    blob[size_of(2) + 20] ^= 4
     shard.write_bytes(blob)
     with RecordStore(tmp_path, LAYOUT, PseudoItems, "lrea compress --run one") as store:
         with pytest.raises(DamagedRecord, match=r"records-00000\.bin") as caught:
@@ -132,8 +152,8 @@ def test_a_record_of_another_cache_is_refused_though_its_own_checksum_is_right(t
     for seed, name in enumerate(("mine", "other")):
         (tmp_path / name).mkdir()
         with RecordWriter(tmp_path / name, LAYOUT) as writer:
-            writer.add([1, 2], summary_of([2, 2], seed))
-    size = LAYOUT.bytes_of(2)
+            writer.add([1, 2], records_of([2, 2], seed))
+    size = size_of(2)
     shard = tmp_path / "mine" / "records-00000.bin"
     shard.write_bytes(shard.read_bytes()[:size] + (tmp_path / "other" / "records-00000.bin").read_bytes()[size:])
     with RecordStore(tmp_path / "mine", LAYOUT, PseudoItems) as store:
@@ -157,6 +177,6 @@ def test_records_that_changed_places_between_shards_are_refused(
 
 def test_a_writer_that_fails_leaves_no_index(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), RecordWriter(tmp_path, LAYOUT) as writer:  # noqa: PT012
-        writer.add([1], summary_of([2]))
+        writer.add([1], records_of([2]))
         raise RuntimeError
     assert not (tmp_path / INDEX).exists()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.console.progress import Silent
+from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.errors import UserError
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of
-from lrea_cli.score.cached import Age, cache_life, parse_ages
+from lrea_cli.score.cached import Age, cache_life, parse_ages, score_split_cached
 from lrea_cli.score.evaluate import ServedFrom, measure, score
 from lrea_cli.stats.metrics.auc import auc
 
@@ -51,9 +51,19 @@ def test_a_record_older_than_the_history_misses_all_of_the_long_part(lrea_run: R
     assert found.requests_missing == pytest.approx((long > 0).mean())
 
 
-def test_a_method_that_keeps_nothing_does_not_age(make_run) -> None:
-    found = score(make_run(method="din-short"), "test", ServedFrom(), Silent(), parse_ages("60d"))
-    assert (found.cache_age[0].difference, found.cache_age[0].ci) == (0, (0, 0))
+def test_a_method_that_keeps_nothing_ages_only_where_its_counters_do(make_run) -> None:
+    """As long as the short sequence shows all that is newer, counters and length are those of a fresh record."""
+    run = make_run(method="din-short")
+    reader = reader_of(run.dataset, "test", run.recipe.data, 256)
+    samples, built = reader.samples, reader.samples.time - 5 * 86_400
+    fresh = score_split_cached(RecordMaker.of(run), reader, ignore).logits
+    old = score_split_cached(RecordMaker.of(run), reader, ignore, built).logits
+    newer = samples.history_length - reader.histories.known_at(samples.user, built)
+    shown = (newer <= run.recipe.data.short)[samples.row_request]
+    assert (newer > 0).any()
+    assert not shown.all()
+    np.testing.assert_array_equal(old[shown], fresh[shown])
+    assert (old[~shown] != fresh[~shown]).any()
 
 
 def test_one_new_behavior_changes_every_row_of_lrea(lrea_run: Run, din_run: Run) -> None:

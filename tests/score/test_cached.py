@@ -12,10 +12,10 @@ import torch
 from lrea_cli.console.progress import Progress, Silent, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.settings import Compression
+from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, Compression
 from lrea_cli.records import maker as maker_module
 from lrea_cli.records.cache import CacheSettings, compress, open_cache
-from lrea_cli.records.format import CacheDtype, DamagedRecord
+from lrea_cli.records.format import DamagedRecord
 from lrea_cli.records.maker import RecordMaker
 from lrea_cli.records.store import RecordStore
 from lrea_cli.runs.checkpoint import Run
@@ -77,6 +77,23 @@ def test_methods_whose_trained_form_is_the_served_one(make_run, settings: dict[s
 
 def test_decomposed_lrea_is_served_in_another_form_than_it_was_trained(make_run) -> None:
     assert np.abs(difference(make_run(method="lrea"), requests=80)).max() > 1e-3
+
+
+def test_int8_differs_by_more_than_float16_and_not_by_much(din_run: Run, make_run) -> None:
+    for run in (din_run, make_run(method="lrea", form="absorbed")):
+        change = np.abs(difference(run, "int8", requests=80)).max()
+        assert np.abs(difference(run, "float16", requests=80)).max() < change < 5e-2
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_bytes_per_record_are_those_on_disk(lrea_run: Run, tmp_path: Path, dtype: CacheDtype) -> None:
+    split, workspace = reader(lrea_run, 5), Workspace(tmp_path)
+    found = score_split_cached(RecordMaker.of(lrea_run, None, dtype), split, ignore).bytes_per_record
+    sizes = []
+    for request in range(5):
+        asked = CacheSettings(dtype, int(split.samples.time[request]), split.samples.user[[request]])
+        sizes.append(compress(workspace, lrea_run, asked, Silent(), f"cache-{request}").bytes_per_user)
+    assert found == np.mean(sizes)
 
 
 def test_float16_differs_but_little(din_run: Run, make_run) -> None:
@@ -157,7 +174,7 @@ def test_a_request_is_scored_from_the_record_that_compress_would_have_made_then(
         user, time = samples.user[request], int(samples.time[request])
         name = f"cache-{request}"
         compress(workspace, din_run, CacheSettings(as_of=time, users=np.array([user])), Silent(), name)
-        keys = open_cache(workspace, din_run, name).store.read(int(user)).arrays[0]
+        keys = open_cache(workspace, din_run, name).store.read(int(user)).arrays["keys"]
         batch = split.batch(np.array([request]))
         with torch.inference_mode():
             behaviors = din_run.model.features.behaviors(batch.long)
@@ -192,21 +209,34 @@ def test_a_record_built_at_the_request_is_no_older_record(lrea_run: Run) -> None
 
 
 def test_an_old_record_is_the_one_that_compress_would_have_made_then(din_run: Run) -> None:
-    """By a loop over the log: the long part before the age, the short part and the length before the request."""
+    """By a loop over the log: long part, counters and length before the age; the short part before the request.
+
+    Behaviors since then are counted as far as the short part shows them; some requests lose counts to this.
+    """
     split = reader(din_run, 60)
     samples, log, model = split.samples, split.histories, din_run.model
     found = served_logits(din_run, split, built=samples.time - 20 * DAY)
-    moved = 0
+    moved = lost = 0
     for request in range(60):
         user, time = samples.user[request], samples.time[request]
         times = log.time[log.offsets[user] : log.offsets[user + 1]]
         then, now = int((times < time - 20 * DAY).sum()), int((times < time).sum())
         batch = split.batch(np.array([request]))
+        shown = min(now - then, 8)
+        matches = {name: torch.zeros_like(ids) for name, ids in batch.candidates.matches.items()}
+        first = int(log.offsets[user])
+        for name, counts in matches.items():
+            for column, value in enumerate(batch.candidates.ids[name][0].tolist()):
+                seen = log.columns[name][first : first + then].tolist()
+                seen += log.columns[name][first + now - shown : first + now].tolist()
+                counts[0, column] = seen.count(value) if value > 1 else 0
+        lost += any(bool((batch.candidates.matches[name] > counts).any()) for name, counts in matches.items())
+        batch = replace(batch, candidates=replace(batch.candidates, matches=matches))
         long = log.newest(np.array([user]), np.array([then]), 8, 40)
         with torch.inference_mode():
             candidates = model.candidates(batch.candidates)
             interest = model.long.attention.over(candidates.vectors, model.features.behaviors(long))
-            inputs = model.mlp_inputs(candidates, interest, batch.short, torch.tensor([now]))
+            inputs = model.mlp_inputs(candidates, interest, batch.short, torch.tensor([then + shown]))
             expected = model.mlp(inputs.joined()[candidates.mask])
         rows = slice(samples.offsets[request], samples.offsets[request + 1])
         np.testing.assert_allclose(found[rows], expected.numpy(), atol=LIMIT)
@@ -214,6 +244,7 @@ def test_an_old_record_is_the_one_that_compress_would_have_made_then(din_run: Ru
         missing = missing_behaviors(split, samples.time - 20 * DAY)[request]
         assert missing == min(max(now - 8, 0) - max(then - 8, 0), 40)
     assert moved > 20
+    assert lost > 5
 
 
 def test_a_record_that_knows_later_events_is_refused(lrea_run: Run) -> None:

@@ -1,0 +1,201 @@
+"""The long interest of each kind of summary as ONNX operators; a method that is not here cannot be exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrea_cli.attention import Attention, MultiHeadAttention
+from lrea_cli.ids import FIRST_ID
+from lrea_cli.methods import LongInterest
+from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.din_short import DINShort
+from lrea_cli.methods.eta import ETA
+from lrea_cli.methods.hashing import BYTE
+from lrea_cli.methods.sdim import SDIM
+from lrea_cli.methods.searched import SearchedMethod
+from lrea_cli.methods.sim import SIM
+from lrea_cli.methods.twin import BANDS, HOUR, TWIN
+from lrea_cli.serving.export.attention import (
+    array,
+    din_attention,
+    masked_softmax,
+    selected_din,
+    selected_multi_head,
+)
+from lrea_cli.serving.export.builder import Builder
+
+INT32, INT64, DOUBLE, FLOAT, BOOL = 6, 7, 11, 1, 9
+"""ONNX numbers of types, for Cast."""
+EPSILON = 1e-12
+"""Least length of a vector that SDIM divides by its length."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The values that a long interest reads.
+
+    Args:
+        e: (N, D). category: (N,) int32, or None. time: (1,) int64 epoch seconds of the request.
+        record: the fields of the user's record, by name.
+    """
+
+    e: str
+    category: str | None
+    time: str
+    record: Mapping[str, str]
+
+
+def long_interest(b: Builder, method: LongInterest, asked: Asked) -> str:
+    """(N, D) float32; any number of rows of a record, 0 included."""
+    for kind, make in INTERESTS.items():
+        if isinstance(method, kind):
+            return make(b, method, asked)
+    raise NotImplementedError(f"The method '{method.name}' has no ONNX form.")
+
+
+def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
+    record = asked.record
+    return din_attention(b, method.attention, asked.e, record["keys"], record["values"], record["linear"])
+
+
+def _nothing(b: Builder, method: DINShort, asked: Asked) -> str:
+    return b.op("Mul", asked.e, b.const(0.0))
+
+
+def _buckets(b: Builder, method: SDIM, asked: Asked) -> str:
+    """The mean over groups of the direction of the candidate's bucket; a record without rows has zeros there."""
+    size, groups, rows = method.size, method.groups, method.groups * method.size
+    zeros = b.const(np.zeros((rows, method.width)))
+    sums = b.op("Slice", b.op("Concat", asked.record["sums"], zeros, axis=0), b.whole(0), b.whole(rows), b.whole(0))
+    length = b.op("ReduceL2", sums, b.whole(1))
+    directions = b.op("Div", sums, b.op("Max", length, b.const(EPSILON)))
+    bits = b.op("Reshape", _sign_bits(b, asked.e, array(method.planes)), b.whole(-1, groups, method.tau))
+    powers = b.const(2.0 ** np.arange(method.tau))
+    number = b.op("ReduceSum", b.op("Mul", bits, powers), b.whole(2), keepdims=0)
+    index = b.op("Cast", b.op("Add", number, b.const(np.arange(groups) * float(size))), to=INT64)
+    return b.op("ReduceMean", b.op("Gather", directions, index, axis=0), b.whole(1), keepdims=0)
+
+
+def _searched(b: Builder, method: SearchedMethod, asked: Asked) -> str:
+    """A row of zeros is put behind the behaviors, so that a search always has one to look at; no mask selects it."""
+    vectors = b.op("Concat", asked.record["vectors"], b.const(np.zeros((1, method.width))), axis=0)
+    scores, allowed = _search_scores(b, method, asked, vectors)
+    chosen = _best(b, scores, allowed, method.k)
+    if isinstance(method.attention, Attention):
+        return selected_din(b, method.attention, asked.e, vectors, chosen)
+    assert isinstance(method.attention, MultiHeadAttention)
+    return selected_multi_head(b, method.attention, asked.e, vectors, chosen)
+
+
+def _search_scores(b: Builder, method: SearchedMethod, asked: Asked, vectors: str) -> tuple[str, str]:
+    """Scores and which may be selected, both float32 (N, L + 1) or broadcast to it; of equal scores the newest wins."""
+    real = _real(b, asked.record["vectors"])
+    if isinstance(method, ETA):
+        return _agreements(b, method, asked), real
+    assert isinstance(method, SIM)
+    if not method.hard:
+        return b.op("MatMul", asked.e, b.op("Transpose", vectors, perm=[1, 0])), real
+    same = _same(b, asked, asked.record["category"])
+    padded = b.op("Pad", same, b.whole(0, 0, 0, 1), b.const(0.0))
+    return b.op("Mul", padded, b.const(0.0)), padded
+
+
+def _agreements(b: Builder, method: ETA, asked: Asked) -> str:
+    """Equal bits minus different ones, (N, L + 1)."""
+    codes = b.op("Cast", asked.record["codes"], to=INT32)
+    places = b.op("Unsqueeze", codes, b.whole(2))
+    divided = b.op("Div", places, b.const(2 ** np.arange(BYTE), np.int32))
+    bits = b.op("Cast", b.op("Mod", divided, b.const(2, np.int32)), to=FLOAT)
+    by_row = b.op("Reshape", bits, b.whole(-1, BYTE * -(-method.m // BYTE)))
+    theirs = b.op("Slice", by_row, b.whole(0), b.whole(method.m), b.whole(1))
+    own = _sign_bits(b, asked.e, array(method.planes))
+    signs = [b.op("Sub", b.op("Mul", x, b.const(2.0)), b.const(1.0)) for x in (own, theirs)]
+    return b.op(
+        "Pad", b.op("MatMul", signs[0], b.op("Transpose", signs[1], perm=[1, 0])), b.whole(0, 0, 0, 1), b.const(0.0)
+    )
+
+
+def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
+    """Each head scores all behaviors, keeps its k best, and mixes their values."""
+    attention, record = method.attention, asked.record
+    h, D = attention.heads, method.width
+    d = D // h
+    queries = b.op("MatMul", asked.e, b.const(attention.scale * array(attention.W_Q).astype(np.float64)))
+    q = b.op("Transpose", b.op("Reshape", queries, b.whole(-1, h, d)), perm=[1, 0, 2])
+    rows = [b.op("Concat", record[name], b.const(np.zeros((1, D))), axis=0) for name in ("keys", "values")]
+    keys, values = (b.op("Transpose", b.op("Reshape", x, b.whole(-1, h, d)), perm=[1, 0, 2]) for x in rows)
+    scores = b.op("Add", b.op("MatMul", q, b.op("Transpose", keys, perm=[0, 2, 1])), _twin_bias(b, method, asked))
+    index, mask = _best(b, scores, _real(b, record["keys"]), method.k)
+    weights = masked_softmax(b, b.op("GatherElements", scores, index, axis=2), mask)
+    mixed = []
+    for head in range(h):
+        one = b.const(head, np.int64)
+        chosen = b.op("Gather", b.op("Gather", values, one, axis=0), b.op("Gather", index, one, axis=0), axis=0)
+        by_candidate = b.op("Unsqueeze", b.op("Gather", weights, one, axis=0), b.whole(1))
+        mixed.append(b.op("Squeeze", b.op("MatMul", by_candidate, chosen), b.whole(1)))
+    return b.op("MatMul", b.op("Concat", *mixed, axis=1), b.const(array(attention.W_O)))
+
+
+def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
+    """What age, place and category add to a score, (heads, 1 or N, L + 1)."""
+    time = asked.record["time"]
+    age = b.op("Div", b.op("Sub", asked.time, time), b.const(HOUR, np.int64))  # below 0 is in band 0, too
+    count = b.op("Squeeze", b.op("Shape", time), b.whole(0))
+    place = b.op("Range", b.const(0, np.int64), count, b.const(1, np.int64))
+    bands = [
+        b.op("Gather", b.const(array(w)), _band(b, x), axis=1) for w, x in ((method.age, age), (method.place, place))
+    ]
+    bias = b.op("Unsqueeze", b.op("Add", *bands), b.whole(1))
+    if method.same_category is not None:
+        same = b.op("Unsqueeze", _same(b, asked, asked.record["category"]), b.whole(0))
+        bias = b.op("Add", bias, b.op("Mul", b.const(array(method.same_category)[:, None, None]), same))
+    return b.op("Pad", bias, b.whole(0, 0, 0, 0, 0, 1), b.const(0.0))
+
+
+def _band(b: Builder, whole: str) -> str:
+    """The band of whole numbers (L,): how many of 1, 2, 4, .. are not above them."""
+    limits = b.const(2 ** np.arange(BANDS - 1), np.int64)
+    reached = b.op("GreaterOrEqual", b.op("Unsqueeze", whole, b.whole(1)), limits)
+    return b.op("ReduceSum", b.op("Cast", reached, to=INT64), b.whole(1), keepdims=0)
+
+
+def _same(b: Builder, asked: Asked, category: str) -> str:
+    """(N, L) float32: 1 where behavior and candidate have the same category, and one at all."""
+    assert asked.category is not None
+    own = b.op("Unsqueeze", asked.category, b.whole(1))
+    known = b.op("GreaterOrEqual", own, b.const(FIRST_ID, np.int32))
+    return b.op("Cast", b.op("And", b.op("Equal", own, b.op("Unsqueeze", category, b.whole(0))), known), to=FLOAT)
+
+
+def _real(b: Builder, rows: str) -> str:
+    """(1, L + 1) float32: 1 for each of L behaviors, 0 for the row behind them."""
+    count = b.op("Shape", rows, start=0, end=1)
+    ones = b.op("Expand", b.const(1.0), count)
+    return b.op("Unsqueeze", b.op("Pad", ones, b.whole(0, 1), b.const(0.0)), b.whole(0))
+
+
+def _best(b: Builder, scores: str, allowed: str, k: int) -> tuple[str, str]:
+    """Index and mask (.., K) of the k highest scores that are allowed; ONNX takes the lower index of equal ones."""
+    low = b.const(float(np.finfo(np.float32).min))
+    masked = b.op("Where", b.op("Cast", allowed, to=BOOL), scores, low)
+    count = b.op("Min", b.op("Shape", masked, start=-1), b.whole(k))
+    values, index = b.ops("TopK", [masked, count], 2, axis=-1)
+    return index, b.op("Cast", b.op("Greater", values, low), to=FLOAT)
+
+
+def _sign_bits(b: Builder, vectors: str, planes: np.ndarray) -> str:
+    """(N, m) float32 of 0 and 1; the projection is in float64, as `hashing.sign_bits` has it."""
+    projected = b.op("MatMul", b.op("Cast", vectors, to=DOUBLE), b.const(planes, np.float64))
+    return b.op("Cast", b.op("Greater", projected, b.const(0.0, np.float64)), to=FLOAT)
+
+
+INTERESTS: dict[type[LongInterest], Callable[[Builder, object, Asked], str]] = {
+    PseudoItemMethod: _pseudo_items,
+    DINShort: _nothing,
+    SDIM: _buckets,
+    SearchedMethod: _searched,
+    TWIN: _twin,
+}  # type: ignore[assignment]

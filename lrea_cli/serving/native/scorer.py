@@ -1,0 +1,102 @@
+"""Scores requests natively: the counterpart of `RequestScorer`, which is its slow twin."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lrea_cli.kernels import gemm
+from lrea_cli.model import CTRModel
+from lrea_cli.records.past import Past
+from lrea_cli.records.store import RecordStore
+from lrea_cli.sequence import HistoryIds
+from lrea_cli.serving.native.abi import path_of
+from lrea_cli.serving.native.model import Behaviors, GivenInterest, NativeModel, NativeRequest, RecordRequest
+from lrea_cli.serving.native.model_file import reads_records, write_model
+from lrea_cli.serving.scorer import Request, RequestScorer
+
+
+class NativeScorer:
+    """Scores N candidates for one user, on the thread that calls.
+
+    Args:
+        model: in eval mode, on the CPU. mode: a key of `abi.MODES`.
+
+    Raises:
+        UnsupportedError: there is no library, or it cannot score this model.
+    """
+
+    def __init__(self, model: CTRModel, records: RecordStore, mode: str = "auto") -> None:
+        self.model, self.records, self.mode = model, records, mode
+        self.native = NativeModel(write_model(model))
+        self._whole = reads_records(model)  # else torch computes the interest
+        self._torch = RequestScorer(model, records, gemm)
+
+    @property
+    def path(self) -> str:
+        """Such as `amx x6`."""
+        return path_of(self.mode) or "none"
+
+    def __call__(self, request: Request) -> np.ndarray:
+        """Logits (N,) float32; they equal those of `RequestScorer` but for rounding."""
+        ids, short = request.candidates.ids, request.short
+        behaviors = int(short.mask[0].sum())
+        candidate_ids = _stacked([ids[name][0] for name in self._items])
+        short_ids = _stacked([short.ids[name][0, :behaviors] for name in self._items])
+        profile = self._profile(request)
+        if self._whole:
+            blob = self.records.verified(request.key)[0] if request.key in self.records else None
+            dtype = self.records.layout.dtype
+            asked = RecordRequest(blob, dtype, candidate_ids, short_ids, request.newer, profile, self.mode)
+            return self.native.record_logits(asked)
+        records, candidates = self._torch.fetch(request), self._torch.candidates(request)
+        interest = self._torch.cached_interest(records, candidates)[0].numpy()
+        length = int(records.past.length[0]) + request.newer
+        given = NativeRequest(
+            candidate_ids,
+            short_ids,
+            length,
+            GivenInterest(interest),
+            profile,
+            self._counts(request, records.past),
+            self.mode,
+        )
+        return self.native.logits(given)
+
+    def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
+        """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
+        behaviors, rows = int(request.short.mask[0].sum()), int(long.mask[0].sum())
+        ids, short = request.candidates.ids, request.short
+        return self.native.logits(
+            NativeRequest(
+                _stacked([ids[name][0] for name in self._items]),
+                _stacked([short.ids[name][0, :behaviors] for name in self._items]),
+                int(past.length[0]) + request.newer,
+                Behaviors(_stacked([long.ids[name][0, :rows] for name in self._items])),
+                self._profile(request),
+                self._counts(request, past),
+                self.mode,
+            )
+        )
+
+    def _counts(self, request: Request, past: Past) -> np.ndarray:
+        """(counters, N)."""
+        matches = past.matches(request.candidates.ids, request.short, torch.tensor([request.newer]))
+        counts = [matches[name][0].numpy() for name in self.model.match_counters]
+        return np.array(counts, np.int32).reshape(len(counts), request.candidates.mask.shape[1])
+
+    @property
+    def _items(self) -> list[str]:
+        return [field.name for field in self.model.features.item_fields]
+
+    def _profile(self, request: Request) -> np.ndarray | None:
+        """(fields,) where all candidates share each value, else (fields, N); None without such fields."""
+        fields = [request.candidates.profile[f.name][0] for f in self.model.features.profile_fields]
+        if not fields:
+            return None
+        ids = _stacked(fields)
+        return ids[:, 0] if ids.shape[1] and (ids == ids[:, :1]).all() else ids
+
+
+def _stacked(columns: list[torch.Tensor]) -> np.ndarray:
+    return np.stack([column.numpy() for column in columns]).astype(np.int32, copy=False)

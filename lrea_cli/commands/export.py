@@ -29,7 +29,7 @@ class ExportOptions:
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="Which run to export; default: that of --cache, else the latest.",
             autocompletion=names_of(RUNS),
         ),

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from lrea_cli.dataset.fields import YEAR_2200
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.vocabulary import Raw, Vocabulary
 from lrea_cli.errors import UserError, nearest
@@ -90,7 +91,8 @@ class Scorer:
             time: of the request, epoch seconds; None = now.
 
         Raises:
-            UserError: a field that the model does not have, or columns of different lengths.
+            UserError: a field that the model does not have, columns of different lengths, or times that are none.
+            DamagedRecord: the user's record is not as it was written; it must not be scored.
         """
         moment = int(clock.time()) if time is None else time
         number = self._vocabulary.user(user)
@@ -108,7 +110,9 @@ class Scorer:
         own = {}
         for name in self._profile:
             value = profile.get(name)
-            values = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
+            values = (
+                value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes) else [value]
+            )
             if len(values) not in (1, count):
                 raise UserError(
                     f"'{name}' has {len(values)} values for {count} candidates.", "Give one, or one for each."
@@ -120,6 +124,8 @@ class Scorer:
     def _item_ids(self, items: Sequence[Raw] | Columns) -> dict[str, np.ndarray]:
         """For each item field (N,)."""
         names = {*self._items, *self.run.model.match_counters}
+        if isinstance(items, str | bytes):
+            raise UserError(f"{items!r} is one text, and not a list of ids.", "Give a list of ids.")
         if not isinstance(items, Mapping):
             item = self._vocabulary.ids("item", items)
             return {"item": item, **{n: c for n, c in self._vocabulary.attributes(item).items() if n in names}}
@@ -146,7 +152,7 @@ class Scorer:
     def _given(self, short: Columns) -> tuple[HistoryIds, int]:
         """The behaviors of a request, S at most."""
         kept = {name: list(column)[: self.run.recipe.data.short] for name, column in short.items()}
-        times = np.array(kept.pop("time", []), np.int64)
+        times = _seconds(kept.pop("time", []))
         ids = self._item_ids(kept)
         count = len(ids["item"])
         if len(times) not in (0, count):
@@ -163,6 +169,21 @@ class Scorer:
             if name not in known:
                 has = ", ".join(known) or "none"
                 raise UserError(f"The model has no field '{name}'{nearest(name, known)}.", f"It has here: {has}")
+
+
+def _seconds(times: Sequence[Raw]) -> np.ndarray:
+    """Epoch seconds of behaviors, newest first; a UserError for what is none."""
+    try:
+        seconds = np.array(times, np.int64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"`time` of the newest behaviors: {error}.", "Give whole epoch seconds.") from error
+    if (seconds > YEAR_2200).any():
+        raise UserError(
+            f"`time` {seconds.max()} lies after the year 2200.", "Give seconds since 1970, not milliseconds."
+        )
+    if (np.diff(seconds) > 0).any():
+        raise UserError("The newest behaviors are not newest first: their `time` grows.", "Turn their order round.")
+    return seconds
 
 
 def _scorer_of(run: Run, cache: Cache) -> tuple[NativeScorer | RequestScorer, str]:

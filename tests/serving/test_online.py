@@ -274,3 +274,18 @@ def test_raw_values_have_the_ids_of_prepare(tmp_path: Path) -> None:
     assert vocabulary.ids("price", [-1e9, 1e9, None, "nan"]).tolist()[2:] == [1, 1]
     with pytest.raises(UserError, match="'price' is a numeric field, and 'cheap' is no number"):
         vocabulary.ids("price", ["cheap"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda s: s.score("u", "i1"), "'i1' is one text"),
+        (lambda s: s.score("u", ["a"], short={"item": ["a"], "time": ["yesterday"]}), "`time` of the newest behaviors"),
+        (lambda s: s.score("u", ["a"], short={"item": ["a"], "time": [NOW * 1000]}), "seconds since 1970"),
+        (lambda s: s.score("u", ["a"], short={"item": ["a", "b"], "time": [NOW, NOW + 1]}), "not newest first"),
+    ],
+)
+def test_what_is_meant_otherwise_is_refused(scorer: Scorer, ask: Callable[[Scorer], object], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        ask(scorer)
+    assert words in f"{error.value} {error.value.remedy}"

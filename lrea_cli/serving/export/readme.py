@@ -60,8 +60,9 @@ lies at `offset` in `records-<shard, 5 digits>.bin`.
 
     python replay/replay.py .            # onnxruntime and numpy
 {native_lines}
-Each scores the golden requests and prints the largest difference of a logit from float64. Where it is more than 1e-6,
-the exit code is 1.
+Each scores the golden requests and prints the largest difference of a logit from float64, over max(1, the largest
+logit). Where that is more than 1e-6, the exit code is 1. Copy `replay/` elsewhere before you change it: `lrea export
+--replace` makes this folder anew.
 
 `golden/` has for each request: `key` (-1: a user without a record), `time`, `behaviors` (how many of the columns of
 `short_<field>` are behaviors), `newer` (how many of these are newer than the record), `candidate_<field>`,
@@ -75,7 +76,7 @@ MATCHES = """\
 nothing.
 """
 NUMERIC = """ A number
-has the id of the quantile `low to high` that it lies in, low included."""
+has the id of the last range `low to high` that does not begin above it, or of the first range."""
 
 NATIVE_LINES = """\
     make && ./replay/replay .            # C++17 and native/lrea.h alone; ./replay/replay . fp32, x6 or x3 names a mode
@@ -105,7 +106,9 @@ def readme_of(run: Run, cache: Cache, native: bool) -> str:
         as_of=as_of,
         short=run.recipe.data.short,
         files=_files(native),
-        numeric=NUMERIC if any(f.numeric for f in run.model.features.profile_fields) else "",
+        numeric=NUMERIC
+        if any(f.numeric for f in (*run.model.features.item_fields, *run.model.features.profile_fields))
+        else "",
         matches=MATCHES if layout.counters else "",
         inputs="\n".join(_inputs(run)),
         sizes=f"int32 rows{counters}",

@@ -26,6 +26,10 @@ def to_safetensors(source: Source, where: str, folder: Path | None, progress: Pr
         stacked = store.layout.stacked([store.read(int(key)) for key in keys])
         arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in stacked.items()}
         names.append(f"records-{number:05d}.safetensors")
-        save_file({"key": keys, **arrays}, folder / names[-1], {"columns": json.dumps(source.description())})
+        path = folder / names[-1]
+        path.touch()
+        mode = path.stat().st_mode  # the umask's, as of all files; safetensors leaves its own
+        save_file({"key": keys, **arrays}, path, {"columns": json.dumps(source.description())})
+        path.chmod(mode)
         progress(len(keys))
     return counted(len(names), "file")

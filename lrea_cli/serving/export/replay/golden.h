@@ -2,6 +2,7 @@
 #pragma once
 #include "npy.h"
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 // A row of index.npy: where the record of a key lies in records-<shard>.bin.
@@ -25,6 +26,7 @@ class Golden {
         behaviors = numbers_of<int32_t>(file("behaviors"));
         newer = numbers_of<int32_t>(file("newer"));
         logits = numbers_of<double>(file("logits"));
+        for (const double logit : logits) scale = std::max(scale, std::abs(logit));
         record_dtype = numbers_of<int32_t>(file("record_dtype")).at(0);
         index_ = numbers_of<Entry>(folder + "/records/index.npy");
         requests = key.size();
@@ -60,6 +62,7 @@ class Golden {
     std::vector<int64_t> key;
     std::vector<int32_t> behaviors, newer;
     std::vector<double> logits;
+    double scale = 1;  // the largest logit, at least 1: float32 has seven digits of it
     int32_t record_dtype;
     size_t requests, N, S;
 

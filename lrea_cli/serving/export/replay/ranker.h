@@ -33,12 +33,12 @@ class Ranker {
         if (const int status = lrea_score_record(model_, &request, logits.data()))
             throw std::runtime_error(lrea_status_text(status));
         for (size_t n = 0; n < golden_.N; n++) {
-            const double difference = std::abs(logits[n] - golden_.logits[r * golden_.N + n]);
+            const double difference = std::abs(logits[n] - golden_.logits[r * golden_.N + n]) / golden_.scale;
             if (!(difference <= largest_) && !std::isnan(largest_)) largest_ = difference;  // NaN stays
         }
     }
 
-    // The largest difference of a logit from the golden ones so far; NaN if one is no number.
+    // The largest difference of a logit from the golden ones so far, over their scale; NaN if one is no number.
     double largest() const { return largest_; }
 
   private:

@@ -18,7 +18,7 @@ static int run(const std::string &folder, const std::string &word) {
     Ranker ranker(folder, golden, mode);
     for (size_t r = 0; r < golden.requests; r++)
         ranker.score(r, golden.record(golden.key[r]), Golden::of_request(golden.candidates, r, golden.N, golden.N));
-    printf("%zu requests, %s: largest difference of a logit %.2g (limit %.0e)\n", golden.requests, lrea_path(mode),
+    printf("%zu requests, %s: largest difference of a logit %.2g of max(1, the largest) (limit %.0e)\n", golden.requests, lrea_path(mode),
            ranker.largest(), limit);
     return ranker.largest() <= limit ? 0 : 1;
 }

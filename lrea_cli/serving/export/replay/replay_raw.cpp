@@ -59,7 +59,7 @@ static int run(const std::string &folder) {
         if (written != key) throw std::runtime_error("the index leads to the record of another user");
         ranker.score(r, record, candidates);
     }
-    printf("%zu requests from raw ids, %zu users and %zu items known: largest difference of a logit %.2g (limit 1e-06)\n",
+    printf("%zu requests from raw ids, %zu users and %zu items known: largest difference of a logit %.2g of max(1, the largest) (limit 1e-06)\n",
            golden.requests, users.size(), items.size(), ranker.largest());
     return ranker.largest() <= 1e-6 ? 0 : 1;
 }

@@ -38,6 +38,7 @@ from lrea_cli.kernels import KERNELS, KernelName
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.native.model import UnsupportedError
+from lrea_cli.serving.native.scorer import NativeScorer
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median, median_difference, median_interval, paired_ratio
@@ -123,7 +124,8 @@ def serve_bench(
     others = [Peer.open(name, served, (torch.get_num_threads(), 1)) for name in peers]
     peer_gates: dict[PeerName, PeerGate] = {peer.name: peer.gate(served, visitors, pool) for peer in others}
     passed = [peer for peer in others if peer_gates[peer.name].passed]
-    natively, native = _native(served, visitors, pool)
+    native, path = _native(served, visitors, pool)
+    natively: tuple[Route, ...] = ("cache", "full") if native else ()
     scorer = served.scorer(KERNELS[kernels[0]])
     timings = time_routes(
         [(served, *names) for names in plan],
@@ -132,7 +134,7 @@ def serve_bench(
         settings,
         reporter,
         [
-            *(partial(serve_natively, served, route) for route in natively),
+            *(partial(serve_natively, native, served, route) for route in natively if native),
             *(partial(serve_whole, peer.score(scorer), served) for peer in passed),
         ],
     )
@@ -171,21 +173,21 @@ def serve_bench(
         compress_ms_per_user=cache.manifest.ms_per_user,
         saved_ms_per_request=saved_ms,
         pays_after_requests=None if saved_ms is None or saved_ms <= 0 else cache.manifest.ms_per_user / saved_ms,
-        native=native,
+        native=path,
         native_speedup=request_ratio(timings, native_calls["full"], native_calls["cache"]) if natively else None,
         peer_gates=peer_gates,
         peer_time={name: request_ratio(timings, call, call_of["cache"]) for name, call in peer_calls.items()},
     )
 
 
-def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[Sequence[Route], str]:
-    """The routes that the native request serves, after its gate; and its path, or why there is none."""
+def _native(served: Served, visitors: Sequence[Visitor], pool: CandidatePool) -> tuple[NativeScorer | None, str]:
+    """The native request, after its gate, and its path; or None and why there is none."""
     try:
-        path = native_of(served.scorer(KERNELS["gemm"])).path
+        native = native_of(served.scorer(KERNELS["gemm"]))
     except UnsupportedError as error:
-        return (), f"none: {error}"
+        return None, f"none: {error}"
     native_gate(served, visitors, pool)
-    return ("cache", "full"), path
+    return native, native.path
 
 
 def _lengths(run: Run, visitors: Sequence[Visitor]) -> dict[str, int]:

@@ -78,9 +78,9 @@ def full_history(served: Served, user: Visitor) -> tuple[HistoryIds, Past]:
     return long, past_of(served.histories, np.array([user.key]), np.array([user.length]), counters)
 
 
-def serve_natively(served: Served, route: Route, workload: Workload) -> Call:
+def serve_natively(native: NativeScorer, served: Served, route: Route, workload: Workload) -> Call:
     """One whole request; of its marks only the first and the last are of use. Before the first see `routes.serve`."""
-    native, data = native_of(served.scorer(gemm)), served.run.recipe.data
+    data = served.run.recipe.data
 
     def call(number: int, mark: Mark) -> None:
         user, ids = workload.request(number)

@@ -59,7 +59,7 @@ def export(options: ExportOptions) -> None:
     The folder has the request as an ONNX graph and as C++ sources with model.bin, the vocabularies, golden requests
     with their logits, and programs that replay them. With --records it has the records of all users instead.
     """
-    from lrea_cli.records.cache import find_cache, open_records, run_and_cache
+    from lrea_cli.records.cache import latest_cache, open_records, run_and_cache
     from lrea_cli.runs.checkpoint import open_run
 
     if options.records is None and options.to is None:
@@ -67,10 +67,7 @@ def export(options: ExportOptions) -> None:
     session = start(options.json, 1, "cpu")
     name, artifact = run_and_cache(session.workspace, options.run, options.cache)
     run = open_run(session.workspace, name, None, session.device)
-    artifact = artifact or find_cache(session.workspace, run)
-    if artifact is None:
-        raise UserError(f"The run '{run.name}' has no cache.", f"Make one with: lrea compress --run {run.name}")
-    cache = open_records(run, artifact)
+    cache = open_records(run, artifact or latest_cache(session.workspace, run))
     if options.records is not None:
         _export_records(session, run, cache, options.records, options)
     elif options.to is not None:

@@ -210,6 +210,14 @@ def find_cache(workspace: Workspace, run: Run) -> Artifact[CacheManifest] | None
     return workspace.latest(CACHES, made_from=run.artifact.identity)
 
 
+def latest_cache(workspace: Workspace, run: Run) -> Artifact[CacheManifest]:
+    """The latest cache of this version of the run; a `UserError` where it has none."""
+    artifact = find_cache(workspace, run)
+    if artifact is None:
+        raise UserError(f"The run '{run.name}' has no cache.", f"Make one with: lrea compress --run {run.name}")
+    return artifact
+
+
 def dense_users(dataset: DatasetInfo, raw: Sequence[str]) -> np.ndarray:
     """Dense numbers of raw user ids, which may be spelled otherwise than the dataset does (`spelling.py`).
 

@@ -25,9 +25,9 @@ def rounding_deviation(run: Run, compression: Compression | None, dtype: CacheDt
     lengths = histories.lengths_before(as_of)
     by_length = np.argsort(lengths, kind="stable")
     users = by_length[np.linspace(0, len(by_length) - 1, min(USERS, len(by_length))).astype(int)]
-    known, logits = Known(histories, users, lengths[users]), {}
+    known, samples, logits = Known(histories, users, lengths[users]), read_samples(run.dataset, "valid"), {}
     for each in ("float32", dtype):
-        pool = CandidatePool(histories, read_samples(run.dataset, "valid"), 0)
+        pool = CandidatePool(histories, samples, 0)
         with RecordMaker.of(run, compression, each).store(users, known) as store:
             scorer = RequestScorer(run.model, store, gemm)
             logits[each] = [

@@ -14,7 +14,7 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.vocabulary import Raw, Vocabulary
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.kernels import gemm
-from lrea_cli.records.cache import Cache, find_cache, open_records, run_and_cache
+from lrea_cli.records.cache import Cache, latest_cache, open_records, run_and_cache
 from lrea_cli.runs.checkpoint import Run, open_run
 from lrea_cli.sequence import CandidateIds, HistoryIds
 from lrea_cli.serving.native.model import NativeError
@@ -66,12 +66,7 @@ class Scorer:
         workspace = workspace or Workspace.from_environment()
         name, artifact = run_and_cache(workspace, run, cache)
         opened = open_run(workspace, name, None, torch.device("cpu"))
-        artifact = artifact or find_cache(workspace, opened)
-        if artifact is None:
-            raise UserError(
-                f"The run '{opened.name}' has no cache.", f"Make one with: lrea compress --run {opened.name}"
-            )
-        return cls(opened, open_records(opened, artifact))
+        return cls(opened, open_records(opened, artifact or latest_cache(workspace, opened)))
 
     def score(
         self,

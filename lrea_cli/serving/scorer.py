@@ -91,7 +91,7 @@ class RequestScorer:
     def candidates(self, request: Request) -> Candidates:
         """The candidates (1, N) with all but their match counters."""
         ids = request.candidates
-        return self.model.candidates(replace(ids, profile=_shared(ids.profile)))
+        return self.model.candidates(replace(ids, profile=shared(ids.profile)))
 
     @torch.inference_mode()
     def cached_interest(self, records: UserRecords, candidates: Candidates) -> Tensor:
@@ -166,7 +166,7 @@ class Served:
         return RequestScorer(self.run.model, self.records, kernel)
 
 
-def _shared(profile: Ids) -> Ids:
+def shared(profile: Ids) -> Ids:
     """(1, 1) of each field where all candidates have the same values, as those of one moment do; else as they are."""
     same = all(bool((ids == ids[:, :1]).all()) for ids in profile.values())
     return {name: ids[:, :1] for name, ids in profile.items()} if same else profile

@@ -11,9 +11,9 @@ from lrea_cli.records.past import Past
 from lrea_cli.records.store import RecordStore
 from lrea_cli.sequence import HistoryIds
 from lrea_cli.serving.native.abi import path_of
-from lrea_cli.serving.native.model import Behaviors, GivenInterest, NativeModel, NativeRequest, RecordRequest
+from lrea_cli.serving.native.model import Behaviors, GivenInterest, LongPart, NativeModel, NativeRequest, RecordRequest
 from lrea_cli.serving.native.model_file import reads_records, write_model
-from lrea_cli.serving.scorer import Request, RequestScorer
+from lrea_cli.serving.scorer import Request, RequestScorer, shared
 
 
 class NativeScorer:
@@ -39,45 +39,33 @@ class NativeScorer:
 
     def __call__(self, request: Request) -> np.ndarray:
         """Logits (N,) float32; they equal those of `RequestScorer` but for rounding."""
-        ids, short = request.candidates.ids, request.short
-        behaviors = int(short.mask[0].sum())
-        candidate_ids = _stacked([ids[name][0] for name in self._items])
-        short_ids = _stacked([short.ids[name][0, :behaviors] for name in self._items])
-        profile = self._profile(request)
         if self._whole:
             blob = self.records.verified(request.key)[0] if request.key in self.records else None
-            dtype = self.records.layout.dtype
-            asked = RecordRequest(blob, dtype, candidate_ids, short_ids, request.newer, profile, self.mode)
+            dtype, profile = self.records.layout.dtype, self._profile(request)
+            asked = RecordRequest(blob, dtype, *self._ids(request), request.newer, profile, self.mode)
             return self.native.record_logits(asked)
         records, candidates = self._torch.fetch(request), self._torch.candidates(request)
         interest = self._torch.cached_interest(records, candidates)[0].numpy()
-        length = int(records.past.length[0]) + request.newer
-        given = NativeRequest(
-            candidate_ids,
-            short_ids,
-            length,
-            GivenInterest(interest),
-            profile,
-            self._counts(request, records.past),
-            self.mode,
-        )
-        return self.native.logits(given)
+        return self._with(request, GivenInterest(interest), records.past)
 
     def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
         """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
-        behaviors, rows = int(request.short.mask[0].sum()), int(long.mask[0].sum())
-        ids, short = request.candidates.ids, request.short
-        return self.native.logits(
-            NativeRequest(
-                _stacked([ids[name][0] for name in self._items]),
-                _stacked([short.ids[name][0, :behaviors] for name in self._items]),
-                int(past.length[0]) + request.newer,
-                Behaviors(_stacked([long.ids[name][0, :rows] for name in self._items])),
-                self._profile(request),
-                self._counts(request, past),
-                self.mode,
-            )
-        )
+        return self._with(request, Behaviors(self._real(long)), past)
+
+    def _with(self, request: Request, long: LongPart, past: Past) -> np.ndarray:
+        """Logits (N,) with a long part and the match counters that are known of the past."""
+        length, counts = int(past.length[0]) + request.newer, self._counts(request, past)
+        asked = NativeRequest(*self._ids(request), length, long, self._profile(request), counts, self.mode)
+        return self.native.logits(asked)
+
+    def _ids(self, request: Request) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates (item fields, N), and the newest behaviors (item fields, S)."""
+        return _stacked([request.candidates.ids[name][0] for name in self._items]), self._real(request.short)
+
+    def _real(self, history: HistoryIds) -> np.ndarray:
+        """(item fields, n) ids of the real behaviors of one user."""
+        behaviors = int(history.mask[0].sum())
+        return _stacked([history.ids[name][0, :behaviors] for name in self._items])
 
     def _counts(self, request: Request, past: Past) -> np.ndarray:
         """(counters, N)."""
@@ -91,11 +79,12 @@ class NativeScorer:
 
     def _profile(self, request: Request) -> np.ndarray | None:
         """(fields,) where all candidates share each value, else (fields, N); None without such fields."""
-        fields = [request.candidates.profile[f.name][0] for f in self.model.features.profile_fields]
+        profile = shared(request.candidates.profile)
+        fields = [profile[f.name][0] for f in self.model.features.profile_fields]
         if not fields:
             return None
         ids = _stacked(fields)
-        return ids[:, 0] if ids.shape[1] and (ids == ids[:, :1]).all() else ids
+        return ids[:, 0] if ids.shape[1] == 1 else ids
 
 
 def _stacked(columns: list[torch.Tensor]) -> np.ndarray:

@@ -4,7 +4,9 @@
 
 The floor is the time of the request's products and sums in float32 at the peak of this core. The peak is measured
 between the turns, and around each call for the share of the moment's peak: other programs slow both. Times are CPU time
-of the thread, the call from Python included. Where an error is too large, no time is printed and the exit code is 3.
+of the thread, the call from Python included. Of the interest, a share without gathering is printed, too: a call with an
+empty record, which gathers the candidates and copies the result, is taken off. Where an error is too large, no time is
+printed and the exit code is 3.
 The last line is one JSON object.
 """
 
@@ -46,6 +48,7 @@ MOST_ERROR = {"x3": 5e-6}
 USUAL_ERROR = 4e-7
 """Of a logit, relative to the largest one or to 1."""
 INTEREST_ROWS = (16, 64, 128, 500)
+GATHERING = "gathering, {mode}"
 PEAK = Path(__file__).with_name("native_peak.cpp")
 LENGTH = 900
 WIDTH = 2 * ModelSettings.embedding_dim
@@ -74,10 +77,11 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed, and its products and sums in float32."""
+    """What is timed, its products and sums in float32, and the work in the same call that is no part of them."""
 
     call: Callable[[], Any]
     flops: float
+    beside: str = ""
 
 
 class Bench:
@@ -129,19 +133,20 @@ class Bench:
             for name, request in (("request", self.request), ("one candidate", single)):
                 asked = replace(request, mode=mode)
                 works[f"{name}, {mode}"] = Work(lambda asked=asked: self.native.logits(asked), self.flops(asked))
-            for rank, rows in records.items():
+            gathering = GATHERING.format(mode=mode)
+            for name, rows in [(gathering, None), *((f"interest of {R} rows, {mode}", r) for R, r in records.items())]:
                 asked = replace(self.request, mode=mode, long=rows)
-                flops = self.attention_flops(asked, rank)
-                works[f"interest of {rank} rows, {mode}"] = Work(
-                    lambda asked=asked: self.native.interest(asked, vectors), flops
+                flops = self.attention_flops(asked, len(rows.keys.data)) if rows else 0.0
+                works[name] = Work(
+                    lambda asked=asked: self.native.interest(asked, vectors), flops, gathering if rows else ""
                 )
         return works
 
     def times(self, turns: int) -> dict[str, Any]:
-        """Of each work in turns, ms: least and median; and the share of the peak, of the run and of its moment."""
+        """Of each work in turns, ms: least and median; and shares of the peak, of the run and of the call's moment."""
         works = self.works()
         spent: dict[str, list[float]] = {name: [] for name in works}
-        shares: dict[str, list[float]] = {name: [] for name in works}
+        peaks: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(turns):
             self.peaks.measure()
             for name, work in works.items():
@@ -149,17 +154,21 @@ class Bench:
                     before, began = self.peaks.now(), time.thread_time_ns()
                     work.call()
                     spent[name].append((time.thread_time_ns() - began) / 1e6)
-                    peak = (before + self.peaks.now()) / 2
-                    shares[name].append(work.flops / spent[name][-1] * 1e-6 / peak)
+                    peaks[name].append((before + self.peaks.now()) / 2)
         rows = {}
         for name, times in spent.items():
-            floor = works[name].flops / self.peaks.fma * 1e-6
+            work, beside = works[name], spent.get(works[name].beside, [0.0])
+            floor = work.flops / self.peaks.fma * 1e-6
             rows[name] = {
                 "ms": min(times),
                 "median": statistics.median(times),
                 "floor": floor,
                 "share": floor / min(times),
-                "share_of_the_moment": statistics.median(shares[name]),
+                "share_without_gathering": floor / (min(times) - min(beside)),
+                "share_of_the_moment": statistics.median(
+                    work.flops / (ms - statistics.median(beside)) * 1e-6 / peak
+                    for ms, peak in zip(times, peaks[name], strict=True)
+                ),
             }
         return {"peak_gflops": {"fma": self.peaks.fma, "amx": self.peaks.amx}, "times": rows}
 
@@ -236,10 +245,11 @@ def show(result: dict[str, Any]) -> None:
     peaks = result["peak_gflops"]
     print(f"peak of this core: {peaks['fma']:.0f} GFLOP/s of float32 FMA, {peaks['amx']:.0f} of AMX bfloat16")
     for name, row in result["times"].items():
-        print(
-            f"{name}: {row['ms']:.3f} ms (median {row['median']:.3f}); floor at the FMA peak {row['floor']:.3f} ms,"
-            f" share {row['share']:.2f} ({row['share_of_the_moment']:.2f} of the moment's peak)"
-        )
+        shares = f"; floor at the FMA peak {row['floor']:.3f} ms, share {row['share']:.2f}"
+        if name.startswith("interest"):
+            shares += f"; without gathering {row['share_without_gathering']:.2f}"
+        moment = f", {row['share_of_the_moment']:.2f} of the moment's peak"
+        print(f"{name}: {row['ms']:.3f} ms (median {row['median']:.3f})" + (shares + moment if row["floor"] else ""))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class This(Side):
         model, settings = make_model(asked.rank, asked.short, asked.seed)
         histories = Histories(*behaviors(asked.seed))
         keys, lengths = np.arange(USERS), np.diff(histories.offsets)
-        maker = RecordMaker(model, lambda long, _: model.long.summarize(long.double()), settings)
+        maker = RecordMaker(model, settings)
         with RecordWriter(folder, maker.layout) as writer:
             maker.write(writer, keys, Known(histories, keys, lengths))
         store = RecordStore(folder, maker.layout, model.long.summary_type)

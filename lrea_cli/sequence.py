@@ -110,6 +110,10 @@ class Behaviors:
         """The histories of some of the users."""
         return _mapped(self, lambda tensor: tensor[part])
 
+    def places(self, part: slice) -> Behaviors:
+        """Some places of each history; the newest is at 0."""
+        return _mapped(self, lambda tensor: tensor[:, part])
+
     def double(self) -> Behaviors:
         """The same with float64 vectors, from which summaries are computed."""
         return replace(self, vectors=self.vectors.double())
@@ -175,11 +179,13 @@ class PseudoItems(Summary):
         values: (B, R, D), zero past `rows`; they include the factor c(n) of the history's length.
         linear: (B, D + 1, D) the linear half of the attention as an affine map of the candidate (see
             `kernels.weights.linear_half`); None until the summary is sealed for serving.
+        mass: (B, R) how many behaviors each row stands for, zero past `rows`; None where no reader divides by it.
     """
 
     keys: Tensor
     values: Tensor
     linear: Tensor | None = None
+    mass: Tensor | None = None
 
 
 @dataclass(frozen=True)

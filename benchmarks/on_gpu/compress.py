@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from lrea_cli.compressors import COMPRESSORS
-from lrea_cli.model import CTRModel
-from lrea_cli.records.maker import SHARED_PROBES, Summarizer
+from lrea_cli.recipe.settings import DataSettings
+from lrea_cli.records.maker import SHARED_PROBES, RecordMaker
 from lrea_cli.sequence import HistoryIds, Summary
 from on_gpu.made import candidate_ids, generator_of, history_ids, model_of
 from on_gpu.rows import Report, Row, Setting, Timed, cell
@@ -59,12 +59,12 @@ def measure_compress(report: Report, sizes: Sizes, device: torch.device) -> None
 def _measure(report: Report, sizes: Sizes, case: Case, users: int, device: torch.device) -> None:
     generator = generator_of(device, 14)
     model = model_of("lrea" if case.by == "lrea" else "din", sizes, device).eval()
-    summarize: Summarizer = lambda behaviors, _: model.long.summarize(behaviors.double())  # noqa: E731
+    maker = RecordMaker(model, DataSettings(long=case.long), "float16")
     if case.by != "lrea":
         probes_TD = model.features.candidates(candidate_ids(1, SHARED_PROBES, sizes, generator)).vectors[0]
-        summarize = COMPRESSORS[case.by](model.full_attention, case.rank, 0, probes_TD)
+        maker = replace(maker, compress=COMPRESSORS[case.by](model.full_attention, case.rank, 0, probes_TD))
     drawn = [history_ids(users, case.long, sizes, generator) for _ in range(2)]
-    calls: list[Call] = [partial(_sealed, model, summarize, ids, np.arange(users)) for ids in drawn]
+    calls: list[Call] = [partial(_sealed, maker, ids, np.arange(users)) for ids in drawn]
     timed = in_turns([Contender(case.by, calls)], device, min(CELL_SECONDS, report.seconds_left("compress")))[case.by]
     settings = {**case.settings, "users": users}
     if isinstance(timed, Timed):
@@ -73,5 +73,5 @@ def _measure(report: Report, sizes: Sizes, case: Case, users: int, device: torch
         report.add(Row("compress", settings, "skipped" if timed.status == "skipped" else "error", timed.note))
 
 
-def _sealed(model: CTRModel, summarize: Summarizer, ids: HistoryIds, users: np.ndarray) -> Summary:
-    return model.long.seal(summarize(model.features.behaviors(ids), users), "float16")
+def _sealed(maker: RecordMaker, ids: HistoryIds, users: np.ndarray) -> Summary:
+    return maker.summarize(maker.model.features.behaviors(ids), users)

@@ -207,7 +207,7 @@ def cached(
     model: CTRModel, histories: Histories, visitors: list[Visitor], settings: DataSettings, dtype: CacheDtype
 ) -> Iterator[RecordStore]:
     """The records of all visitors, as `compress` makes them on the model's device; gone when the block ends."""
-    maker = RecordMaker(model, lambda behaviors, _: model.long.summarize(behaviors.double()), settings, dtype)
+    maker = RecordMaker(model, settings, dtype)
     keys = np.array([v.key for v in visitors])
     lengths = np.array([v.length for v in visitors])
     with TemporaryDirectory(prefix="lrea-gpu-") as folder, torch.inference_mode():

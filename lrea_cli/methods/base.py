@@ -77,6 +77,28 @@ class LongInterest(nn.Module, ABC):
                 rounded[field.name] = rounded_to(field.stored(dtype), tensor)
         return replace(summary, **rounded)
 
+    def recorded(self, behaviors: Behaviors, dtype: CacheDtype) -> Summary:
+        """The sealed summary of each history, as a record stores it; computed in float64."""
+        return self.seal(self.summarize(behaviors.double()), dtype)
+
+    @property
+    def appends(self) -> bool:
+        """Whether `append` gives the record of a longer history, bit for bit."""
+        return False
+
+    def append(self, record: Summary, newer: Behaviors) -> Summary:
+        """Add newer behaviors to float32 records: what `recorded` gives for the histories with them, bit for bit.
+
+        No behavior leaves; a history that is full is recorded anew.
+
+        Args:
+            record: sealed as float32. newer: (B, M) with float64 vectors, newest first; users have different M.
+
+        Raises:
+            NotImplementedError: the method does not append.
+        """
+        raise NotImplementedError(f"Records of '{self.name}' cannot be appended to.")
+
     @abstractmethod
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Compute the interest (B, N, D) of each candidate from the summary alone.

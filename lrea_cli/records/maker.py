@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.compressors import COMPRESSORS
+from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import read_samples
@@ -27,7 +27,7 @@ from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import Behaviors, Ids, Summary
 
 Summarizer = Callable[[Behaviors, np.ndarray], Summary]
-"""(long sequences of B users, (B,) their dense numbers) -> their summaries in float64, not sealed yet."""
+"""(long sequences of B users, (B,) their dense numbers) -> their compressed summaries in float64, not sealed yet."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,21 @@ SHARED_PROBES = 24
 
 @dataclass(frozen=True)
 class RecordMaker:
-    """Makes the records of a model's users, on the model's device."""
+    """Makes the records of a model's users, on the model's device.
+
+    Args:
+        compress: a compressor of full attention; None = the model's own method makes its records.
+    """
 
     model: CTRModel
-    summarize: Summarizer
     settings: DataSettings
     dtype: CacheDtype = "float32"
+    compress: Summarizer | None = None
 
     @classmethod
     def of(cls, run: Run, compression: Compression | None = None, dtype: CacheDtype = "float32") -> RecordMaker:
         """What makes the records of a run: its method, or a compressor; see `summarizer_of`."""
-        return cls(run.model, summarizer_of(run, compression), run.recipe.data, dtype)
+        return cls(run.model, run.recipe.data, dtype, compression and compressor_of(run, compression))
 
     @property
     def layout(self) -> RecordFormat:
@@ -77,10 +81,15 @@ class RecordMaker:
         """The records of B users in memory, sealed; int8 is rounded to as they are packed."""
         short, long = self.settings.short, self.settings.long
         behaviors = known.histories.newest(known.users, known.lengths, short, long).to(self.model.device)
-        summary = self.summarize(self.model.features.behaviors(behaviors), known.users)
-        sealed = self.model.long.seal(summary, self.dtype)
+        sealed = self.summarize(self.model.features.behaviors(behaviors), known.users)
         past = past_of(known.histories, known.users, known.lengths, self.model.match_counters)
         return UserRecords(sealed, past)
+
+    def summarize(self, behaviors: Behaviors, users: np.ndarray) -> Summary:
+        """The sealed summaries of B long histories, whose dense numbers are `users` (B,)."""
+        if self.compress is None:
+            return self.model.long.recorded(behaviors, self.dtype)
+        return self.model.long.seal(self.compress(behaviors, users), self.dtype)
 
     @contextmanager
     def store(self, keys: np.ndarray, known: Known) -> Iterator[RecordStore]:
@@ -93,18 +102,16 @@ class RecordMaker:
                 yield store
 
 
-def summarizer_of(run: Run, compression: Compression | None, probes_TD: Tensor | None = None) -> Summarizer:
-    """What makes the summaries of a run's users: its own method, or a compressor over its attention.
+def compressor_of(run: Run, compression: Compression, probes_TD: Tensor | None = None) -> Compressor:
+    """What compresses the histories of a run's users: a compressor over its attention.
 
     Args:
-        compression: of a din run; None = the method's own records.
+        compression: of a din run.
         probes_TD: `shared_probes` of the compression's seed; None = read from the train split.
 
     Raises:
-        UserError: a compressor was asked for, and the run is not a `din`.
+        UserError: the run is not a `din`.
     """
-    if compression is None:
-        return lambda behaviors, users: run.model.long.summarize(behaviors.double())
     method = run.recipe.model.method
     if method != "din":
         raise UserError(

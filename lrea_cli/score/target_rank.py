@@ -11,7 +11,7 @@ from lrea_cli.console.progress import Reporter, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.settings import Compression
-from lrea_cli.records.maker import RecordMaker, shared_probes, summarizer_of
+from lrea_cli.records.maker import RecordMaker, compressor_of, shared_probes
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.runs.loop import reader_of, score_split
 from lrea_cli.score.cached import score_split_cached
@@ -44,8 +44,8 @@ def smallest_rank(
     tried: dict[int, float] = {}
 
     def close_enough(rank: int) -> bool:
-        summarizer = summarizer_of(run, replace(compression, rank=rank), probes_TD)
-        maker = RecordMaker(run.model, summarizer, run.recipe.data)
+        compressor = compressor_of(run, replace(compression, rank=rank), probes_TD)
+        maker = RecordMaker(run.model, run.recipe.data, compress=compressor)
         with reporter.task(f"rank {rank}", reader.samples.rows, "samples") as progress:
             logits = score_split_cached(maker, reader, progress).logits
         deviates = deviation(full, logits)

@@ -20,7 +20,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import Compression, CompressorName
-from lrea_cli.records.maker import RecordMaker, Summarizer, summarizer_of
+from lrea_cli.records.maker import RecordMaker, Summarizer, compressor_of
 from lrea_cli.runs.checkpoint import Run, build_model, open_run
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.runs.manifest import RUNS, RunManifest
@@ -183,7 +183,7 @@ class CompressJob(SweepJob[CompressedRun]):
         run = open_run(Workspace(self.home), self.run, None, CPU)
         kept = read_scores(run.artifact.path, "test", REMEDY, run.artifact.manifest.made_from)
         reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
-        maker = RecordMaker(run.model, self.summarizer(run), run.recipe.data)
+        maker = RecordMaker(run.model, run.recipe.data, compress=self.summarizer(run))
         logits, bytes_per_record = score_split_cached(maker, reader, ignore)
         samples, data = reader.samples, run.recipe.data
         long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
@@ -198,7 +198,7 @@ class CompressJob(SweepJob[CompressedRun]):
 
     def summarizer(self, run: Run) -> Summarizer:
         """What makes the records."""
-        return summarizer_of(run, Compression(self.compressor, self.rank, self.seed))
+        return compressor_of(run, Compression(self.compressor, self.rank, self.seed))
 
 
 def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:

@@ -357,6 +357,25 @@ def test_a_record_round_trip_serves_the_sealed_summary(settings, dtype):
     torch.testing.assert_close(method.attend(read, asked), exact, rtol=tolerance, atol=tolerance)
 
 
+@every_variant
+def test_an_appended_record_has_the_bits_of_a_new_one(settings):
+    method, seen = build(settings), behaviors((L, 3, 1, 6))
+    if not method.appends:
+        with pytest.raises(NotImplementedError):
+            method.append(method.recorded(seen, "float32"), seen)
+        return
+    whole = method.recorded(seen, "float32")
+    for newest in range(1, L + 1):
+        parts = [seen.places(slice(newest, None)), seen.places(slice(0, newest))]
+        appended = method.append(method.recorded(parts[0], "float32"), parts[1])
+        for field in method.record:
+            assert torch.equal(getattr(appended, field.name), getattr(whole, field.name)), (newest, field.name)
+        assert torch.equal(appended.rows, whole.rows)
+    near = method.seal(method.summarize(seen), "float32")
+    asked = candidates()
+    torch.testing.assert_close(method.attend(whole, asked), method.attend(near, asked), rtol=1e-5, atol=1e-5)
+
+
 class Largest(TorchDispatchMode):
     """Keeps the size of the largest tensor that any operation returns, and the name of the operation."""
 

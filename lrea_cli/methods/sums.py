@@ -1,0 +1,50 @@
+"""Sums over behaviors that are formed as a click would add them, so that an appended record has the bits of a new one.
+
+Behaviors are added oldest first, and each partial sum is rounded to float32, in which a record keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
+    """Add sum_l w_lr v_l to the sums.
+
+    Args:
+        sums: (B, R, C) float32.
+        weights: (B, L, R) float64, zero where masked.
+        vectors: (B, L, C) float64, newest first.
+
+    Returns:
+        (B, R, C) float32.
+    """
+    for place in _oldest_first(vectors):
+        sums = (sums + weights[:, place, :, None] * vectors[:, place, None]).float()
+    return sums
+
+
+def add_at(sums: Tensor, slots: Tensor, vectors: Tensor) -> Tensor:
+    """Add each vector to one row of the sums.
+
+    Args:
+        sums: (B, R, C) float32.
+        slots: (B, L) int64, the row of each behavior; negative where masked.
+        vectors: (B, L, C) float64, newest first.
+
+    Returns:
+        (B, R, C) float32.
+    """
+    sums, user = sums.clone(), torch.arange(len(sums), device=sums.device)
+    for place in _oldest_first(vectors):
+        here = slots[:, place] >= 0
+        at = user[here], slots[here, place]
+        sums[at] = (sums[at] + vectors[here, place]).float()
+    return sums
+
+
+def _oldest_first(vectors: Tensor) -> Iterator[int]:
+    return iter(range(vectors.shape[1] - 1, -1, -1))

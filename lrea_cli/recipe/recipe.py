@@ -35,6 +35,11 @@ RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none (`sweep.settings`)."""
 
+WORLDS_FILE = "worlds.toml"
+"""Lies among the recipes that come with lrea and is none (`recipe.worlds`)."""
+
+NO_RECIPES = frozenset({SWEEP_FILE, WORLDS_FILE})
+
 Sections = Mapping[str, Mapping[str, Any]]
 """Values by their section and key: `{"model": {"rank": 64}}`."""
 
@@ -150,7 +155,7 @@ def shipped_recipes() -> Path:
 def shipped_names() -> list[str]:
     """The names of the recipes that come with lrea, such as `taobao-lrea` and `table2/din`."""
     folder = shipped_recipes()
-    files = (path for path in folder.rglob("*.toml") if path.name != SWEEP_FILE)
+    files = (path for path in folder.rglob("*.toml") if path.name not in NO_RECIPES)
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in files)
 
 

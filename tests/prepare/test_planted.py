@@ -240,7 +240,6 @@ def test_category_count_is_told_by_the_count_far_better_than_by_whether_there_is
     assert of_any + 0.08 < of_count < data.bayes_auc - 0.02
     assert 0.84 < data.bayes_auc < 0.88
     assert 0.25 < label.mean() < 0.31
-    assert (count > 564).any(), "some counts go beyond what a model reads by default"
 
 
 def test_no_drift_makes_all_ages_alike() -> None:

@@ -11,12 +11,12 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, shipped_recipes
+from lrea_cli.recipe.recipe import NO_RECIPES, Recipe, load_recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 
 FOLDER = shipped_recipes()
 SHIPPED = sorted(
-    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml") if path.name != SWEEP_FILE
+    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml") if path.name not in NO_RECIPES
 )
 
 

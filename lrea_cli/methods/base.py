@@ -112,7 +112,7 @@ class LongInterest(nn.Module, ABC):
         return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
-        """Weights with an entry for each position of the history; their rate is `step` (of the recipe) times the others'."""
+        """Weights with an entry for each position of the history; their rate is `step` times the learning rate."""
         return ()
 
     @abstractmethod

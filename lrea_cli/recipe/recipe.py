@@ -38,6 +38,9 @@ SWEEP_FILE = "sweep.toml"
 WORLDS_FILE = "worlds.toml"
 """Lies among the recipes that come with lrea and is none (`recipe.worlds`)."""
 
+CHOSEN = "chosen"
+"""The section of a recipe file that says how its settings were found (`recipe.chosen`); no part of the recipe."""
+
 NO_RECIPES = frozenset({SWEEP_FILE, WORLDS_FILE})
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -126,7 +129,7 @@ def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
     content = read_json(path, "Name another recipe.").get("recipe") if of_run else read_toml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no recipe: it is not the manifest of a run.", "Name another recipe.")
-    recipe = Recipe.from_dict(content, str(path))
+    recipe = Recipe.from_dict({name: part for name, part in content.items() if name != CHOSEN}, str(path))
     if not (every_method or of_run):
         values = content.get("model", {})
         changed = [key for key in values if getattr(recipe.model, key) != getattr(ModelSettings, key)]

@@ -50,11 +50,12 @@ def world_names() -> list[str]:
     return list(read_worlds())
 
 
-def find_world(name: str) -> World:
-    """The world of this name; a UserError names the nearest one."""
+def find_world(name: str, origin: str = "") -> World:
+    """The world of this name; a UserError names the nearest one, and the file and section that ask for it."""
     worlds = read_worlds()
     if name not in worlds:
-        raise UserError(f"There is no world '{name}'{nearest(name, worlds)}.", f"Known: {', '.join(worlds)}")
+        where = f"{origin}: there" if origin else "There"
+        raise UserError(f"{where} is no world '{name}'{nearest(name, worlds)}.", f"Known: {', '.join(worlds)}")
     return worlds[name]
 
 

@@ -91,8 +91,6 @@ def draw(path: Path, results: Results, dataset: Prepared) -> bool:
         color, marker = STYLES[i % len(STYLES)]
         dash = DASHES[i // len(STYLES) % len(DASHES)]
         axes.errorbar(xs, ys, (low, high), fmt=marker + dash, color=color, capsize=3, ms=6, lw=1.4, label=recipe)
-    if "bayes_auc" in dataset.best:
-        axes.axhline(dataset.best["bayes_auc"], color="#777777", lw=1, ls=(0, (1, 2)), label="best possible")
     axes.set_xscale("log")
     ticks = sorted({x for points in lines.values() for x in _series(points)[0]})
     axes.set_xticks(ticks)
@@ -106,7 +104,9 @@ def draw(path: Path, results: Results, dataset: Prepared) -> bool:
     axes.set_ylabel("AUC as served, test split")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
     seeds = counted(max(len(p.seeds) for points in lines.values() for p in points), "seed")
-    figure.text(0.1, 0.02, f"Mean of up to {seeds}; bars: smallest to largest seed.", fontsize=7.5, color="#555555")
+    best = f" Best possible AUC: {dataset.best['bayes_auc']:.4f}." if "bayes_auc" in dataset.best else ""
+    caption = f"Mean of up to {seeds}; bars: smallest to largest seed.{best}"
+    figure.text(0.1, 0.02, caption, fontsize=7.5, color="#555555")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         figure.savefig(file, format="png")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, shipped_recipes
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, foreign_options, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
 from lrea_cli.sweep.datasets import dataset_of
 from lrea_cli.sweep.settings import SEEDS, Compress, Sweep, load_sweep, read_sweep
@@ -127,6 +127,18 @@ def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_
     assert found.recipes["sim"].model.search == "hard"
     assert found.recipes["sim-soft"].model.search == "soft"
     assert all(found.recipes[f"{name}-din"].model.target_attention == "din" for name in ("sim", "eta"))
+
+
+def test_every_method_is_searched_with_as_many_configurations_on_worlds_of_development() -> None:
+    found = load_sweep("methods")
+    assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
+    assert {len(points) for points in found.search.points.values()} == {found.search.configurations}
+    assert found.search.worlds
+    for name, recipe in found.recipes.items():
+        searched = {setting for point in found.search.points[name] for setting in point}
+        foreign = foreign_options(recipe.model.method)
+        assert {"lr", "initial_accumulator", "hidden"} <= searched
+        assert not searched & foreign
 
 
 def test_table_3_has_the_ranks_and_the_lambdas_of_the_paper_for_both_kinds_of_columns() -> None:

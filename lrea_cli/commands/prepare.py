@@ -68,8 +68,7 @@ class WorldOptions:
     json: Json = False
 
 
-@command
-def world(options: WorldOptions) -> None:
+def _world(options: WorldOptions) -> None:
     """Planted interests, by the name of one of lrea's worlds (recipes/worlds.toml).
 
     Settings are chosen on worlds whose role is development; results are of the others.
@@ -180,4 +179,4 @@ def _register(source_type: type[Source]) -> None:
 
 for _source in SOURCES:
     _register(_source)
-app.command("world")(world)
+app.command("world")(command(_world))

@@ -31,7 +31,7 @@ class SearchOptions:
         str,
         typer.Argument(help="A folder of recipes whose sweep.toml names worlds and a space, or one of lrea: methods."),
     ]
-    to: Annotated[Path, typer.Option(help="Write the chosen recipes into this folder.")]
+    chosen: Annotated[Path, typer.Option(help="Write the chosen recipes into this folder.")]
     jobs: Annotated[
         int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
     ] = None
@@ -43,7 +43,7 @@ class SearchOptions:
 def search(options: SearchOptions) -> None:
     """Choose the settings of each recipe on worlds of development.
 
-    Example: lrea search methods --to chosen
+    Example: lrea search methods --chosen recipes/chosen
 
     Every recipe may try as many configurations. Given again, the same command goes on where it stopped.
     """
@@ -51,12 +51,12 @@ def search(options: SearchOptions) -> None:
     from lrea_cli.reporting.search import search_page, search_rows
 
     console = Console(options.json)
-    given = {"--to": options.to, "--page": options.page}
+    given = {"--chosen": options.chosen, "--page": options.page}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     again = shlex.join(["lrea", "search", options.folder, *words])
     results, failures = _run(console, options, again)
     console.table(f"chosen on {', '.join(world.name for world in results.worlds)}", *search_rows(results.tried))
-    console.say(f"{counted(len(results.chosen), 'recipe')} written to {options.to}")
+    console.say(f"{counted(len(results.chosen), 'recipe')} written to {options.chosen}")
     if options.page is not None:
         write_page(options.page, "search", results.to_dict(), lambda data: search_page(results, data))
         console.say(f"written: {options.page}")
@@ -90,5 +90,5 @@ def _run(console: Console, options: SearchOptions, again: str) -> tuple[SearchRe
         raise
     results = gather_search(asked, searched, about(again, workers))
     write_json(workspace.home / "results.json", results.to_dict())
-    write_recipes(asked, results, searched, options.to)
+    write_recipes(asked, results, searched, options.chosen)
     return results, searched.failures

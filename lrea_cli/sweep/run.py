@@ -80,7 +80,7 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
     if sweep.search.worlds:
         raise UserError(
             f"The settings of '{sweep.name}' are searched on the worlds {', '.join(sweep.search.worlds)}.",
-            f"Search them, and sweep what is chosen: lrea search {sweep.name} --to FOLDER",
+            f"Search them, and sweep what is chosen: lrea search {sweep.name} --chosen FOLDER",
         )
     failures: list[Failure] = []
     with workspace.alone("sweep"):

@@ -87,7 +87,7 @@ def test_a_world_is_prepared_by_its_name_and_a_dataset_remembers_its_options(hom
 @pytest.mark.slow
 def test_settings_are_chosen_on_worlds_and_a_table_is_of_another(home, folder, pool, capsys):
     to, page = home.parent / "chosen", home.parent / "docs" / "search.md"
-    arguments = ["search", folder, "--to", to]
+    arguments = ["search", folder, "--chosen", to]
     assert "lrea prepare world small" in lrea(capsys, *arguments, code=2).err
     for world in WORLDS:
         lrea(capsys, "prepare", "world", world.name)
@@ -104,7 +104,7 @@ def test_settings_are_chosen_on_worlds_and_a_table_is_of_another(home, folder, p
         recipe = load_recipe(str(to / f"{name}.toml"))
         assert best == "{}" or f"'lr': {recipe.train.lr}" in best
     assert read_json(page.parent / "search" / "search.json", "") == found
-    assert f"lrea search {folder} --to {to} --page {page}" in page.read_text()
+    assert f"lrea search {folder} --chosen {to} --page {page}" in page.read_text()
     pool.names.clear()
     lrea(capsys, *arguments)
     assert pool.names == []
@@ -116,7 +116,7 @@ def test_settings_are_chosen_on_worlds_and_a_table_is_of_another(home, folder, p
 
 def test_a_search_without_worlds_is_refused(home, folder, capsys):
     (folder / "sweep.toml").write_text(SWEEP.replace('worlds = ["small", "other"]\n', ""))
-    assert "names no worlds" in lrea(capsys, "search", folder, "--to", home.parent / "to", code=2).err
+    assert "names no worlds" in lrea(capsys, "search", folder, "--chosen", home.parent / "to", code=2).err
 
 
 def test_shares_make_a_learning_curve(home, folder, pool, capsys):

@@ -135,7 +135,7 @@ def test_what_was_left_out_is_said_at_its_dataset() -> None:
 
 def test_a_sweep_without_a_base_or_best_has_a_page() -> None:
     bare = replace(RESULTS, base=None, search=({},), tried=(), compressed=(), failed={}, datasets=())
-    assert "Differences are paired" in page(bare, "x.json")
+    assert "Differences are of the same seed" in page(bare, "x.json")
 
 
 @pytest.mark.parametrize(

@@ -113,8 +113,8 @@ _OVER_SEEDS = (
   training and other users (Obuchowski & Rockette 1995; lrea_cli/stats/methods.py); where there is one seed, it is given
   the trained models. "seeds" is the smallest to the largest seed.""",
     """the same rows and seeds, their intervals over seeds and users as well.
-  `~`: no difference of the methods is shown (zero lies inside the interval). Differences of compressed runs to full
-  attention are given the trained models; there, `~` also marks those whose seeds disagree in sign.""",
+  `~`: no difference of the methods is shown (zero lies inside the interval). That of a compressed run is to full
+  attention of the same run.""",
 )
 """What intervals and differences are, for `how_to_read`."""
 

@@ -52,7 +52,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         datasets=(_prepared(finished.dataset, sweep.seeds),),
         tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, dataset, cell)),
         scored=tuple(scored),
-        compressed=tuple(_compressed(finished)),
+        compressed=tuple(_compressed(finished, placed)),
         failed={failure.job: failure.message for failure in finished.failures},
         left_out=finished.left_out,
     )
@@ -105,22 +105,26 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
         yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
 
 
-def _compressed(finished: Finished) -> Iterator[Compressed]:
+def _compressed(finished: Finished, placed: PlacedRuns) -> Iterator[Compressed]:
+    trained = {job.name: job for cell in finished.cells for job in cell.trained}
     recipe_of = {job.name: cell.recipe for cell in finished.cells for job in cell.trained}
 
     def key(job: CompressJob) -> tuple[str, str, str, int]:
         return finished.dataset.name, recipe_of[job.run], job.label, job.rank
 
     for group_key, group in groupby(sorted(finished.compressed, key=key), key):
-        jobs = list(group)
-        measured = [result for job in jobs if (result := job.result())]
+        of_jobs = {job: result for job in group if (result := job.result())}
+        jobs, measured = list(of_jobs), list(of_jobs.values())
+        if not jobs:
+            continue
         changes = [one.difference for one in measured]
+        values, intervals = [change.value for change in changes], [change.ci for change in changes]
         yield Compressed(
             *group_key,
             seeds=tuple(job.seed for job in jobs),
             deviation=over_seeds(one.deviation for one in measured),
             deviation_long=over_seeds(one.deviation_long for one in measured),
-            difference=over_seeds([change.value for change in changes], [change.ci for change in changes]),
+            difference=over_seeds(values, intervals, placed.compression(jobs, trained)),
             bytes_per_record=over_seeds(one.bytes_per_record for one in measured),
         )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from lrea_cli.score.kept_scores import Form
 from lrea_cli.stats.methods import MethodEstimate, method_auc, method_difference, paired_difference
 from lrea_cli.stats.ranks import Placed, UserClusters
-from lrea_cli.sweep.jobs import TrainJob
+from lrea_cli.sweep.jobs import CompressJob, TrainJob
 from lrea_cli.sweep.results import OverSeeds, over_seeds
 
 
@@ -42,6 +42,16 @@ class PlacedRuns:
         each = [method_difference([a], [b], self.clusters) for a, b in pairs]
         of_methods = method_difference([a for a, _ in pairs], [b for _, b in pairs], self.clusters)
         return over_seeds([d.value for d in each], [d.ci for d in each], of_methods)
+
+    def compression(self, jobs: Sequence[CompressJob], trained: Mapping[str, TrainJob]) -> MethodEstimate:
+        """AUC through compressed records minus that of full attention, of the same run.
+
+        Args:
+            jobs: by one compressor, of runs of one recipe.
+            trained: by the name of the run.
+        """
+        full = [self.placed(trained[job.run], "trained") for job in jobs]
+        return paired_difference(full, [self.clusters.place(job.logits()) for job in jobs], self.clusters)
 
     def placed(self, run: TrainJob, form: Form) -> Placed:
         """A run's scores of one form, beside the users' part in the error of its AUC."""

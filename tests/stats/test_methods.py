@@ -162,9 +162,22 @@ def test_a_paired_difference_has_no_more_of_the_seeds_than_the_pairs_have() -> N
     paired, unpaired = paired_difference(a, b, clusters), method_difference(a, b, clusters)
     changes = [(auc(np.round(s), labels) or 0) - (auc(s, labels) or 0) for s in runs]
     assert paired.value == pytest.approx(unpaired.value) == pytest.approx(fmean(changes))
-    differences = [other.minus(one) for one, other in zip(a, b, strict=True)]
-    assert SeedVariance.of([differences]).variance == pytest.approx(variance(changes) / 4)
+    scores = [s.tolist() for s in (*runs, *map(np.round, runs))]
+    _, cov = covariance_of_clusters(scores, labels.tolist(), users.tolist())
+    of_changes = cov[4:, 4:] - cov[4:, :4] - cov[:4, 4:] + cov[:4, :4]
+    of_users = (of_changes.sum() - np.trace(of_changes)) / 12
+    assert paired.standard_error == pytest.approx(math.sqrt(variance(changes) / 4 + max(of_users, 0.0)))
     assert (paired.standard_error or 0) < 0.3 * (unpaired.standard_error or 0)
+
+
+def test_users_who_part_the_seeds_take_nothing_off_the_variance_of_seeds() -> None:
+    _, labels, users = trained()
+    clusters, ((one,),) = placed([[np.arange(len(labels)) + labels]], labels, users)
+    runs = [one, Placed(one.auc + 0.1, -one.clicked, -one.others)]
+    assert clusters.covariance(runs, runs)[0, 1] < 0
+    found = method_auc(runs, clusters)
+    assert found.standard_error == pytest.approx(0.05)
+    assert found.freedom == pytest.approx(1)
 
 
 def test_freedom_lies_between_the_seeds_own_and_the_normal() -> None:

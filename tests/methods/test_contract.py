@@ -43,6 +43,7 @@ VARIANTS = [
     ),
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
+    *(ModelSettings(method="category", shared_rows=r, half_life=h) for r in (0, 3) for h in (0, 4)),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -55,6 +56,7 @@ def name_of(settings):
         "lrea": (settings.form, settings.decomp_columns, settings.short_histories),
         "sim": (settings.search, settings.target_attention),
         "eta": (settings.target_attention,),
+        "category": (str(settings.shared_rows), str(settings.half_life)),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 

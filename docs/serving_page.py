@@ -56,6 +56,7 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`sim`, soft search": fields_of(method="sim", search="soft"),
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
+        "`category`": fields_of(method="category"),
         "`din-short`": fields_of(method="din-short"),
     }
 

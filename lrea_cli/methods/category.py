@@ -60,6 +60,7 @@ class Category(LongInterest):
     name = "category"
     summary_type = CategorySums
     slow_twin = SlowCategory
+    needs_categories = True
     decays: Tensor | None
 
     def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:

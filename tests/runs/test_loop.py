@@ -37,6 +37,9 @@ GOLDEN = {
     "eta-din": [0.700925, 0.649822, 0.6021],
     "sdim": [0.797065, 0.70333, 0.650079],
     "twin": [0.745772, 0.696405, 0.635033],
+    "category": [0.73584, 0.7183, 0.679369],
+    "category-alone": [0.741511, 0.722466, 0.704794],
+    "category-recent": [0.757693, 0.698045, 0.658471],
 }
 
 
@@ -73,6 +76,8 @@ def test_golden_losses(tiny, name):
         "sum": {"penalty": "sum"},
         "soft": {"search": "soft"},
         "din": {"target_attention": "din"},
+        "alone": {"shared_rows": 0},
+        "recent": {"half_life": 10},
     }[variant]
     if method == "twin":  # with fewer, rounding decides between two clicks on one item, whose scores are equal
         options = {"k": 40}

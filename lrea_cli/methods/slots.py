@@ -46,9 +46,16 @@ def counts_by_slot(slots: Tensor, width: int) -> Tensor:
 
 
 def largest_by_slot(numbers: Tensor, slots: Tensor, width: int) -> Tensor:
-    """(B, width) int64: the largest of the numbers (B, X) of each row; 0 in rows without one."""
+    """(B, width): the largest of the numbers (B, X) of each row, all at least 0; 0 in rows without one."""
+    rows = numbers.new_zeros(len(slots), width + 1)
+    return rows.scatter_reduce(1, _without_masked(slots, width), numbers, "amax")[:, :width]
+
+
+def least_by_slot(numbers: Tensor, slots: Tensor, width: int) -> Tensor:
+    """(B, width): the least of the numbers (B, X) of each row; 0 in rows without one."""
+    rows = numbers.new_zeros(len(slots), width + 1)
     index = _without_masked(slots, width)
-    return index.new_zeros(len(slots), width + 1).scatter_reduce(1, index, numbers, "amax")[:, :width]
+    return rows.scatter_reduce(1, index, numbers, "amin", include_self=False)[:, :width]
 
 
 def _without_masked(slots: Tensor, width: int) -> Tensor:

@@ -1,6 +1,6 @@
 import torch
 
-from lrea_cli.methods.slots import counts_by_slot, first_seen, largest_by_slot, placed, sums_by_slot
+from lrea_cli.methods.slots import counts_by_slot, first_seen, largest_by_slot, least_by_slot, placed, sums_by_slot
 
 VALUES = torch.tensor([[7, 3, 7, 9, 3, 7], [0, 5, 5, 2, 0, 0], [4, 4, 4, 4, 4, 4]], dtype=torch.int32)
 MASK = torch.tensor([[True] * 6, [False, True, True, True, False, False], [False] * 6])
@@ -36,6 +36,7 @@ def test_what_stands_in_a_row():
     assert counts_by_slot(slots, 3).tolist() == [[3, 2, 1], [2, 1, 0], [0, 0, 0]]
     numbers = torch.arange(6, 0, -1).expand(3, -1)
     assert largest_by_slot(numbers, slots, 3).tolist() == [[6, 5, 3], [5, 3, 0], [0, 0, 0]]
+    assert least_by_slot(numbers, slots, 3).tolist() == [[1, 2, 3], [4, 3, 0], [0, 0, 0]]
     vectors = torch.arange(36.0).view(3, 6, 2)
     sums = sums_by_slot(vectors, slots, 3)
     assert sums[0].tolist() == [[0 + 4 + 10, 1 + 5 + 11], [2 + 8, 3 + 9], [6, 7]]

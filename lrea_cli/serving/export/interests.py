@@ -143,15 +143,20 @@ def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
 
 
 def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
-    """What age, place and category add to a score, (heads, 1 or N, L + 1)."""
+    """What age, place, category and, of clusters, ln n add to a score, (heads, 1 or N, L + 1)."""
     time = asked.record["time"]
     age = b.op("Div", b.op("Sub", asked.time, time), b.const(HOUR, np.int64))  # below 0 is in band 0, too
     count = b.op("Squeeze", b.op("Shape", time), b.whole(0))
     place = b.op("Range", b.const(0, np.int64), count, b.const(1, np.int64))
+    if "place" in asked.record:
+        place = b.op("Cast", asked.record["place"], to=INT64)
     bands = [
         b.op("Gather", b.const(array(w)), _band(b, x), axis=1) for w, x in ((method.age, age), (method.place, place))
     ]
-    bias = b.op("Unsqueeze", b.op("Add", *bands), b.whole(1))
+    of_rows = b.op("Add", *bands)
+    if "count" in asked.record:
+        of_rows = b.op("Add", of_rows, b.op("Log", b.op("Cast", asked.record["count"], to=FLOAT)))
+    bias = b.op("Unsqueeze", of_rows, b.whole(1))
     if method.same_category is not None:
         same = b.op("Unsqueeze", _same(b, asked, asked.record["category"]), b.whole(0))
         bias = b.op("Add", bias, b.op("Mul", b.const(array(method.same_category)[:, None, None]), same))

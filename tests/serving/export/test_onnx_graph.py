@@ -38,6 +38,8 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("eta", {"k": 4}),
     ("eta", {"k": 4, "m": 12, "target_attention": "din"}),
     ("twin", {"k": 5}),
+    ("twin-v2", {"k": 3, "most_members": 4}),
+    ("twin-v2", {"k": 64, "most_members": 1}),
     ("category", {}),
     ("category", {"shared_rows": 0}),
     ("category", {"shared_rows": 5, "half_life": 3}),

@@ -113,8 +113,7 @@ class Category(LongInterest):
         assert isinstance(summary, CategorySums)
         assert candidates.category is not None
         dtype, category = candidates.vectors.dtype, summary.category
-        real_B1C = summary.in_use(category.shape[1])[:, None]
-        found, row_BN = (same_value(candidates.category[..., None], category[:, None]) & real_B1C).max(-1)
+        found, row_BN = same_value(candidates.category[..., None], category[:, None]).max(-1)
         own, n = gather(summary.sums, row_BN) * found[..., None], summary.count.sum(1)
         read = Read(n, summary.count.gather(1, row_BN) * found, own.to(dtype))
         if self.prototypes is None:  # in float64, since almost all may be own
@@ -130,11 +129,11 @@ class Category(LongInterest):
         """The same without rows: a training batch has few candidates, and each sums the behaviors of its category."""
         assert behaviors.category is not None
         assert candidates.category is not None
-        E, real_B1L = behaviors.vectors, behaviors.mask[:, None]
-        own_BNL = same_value(candidates.category[..., None], behaviors.category[:, None]) & real_B1L
+        E = behaviors.vectors
+        own_BNL = same_value(candidates.category[..., None], behaviors.category[:, None]) & behaviors.mask[:, None]
         read = Read(behaviors.lengths, own_BNL.sum(-1), own_BNL.to(E.dtype) @ E)
         if self.prototypes is None:
-            read = replace(read, rest=(real_B1L & ~own_BNL).to(E.dtype) @ E)
+            read = replace(read, rest=(~own_BNL).to(E.dtype) @ E)  # vectors of padding are zero
         if self.decays is not None:
             weights_BNL = own_BNL * self.decays[: E.shape[1]].to(E.dtype)
             recent = weights_BNL @ E

@@ -56,6 +56,8 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`sim`, soft search": fields_of(method="sim", search="soft"),
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
+        "`twin-v2`": fields_of(method="twin-v2"),
+        "`category`": fields_of(method="category"),
         "`din-short`": fields_of(method="din-short"),
     }
 
@@ -94,8 +96,14 @@ def bytes_table() -> str:
     records.append((f"`din`, {LONG} behaviors", pseudo, LONG))
     for kind in list(every)[1:]:
         method = METHODS["sdim"](ModelSettings(method="sdim"), HistoryShape(WIDTH, LONG))
-        rows = {"`sdim`": method.rows_of(LONG), "`din-short`": 0}.get(kind, LONG)
-        records.append((kind if rows != LONG else f"{kind}, {LONG} behaviors", every[kind], rows))
+        rows = {"`sdim`": method.rows_of(LONG), "`din-short`": 0, "`category`": VALUES, "`twin-v2`": VALUES}.get(
+            kind, LONG
+        )
+        counted = {
+            LONG: f", {LONG} behaviors",
+            VALUES: f", {VALUES} {'clusters' if 'twin' in kind else 'categories'}",
+        }.get(rows, "")
+        records.append((f"{kind}{counted}", every[kind], rows))
     cells = [
         [name, *(f"{record_size(fields, d, rows, v):,}" for v in (None, VALUES) for d in CACHE_DTYPES)]
         for name, fields, rows in records

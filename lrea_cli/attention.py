@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import Kernel, ScorerWeights, folded
-from lrea_cli.kernels.weights import linear_half
+from lrea_cli.kernels.weights import SLOPE, linear_half
 from lrea_cli.sequence import Behaviors
 
 HIDDEN = 64
@@ -63,6 +64,19 @@ class Attention(nn.Module):
         """
         alone = folded(candidates.flatten(0, 1)[:, None], keys.flatten(0, 1), values.flatten(0, 1), self.weights)
         return alone.view_as(candidates)
+
+    def paired(self, candidates: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend where each candidate has one key of its own: s(e_n, k_n) v_n.
+
+        Args:
+            candidates, keys, values: (B, N, D) each; values are zero where there is none.
+
+        Returns:
+            (B, N, D).
+        """
+        w = self.weights.to(candidates.dtype)
+        hidden_BNH = candidates @ w.W1 + keys @ w.W2 + (candidates * keys) @ w.W3 + w.b
+        return (leaky_relu(hidden_BNH, SLOPE) @ w.w_o)[..., None] * values
 
     def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
         """DIN: interest (B, N, D) = c(n) sum_l s(e, e_l) e_l over the real behaviors."""

@@ -252,7 +252,7 @@ class RecordField:
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: Literal["cache", "wide", "int32", "int64", "uint8"] = "cache"
+    dtype: Literal["cache", "wide", "float32", "int32", "int64", "uint8"] = "cache"
 
     def stored(self, cache: CacheDtype) -> str:
         """The dtype in a cache of a dtype."""

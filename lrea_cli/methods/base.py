@@ -49,6 +49,8 @@ class LongInterest(nn.Module, ABC):
     name: ClassVar[str]
     summary_type: ClassVar[type[Summary]]
     slow_twin: ClassVar[type[SlowTwin]]
+    needs_categories: ClassVar[bool] = False
+    """Whether it refuses histories whose items have no category, at any setting."""
     row_per_behavior: ClassVar[bool] = False
     """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
 

@@ -190,3 +190,15 @@ def din_work(kept: int, width: int, hidden: int, candidates: int) -> Work:
     products = half.products + 2 * D * D + 2 * D * H + 2 * K * (D + 1) * H + 2 * K * H + 2 * K * D
     elementwise = half.elementwise + 2 * D * H + H + K * H + D + K * D + K
     return Work(0, N * products, N * elementwise)
+
+
+def paired_work(width: int, hidden: int, candidates: int) -> Work:
+    """FLOPs of `Attention.paired`: one key for each candidate.
+
+    products     6 N D H    +  2 N H
+                 e, k, e * k   w_o
+    elementwise  N D        +  3 N H    +  N D
+                 e * k         sums, b     s v
+    """
+    D, H, N = width, hidden, candidates
+    return Work(0, 6 * N * D * H + 2 * N * H, 2 * N * D + 3 * N * H)

@@ -6,9 +6,24 @@ Behaviors are added oldest first, and each partial sum is rounded to float32, in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Added:
+    """Behaviors that are added to rows, newest first.
+
+    Args:
+        vectors: (B, L, C) float64. slots: (B, L) int64, the row of each, negative where masked.
+        numbers: (B, L) int64, their numbers in the history, counted from 1 for the oldest.
+    """
+
+    vectors: Tensor
+    slots: Tensor
+    numbers: Tensor
 
 
 def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
@@ -44,6 +59,34 @@ def add_at(sums: Tensor, slots: Tensor, vectors: Tensor) -> Tensor:
         at = user[here], slots[here, place]
         sums[at] = (sums[at] + vectors[here, place]).float()
     return sums
+
+
+def add_decayed(sums: Tensor, newest: Tensor, added: Added, decays: Tensor) -> tuple[Tensor, Tensor]:
+    """Add each vector to one row, whose sum so far decays by the behaviors that lie between.
+
+    Args:
+        sums: (B, R, C) float32, each row as of its newest behavior.
+        newest: (B, R) int64, the number of that behavior.
+        added: the behaviors.
+        decays: (L + 1,) float64, see `decay_table`.
+
+    Returns:
+        The sums and the numbers after the addition.
+    """
+    sums, newest, user = sums.clone(), newest.clone(), torch.arange(len(sums), device=sums.device)
+    for place in _oldest_first(added.vectors):
+        here = added.slots[:, place] >= 0
+        at = user[here], added.slots[here, place]
+        number = added.numbers[here, place]
+        kept = decays[(number - newest[at]).clamp(max=len(decays) - 1)]  # a row that is new is zero
+        sums[at] = (sums[at] * kept[:, None] + added.vectors[here, place]).float()
+        newest[at] = number
+    return sums, newest
+
+
+def decay_table(half_life: int, most: int) -> Tensor:
+    """(most + 1,) float64: 2^(-x / half_life) for x = 0, 1, ..; looked up, so its bits depend on x alone."""
+    return torch.tensor([2 ** (-x / half_life) for x in range(most + 1)], dtype=torch.float64)
 
 
 def _oldest_first(vectors: Tensor) -> Iterator[int]:

@@ -22,6 +22,8 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "eta": ("k", "m", "heads", "target_attention"),
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
+    "twin-v2": ("k", "heads", "most_members"),
+    "category": ("shared_rows", "half_life"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""

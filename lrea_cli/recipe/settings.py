@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from lrea_cli.errors import UserError
 
-MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "twin-v2", "category", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
@@ -95,6 +95,10 @@ class ModelSettings:
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
             product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
         m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
+        most_members: of TWIN V2, most behaviors in a cluster; k: clusters that its search keeps.
+        shared_rows: of category, R rows for all behaviors beside the row of the candidate's category; 0 = one row, of
+            the behaviors of other categories. half_life: behaviors after which a behavior counts half in a third row,
+            that of the candidate's recent category; 0 = without that row. See `methods.category`.
     """
 
     method: MethodName = "lrea"
@@ -116,6 +120,9 @@ class ModelSettings:
     target_attention: Literal["multi-head", "din"] = "multi-head"
     m: Few = 48
     tau: Few = 3
+    most_members: Count = 8
+    shared_rows: Annotated[int, Limits(ge=0, le=4096)] = 16
+    half_life: CountOrZero = 0
 
 
 @dataclass(frozen=True)

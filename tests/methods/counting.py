@@ -70,6 +70,8 @@ class ElementwiseFlops(TorchDispatchMode):
                 self.total += result.numel()
             elif name == "aten.addcmul":
                 self.total += 2 * result.numel()
+            elif name == "aten.scatter_add":
+                self.total += args[3].numel()
             else:
                 self.total += {
                     "aten.sum": given.numel(),

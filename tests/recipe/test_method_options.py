@@ -15,7 +15,7 @@ from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options, load
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 
-BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3}
+BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3, "shared_rows": 4, "most_members": 2}
 CHANGED: dict[str, Any] = {
     "rank": 4,
     "form": "absorbed",
@@ -29,6 +29,9 @@ CHANGED: dict[str, Any] = {
     "target_attention": "din",
     "m": 6,
     "tau": 2,
+    "most_members": 3,
+    "shared_rows": 3,
+    "half_life": 2,
 }
 SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, ModelSettings
+from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, MethodName, ModelSettings
 from lrea_cli.records.format import RecordFormat, values_of
 from lrea_cli.sequence import RecordField
 
@@ -47,6 +47,11 @@ def fields_of(**settings: str) -> tuple[RecordField, ...]:
     return METHODS[asked.method](asked, HistoryShape(WIDTH, LONG)).record
 
 
+def rows_of(method: MethodName) -> int:
+    """Rows of the record of a full history."""
+    return METHODS[method](ModelSettings(method=method), HistoryShape(WIDTH, LONG)).rows_of(LONG)
+
+
 def kinds() -> dict[str, tuple[RecordField, ...]]:
     """Kind of record -> its fields."""
     return {
@@ -56,6 +61,8 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`sim`, soft search": fields_of(method="sim", search="soft"),
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
+        "`sketch`": fields_of(method="sketch"),
+        "`linear`": fields_of(method="linear"),
         "`din-short`": fields_of(method="din-short"),
     }
 
@@ -93,8 +100,13 @@ def bytes_table() -> str:
     records = [(f"R = {rank} pseudo items", pseudo, rank) for rank in RANKS]
     records.append((f"`din`, {LONG} behaviors", pseudo, LONG))
     for kind in list(every)[1:]:
-        method = METHODS["sdim"](ModelSettings(method="sdim"), HistoryShape(WIDTH, LONG))
-        rows = {"`sdim`": method.rows_of(LONG), "`din-short`": 0}.get(kind, LONG)
+        rows = {
+            "`sdim`": rows_of("sdim"),
+            "`sketch`": rows_of("sketch"),
+            "`linear`": rows_of("linear"),
+            "`din-short`": 0,
+        }
+        rows = rows.get(kind, LONG)
         records.append((kind if rows != LONG else f"{kind}, {LONG} behaviors", every[kind], rows))
     cells = [
         [name, *(f"{record_size(fields, d, rows, v):,}" for v in (None, VALUES) for d in CACHE_DTYPES)]

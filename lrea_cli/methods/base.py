@@ -47,7 +47,7 @@ class LongInterest(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    summary_type: ClassVar[type[Summary]]
+    summary_type: type[Summary]
     slow_twin: ClassVar[type[SlowTwin]]
     row_per_behavior: ClassVar[bool] = False
     """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
@@ -114,6 +114,10 @@ class LongInterest(nn.Module, ABC):
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
         """Weights with an entry for each position of the history; the optimizer takes smaller steps on them."""
         return ()
+
+    def column_entropy(self) -> float | None:
+        """How even the weights are that a method mixes behaviors by: 0 is one-hot, 1 mean pooling; None = not known."""
+        return None
 
     @abstractmethod
     def rows_of(self, n: int) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from lrea_cli.errors import UserError
 
-MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+MethodName = Literal["din-short", "mean", "linear", "sim", "eta", "sdim", "twin", "sketch", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
@@ -93,6 +93,7 @@ class ModelSettings:
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
             product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
         m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
+        layers, normalize, temperature: see `methods.sketch.Sketch`; its `rank` is the number of its prototypes.
     """
 
     method: MethodName = "lrea"
@@ -112,6 +113,9 @@ class ModelSettings:
     target_attention: Literal["multi-head", "din"] = "multi-head"
     m: Few = 48
     tau: Few = 3
+    layers: Annotated[int, Limits(ge=1, le=2)] = 1
+    normalize: Literal["prototypes", "tokens"] = "prototypes"
+    temperature: Annotated[float, Limits(gt=0, lt=1000)] = 0.1
 
 
 @dataclass(frozen=True)

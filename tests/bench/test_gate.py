@@ -128,6 +128,11 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "sdim", "m": 12, "tau": 1},
         {"method": "twin", "k": 6},
         {"method": "twin", "k": 1, "heads": 1},
+        {"method": "sketch"},
+        {"method": "sketch", "temperature": 0.01},
+        {"method": "sketch", "layers": 2},
+        {"method": "sketch", "normalize": "tokens"},
+        {"method": "linear"},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
@@ -379,6 +384,10 @@ def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path:
         ({"method": "twin", "k": 6}, "category", lambda c: c + 1),
         ({"method": "twin", "k": 6}, "keys", scaled(1.01)),
         ({"method": "twin", "k": 6}, "values", scaled(1.01)),
+        ({"method": "sketch"}, "sums", scaled(1.01)),
+        ({"method": "sketch"}, "mass", scaled(1.01)),
+        ({"method": "sketch"}, "gram", scaled(1.01)),
+        ({"method": "linear"}, "matrix", scaled(1.01)),
     ],
 )
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
@@ -388,7 +397,7 @@ def test_one_row_of_any_field_of_a_search_that_is_another(
     """Found in the field itself, whether or not a candidate's interest shows it."""
     run = make_run(**settings)
     cache = make_cache(run, tmp_path, dtype)
-    numbers = field in ("vectors", "sums", "keys", "values")
+    numbers = field not in ("category", "codes", "time")
     user = spoil(run, cache, field, another if dtype == "int8" and numbers else change)
     refused(run, cache, rf"(interest|logit|{field}) of user {user} ")
 

@@ -43,6 +43,11 @@ VARIANTS = [
     ),
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
+    *(
+        ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
+        for layers in (1, 2)
+        for over in ("prototypes", "tokens")
+    ),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -55,6 +60,7 @@ def name_of(settings):
         "lrea": (settings.form, settings.decomp_columns, settings.short_histories),
         "sim": (settings.search, settings.target_attention),
         "eta": (settings.target_attention,),
+        "sketch": (str(settings.layers), settings.normalize),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 

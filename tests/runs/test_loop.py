@@ -37,6 +37,10 @@ GOLDEN = {
     "eta-din": [0.700925, 0.649822, 0.6021],
     "sdim": [0.797065, 0.70333, 0.650079],
     "twin": [0.745772, 0.696405, 0.635033],
+    "sketch": [0.778232, 0.728706, 0.667545],
+    "sketch-two": [0.809243, 0.740485, 0.744671],
+    "sketch-tokens": [0.785997, 0.726902, 0.682831],
+    "linear": [0.758464, 0.684976, 0.669906],
 }
 
 
@@ -73,6 +77,8 @@ def test_golden_losses(tiny, name):
         "sum": {"penalty": "sum"},
         "soft": {"search": "soft"},
         "din": {"target_attention": "din"},
+        "two": {"layers": 2},
+        "tokens": {"normalize": "tokens"},
     }[variant]
     if method == "twin":  # with fewer, rounding decides between two clicks on one item, whose scores are equal
         options = {"k": 40}

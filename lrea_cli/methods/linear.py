@@ -80,13 +80,13 @@ class Linear(LongInterest):
 
     def append(self, record: Summary, newer: Behaviors) -> Matrix:
         assert isinstance(record, Matrix)
-        E, real_BL1 = newer.vectors, newer.mask[..., None]
+        E, real_BL1 = newer.vectors, newer.mask[..., None].double()
         keys_BLD = phi(exact_product(E, self.W_K.to(E.dtype))) * real_BL1
-        return Matrix(
-            add_weighted(record.matrix, keys_BLD, exact_product(E, self.W_V.to(E.dtype))),
-            add_weighted(record.total, real_BL1.to(E.dtype), keys_BLD),
-            rows=self._rows((record.rows > 0) | (newer.lengths > 0)),
-        )
+        values_BLD = exact_product(E, self.W_V.to(E.dtype))
+        before = torch.cat([record.matrix, record.total.transpose(1, 2)], 2)
+        after = add_weighted(before, keys_BLD, torch.cat([values_BLD, real_BL1], 2))
+        rows = self._rows((record.rows > 0) | (newer.lengths > 0))
+        return Matrix(after[..., :-1], after[..., -1:].transpose(1, 2), rows=rows)
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         assert isinstance(summary, Matrix)

@@ -17,7 +17,7 @@ from lrea_cli.oracle.sketch import SlowSketch
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, PseudoItems, RecordField, Sketched, Summary
 
-USERS_AT_ONCE = 4
+USERS_AT_ONCE = 8
 """Whose sums fit a core's cache while a record is folded."""
 
 
@@ -169,17 +169,14 @@ class Sketch(PseudoItemMethod):
         return Sketched(sums, mass, gram, total, count, rows=count[:, 0])
 
     def _append(self, record: Sketched, newer: Behaviors) -> Sketched:
-        """Add the behaviors of a few users, the oldest first."""
-        E, real_BL1 = newer.vectors, newer.mask[..., None].double()
-        shares_BLR = self.prototypes.shares(newer, exact_product)
-        count = record.count + newer.lengths[:, None]
-        missing = (0, 0, 0, self.rank - record.sums.shape[1])  # a batch of empty records is one row wide
+        """Add the behaviors of a few users, the oldest first; all sums are one: sum_l [a_l, e_l, 1]^T [e_l, 1]."""
+        E, real_BL1, R, D = newer.vectors, newer.mask[..., None].double(), self.rank, self.width
+        missing = (0, 0, 0, R - record.sums.shape[1])  # a batch of empty records is one row wide
         sums, mass = (nn.functional.pad(rows, missing) for rows in (record.sums, record.mass))
-        return Sketched(
-            sums=add_weighted(sums, shares_BLR, E),
-            mass=add_weighted(mass, shares_BLR, real_BL1),
-            gram=add_weighted(record.gram, E, E),
-            total=add_weighted(record.total, real_BL1, E),
-            count=count,
-            rows=self._rows(count[:, 0]),
-        )
+        count = record.count + newer.lengths[:, None]
+        left = torch.cat([sums, record.gram, record.total], 1)
+        right = torch.cat([mass, record.total.transpose(1, 2), record.count[..., None].float()], 1)
+        weights = torch.cat([self.prototypes.shares(newer, exact_product), E, real_BL1], 2)
+        after = add_weighted(torch.cat([left, right], 2), weights, torch.cat([E, real_BL1], 2))
+        sums, gram, total = after[..., :D].split([R, D, 1], 1)
+        return Sketched(sums, after[:, :R, D:], gram, total, count, rows=self._rows(count[:, 0]))

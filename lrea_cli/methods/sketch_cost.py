@@ -36,11 +36,11 @@ def click(rank: int, width: int) -> Work:
 
     products     2 R D
                  affinities
-    elementwise  2 D + 2 R         +  6 R             +  2 R D + 2 R + 2 D^2 + 2 D
-                 rounding, units      softmax, shares    sums, mass, E^T E, sum e
+    elementwise  2 D + 2 R         +  6 R             +  2 (R + D + 1) (D + 1)
+                 rounding, units      softmax, shares    [a, e, 1]^T [e, 1] is added
     """
     R, D = rank, width
-    return Work(0, 2 * R * D, 2 * D + 8 * R + 2 * R * D + 2 * R + 2 * D * D + 2 * D)
+    return Work(0, 2 * R * D, 2 * D + 8 * R + 2 * (R + D + 1) * (D + 1))
 
 
 def mixed_offline(settings: ModelSettings, n: int, width: int) -> Work:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 
+@torch.no_grad()
 def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
-    """Add sum_l w_lr v_l to the sums.
+    """Add sum_l w_lr v_l to the sums; a record has no gradient.
 
     Args:
         sums: (B, R, C) float32.
@@ -22,8 +23,10 @@ def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
     Returns:
         (B, R, C) float32.
     """
+    sums, exact = sums.clone(), sums.double()
     for place in _oldest_first(vectors):
-        sums = (sums + weights[:, place, :, None] * vectors[:, place, None]).float()
+        torch.mul(weights[:, place, :, None], vectors[:, place, None], out=exact)
+        sums.copy_(exact.add_(sums))
     return sums
 
 

@@ -18,7 +18,7 @@ from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, PseudoItems, RecordField, Sketched, Summary
 
 USERS_AT_ONCE = 8
-"""Whose sums fit a core's cache while a record is folded."""
+"""Whose shares (L, R) are made at once while records are folded: they take 4 MB at L = 500, R = 128."""
 
 
 class Sketch(PseudoItemMethod):

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+AT_ONCE = 1 << 15
+"""Numbers that are added at once: so few that torch starts no thread, for which each of many small steps would wait."""
+
 
 @torch.no_grad()
 def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
@@ -23,11 +26,9 @@ def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
     Returns:
         (B, R, C) float32.
     """
-    sums, exact = sums.clone(), sums.double()
-    for place in _oldest_first(vectors):
-        torch.mul(weights[:, place, :, None], vectors[:, place, None], out=exact)
-        sums.copy_(exact.add_(sums))
-    return sums
+    size = max(1, AT_ONCE // max(1, sums[0].numel())) if len(sums) else 1
+    parts = [slice(start, start + size) for start in range(0, len(sums), size)]
+    return torch.cat([_added(sums[p], weights[p], vectors[p]) for p in parts]) if parts else sums.clone()
 
 
 def add_at(sums: Tensor, slots: Tensor, vectors: Tensor) -> Tensor:
@@ -46,6 +47,15 @@ def add_at(sums: Tensor, slots: Tensor, vectors: Tensor) -> Tensor:
         here = slots[:, place] >= 0
         at = user[here], slots[here, place]
         sums[at] = (sums[at] + vectors[here, place]).float()
+    return sums
+
+
+def _added(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
+    """`add_weighted` of a few users."""
+    sums, exact = sums.clone(), sums.double()
+    for place in _oldest_first(vectors):
+        torch.mul(weights[:, place, :, None], vectors[:, place, None], out=exact)
+        sums.copy_(exact.add_(sums))
     return sums
 
 

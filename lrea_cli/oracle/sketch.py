@@ -86,7 +86,8 @@ class SlowSketch(SlowTwin):
         settings = self.model.settings
         W_Q, W_K = (self._weight(layer, name) for name in ("W_Q", "W_K"))
         scale = math.sqrt(E.shape[1]) * settings.temperature
-        affinities = [[float((row @ W_Q) @ (e @ W_K)) / scale for e in E] for row in rows]
+        queries, keys = [row @ W_Q for row in rows], [e @ W_K for e in E]
+        affinities = [[float(query @ key) / scale for key in keys] for query in queries]
         if settings.normalize == "tokens":
             return [softmax(row) for row in affinities]
         columns = [softmax(column) for column in zip(*affinities, strict=True)]
@@ -112,5 +113,7 @@ class SlowSketch(SlowTwin):
 
 def softmax(scores: list[float] | tuple[float, ...]) -> list[float]:
     """exp(s) over their sum."""
-    exponentials = [math.exp(score - max(scores)) for score in scores]
-    return [one / sum(exponentials) for one in exponentials]
+    top = max(scores)
+    exponentials = [math.exp(score - top) for score in scores]
+    total = sum(exponentials)
+    return [one / total for one in exponentials]

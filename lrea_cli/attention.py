@@ -8,7 +8,7 @@ from torch.nn.functional import leaky_relu
 
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import Kernel, ScorerWeights, folded
-from lrea_cli.kernels.weights import SLOPE, linear_half
+from lrea_cli.kernels.weights import SLOPE, affine_half, linear_half
 from lrea_cli.sequence import Behaviors
 
 HIDDEN = 64
@@ -85,6 +85,10 @@ class Attention(nn.Module):
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
         """[A; a0] (B, D + 1, D), see `kernels.weights.linear_half`."""
         return linear_half(keys, values, self.weights.to(keys.dtype))
+
+    def affine_half(self, product: Tensor, total: Tensor) -> Tensor:
+        """[A; a0] (B, D + 1, D) of sums over rows, see `kernels.weights.affine_half`."""
+        return affine_half(product, total, self.weights.to(total.dtype))
 
 
 class MultiHeadAttention(nn.Module):

@@ -23,7 +23,7 @@ def table(name: str) -> list[list[str]]:
 
 def test_the_table_of_bytes_is_that_of_packed_records() -> None:
     kinds = serving_page.kinds()
-    rows = {"`sdim`": 128, "`din-short`": 0, "`category`": M, "`twin-v2`": M}
+    rows = {"`sdim`": 128, "`sketch`": 128, "`linear`": 32, "`din-short`": 0, "`category`": M, "`twin-v2`": M}
     seen = 0
     for name, *cells in table("bytes"):
         kind = re.sub(r", \d+ (behaviors|categories|clusters)$", "", name)

@@ -47,7 +47,7 @@ class LongInterest(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    summary_type: ClassVar[type[Summary]]
+    summary_type: type[Summary]
     slow_twin: ClassVar[type[SlowTwin]]
     needs_categories: ClassVar[bool] = False
     """Whether it refuses histories whose items have no category, at any setting."""
@@ -116,6 +116,10 @@ class LongInterest(nn.Module, ABC):
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
         """Weights with an entry for each position of the history; their rate is `step` times the learning rate."""
         return ()
+
+    def column_entropy(self) -> float | None:
+        """How even the weights are that a method mixes behaviors by: 0 is one-hot, 1 mean pooling; None = not known."""
+        return None
 
     @abstractmethod
     def rows_of(self, n: int) -> int:

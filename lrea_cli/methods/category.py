@@ -13,6 +13,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.category_sums import CategorySums, Pooled, appended, empty_sums, summed
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, linear_half_work, paired_work, pseudo_item_work, row_bytes
+from lrea_cli.methods.exact import exact_product
 from lrea_cli.methods.prototypes import Prototypes
 from lrea_cli.methods.sums import decay_table
 from lrea_cli.methods.top_k import gather
@@ -72,7 +73,8 @@ class Category(LongInterest):
         super().__init__(settings, shape)
         self.shared_rows, self.half_life = settings.shared_rows, settings.half_life
         self.attention, self.rest_attention = Attention(self.width), Attention(self.width)
-        self.prototypes = Prototypes(self.shared_rows, self.width) if self.shared_rows else None
+        R = self.shared_rows
+        self.prototypes = Prototypes(R, self.width, settings.temperature) if R else None
         self.recent_attention = Attention(self.width) if self.half_life else None
         decays = decay_table(self.half_life, shape.long) if self.half_life else None
         self.register_buffer("decays", decays, persistent=False)
@@ -93,6 +95,10 @@ class Category(LongInterest):
     def appends(self) -> bool:
         return True
 
+    def column_entropy(self) -> float | None:
+        """As of `sketch`; None without shared rows."""
+        return None if self.prototypes is None else self.prototypes.entropy
+
     def summarize(self, behaviors: Behaviors) -> CategorySums:
         """The rows by sums in any order, with a gradient; `recorded` adds one behavior after the other."""
         return summed(behaviors, self._shared(behaviors), self.decays)
@@ -105,7 +111,7 @@ class Category(LongInterest):
         """Each behavior adds its vector to one row, which is new with a new category, and to the shared rows."""
         assert isinstance(record, CategorySums)
         newer = newer.double()
-        shares = None if self.prototypes is None else self.prototypes.exact_affinities(newer.vectors)
+        shares = None if self.prototypes is None else self.prototypes.shares(newer, exact_product)
         return appended(record, newer, shares, self.decays)
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
@@ -210,7 +216,7 @@ class Category(LongInterest):
         """Sums (B, R, D) of all behaviors by their shares, and the sums of the shares (B, R)."""
         if self.prototypes is None:
             return None, None
-        shares_BLR = self.prototypes.affinities(behaviors.vectors) * behaviors.mask[..., None]
+        shares_BLR = self.prototypes.shares(behaviors)
         return shares_BLR.transpose(1, 2) @ behaviors.vectors, shares_BLR.sum(1)
 
 

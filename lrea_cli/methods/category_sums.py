@@ -102,7 +102,7 @@ def appended(record: CategorySums, newer: Behaviors, shares: Tensor | None, deca
         assert record.shared is not None
         assert record.mass is not None
         before = torch.cat([record.shared, record.mass[..., None]], 2)
-        shared = add_weighted(before, shares * newer.mask[..., None], added.vectors)
+        shared = add_weighted(before, shares, added.vectors)
         after = replace(after, shared=shared[..., :-1], mass=shared[..., -1])
     return after if decays is None else _recent(record, after, added, decays)
 

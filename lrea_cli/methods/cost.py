@@ -1,7 +1,8 @@
 """Counts what a method costs (FLOPs, rows, bytes) offline, per request and per new behavior; nothing is timed.
 
 A multiply-add is 2 FLOPs. A product that starts from an offset, a bias or the linear half adds it for free.
-A softmax is a difference, a sum and a quotient for each score. Not counted:
+A softmax is a difference, a sum and a quotient for each score; SiLU a sum and a quotient, a LayerNorm seven for each
+number. Not counted:
 
 - what depends on the weights alone and is computed once for all users (W1 w_o, g w_o, the softmax of W_decomp),
 - conversions between dtypes, embedding lookups, the padding of a batch,

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+AT_ONCE = 1 << 15
+"""Numbers that are added at once: so few that torch starts no thread, for which each of many small steps would wait."""
+
 
 @dataclass(frozen=True)
 class Added:
@@ -26,8 +29,9 @@ class Added:
     numbers: Tensor
 
 
+@torch.no_grad()
 def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
-    """Add sum_l w_lr v_l to the sums.
+    """Add sum_l w_lr v_l to the sums; a record has no gradient.
 
     Args:
         sums: (B, R, C) float32.
@@ -37,9 +41,9 @@ def add_weighted(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
     Returns:
         (B, R, C) float32.
     """
-    for place in _oldest_first(vectors):
-        sums = (sums + weights[:, place, :, None] * vectors[:, place, None]).float()
-    return sums
+    size = max(1, AT_ONCE // max(1, sums[0].numel())) if len(sums) else 1
+    parts = [slice(start, start + size) for start in range(0, len(sums), size)]
+    return torch.cat([_added(sums[p], weights[p], vectors[p]) for p in parts]) if parts else sums.clone()
 
 
 def add_at(sums: Tensor, slots: Tensor, vectors: Tensor) -> Tensor:
@@ -87,6 +91,15 @@ def add_decayed(sums: Tensor, newest: Tensor, added: Added, decays: Tensor) -> t
 def decay_table(half_life: int, most: int) -> Tensor:
     """(most + 1,) float64: 2^(-x / half_life) for x = 0, 1, ..; looked up, so its bits depend on x alone."""
     return torch.tensor([2 ** (-x / half_life) for x in range(most + 1)], dtype=torch.float64)
+
+
+def _added(sums: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
+    """`add_weighted` of a few users."""
+    sums, exact = sums.clone(), sums.double()
+    for place in _oldest_first(vectors):
+        torch.mul(weights[:, place, :, None], vectors[:, place, None], out=exact)
+        sums.copy_(exact.add_(sums))
+    return sums
 
 
 def _oldest_first(vectors: Tensor) -> Iterator[int]:

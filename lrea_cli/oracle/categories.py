@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from lrea_cli.oracle.attention import Array, Long, Record, ReferenceModel, Scorer, SlowTwin, Target, attention
 from lrea_cli.oracle.attention import history_scale as c
 from lrea_cli.oracle.searches import is_same
-
-TEMPERATURE = 0.1
+from lrea_cli.oracle.sketch import shares_of
 
 
 class SlowCategory(SlowTwin):
@@ -28,7 +25,8 @@ class SlowCategory(SlowTwin):
             "sums": np.array([sum(E[place] for place in places) for places in members]).reshape(-1, E.shape[1]),
         }
         if self.model.settings.shared_rows:
-            shares = [prototype_shares(self.model, e) for e in E]
+            rows = shares_of(self.model, self.model.weights["long.prototypes.P"], E, 0) if len(E) else []
+            shares = [np.array(own) for own in zip(*rows, strict=True)]
             record["shared"] = np.zeros((self.model.settings.shared_rows, E.shape[1]))
             record["mass"] = np.zeros(self.model.settings.shared_rows)
             for e, own in zip(E, shares, strict=True):
@@ -73,11 +71,3 @@ class SlowCategory(SlowTwin):
 def scorer_of(model: ReferenceModel, name: str) -> Scorer:
     """One of the method's scorers."""
     return Scorer(*(model.weights[f"long.{name}.{part}"] for part in ("W1", "W2", "W3", "b", "w_o")))
-
-
-def prototype_shares(model: ReferenceModel, e: Array) -> Array:
-    """softmax over the prototypes of (p W_Q) . (e W_K) / (sqrt(D) temperature); (R,)."""
-    P, W_Q, W_K = (model.weights[f"long.prototypes.{name}"] for name in ("P", "W_Q", "W_K"))
-    logits = np.array([(p @ W_Q) @ (e @ W_K) / (math.sqrt(len(e)) * TEMPERATURE) for p in P])
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()

@@ -23,7 +23,8 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
     "twin-v2": ("k", "heads", "most_members"),
-    "category": ("shared_rows", "half_life"),
+    "category": ("shared_rows", "half_life", "temperature"),
+    "sketch": ("rank", "layers", "normalize", "temperature"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""

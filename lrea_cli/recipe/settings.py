@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from lrea_cli.errors import UserError
 
-MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "twin-v2", "category", "lrea", "din"]
+MethodName = Literal[
+    "din-short", "mean", "linear", "sim", "eta", "sdim", "twin", "twin-v2", "category", "sketch", "lrea", "din"
+]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
@@ -99,6 +101,7 @@ class ModelSettings:
         shared_rows: of category, R rows for all behaviors beside the row of the candidate's category; 0 = one row, of
             the behaviors of other categories. half_life: behaviors after which a behavior counts half in a third row,
             that of the candidate's recent category; 0 = without that row. See `methods.category`.
+        layers, normalize, temperature: see `methods.sketch.Sketch`; its `rank` is the number of its prototypes.
     """
 
     method: MethodName = "lrea"
@@ -123,6 +126,9 @@ class ModelSettings:
     most_members: Count = 8
     shared_rows: Annotated[int, Limits(ge=0, le=4096)] = 16
     half_life: CountOrZero = 0
+    layers: Annotated[int, Limits(ge=1, le=2)] = 1
+    normalize: Literal["prototypes", "tokens"] = "prototypes"
+    temperature: Annotated[float, Limits(gt=0, lt=1000)] = 0.1
 
 
 @dataclass(frozen=True)

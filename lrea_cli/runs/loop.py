@@ -22,7 +22,6 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo, Split
 from lrea_cli.dataset.samples import read_samples, require_both_labels
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import DataSettings, TrainSettings
@@ -38,7 +37,7 @@ class Epoch:
 
     Args:
         loss: mean binary cross-entropy (Eq. 2). penalty: mean of each term of Eq. 10, not multiplied by lambda.
-        column_entropy: of W_decomp, 0 one-hot to 1 uniform; None for other methods.
+        column_entropy: see `LongInterest.column_entropy`; None for a method without learned weights of behaviors.
     """
 
     epoch: int
@@ -202,7 +201,7 @@ def _epoch(
     labels = valid_reader.samples.label
     valid_auc = auc(logits, labels)
     assert valid_auc is not None  # both labels are there: `require_both_labels`
-    entropy = model.long.column_entropy() if isinstance(model.long, LREA) else None
+    entropy = model.long.column_entropy()
     means = {name: total / rows for name, total in penalty_sum.items()}
     return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
 
@@ -210,7 +209,10 @@ def _epoch(
 def _report(epoch: Epoch, reporter: Reporter) -> None:
     speed = f"{epoch.samples_per_second:,.0f} samples/s"
     reporter.say(f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}  {speed}")
+    notes = []
     if epoch.penalty:
-        terms = ", ".join(f"{name} {value:.4g}" for name, value in epoch.penalty.items())
-        entropy = "" if epoch.column_entropy is None else f"; column entropy {epoch.column_entropy:.3f}"
-        reporter.say(f"  non-negativity loss: {terms}{entropy}")
+        notes.append("non-negativity loss: " + ", ".join(f"{name} {term:.4g}" for name, term in epoch.penalty.items()))
+    if epoch.column_entropy is not None:
+        notes.append(f"column entropy {epoch.column_entropy:.3f}")
+    if notes:
+        reporter.say(f"  {'; '.join(notes)}")

@@ -92,7 +92,7 @@ def test_others_are_exact_where_almost_all_behaviors_are_own():
 def test_shared_rows_stand_for_all_behaviors_beside_the_own_row():
     method, seen, asked = build(SHARED), seen_with(CATEGORIES), asking(3, 4, 1)
     E, scale = seen.vectors[0], L**-0.5
-    shares = method.prototypes.affinities(seen.vectors)[0]
+    shares = method.prototypes.shares(seen)[0]
     sums = shares.T @ E
     keys = sums / shares.sum(0)[:, None]
     shared = naive(asked.vectors, keys[None], scale * sums[None], method.rest_attention.weights)[0]

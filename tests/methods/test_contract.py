@@ -45,6 +45,11 @@ VARIANTS = [
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
     *(ModelSettings(method="category", shared_rows=r, half_life=h) for r in (0, 3) for h in (0, 4)),
+    *(
+        ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
+        for layers in (1, 2)
+        for over in ("prototypes", "tokens")
+    ),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -58,6 +63,7 @@ def name_of(settings):
         "sim": (settings.search, settings.target_attention),
         "eta": (settings.target_attention,),
         "category": (str(settings.shared_rows), str(settings.half_life)),
+        "sketch": (str(settings.layers), settings.normalize),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 

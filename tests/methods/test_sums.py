@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from lrea_cli.methods import sums
 from lrea_cli.methods.sums import Added, add_at, add_decayed, add_weighted, decay_table
 
 B, L, R, C = 3, 40, 4, 5
@@ -24,6 +26,15 @@ def drawn():
 def test_weighted_sums_equal_the_loops_bit_for_bit():
     weights, vectors = drawn()
     assert torch.equal(add_weighted(torch.zeros(B, R, C), weights, vectors), loops(weights, vectors))
+
+
+@pytest.mark.parametrize("at_once", [1, 2 * R * C, 3 * R * C])
+def test_users_that_are_added_apart_have_the_same_bits(monkeypatch, at_once):
+    """One, two and three of the three users at once."""
+    weights, vectors = drawn()
+    monkeypatch.setattr(sums, "AT_ONCE", at_once)
+    assert torch.equal(add_weighted(torch.zeros(B, R, C), weights, vectors), loops(weights, vectors))
+    assert add_weighted(torch.zeros(0, R, C), weights[:0], vectors[:0]).shape == (0, R, C)
 
 
 def test_sums_by_row_equal_the_loops_bit_for_bit_and_leave_masked_ones_out():

@@ -32,6 +32,9 @@ CHANGED: dict[str, Any] = {
     "most_members": 3,
     "shared_rows": 3,
     "half_life": 2,
+    "layers": 2,
+    "normalize": "tokens",
+    "temperature": 0.5,
 }
 SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
 
@@ -100,7 +103,7 @@ def test_a_key_that_the_recipes_method_has_not_is_refused_unless_it_says_the_def
         return
     with pytest.raises(UserError, match=r"mine.toml: rank is no option of method 'din'") as caught:
         load_recipe(str(path))
-    assert caught.value.remedy == "Leave rank out, or choose a method that has it: lrea."
+    assert caught.value.remedy == "Leave rank out, or choose a method that has it: sketch, lrea."
 
 
 def test_another_method_than_the_recipes_leaves_its_options_out_and_they_are_named() -> None:

@@ -41,6 +41,10 @@ GOLDEN = {
     "category": [0.73584, 0.7183, 0.679369],
     "category-alone": [0.741511, 0.722466, 0.704794],
     "category-recent": [0.757693, 0.698045, 0.658471],
+    "sketch": [0.778232, 0.728706, 0.667545],
+    "sketch-two": [0.809243, 0.740485, 0.744671],
+    "sketch-tokens": [0.785997, 0.726902, 0.682831],
+    "linear": [0.758464, 0.684976, 0.669906],
 }
 
 
@@ -79,6 +83,8 @@ def test_golden_losses(tiny, name):
         "din": {"target_attention": "din"},
         "alone": {"shared_rows": 0},
         "recent": {"half_life": 10},
+        "two": {"layers": 2},
+        "tokens": {"normalize": "tokens"},
     }[variant]
     if method in (
         "twin",

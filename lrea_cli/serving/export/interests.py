@@ -9,15 +9,18 @@ import numpy as np
 
 from lrea_cli.attention import Attention, MultiHeadAttention
 from lrea_cli.ids import FIRST_ID
+from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods import LongInterest
 from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.category import LEAST, Category
 from lrea_cli.methods.din_short import DINShort
 from lrea_cli.methods.eta import ETA
 from lrea_cli.methods.hashing import BYTE
+from lrea_cli.methods.linear import Linear
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.methods.sim import SIM
+from lrea_cli.methods.sketch import Sketch
 from lrea_cli.methods.twin import BANDS, HOUR, TWIN
 from lrea_cli.serving.export.attention import (
     array,
@@ -62,6 +65,30 @@ def long_interest(b: Builder, method: LongInterest, asked: Asked) -> str:
 def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
     record = asked.record
     return din_attention(b, method.attention, asked.e, record["keys"], record["values"], record["linear"])
+
+
+def _sketch(b: Builder, method: Sketch, asked: Asked) -> str:
+    """Pseudo items made of sums, and their linear half of E^T E and sum e; or pseudo items as they are."""
+    if not method.appends:
+        return _pseudo_items(b, method, asked)
+    record, attention, zero, one = asked.record, method.attention, b.const(0.0), b.const(1.0)
+    c = b.op("Reciprocal", b.op("Sqrt", b.op("Max", b.op("Cast", record["count"], to=FLOAT), one)))
+    sums, mass, total, gram = (record[name] for name in ("sums", "mass", "total", "gram"))
+    keys = b.op("Div", sums, b.op("Where", b.op("Equal", mass, zero), one, mass))
+    W1, W2, W3, bias, w_o = (array(w).astype(np.float64) for w in vars(attention.weights).values())
+    by_total, by_gram = (b.const((W @ w_o)[:, None]) for W in (W1, W3))
+    A = b.op("Add", b.op("Mul", by_total, total), b.op("Mul", by_gram, gram))
+    a0 = b.op("Add", b.op("Mul", b.const(bias @ w_o), total), b.op("MatMul", b.const((W2 @ w_o)[None]), gram))
+    half = b.op("Mul", b.op("Concat", A, a0, axis=0), b.op("Mul", c, b.const((1 + SLOPE) / 2)))
+    return din_attention(b, attention, asked.e, keys, b.op("Mul", sums, c), half)
+
+
+def _linear(b: Builder, method: Linear, asked: Asked) -> str:
+    """Features of the query times M, over their product with z; an empty history has zeros in both."""
+    query = b.op("Add", b.op("Elu", b.op("MatMul", asked.e, b.const(array(method.W_Q)))), b.const(1.0))
+    weight = b.op("MatMul", query, b.op("Transpose", asked.record["total"], perm=[1, 0]))
+    safe = b.op("Where", b.op("Equal", weight, b.const(0.0)), b.const(1.0), weight)
+    return b.op("Div", b.op("MatMul", query, asked.record["matrix"]), safe)
 
 
 def _nothing(b: Builder, method: DINShort, asked: Asked) -> str:
@@ -244,7 +271,9 @@ def _sign_bits(b: Builder, vectors: str, planes: np.ndarray) -> str:
 
 
 INTERESTS: dict[type[LongInterest], Callable[[Builder, object, Asked], str]] = {
+    Sketch: _sketch,
     PseudoItemMethod: _pseudo_items,
+    Linear: _linear,
     DINShort: _nothing,
     SDIM: _buckets,
     SearchedMethod: _searched,

@@ -43,6 +43,10 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("category", {}),
     ("category", {"shared_rows": 0}),
     ("category", {"shared_rows": 5, "half_life": 3}),
+    ("sketch", {"rank": 6}),
+    ("sketch", {"rank": 6, "layers": 2}),
+    ("sketch", {"rank": 6, "normalize": "tokens"}),
+    ("linear", {}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)
@@ -88,6 +92,7 @@ def as_read(summary: Summary, record: tuple[RecordField, ...]) -> Summary:
     rows = max(1, int(summary.rows[0]))
     names = [field.name for field in record if field.rows == "rows"]
     return replace(summary, **{name: getattr(summary, name)[:, :rows] for name in names})
+    return replace(summary, **{f.name: getattr(summary, f.name)[:, :rows] for f in record if f.rows == "rows"})
 
 
 @torch.inference_mode()

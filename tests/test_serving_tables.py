@@ -36,7 +36,7 @@ def test_the_table_of_bytes_is_that_of_packed_records() -> None:
             arrays = {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in layout.columns}
             assert f"{len(layout.pack(1, Record(9, sizes, arrays))):,}" == cell
             seen += 1
-    assert seen == 6 * 12
+    assert seen == 6 * 14
 
 
 def test_the_table_of_columns_has_those_of_every_method() -> None:

@@ -188,13 +188,15 @@ class Category(LongInterest):
     def _adding(self, count: int) -> Work:
         """FLOPs of adding so many behaviors to a record.
 
-        products     2 R D     logits of the prototypes
-        elementwise  D         sum                         2 (D + 1)     decay and sum of recent rows
-                     4 R       softmax, mask               2 R (D + 1)   shares of the vector, their sums
+        products     2 R D       logits of the prototypes
+        elementwise  D           sum                       2 (D + 1)     decay and sum of recent rows
+                     2 D + 2 R   rounding, units           6 R           softmax, shares
+                     2 R (D + 1) shares of the vector, their sums
         """
         D, R = self.width, self.shared_rows
         recent = 2 * (D + 1) if self.half_life else 0
-        return Work(0, count * 2 * R * D, count * (D + recent + 4 * R + 2 * R * (D + 1)))
+        shared = 2 * D + 8 * R + 2 * R * (D + 1) if R else 0
+        return Work(0, count * 2 * R * D, count * (D + recent + shared))
 
     def _interest(self, read: Read, shared: Pooled, candidates: Candidates, kernel: Kernel) -> Tensor:
         """The sum of the shares, each read by its own scorer."""

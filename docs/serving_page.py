@@ -31,6 +31,10 @@ GIGABIT = 10**9 / 8
 """Bytes a second."""
 
 
+SUMS = {"`sdim`": "sdim", "`vq`": "vq", "`din-short`": "din-short"}
+"""Kinds of records with other rows than one a behavior, and their method."""
+
+
 def serving_page() -> str:
     """The page with its tables made anew."""
     text = (DOCS / "serving.md").read_text(encoding="utf-8")
@@ -56,6 +60,7 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`sim`, soft search": fields_of(method="sim", search="soft"),
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
+        "`vq`": fields_of(method="vq"),
         "`din-short`": fields_of(method="din-short"),
     }
 
@@ -93,14 +98,17 @@ def bytes_table() -> str:
     records = [(f"R = {rank} pseudo items", pseudo, rank) for rank in RANKS]
     records.append((f"`din`, {LONG} behaviors", pseudo, LONG))
     for kind in list(every)[1:]:
-        method = METHODS["sdim"](ModelSettings(method="sdim"), HistoryShape(WIDTH, LONG))
-        rows = {"`sdim`": method.rows_of(LONG), "`din-short`": 0}.get(kind, LONG)
+        rows = {kind_of: _most_rows(name) for kind_of, name in SUMS.items()}.get(kind, LONG)
         records.append((kind if rows != LONG else f"{kind}, {LONG} behaviors", every[kind], rows))
     cells = [
         [name, *(f"{record_size(fields, d, rows, v):,}" for v in (None, VALUES) for d in CACHE_DTYPES)]
         for name, fields, rows in records
     ]
     return _markdown(["record", *CACHE_DTYPES, *(f"{d}, counted" for d in CACHE_DTYPES)], cells, numbers=6)
+
+
+def _most_rows(name: str) -> int:
+    return METHODS[name](ModelSettings(method=name), HistoryShape(WIDTH, LONG)).rows_of(LONG)  # type: ignore[arg-type]
 
 
 def network_table() -> str:

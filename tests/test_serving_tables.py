@@ -23,7 +23,7 @@ def table(name: str) -> list[list[str]]:
 
 def test_the_table_of_bytes_is_that_of_packed_records() -> None:
     kinds = serving_page.kinds()
-    rows = {"`sdim`": 128, "`din-short`": 0}
+    rows = {"`sdim`": 128, "`vq`": 128, "`din-short`": 0}
     seen = 0
     for name, *cells in table("bytes"):
         kind = name.partition(f", {serving_page.LONG} behaviors")[0]
@@ -36,7 +36,7 @@ def test_the_table_of_bytes_is_that_of_packed_records() -> None:
             arrays = {c.name: np.zeros((c.count(sizes), *c.shape), c.dtype) for c in layout.columns}
             assert f"{len(layout.pack(1, Record(9, sizes, arrays))):,}" == cell
             seen += 1
-    assert seen == 6 * 10
+    assert seen == 6 * 11
 
 
 def test_the_table_of_columns_has_those_of_every_method() -> None:

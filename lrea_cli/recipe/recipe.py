@@ -22,6 +22,7 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "eta": ("k", "m", "heads", "target_attention"),
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
+    "vq": ("codes", "beta", "heads"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from lrea_cli.errors import UserError
 
-MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "vq", "lrea", "din"]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
@@ -93,6 +93,7 @@ class ModelSettings:
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
             product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
         m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
+        codes, beta: see `methods.vq.VQ`, which has heads, too.
     """
 
     method: MethodName = "lrea"
@@ -112,6 +113,8 @@ class ModelSettings:
     target_attention: Literal["multi-head", "din"] = "multi-head"
     m: Few = 48
     tau: Few = 3
+    codes: Annotated[int, Limits(ge=2, le=4096)] = 128
+    beta: Annotated[float, Limits(ge=0, le=10**6)] = 0.25
 
 
 @dataclass(frozen=True)

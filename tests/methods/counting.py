@@ -37,8 +37,9 @@ SEARCHED = [
     *(ModelSettings(method="eta", k=3, heads=2, m=11, target_attention=a) for a in ("multi-head", "din")),
     ModelSettings(method="sdim", m=12, tau=3),
     ModelSettings(method="twin", k=3, heads=2),
+    ModelSettings(method="vq", codes=5, heads=2),
 ]
-"""Methods that search behaviors or keep sums of behaviors with the same hash."""
+"""Methods that search behaviors or keep sums of behaviors with the same hash or code."""
 
 _LISTED = {settings.method for settings in PSEUDO + SEARCHED}
 PSEUDO += [
@@ -76,6 +77,7 @@ class ElementwiseFlops(TorchDispatchMode):
                     "aten.mean": given.numel() + result.numel() if isinstance(result, Tensor) else 0,
                     "aten.linalg_vector_norm": 2 * given.numel(),
                     "aten._softmax": 3 * given.numel(),
+                    "aten.scatter_add": args[3].numel() if name == "aten.scatter_add" else 0,
                 }.get(name, 0)
         return result
 

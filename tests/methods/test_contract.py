@@ -43,6 +43,7 @@ VARIANTS = [
     ),
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
+    *(ModelSettings(method="vq", codes=codes, heads=heads) for codes, heads in ((3, 2), (6, 1), (20, 4))),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -55,6 +56,7 @@ def name_of(settings):
         "lrea": (settings.form, settings.decomp_columns, settings.short_histories),
         "sim": (settings.search, settings.target_attention),
         "eta": (settings.target_attention,),
+        "vq": (str(settings.codes),),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 

@@ -15,7 +15,7 @@ from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options, load
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 
-BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3}
+BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3, "codes": 12}
 CHANGED: dict[str, Any] = {
     "rank": 4,
     "form": "absorbed",
@@ -28,6 +28,7 @@ CHANGED: dict[str, Any] = {
     "target_attention": "din",
     "m": 6,
     "tau": 2,
+    "codes": 3,
 }
 SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
 
@@ -52,7 +53,7 @@ def test_an_option_is_a_methods_own_where_it_changes_what_comes_out(method: str,
 
 def test_every_setting_is_shared_or_somebodys_own() -> None:
     owned = {option for options in METHOD_OPTIONS.values() for option in options}
-    assert owned == {*CHANGED, "lam"}  # lam weighs the penalty: tests/runs/test_loop.py
+    assert owned == {*CHANGED, "lam", "beta"}  # lam and beta weigh a penalty: tests/runs/test_loop.py
     assert owned | SHARED == {f.name for f in fields(ModelSettings)}
     assert not owned & SHARED
     assert set(METHOD_OPTIONS) <= set(METHOD_NAMES)

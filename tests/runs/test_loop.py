@@ -37,6 +37,7 @@ GOLDEN = {
     "eta-din": [0.700925, 0.649822, 0.6021],
     "sdim": [0.797065, 0.70333, 0.650079],
     "twin": [0.745772, 0.696405, 0.635033],
+    "vq": [0.760209, 0.685596, 0.652479],
 }
 
 
@@ -56,9 +57,7 @@ def losses(workspace, recipe, steps=3):
     model = build_model(recipe, dataset)
     reader = reader_of(dataset, "train", recipe.data, recipe.train.batch_size)
     batches = list(reader.batches([recipe.train.seed, 1]))[:steps]
-    return [
-        loss for loss, _, _ in training_steps(model, Optimizer(model, recipe.train), iter(batches), recipe.model.lam)
-    ]
+    return [loss for loss, _, _ in training_steps(model, Optimizer(model, recipe.train), iter(batches))]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -87,9 +86,10 @@ def test_the_seed_decides_and_is_not_ignored(tiny):
     assert losses(tiny, recipe) != losses(tiny, other)
 
 
-def test_lambda_weighs_the_penalty(tiny):
-    recipe = recipe_of("lrea")
-    without = replace(recipe, model=replace(recipe.model, lam=0.0))
+@pytest.mark.parametrize(("method", "weight"), [("lrea", "lam"), ("vq", "beta")])
+def test_lambda_weighs_the_penalty(tiny, method, weight):
+    recipe = recipe_of(method)
+    without = replace(recipe, model=replace(recipe.model, **{weight: 0.0}))
     first, second = losses(tiny, recipe), losses(tiny, without)
     assert first[0] == second[0]
     assert first[2] != second[2]

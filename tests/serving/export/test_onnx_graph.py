@@ -38,6 +38,8 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("eta", {"k": 4}),
     ("eta", {"k": 4, "m": 12, "target_attention": "din"}),
     ("twin", {"k": 5}),
+    ("vq", {"codes": 6}),
+    ("vq", {"codes": 40, "heads": 2}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)

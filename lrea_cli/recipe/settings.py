@@ -16,7 +16,7 @@ MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "vq", "l
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
-CompressorName = Literal["recent", "mean", "random", "clusters"]
+CompressorName = Literal["recent", "mean", "random", "codes", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 KernelName = Literal["naive", "folded", "gemm", "fused"]

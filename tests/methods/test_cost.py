@@ -64,7 +64,7 @@ def test_bytes_and_rows_are_those_of_the_record(settings, dtype):
     for n in range(L + 1):
         made = int(method.summarize(full(torch.randn(1, n, D))).rows)
         rows = method.rows_of(n)
-        assert made == rows or settings.method in AT_MOST and 0 < made < rows
+        assert made == rows or (settings.method in AT_MOST and 0 < made < rows)
         cost = method.cost_of(n, 3, dtype)
         size = layout.bytes_of({"rows": rows})
         assert (cost.offline.rows, cost.offline.bytes) == (rows, size)

@@ -114,7 +114,7 @@ class ModelSettings:
     m: Few = 48
     tau: Few = 3
     codes: Annotated[int, Limits(ge=2, le=4096)] = 128
-    beta: Annotated[float, Limits(ge=0, le=10**6)] = 0.25
+    beta: Annotated[float, Limits(ge=0, le=10**6)] = 0.01
 
 
 @dataclass(frozen=True)

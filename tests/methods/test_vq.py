@@ -133,6 +133,17 @@ def test_a_code_that_is_not_used_starts_again_from_a_key():
     assert method.usage[2] == 0.25
 
 
+def test_codes_keep_up_with_keys_that_grow():
+    """By a tenth a step, as at the start of a training; codes that lag behind lose their keys to the outermost few."""
+    method, generator = build(replace(SETTINGS, codes=32)), torch.Generator().manual_seed(0)
+    start = torch.randn(4, 60, D, generator=generator, dtype=torch.float64)
+    for step in range(40):
+        method.observe(of(start * 1.1**step))
+    keys, coded = quantized(method, of(start * 1.1**39))
+    assert len(coded.flatten(0, 1).unique(dim=0)) > 28
+    assert (keys - coded).square().sum() < 0.3 * keys.square().sum()
+
+
 def test_what_is_observed_depends_on_the_behaviors_alone():
     """Not on padding, and the same batches give the same codebook."""
     narrow, wide = build(SETTINGS), build(SETTINGS)

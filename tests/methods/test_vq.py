@@ -157,6 +157,27 @@ def test_what_is_observed_depends_on_the_behaviors_alone():
     assert torch.equal(narrow.usage, before[1])
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_all_behaviors_are_scored_by_the_codes_of_the_record(training):
+    method, seen, asked = build(SETTINGS).train(training), behaviors(), candidates()
+    torch.testing.assert_close(method(seen, asked).vectors, method.attend(method.summarize(seen), asked))
+
+
+def test_codes_in_float32_are_those_of_the_record_when_scoring():
+    """A model in float32 forms distances in float64: rounding to float32 decides here on which side a key is."""
+    method = build(replace(SETTINGS, codes=2)).float().eval()
+    method.codebook[1] = -method.codebook[0]
+    across = (method.attention.W_K.detach() @ method.codebook[0]).double()
+    vectors = torch.randn(40, L, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = of((vectors - (vectors @ across)[..., None] * across / (across @ across)).float())
+    asked = candidates(requests=40)
+    asked = replace(asked, vectors=asked.vectors.float())
+    served = method.attend(method.recorded(seen, "float32"), asked)
+    torch.testing.assert_close(method(seen, asked).vectors, served)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(method.train()(seen, asked).vectors, served)
+
+
 def test_nothing_is_learnt_when_scoring(make_run):
     run = make_run(method="vq", codes=4)
     before = run.model.long.codebook.clone()

@@ -122,7 +122,8 @@ def test_a_record_is_made_of_sums_that_a_click_adds_to() -> None:
         torch.testing.assert_close(a + b, together)
 
 
-def test_clicked_items_are_those_before_the_validation_split(din_run: Run) -> None:
+def test_clicked_items_are_those_before_the_validation_split(din_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrea_cli.dataset.histories.PART", 1000)  # several parts
     clicked, histories_ = clicked_ids(din_run.dataset), open_histories(din_run.dataset)
     end, counts, category = din_run.dataset.manifest.splits.valid_from, {}, {}
     for item, own, time in zip(

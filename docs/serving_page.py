@@ -27,7 +27,7 @@ COUNTER, VALUES = "category", 100
 RANKS = (16, 64, 128)
 USERS = (10**6, 10**7, 10**8, 10**9)
 DAY, HOUR = 86_400, 3_600
-FIXED_SIZE: tuple[MethodName, ...] = ("sdim", "sketch", "linear", "din-short")
+FIXED_SIZE: tuple[MethodName, ...] = ("sdim", "vq", "sketch", "linear", "din-short")
 PART_OF = {"`twin-v2`": (VALUES, "clusters"), "`category`": (VALUES, "categories")}
 """Rows of records that have fewer rows than behaviors, and no fixed number."""
 GIGABIT = 10**9 / 8
@@ -65,6 +65,7 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
         "`twin-v2`": fields_of(method="twin-v2"),
+        "`vq`": fields_of(method="vq"),
         "`category`": fields_of(method="category"),
         "`sketch`": fields_of(method="sketch"),
         "`linear`": fields_of(method="linear"),

@@ -49,7 +49,10 @@ class CTRModel(nn.Module):
             logits (M,) of the M unmasked candidates in row-major order, and the method's penalty terms.
         """
         candidates = self.candidates(batch.candidates)
-        interest = self.long(self.features.behaviors(batch.long), candidates, kernel)
+        behaviors = self.features.behaviors(batch.long)
+        if self.training:
+            self.long.observe(behaviors)
+        interest = self.long(behaviors, candidates, kernel)
         inputs = self.mlp_inputs(candidates, interest.vectors, batch.short, batch.history_length, kernel)
         return self.mlp(inputs.joined()[candidates.mask]), interest.penalty
 

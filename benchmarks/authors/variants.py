@@ -44,7 +44,7 @@ class VariantJob(CompressJob):
         """What makes the records."""
         plain = super().summarizer(run)
         assert isinstance(plain, Clusters)
-        return Clusters(plain.attention, plain.rank, plain.seed, plain.probes_TD, VARIANTS[self.variant])
+        return Clusters(plain.attention, plain.rank, plain.seed, plain.probes_TD, choices=VARIANTS[self.variant])
 
 
 def variant_jobs(compress: Compress, finished: Finished, rank: int) -> Iterator[VariantJob]:

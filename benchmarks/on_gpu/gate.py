@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lrea_cli.attention import Attention
 from lrea_cli.compressors import COMPRESSORS, Compressor
+from lrea_cli.compressors.base import Items
 from lrea_cli.kernels import KERNELS, SERVING_KERNELS, Kernel, folded, gemm, naive, why_not
 from lrea_cli.kernels.fused import interpreted
 from lrea_cli.methods import METHODS
@@ -278,7 +279,7 @@ def _compressor_errors(settings: dict[str, Setting], sizes: Sizes, device: torch
 
 
 def _compressor(model: CTRModel, name: str, rank: int, probes_TD: Tensor) -> Compressor:
-    return COMPRESSORS[name](model.full_attention, rank, 11, probes_TD)
+    return COMPRESSORS[name](model.full_attention, rank, 11, probes_TD, Items(probes_TD, torch.ones(len(probes_TD))))
 
 
 def _method_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:

@@ -22,7 +22,6 @@ from on_gpu.sizes import Sizes
 from on_gpu.timing import Contender, NotTimed, in_turns, is_card, release, synchronize
 
 WIDTH = 32
-LAM = 0.3
 BATCHES = 4
 
 
@@ -104,7 +103,7 @@ def _steps(case: Case, sizes: Sizes, batches: list[Batch], device: torch.device)
     for table in model.features.tables.values():
         assert isinstance(table, torch.nn.Embedding)
         table.sparse = case.embeddings == "sparse"
-    return training_steps(model, Optimizer(model, TrainSettings()), cycle(batches), LAM)
+    return training_steps(model, Optimizer(model, TrainSettings()), cycle(batches))
 
 
 def _peak_mb(steps: Iterator[object], device: torch.device) -> float | None:

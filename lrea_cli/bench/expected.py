@@ -17,9 +17,10 @@ from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
 from lrea_cli.recipe.settings import CacheDtype, Compression
+from lrea_cli.records.items import clicked_ids
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds, RecordField
+from lrea_cli.sequence import CandidateIds, Ids, RecordField
 from lrea_cli.serving.scorer import Served, Visitor
 
 
@@ -148,10 +149,12 @@ class SlowCompressor(SlowTwin):
 
     compression: Compression
     probes: np.ndarray
+    codebook: np.ndarray | None = None
 
     def record(self, long: Long, user: int) -> Record:
         compression, E = self.compression, long.vectors
-        by = Inputs(compression.rank, compression.seed, user, self.probes, self.model.scorer("long"))
+        scorer = self.model.scorer("long")
+        by = Inputs(compression.rank, compression.seed, user, self.probes, scorer, self.codebook)
         return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
 
     def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
@@ -168,9 +171,19 @@ def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) ->
     """The twin of what makes a cache's records; `compression` is None where the method does."""
     if compression is None:
         return METHODS[model.settings.method].slow_twin(model)
-    columns = probe_ids(run.dataset, compression.seed)
-    ids = [{name: int(column[t]) for name, column in columns.items()} for t in range(SHARED_PROBES)]
-    return SlowCompressor(model, compression, np.array([model.vector(i, model.item_fields) for i in ids]))
+    probes, codebook = _vectors(model, probe_ids(run.dataset, compression.seed), SHARED_PROBES), None
+    if COMPRESSORS[compression.compressor].reads_items:
+        clicked = clicked_ids(run.dataset)
+        by = Inputs(compression.rank, compression.seed, 0, probes, model.scorer("long"))
+        items = _vectors(model, clicked.ids, len(clicked.clicks))
+        codebook = reference_compressors.codebook(items, clicked.clicks, by)
+    return SlowCompressor(model, compression, probes, codebook)
+
+
+def _vectors(model: ReferenceModel, columns: Ids, rows: int) -> np.ndarray:
+    """(rows, D) of ids (rows,) in each item field."""
+    ids = [{name: int(column[row]) for name, column in columns.items()} for row in range(rows)]
+    return np.array([model.vector(row, model.item_fields) for row in ids])
 
 
 def reference_model(run: Run) -> ReferenceModel:

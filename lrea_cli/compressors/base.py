@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,14 @@ from lrea_cli.sequence import Behaviors, PseudoItems
 
 GROUP = 32
 """Users at a time on a CPU, so that intermediates stay in its cache; a GPU takes whole batches."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items that users clicked: vectors (I, D), clicks (I,) how often, above 0."""
+
+    vectors: Tensor
+    clicks: Tensor
 
 
 class Compressor(ABC):
@@ -31,14 +39,19 @@ class Compressor(ABC):
         rank: R, the most rows of a record.
         seed: a user's random draws depend on it and on the user alone.
         probes_TD: candidates that many users meet, on which a compressor may test its rows.
+        items: what users clicked, for a compressor that `reads_items`.
     """
 
     name: ClassVar[str]
     slow_twin: ClassVar[RowsOf]
     """Computes the same rows with loops in float64 and shares no code; a `staticmethod`."""
+    reads_items: ClassVar[bool] = False
+    """Whether something that all users share is made of items; `slow_twin` then reads `Inputs.codebook`."""
 
-    def __init__(self, attention: Attention, rank: int, seed: int, probes_TD: Tensor) -> None:
-        self.attention, self.rank, self.seed, self.probes_TD = attention, rank, seed, probes_TD
+    def __init__(
+        self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, items: Items | None = None
+    ) -> None:
+        self.attention, self.rank, self.seed, self.probes_TD, self.items = attention, rank, seed, probes_TD, items
 
     @staticmethod
     def most_rows(rank: int) -> int:

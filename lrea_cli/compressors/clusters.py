@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, scaled_values
-from lrea_cli.compressors.base import Compressor, uniforms
+from lrea_cli.compressors.base import Compressor, Items, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
 from lrea_cli.kernels.folded import absolute_half
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights
@@ -81,9 +81,16 @@ class Clusters(Compressor):
     slow_twin = staticmethod(reference_compressors.clusters)
 
     def __init__(
-        self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, choices: Choices | None = None
+        self,
+        attention: Attention,
+        rank: int,
+        seed: int,
+        probes_TD: Tensor,
+        items: Items | None = None,
+        *,
+        choices: Choices | None = None,
     ) -> None:
-        super().__init__(attention, rank, seed, probes_TD)
+        super().__init__(attention, rank, seed, probes_TD, items)
         self.choices = choices or Choices()
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
@@ -98,12 +105,13 @@ class Clusters(Compressor):
         keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
         correction = None
         if self.choices.correction:
-            correction = sign_correction(self.probes_TD.double(), behaviors, keys, members_BLR, weights)
+            signs_BRH = mean_signs(self.probes_TD.double(), keys, weights)
+            correction = sign_correction(signs_BRH, behaviors, keys, members_BLR, weights)
         rows = ClusterRows(keys, members_BLR.transpose(1, 2) @ V, size_BR > 0, correction)
         if self.choices.fit:
             probes = self._probes(behaviors, draws[:, self.rank :])
             rows = replace(rows, values=fitted_values(probes, behaviors, rows, weights, self.choices.ridge))
-        return _without_empty(rows)
+        return without_empty(rows)
 
     def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
         """(B, T, D): some of the shared probes, and behaviors of the user, drawn with replacement."""
@@ -125,10 +133,10 @@ def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
 
 
 def sign_correction(
-    probes_TD: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
+    signs_BRH: Tensor, behaviors: Behaviors, keys: Tensor, members_BLR: Tensor, weights: ScorerWeights
 ) -> Tensor:
     """What members differ by from their key if each hidden unit keeps its mean sign, (B, D + 1, D)."""
-    omega_BRH = mean_signs(probes_TD, keys, weights) * (G * weights.w_o)
+    omega_BRH = signs_BRH * (G * weights.w_o)
     slopes_BLD = members_BLR @ (omega_BRH @ weights.W3.T)
     offsets_BLD = members_BLR @ (omega_BRH @ weights.W2.T)
     apart = behaviors.vectors - members_BLR @ keys  # zero where masked: such rows are zero and belong to no cluster
@@ -165,7 +173,7 @@ def fitted_values(
     return rows.values + torch.linalg.solve(gram + pull * identity, change)
 
 
-def _without_empty(rows: ClusterRows) -> PseudoItems:
+def without_empty(rows: ClusterRows) -> PseudoItems:
     """Move clusters with members to the front, in their order, and set the others to zero."""
     order = (~rows.used).long().argsort(dim=1, stable=True)[..., None].expand_as(rows.keys)
     kept = rows.used[..., None].to(rows.keys.dtype)

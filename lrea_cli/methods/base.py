@@ -53,6 +53,8 @@ class LongInterest(nn.Module, ABC):
     """Whether it refuses histories whose items have no category, at any setting."""
     row_per_behavior: ClassVar[bool] = False
     """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
+    penalty_name: ClassVar[str] = "penalty"
+    """How training reports the terms of `Interest.penalty`."""
 
     def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
         super().__init__()
@@ -112,6 +114,14 @@ class LongInterest(nn.Module, ABC):
     def forward(self, behaviors: Behaviors, candidates: Candidates, kernel: Kernel = folded) -> Interest:
         """Compute the interest in training: `attend(summarize(..))`, unless a method overrides it."""
         return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
+
+    @property
+    def penalty_weight(self) -> float:
+        """What the sum of the terms of `Interest.penalty` is multiplied by in the loss."""
+        return 1.0
+
+    def observe(self, behaviors: Behaviors) -> None:
+        """Learn from a training batch, before its step, what has no gradient; it is kept in buffers."""
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
         """Weights with an entry for each position of the history; their rate is `step` times the learning rate."""

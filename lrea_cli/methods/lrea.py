@@ -42,6 +42,7 @@ class LREA(PseudoItemMethod):
 
     name = "lrea"
     slow_twin = SlowLREA
+    penalty_name = "non-negativity loss"
 
     def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
         super().__init__(settings, shape)
@@ -58,6 +59,11 @@ class LREA(PseudoItemMethod):
     def W_decomp(self) -> Tensor:
         """(R, L)."""
         return self._columns(self.decomp.dtype)
+
+    @property
+    def penalty_weight(self) -> float:
+        """lambda, Eq. 11."""
+        return self.settings.lam
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
         return self.W_comp, self.decomp

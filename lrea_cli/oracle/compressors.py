@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from lrea_cli.oracle.attention import Array, Scorer, absolute_half, hidden, history_scale, linear_half
 
 LLOYD_STEPS = 3
+CODEBOOK_STEPS = 10
 RIDGE = 0.1
 FIT_PROBES = OWN_PROBES = 4
 G = 0.495
@@ -43,6 +44,7 @@ class Inputs:
         user: dense number.
         probes: (T, D), shared by all users.
         scorer: of the long history.
+        codebook: (K, D) of `codebook`, where the compressor shares one among users.
     """
 
     rank: int
@@ -50,6 +52,7 @@ class Inputs:
     user: int
     probes: Array
     scorer: Scorer
+    codebook: Array | None = None
 
 
 RowsOf = Callable[[Array, Inputs], Rows]
@@ -84,12 +87,8 @@ def clusters(E: Array, by: Inputs) -> Rows:
     sums = np.array([np.sum([v for v, o in zip(scaled, owner, strict=True) if o == j], axis=0) for j in used])
     own = [E[int(draw * len(E))] for draw in draws[rank:]]
     T = [*probes[:FIT_PROBES], *own]
-    correction = np.zeros((E.shape[1] + 1, E.shape[1]))
-    for j, key in zip(used, keys, strict=True):
-        omega = G * scorer.w_o * np.mean([np.sign(hidden(t, key, scorer)) for t in probes], axis=0)
-        for e, v in ((e, v) for e, v, o in zip(E, scaled, owner, strict=True) if o == j):
-            correction[:-1] += np.outer((e - key) * (scorer.W3 @ omega), v)
-            correction[-1] += (e - key) @ (scorer.W2 @ omega) * v
+    by_number = dict(zip(used, keys, strict=True))
+    correction = sign_correction(E, owner, by_number, by, by_number)
     scores = np.array([[G * float(np.abs(hidden(t, key, scorer)) @ scorer.w_o) for key in keys] for t in T])
     full = np.array([(G * np.abs(hidden(t, E, scorer)) @ scorer.w_o) @ scaled for t in T])
     wanted = full - np.array([t @ correction[:-1] + correction[-1] for t in T])
@@ -99,11 +98,67 @@ def clusters(E: Array, by: Inputs) -> Rows:
     return Rows(keys, sums + change, correction)
 
 
+def codes(E: Array, by: Inputs) -> Rows:
+    """Groups by nearest code, in the order of the codes: means, sums, and the sign correction with the codes' signs."""
+    assert by.codebook is not None
+    distance = scorer_distance(by.probes, by.scorer)
+    owner = [_nearest(e, list(by.codebook), distance) for e in E]
+    used, scaled = sorted(set(owner)), history_scale(len(E)) * E
+    sums = np.array([np.sum([v for v, o in zip(scaled, owner, strict=True) if o == j], axis=0) for j in used])
+    keys = {j: np.mean([e for e, o in zip(E, owner, strict=True) if o == j], axis=0) for j in used}
+    correction = sign_correction(E, owner, keys, by, by.codebook)
+    return Rows(np.array(list(keys.values())), sums, correction)
+
+
+def codebook(items: Array, clicks: Array, by: Inputs) -> Array:
+    """Weighted k-means of items (I, D) with clicks (I,): a k-means++ start, then Lloyd's steps; one code at a time."""
+    metric = scorer_metric(by.probes, by.scorer)
+
+    def distances(code: Array) -> Array:
+        apart = items - code
+        return np.sum(apart @ metric * apart, axis=1)
+
+    centers: list[Array] = []
+    nearest, weight = np.full(len(items), np.inf), clicks.astype(float)
+    for draw in uniforms(by.seed, 0, by.rank):
+        total = np.cumsum(weight)
+        if total[-1] <= 0:
+            break
+        centers.append(items[min(int(np.sum(total <= draw * total[-1])), len(items) - 1)])
+        nearest = np.minimum(nearest, np.where((items == centers[-1]).all(1), 0.0, distances(centers[-1])))
+        weight = nearest * clicks
+    for _ in range(CODEBOOK_STEPS):
+        owner = np.argmin([distances(center) for center in centers], axis=0)
+        for j in set(owner.tolist()):
+            centers[j] = np.average(items[owner == j], axis=0, weights=clicks[owner == j])
+    return np.array(centers)
+
+
 def scorer_distance(probes: Array, scorer: Scorer) -> Callable[[Array, Array], float]:
     """Squared distance of two behaviors: by how much w_o times their hidden values differ, as mean over the probes."""
-    maps = [(scorer.W2 + t[:, None] * scorer.W3) * scorer.w_o for t in probes]
-    metric = np.mean([m @ m.T for m in maps], axis=0)
+    metric = scorer_metric(probes, scorer)
     return lambda a, b: float((a - b) @ metric @ (a - b))
+
+
+def scorer_metric(probes: Array, scorer: Scorer) -> Array:
+    """The matrix (D, D) of that distance."""
+    maps = [(scorer.W2 + t[:, None] * scorer.W3) * scorer.w_o for t in probes]
+    return np.mean([m @ m.T for m in maps], axis=0)
+
+
+def sign_correction(
+    E: Array, owner: Sequence[int], keys: Mapping[int, Array], by: Inputs, at: Mapping[int, Array] | Array
+) -> Array:
+    """(D + 1, D): what behaviors differ by from their key, where each hidden unit keeps its mean sign at `at`."""
+    scorer, scale = by.scorer, history_scale(len(E))
+    correction = np.zeros((E.shape[1] + 1, E.shape[1]))
+    for j in sorted(set(owner)):
+        key = keys[j]
+        omega = G * scorer.w_o * np.mean([np.sign(hidden(t, at[j], scorer)) for t in by.probes], axis=0)
+        for e in (e for e, o in zip(E, owner, strict=True) if o == j):
+            correction[:-1] += np.outer((e - key) * (scorer.W3 @ omega), scale * e)
+            correction[-1] += (e - key) @ (scorer.W2 @ omega) * scale * e
+    return correction
 
 
 def kmeans(E: Array, rank: int, draws: Sequence[float], distance: Callable[[Array, Array], float]) -> list[int]:

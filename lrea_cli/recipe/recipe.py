@@ -23,6 +23,7 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
     "twin-v2": ("k", "heads", "most_members"),
+    "vq": ("codes", "beta", "heads"),
     "category": ("shared_rows", "half_life", "temperature"),
     "sketch": ("rank", "layers", "normalize", "temperature"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step"),

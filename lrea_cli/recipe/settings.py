@@ -13,12 +13,12 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from lrea_cli.errors import UserError
 
 MethodName = Literal[
-    "din-short", "mean", "linear", "sim", "eta", "sdim", "twin", "twin-v2", "category", "sketch", "lrea", "din"
+    "din-short", "mean", "linear", "sim", "eta", "sdim", "twin", "twin-v2", "vq", "category", "sketch", "lrea", "din"
 ]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
-CompressorName = Literal["recent", "mean", "random", "clusters"]
+CompressorName = Literal["recent", "mean", "random", "codes", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
 KernelName = Literal["naive", "folded", "gemm", "fused"]
@@ -102,6 +102,7 @@ class ModelSettings:
             the behaviors of other categories. half_life: behaviors after which a behavior counts half in a third row,
             that of the candidate's recent category; 0 = without that row. See `methods.category`.
         layers, normalize, temperature: see `methods.sketch.Sketch`; its `rank` is the number of its prototypes.
+        codes, beta: see `methods.vq.VQ`, which has heads, too.
     """
 
     method: MethodName = "lrea"
@@ -129,6 +130,8 @@ class ModelSettings:
     layers: Annotated[int, Limits(ge=1, le=2)] = 1
     normalize: Literal["prototypes", "tokens"] = "prototypes"
     temperature: Annotated[float, Limits(gt=0, lt=1000)] = 0.1
+    codes: Annotated[int, Limits(ge=2, le=4096)] = 128
+    beta: Annotated[float, Limits(ge=0, le=10**6)] = 0.01
 
 
 @dataclass(frozen=True)

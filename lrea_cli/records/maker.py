@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from lrea_cli.features import Features
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import CacheDtype, Compression, DataSettings
 from lrea_cli.records.format import RecordFormat
+from lrea_cli.records.items import clicked_items
 from lrea_cli.records.past import UserRecords, past_of
 from lrea_cli.records.store import RecordStore, RecordWriter
 from lrea_cli.runs.checkpoint import Run
@@ -118,10 +120,21 @@ def compressor_of(run: Run, compression: Compression, probes_TD: Tensor | None =
             f"The run '{run.name}' is a '{method}'; compressors work on full attention.",
             "Train one with: lrea train --method din",
         )
+    made = _SHARED.setdefault(run.model, {})
+    if compression in made:
+        return made[compression]
     if probes_TD is None:
         probes_TD = shared_probes(run.model.features, run.dataset, compression.seed)
     make = COMPRESSORS[compression.compressor]
-    return make(run.model.full_attention, compression.rank, compression.seed, probes_TD)
+    items = clicked_items(run.model.features, run.dataset) if make.reads_items else None
+    compressor = make(run.model.full_attention, compression.rank, compression.seed, probes_TD, items)
+    if make.reads_items:
+        made[compression] = compressor
+    return compressor
+
+
+_SHARED: WeakKeyDictionary[CTRModel, dict[Compression, Compressor]] = WeakKeyDictionary()
+"""Compressors whose codebook is made of all items: made once for a loaded run."""
 
 
 def shared_probes(features: Features, dataset: DatasetInfo, seed: int) -> Tensor:

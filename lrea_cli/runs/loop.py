@@ -36,7 +36,8 @@ class Epoch:
     """One line of `metrics.jsonl`.
 
     Args:
-        loss: mean binary cross-entropy (Eq. 2). penalty: mean of each term of Eq. 10, not multiplied by lambda.
+        loss: mean binary cross-entropy (Eq. 2).
+        penalty: mean of each term of the method's penalty (of LREA: Eq. 10), before its weight.
         column_entropy: see `LongInterest.column_entropy`; None for a method without learned weights of behaviors.
     """
 
@@ -101,7 +102,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
                 if all(epoch.valid_auc > e.valid_auc for e in epochs):
                     save_checkpoint(model, folder / CHECKPOINT)
                 epochs.append(epoch)
-            _report(epoch, reporter)
+            _report(epoch, model.long.penalty_name, reporter)
             best = max(epochs, key=lambda e: e.valid_auc)
             if number - best.epoch >= recipe.train.patience > 0:
                 break
@@ -125,14 +126,14 @@ def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.
 
 
 def training_steps(
-    model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch], lam: float
+    model: CTRModel, optimizer: Optimizer, batches: Iterator[Batch]
 ) -> Iterator[tuple[float, dict[str, float], int]]:
-    """One step a batch: L + lambda L_non-neg (Eq. 11); yields the batch's mean loss, penalty terms, samples."""
+    """One step a batch: L + the method's penalty by its weight (LREA's Eq. 11); yields mean loss, terms, samples."""
     model.train()
     for batch in batches:
         logits, penalty = model(batch)
         loss = binary_cross_entropy_with_logits(logits, batch.label[batch.candidates.mask])
-        total = loss + lam * sum(penalty.values(), start=torch.zeros((), device=loss.device))
+        total = loss + model.long.penalty_weight * sum(penalty.values(), start=torch.zeros((), device=loss.device))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -190,7 +191,7 @@ def _epoch(
     penalty_sum: dict[str, float] = {}
     batches = (b.to(model.device) for b in train_reader.batches([recipe.train.seed, number]))
     with reporter.task(f"epoch {number}", train_reader.samples.rows, "samples") as progress:
-        for loss, penalty, size in training_steps(model, optimizer, batches, recipe.model.lam):
+        for loss, penalty, size in training_steps(model, optimizer, batches):
             rows, loss_sum = rows + size, loss_sum + loss * size
             for name, term in penalty.items():
                 penalty_sum[name] = penalty_sum.get(name, 0.0) + term * size
@@ -206,12 +207,13 @@ def _epoch(
     return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
 
 
-def _report(epoch: Epoch, reporter: Reporter) -> None:
+def _report(epoch: Epoch, penalty_name: str, reporter: Reporter) -> None:
     speed = f"{epoch.samples_per_second:,.0f} samples/s"
     reporter.say(f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}  {speed}")
     notes = []
     if epoch.penalty:
-        notes.append("non-negativity loss: " + ", ".join(f"{name} {term:.4g}" for name, term in epoch.penalty.items()))
+        terms = ", ".join(f"{name} {term:.4g}" for name, term in epoch.penalty.items())
+        notes.append(f"{penalty_name}: {terms}")
     if epoch.column_entropy is not None:
         notes.append(f"column entropy {epoch.column_entropy:.3f}")
     if notes:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lrea_cli.attention import Attention, scaled_values
 from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.compressors import COMPRESSORS, Compressor
-from lrea_cli.compressors.base import uniforms
+from lrea_cli.compressors.base import Items, uniforms
 from lrea_cli.compressors.clusters import Choices, Clusters
 from lrea_cli.kernels import KERNELS, weights
 from lrea_cli.oracle import attention as reference
@@ -58,10 +58,13 @@ def histories() -> Behaviors:
 PROBES = 0.7 * torch.randn(T, D, generator=torch.Generator().manual_seed(4))
 
 
+ITEMS = Items(0.7 * torch.randn(40, D, generator=torch.Generator().manual_seed(8)), 1 + (torch.arange(40) * 7) % 11)
+
+
 def make(name: str, rank: int, choices: Choices | None = None) -> Compressor:
     if choices is not None:
-        return Clusters(attention(), rank, SEED, PROBES, choices)
-    return COMPRESSORS[name](attention(), rank, SEED, PROBES)
+        return Clusters(attention(), rank, SEED, PROBES, choices=choices)
+    return COMPRESSORS[name](attention(), rank, SEED, PROBES, ITEMS)
 
 
 def candidates(count: int = 7) -> Tensor:
@@ -92,10 +95,8 @@ def test_every_compressor_is_named_once_and_has_a_twin_of_its_own() -> None:
 
 def test_the_oracle_has_nothing_for_a_compressor_that_is_none(din_run: Run) -> None:
     made_up: Any = "codebook"
-    twin = twin_of(din_run, reference_model(din_run), Compression(made_up, 4))
-    E = np.ones((9, din_run.model.features.width))
     with pytest.raises(KeyError, match="codebook"):
-        twin.record(reference.Long(E, np.zeros(9, np.int64)), 0)
+        twin_of(din_run, reference_model(din_run), Compression(made_up, 4))
 
 
 @every_compressor
@@ -107,6 +108,9 @@ def test_rows_are_those_of_the_slow_twin(name: str, rank: int) -> None:
     for b, user in enumerate(USERS.tolist()):
         E = seen.vectors[b][seen.mask[b]].numpy().astype(float)
         by = Inputs(rank, SEED, user, PROBES.numpy().astype(float), scorer())
+        if COMPRESSORS[name].reads_items:
+            items, clicks = (tensor.numpy().astype(float) for tensor in vars(ITEMS).values())
+            by = replace(by, codebook=reference_compressors.codebook(items, clicks, by))
         rows = COMPRESSORS[name].slow_twin(E, by) if len(E) else Rows(E, E)
         assert int(actual.rows[b]) == len(rows.keys) <= max(rank, 1)
         np.testing.assert_allclose(actual.keys[b, : len(rows.keys)], rows.keys, atol=1e-10)
@@ -156,7 +160,7 @@ def test_seed_and_user_decide_what_is_drawn(name: str) -> None:
     base = make(name, 4)(seen, USERS).keys[4]
     assert torch.equal(make(name, 4)(seen, USERS).keys[4], base)
     assert not torch.equal(make(name, 4)(seen, USERS + 1).keys[4], base)
-    other = COMPRESSORS[name](attention(), 4, SEED + 1, PROBES)(seen, USERS).keys[4]
+    other = COMPRESSORS[name](attention(), 4, SEED + 1, PROBES, ITEMS)(seen, USERS).keys[4]
     assert not torch.equal(other, base)
 
 

@@ -41,8 +41,9 @@ SEARCHED = [
     *(ModelSettings(method="eta", k=3, heads=2, m=11, target_attention=a) for a in ("multi-head", "din")),
     ModelSettings(method="sdim", m=12, tau=3),
     ModelSettings(method="twin", k=3, heads=2),
+    ModelSettings(method="vq", codes=5, heads=2),
 ]
-"""Methods that search behaviors or keep sums of behaviors with the same hash."""
+"""Methods that search behaviors or keep sums of behaviors with the same hash or code."""
 
 SUMS = [ModelSettings(method="sketch", rank=RANK), ModelSettings(method="linear")]
 """Methods that keep sums over all behaviors, to which a click adds."""

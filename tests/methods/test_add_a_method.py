@@ -22,7 +22,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_adds_one_name() -> None:
-    assert set(re.findall(r'"([a-z-]+)"', PAGE.entries["lrea_cli/recipe/settings.py"])) == {*METHOD_NAMES, "decay"}
+    assert set(re.findall(r'"([a-z0-9-]+)"', PAGE.entries["lrea_cli/recipe/settings.py"])) == {*METHOD_NAMES, "decay"}
 
 
 @pytest.mark.slow

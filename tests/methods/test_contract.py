@@ -50,6 +50,7 @@ VARIANTS = [
         for layers in (1, 2)
         for over in ("prototypes", "tokens")
     ),
+    *(ModelSettings(method="vq", codes=codes, heads=heads) for codes, heads in ((3, 2), (6, 1), (20, 4))),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -64,6 +65,7 @@ def name_of(settings):
         "eta": (settings.target_attention,),
         "category": (str(settings.shared_rows), str(settings.half_life)),
         "sketch": (str(settings.layers), settings.normalize),
+        "vq": (str(settings.codes),),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 

@@ -1,4 +1,4 @@
-"""The costs of sim, eta, sdim and twin equal what their code does."""
+"""The costs of sim, eta, sdim, twin and vq equal what their code does."""
 
 from dataclasses import replace
 
@@ -14,8 +14,9 @@ from tests.methods.counting import SEARCHED, counted, counts_of, full, make
 from tests.methods.test_contract import name_of
 
 D, L, N = 4, 9, 3
+OF_SUMS = ("sdim", "vq")
 every_searched = pytest.mark.parametrize("settings", SEARCHED, ids=name_of)
-row_per_behavior = pytest.mark.parametrize("settings", [s for s in SEARCHED if s.method != "sdim"], ids=name_of)
+row_per_behavior = pytest.mark.parametrize("settings", [s for s in SEARCHED if s.method not in OF_SUMS], ids=name_of)
 every_shape = pytest.mark.parametrize(
     ("n", "k", "width", "heads", "candidates", "m", "tau"),
     [
@@ -156,7 +157,7 @@ def test_a_record_as_ids():
     """Vectors become the ids of the item fields; codes and times stay, the category is one of the fields."""
     sizes = {}
     for method, settings in by_method.items():
-        if method != "sdim":
+        if method not in OF_SUMS:
             record = make(replace(settings, search="hard", m=48), D, L).record
             sizes[method] = record_bytes(as_ids(record, 2), 10)
     assert sizes == {"sim": 24 + 80, "eta": 24 + 80 + 64, "twin": 24 + 80 + 80}

@@ -15,7 +15,7 @@ from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options, load
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 
-BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3, "shared_rows": 4, "most_members": 2}
+BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3, "shared_rows": 4, "most_members": 2, "codes": 12}
 CHANGED: dict[str, Any] = {
     "rank": 4,
     "form": "absorbed",
@@ -35,6 +35,7 @@ CHANGED: dict[str, Any] = {
     "layers": 2,
     "normalize": "tokens",
     "temperature": 0.5,
+    "codes": 3,
 }
 SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
 
@@ -59,8 +60,8 @@ def test_an_option_is_a_methods_own_where_it_changes_what_comes_out(method: str,
 
 def test_every_setting_is_shared_or_somebodys_own() -> None:
     owned = {option for options in METHOD_OPTIONS.values() for option in options}
-    # lam weighs the penalty: tests/runs/test_loop.py; step is the optimizer's: tests/runs/test_optimizer.py
-    assert owned == {*CHANGED, "lam", "step"}
+    # lam and beta weigh a penalty: tests/runs/test_loop.py; step is the optimizer's: tests/runs/test_optimizer.py
+    assert owned == {*CHANGED, "lam", "beta", "step"}
     assert owned | SHARED == {f.name for f in fields(ModelSettings)}
     assert not owned & SHARED
     assert set(METHOD_OPTIONS) <= set(METHOD_NAMES)

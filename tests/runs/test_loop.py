@@ -45,6 +45,7 @@ GOLDEN = {
     "sketch-two": [0.809243, 0.740485, 0.744671],
     "sketch-tokens": [0.785997, 0.726902, 0.682831],
     "linear": [0.758464, 0.684976, 0.669906],
+    "vq": [0.760209, 0.685514, 0.652384],
 }
 
 
@@ -64,9 +65,7 @@ def losses(workspace, recipe, steps=3):
     model = build_model(recipe, dataset)
     reader = reader_of(dataset, "train", recipe.data, recipe.train.batch_size)
     batches = list(reader.batches([recipe.train.seed, 1]))[:steps]
-    return [
-        loss for loss, _, _ in training_steps(model, Optimizer(model, recipe.train), iter(batches), recipe.model.lam)
-    ]
+    return [loss for loss, _, _ in training_steps(model, Optimizer(model, recipe.train), iter(batches))]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -102,9 +101,10 @@ def test_the_seed_decides_and_is_not_ignored(tiny):
     assert losses(tiny, recipe) != losses(tiny, other)
 
 
-def test_lambda_weighs_the_penalty(tiny):
-    recipe = recipe_of("lrea")
-    without = replace(recipe, model=replace(recipe.model, lam=0.0))
+@pytest.mark.parametrize(("method", "weight"), [("lrea", "lam"), ("vq", "beta")])
+def test_lambda_weighs_the_penalty(tiny, method, weight):
+    recipe = recipe_of(method)
+    without = replace(recipe, model=replace(recipe.model, **{weight: 0.0}))
     first, second = losses(tiny, recipe), losses(tiny, without)
     assert first[0] == second[0]
     assert first[2] != second[2]

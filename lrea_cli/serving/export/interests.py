@@ -22,6 +22,7 @@ from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.methods.sim import SIM
 from lrea_cli.methods.sketch import Sketch
 from lrea_cli.methods.twin import BANDS, HOUR, TWIN
+from lrea_cli.methods.vq import VQ
 from lrea_cli.serving.export.attention import (
     array,
     din_attention,
@@ -169,6 +170,25 @@ def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
     return b.op("MatMul", b.op("Concat", *mixed, axis=1), b.const(array(attention.W_O)))
 
 
+def _coded(b: Builder, method: VQ, asked: Asked) -> str:
+    """Each head's softmax of q C_z + ln n over the codes of the record and a row of zeros that counts for nothing."""
+    attention, record = method.attention, asked.record
+    h, D = attention.heads, method.width
+    heads, last = b.whole(-1, h, D // h), b.whole(0, 1)
+    code = b.op("Pad", b.op("Cast", record["code"], to=INT64), last, b.const(0, np.int64))
+    count = b.op("Unsqueeze", b.op("Pad", b.op("Cast", record["count"], to=FLOAT), last, b.const(1.0)), b.whole(1))
+    sums = b.op("Concat", record["sums"], b.const(np.zeros((1, D))), axis=0)
+    values = b.op("MatMul", b.op("Div", sums, count), b.const(array(attention.W_V)))
+    keys = b.op("Gather", b.const(array(method.codebook)), code, axis=0)
+    queries = b.op("MatMul", asked.e, b.const(attention.scale * array(attention.W_Q).astype(np.float64)))
+    q, k, v = (b.op("Transpose", b.op("Reshape", x, heads), perm=[1, 0, 2]) for x in (queries, keys, values))
+    times = b.op("Transpose", b.op("Log", count), perm=[1, 0])
+    scores = b.op("Add", b.op("MatMul", q, b.op("Transpose", k, perm=[0, 2, 1])), times)
+    mixed = b.op("MatMul", masked_softmax(b, scores, _real(b, record["sums"])), v)
+    by_candidate = b.op("Reshape", b.op("Transpose", mixed, perm=[1, 0, 2]), b.whole(-1, D))
+    return b.op("MatMul", by_candidate, b.const(array(attention.W_O)))
+
+
 def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
     """What age, place, category and, of clusters, ln n add to a score, (heads, 1 or N, L + 1)."""
     time = asked.record["time"]
@@ -279,4 +299,5 @@ INTERESTS: dict[type[LongInterest], Callable[[Builder, object, Asked], str]] = {
     SearchedMethod: _searched,
     TWIN: _twin,
     Category: _category,
+    VQ: _coded,
 }  # type: ignore[assignment]

@@ -47,6 +47,8 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("sketch", {"rank": 6, "layers": 2}),
     ("sketch", {"rank": 6, "normalize": "tokens"}),
     ("linear", {}),
+    ("vq", {"codes": 6}),
+    ("vq", {"codes": 40, "heads": 2}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)

@@ -28,11 +28,12 @@ def page_of(section: str) -> Page:
 def test_a_section_adds_one_file_and_one_name(section: str) -> None:
     page, name = page_of(section), SECTIONS[section][0]
     ((file, text),) = page.entries.items()
-    (path,), line = page.files, text.splitlines()[-1]
+    (path,) = page.files
     assert len(page.blocks) == 2
     assert Path(path).stem == name
-    listed, _, names = line.partition(" = ")
-    (now,) = re.findall(rf"^{re.escape(listed)} = (.*)\n", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    ((listed, names),) = re.findall(r"^([^\W\d].*?) = (.*)", text, re.MULTILINE | re.DOTALL)
+    entry = rf"^{re.escape(listed)} = (.*\n(?:[ \])].*\n)*)"
+    (now,) = re.findall(entry, (ROOT / file).read_text("utf-8"), re.MULTILINE)
     assert {*re.findall(r"[\w-]+", names.lower())} == {*re.findall(r"[\w-]+", now.lower()), name}
 
 

@@ -16,6 +16,7 @@ from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.oracle.softmax import Softmax
 from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
@@ -74,7 +75,7 @@ class Loops:
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
-            full.append(reference.din(target.vector, asked.vectors, ref.scorer("long")))
+            full.append(self.twin.full(target.vector, asked.vectors))
             interest = self.twin.interest(target, long, {**exact, **record})
             if interest is not None:
                 interest = interest + np.append(target.vector, 1.0) @ loss_of_linear
@@ -151,8 +152,9 @@ class SlowCompressor(SlowTwin):
 
     def record(self, long: Long, user: int) -> Record:
         compression, E = self.compression, long.vectors
-        by = Inputs(compression.rank, compression.seed, user, self.probes, self.model.scorer("long"))
-        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+        drawn = compression.rank, compression.seed, user
+        by = Inputs(*drawn, self.probes, self.model.scorer("long"), self._softmax)
+        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E, mass=np.zeros(0)))
 
     def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
         E = long.vectors
@@ -161,7 +163,15 @@ class SlowCompressor(SlowTwin):
         return half if correction is None else half + e_t @ correction[:-1] + correction[-1]
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
-        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))
+        reader = self._softmax or self.model.scorer("long")
+        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), reader)
+
+    def full(self, e_t: np.ndarray, E: np.ndarray) -> np.ndarray:
+        return self._softmax.read(e_t, E, E, np.ones(len(E))) if self._softmax else super().full(e_t, E)
+
+    @property
+    def _softmax(self) -> Softmax | None:
+        return self.model.softmax() if self.model.settings.reader == "softmax" else None
 
 
 def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) -> SlowTwin:

@@ -22,7 +22,9 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "eta": ("k", "m", "heads", "target_attention"),
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
-    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
+    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "reader", "heads"),
+    "mean": ("reader", "heads"),
+    "din": ("reader", "heads"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrea_cli.attention import Attention
 from lrea_cli.kernels import Kernel, in_place
 from lrea_cli.methods.base import LongInterest, PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
@@ -41,8 +42,8 @@ def interest_of_users(
     Raises:
         UserError: a user has no record.
     """
-    attend = in_place(kernel)
-    if attend is None or not isinstance(method, PseudoItemMethod) or records.layout.dtype == "int8":
+    attend, reader = in_place(kernel), method.attention if isinstance(method, PseudoItemMethod) else None
+    if attend is None or not isinstance(reader, Attention) or records.layout.dtype == "int8":
         return method.attend(records.fetch(users).summary, candidates, kernel)
     everyone = records.everyone.summary
     assert isinstance(everyone, PseudoItems)
@@ -51,7 +52,7 @@ def interest_of_users(
         candidates.vectors,
         everyone.keys,
         everyone.values,
-        method.attention.weights,
+        reader.weights,
         everyone.linear,
         rows=everyone.rows,
         position=records.positions(users),

@@ -25,6 +25,14 @@ PSEUDO = [
         for columns in ("unit", "free")
         for short in ("mix", "exact")
     ),
+    *(ModelSettings(method=name, rank=RANK, heads=1, reader="softmax") for name in ("mean", "din")),
+    *(
+        ModelSettings(
+            method="lrea", rank=RANK, heads=1, reader="softmax", decomp_columns=columns, short_histories=short
+        )
+        for columns in ("unit", "free")
+        for short in ("mix", "exact")
+    ),
 ]
 """Methods that keep pseudo items, or nothing."""
 

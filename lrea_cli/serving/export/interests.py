@@ -24,6 +24,7 @@ from lrea_cli.serving.export.attention import (
     masked_softmax,
     selected_din,
     selected_multi_head,
+    softmax_attention,
 )
 from lrea_cli.serving.export.builder import Builder
 
@@ -57,8 +58,10 @@ def long_interest(b: Builder, method: LongInterest, asked: Asked) -> str:
 
 
 def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
-    record = asked.record
-    return din_attention(b, method.attention, asked.e, record["keys"], record["values"], record["linear"])
+    record, reader = asked.record, method.attention
+    if isinstance(reader, Attention):
+        return din_attention(b, reader, asked.e, record["keys"], record["values"], record["linear"])
+    return softmax_attention(b, reader, asked.e, (record["keys"], record["values"], record["mass"]))
 
 
 def _nothing(b: Builder, method: DINShort, asked: Asked) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lrea_cli.attention import Attention
 from lrea_cli.kernels import gemm
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import Past
@@ -50,7 +51,10 @@ class NativeScorer:
 
     def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
         """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
-        return self._with(request, Behaviors(self._real(long)), past)
+        if isinstance(self.model.full_attention, Attention):
+            return self._with(request, Behaviors(self._real(long)), past)
+        interest = self._torch.full_interest(long, self._torch.candidates(request))[0].numpy()
+        return self._with(request, GivenInterest(interest), past)
 
     def _with(self, request: Request, long: LongPart, past: Past) -> np.ndarray:
         """Logits (N,) with a long part and the match counters that are known of the past."""

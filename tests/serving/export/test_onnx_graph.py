@@ -38,6 +38,12 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("eta", {"k": 4}),
     ("eta", {"k": 4, "m": 12, "target_attention": "din"}),
     ("twin", {"k": 5}),
+    ("lrea", {"reader": "softmax", "heads": 2}),
+    ("lrea", {"reader": "softmax", "decomp_columns": "free", "short_histories": "exact"}),
+    ("din", {"reader": "softmax", "heads": 1}),
+    ("mean", {"reader": "softmax"}),
+    ("din", {"scorer_hidden": 5}),
+    ("lrea", {"scorer_hidden": 8}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)

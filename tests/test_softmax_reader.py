@@ -91,11 +91,11 @@ def test_a_row_without_mass_is_not_read(massless: float) -> None:
     more = PseudoItems(
         torch.cat([rows.keys, 1e3 * drawn(B, 1, D)], 1),
         torch.cat([rows.values, 1e3 * drawn(B, 1, D)], 1),
-        mass=torch.cat([rows.mass, torch.full((B, 1), massless)], 1),
+        mass=torch.cat([rows.mass, torch.full((B, 1), massless, dtype=torch.float64)], 1),
         rows=rows_of(5),
     )
     torch.testing.assert_close(read.read(asked, more), read.read(asked, rows))
-    nothing = replace(more, mass=torch.full((B, 5), massless).double())
+    nothing = replace(more, mass=torch.full((B, 5), massless, dtype=torch.float64))
     assert not read.read(asked, nothing).any()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lrea_cli.attention import Attention
 from lrea_cli.kernels import gemm
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.oracle import attention as reference
@@ -267,6 +268,15 @@ def test_the_order_of_a_history_decides_what_is_found(settings):
     oldest_first = replace(same, vectors=same.vectors.flip(1), category=same.category.flip(1), time=same.time.flip(1))
     changed = (method(same, asked).vectors - method(oldest_first, asked).vectors).abs().sum((1, 2))
     assert (changed > 1e-3).all()
+
+
+@every_variant
+def test_every_scorer_of_din_has_the_width_of_the_settings(settings):
+    method = build(replace(settings, scorer_hidden=7))
+    scorers = [module for module in method.modules() if isinstance(module, Attention)]
+    assert all(scorer.weights.W1.shape == (D, 7) for scorer in scorers)
+    if settings.method in ("din", "lrea", "mean"):
+        assert len(scorers) == (settings.reader == "din")
 
 
 @every_variant

@@ -50,6 +50,7 @@ def sweep(options: SweepOptions) -> None:
 
     Given again, the same command goes on where it stopped.
     """
+    from lrea_cli.reporting.learning_curve import PICTURE, draw
     from lrea_cli.reporting.results import page, write_page
 
     console = Console(options.json)
@@ -60,6 +61,8 @@ def sweep(options: SweepOptions) -> None:
     show(console, results)
     if options.page is not None:
         write_page(options.page, results.sweep, results.to_dict(), lambda data: page(results, data))
+        for dataset in results.datasets:
+            draw(options.page.with_suffix("") / PICTURE.format(dataset=dataset.name), results, dataset)
         console.say(f"written: {options.page}")
     if failures:
         message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"
@@ -69,8 +72,9 @@ def sweep(options: SweepOptions) -> None:
 
 def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, Sequence[Failure]]:
     """Do what is missing, and write all results; `again` is the command that goes on."""
+    from lrea_cli.sweep.datasets import dataset_of, workspace_of
     from lrea_cli.sweep.gather import about, gather
-    from lrea_cli.sweep.run import dataset_of, run_sweep, workspace_of
+    from lrea_cli.sweep.run import run_sweep
     from lrea_cli.sweep.settings import load_sweep
 
     asked = load_sweep(options.folder)
@@ -93,10 +97,13 @@ def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, 
 def show(console: Console, results: Results) -> None:
     """A table of recipes, and one of compressions."""
     from lrea_cli.reporting.results import SHORT, SHORT_COMPRESSED, cells
+    from lrea_cli.stats.methods import GIVEN_MODELS, OVER_SEEDS
 
     (dataset,) = results.datasets
     seeds = ", ".join(map(str, dataset.seeds))
-    against = f"; differences to {results.base}; ~: no difference is shown" if results.base else ""
+    over_seeds = any(scored.auc.ci_over_seeds is not None for scored in results.scored)
+    cover = OVER_SEEDS if over_seeds else GIVEN_MODELS
+    against = f"; differences to {results.base}; ~: no difference is shown, {cover}" if results.base else ""
     title = f"{dataset.name}, test split, mean of seeds {seeds}{against}"
     console.table(title, list(SHORT), cells(SHORT, results.scored))
     if results.compressed:

@@ -122,7 +122,7 @@ class LongInterest(nn.Module, ABC):
         return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
-        """Weights with an entry for each position of the history; the optimizer takes smaller steps on them."""
+        """Weights with an entry for each position of the history; their rate is `step` times the learning rate."""
         return ()
 
     @abstractmethod

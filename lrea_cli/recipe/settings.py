@@ -93,6 +93,8 @@ class ModelSettings:
         scorer_hidden: H, hidden width of DIN's scorer, in the attention to the short and to the long sequence.
         reader: of din, lrea and mean: DIN's scorer (`din`) or `softmax`, see `methods.base.PseudoItemMethod`.
         rank, lam: r and lambda of LREA (Table 3).
+        start: of LREA, the share of a column of W_decomp that is its own block's before training.
+        step: of LREA, the rate of its position matrices over the learning rate.
         form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
             product (`soft`). target_attention: of SIM and ETA, see `methods.searched`.
@@ -113,6 +115,8 @@ class ModelSettings:
     decomp_columns: Literal["unit", "free"] = "unit"
     short_histories: Literal["mix", "exact"] = "mix"
     penalty: Literal["mean", "sum"] = "mean"
+    start: Annotated[float, Limits(gt=0, lt=1)] = 0.98
+    step: Annotated[float, Limits(gt=0, le=1000)] = 0.01
     k: Count = 64
     search: SearchName = "hard"
     heads: Few = 4
@@ -133,7 +137,9 @@ class TrainSettings:
         initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
             little, so a small log is not learnt by heart.
         weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).
-        seed: of start, shuffling.
+        share: of the users of the train split: a model learns from the samples of these users alone, which the seed
+            draws; a smaller share's users are among a larger one's. Validation and test are whole.
+        seed: of start, shuffling, and the users of `share`.
     """
 
     epochs: Count = 10
@@ -142,6 +148,7 @@ class TrainSettings:
     lr: Annotated[float, Limits(gt=0, lt=100)] = 0.05
     initial_accumulator: Annotated[float, Limits(ge=0, le=10**6)] = 0.025
     weight_decay: Share = 0.0
+    share: Annotated[float, Limits(gt=0, le=1)] = 1.0
     seed: Seed = 2025
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,6 @@ from lrea_cli.sequence import Batch
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.log_loss import log_loss
 
-MATRIX_LR = 0.01
-"""Of the learning rate, for matrices over the positions of a history (LREA's W_comp and W_decomp).
-
-Adagrad's first steps are as large as the rate whatever the gradient. A pseudo item sums L positions, so steps of the
-full rate bury a block's mean under 500 small random weights: rank 128 was then no better than mean pooling
-(docs/log.md).
-"""
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -60,10 +52,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The epochs that ended, and what stopped the training before its end (or None); the best epoch's model is kept."""
+    """A training that has ended; the best epoch's model is kept.
+
+    Args:
+        rows: training samples of an epoch.
+        stopped: what stopped it before its end, or None.
+    """
 
     epochs: list[Epoch]
     seconds: float
+    rows: int
     stopped: BaseException | None = None
 
     @property
@@ -89,9 +87,10 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     started = time.perf_counter()
     model = build_model(recipe, dataset).to(device)
     optimizer = Optimizer(model, recipe.train)
-    train_reader, valid_reader = (
+    whole, valid_reader = (
         reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")
     )
+    train_reader = replace(whole, samples=whole.samples.of_share(recipe.train.share, recipe.train.seed))
     if train_reader.samples.rows < 2:
         raise UserError("The train split has one sample: there is nothing to learn from.", "Prepare more data.")
     epochs: list[Epoch] = []
@@ -111,7 +110,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
         if not epochs:
             raise
         stopped = error
-    return Trained(epochs, time.perf_counter() - started, stopped)
+    return Trained(epochs, time.perf_counter() - started, train_reader.samples.rows, stopped)
 
 
 def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
@@ -152,7 +151,7 @@ class Optimizer:
         slow = list(model.long.position_matrices())
         apart = {id(p) for p in (*sparse, *slow)}
         rest = [p for p in model.parameters() if id(p) not in apart]
-        groups = [{"params": rest}, {"params": slow, "lr": MATRIX_LR * settings.lr}]
+        groups = [{"params": rest}, {"params": slow, "lr": model.long.settings.step * settings.lr}]
         self._embeddings, self._decay = sparse, settings.weight_decay
         self._steps = [
             Adagrad(sparse, settings.lr, initial_accumulator_value=settings.initial_accumulator),

@@ -22,6 +22,7 @@ CHANGED: dict[str, Any] = {
     "decomp_columns": "free",
     "short_histories": "exact",
     "penalty": "sum",
+    "start": 0.5,
     "k": 2,
     "search": "soft",
     "heads": 1,
@@ -55,7 +56,8 @@ def test_an_option_is_a_methods_own_where_it_changes_what_comes_out(method: str,
 
 def test_every_setting_is_shared_or_somebodys_own() -> None:
     owned = {option for options in METHOD_OPTIONS.values() for option in options}
-    assert owned == {*CHANGED, "lam"}  # lam weighs the penalty: tests/runs/test_loop.py
+    # lam weighs the penalty: tests/runs/test_loop.py; step is the optimizer's: tests/runs/test_optimizer.py
+    assert owned == {*CHANGED, "lam", "step"}
     assert owned | SHARED == {f.name for f in fields(ModelSettings)}
     assert not owned & SHARED
     assert set(METHOD_OPTIONS) <= set(METHOD_NAMES)

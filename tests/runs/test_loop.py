@@ -113,6 +113,28 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
     assert (tmp_path / "checkpoint" / "model.safetensors").is_file()
 
 
+def test_a_share_of_the_users_is_learnt_from_and_validation_is_whole(workspace_copy, monkeypatch):
+    seen, real = {}, loop._epoch
+
+    def epoch(number, model, optimizer, readers, recipe, reporter):
+        seen[recipe.train.share] = [reader.samples for reader in readers]
+        return real(number, model, optimizer, readers, recipe, reporter)
+
+    monkeypatch.setattr(loop, "_epoch", epoch)
+    rows = {}
+    for share in (0.25, 1.0):
+        recipe = recipe_of("mean")
+        recipe = replace(recipe, train=replace(recipe.train, epochs=1, share=share, seed=3))
+        train_run(workspace_copy, recipe, f"of-{share}", torch.device("cpu"), Silent())
+        rows[share] = open_run(workspace_copy, f"of-{share}", None, torch.device("cpu")).artifact.manifest.train_rows
+    (part, valid), (whole, whole_valid) = seen[0.25], seen[1.0]
+    assert rows == {0.25: part.rows, 1.0: whole.rows}
+    assert set(part.user) == set(whole.of_share(0.25, 3).user)
+    assert len(set(part.user)) == round(len(set(whole.user)) / 4)
+    assert valid.rows == whole_valid.rows
+    assert set(valid.user) > set(part.user)
+
+
 @pytest.mark.parametrize("split", ["train", "valid"])
 def test_a_split_with_one_label_is_refused_before_the_first_epoch(workspace_copy, tmp_path, monkeypatch, split):
     _, dataset = open_dataset(workspace_copy, "synthetic")

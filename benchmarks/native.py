@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from request_worker import CATEGORIES, ITEMS, make_model
 
-from lrea_cli.attention import HIDDEN
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.kernels import naive
 from lrea_cli.kernels.weights import linear_half
@@ -51,7 +50,7 @@ INTEREST_ROWS = (16, 64, 128, 500)
 GATHERING = "gathering, {mode}"
 PEAK = Path(__file__).with_name("native_peak.cpp")
 LENGTH = 900
-WIDTH = 2 * ModelSettings.embedding_dim
+WIDTH, HIDDEN = 2 * ModelSettings.embedding_dim, ModelSettings.scorer_hidden
 
 
 def main() -> None:
@@ -108,7 +107,7 @@ class Bench:
         """A record of `rank` pseudo items, with its linear half."""
         D = self.model.features.width
         keys, values = (0.15 * self.rng.standard_normal((2, rank, D)) * [[[1.0]], [[0.3]]]).astype(np.float32)
-        weights = self.model.full_attention.weights.to(torch.float64)
+        weights = self.model.long_scorer.weights.to(torch.float64)
         with torch.inference_mode():
             exact = [torch.from_numpy(rows).double()[None] for rows in (keys, values)]
             linear = linear_half(exact[0], exact[1], weights)[0].float()
@@ -236,7 +235,7 @@ def exact_logits(model: CTRModel, request: NativeRequest) -> np.ndarray:
     with torch.inference_mode():
         chosen = model.candidates(ids)
         keys, values = (torch.from_numpy(m.data).double()[None] for m in (request.long.keys, request.long.values))
-        long = naive(chosen.vectors, keys, values, model.full_attention.weights)
+        long = naive(chosen.vectors, keys, values, model.long_scorer.weights)
         inputs = model.mlp_inputs(chosen, long, short, torch.tensor([request.history_length]), naive)
         return model.mlp(inputs.joined()[0]).numpy()
 

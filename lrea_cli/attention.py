@@ -1,4 +1,7 @@
-"""Target attention: DIN's weighted sum, which a kernel computes, and multi-head attention with softmax."""
+"""Target attention: DIN's weighted sum, which a kernel computes, and multi-head attention with softmax.
+
+`Attention` and `SoftmaxReader` both read pseudo items, in the two forms that the recipe's `reader` names.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from torch.nn.functional import leaky_relu
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import Kernel, ScorerWeights, folded
 from lrea_cli.kernels.weights import SLOPE, affine_half, linear_half
-from lrea_cli.sequence import Behaviors
+from lrea_cli.recipe.settings import ModelSettings
+from lrea_cli.sequence import Behaviors, PseudoItems
 
-HIDDEN = 64
-"""Hidden width H of the scorer."""
+LEAST_MASS = 1e-12
+"""A row that stands for fewer behaviors is not read: quotients and their gradients stay finite."""
 
 
 class Attention(nn.Module):
@@ -25,7 +29,7 @@ class Attention(nn.Module):
         hidden: H, the hidden width of the scorer.
     """
 
-    def __init__(self, width: int, hidden: int = HIDDEN) -> None:
+    def __init__(self, width: int, hidden: int = ModelSettings.scorer_hidden) -> None:
         super().__init__()
         self.W1 = nn.Parameter(torch.empty(width, hidden))
         self.W2 = nn.Parameter(torch.empty(width, hidden))
@@ -78,9 +82,21 @@ class Attention(nn.Module):
         hidden_BNH = candidates @ w.W1 + keys @ w.W2 + (candidates * keys) @ w.W3 + w.b
         return (leaky_relu(hidden_BNH, SLOPE) @ w.w_o)[..., None] * values
 
+    def read(self, candidates: Tensor, items: PseudoItems, kernel: Kernel = folded) -> Tensor:
+        """Attend to pseudo items of the candidates' dtype; (B, N, D)."""
+        return self(candidates, items.keys, items.values, items.linear, kernel)
+
+    def value_scale(self, lengths: Tensor) -> Tensor:
+        """What values, sums over n behaviors, are multiplied by: c(n), (B,) float64."""
+        return history_scale(lengths)
+
+    def items_of(self, behaviors: Behaviors) -> PseudoItems:
+        """Each behavior as a pseudo item: keys E, values c(n) E."""
+        return PseudoItems(behaviors.vectors, scaled_values(behaviors), rows=behaviors.lengths)
+
     def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
         """DIN: interest (B, N, D) = c(n) sum_l s(e, e_l) e_l over the real behaviors."""
-        return self(candidates, behaviors.vectors, scaled_values(behaviors), kernel=kernel)
+        return self.read(candidates, self.items_of(behaviors), kernel)
 
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
         """[A; a0] (B, D + 1, D), see `kernels.weights.linear_half`."""
@@ -155,13 +171,75 @@ class MultiHeadAttention(nn.Module):
         return (mixed_BNHD * own_HD).sum(2) @ self.W_O
 
 
+class SoftmaxReader(MultiHeadAttention):
+    """Multi-head target attention to pseudo items, which all candidates of a request share.
+
+    Row j stands for n_j behaviors whose vectors sum to V_j:
+
+        head_h = sum_j exp(q_h . k_jh) V_jh / sum_j exp(q_h . k_jh) n_j
+               = sum_j softmax_j(q_h . k_jh + ln n_j) V_jh / n_j
+        q = e_t W_Q / sqrt(d_h),   k_j = key_j W_K,   V_j = value_j W_V,   interest = [head_1, ..] W_O
+
+    Where the members of each row have equal keys this is the attention over all behaviors, and ln n_j is the only bias
+    for which it is. A weighted mean has the size of one behavior at any n, so values are plain sums, without c(n). A
+    factor common to all n_j and V_j of a user cancels.
+    """
+
+    def read(self, candidates: Tensor, items: PseudoItems, kernel: Kernel = folded) -> Tensor:
+        """Attend to pseudo items of the candidates' dtype; the largest tensor is (B, heads, N, R).
+
+        Args:
+            candidates: (B, N, D).
+            items: with mass; rows of less than `LEAST_MASS` are not read.
+            kernel: not used.
+
+        Returns:
+            (B, N, D), zero for a user without rows to read.
+        """
+        assert items.mass is not None, "Pseudo items that softmax reads need their mass."
+        read_BR = items.mass > LEAST_MASS
+        mass_BR = items.mass.where(read_BR, 1.0)
+        means_BRD = (items.values / mass_BR[..., None]).where(read_BR[..., None], 0.0)
+        bias_BR = mass_BR.log().where(read_BR, torch.finfo(items.keys.dtype).min)
+        projected = self.queries(candidates), self.keys(items.keys), self.values(means_BRD)
+        queries, keys, values = map(self.by_head, projected)
+        bias_X1R = bias_BR.repeat_interleave(self.heads, 0)[:, None]
+        scores_XNR = torch.baddbmm(bias_X1R, queries.flatten(0, 1), keys.flatten(0, 1).mT, alpha=self.scale)
+        mixed_XNd = scores_XNR.softmax(-1) @ values.flatten(0, 1)
+        return mixed_XNd.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(2) @ self.W_O.to(candidates.dtype)
+
+    def value_scale(self, lengths: Tensor) -> Tensor:
+        """1, (B,) float64: a weighted mean has the size of one behavior at any n."""
+        return torch.ones_like(lengths, dtype=torch.float64)
+
+    def items_of(self, behaviors: Behaviors) -> PseudoItems:
+        """Each behavior as a pseudo item: keys E, values E, mass 1."""
+        E = behaviors.vectors
+        return PseudoItems(E, E, mass=behaviors.mask.to(E.dtype), rows=behaviors.lengths)
+
+    def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
+        """Softmax attention (B, N, D) to the real behaviors."""
+        return self.read(candidates, self.items_of(behaviors))
+
+
+Reader = Attention | SoftmaxReader
+"""What reads pseudo items; `reader_of` makes it."""
+
+
+def reader_of(settings: ModelSettings, width: int) -> Reader:
+    """The reader that the recipe's [model] names, for item vectors of width D."""
+    if settings.reader == "softmax":
+        return SoftmaxReader(width, settings.heads)
+    return Attention(width, settings.scorer_hidden)
+
+
 def softmax_weights(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax (..., K) over the scores where `mask` is True, zero elsewhere; `mask` is broadcast."""
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
 
 
 def scaled_values(behaviors: Behaviors) -> Tensor:
-    """c(n) e_l (B, L, D), zero where masked; values include c(n) in all methods, so `attend` never sees n."""
+    """c(n) e_l (B, L, D), zero where masked: values that DIN's scorer weighs include c(n), so `attend` never sees n."""
     return behaviors.vectors * history_scale(behaviors.lengths)[:, None, None].to(behaviors.vectors.dtype)
 
 

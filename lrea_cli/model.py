@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lrea_cli.attention import Attention
+from lrea_cli.attention import Attention, Reader, SoftmaxReader
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.features import Features
 from lrea_cli.kernels import Kernel, folded
@@ -33,7 +33,7 @@ class CTRModel(nn.Module):
         super().__init__()
         self.features = Features(fields, settings.embedding_dim, settings.embedding_std)
         width = self.features.width
-        self.short = Attention(width)
+        self.short = Attention(width, settings.scorer_hidden)
         shape = HistoryShape(width, data.long, any(f.name == "category" for f in self.features.item_fields))
         self.long = METHODS[settings.method](settings, shape)
         self.match_counters = data.match_counters
@@ -110,7 +110,13 @@ class CTRModel(nn.Module):
         return MLPInputs.widths(self.features.width, self.features.profile_width, len(self.match_counters))
 
     @property
-    def full_attention(self) -> Attention:
+    def full_attention(self) -> Reader:
         """The attention over the whole long history: the method's own, or the short one if it has none."""
+        own = getattr(self.long, "attention", None)
+        return own if isinstance(own, SoftmaxReader) else self.long_scorer
+
+    @property
+    def long_scorer(self) -> Attention:
+        """DIN's scorer of the long history: the method's own, or the short one if it has none."""
         own = getattr(self.long, "attention", None)
         return own if isinstance(own, Attention) else self.short

@@ -176,9 +176,10 @@ class PseudoItems(Summary):
 
     Args:
         keys: (B, R, D), zero past `rows`.
-        values: (B, R, D), zero past `rows`; they include the factor c(n) of the history's length.
+        values: (B, R, D), zero past `rows`: for reader `din` sums of behaviors times c(n) of the history's length, for
+            reader `softmax` plain sums.
         linear: (B, D + 1, D) the linear half of the attention as an affine map of the candidate (see
-            `kernels.weights.linear_half`); None until the summary is sealed for serving.
+            `kernels.weights.linear_half`); None until the summary is sealed for serving, and for reader `softmax`.
         mass: (B, R) how many behaviors each row stands for, zero past `rows`; None where no reader divides by it.
     """
 
@@ -262,8 +263,8 @@ class RecordField:
         name: the attribute of the summary.
         shape: shape of one row.
         rows: a fixed number of rows, or "rows" for as many as the record uses.
-        dtype: a fixed dtype; or "cache" for the dtype that the cache is written in; or "wide" for numbers that float16
-            may be too small for: float32, but int8 in an int8 cache.
+        dtype: a fixed dtype ("float32" for counts that are divided by); or "cache" for the dtype that the cache is
+            written in; or "wide" for numbers that float16 may be too small for: float32, but int8 in an int8 cache.
     """
 
     name: str

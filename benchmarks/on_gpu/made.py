@@ -79,7 +79,7 @@ def pool_of(
     generator: torch.Generator,
 ) -> Pool:
     """Draw embeddings of a trained run's size, seal them, and repeat until so many bytes are there."""
-    device, width, dtype = generator.device, method.width, method.attention.b.dtype
+    device, width, dtype = generator.device, method.width, method.scorer.b.dtype
     size = torch.finfo(dtype).bits // 8
     each = size * width * (2 * rows + 2 * candidates) + 4 * width * (width + 1)
     parts = max(2, min(MOST_POOL_USERS // users, -(-int(bytes_wanted) // (each * users))))
@@ -91,7 +91,7 @@ def pool_of(
     keys = normal(total, rows, width)
     values = keys * rows**-0.5
     used = torch.full((total,), rows, device=device)
-    linear = method.attention.linear_half(keys, values).float()
+    linear = method.scorer.linear_half(keys, values).float()
     asked = Candidates(
         normal(total, candidates, width),
         torch.ones(1, 1, dtype=torch.bool, device=device).expand(total, candidates),

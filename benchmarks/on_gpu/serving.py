@@ -139,7 +139,7 @@ def _compiled(method: PseudoItemMethod, pool: Pool, smoke: bool) -> list[Call]:
     """`gemm` by torch.compile; its result must be that of the eager call. A smoke run traces it alone."""
     torch.compiler.reset()
     kernel = torch.compile(gemm, dynamic=False, backend="eager" if smoke else "inductor")
-    weights = method.attention.weights
+    weights = method.scorer.weights
 
     def call(number: int) -> torch.Tensor:
         summary, candidates = pool.part(number)

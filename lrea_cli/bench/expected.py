@@ -16,6 +16,7 @@ from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.oracle.softmax import Softmax
 from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.items import clicked_ids
 from lrea_cli.records.maker import SHARED_PROBES, probe_ids
@@ -75,7 +76,7 @@ class Loops:
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
-            full.append(reference.din(target.vector, asked.vectors, ref.scorer("long")))
+            full.append(self.twin.full(target.vector, asked.vectors))
             interest = self.twin.interest(target, long, {**exact, **record})
             if interest is not None:
                 interest = interest + np.append(target.vector, 1.0) @ loss_of_linear
@@ -153,9 +154,9 @@ class SlowCompressor(SlowTwin):
 
     def record(self, long: Long, user: int) -> Record:
         compression, E = self.compression, long.vectors
-        scorer = self.model.scorer("long")
-        by = Inputs(compression.rank, compression.seed, user, self.probes, scorer, self.codebook)
-        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E))
+        drawn = compression.rank, compression.seed, user
+        by = Inputs(*drawn, self.probes, self.model.scorer("long"), self._softmax, self.codebook)
+        return vars(COMPRESSORS[compression.compressor].slow_twin(E, by) if len(E) else Rows(E, E, mass=np.zeros(0)))
 
     def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
         E = long.vectors
@@ -164,7 +165,20 @@ class SlowCompressor(SlowTwin):
         return half if correction is None else half + e_t @ correction[:-1] + correction[-1]
 
     def interest(self, target: Target, long: Long, record: Record) -> np.ndarray:
-        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), self.model.scorer("long"))
+        reader = self._softmax or self.model.scorer("long")
+        return reference_compressors.interest(target.vector, long.vectors, Rows(**record), reader)
+
+    def full(self, e_t: np.ndarray, E: np.ndarray) -> np.ndarray:
+        return self._softmax.read(e_t, E, E, np.ones(len(E))) if self._softmax else super().full(e_t, E)
+
+    @property
+    def _softmax(self) -> Softmax | None:
+        return softmax_of(self.model)
+
+
+def softmax_of(model: ReferenceModel) -> Softmax | None:
+    """The reader of a run that reads with softmax, else None."""
+    return model.softmax() if model.settings.reader == "softmax" else None
 
 
 def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) -> SlowTwin:
@@ -174,7 +188,8 @@ def twin_of(run: Run, model: ReferenceModel, compression: Compression | None) ->
     probes, codebook = _vectors(model, probe_ids(run.dataset, compression.seed), SHARED_PROBES), None
     if COMPRESSORS[compression.compressor].reads_items:
         clicked = clicked_ids(run.dataset)
-        by = Inputs(compression.rank, compression.seed, 0, probes, model.scorer("long"))
+        drawn = compression.rank, compression.seed, 0
+        by = Inputs(*drawn, probes, model.scorer("long"), softmax_of(model))
         items = _vectors(model, clicked.ids, len(clicked.clicks))
         codebook = reference_compressors.codebook(items, clicked.clicks, by)
     return SlowCompressor(model, compression, probes, codebook)

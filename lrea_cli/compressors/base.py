@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.attention import Attention, Reader, scaled_values
 from lrea_cli.oracle.compressors import RowsOf
 from lrea_cli.sequence import Behaviors, PseudoItems
 
@@ -34,8 +35,12 @@ class Compressor(ABC):
     [A; a0] is the linear half over the *whole* history (`kernels.weights.linear_half`), so it is exact at any rank. The
     rows replace the history only in the absolute half s_abs = g |e W1 + k W2 + (e * k) W3 + b| w_o.
 
+    For a run with reader `softmax` there is no linear half: rows have a mass, and the rows alone are read. A factor
+    common to all masses and values cancels, so what counts is their ratio: a compressor that merges all behaviors has
+    masses that sum to n; one that keeps some of them gives each the mass 1, and the others count nowhere.
+
     Args:
-        attention: the scorer of the long history.
+        reader: of the long history.
         rank: R, the most rows of a record.
         seed: a user's random draws depend on it and on the user alone.
         probes_TD: candidates that many users meet, on which a compressor may test its rows.
@@ -48,10 +53,14 @@ class Compressor(ABC):
     reads_items: ClassVar[bool] = False
     """Whether something that all users share is made of items; `slow_twin` then reads `Inputs.codebook`."""
 
-    def __init__(
-        self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, items: Items | None = None
-    ) -> None:
-        self.attention, self.rank, self.seed, self.probes_TD, self.items = attention, rank, seed, probes_TD, items
+    def __init__(self, reader: Reader, rank: int, seed: int, probes_TD: Tensor, items: Items | None = None) -> None:
+        self.reader, self.rank, self.seed, self.probes_TD, self.items = reader, rank, seed, probes_TD, items
+
+    @property
+    def attention(self) -> Attention:
+        """DIN's scorer of the long history, where it is the reader."""
+        assert isinstance(self.reader, Attention), "This run reads with softmax."
+        return self.reader
 
     @staticmethod
     def most_rows(rank: int) -> int:
@@ -60,7 +69,10 @@ class Compressor(ABC):
 
     @abstractmethod
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        """Choose keys and values (B, R, D) for float64 histories; a `linear` is added to the exact linear half."""
+        """Choose keys and values (B, R, D) for float64 histories; a `linear` is added to the exact linear half.
+
+        For reader `softmax` values are plain sums, mass (B, R) says of how many behaviors, and there is no `linear`.
+        """
 
     def __call__(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """Compress a batch of long histories.
@@ -69,7 +81,8 @@ class Compressor(ABC):
             users: (B,) dense user numbers, which seed the draws.
 
         Returns:
-            keys and values (B, R, D) in float64, zero past `rows`, and `linear` (B, D + 1, D).
+            keys and values (B, R, D) in float64, zero past `rows`, and `linear` (B, D + 1, D), or for reader `softmax`
+            `mass` (B, R).
         """
         size = GROUP if behaviors.mask.device.type == "cpu" else max(len(users), 1)
         parts = [slice(start, start + size) for start in range(0, max(len(users), 1), size)]
@@ -77,15 +90,25 @@ class Compressor(ABC):
         return PseudoItems(
             torch.cat([g.keys for g in groups]),
             torch.cat([g.values for g in groups]),
-            torch.cat([g.linear for g in groups if g.linear is not None]),
+            _joined([g.linear for g in groups]),
+            _joined([g.mass for g in groups]),
             rows=torch.cat([g.rows for g in groups]),
         )
 
     def _group(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         behaviors = behaviors.double()
         rows = self.compress(behaviors, users)
+        if not isinstance(self.reader, Attention):
+            assert rows.mass is not None, f"The compressor '{self.name}' gives its rows no mass."
+            return rows
         linear = self.attention.linear_half(behaviors.vectors, scaled_values(behaviors))
         return replace(rows, linear=linear if rows.linear is None else linear + rows.linear)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Of all groups of users; None where there is no such tensor."""
+    tensors = [part for part in parts if part is not None]
+    return torch.cat(tensors) if tensors else None
 
 
 def uniforms(seed: int, users: np.ndarray, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.attention import Reader, SoftmaxReader, scaled_values
 from lrea_cli.compressors.base import Compressor, Items, uniforms
 from lrea_cli.compressors.kmeans import kmeans, membership
 from lrea_cli.kernels.folded import absolute_half
@@ -29,7 +29,7 @@ class Choices:
     """Options of `Clusters`; a row of docs/results/rank.md shows what each is worth.
 
     Args:
-        metric: distance of k-means: `scorer` = how much the scores change, `plain` = Euclidean.
+        metric: distance of k-means: `scorer` = how much the reader's scores change, `plain` = Euclidean.
         correction: add to `linear` what members differ by where a hidden unit has one sign.
         fit: fit the values on probes.
         ridge: pull of the fit toward the members' sums, a share of the mean squared score.
@@ -54,12 +54,14 @@ class ClusterRows:
         values: (B, R, D), sums of the members' values, or fitted.
         used: (B, R) bool, True where a cluster has a member.
         correction: (B, D + 1, D) to add to the exact linear half, or None.
+        mass: (B, R) members of each, for reader `softmax`.
     """
 
     keys: Tensor
     values: Tensor
     used: Tensor
-    correction: Tensor | None
+    correction: Tensor | None = None
+    mass: Tensor | None = None
 
 
 class Clusters(Compressor):
@@ -75,6 +77,9 @@ class Clusters(Compressor):
            V = argmin || s_abs(T, E) c E - correction(T) - s_abs(T, K) V ||^2 + mu || V - member sums ||^2
 
     With as many rows as distinct behaviors the two corrections vanish, and the interest is that of full attention.
+
+    With reader `softmax` neither correction is made: values are the sums of the members and mass is their number, so
+    only scores are approximated, and the masses sum to n.
     """
 
     name = "clusters"
@@ -82,7 +87,7 @@ class Clusters(Compressor):
 
     def __init__(
         self,
-        attention: Attention,
+        reader: Reader,
         rank: int,
         seed: int,
         probes_TD: Tensor,
@@ -90,28 +95,35 @@ class Clusters(Compressor):
         *,
         choices: Choices | None = None,
     ) -> None:
-        super().__init__(attention, rank, seed, probes_TD, items)
+        super().__init__(reader, rank, seed, probes_TD, items)
         self.choices = choices or Choices()
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """Cluster, correct, fit; clusters without a member are dropped."""
-        weights = self.attention.weights.to(torch.float64)
-        E, V = behaviors.vectors, scaled_values(behaviors)
+        E = behaviors.vectors
         draws = torch.from_numpy(uniforms(self.seed, users, self.rank + self.choices.own_probes)).to(E.device)
-        points = E @ scorer_metric(weights, self.probes_TD) if self.choices.metric == "scorer" else E
+        points = E @ metric_of(self.reader, self.probes_TD) if self.choices.metric == "scorer" else E
         owner = kmeans(points, behaviors.mask, draws[:, : self.rank])
         members_BLR = membership(owner, behaviors.mask, self.rank)
         size_BR = members_BLR.sum(1)
         keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
-        correction = None
+        values = members_BLR.transpose(1, 2) @ self.reader.items_of(behaviors).values
+        rows = ClusterRows(keys, values, size_BR > 0)
+        if isinstance(self.reader, SoftmaxReader):
+            return without_empty(replace(rows, mass=size_BR))
+        return without_empty(self._corrected(behaviors, rows, members_BLR, draws[:, self.rank :]))
+
+    def _corrected(self, behaviors: Behaviors, rows: ClusterRows, members_BLR: Tensor, draws: Tensor) -> ClusterRows:
+        """The rows with both corrections, as the choices say."""
+        weights = self.attention.weights.to(torch.float64)
         if self.choices.correction:
-            signs_BRH = mean_signs(self.probes_TD.double(), keys, weights)
-            correction = sign_correction(signs_BRH, behaviors, keys, members_BLR, weights)
-        rows = ClusterRows(keys, members_BLR.transpose(1, 2) @ V, size_BR > 0, correction)
+            signs_BRH = mean_signs(self.probes_TD.double(), rows.keys, weights)
+            correction = sign_correction(signs_BRH, behaviors, rows.keys, members_BLR, weights)
+            rows = replace(rows, correction=correction)
         if self.choices.fit:
-            probes = self._probes(behaviors, draws[:, self.rank :])
+            probes = self._probes(behaviors, draws)
             rows = replace(rows, values=fitted_values(probes, behaviors, rows, weights, self.choices.ridge))
-        return without_empty(rows)
+        return rows
 
     def _probes(self, behaviors: Behaviors, draws: Tensor) -> Tensor:
         """(B, T, D): some of the shared probes, and behaviors of the user, drawn with replacement."""
@@ -121,13 +133,35 @@ class Clusters(Compressor):
         return torch.cat([shared, behaviors.vectors.gather(1, index)], 1)
 
 
+def metric_of(reader: Reader, probes_TD: Tensor) -> Tensor:
+    """A map M (D, D) float64 of behaviors, under which the distance of two is how much the reader tells them apart."""
+    if isinstance(reader, SoftmaxReader):
+        return softmax_metric(reader, probes_TD.double())
+    return scorer_metric(reader.weights.to(torch.float64), probes_TD)
+
+
 def scorer_metric(weights: ScorerWeights, probes_TD: Tensor) -> Tensor:
     """A map M (D, D) of behaviors, under which the distance of two is how much the scorer's hidden values differ.
 
     |(k - k') M|^2 = mean_t sum_h w_oh^2 ((k - k') (W2 + diag(t) W3))_h^2 over the probes t.
     """
     maps_TDH = (weights.W2 + probes_TD.to(weights.W2)[..., None] * weights.W3) * weights.w_o
-    squared = torch.einsum("tdh,teh->de", maps_TDH, maps_TDH) / len(maps_TDH)
+    return _root(maps_TDH)
+
+
+def softmax_metric(reader: SoftmaxReader, probes_TD: Tensor) -> Tensor:
+    """A map M (D, D) of behaviors, under which the distance of two is how much their scores differ.
+
+    |(k - k') M|^2 = mean_t sum_h ((t W_Q)_h . ((k - k') W_K)_h)^2 / d_h over the probes t.
+    """
+    queries_THd = reader.queries(probes_TD).unflatten(-1, (reader.heads, -1)) * reader.scale
+    keys_DHd = reader.W_K.to(probes_TD.dtype).unflatten(-1, (reader.heads, -1))
+    return _root(torch.einsum("dhx,thx->tdh", keys_DHd, queries_THd))
+
+
+def _root(maps_TDX: Tensor) -> Tensor:
+    """M (D, D) with M M^T = mean_t maps_t maps_t^T."""
+    squared = torch.einsum("tdx,tex->de", maps_TDX, maps_TDX) / len(maps_TDX)
     values, vectors = torch.linalg.eigh(squared)
     return vectors * values.clamp(min=0).sqrt()
 
@@ -175,7 +209,8 @@ def fitted_values(
 
 def without_empty(rows: ClusterRows) -> PseudoItems:
     """Move clusters with members to the front, in their order, and set the others to zero."""
-    order = (~rows.used).long().argsort(dim=1, stable=True)[..., None].expand_as(rows.keys)
-    kept = rows.used[..., None].to(rows.keys.dtype)
+    order_BR = (~rows.used).long().argsort(dim=1, stable=True)
+    order, kept = order_BR[..., None].expand_as(rows.keys), rows.used[..., None].to(rows.keys.dtype)
     keys, values = ((tensor * kept).gather(1, order) for tensor in (rows.keys, rows.values))
-    return PseudoItems(keys, values, rows=rows.used.sum(1), linear=rows.correction)
+    mass = None if rows.mass is None else rows.mass.gather(1, order_BR)
+    return PseudoItems(keys, values, rows.correction, mass, rows=rows.used.sum(1))

@@ -6,13 +6,15 @@ without a k-means for each user and without fitted values.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.attention import Attention, scaled_values
+from lrea_cli.attention import Attention, Reader
 from lrea_cli.compressors.base import Compressor, Items
-from lrea_cli.compressors.clusters import ClusterRows, mean_signs, scorer_metric, sign_correction, without_empty
+from lrea_cli.compressors.clusters import ClusterRows, mean_signs, metric_of, sign_correction, without_empty
 from lrea_cli.compressors.codebook import make_codebook, owner_of
 from lrea_cli.compressors.kmeans import membership
 from lrea_cli.oracle import compressors as reference_compressors
@@ -36,6 +38,8 @@ class Codes(Compressor):
     that follow from this row: appended equals rebuilt, but for rounding and the factor c(n) that every number has.
     A window would have to subtract its oldest behavior. A new model has a new codebook, so all records are made anew.
 
+    With reader `softmax` values are the plain sums, mass is n_j, and there is no correction.
+
     A record has as many rows as the user touched codes, at most `rank`. With as many codes as items the keys are exact.
     """
 
@@ -44,24 +48,27 @@ class Codes(Compressor):
     reads_items = True
 
     @torch.no_grad()
-    def __init__(
-        self, attention: Attention, rank: int, seed: int, probes_TD: Tensor, items: Items | None = None
-    ) -> None:
-        super().__init__(attention, rank, seed, probes_TD, items)
+    def __init__(self, reader: Reader, rank: int, seed: int, probes_TD: Tensor, items: Items | None = None) -> None:
+        super().__init__(reader, rank, seed, probes_TD, items)
         if items is None or not len(items.clicks):
             raise ValueError("A codebook is made of clicked items.")
-        weights, device = attention.weights.to(torch.float64), probes_TD.device
-        metric = scorer_metric(weights, probes_TD).to(CPU)
+        device, metric = probes_TD.device, metric_of(reader, probes_TD).to(CPU)
         codebook = make_codebook(Items(items.vectors.to(CPU), items.clicks.to(CPU)), metric, rank, seed)
         self.metric, self.codebook = metric.to(device), codebook.to(device)
-        self.signs_1KH = mean_signs(probes_TD.double(), self.codebook[None], weights)
+        if isinstance(reader, Attention):
+            weights = reader.weights.to(torch.float64)
+            self.signs_1KH = mean_signs(probes_TD.double(), self.codebook[None], weights)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """Assign, sum, correct; nothing is drawn, and codes without a behavior are dropped."""
-        E, weights = behaviors.vectors, self.attention.weights.to(torch.float64)
+        E = behaviors.vectors
         owner = owner_of(E @ self.metric, self.codebook @ self.metric)
         members_BLK = membership(owner, behaviors.mask, len(self.codebook))
         size_BK, to_codes = members_BLK.sum(1), members_BLK.transpose(1, 2)
         keys = to_codes @ E / size_BK.clamp(min=1)[..., None]
+        rows = ClusterRows(keys, to_codes @ self.reader.items_of(behaviors).values, size_BK > 0)
+        if not isinstance(self.reader, Attention):
+            return without_empty(replace(rows, mass=size_BK))
+        weights = self.reader.weights.to(torch.float64)
         correction = sign_correction(self.signs_1KH, behaviors, keys, members_BLK, weights)
-        return without_empty(ClusterRows(keys, to_codes @ scaled_values(behaviors), size_BK > 0, correction))
+        return without_empty(replace(rows, correction=correction))

@@ -11,7 +11,7 @@ from lrea_cli.sequence import Behaviors, PseudoItems
 
 
 class Mean(Compressor):
-    """key = mean of E, value = c(n) times its sum, as in the method `mean`."""
+    """key = mean of E, value = c(n) times its sum, as in the method `mean`; its mass is n."""
 
     name = "mean"
     slow_twin = staticmethod(reference_compressors.mean)
@@ -21,4 +21,4 @@ class Mean(Compressor):
         return 1
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
-        return pooled(behaviors)
+        return pooled(behaviors, self.reader)

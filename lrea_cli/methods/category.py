@@ -72,10 +72,11 @@ class Category(LongInterest):
             )
         super().__init__(settings, shape)
         self.shared_rows, self.half_life = settings.shared_rows, settings.half_life
-        self.attention, self.rest_attention = Attention(self.width), Attention(self.width)
+        H = settings.scorer_hidden
+        self.attention, self.rest_attention = Attention(self.width, H), Attention(self.width, H)
         R = self.shared_rows
         self.prototypes = Prototypes(R, self.width, settings.temperature) if R else None
-        self.recent_attention = Attention(self.width) if self.half_life else None
+        self.recent_attention = Attention(self.width, H) if self.half_life else None
         decays = decay_table(self.half_life, shape.long) if self.half_life else None
         self.register_buffer("decays", decays, persistent=False)
 

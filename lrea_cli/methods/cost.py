@@ -121,6 +121,18 @@ def pseudo_item_work(rows: int, width: int, hidden: int, candidates: int) -> Wor
     return Work(0, products, 2 * R * D * H + R * H + N * R * H)
 
 
+def softmax_work(rows: int, width: int, heads: int, candidates: int) -> Work:
+    """FLOPs of one request against R pseudo items with reader `softmax` (`attention.SoftmaxReader`), h heads.
+
+    products     4 R D^2          +  2 N D^2  +  2 N R D  +  2 N R D  +  2 N D^2
+                 keys W_K, means W_V  e W_Q      scores      mix         W_O
+    elementwise  R D          +  3 N h R
+                 V_j / n_j      softmax
+    """
+    R, D, N = rows, width, candidates
+    return Work(0, 4 * R * D * D + 4 * N * D * D + 4 * N * R * D, R * D + 3 * N * heads * R)
+
+
 def linear_half_work(rows: int, width: int) -> Work:
     """FLOPs of [A; a0] for R rows, see `kernels.weights.linear_half`.
 
@@ -164,6 +176,11 @@ def kept_rows_behavior(n: int, long: int, width: int, dtype: CacheDtype) -> Work
     if n == long:
         return new + added + term + added
     return new + added + Work(elementwise=n * D + linear, bytes=n * written)
+
+
+def plain_row_behavior(record: tuple[RecordField, ...], dtype: CacheDtype) -> Work:
+    """What one more behavior costs where each row is one behavior and depends on no other: one row, at n = L too."""
+    return Work(1, bytes=ENVELOPE_BYTES + sum(sum(row_bytes(field, dtype)) for field in record))
 
 
 def multi_head_work(n: int, kept: int, width: int, heads: int, candidates: int) -> Work:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lrea_cli.attention import history_scale, scaled_values
+from lrea_cli.attention import history_scale
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
-from lrea_cli.methods.cost import Work, kept_rows_behavior, kept_rows_offline, linear_half_work
+from lrea_cli.methods.cost import Work
 from lrea_cli.oracle.attention import SlowLREA
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems
@@ -23,6 +23,16 @@ class LREA(PseudoItemMethod):
         K = W_comp^T E,  V = c(n) W_decomp E                          what is cached (R x D each)
         decomposed (Eq. 4, 5):  interest = c(n) sum_l m_l s(e_t, (W_decomp^T K)_l) e_l
         absorbed (Eq. 9):       interest = sum_j s(e_t, k_j) v_j
+
+    With reader `softmax` (ours), V = W+ E without c(n), W+ = max(0, W_decomp), and each pseudo item stands for a mass:
+
+        n_j = sum of row j of W+ over the real positions
+        decomposed:  weight of behavior l ~ exp(q . (W_decomp^T K)_l) = prod_j exp(q . k_j)^W_jl
+        absorbed:    weight of behavior l ~ sum_j W+_jl exp(q . k_j)
+
+    So with unit columns the served weight is an arithmetic mean where the trained one is the geometric mean of the same
+    numbers: never smaller, and equal where a column is one-hot. Only W+ makes V_j / n_j a mean of behaviors for `free`
+    columns, too; a row whose mass is 0 is not read.
 
     These settings of the recipe act here:
         rank: R.
@@ -86,19 +96,28 @@ class LREA(PseudoItemMethod):
             vectors = self.attend(self._summarize(behaviors, keys_BRD, decomp_RL), candidates, kernel)
         else:
             rebuilt_BLD = self._rebuild(behaviors, keys_BRD, decomp_RL)
-            vectors = self.attention(candidates.vectors, rebuilt_BLD, scaled_values(behaviors), kernel=kernel)
+            items = replace(self.attention.items_of(behaviors), keys=rebuilt_BLD)
+            vectors = self.attention.read(candidates.vectors, items, kernel)
         return Interest(vectors, self._penalty(behaviors, keys_BRD, decomp_RL))
 
     def rows_of(self, n: int) -> int:
-        """R, or n where a short history is kept, so a request is O(N R D H), the paper's O(B r d)."""
+        """R, or n where a short history is kept, so a request is O(N R D H), the paper's O(B r d).
+
+        With reader `softmax` it is O(N R D).
+        """
         return n if self._keeps(n) else self.rank
 
     def offline_work(self, n: int) -> Work:
-        """O(R n D): 2 R n D each for W_comp^T E and W_decomp E, then c(n) on V and the linear half of R rows."""
+        """O(R n D): 2 R n D each for W_comp^T E and W_decomp E, then c(n) on V and the linear half of R rows.
+
+        For reader `softmax` 2 R n for the mass in place of the last two.
+        """
         if self._keeps(n):
-            return kept_rows_offline(n, self.width)
-        mixed = Work(0, 4 * self.rank * n * self.width, self.rank * self.width)
-        return mixed + linear_half_work(self.rank, self.width)
+            return self.kept_offline(n)
+        mixed = Work(products=4 * self.rank * n * self.width)
+        if self.softmax:
+            return mixed + Work(products=2 * self.rank * n)
+        return mixed + Work(elementwise=self.rank * self.width) + self.seal_work(self.rank)
 
     def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
         """O(R n D), since the record is computed and written anew.
@@ -110,7 +129,7 @@ class LREA(PseudoItemMethod):
         """
         after = min(n + 1, self.long)
         if self._keeps(after):
-            return kept_rows_behavior(n, self.long, self.width, dtype)
+            return self.kept_behavior(n, dtype)
         return self.offline_work(after) + self.record_work(after, dtype)
 
     def _keeps(self, n: int) -> bool:
@@ -136,18 +155,28 @@ class LREA(PseudoItemMethod):
 
     def _summarize(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> PseudoItems:
         """V = c(n) W_decomp E, "E_auxabsorb^T" (B, R, D), Eq. 9; short histories as the recipe says."""
-        n, E = behaviors.lengths, behaviors.vectors
-        values_BRD = (decomp_RL[:, : E.shape[1]] @ E) * history_scale(n)[:, None, None].to(E.dtype)
-        mixed = PseudoItems(keys_BRD, values_BRD, rows=torch.where(n > 0, self.rank, 0))
+        mixed = self._mixed(behaviors, keys_BRD, decomp_RL[:, : behaviors.vectors.shape[1]])
         if not self.exact_short:
             return mixed
-        short_B11 = self._is_short(behaviors)
-        return replace(
-            mixed,
-            keys=torch.where(short_B11, self._first_rows(E), mixed.keys),
-            values=torch.where(short_B11, self._first_rows(scaled_values(behaviors)), mixed.values),
-            rows=n.clamp(max=self.rank),
+        short_B11, kept = self._is_short(behaviors), self.attention.items_of(behaviors)
+        mass = None
+        if mixed.mass is not None and kept.mass is not None:
+            mass = torch.where(short_B11[..., 0], self._first_rows(kept.mass[..., None])[..., 0], mixed.mass)
+        return PseudoItems(
+            torch.where(short_B11, self._first_rows(kept.keys), mixed.keys),
+            torch.where(short_B11, self._first_rows(kept.values), mixed.values),
+            mass=mass,
+            rows=behaviors.lengths.clamp(max=self.rank),
         )
+
+    def _mixed(self, behaviors: Behaviors, keys_BRD: Tensor, decomp_RL: Tensor) -> PseudoItems:
+        """The pseudo items of histories that all go through the matrices."""
+        n, E = behaviors.lengths, behaviors.vectors
+        rows = torch.where(n > 0, self.rank, 0)
+        if not self.softmax:
+            return PseudoItems(keys_BRD, (decomp_RL @ E) * history_scale(n)[:, None, None].to(E.dtype), rows=rows)
+        shares_RL = decomp_RL.clamp(min=0)
+        return PseudoItems(keys_BRD, shares_RL @ E, mass=behaviors.mask.to(E.dtype) @ shares_RL.T, rows=rows)
 
     def _first_rows(self, vectors_BLD: Tensor) -> Tensor:
         """The first R rows, zeros where there are fewer."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from lrea_cli.attention import Attention, MultiHeadAttention, history_scale
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
-from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, din_work, multi_head_work, row_bytes
+from lrea_cli.methods.cost import Work, din_work, multi_head_work, plain_row_behavior
 from lrea_cli.methods.top_k import Selection, gather
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Candidates, Searched, Summary
@@ -33,8 +33,7 @@ class RowPerBehavior(LongInterest):
         return Work(products=n * self.row_flops)
 
     def behavior_work(self, n: int, dtype: CacheDtype) -> Work:
-        new_row = sum(sum(row_bytes(field, dtype)) for field in self.record)
-        return Work(1, self.row_flops, 0, ENVELOPE_BYTES + new_row)
+        return plain_row_behavior(self.record, dtype) + Work(products=self.row_flops)
 
 
 class SearchedMethod(RowPerBehavior):
@@ -50,8 +49,10 @@ class SearchedMethod(RowPerBehavior):
     def __init__(self, settings: ModelSettings, shape: HistoryShape) -> None:
         super().__init__(settings, shape)
         self.k, self.heads = settings.k, settings.heads
-        is_din = settings.target_attention == "din"
-        self.attention = Attention(self.width) if is_din else MultiHeadAttention(self.width, settings.heads)
+        if settings.target_attention == "din":
+            self.attention = Attention(self.width, settings.scorer_hidden)
+        else:
+            self.attention = MultiHeadAttention(self.width, settings.heads)
 
     @abstractmethod
     def search(self, summary: Searched, candidates: Candidates) -> Selection:

@@ -115,7 +115,7 @@ class Sketch(PseudoItemMethod):
         c_B11 = history_scale(sketched.count).to(dtype)[..., None]
         sums, mass = sketched.sums.to(dtype), sketched.mass.to(dtype)
         keys = sums / mass.masked_fill(mass == 0, 1.0)
-        linear = c_B11 * self.attention.affine_half(sketched.gram.to(dtype), sketched.total.to(dtype))
+        linear = c_B11 * self.scorer.affine_half(sketched.gram.to(dtype), sketched.total.to(dtype))
         return PseudoItems(keys, c_B11 * sums, linear, mass[..., 0], rows=sketched.rows)
 
     def rows_of(self, n: int) -> int:
@@ -158,7 +158,7 @@ class Sketch(PseudoItemMethod):
         c_B11 = history_scale(n)[:, None, None].to(E.dtype)
         linear = None
         if self.settings.layers == 1:
-            linear = c_B11 * self.attention.affine_half(E.transpose(1, 2) @ E, E.sum(1, keepdim=True))
+            linear = c_B11 * self.scorer.affine_half(E.transpose(1, 2) @ E, E.sum(1, keepdim=True))
         return PseudoItems(keys_BRD, c_B11 * mass_BR1 * keys_BRD, linear, mass_BR1[..., 0], rows=self._rows(n))
 
     def _nothing(self, behaviors: Behaviors) -> Sketched:

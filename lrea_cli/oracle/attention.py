@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrea_cli.oracle.softmax import Softmax
 from lrea_cli.recipe.settings import ModelSettings
 
 SLOPE = 0.01
@@ -134,6 +135,11 @@ class ReferenceModel:
         prefix = "long.attention" if part == "long" and "long.attention.W1" in self.weights else "short"
         return Scorer(*(self.weights[f"{prefix}.{name}"] for name in ("W1", "W2", "W3", "b", "w_o")))
 
+    def softmax(self) -> Softmax:
+        """The reader of the long history, with reader `softmax`."""
+        W = {name: self.weights[f"long.attention.{name}"] for name in ("W_Q", "W_K", "W_V", "W_O")}
+        return Softmax(**W, heads=self.settings.heads)
+
     def logit(
         self, e_t: Array, short: Array, long_interest: Array, profile: Array, matches: Sequence[int], n: int
     ) -> float:
@@ -215,20 +221,45 @@ class SlowTwin(ABC):
         """The part (D,) of the interest that is an affine map of the candidate, where the record stores that map."""
         raise NotImplementedError
 
+    def full(self, e_t: Array, E: Array) -> Array:
+        """Full attention (D,) to the real behaviors E (n, D), with which a request through records is compared."""
+        return din(e_t, E, self.model.scorer("long"))
+
 
 class SlowPseudoItems(SlowTwin):
-    """The twin of a method that keeps keys and values: Eq. 9."""
+    """The twin of a method that keeps keys and values, read by DIN's scorer (Eq. 9) or by softmax."""
 
     @abstractmethod
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
         """Keys and values (rows, D) for the real long behaviors E (n, D), n > 0, newest first."""
 
+    def mass(self, E: Array) -> Array:
+        """How many behaviors each row stands for, (rows,); asked for with reader `softmax`, n > 0."""
+        raise NotImplementedError
+
+    @property
+    def is_softmax(self) -> bool:
+        return self.model.settings.reader == "softmax"
+
+    def scale(self, n: int) -> float:
+        """What values of n behaviors are multiplied by: c(n), and 1 with reader `softmax`."""
+        return 1.0 if self.is_softmax else history_scale(n)
+
     def record(self, long: Long, user: int) -> Record:
         E = long.vectors
         keys, values = self.pseudo_items(E) if len(E) else (E, E)
-        return {"keys": keys, "values": values}
+        if not self.is_softmax:
+            return {"keys": keys, "values": values}
+        return {"keys": keys, "values": values, "mass": self.mass(E) if len(E) else np.zeros(0)}
+
+    def full(self, e_t: Array, E: Array) -> Array:
+        if self.is_softmax:
+            return self.model.softmax().read(e_t, E, E, np.ones(len(E)))
+        return super().full(e_t, E)
 
     def interest(self, target: Target, long: Long, record: Record) -> Array:
+        if self.is_softmax:
+            return self.model.softmax().read(target.vector, record["keys"], record["values"], record["mass"])
         return attention(target.vector, record["keys"], record["values"], self.model.scorer("long"))
 
     def linear(self, e_t: Array, long: Long, record: Record) -> Array:
@@ -239,25 +270,45 @@ class SlowDIN(SlowPseudoItems):
     """The twin of `din`."""
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        return E, history_scale(len(E)) * E
+        return E, self.scale(len(E)) * E
+
+    def mass(self, E: Array) -> Array:
+        return np.ones(len(E))
 
 
 class SlowMean(SlowPseudoItems):
     """The twin of `mean`."""
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        return E.mean(0, keepdims=True), history_scale(len(E)) * E.sum(0, keepdims=True)
+        return E.mean(0, keepdims=True), self.scale(len(E)) * E.sum(0, keepdims=True)
+
+    def mass(self, E: Array) -> Array:
+        return np.array([float(len(E))])
 
 
 class SlowLREA(SlowPseudoItems):
-    """The twin of `lrea` in its absorbed form: K = W_comp^T E ("E_comp^T"), V = c(n) W_decomp E ("E_auxabsorb^T")."""
+    """The twin of `lrea` in its absorbed form: K = W_comp^T E ("E_comp^T"), V = c(n) W_decomp E ("E_auxabsorb^T").
+
+    With reader `softmax`: V = max(0, W_decomp) E, and the mass is the sum of that matrix's columns.
+    """
 
     def pseudo_items(self, E: Array) -> tuple[Array, Array]:
-        W_comp, settings, n = self.model.weights["long.W_comp"], self.model.settings, len(E)
-        if settings.short_histories == "exact" and n <= W_comp.shape[1]:
-            return E, history_scale(n) * E
-        W_decomp = columns_of(self.model.weights["long.decomp"], settings.decomp_columns == "unit")
-        return mixed(W_comp[:n].T, E), history_scale(n) * mixed(W_decomp[:, :n], E)
+        n = len(E)
+        if self._keeps(n):
+            return E, self.scale(n) * E
+        return mixed(self.model.weights["long.W_comp"][:n].T, E), self.scale(n) * mixed(self._decomp(n), E)
+
+    def mass(self, E: Array) -> Array:
+        n = len(E)
+        return np.ones(n) if self._keeps(n) else np.array([sum(row) for row in self._decomp(n)])
+
+    def _keeps(self, n: int) -> bool:
+        settings, W_comp = self.model.settings, self.model.weights["long.W_comp"]
+        return settings.short_histories == "exact" and n <= W_comp.shape[1]
+
+    def _decomp(self, n: int) -> Array:
+        W_decomp = columns_of(self.model.weights["long.decomp"], self.model.settings.decomp_columns == "unit")[:, :n]
+        return np.maximum(W_decomp, 0.0) if self.is_softmax else W_decomp
 
 
 class SlowDINShort(SlowTwin):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lrea_cli.oracle.attention import Array, Scorer, absolute_half, hidden, history_scale, linear_half
+from lrea_cli.oracle.softmax import Softmax
 
 LLOYD_STEPS = 3
 CODEBOOK_STEPS = 10
@@ -19,15 +21,24 @@ G = 0.495
 
 @dataclass(frozen=True)
 class Rows:
-    """What a compressor keeps: keys and values (rows, D), and a correction (D + 1, D) of the linear half, or None."""
+    """What a compressor keeps: keys and values (rows, D), and a correction (D + 1, D) of the linear half, or None.
+
+    For a run that reads with softmax also the mass (rows,).
+    """
 
     keys: Array
     values: Array
     correction: Array | None = None
+    mass: Array | None = None
 
 
-def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer) -> Array:
-    """The interest (D,) of a candidate: the linear half over all of E (n, D), the absolute half over the rows."""
+def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer | Softmax) -> Array:
+    """The interest (D,) of a candidate: the linear half over all of E (n, D), the absolute half over the rows.
+
+    With softmax the rows alone are read.
+    """
+    if isinstance(scorer, Softmax):
+        return scorer.read(e_t, rows.keys, rows.values, np.zeros(0) if rows.mass is None else rows.mass)
     total = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
     if rows.correction is not None:
         total += e_t @ rows.correction[:-1] + rows.correction[-1]
@@ -45,6 +56,7 @@ class Inputs:
         probes: (T, D), shared by all users.
         scorer: of the long history.
         codebook: (K, D) of `codebook`, where the compressor shares one among users.
+        softmax: the reader of a run that reads with softmax, else None.
     """
 
     rank: int
@@ -52,7 +64,16 @@ class Inputs:
     user: int
     probes: Array
     scorer: Scorer
+    softmax: Softmax | None = None
     codebook: Array | None = None
+
+    def scaled(self, E: Array) -> Array:
+        """The values (n, D) of single behaviors: c(n) E, or E for softmax."""
+        return E if self.softmax else history_scale(len(E)) * E
+
+    def ones(self, rows: int) -> Array | None:
+        """The mass of rows that each are one behavior."""
+        return np.ones(rows) if self.softmax else None
 
 
 RowsOf = Callable[[Array, Inputs], Rows]
@@ -61,23 +82,27 @@ RowsOf = Callable[[Array, Inputs], Rows]
 
 def mean(E: Array, by: Inputs) -> Rows:
     """One row: the mean of the behaviors."""
-    return Rows(E.mean(0, keepdims=True), (history_scale(len(E)) * E).sum(0, keepdims=True))
+    mass = np.array([float(len(E))]) if by.softmax else None
+    return Rows(E.mean(0, keepdims=True), by.scaled(E).sum(0, keepdims=True), mass=mass)
 
 
 def recent(E: Array, by: Inputs) -> Rows:
     """The newest behaviors."""
-    return Rows(E[: by.rank], history_scale(len(E)) * E[: by.rank])
+    return Rows(E[: by.rank], by.scaled(E)[: by.rank], mass=by.ones(min(by.rank, len(E))))
 
 
 def random(E: Array, by: Inputs) -> Rows:
     """The behaviors with the smallest draws, in the order of the history."""
     draws = uniforms(by.seed, by.user, len(E))
     chosen = sorted(sorted(range(len(E)), key=draws.__getitem__)[: by.rank])
-    return Rows(E[chosen], history_scale(len(E)) * E[chosen])
+    return Rows(E[chosen], by.scaled(E)[chosen], mass=by.ones(len(chosen)))
 
 
 def clusters(E: Array, by: Inputs) -> Rows:
-    """k-means in the scorer's metric, sums of members, the sign correction, and values fitted on the probes."""
+    """k-means in the reader's metric, sums of members; for DIN's scorer the sign correction, and values fitted."""
+    if by.softmax:
+        distance = softmax_distance(by.probes, by.softmax)
+        return _merged(E, kmeans(E, by.rank, uniforms(by.seed, by.user, by.rank), distance))
     rank, probes, scorer = by.rank, by.probes, by.scorer
     draws = uniforms(by.seed, by.user, rank + OWN_PROBES)
     owner = kmeans(E, rank, draws[:rank], scorer_distance(probes, scorer))
@@ -102,7 +127,11 @@ def codes(E: Array, by: Inputs) -> Rows:
     """Groups by nearest code, in the order of the codes: means, sums, and the sign correction with the codes' signs."""
     assert by.codebook is not None
     distance = scorer_distance(by.probes, by.scorer)
+    if by.softmax:
+        distance = softmax_distance(by.probes, by.softmax)
     owner = [_nearest(e, list(by.codebook), distance) for e in E]
+    if by.softmax:
+        return _merged(E, owner)
     used, scaled = sorted(set(owner)), history_scale(len(E)) * E
     sums = np.array([np.sum([v for v, o in zip(scaled, owner, strict=True) if o == j], axis=0) for j in used])
     keys = {j: np.mean([e for e, o in zip(E, owner, strict=True) if o == j], axis=0) for j in used}
@@ -112,7 +141,7 @@ def codes(E: Array, by: Inputs) -> Rows:
 
 def codebook(items: Array, clicks: Array, by: Inputs) -> Array:
     """Weighted k-means of items (I, D) with clicks (I,): a k-means++ start, then Lloyd's steps; one code at a time."""
-    metric = scorer_metric(by.probes, by.scorer)
+    metric = softmax_metric(by.probes, by.softmax) if by.softmax else scorer_metric(by.probes, by.scorer)
 
     def distances(code: Array) -> Array:
         apart = items - code
@@ -132,6 +161,36 @@ def codebook(items: Array, clicks: Array, by: Inputs) -> Array:
         for j in set(owner.tolist()):
             centers[j] = np.average(items[owner == j], axis=0, weights=clicks[owner == j])
     return np.array(centers)
+
+
+def _merged(E: Array, owner: Sequence[int]) -> Rows:
+    """Means and sums of the members of each group, and their number, which softmax reads."""
+    members = [[e for e, o in zip(E, owner, strict=True) if o == j] for j in sorted(set(owner))]
+    keys, values = ([f(own, axis=0) for own in members] for f in (np.mean, np.sum))
+    return Rows(np.array(keys), np.array(values), mass=np.array([float(len(own)) for own in members]))
+
+
+def softmax_distance(probes: Array, softmax: Softmax) -> Callable[[Array, Array], float]:
+    """Squared distance of two behaviors: by how much their scores differ, summed over heads, the mean over probes."""
+
+    def score(t: Array, e: Array, head: slice) -> float:
+        return float((t @ softmax.W_Q)[head] @ (e @ softmax.W_K)[head]) / math.sqrt(head.stop - head.start)
+
+    def distance(a: Array, b: Array) -> float:
+        squares = [score(t, a - b, head) ** 2 for t in probes for head in softmax.columns()]
+        return sum(squares) / len(probes)
+
+    return distance
+
+
+def softmax_metric(probes: Array, softmax: Softmax) -> Array:
+    """The matrix (D, D) of that distance."""
+    maps = [
+        (softmax.W_K[:, head] @ (t @ softmax.W_Q)[head]) / math.sqrt(head.stop - head.start)
+        for t in probes
+        for head in softmax.columns()
+    ]
+    return np.sum([np.outer(m, m) for m in maps], axis=0) / len(probes)
 
 
 def scorer_distance(probes: Array, scorer: Scorer) -> Callable[[Array, Array], float]:

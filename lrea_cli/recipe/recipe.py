@@ -26,7 +26,9 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "vq": ("codes", "beta", "heads"),
     "category": ("shared_rows", "half_life", "temperature"),
     "sketch": ("rank", "layers", "normalize", "temperature"),
-    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step"),
+    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step", "reader", "heads"),
+    "mean": ("reader", "heads"),
+    "din": ("reader", "heads"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
 

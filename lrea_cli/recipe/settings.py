@@ -18,6 +18,8 @@ MethodName = Literal[
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
+ReaderName = Literal["din", "softmax"]
+"""How candidates attend to pseudo items, see `methods.base.PseudoItemMethod`."""
 CompressorName = Literal["recent", "mean", "random", "codes", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
@@ -90,12 +92,15 @@ class ModelSettings:
         method: one of `METHOD_NAMES`.
         embedding_dim: d of one field. embedding_std: of their start.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
+        scorer_hidden: H, hidden width of DIN's scorer, in the attention to the short and to the long sequence.
+        reader: of din, lrea and mean: DIN's scorer (`din`) or `softmax`, see `methods.base.PseudoItemMethod`.
         rank, lam: r and lambda of LREA (Table 3).
         start: of LREA, the share of a column of W_decomp that is its own block's before training.
         step: of LREA, the rate of its position matrices over the learning rate.
         form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
-            product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
+            product (`soft`). target_attention: of SIM and ETA, see `methods.searched`.
+        heads: of the attention of SIM, ETA and TWIN, and of reader `softmax`.
         m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
         most_members: of TWIN V2, most behaviors in a cluster; k: clusters that its search keeps.
         shared_rows: of category, R rows for all behaviors beside the row of the candidate's category; 0 = one row, of
@@ -110,6 +115,8 @@ class ModelSettings:
     embedding_std: Annotated[float, Limits(ge=0, le=1000)] = 0.15
     hidden: Annotated[tuple[Width, ...], Limits(min_length=1)] = (512, 256, 128)
     dropout: Share = 0.3
+    scorer_hidden: Few = 64
+    reader: ReaderName = "din"
     rank: Count = 128
     lam: Annotated[float, Limits(ge=0, le=10**6)] = 0.3
     form: Literal["decomposed", "absorbed"] = "decomposed"

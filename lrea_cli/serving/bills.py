@@ -9,6 +9,7 @@ import numpy as np
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.methods.cost import Work, as_ids, record_bytes
+from lrea_cli.recipe.recipe import METHOD_OPTIONS
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import RecordField
 
@@ -73,7 +74,7 @@ def bills(settings: ModelSettings, shape: HistoryShape, users: Users) -> list[Bi
 
 
 def _method(name: str, settings: ModelSettings, shape: HistoryShape, users: Users) -> Bill:
-    shown = name
+    shown = f"{name} (softmax)" if settings.reader != "din" and "reader" in METHOD_OPTIONS.get(name, ()) else name
     if name == "sim":
         settings = settings if shape.categories else replace(settings, search="soft")
         shown = f"sim ({settings.search})"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrea_cli.attention import Attention
 from lrea_cli.kernels import Kernel, in_place
 from lrea_cli.methods.base import LongInterest, PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
@@ -41,19 +42,21 @@ def interest_of_users(
     Raises:
         UserError: a user has no record.
     """
-    attend = in_place(kernel)
-    as_they_lie = isinstance(method, PseudoItemMethod) and method.summary_type is PseudoItems
-    if attend is None or not as_they_lie or records.layout.dtype == "int8":
-        return method.attend(records.fetch(users).summary, candidates, kernel)
+    attend, reader = in_place(kernel), method.attention if isinstance(method, PseudoItemMethod) else None
     everyone = records.everyone.summary
-    assert isinstance(everyone, PseudoItems)
+    if (
+        attend is None
+        or not isinstance(reader, Attention)
+        or not isinstance(everyone, PseudoItems)
+        or records.layout.dtype == "int8"
+    ):
+        return method.attend(records.fetch(users).summary, candidates, kernel)
     assert everyone.linear is not None
-    assert isinstance(method, PseudoItemMethod)
     return attend(
         candidates.vectors,
         everyone.keys,
         everyone.values,
-        method.attention.weights,
+        reader.weights,
         everyone.linear,
         rows=everyone.rows,
         position=records.positions(users),

@@ -140,6 +140,13 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "linear"},
         {"method": "vq"},
         {"method": "vq", "codes": 5, "heads": 1},
+        {"method": "lrea", "reader": "softmax", "heads": 2},
+        {"method": "lrea", "reader": "softmax", "heads": 1, "decomp_columns": "free", "short_histories": "exact"},
+        {"method": "din", "reader": "softmax", "heads": 4},
+        {"method": "mean", "reader": "softmax"},
+        {"method": "lrea", "scorer_hidden": 8},
+        {"method": "din", "scorer_hidden": 5},
+        {"method": "sim", "k": 6, "target_attention": "din", "scorer_hidden": 16},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
@@ -156,6 +163,13 @@ def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, obje
 def test_every_compressor_passes(din_run: Run, tmp_path: Path, name: CompressorName, dtype: CacheDtype) -> None:
     cache = make_cache(din_run, tmp_path, dtype, compression=Compression(name, 5))
     assert gate(din_run, cache, BOTH).passed
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("name", COMPRESSOR_NAMES)
+def test_every_compressor_of_a_softmax_run_passes(make_run, tmp_path: Path, name: CompressorName, dtype: CacheDtype):
+    run = make_run(method="din", reader="softmax", heads=2)
+    assert gate(run, make_cache(run, tmp_path, dtype, compression=Compression(name, 5)), BOTH).passed
 
 
 def test_records_in_memory_pass(lrea_run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lrea_cli.bench.bench import serve_bench
 from lrea_cli.bench.natively import full_history, native_gate, native_of
@@ -15,6 +16,7 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.kernels import gemm
+from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.native import abi
@@ -22,6 +24,7 @@ from lrea_cli.serving.native.model import UnsupportedError
 from lrea_cli.serving.native.scorer import NativeScorer
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.workspace.home import Workspace
+from tests.conftest import MakeRun
 
 pytestmark = pytest.mark.skipif(abi.load().library is None, reason=abi.load().reason)
 
@@ -57,6 +60,26 @@ def test_full_attention_natively_is_that_of_torch(served: Served, samples: Sampl
         candidates = scorer.candidates(request)
         expected = scorer.logits(request, candidates, past, scorer.full_interest(long, candidates)).numpy()
         np.testing.assert_allclose(native.full(request, long, past), expected, rtol=0, atol=2e-6)
+
+
+def test_a_run_that_reads_with_softmax_is_served_by_its_given_interest(
+    make_run: MakeRun, histories: Histories, samples: Samples, tmp_path: Path
+) -> None:
+    """And full attention is softmax over all behaviors, not DIN's scorer."""
+    run = make_run(method="din", reader="softmax", heads=2)
+    compress(Workspace(tmp_path), run, CacheSettings(compression=Compression("recent", 3)), Silent(), "cache")
+    served = Served.of(run, open_cache(Workspace(tmp_path), run, "cache"), histories)
+    pool, users = CandidatePool(served.histories, samples, 3), visitors_of_all(served)
+    assert native_gate(served, users, pool).max_relative_error < 1e-6
+    scorer = served.scorer(gemm)
+    user = max(users, key=lambda u: u.length)
+    request = user.request(served.histories, run.recipe.data, pool.draw(7))
+    long, past = full_history(served, user)
+    candidates, behaviors = scorer.candidates(request), run.model.features.behaviors(long)
+    with torch.inference_mode():
+        interest = run.model.long.attend(run.model.long.summarize(behaviors), candidates)
+    expected = scorer.logits(request, candidates, past, interest).numpy()
+    np.testing.assert_allclose(native_of(scorer).full(request, long, past), expected, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("wrong", ["__call__", "full"])

@@ -85,6 +85,20 @@ def test_requests_are_the_arithmetic_of_table_1(cost: Cost, name: str, rows: int
     assert bill["record_bytes_as_ids"] is None
 
 
+@pytest.mark.parametrize(("name", "rows"), [("din (softmax)", 500), ("lrea (softmax)", 128), ("+ clusters", 128)])
+def test_requests_that_softmax_reads_cost_a_fraction(cost: Cost, tmp_path: Path, name: str, rows: int) -> None:
+    """Of 128 rows and 1,000 candidates 22.5 M FLOPs, where DIN's scorer takes 560 M; records have no linear half."""
+    recipe = tmp_path / "softmax.toml"
+    recipe.write_text('[model]\nreader = "softmax"\n', encoding="utf-8")
+    bill, N, R, D, heads = by_name(cost("--recipe", recipe)["padded"])[name], 1000, rows, 32, 4
+    assert bill["request"]["products"] == 4 * R * D * D + 4 * N * D * D + 4 * N * R * D
+    assert bill["request"]["elementwise"] == R * D + 3 * N * heads * R
+    assert bill["record_bytes"] == 16 + 4 * (2 * R * D + R) + 8
+    if rows == 128:
+        assert short(bill["request"]["flops"]).strip() == "22.5M"
+        assert bill["request"]["flops"] < by_name(cost()["padded"])["lrea"]["request"]["flops"] / 20
+
+
 def test_other_methods_are_their_cost_of_at_full_length(cost: Cost) -> None:
     found = by_name(cost("--candidates", 7, "--long", 90, "--rank", 20, "--dtype", "float16")["padded"])
     for name in METHODS:

@@ -29,6 +29,14 @@ PSEUDO = [
         ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
         for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
     ),
+    *(ModelSettings(method=name, rank=RANK, heads=1, reader="softmax") for name in ("mean", "din")),
+    *(
+        ModelSettings(
+            method="lrea", rank=RANK, heads=1, reader="softmax", decomp_columns=columns, short_histories=short
+        )
+        for columns in ("unit", "free")
+        for short in ("mix", "exact")
+    ),
 ]
 """Methods that keep pseudo items, or nothing."""
 

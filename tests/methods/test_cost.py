@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrea_cli.attention import HIDDEN, history_scale
+from lrea_cli.attention import history_scale
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes
+from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes, softmax_work
 from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
 from lrea_cli.records.format import Record, RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
@@ -38,8 +38,9 @@ def test_offline_flops_are_those_of_summarize_and_seal(settings, n, width, rank)
         assert counts_of(work) == tuple(actual)
     else:  # a batch has both kinds of rows made for every user, and throws one away
         mixed = make(replace(settings, rank=rank, short_histories="mix"), width, 131).cost_of(n, 1).offline
-        assert (mixed.products, mixed.elementwise + n * width) == tuple(actual)
-        assert work.flops < actual.sum()
+        scaled = 0 if settings.reader == "softmax" else n * width
+        assert (mixed.products, mixed.elementwise + scaled) == tuple(actual)
+        assert work.flops < actual.sum() or (n > rank and not scaled)
 
 
 @pytest.mark.parametrize(("rows", "width", "candidates"), [(1, 1, 1), (3, 5, 2), (64, 3, 7), (65, 4, 1), (131, 7, 9)])
@@ -52,7 +53,23 @@ def test_request_flops_are_those_of_attend(rows, width, candidates):
 
     shapes = [(candidates, width), (rows, width), (rows, width), (width + 1, width)]
     actual = counted(attend, *(torch.randn(1, *shape) for shape in shapes))
-    assert counts_of(pseudo_item_work(rows, width, HIDDEN, candidates)) == tuple(actual)
+    assert counts_of(pseudo_item_work(rows, width, ModelSettings.scorer_hidden, candidates)) == tuple(actual)
+    assert counts_of(method.cost_of(rows, candidates).request) == tuple(actual)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "heads", "candidates"), [(1, 1, 1, 1), (3, 4, 2, 2), (64, 6, 3, 7), (65, 8, 4, 1), (131, 8, 1, 9)]
+)
+def test_request_flops_with_softmax_are_those_of_attend(rows, width, heads, candidates):
+    method = make(ModelSettings(method="din", reader="softmax", heads=heads), width, 500)
+
+    def attend(vectors, keys, values, mass):
+        summary = PseudoItems(keys, values, mass=mass, rows=torch.full((len(keys),), rows))
+        method.attend(summary, Candidates(vectors, mask=torch.ones(1), item=torch.ones(1)))
+
+    shapes = [(candidates, width), (rows, width), (rows, width)]
+    actual = counted(attend, *(torch.randn(1, *shape) for shape in shapes), torch.rand(1, rows))
+    assert counts_of(softmax_work(rows, width, heads, candidates)) == tuple(actual)
     assert counts_of(method.cost_of(rows, candidates).request) == tuple(actual)
 
 
@@ -145,19 +162,39 @@ def test_kept_rows_are_updated_by_terms_of_rank_one(n):
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, L])
-def test_the_mean_is_updated_from_its_own_row(n):
-    method, stream = build(ModelSettings(method="mean")), behaviors((L,) * 2).vectors.reshape(1, -1, D)
+def test_a_row_that_softmax_reads_is_written_alone(n):
+    """Values have no c(n), so no other row changes: the record is that of a rebuild."""
+    method, stream = build(ModelSettings(method="din", reader="softmax", heads=2)), behaviors((L,) * 2).vectors
+    E, after = stream.flatten(0, 1)[None], min(n + 1, L)
+    before, new, rebuilt = (method.summarize(full(E[:, a:b])) for a, b in ((1, n + 1), (0, 1), (0, after)))
+    for name in ("keys", "values", "mass"):
+        parts = [getattr(new, name), getattr(before, name)[:, : after - 1]]
+        assert torch.equal(torch.cat(parts, 1), getattr(rebuilt, name)), name
+    row = 4 * (2 * D + 1)
+    assert method.cost_of(n, 1).behavior == Work(1, bytes=24 + row)
+    assert method.cost_of(n, 1).offline.flops == 0
+
+
+@pytest.mark.parametrize("reader", ["din", "softmax"])
+@pytest.mark.parametrize("n", [0, 1, 4, L])
+def test_the_mean_is_updated_from_its_own_row(n, reader):
+    method = build(ModelSettings(method="mean", reader=reader, heads=2))
+    stream = behaviors((L,) * 2).vectors.reshape(1, -1, D)
     after = min(n + 1, L)
     c_after = float(history_scale(torch.tensor([after])))
 
-    def update(new, key, oldest):
-        total = new if n == 0 else n * key + new
+    def update(new, known, oldest):
+        """`known` is the key; or for softmax the value, which is the sum itself."""
+        total = new if n == 0 else (known if reader == "softmax" else n * known) + new
         total = total - oldest if n == L else total
-        key, value = total / after, c_after * total
-        return key, value, method.attention.linear_half(key, value)
+        key, value = total / after, total if reader == "softmax" else c_after * total
+        if reader == "din":
+            method.attention.linear_half(key, value)
+        return key, value
 
-    before = (stream[:, :1], stream[:, 1 : n + 1].sum(1, keepdim=True) / max(n, 1), stream[:, n : n + 1])
-    key, value, _ = update(*before)
+    known = stream[:, 1 : n + 1].sum(1, keepdim=True) / (1 if reader == "softmax" else max(n, 1))
+    before = (stream[:, :1], known, stream[:, n : n + 1])
+    key, value = update(*before)
     ((rebuilt_key, rebuilt_value),) = rows_of(method, stream[0, :after])
     torch.testing.assert_close(key[0, 0], rebuilt_key)
     torch.testing.assert_close(value[0, 0], rebuilt_value)

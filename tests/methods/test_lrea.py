@@ -31,8 +31,9 @@ def forms(method):
     return method(seen, asked).vectors, method.attend(method.summarize(seen), asked)
 
 
-def test_one_hot_columns_make_both_forms_equal_for_any_phi():
-    method = make(decomp_columns="free")
+@pytest.mark.parametrize("reader", ["din", "softmax"])
+def test_one_hot_columns_make_both_forms_equal_for_any_phi(reader):
+    method = make(decomp_columns="free", reader=reader, heads=2)
     owner = torch.randint(RANK, (L,), generator=torch.Generator().manual_seed(4))
     set_decomp(method, torch.nn.functional.one_hot(owner, RANK).T.double())
     torch.testing.assert_close(*forms(method))
@@ -57,6 +58,56 @@ def test_soft_columns_leave_a_gap():
     method = make()
     set_decomp(method, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
     assert not torch.allclose(*forms(method), rtol=1e-3)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_softmax_serves_the_arithmetic_mean_of_what_it_trains_as_the_geometric_one(heads):
+    """Unit columns: the trained weight is prod_j exp(s_j)^W_jl, the served one sum_j W_jl exp(s_j), for each head."""
+    method = make(reader="softmax", heads=heads)
+    set_decomp(method, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
+    seen, asked = behaviors(), candidates()
+    reader, W = method.attention, method.W_decomp
+    keys = method.summarize(seen).keys
+    q, k = reader.by_head(reader.queries(asked.vectors)), reader.by_head(reader.keys(keys))
+    scores = q @ k.mT * reader.scale
+    geometric, arithmetic = (scores @ W).exp(), scores.exp() @ W
+    assert (arithmetic >= geometric * (1 - 1e-12)).all()
+    values, mask = reader.by_head(reader.values(seen.vectors)), seen.mask[:, None, None]
+    trained, served = forms(method)
+    for weights, interest in ((geometric, trained), (arithmetic, served)):
+        shares = (weights * mask) / (weights * mask).sum(-1, keepdim=True).clamp(min=1e-300)
+        torch.testing.assert_close((shares @ values).transpose(1, 2).flatten(2) @ reader.W_O, interest)
+    assert not torch.allclose(trained, served, rtol=1e-3)
+
+
+@pytest.mark.parametrize("columns", ["unit", "free"])
+def test_the_mass_of_rows_is_that_of_the_real_positions(columns):
+    method, seen = make(reader="softmax", heads=2, decomp_columns=columns), behaviors()
+    set_decomp(method, torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)))
+    mass = method.summarize(seen).mass
+    expected = seen.mask.double() @ method.W_decomp.clamp(min=0).T
+    torch.testing.assert_close(mass, expected)
+    if columns == "unit":
+        torch.testing.assert_close(mass.sum(1), seen.lengths.double())
+
+
+def test_free_columns_without_a_positive_entry_are_not_read():
+    """No quotient by a sum near 0: V_j / n_j stays a mean of behaviors, whatever a matrix holds."""
+    method, seen, asked = make(reader="softmax", heads=2, decomp_columns="free"), behaviors(), candidates()
+    matrix = torch.randn(RANK, L, generator=torch.Generator().manual_seed(4)).double()
+    matrix[0] -= matrix[0].mean()  # sums to 0
+    matrix[1] = -1.0
+    set_decomp(method, matrix)
+    summary = method.summarize(seen)
+    assert (summary.mass[:, 1] == 0).all()
+    means = summary.values / summary.mass[..., None].clamp(min=1e-300)
+    assert means.abs().max() <= seen.vectors.abs().max()
+    set_decomp(method, -torch.ones(RANK, L))
+    vectors = replace(seen, vectors=seen.vectors.clone().requires_grad_())
+    interest = method.attend(method.summarize(vectors), asked)
+    assert not interest.any()
+    interest.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
 
 
 def test_unit_columns_are_non_negative_and_sum_to_one():

@@ -36,8 +36,9 @@ CHANGED: dict[str, Any] = {
     "normalize": "tokens",
     "temperature": 0.5,
     "codes": 3,
+    "reader": "softmax",
 }
-SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
+SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout", "scorer_hidden"}
 
 
 def signature(settings: ModelSettings) -> list[object]:
@@ -53,8 +54,10 @@ def signature(settings: ModelSettings) -> list[object]:
 @pytest.mark.parametrize("method", METHOD_NAMES)
 @pytest.mark.parametrize("option", CHANGED)
 def test_an_option_is_a_methods_own_where_it_changes_what_comes_out(method: str, option: str) -> None:
-    base = ModelSettings(method=method, **BASE)
-    same = signature(base) == signature(replace(base, **{option: CHANGED[option]}))
+    bases = [ModelSettings(method=method, **BASE)]
+    if "reader" in METHOD_OPTIONS.get(method, ()):
+        bases.append(replace(bases[0], reader="softmax"))  # which reads `heads`
+    same = all(signature(base) == signature(replace(base, **{option: CHANGED[option]})) for base in bases)
     assert same == (option in foreign_options(method))
 
 
@@ -70,7 +73,10 @@ def test_every_setting_is_shared_or_somebodys_own() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--method", "din", "--rank", "64"], ["rank is no option of method 'din'; its own are: none", "lrea"]),
+        (
+            ["--method", "din", "--rank", "64"],
+            ["rank is no option of method 'din'; its own are: reader, heads", "lrea"],
+        ),
         (["--method", "din", "--rank", "128"], ["rank is no option of method 'din'"]),  # its default, but typed
         (["--method", "sdim", "--lam", "0.3"], ["lam is no option of method 'sdim'; its own are: m, tau"]),
         (["--method", "eta", "--search", "soft"], ["search is no option of method 'eta'", "sim"]),

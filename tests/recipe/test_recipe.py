@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
+from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.recipe.recipe import NO_RECIPES, Recipe, load_recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 
@@ -48,6 +50,29 @@ def test_flag_over_recipe_over_default(tmp_path: Path) -> None:
     assert (found.model.rank, found.model.lam, found.data.short) == (32, 1.0, 7)
     assert (found.train.epochs, found.train.seed, found.model.method) == (2, 2025, "lrea")
     assert load_recipe(None) == Recipe()
+
+
+def test_a_run_that_is_older_than_the_readers_is_read_by_dins_scorer_of_64_units() -> None:
+    written = json.loads((Path(__file__).parents[1] / "workspace" / "written" / "run.json").read_text(encoding="utf-8"))
+    assert not {"reader", "scorer_hidden"} & set(written["recipe"]["model"])
+    model = Recipe.from_dict(written["recipe"], "run.json").model
+    assert (model.reader, model.scorer_hidden) == ("din", 64)
+
+
+@pytest.mark.parametrize("hidden", [1, 8, 64, 4096])
+def test_the_scorers_width_is_a_setting_of_every_method(hidden: int) -> None:
+    for method in METHOD_NAMES:
+        assert Recipe().with_flags({"model": {"method": method, "scorer_hidden": hidden}}).model.scorer_hidden == hidden
+
+
+def test_only_methods_of_pseudo_items_have_a_reader() -> None:
+    for method in METHOD_NAMES:
+        flags = {"model": {"method": method, "reader": "softmax"}}
+        if issubclass(METHODS[method], PseudoItemMethod):
+            assert Recipe().with_flags(flags).model.reader == "softmax"
+        else:
+            with pytest.raises(UserError, match=f"reader is no option of method '{method}'"):
+                Recipe().with_flags(flags)
 
 
 def test_a_flag_of_zero_is_given() -> None:
@@ -106,6 +131,8 @@ def test_what_is_misspelled_or_of_another_type_is_refused(tmp_path: Path, text: 
         ("model", {"embedding_dim": 0}),
         ("model", {"hidden": ()}),
         ("model", {"hidden": (8, 0)}),
+        ("model", {"scorer_hidden": 0}),
+        ("model", {"scorer_hidden": 4097}),
         ("model", {"lam": -0.1}),
         ("model", {"lam": float("nan")}),
         ("model", {"lam": float("inf")}),

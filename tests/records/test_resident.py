@@ -30,6 +30,7 @@ from lrea_cli.sequence import Candidates, Empty, PseudoItems
 from lrea_cli.serving.many import interest_of_users
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
+from tests.conftest import MakeRun
 
 CPU = torch.device("cpu")
 USERS = np.arange(0, 150, 3)
@@ -65,6 +66,22 @@ def test_many_users_in_one_call_read_their_records_in_place(both: Both) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
     with pytest.raises(UserError, match="no record of one of these users"):
         interest_of_users(method, resident, [1], candidates, kernels[-1])
+
+
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+def test_softmax_reads_copies_of_the_records_whatever_the_kernel(
+    make_run: MakeRun, tmp_path: Path, dtype: CacheDtype
+) -> None:
+    run, workspace, users = make_run(method="lrea", reader="softmax"), Workspace(tmp_path), USERS[[3, 0, 3, 41]]
+    compress(workspace, run, CacheSettings(dtype, users=USERS), Silent(), "cache")
+    store, method = open_cache(workspace, run, "cache").store, run.model.long
+    vectors = torch.randn(len(users), 5, method.width, generator=torch.Generator().manual_seed(1))
+    candidates = Candidates(vectors, torch.ones(4, 5, dtype=torch.bool), torch.zeros(4, 5))
+    with torch.inference_mode():
+        expected = method.attend(store.fetch(users).summary, candidates)
+    found = interest_of_users(method, ResidentRecords(store, CPU), users, candidates, fused)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert expected.any()
 
 
 @settings(max_examples=40)

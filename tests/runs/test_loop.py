@@ -22,6 +22,9 @@ from lrea_cli.stats.metrics.auc import auc
 from tests.fixtures.one_label import give_one_label
 
 GOLDEN = {
+    "lrea-softmax": [0.745667, 0.709947, 0.621557],
+    "mean-softmax": [0.745591, 0.707401, 0.62455],
+    "sdim-narrow": [0.655161, 0.642061, 0.549138],
     "din-short": [0.793967, 0.77122, 0.761296],
     "mean": [0.712815, 0.60516, 0.587759],
     "din": [0.710128, 0.607282, 0.581724],
@@ -84,6 +87,8 @@ def test_golden_losses(tiny, name):
         "recent": {"half_life": 10},
         "two": {"layers": 2},
         "tokens": {"normalize": "tokens"},
+        "softmax": {"reader": "softmax"},
+        "narrow": {"scorer_hidden": 8},
     }[variant]
     if method in (
         "twin",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrea_cli.attention import Attention, MultiHeadAttention
+from lrea_cli.attention import LEAST_MASS, Attention, MultiHeadAttention, SoftmaxReader
 from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.serving.export.builder import Builder
 
@@ -104,6 +104,34 @@ def selected_multi_head(
     weights = masked_softmax(b, scores, b.op("Unsqueeze", mask, b.whole(1)))
     mixed = b.op("MatMul", b.op("Unsqueeze", weights, b.whole(2)), values_NhKd)
     return b.op("MatMul", b.op("Reshape", mixed, b.whole(-1, D)), b.const(array(attention.W_O)))
+
+
+def softmax_attention(b: Builder, reader: SoftmaxReader, e: str, items: tuple[str, str, str]) -> str:
+    """head_h = sum_j softmax_j(q_h . k_jh + ln n_j) V_jh / n_j, heads side by side, W_O; (N, D).
+
+    A row of zeros is put behind the rows, so that there is always one to read; it has no mass.
+
+    Args:
+        items: keys (R, D), values (R, D) and mass (R,), with any R, 0 included.
+    """
+    heads, D = reader.heads, reader.W_Q.shape[0]
+    keys, values = (b.op("Concat", rows, b.const(np.zeros((1, D))), axis=0) for rows in items[:2])
+    mass = b.op("Concat", items[2], b.const(np.zeros(1)), axis=0)
+    is_read = b.op("Greater", mass, b.const(LEAST_MASS))
+    divisor = b.op("Where", is_read, mass, b.const(1.0))
+    means = b.op("Div", values, b.op("Unsqueeze", divisor, b.whole(1)))
+    means = b.op("Where", b.op("Unsqueeze", is_read, b.whole(1)), means, b.const(0.0))
+    bias = b.op("Where", is_read, b.op("Log", divisor), b.const(float(np.finfo(np.float32).min)))
+
+    def by_head(rows: str, weight: np.ndarray, perm: list[int]) -> str:
+        projected = b.op("MatMul", rows, b.const(weight))
+        return b.op("Transpose", b.op("Reshape", projected, b.whole(-1, heads, D // heads)), perm=perm)
+
+    q_hNd = by_head(e, reader.scale * array(reader.W_Q).astype(np.float64), [1, 0, 2])
+    k_hdR, v_hRd = by_head(keys, array(reader.W_K), [1, 2, 0]), by_head(means, array(reader.W_V), [1, 0, 2])
+    weights = b.op("Softmax", b.op("Add", b.op("MatMul", q_hNd, k_hdR), bias), axis=-1)
+    mixed = b.op("Transpose", b.op("MatMul", weights, v_hRd), perm=[1, 0, 2])
+    return b.op("MatMul", b.op("Reshape", mixed, b.whole(-1, D)), b.const(array(reader.W_O)))
 
 
 def masked_softmax(b: Builder, scores: str, mask: str) -> str:

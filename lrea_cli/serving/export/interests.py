@@ -31,6 +31,7 @@ from lrea_cli.serving.export.attention import (
     scale_of,
     selected_din,
     selected_multi_head,
+    softmax_attention,
 )
 from lrea_cli.serving.export.builder import Builder
 
@@ -64,15 +65,17 @@ def long_interest(b: Builder, method: LongInterest, asked: Asked) -> str:
 
 
 def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
-    record = asked.record
-    return din_attention(b, method.attention, asked.e, record["keys"], record["values"], record["linear"])
+    record, reader = asked.record, method.attention
+    if isinstance(reader, Attention):
+        return din_attention(b, reader, asked.e, record["keys"], record["values"], record["linear"])
+    return softmax_attention(b, reader, asked.e, (record["keys"], record["values"], record["mass"]))
 
 
 def _sketch(b: Builder, method: Sketch, asked: Asked) -> str:
     """Pseudo items made of sums, and their linear half of E^T E and sum e; or pseudo items as they are."""
     if not method.appends:
         return _pseudo_items(b, method, asked)
-    record, attention, zero, one = asked.record, method.attention, b.const(0.0), b.const(1.0)
+    record, attention, zero, one = asked.record, method.scorer, b.const(0.0), b.const(1.0)
     c = b.op("Reciprocal", b.op("Sqrt", b.op("Max", b.op("Cast", record["count"], to=FLOAT), one)))
     sums, mass, total, gram = (record[name] for name in ("sums", "mass", "total", "gram"))
     keys = b.op("Div", sums, b.op("Where", b.op("Equal", mass, zero), one, mass))

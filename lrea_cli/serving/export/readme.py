@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from lrea_cli.attention import SoftmaxReader
 from lrea_cli.records.cache import Cache
 from lrea_cli.runs.checkpoint import Run
 
@@ -11,6 +12,7 @@ MEANING = {
     "linear": "the half of the attention that is affine in the candidate",
     "keys": "keys of the pseudo items",
     "values": "values of the pseudo items",
+    "mass": "how many behaviors each pseudo item stands for",
     "sums": "sums of the behaviors of each bucket",
     "vectors": "vectors of the behaviors, newest first",
     "category": "category ids of the behaviors",
@@ -83,7 +85,7 @@ NATIVE_LINES = """\
     ./replay/replay_raw .                # from raw ids: reads the vocabularies and records by their bytes
 """
 NO_NATIVE = """
-The method {method} searches in its record, which the native request (C++) does not do by itself: serve `ranker.onnx`.
+The method {method} {reads}, which the native request (C++) does not do by itself: serve `ranker.onnx`.
 """
 
 
@@ -113,8 +115,13 @@ def readme_of(run: Run, cache: Cache, native: bool) -> str:
         inputs="\n".join(_inputs(run)),
         sizes=f"int32 rows{counters}",
         columns="\n".join(columns),
-        native_lines=NATIVE_LINES if native else NO_NATIVE.format(method=method),
+        native_lines=NATIVE_LINES if native else NO_NATIVE.format(method=method, reads=_reads(run)),
     )
+
+
+def _reads(run: Run) -> str:
+    softmax = isinstance(run.model.full_attention, SoftmaxReader)
+    return "reads its record with softmax" if softmax else "searches in its record"
 
 
 def _meaning(column: str) -> str:

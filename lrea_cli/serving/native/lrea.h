@@ -84,7 +84,7 @@ enum lrea_long_kind {
     LREA_LONG_ROWS = 1,      /* keys and values of pseudo items (din, lrea, mean and every compressor) */
     LREA_LONG_BUCKETS = 2,   /* the bucket sums of sdim */
     LREA_LONG_BEHAVIORS = 3, /* ids: full attention, keys e_j and values e_j / sqrt(R) */
-    LREA_LONG_INTEREST = 4   /* u_L itself (sim, eta, twin) */
+    LREA_LONG_INTEREST = 4   /* u_L itself (sim, eta, twin, and what reads pseudo items with softmax) */
 };
 
 /* Rows of numbers: data[row][column], times scales[row] where dtype is int8. */
@@ -165,7 +165,7 @@ LREA_API void lrea_sizes_of(const lrea_model *model, lrea_sizes *sizes);
 /* Score: logits [N] float32. Returns lrea_status; the logits are undefined unless it is LREA_OK. */
 LREA_API int lrea_score(const lrea_model *model, const lrea_request *request, float *logits);
 
-/* The same with the bytes of a record; LREA_UNSUPPORTED for a method whose record is searched (sim, eta, twin). */
+/* The same with the bytes of a record; LREA_UNSUPPORTED for one that is searched (sim, eta, twin) or read with softmax. */
 LREA_API int lrea_score_record(const lrea_model *model, const lrea_record_request *request, float *logits);
 
 /* The long interest alone: interests [N][D] float32; it reads mode, candidates, candidate_ids and history. */

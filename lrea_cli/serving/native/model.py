@@ -68,7 +68,7 @@ class Behaviors:
 
 @dataclass(frozen=True)
 class GivenInterest:
-    """The long interest (N, D) float32 itself, which a searched method has computed."""
+    """The long interest (N, D) float32 itself, which torch has computed: of a searched method, or read with softmax."""
 
     vectors: np.ndarray
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels.weights import SLOPE
+from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.mlp import FoldedMLP
 from lrea_cli.model import CTRModel
@@ -67,7 +68,7 @@ def sections(model: CTRModel) -> dict[str, np.ndarray]:
     for role, fields in (("item", features.item_fields), ("profile", features.profile_fields)):
         for number, field in enumerate(fields):
             named[f"{role}.{number}"] = _floats(features.table(field.name))
-    for name, attention in (("short", model.short), ("long", model.full_attention)):
+    for name, attention in (("short", model.short), ("long", model.long_scorer)):
         named |= _scorer(name, attention)
     for number, (weight, bias) in enumerate(layers[:-1]):
         named |= {f"mlp.{number}.weight": _floats(weight), f"mlp.{number}.bias": _floats(bias)}
@@ -77,14 +78,19 @@ def sections(model: CTRModel) -> dict[str, np.ndarray]:
         named["planes"] = _floats(sdim.planes)
     items = [field.name for field in features.item_fields]
     counted = [items.index(name) if name in items else -1 for name in model.match_counters]
-    kind = RECORD_KINDS.get(model.long.summary_type, OTHER_RECORD)
-    return named | {"record": np.array([kind, *counted], "<i8")}
+    return named | {"record": np.array([_record_kind(model), *counted], "<i8")}
 
 
 def reads_records(model: CTRModel) -> bool:
-    """Whether the native request can read the model's records: of no searched method, counters of its own fields."""
+    """Whether the native request can read the model's records: not searched, not read with softmax, own counters."""
     items = {field.name for field in model.features.item_fields}
-    return model.long.summary_type in RECORD_KINDS and set(model.match_counters) <= items
+    return _record_kind(model) != OTHER_RECORD and set(model.match_counters) <= items
+
+
+def _record_kind(model: CTRModel) -> int:
+    if isinstance(model.long, PseudoItemMethod) and model.long.softmax:
+        return OTHER_RECORD
+    return RECORD_KINDS.get(model.long.summary_type, OTHER_RECORD)
 
 
 def describe(model: CTRModel, short: int, long: int) -> dict[str, Any]:

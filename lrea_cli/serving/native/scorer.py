@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lrea_cli.attention import Attention
 from lrea_cli.kernels import gemm
 from lrea_cli.methods.sketch import Sketch
 from lrea_cli.model import CTRModel
@@ -59,7 +60,10 @@ class NativeScorer:
 
     def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
         """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
-        return self._with(request, Behaviors(self._real(long)), past)
+        if isinstance(self.model.full_attention, Attention):
+            return self._with(request, Behaviors(self._real(long)), past)
+        interest = self._torch.full_interest(long, self._torch.candidates(request))[0].numpy()
+        return self._with(request, GivenInterest(interest), past)
 
     def _long(self, request: Request, records: UserRecords) -> LongPart:
         """Rows that the record's sums become, or the interest that torch computes."""

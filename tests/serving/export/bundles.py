@@ -37,8 +37,9 @@ RUNS: dict[str, tuple[dict[str, Any], CacheDtype, Compression | None]] = {
     "sdim": ({"method": "sdim"}, "float16", None),
     "din": ({"method": "din"}, "int8", Compression("clusters", 4)),
     "sim": ({"method": "sim", "k": 4}, "float32", None),
+    "softmax": ({"method": "lrea", "reader": "softmax", "scorer_hidden": 8}, "int8", None),
 }
-NATIVE = [name for name in RUNS if name != "sim"]
+NATIVE = [name for name in RUNS if name not in ("sim", "softmax")]
 
 
 @dataclass(frozen=True)

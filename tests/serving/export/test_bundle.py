@@ -113,10 +113,14 @@ def test_the_readme_names_every_input_and_every_file(export: Export, name: str) 
         assert f"`{named}`" in text, path
 
 
-def test_a_searched_method_has_no_cpp_request_and_says_so(export: Export) -> None:
-    bundle = export("sim")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("sim", "The method sim searches in its record"), ("softmax", "The method lrea reads its record with softmax")],
+)
+def test_a_method_without_a_cpp_request_says_so(export: Export, name: str, reason: str) -> None:
+    bundle = export(name)
     assert not bundle.native
-    assert "The method sim searches in its record" in (bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert reason in (bundle.folder / "README.md").read_text(encoding="utf-8")
     assert not any((bundle.folder / name).exists() for name in ("native", "Makefile", "model.bin"))
     assert [path.name for path in (bundle.folder / "replay").iterdir()] == ["replay.py"]
 

@@ -49,6 +49,12 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("linear", {}),
     ("vq", {"codes": 6}),
     ("vq", {"codes": 40, "heads": 2}),
+    ("lrea", {"reader": "softmax", "heads": 2}),
+    ("lrea", {"reader": "softmax", "decomp_columns": "free", "short_histories": "exact"}),
+    ("din", {"reader": "softmax", "heads": 1}),
+    ("mean", {"reader": "softmax"}),
+    ("din", {"scorer_hidden": 5}),
+    ("lrea", {"scorer_hidden": 8}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)

@@ -64,7 +64,7 @@ def draw_shape(rng: np.random.Generator, most: int = 1030) -> Shape:
         S=int(rng.choice([0, up_to(70)])),
         fields=fields,
         d=int(rng.choice(widths)),
-        H=int(rng.integers(1, 9)) * 16,
+        H=int(rng.choice([int(rng.integers(1, 9)) * 16, 8, up_to(128)])),
         profile=profile,
         counters=int(rng.integers(0, fields + 1)),
         hidden=tuple(up_to(200) for _ in range(rng.integers(1, 4))),
@@ -82,12 +82,10 @@ def draw_model(shape: Shape, seed: int) -> CTRModel:
     items = [EncodedField(f"item{i}" if i else "item", "item", size=30 + 11 * i) for i in range(shape.fields)]
     profile = [EncodedField(f"user{i}", "user", size=5 + i) for i in range(shape.profile)]
     method = "sdim" if shape.long == "buckets" else "din"
-    settings = ModelSettings(method=method, embedding_dim=shape.d, hidden=shape.hidden, m=12, tau=3)
+    sizes = {"embedding_dim": shape.d, "hidden": shape.hidden, "scorer_hidden": shape.H}
+    settings = ModelSettings(method=method, **sizes, m=12, tau=3)
     counters = tuple(f.name for f in items[: shape.counters])
     model = CTRModel([*items, *profile], settings, DataSettings(match_counters=counters))
-    model.short = Attention(model.features.width, shape.H)
-    if method == "din":
-        model.long.attention = Attention(model.features.width, shape.H)
     model.eval()
     with torch.no_grad():
         for name, tensor in model.state_dict().items():

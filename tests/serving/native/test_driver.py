@@ -25,6 +25,7 @@ SHAPES = [
     Shape(profile=2, counters=2, fields=2, d=8, H=32, hidden=(48, 20)),
     Shape(profile=1, counters=0, fields=1, d=5, H=16, hidden=(33,)),
     Shape(profile=0, counters=3, fields=3, d=24, H=48, hidden=(64, 7)),
+    Shape(profile=0, counters=1, fields=2, d=16, H=8, hidden=(33,)),
     Shape(profile=1, counters=1, fields=1, d=40, H=112, hidden=(20,), long="buckets"),
 ]
 

@@ -56,7 +56,7 @@ def test_every_section_is_read_back() -> None:
     for name, array in written.items():
         assert np.array_equal(found[name], array)
     assert np.array_equal(found["item.1"], model.features.tables["field:item1"].weight.detach().numpy())
-    assert np.array_equal(found["long.W2"], model.full_attention.W2.detach().numpy())
+    assert np.array_equal(found["long.W2"], model.long_scorer.W2.detach().numpy())
     assert found["mlp.0.weight"].shape == (48, 5 * 16 + 2 + 2 * 8 + 1)
 
 

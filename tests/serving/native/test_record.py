@@ -45,11 +45,13 @@ SUMS = {
     "sketch": {"method": "sketch"},
     "linear": {"method": "linear"},
 }
-SEARCHED = {
+SEARCHED: dict[str, dict[str, Any]] = {
     "sim": {"method": "sim", "k": 6},
     "sim, soft": {"method": "sim", "search": "soft", "k": 6},
     "eta": {"method": "eta", "k": 6},
     "twin": {"method": "twin", "k": 6},
+    "lrea, softmax": {"method": "lrea", "reader": "softmax"},
+    "clusters, softmax": {"method": "din", "reader": "softmax", "compressor": "clusters"},
 }
 RECORDS: list[tuple[CacheDtype, tuple[str, ...]]] = [
     ("float32", ("category",)),

@@ -96,7 +96,7 @@ def _against_best(case: Case, each: Contender | Counter) -> str:
     assert case.best is not None
     best = case.measured.named(case.best)
     own = next((one for one in each.losses if one.against == best.name), None)
-    lost = "an amount that was not measured" if own is None else loss(own.auc, case.measured.question)
+    lost = "an amount that was not measured" if own is None else loss(own.auc, case.measured.question, "95% interval ")
     return f"It loses {lost} to {code(best.name)}, whose AUC is the highest ({show.number(best.auc.value)})"
 
 

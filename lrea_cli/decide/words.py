@@ -36,14 +36,14 @@ def tolerance(question: Question) -> str:
     return f"{question.tolerance:g}"
 
 
-def loss(estimate: Estimate, question: Question) -> str:
-    """`0.00012 (-0.00020 to 0.00044)`: value and 95% interval."""
+def loss(estimate: Estimate, question: Question, kind: str = "") -> str:
+    """`0.00012 (-0.00020 to 0.00044)`: value and 95% interval; `kind`: what the text says before the interval."""
     if estimate.value is None:
         return show.NONE
     if estimate.ci is None:
         return f"{change(estimate.value, question)} (no interval)"
     low, high = (change(end, question) for end in estimate.ci)
-    return f"{change(estimate.value, question)} ({low} to {high})"
+    return f"{change(estimate.value, question)} ({kind}{low} to {high})"
 
 
 def ms(value: float | None) -> str:
@@ -93,7 +93,7 @@ def _way(way: Way, question: Question) -> str:
     data, parts = question.data, []
     if way.users != data.test_users:
         days = data.test_days * way.users / data.test_users
-        span = f"{_days(days)} test days instead of {_days(data.test_days)}, at as many new users a day"
+        span = f"{_days(days)} test days instead of {_days(data.test_days)}, if as many new users come a day"
         parts.append(f"{way.users:,} test users instead of {data.test_users:,} ({span})")
     if way.seeds != len(question.seeds):
         parts.append(f"{counted(way.seeds, 'seed')} of training instead of {len(question.seeds)}")

@@ -1,4 +1,7 @@
-"""Bootstrap of 5,000 users with 24 rows each, 1,000 draws, gated by counted pairs; the limit is 3 s for one AUC."""
+"""Bootstrap of 5,000 users with 24 rows each, 1,000 draws, gated by counted pairs; the limit is 3 s for one AUC.
+
+Beside it, two methods of three seeds each over seeds and users: 30,000 users with 8 rows each.
+"""
 
 import json
 import time
@@ -9,10 +12,12 @@ import numpy as np
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.stats.bootstrap import DRAWS, auc_difference, estimate_of, user_counts
 from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.methods import MethodEstimate, method_difference
 from lrea_cli.stats.metrics import AUC, GAUC, Rows
-from lrea_cli.stats.ranks import delong
+from lrea_cli.stats.ranks import UserClusters, delong
 
 USERS, ROWS, RUNS, LIMIT_SECONDS = 5_000, 24, 3, 3.0
+METHOD_USERS, METHOD_ROWS, SEEDS = 30_000, 8, 3
 Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -52,15 +57,24 @@ def seconds(call: Callable[[], object]) -> float:
     return min(times)
 
 
+def compare_methods(a: np.ndarray, b: np.ndarray, labels: np.ndarray, owner: np.ndarray) -> MethodEstimate:
+    """All that a difference of two methods of `SEEDS` seeds pays; each further method pays half of it."""
+    clusters = UserClusters(labels, owner)
+    sides = [[clusters.place(scores + seed) for seed in range(SEEDS)] for scores in (a, b)]
+    return method_difference(sides[0], sides[1], clusters)
+
+
 def main() -> None:
     distance = gate()
     assert distance < 1e-12, distance
     a, b, labels, owner = scores(USERS, ROWS)
+    many = scores(METHOD_USERS, METHOD_ROWS)
     took = {
         "auc": seconds(lambda: estimate_of(AUC, Rows(a, labels, owner))),
         "auc_difference": seconds(lambda: auc_difference(a, b, labels, owner)),
         "gauc": seconds(lambda: estimate_of(GAUC, Rows(a, labels, owner))),
         "delong": seconds(lambda: delong([a, b], labels, owner)),
+        "two_methods": seconds(lambda: compare_methods(*many)),
     }
     boot: Estimate = estimate_of(AUC, Rows(a, labels, owner))
     ratio = (boot.standard_error or 0.0) / float(delong([a], labels, owner)[1][0, 0]) ** 0.5

@@ -12,8 +12,8 @@ from authors.plans import Published
 from lrea_cli.reporting import results as shown
 from lrea_cli.score.kept_scores import Form
 from lrea_cli.stats.metrics import METRICS
-from lrea_cli.sweep.gather import differences
 from lrea_cli.sweep.jobs import TrainJob
+from lrea_cli.sweep.placed import PlacedRuns
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried
 from lrea_cli.workspace.sealed import SEAL, as_json
 
@@ -102,7 +102,7 @@ class Page:
 
 
 _NO_DIGITS = "It names neither split nor negatives, so digits cannot agree with it, only the order of recipes can."
-_BOLD = "\n- Bold: the highest AUC, only where its paired difference to every other recipe of the table is shown."
+_BOLD = "\n- Bold: the highest AUC, only where its difference to every other recipe of the table is shown."
 _FIDELITY = (
     "How close what is compared is to its papers (docs/fidelity.md has each mechanism, and the test that pins it)"
 )
@@ -118,9 +118,10 @@ def rank(scored: Sequence[Scored], runs: Mapping[str, Sequence[TrainJob]]) -> It
     if not scored:
         return
     trained, served = best_of(scored, lambda s: s.auc).recipe, best_of(scored, lambda s: s.auc_served).recipe
+    placed = PlacedRuns()
 
     def to(best: str, recipe: str, form: Form) -> OverSeeds | None:
-        return None if best == recipe else differences(runs[recipe], runs[best], form)
+        return None if best == recipe else placed.difference(runs[recipe], runs[best], form)
 
     for one in scored:
         in_each_form = to(trained, one.recipe, "trained"), to(served, one.recipe, "served")
@@ -211,6 +212,6 @@ def _read(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, Mapping) and set(value) == {"values", "mean", "sd", "ci"}:
+    if isinstance(value, Mapping) and {"values", "mean", "sd", "ci"} <= set(value):
         return OverSeeds(**{name: _value(inner) for name, inner in value.items()})
     return tuple(value) if isinstance(value, list) else value

@@ -22,9 +22,9 @@ from lrea_cli.kernels import KernelName
 from lrea_cli.score.evaluate import new_behavior, served_scores
 from lrea_cli.score.kept_scores import KeptScores
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
-from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.latencies import NO_RATIO, Ratio, median_interval, paired_ratio, percentile
+from lrea_cli.stats.methods import Cover, mean_auc_estimate
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.sealed import as_json
 
@@ -52,8 +52,8 @@ class Line:
     Args:
         method: `full` for full attention over the history itself.
         recipe: what its recipe has and the method's other recipes have not.
-        auc, auc_ci: of the test split as served, users drawn, and seeds where there are several; full attention serves
-            the form that was trained.
+        auc, auc_ci: of the test split as served, and its 95% interval; full attention serves the form that was trained.
+        auc_interval: what it covers: over seeds and users, or where there is one seed, given the trained models.
         auc_by_seed: of the contender's own run, and of the other seeds.
         gate: what was compared, or the failure: then there are no times.
         p50_ms, p50_ci_ms, p99_ms: of the whole request; interest_..: of the interest alone.
@@ -73,6 +73,7 @@ class Line:
     rank: int | None
     auc: float | None
     auc_ci: Interval | None
+    auc_interval: Cover
     auc_by_seed: tuple[float | None, ...]
     gate: GateResult | FailedGate
     bytes_per_user: float | None
@@ -176,6 +177,7 @@ def _untimed(
         rank=cache.artifact.manifest.rank if served else None,
         auc=mean.value,
         auc_ci=mean.ci,
+        auc_interval=mean.cover,
         auc_by_seed=tuple(auc(each, label) for each in logits),
         gate=gate,
         bytes_per_user=cache.manifest.bytes_per_user if served else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +22,7 @@ from lrea_cli.workspace.home import Artifact, Workspace
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import ComparedLatency
     from lrea_cli.dataset.layout import Split
+    from lrea_cli.score.compare_methods import ComparedMethod
     from lrea_cli.score.kept_scores import Compared, Subject
 
 
@@ -52,6 +54,7 @@ def compare(options: CompareOptions) -> None:
     Example: lrea compare taobao-din-1 taobao-lrea-1
 
     A row marked ~ shows no difference: its 95% interval includes equality.
+    Runs that differ in their seed alone are also compared as one method.
     """
     names = options.names
     if len(names) < 2:
@@ -70,7 +73,9 @@ def compare(options: CompareOptions) -> None:
 
 
 def _compare_scores(console: Console, workspace: Workspace, options: CompareOptions) -> dict[str, Any]:
+    from lrea_cli.score.compare_methods import compare_methods
     from lrea_cli.score.kept_scores import compare_scores
+    from lrea_cli.stats.methods import GIVEN_MODELS
 
     runs = {a.name: a for a in workspace.all(RUNS)}
     caches = {a.name: a for a in workspace.all(CACHES)}
@@ -81,16 +86,18 @@ def _compare_scores(console: Console, workspace: Workspace, options: CompareOpti
         if name not in artifacts:
             message = f"There is no run or cache '{name}' in {workspace.home}{nearest(name, artifacts)}."
             raise UserError(message, "Make a run with: lrea train")
-    subjects = [_subject(artifacts[name], split) for name in options.names]
-    compared = compare_scores(subjects, form)
+    subjects = [_subject(artifacts[name], runs, split) for name in options.names]
+    compared, methods = compare_scores(subjects, form), compare_methods(subjects, form)
     samples, users = len(subjects[0].scores.label), len(set(subjects[0].scores.user.tolist()))
     title = f"{split}, {form} form: {counted(samples, 'sample')} of {counted(users, 'user')}"
     _show_scores(console, compared, title)
-    facts = {"split": split, "form": form, "samples": samples, "users": users}
-    return {**facts, "rows": [row.to_dict() for row in compared]}
+    _show_methods(console, methods)
+    facts = {"split": split, "form": form, "samples": samples, "users": users, "interval": GIVEN_MODELS}
+    rows, of_methods = ([row.to_dict() for row in table] for table in (compared, methods))
+    return {**facts, "rows": rows, "methods": of_methods}
 
 
-def _subject(artifact: Artifact[Any], split: Split) -> Subject:
+def _subject(artifact: Artifact[Any], runs: Mapping[str, Artifact[Any]], split: Split) -> Subject:
     """The scores that lie in the folder of a run or of a cache."""
     from lrea_cli.score.kept_scores import Subject, read_scores
 
@@ -99,7 +106,21 @@ def _subject(artifact: Artifact[Any], split: Split) -> Subject:
     scored = ["--run", manifest.run, "--cache", name] if is_cache else ["--run", name]
     remedy = shlex.join(["lrea", "eval", *scored, "--split", split])
     scores = read_scores(artifact.path, split, remedy, None if is_cache else manifest.made_from)
-    return Subject(name, scores, remedy)
+    run = runs.get(manifest.run) if is_cache else artifact
+    return Subject(name, scores, remedy, *_recipe_and_seed(run, manifest if is_cache else None))
+
+
+def _recipe_and_seed(run: Artifact[Any] | None, cache: CacheManifest | None) -> tuple[str, int | None]:
+    """What the runs of other seeds have as well, with what makes the records of a cache; and the seed of training.
+
+    The seed is not known where the run of a cache is gone.
+    """
+    if run is None:
+        return "", None
+    settings = run.manifest.recipe
+    seed, train = settings["train"]["seed"], {**settings["train"], "seed": None}
+    records = [cache.compression, cache.dtype] if cache else None
+    return str([run.manifest.made_from, {**settings, "train": train}, records]), seed
 
 
 def _show_scores(console: Console, compared: list[Compared], title: str) -> None:
@@ -118,6 +139,26 @@ def _show_scores(console: Console, compared: list[Compared], title: str) -> None
         low, high = min(limits), max(limits)
         text = f"{high:.5f}" if low == high else f"{low:.5f} to {high:.5f}, by the pair"
         console.say(f"smallest difference that this test set can resolve: {text} (found 4 times in 5, at 95%)")
+        console.say("these intervals are given the trained models: for other users, not for other seeds of training")
+
+
+def _show_methods(console: Console, compared: list[ComparedMethod]) -> None:
+    """The recipes that have runs of several seeds, beside the first."""
+    from lrea_cli.stats.methods import GIVEN_MODELS, OVER_SEEDS
+
+    rows = [[row.runs[0], row.method, str(len(row.runs)), number(row.auc), "", "", ""] for row in compared]
+    for cells, row in zip(rows, compared, strict=True):
+        if row.difference is not None:
+            cells[4:] = number(row.difference, CHANGE), interval(row.ci, CHANGE), unclear(row.resolved)
+    if rows:
+        title = "methods: mean over runs that differ in their seed alone"
+        console.table(title, ["first run", "method", "seeds", "AUC", "difference", "95% interval", ""], rows)
+    covers = {row.interval for row in compared}
+    if OVER_SEEDS in covers:
+        console.say("these intervals are over seeds and users: for other seeds of training and other users")
+    alone = [row.runs[0] for row in compared if row.interval == GIVEN_MODELS]
+    if alone:
+        console.say(f"given the trained models, as one side has one seed: {', '.join(alone)}")
 
 
 def _compare_benches(console: Console, workspace: Workspace, names: list[str]) -> dict[str, Any]:

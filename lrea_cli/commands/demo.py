@@ -60,6 +60,7 @@ def _demo(session: Session, options: DemoOptions) -> None:
     """All steps, by names that are the same in each demo."""
     from lrea_cli.bench.routes import BenchSettings
     from lrea_cli.commands.serve_bench import bench_run
+    from lrea_cli.stats.methods import GIVEN_MODELS
 
     facts = _prepare(session, options).facts
     runs = {method: _train(session, method, options.seed) for method in METHODS}
@@ -72,12 +73,14 @@ def _demo(session: Session, options: DemoOptions) -> None:
         ["method", "AUC", "served", "95%", "to din-short", "", "change"],
         [*(row for row, _ in results), best],
     )
+    session.console.say(f"95% and ~ are {GIVEN_MODELS}: other users are drawn, but another seed moves an AUC, too")
     ratio = f"{bench.speedup_vs_full['request']['real']} at real lengths"
     headline = f"whole request, full attention / {BENCHED} through its cache: {ratio}"
     session.console.say(f"no ratio of times is given: {bench.withheld}" if bench.withheld else headline)
     timed = bench.to_dict()
     content = {
         **{key: facts[key] for key in ("bayes_auc", "bayes_gauc")},
+        "interval": GIVEN_MODELS,
         "results": [content for _, content in results],
         "serve": timed["rows"],
         **{key: timed[key] for key in ("speedup_vs_full", "withheld", "load", "gate")},

@@ -134,7 +134,7 @@ def _show(console: Console, result: TradeOff) -> None:
         if result.withheld and not result.load.reason_to_withhold:
             console.say(f"no ratio to full attention: {result.withheld}")
     if any(len(line.auc_by_seed) > 1 for line in result.rows):
-        console.say("AUC: mean over the runs that differ only in their seed; its interval covers users and seeds")
+        console.say("AUC: mean of the runs that differ only in their seed; its interval is over seeds and users")
     for missing in result.without_run:
         console.say(f"no run of {missing['method']} yet: {missing['command']}")
     if result.machine.device == "cpu":

@@ -14,6 +14,7 @@ from lrea_cli.bench.trade_off import Line, TradeOff
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import size
 from lrea_cli.reporting.labels import Spot, place_labels
+from lrea_cli.stats.methods import GIVEN_MODELS, OVER_SEEDS
 from lrea_cli.workspace.sealed import replacing
 
 STYLES: dict[str, tuple[str, str, str]] = {
@@ -76,8 +77,9 @@ def _mean(lines: Sequence[Line]) -> str:
     seeds = [len(line.auc_by_seed) for line in lines]
     low, high = min(seeds), max(seeds)
     if high == 1:
-        return "AUC, other users drawn; one seed of training each"
-    return f"mean AUC over {low if low == high else f'{low} to {high}'} seeds of training, for other users and seeds"
+        return f"AUC, {GIVEN_MODELS}; one seed of training each"
+    many = str(low) if low == high else f"{low} to {high}"
+    return f"mean AUC of {many} seeds, {OVER_SEEDS}{f' (of one seed, {GIVEN_MODELS})' if low == 1 else ''}"
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:

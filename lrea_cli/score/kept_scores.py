@@ -17,7 +17,7 @@ import numpy as np
 
 from lrea_cli.dataset.layout import Split
 from lrea_cli.errors import DamagedArtifact, UserError
-from lrea_cli.stats.bootstrap import auc_difference
+from lrea_cli.stats.bootstrap import auc_differences
 from lrea_cli.stats.estimates import Interval
 from lrea_cli.stats.metrics import METRICS, Rows
 from lrea_cli.workspace.home import sha256_of
@@ -157,11 +157,23 @@ def _parse(data: bytes) -> KeptScores | None:
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to compare: the name that the user gave, its scores, and the command that makes them."""
+    """Something to compare: the name that the user gave, its scores, and the command that makes them.
+
+    Args:
+        recipe: what it was made with, all but the seed of training, as text.
+        seed: of training; None = not known.
+    """
 
     name: str
     scores: KeptScores
     remedy: str
+    recipe: str = ""
+    seed: int | None = None
+
+    @property
+    def run(self) -> str:
+        """The trained model."""
+        return self.scores.run
 
 
 @dataclass(frozen=True)
@@ -191,13 +203,18 @@ class Compared:
 
 
 def compare_scores(subjects: Sequence[Subject], form: Form) -> list[Compared]:
-    """Compare every subject with the first; a UserError where one was scored on another dataset or other rows."""
+    """Compare every subject with the first, given the trained models: the intervals are for other users.
+
+    Raises:
+        UserError: one was scored on another dataset or other rows.
+    """
     base, *others = subjects
     lines = [_line(base, form)]
     for other in others:
         _require_same_rows(base, other)
-        a, b = base.scores, other.scores
-        change = auc_difference(a.form(form), b.form(form), a.label, a.user)
+    scores, of_others = base.scores, [other.scores.form(form) for other in others]
+    changes = auc_differences(scores.form(form), of_others, scores.label, scores.user)
+    for other, change in zip(others, changes, strict=True):
         lines.append(
             replace(
                 _line(other, form),

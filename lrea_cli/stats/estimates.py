@@ -10,6 +10,9 @@ import numpy as np
 POWER_95_80 = 1.959964 + 0.841621
 """z(.975) + z(.8): standard errors that a true difference must have to be found in 80 of 100 test sets at 95%."""
 
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+"""Of Gauss's quadrature on [-1, 1]."""
+
 Interval = tuple[float, float]
 
 
@@ -48,26 +51,20 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
     return Estimate(value, (low, high), float(np.std(known, ddof=1)))
 
 
-def t_quantile(freedom: int) -> float:
-    """t with P(|T| <= t) = .95, by bisection."""
+def t_quantile(freedom: float, inside: float = 0.95) -> float:
+    """t with P(|T| <= t) = `inside`, by bisection; `freedom` of Student's t may be a fraction, 1 or more."""
     low, high = 0.0, 100.0
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if _t_within(middle, freedom) < 0.95 else (low, middle)
+        low, high = (middle, high) if _t_within(middle, freedom) < inside else (low, middle)
     return high
 
 
-def _t_within(t: float, freedom: int) -> float:
-    """P(|T| <= t): Abramowitz & Stegun 26.7.3 for odd and 26.7.4 for even degrees of freedom."""
-    angle, odd = math.atan(t / math.sqrt(freedom)), freedom % 2
-    if freedom == 1:
-        return 2 * angle / math.pi
-    term = total = math.cos(angle) if odd else 1.0
-    for k in range(3 if odd else 2, freedom - 1, 2):
-        term *= (k - 1) / k * math.cos(angle) ** 2
-        total += term
-    share = math.sin(angle) * total
-    return 2 / math.pi * (angle + share) if odd else share
+def _t_within(t: float, freedom: float) -> float:
+    """P(|T| <= t) = 2 Gamma((f + 1) / 2) / (sqrt(pi) Gamma(f / 2)) int_0^a cos(x)^(f - 1) dx,  tan(a) = t / sqrt(f)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    area = angle / 2 * float(WEIGHTS @ np.cos(angle / 2 * (NODES + 1)) ** (freedom - 1))
+    return 2 / math.sqrt(math.pi) * area * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
 
 
 def deviation(full: np.ndarray, other: np.ndarray) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,17 +54,76 @@ def midranks(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.repeat((starts + ends + 1) / 2, ends - starts)
 
 
-def delong(
-    scores_list: Sequence[np.ndarray], labels: np.ndarray, users: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """AUCs of K scores of the same rows, and their covariance, for clusters as in Obuchowski 1997.
+@dataclass(frozen=True)
+class Placed:
+    """The AUC of one run, and what each user adds to its error.
+
+    Args:
+        auc: NaN where a class is missing.
+        clicked: (users,) sum over the user's clicked rows of (V10 - AUC); `others`: of the other rows, by V01.
+    """
+
+    auc: float
+    clicked: np.ndarray
+    others: np.ndarray
+
+    def minus(self, other: Placed) -> Placed:
+        """The difference of two scores of the same rows, as if it were an AUC."""
+        return Placed(self.auc - other.auc, self.clicked - other.clicked, self.others - other.others)
+
+
+class UserClusters:
+    """Covariances of AUCs when other users are drawn (Obuchowski 1997; for one row a user: DeLong 1988).
 
         V10_i = share of the rows not clicked that score below clicked row i, V01_j = share of the clicked above row j
         X_u = sum over the clicked rows of user u of (V10_i - AUC), Y_u likewise of V01 over those not clicked
         S10 = I10 / ((I10 - 1) P) sum_u X_u X_u^T, S01 likewise, S11 = I / (I - 1) sum_u X_u Y_u^T
         cov = S10 / P + S01 / N + (S11 + S11^T) / (P N)
 
-    P, N rows of each class, I10, I01 and I users with such rows and users at all. Ties count half.
+    P, N rows of each class, I10, I01 and I users with such rows and users at all. Ties count half. Each score is
+    sorted once (`place`); then every covariance is a sum over users.
+
+    Args:
+        labels, users: (rows,) of the rows that all scores are of.
+    """
+
+    def __init__(self, labels: np.ndarray, users: np.ndarray) -> None:
+        self._positive = labels > 0.5
+        values, owner = np.unique(users, return_inverse=True)
+        self._of_clicked, self._of_others = owner[self._positive], owner[~self._positive]
+        self.users, self.clicked, self.others = len(values), len(self._of_clicked), len(self._of_others)
+        self._with_clicked, self._with_others = len(np.unique(self._of_clicked)), len(np.unique(self._of_others))
+
+    def place(self, scores: np.ndarray) -> Placed:
+        """AUC and errors of one score (rows,); a ValueError where it is not finite."""
+        if not np.isfinite(scores).all():
+            raise ValueError("scores are not finite")
+        if not self.clicked or not self.others:
+            return Placed(math.nan, np.zeros(self.users), np.zeros(self.users))
+        rank, positive = _ranks(scores), self._positive
+        above = (rank[positive] - _ranks(scores[positive])) / self.others
+        below = 1 - (rank[~positive] - _ranks(scores[~positive])) / self.clicked
+        auc = float(above.mean())
+        clicked = np.bincount(self._of_clicked, above - auc, self.users)
+        return Placed(auc, clicked, np.bincount(self._of_others, below - auc, self.users))
+
+    def covariance(self, a: Sequence[Placed], b: Sequence[Placed]) -> np.ndarray:
+        """(a, b) covariances; NaN where a class is missing or one user has all rows of it."""
+        I10, I01, I = self._with_clicked, self._with_others, self.users  # noqa: E741
+        if min(I10, I01) < 2:
+            return np.full((len(a), len(b)), np.nan)
+        P, N = self.clicked, self.others
+        X, Y = (np.array([getattr(one, name) for one in a]) for name in ("clicked", "others"))
+        X2, Y2 = (np.array([getattr(one, name) for one in b]) for name in ("clicked", "others"))
+        S10, S01 = I10 / ((I10 - 1) * P) * X @ X2.T, I01 / ((I01 - 1) * N) * Y @ Y2.T
+        S11 = I / (I - 1) * (X @ Y2.T + Y @ X2.T)
+        return S10 / P + S01 / N + S11 / (P * N)
+
+
+def delong(
+    scores_list: Sequence[np.ndarray], labels: np.ndarray, users: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """AUCs of K scores of the same rows, and their covariance for other users: see `UserClusters`.
 
     Args:
         scores_list: K of (rows,).
@@ -73,21 +133,9 @@ def delong(
     Returns:
         (K,) and (K, K); NaN where a class is missing, the covariance also where one user has all rows of a class.
     """
-    positive, K = labels > 0.5, len(scores_list)
-    P, N = int(positive.sum()), int((~positive).sum())
-    if not P or not N:
-        return np.full(K, np.nan), np.full((K, K), np.nan)
-    owner = np.unique(np.arange(P + N) if users is None else users, return_inverse=True)[1]
-    above, below = _placements(scores_list, positive)
-    aucs = above.mean(1)
-    X, I10 = _user_sums(above - aucs[:, None], owner[positive], int(owner.max()) + 1)
-    Y, I01 = _user_sums(below - aucs[:, None], owner[~positive], int(owner.max()) + 1)
-    I = X.shape[1]  # noqa: E741
-    if min(I10, I01) < 2:
-        return aucs, np.full((K, K), np.nan)
-    S10, S01 = I10 / ((I10 - 1) * P) * X @ X.T, I01 / ((I01 - 1) * N) * Y @ Y.T
-    S11 = I / (I - 1) * X @ Y.T
-    return aucs, S10 / P + S01 / N + (S11 + S11.T) / (P * N)
+    clusters = UserClusters(labels, np.arange(len(labels)) if users is None else users)
+    placed = [clusters.place(scores) for scores in scores_list]
+    return np.array([one.auc for one in placed]), clusters.covariance(placed, placed)
 
 
 def auc_interval(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> Interval | None:
@@ -97,28 +145,11 @@ def auc_interval(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> I
     return (max(0.0, middle - reach), min(1.0, middle + reach)) if np.isfinite(reach) else None
 
 
-def _placements(scores_list: Sequence[np.ndarray], positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """V10 (K, P) and V01 (K, N): midrank among all rows less midrank in the own class, over the size of the other."""
-    P, N = int(positive.sum()), int((~positive).sum())
-    above, below = [], []
-    for scores in scores_list:
-        rank = _ranks(scores)
-        above.append((rank[positive] - _ranks(scores[positive])) / N)
-        below.append(1 - (rank[~positive] - _ranks(scores[~positive])) / P)
-    return np.array(above), np.array(below)
-
-
 def _ranks(scores: np.ndarray) -> np.ndarray:
     order = np.argsort(scores, kind="stable")
     ranks = np.empty(len(scores))
     ranks[order] = midranks(scores[order], np.zeros(len(scores), np.int64))
     return ranks
-
-
-def _user_sums(values: np.ndarray, owner: np.ndarray, users: int) -> tuple[np.ndarray, int]:
-    """(K, users) sums, and how many users have a row."""
-    sums = np.array([np.bincount(owner, row, minlength=users) for row in values])
-    return sums, len(np.unique(owner))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reads what a sweep left in its workspace: means over seeds, and paired differences from kept scores."""
+"""Reads what a sweep left in its workspace: means over seeds, and differences from kept scores."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from lrea_cli import __version__
 from lrea_cli.bench.machine import cpu_name
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.counters import strongest
-from lrea_cli.score.kept_scores import Form
-from lrea_cli.stats.bootstrap import auc_difference
 from lrea_cli.stats.metrics import METRICS
 from lrea_cli.sweep.jobs import CompressJob, TrainJob
-from lrea_cli.sweep.results import About, Compressed, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
+from lrea_cli.sweep.placed import PlacedRuns
+from lrea_cli.sweep.results import About, Compressed, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact
@@ -36,12 +35,12 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
     """All numbers of a sweep, from the files of its jobs."""
     dataset = finished.dataset.name
     runs = runs_of(finished)
-    scored = []
+    scored, placed = [], PlacedRuns()
     with reporter.task("differences", len(finished.cells), "recipes") as progress:
         for cell in finished.cells:
             if own := runs[cell.recipe]:
                 base = [] if cell.recipe == sweep.base else runs.get(sweep.base or "", [])
-                scored.append(_scored(dataset, cell, own, base))
+                scored.append(_scored(dataset, cell, own, base, placed))
             progress(1)
     return Results(
         **vars(about),
@@ -53,7 +52,7 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         datasets=(_prepared(finished.dataset, sweep.seeds),),
         tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, dataset, cell)),
         scored=tuple(scored),
-        compressed=tuple(_compressed(finished)),
+        compressed=tuple(_compressed(finished, placed)),
         failed={failure.job: failure.message for failure in finished.failures},
         left_out=finished.left_out,
     )
@@ -64,15 +63,7 @@ def runs_of(finished: Finished) -> dict[str, tuple[TrainJob, ...]]:
     return {cell.recipe: cell.evaluated() for cell in finished.cells}
 
 
-def differences(runs: Sequence[TrainJob], base: Sequence[TrainJob], form: Form) -> OverSeeds | None:
-    """AUC of each run minus that of the base's run of the same seed, on the same rows; None where there is none."""
-    base_of = {run.seed: run.scores() for run in base}
-    pairs = [(base_of[run.seed], run.scores()) for run in runs if run.seed in base_of]
-    each = [auc_difference(a.form(form), b.form(form), a.label, a.user) for a, b in pairs]
-    return over_seeds([d.value for d in each], [d.ci for d in each]) if each else None
-
-
-def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[TrainJob]) -> Scored:
+def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[TrainJob], placed: PlacedRuns) -> Scored:
     tests = [test for run in own if (test := run.evaluation.result())]
     manifests = [manifest for run in own if (manifest := run.result())]
     evaluations = [test.evaluation for test in tests]
@@ -81,17 +72,18 @@ def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[Tr
     metrics = {}
     for metric in METRICS:
         each = [evaluation.metrics[metric.name] for evaluation in evaluations]
-        metrics[metric.name] = over_seeds([m.trained for m in each], [m.ci for m in each])
+        method = placed.auc(own, "trained") if metric.name == "auc" else None
+        metrics[metric.name] = over_seeds([m.trained for m in each], [m.ci for m in each], method)
     return Scored(
         dataset=dataset,
         recipe=cell.recipe,
         seeds=tuple(run.seed for run in own),
         point=dict(cell.chosen or {}),
         metrics=metrics,
-        difference=differences(own, base, "trained"),
-        auc_served=over_seeds([t.served.value for t in tests], [t.served.ci for t in tests]),
-        difference_served=differences(own, base, "served"),
-        gap=over_seeds([gap.auc for gap in gaps], [gap.ci for gap in gaps]),
+        difference=placed.difference(own, base, "trained"),
+        auc_served=over_seeds([t.served.value for t in tests], [t.served.ci for t in tests], placed.auc(own, "served")),
+        difference_served=placed.difference(own, base, "served"),
+        gap=over_seeds([gap.auc for gap in gaps], [gap.ci for gap in gaps], placed.gap(own)),
         rms_over_sd=over_seeds(gap.rms_over_sd for gap in gaps),
         column_entropy=over_seeds(manifest.column_entropy for manifest in manifests),
         bytes_per_record=over_seeds(test.bytes_per_record for test in tests),
@@ -113,22 +105,26 @@ def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
         yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
 
 
-def _compressed(finished: Finished) -> Iterator[Compressed]:
+def _compressed(finished: Finished, placed: PlacedRuns) -> Iterator[Compressed]:
+    trained = {job.name: job for cell in finished.cells for job in cell.trained}
     recipe_of = {job.name: cell.recipe for cell in finished.cells for job in cell.trained}
 
     def key(job: CompressJob) -> tuple[str, str, str, int]:
         return finished.dataset.name, recipe_of[job.run], job.label, job.rank
 
     for group_key, group in groupby(sorted(finished.compressed, key=key), key):
-        jobs = list(group)
-        measured = [result for job in jobs if (result := job.result())]
+        of_jobs = {job: result for job in group if (result := job.result())}
+        jobs, measured = list(of_jobs), list(of_jobs.values())
+        if not jobs:
+            continue
         changes = [one.difference for one in measured]
+        values, intervals = [change.value for change in changes], [change.ci for change in changes]
         yield Compressed(
             *group_key,
             seeds=tuple(job.seed for job in jobs),
             deviation=over_seeds(one.deviation for one in measured),
             deviation_long=over_seeds(one.deviation_long for one in measured),
-            difference=over_seeds([change.value for change in changes], [change.ci for change in changes]),
+            difference=over_seeds(values, intervals, placed.compression(jobs, trained)),
             bytes_per_record=over_seeds(one.bytes_per_record for one in measured),
         )
 

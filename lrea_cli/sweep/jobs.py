@@ -31,9 +31,9 @@ from lrea_cli.score.kept_scores import KeptScores, check_evaluation, read_scores
 from lrea_cli.stats.bootstrap import auc_difference, estimate_of
 from lrea_cli.stats.estimates import Estimate, deviation
 from lrea_cli.stats.metrics import AUC, Rows
-from lrea_cli.workspace.home import Workspace, write_json
+from lrea_cli.workspace.home import Workspace, sha256_of, write_json
 from lrea_cli.workspace.kinds import parse
-from lrea_cli.workspace.sealed import read_json
+from lrea_cli.workspace.sealed import read_json, replacing
 
 T = TypeVar("T")
 
@@ -142,13 +142,15 @@ class CompressedRun:
     Args:
         deviation: of the logit, over its standard deviation; `deviation_long` is that of requests with `MANY` or more
             long behaviors.
-        difference: of the AUC.
+        difference: of the AUC, given the trained model.
+        logits_sha256: hash of the file of the logits.
     """
 
     deviation: float | None
     deviation_long: float | None
     difference: Estimate
     bytes_per_record: float
+    logits_sha256: str
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,21 @@ class CompressJob(SweepJob[CompressedRun]):
         """In the run's folder."""
         return f"compressed-{self.label}-{self.rank}.json".replace(" ", "-").replace(",", "")
 
+    @property
+    def logits_path(self) -> Path:
+        """Where the logits of the test split lie."""
+        return (self.home / "runs" / self.run / self.file).with_suffix(".npy")
+
     def result(self) -> CompressedRun | None:
-        return _measured(CompressedRun, self.home, self.run, self.file)
+        """What was measured; None also where the logits are not as they were written."""
+        measured = _measured(CompressedRun, self.home, self.run, self.file)
+        if measured is None or not self.logits_path.is_file():
+            return None
+        return measured if sha256_of(self.logits_path) == measured.logits_sha256 else None
+
+    def logits(self) -> np.ndarray:
+        """(rows,) of the test split through the compressed records, of a job that is done."""
+        return np.load(self.logits_path, allow_pickle=False)
 
     def __call__(self) -> str:
         """Score, compare with full attention's kept scores, and write."""
@@ -187,11 +202,14 @@ class CompressJob(SweepJob[CompressedRun]):
         logits, bytes_per_record = score_split_cached(maker, reader, ignore)
         samples, data = reader.samples, run.recipe.data
         long = (np.minimum(samples.history_length - data.short, data.long) >= MANY)[samples.row_request]
+        with replacing(self.logits_path) as file:
+            np.save(file, logits, allow_pickle=False)
         measured = CompressedRun(
             deviation(kept.trained, logits),
             deviation(kept.trained[long], logits[long]),
             auc_difference(kept.trained, logits, kept.label, kept.user),
             bytes_per_record,
+            sha256_of(self.logits_path),
         )
         write_json(run.artifact.path / self.file, {"made_from": run.artifact.identity, **asdict(measured)})
         return f"{self.name}: logits deviate by {measured.deviation or 0.0:.3f} of their sd"

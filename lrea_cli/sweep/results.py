@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lrea_cli.stats.estimates import Interval
+from lrea_cli.stats.methods import OVER_SEEDS, MethodEstimate
 from lrea_cli.workspace.sealed import as_json
 
 
@@ -19,12 +20,20 @@ class OverSeeds:
         values: one a seed; None where it is undefined.
         mean, sd: of those that are defined; sd of two at least.
         ci: 95% for other users, given the trained models: the bounds are means over the seeds of each seed's bounds.
+        ci_over_seeds: 95% of the mean for other seeds and other users; None where one seed is defined, and in results
+            from before it was kept.
     """
 
     values: tuple[float | None, ...]
     mean: float | None
     sd: float | None
     ci: Interval | None = None
+    ci_over_seeds: Interval | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Over seeds and users where that is known, else given the trained models."""
+        return self.ci if self.ci_over_seeds is None else self.ci_over_seeds
 
     @property
     def range(self) -> Interval | None:
@@ -34,13 +43,22 @@ class OverSeeds:
 
     @property
     def resolved(self) -> bool:
-        """Of a difference: zero lies outside the interval, and all seeds agree in sign."""
+        """Of a difference: zero lies outside the interval over seeds and users.
+
+        Where there is none: outside the one given the trained models, and all seeds agree in sign.
+        """
+        if self.ci_over_seeds is not None:
+            return not self.ci_over_seeds[0] <= 0 <= self.ci_over_seeds[1]
         spans = [span for span in (self.ci, self.range) if span is not None]
         return self.ci is not None and all(not low <= 0 <= high for low, high in spans)
 
 
-def over_seeds(values: Iterable[float | None], intervals: Iterable[Sequence[float] | None] = ()) -> OverSeeds:
-    """Mean and spread; the interval only where every seed has one."""
+def over_seeds(
+    values: Iterable[float | None],
+    intervals: Iterable[Sequence[float] | None] = (),
+    of_method: MethodEstimate | None = None,
+) -> OverSeeds:
+    """Mean and spread; `ci` only where every seed has one, `ci_over_seeds` where that of the method covers seeds."""
     values, bounds = tuple(values), list(intervals)
     known = [v for v in values if v is not None]
     ci = None
@@ -48,7 +66,8 @@ def over_seeds(values: Iterable[float | None], intervals: Iterable[Sequence[floa
         low, high = (statistics.fmean(b[side] for b in bounds if b is not None) for side in (0, 1))
         ci = (low, high)
     mean = statistics.fmean(known) if known else None
-    return OverSeeds(values, mean, statistics.stdev(known) if len(known) > 1 else None, ci)
+    over = of_method.ci if of_method is not None and of_method.cover == OVER_SEEDS else None
+    return OverSeeds(values, mean, statistics.stdev(known) if len(known) > 1 else None, ci, over)
 
 
 @dataclass(frozen=True)
@@ -92,10 +111,10 @@ class Scored:
     """One recipe on the test split, with the chosen point.
 
     Args:
-        metrics: by name, as trained; `auc` with its interval.
+        metrics: by name, as trained; `auc` with its intervals.
         gap: auc_served - auc.
         rms_over_sd: of the logit's change from the trained to the served form, over the sd of the trained one's.
-        difference, difference_served: AUC minus that of the base of the same seed, in either form, paired by user; None
+        difference, difference_served: AUC minus that of the base, in either form, the same users drawn for both; None
             for the base itself and where there is none.
     """
 

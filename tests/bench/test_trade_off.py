@@ -30,8 +30,8 @@ from lrea_cli.records.cache import CacheSettings, compress, open_cache
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.score.kept_scores import read_scores, write_evaluation
 from lrea_cli.serving.scorer import RequestScorer, Served
-from lrea_cli.stats.bootstrap import mean_auc_estimate
 from lrea_cli.stats.latencies import NO_RATIO, paired_ratio
+from lrea_cli.stats.methods import mean_auc_estimate
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.workspace.home import Workspace
 from tests.changed import changed_cache
@@ -260,7 +260,7 @@ def test_the_auc_of_several_seeds_is_their_mean(
     din, full = measured([replace(c, other_seeds=tuple(noisy)) for c in (contenders[1], contenders[3])])
     scores = [kept.served, *(n.served for n in noisy)]
     mean = mean_auc_estimate(scores, kept.label, kept.user)
-    assert (din.auc, din.auc_ci) == (mean.value, mean.ci)
+    assert (din.auc, din.auc_ci, din.auc_interval) == (mean.value, mean.ci, "over seeds and users")
     assert din.auc_by_seed == tuple(auc(of, kept.label) for of in scores)
     assert len(set(din.auc_by_seed)) == 3
     assert full.auc_by_seed == (auc(kept.trained, kept.label),) * 3

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lrea_cli.cli import main
@@ -112,6 +113,35 @@ def test_what_is_not_resolved_is_marked(home: Path, lrea: Lrea) -> None:
     assert "smallest difference that this test set can resolve" in shown
     assert f"{found[2]['resolvable']:.5f}" in shown
     assert all(len(line.rstrip()) <= 80 for line in lines)
+
+
+def add_seed(home: Path, run: str, seed: int) -> str:
+    """The same run as if it were of another seed: only its manifest and its scores are read."""
+    name = f"{run}-{seed}"
+    shutil.copytree(home / "runs" / run, home / "runs" / name)
+    recipe = read_json(home / "runs" / run / "run.json", "")["recipe"]
+    change_json(home / "runs" / name / "run.json", recipe={**recipe, "train": {**recipe["train"], "seed": seed}})
+    kept = read_scores(home / "runs" / run, "test", "")
+    noise = 0.1 * np.random.default_rng(seed).normal(size=len(kept.label))
+    write_evaluation(home / "runs" / name, replace(kept, run=name, served=kept.served + noise), {})
+    return name
+
+
+def test_runs_of_several_seeds_are_compared_as_methods_too(home: Path, lrea: Lrea) -> None:
+    names = [name for run in ("tiny-lrea", "tiny-din") for name in (run, add_seed(home, run, 7))]
+    found = lrea("compare", *names, "--json").json
+    assert found["interval"] == "given the trained models"
+    assert [row["runs"] for row in found["methods"]] == [names[:2], names[2:]]
+    first, other = found["methods"]
+    assert other["interval"] == "over seeds and users"
+    assert other["difference"] == pytest.approx(other["auc"] - first["auc"])
+    assert other["ci"][0] < other["difference"] < other["ci"][1]
+    shown = lrea("compare", *names).out
+    assert "these intervals are over seeds and users" in shown
+    assert "these intervals are given the trained models" in shown
+    assert all(len(line.rstrip()) <= 80 for line in shown.splitlines() if line.strip().startswith("tiny-"))
+    assert "given the trained models, as one side has one seed: tiny-din" in lrea("compare", *names[:3]).out
+    assert lrea("compare", "tiny-lrea", "tiny-din", "--json").json["methods"] == []
 
 
 def test_neither_model_nor_torch_is_needed(home: Path) -> None:

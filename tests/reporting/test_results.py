@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lrea_cli.reporting.results import difference, page
+from lrea_cli.stats.methods import MethodEstimate
 from lrea_cli.sweep.results import Compressed, LeftOut, OverSeeds, Prepared, Results, Scored, Tried, over_seeds
 
 NONE = over_seeds([None, None])
@@ -135,7 +136,7 @@ def test_what_was_left_out_is_said_at_its_dataset() -> None:
 
 def test_a_sweep_without_a_base_or_best_has_a_page() -> None:
     bare = replace(RESULTS, base=None, search=({},), tried=(), compressed=(), failed={}, datasets=())
-    assert "Differences are paired" in page(bare, "x.json")
+    assert "Differences are of the same seed" in page(bare, "x.json")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,33 @@ def test_a_sweep_without_a_base_or_best_has_a_page() -> None:
 )
 def test_a_difference_is_shown_where_interval_and_seeds_agree(values, intervals, expected) -> None:
     assert difference(over_seeds(values, intervals)) == expected
+
+
+BOTH_SIDES, ABOVE_ZERO = MethodEstimate(0.02, (-0.01, 0.05), 0.01, 4.0), MethodEstimate(0.02, (0.01, 0.03), 0.01, 4.0)
+
+
+def test_the_interval_over_seeds_decides_where_there_is_one() -> None:
+    values, intervals = [0.03, 0.01], [(0.01, 0.05), (0.005, 0.02)]
+    assert difference(over_seeds(values, intervals)) == "+0.0200"
+    unclear = over_seeds(values, intervals, BOTH_SIDES)
+    assert difference(unclear) == "~ +0.0200"
+    assert (unclear.interval, unclear.ci) == ((-0.01, 0.05), pytest.approx((0.0075, 0.035)))
+    clear = over_seeds([0.05, -0.01], [(-0.01, 0.08), (-0.05, 0.01)], ABOVE_ZERO)
+    assert difference(clear) == "+0.0200"
+    given_models = MethodEstimate(0.02, (-0.01, 0.05), 0.01)
+    assert over_seeds(values, intervals, given_models) == over_seeds(values, intervals)
+
+
+def test_a_page_says_what_its_intervals_cover() -> None:
+    old = page(RESULTS, "x.json")
+    assert "given the trained models" in old
+    assert "may not hold for other seeds of training" in old
+    first, second = RESULTS.scored
+    auc = over_seeds(first.auc.values, [(0.6, 0.8)] * 2, MethodEstimate(0.705, (0.5, 0.9), 0.01, 4.0))
+    new = page(replace(RESULTS, scored=(replace(first, metrics={**first.metrics, "auc": auc}), second)), "x.json")
+    assert "95% interval is over seeds and users" in new
+    assert "may not hold" not in new
+    assert lines_of(new, "din", "0.5000 to 0.9000")
 
 
 def test_mean_spread_and_bounds_over_seeds() -> None:

@@ -17,6 +17,7 @@ from lrea_cli.bench.machine import Load, Machine
 from lrea_cli.bench.trade_off import FailedGate, Line, TradeOff
 from lrea_cli.reporting import trade_off as trade_off_module
 from lrea_cli.reporting.trade_off import draw
+from lrea_cli.stats.methods import GIVEN_MODELS
 
 NO_GATE = FailedGate("what is drawn asks for times alone", "")
 
@@ -27,7 +28,7 @@ def line(name: str, p50_ms: float | None, auc: float, ci: tuple[float, float] | 
     shown: Any = {"p50_ms": p50_ms, "auc_by_seed": (auc,), "speedup_vs_full": {}, "gate": NO_GATE}
     none: Any = dict.fromkeys(("cache", "rank", "compress_ms_per_user", "rows_changed", "flops_changed"))
     named: Any = {"name": name, "method": method, "recipe": "", "run": "r", "compressor": compressor or None}
-    return Line(**named, **none, **shown, auc=auc, auc_ci=ci, bytes_per_user=size)
+    return Line(**named, **none, **shown, auc=auc, auc_ci=ci, auc_interval=GIVEN_MODELS, bytes_per_user=size)
 
 
 MARKS = [
@@ -106,9 +107,9 @@ def test_it_says_what_it_shows(figures: list[Figure], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
-        ((1, 1), "interval of the AUC, other users drawn; one seed of training each"),
-        ((3, 3), "mean AUC over 3 seeds of training, for other users and seeds"),
-        ((3, 1, 2), "mean AUC over 1 to 3 seeds of training"),
+        ((1, 1), "interval of the AUC, given the trained models; one seed of training each"),
+        ((3, 3), "mean AUC of 3 seeds, over seeds and users. Bytes"),
+        ((3, 1, 2), "mean AUC of 1 to 3 seeds, over seeds and users (of one seed, given the trained models). Bytes"),
     ],
 )
 def test_it_says_how_many_seeds_an_auc_is_of(

@@ -12,11 +12,9 @@ from sklearn.metrics import roc_auc_score
 from lrea_cli.stats import bootstrap as statistics
 from lrea_cli.stats.bootstrap import (
     auc_difference,
-    dense,
-    mean_auc_estimate,
     user_counts,
 )
-from lrea_cli.stats.estimates import POWER_95_80, Estimate, estimate, t_quantile
+from lrea_cli.stats.estimates import POWER_95_80, Estimate, estimate
 from lrea_cli.stats.metrics.auc import auc
 from tests.stats.loops import auc_of_pairs, gauc_of_groups
 from tests.stats.simulated import AUC_A, AUC_B, auc_estimate, gauc_estimate, simulate
@@ -237,50 +235,3 @@ def test_95_of_100_intervals_cover_the_truth() -> None:
             covered[place : place + 2] += one[0] <= AUC_A <= one[1], paired[0] <= AUC_B - AUC_A <= paired[1]
     assert ((covered[:2] >= 930) & (covered[:2] <= 970)).all(), covered
     assert (covered[2:] < 900).all(), covered
-
-
-def test_the_mean_auc_of_one_run_is_its_auc() -> None:
-    scores, labels, users = seeds_of(1, 0.0)
-    assert mean_auc_estimate(scores, labels, users, 3) == auc_estimate(scores[0], labels, users, 3)
-
-
-def test_the_mean_auc_of_several_seeds_has_an_interval_of_users_and_seeds() -> None:
-    scores, labels, users = seeds_of(3, 0.6)
-    found = mean_auc_estimate(scores, labels, users, 3, 200)
-    each = [auc(of, labels) or 0.0 for of in scores]
-    mean = float(np.mean(each))
-    of_users = [np.mean([auc(of[rows], labels[rows]) or 0.0 for of in scores]) for rows in rows_of_draws(users, 3, 200)]
-    variance_users, variance_seeds = np.var(of_users, ddof=1), np.var(each, ddof=1) / 3
-    error = float(np.sqrt(variance_users + variance_seeds))
-    freedom = int(2 * (error**2 / variance_seeds) ** 2)
-    assert 2 < freedom < 50
-    reach = t_quantile(freedom) * error
-    assert found.value == pytest.approx(mean)
-    assert found.standard_error == pytest.approx(error)
-    assert found.ci == pytest.approx((mean - reach, mean + reach))
-
-
-def test_seeds_that_agree_leave_the_interval_of_users() -> None:
-    scores, labels, users = seeds_of(1, 0.0)
-    found, alone = mean_auc_estimate(scores * 3, labels, users), auc_estimate(scores[0], labels, users)
-    assert found.standard_error == pytest.approx(alone.standard_error)
-    assert found.ci == pytest.approx(alone.ci, abs=0.01)
-
-
-def test_seeds_of_one_class_have_no_mean() -> None:
-    scores, labels, users = seeds_of(2, 0.5)
-    assert mean_auc_estimate(scores, np.ones_like(labels), users) == Estimate(None, None, None)
-
-
-def seeds_of(count: int, spread: float) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Scores of runs that each add noise of their own size to what they share; labels; users."""
-    rng = np.random.default_rng(4)
-    users, labels = rng.integers(40, size=300), rng.integers(2, size=300)
-    base = labels + rng.normal(0, 1, 300)
-    return [base + n * spread * rng.normal(0, 1, 300) for n in range(count)], labels, users
-
-
-def rows_of_draws(users: np.ndarray, seed: int, draws: int) -> list[np.ndarray]:
-    owner, count = dense(users)
-    blocks = list(user_counts(count, len(owner), seed, draws))
-    return [np.repeat(np.arange(len(owner)), drawn[owner]) for block in blocks for drawn in block]

@@ -12,6 +12,8 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.recipe.settings import COMPRESSOR_NAMES
 from lrea_cli.reporting.results import page
 from lrea_cli.stats.estimates import deviation
+from lrea_cli.stats.methods import paired_difference
+from lrea_cli.stats.ranks import UserClusters
 from lrea_cli.sweep.gather import gather
 from lrea_cli.sweep.jobs import CompressJob, EvaluateJob
 from lrea_cli.workspace.home import Workspace
@@ -61,9 +63,38 @@ def test_a_sweep_compresses_what_it_trained(inline_sweep: InlineSweep, tmp_path:
         f"tiny-din-lr0.05-seed3 by {name} to 2" for name in COMPRESSOR_NAMES
     ]
     results = gather(sweep, finished, ABOUT, Silent())
+    assert all(c.difference.ci and c.difference.ci_over_seeds is None for c in results.compressed)  # of one seed
     assert {c.compressor for c in results.compressed} == set(COMPRESSOR_NAMES)
     assert all(c.deviation.mean is not None and c.seeds == (3,) for c in results.compressed)
     assert all(f"| din | {name} | 2 |" in page(results, "x.json") for name in COMPRESSOR_NAMES)
+
+
+def test_logits_that_were_changed_are_made_anew(evaluated: Path) -> None:
+    job = CompressJob(evaluated, "tiny-din", "mean", 2, 1)
+    job()
+    kept = EvaluateJob(evaluated, "tiny-din")
+    assert kept.done()
+    np.save(job.logits_path, job.logits() + 1)
+    assert not job.done()
+    job.logits_path.unlink()
+    assert not job.done()
+
+
+def test_a_compression_of_several_seeds_has_the_interval_of_the_same_runs(
+    inline_sweep: InlineSweep, tmp_path: Path
+) -> None:
+    compress = {"compressors": ["mean"], "ranks": [1]}
+    sweep = make_sweep({"din": {"model": {"method": "din"}}}, (1, 2), base="din", search={}, compress=compress)
+    finished = inline_sweep(sweep, tmp_path / "home", Inline())
+    (found,) = gather(sweep, finished, ABOUT, Silent()).compressed
+    kept = [job.scores() for job in finished.cells[0].trained]
+    clusters = UserClusters(kept[0].label, kept[0].user)
+    logits = {job.run: job.logits() for job in finished.compressed}
+    full, smaller = [clusters.place(k.trained) for k in kept], [clusters.place(logits[k.run]) for k in kept]
+    wanted = paired_difference(full, smaller, clusters)
+    assert found.difference.mean == pytest.approx(wanted.value, abs=1e-12)
+    assert wanted.ci is not None
+    assert found.difference.ci_over_seeds == pytest.approx(wanted.ci, abs=1e-12)
 
 
 def test_deviation_is_over_the_spread_of_full_attention() -> None:

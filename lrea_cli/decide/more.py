@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lrea_cli.decide.answer import More, Way
 from lrea_cli.decide.results import Contender, Counter, Loss, Question
-from lrea_cli.decide.standing import has_parts, turned, upper_end
+from lrea_cli.decide.standing import turned, upper_end
 
 STEP, MOST = 1.05, 10_000.0
 """Of the factors on the number of users that are tried, and the largest."""
@@ -44,7 +44,7 @@ def more_for(each: Contender | Counter, rivals: Sequence[str], question: Questio
 def _more(more: More, losses: Sequence[Loss], bound: float, question: Question) -> More:
     """The ways that bring all upper ends below a bound."""
     users, seeds = question.data.test_users, len(question.seeds)
-    known = seeds > 1 and all(map(has_parts, losses))
+    known = seeds > 1 and all(loss.auc.seeds for loss in losses)
 
     def by_users(seeds_by: float) -> float | None:
         return next((factor for factor in FACTORS if _would_do(losses, bound, seeds, factor, seeds_by)), None)
@@ -78,7 +78,7 @@ def _value(loss: Loss) -> float:
 def _assumed(losses: Sequence[Loss], seeds: int) -> str:
     if seeds == 1:
         return "Nothing is known of other seeds of training, so their part is left out."
-    if not all(map(has_parts, losses)):
+    if not all(loss.auc.seeds for loss in losses):
         return "How much of an interval comes of the seeds is not known, so all of it is taken to come of the users."
     return ""
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from lrea_cli.bench.machine import Load, Machine
 from lrea_cli.errors import UserError
 from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.methods import MethodEstimate
 
 Kind = Literal["cached", "compressed", "full", "short"]
 KINDS: dict[Kind, str] = {
@@ -81,17 +82,12 @@ class Loss:
 
     Args:
         against: the rival's name.
-        auc: paired by test row and seed; its 95% interval is for other users and other seeds of training.
-        of_users, of_seeds: the parts of its standard error, which add up in squares; None where they are not known,
-            as `of_seeds` of one seed.
-        seeds_freedom: degrees of freedom of `of_seeds` (`SeedVariance` of stats/methods.py).
+        auc: `method_difference` of the same test rows, or `paired_difference` where the runs of one come of the runs of
+            the other; its 95% interval is for other users and, unless there is one seed, other seeds of training.
     """
 
     against: str
-    auc: Estimate
-    of_users: float | None = None
-    of_seeds: float | None = None
-    seeds_freedom: float | None = None
+    auc: MethodEstimate
 
 
 @dataclass(frozen=True)

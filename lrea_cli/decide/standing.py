@@ -24,8 +24,8 @@ from functools import cache
 
 from lrea_cli.decide.answer import Standing
 from lrea_cli.decide.results import Contender, Counter, Loss
-from lrea_cli.stats.estimates import Estimate, t_quantile
-from lrea_cli.stats.methods import SeedVariance, degrees_of_freedom
+from lrea_cli.stats.estimates import t_quantile
+from lrea_cli.stats.methods import MethodEstimate, SeedVariance, degrees_of_freedom
 
 LEVEL = 0.95
 
@@ -72,9 +72,9 @@ def upper_end(loss: Loss, seeds: int, level: float = LEVEL, users_by: float = 1.
     assert loss.auc.ci is not None
     assert loss.auc.value is not None
     measured = loss.auc.ci[1] - loss.auc.value
-    now = _reach(loss, LEVEL, 1.0, 1.0, 1.0)
+    now = _reach(loss.auc, LEVEL, 1.0, 1.0, 1.0)
     grown = (seeds * seeds_by - 1) / (seeds - 1) if seeds > 1 else 1.0
-    by = _reach(loss, level, users_by, seeds_by, grown) / now if now > 0 else 1.0
+    by = _reach(loss.auc, level, users_by, seeds_by, grown) / now if now > 0 else 1.0
     return loss.auc.value + measured * by
 
 
@@ -83,22 +83,15 @@ def turned(loss: Loss) -> Loss:
     assert loss.auc.ci is not None
     assert loss.auc.value is not None
     low, high = loss.auc.ci
-    return replace(loss, auc=Estimate(-loss.auc.value, (-high, -low), loss.auc.standard_error))
+    return replace(loss, auc=replace(loss.auc, value=-loss.auc.value, ci=(-high, -low)))
 
 
-def has_parts(loss: Loss) -> bool:
-    """Whether it is known how much of the interval is the users', and how much the seeds'."""
-    return None not in (loss.of_users, loss.of_seeds, loss.seeds_freedom)
-
-
-def _reach(loss: Loss, level: float, users_by: float, seeds_by: float, freedom_by: float) -> float:
-    """Without its parts, all of an interval is the users'; its width is measured, so any error does."""
-    of_users, of_seeds, freedom = (loss.of_users, loss.of_seeds, loss.seeds_freedom) if has_parts(loss) else (1, 0, 1)
-    assert of_users is not None
-    assert of_seeds is not None
-    assert freedom is not None
-    by_seeds = SeedVariance(of_seeds**2 / seeds_by, freedom * freedom_by)
-    total = of_users**2 / users_by + by_seeds.variance
+def _reach(estimate: MethodEstimate, level: float, users_by: float, seeds_by: float, freedom_by: float) -> float:
+    """Without seeds in it, all of an interval is the users'; its width is measured, so any error does."""
+    seeds, error = estimate.seeds or SeedVariance(0.0, 1.0), estimate.standard_error or 1.0
+    of_users = max(0.0, error**2 - seeds.variance)
+    by_seeds = SeedVariance(seeds.variance / seeds_by, seeds.freedom * freedom_by)
+    total = of_users / users_by + by_seeds.variance
     return _quantile(float(f"{degrees_of_freedom(by_seeds, total):.3g}"), level) * math.sqrt(total)
 
 

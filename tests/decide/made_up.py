@@ -25,7 +25,7 @@ from lrea_cli.decide.results import (
 )
 from lrea_cli.decide.verdict import decide
 from lrea_cli.stats.estimates import Estimate, t_quantile
-from lrea_cli.stats.methods import SeedVariance, degrees_of_freedom
+from lrea_cli.stats.methods import MethodEstimate, SeedVariance, degrees_of_freedom
 
 SHARES = (0.25, 0.5, 1.0)
 
@@ -37,10 +37,10 @@ def around(value: float, half: float) -> Estimate:
 
 def loss_of(against: str, value: float, of_users: float, of_seeds: float, seeds: int) -> Loss:
     """A loss with the interval that these standard errors have with so many seeds."""
-    freedom = 2.0 * (seeds - 1)
-    error = math.hypot(of_users, of_seeds)
-    reach = t_quantile(degrees_of_freedom(SeedVariance(of_seeds**2, freedom), error**2)) * error
-    return Loss(against, Estimate(value, (value - reach, value + reach), error), of_users, of_seeds, freedom)
+    by_seeds, error = SeedVariance(of_seeds**2, 2.0 * (seeds - 1)), math.hypot(of_users, of_seeds)
+    freedom = degrees_of_freedom(by_seeds, error**2)
+    reach = t_quantile(freedom) * error
+    return Loss(against, MethodEstimate(value, (value - reach, value + reach), error, freedom, by_seeds))
 
 
 def contender(name: str, auc: float, p99: float | None, kind: Kind = "cached", **others: Any) -> Contender:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from lrea_cli.decide.more import STEP, more_for
-from lrea_cli.decide.results import UNKNOWN, Contender, Loss
+from lrea_cli.decide.results import Contender, Loss
 from lrea_cli.decide.standing import standing_of, upper_end
-from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.methods import MethodEstimate
 from tests.decide.made_up import QUESTION, contender, loss_of
 
 USERS, SEEDS, BOUND = QUESTION.data.test_users, len(QUESTION.seeds), QUESTION.tolerance
@@ -89,7 +89,9 @@ def test_a_loss_at_the_tolerance_will_not_be_shown() -> None:
 
 
 def test_a_loss_that_is_missing_says_so() -> None:
-    each = contender("one", 0.8, 5.0, losses=(loss_of("a", 0.0, 0.001, 0.0, SEEDS), Loss("b", UNKNOWN)))
+    each = contender(
+        "one", 0.8, 5.0, losses=(loss_of("a", 0.0, 0.001, 0.0, SEEDS), Loss("b", MethodEstimate(None, None, None)))
+    )
     for rivals in (["a", "b"], ["a", "c"], []):
         more = more_for(each, rivals, QUESTION)
         assert (more.shows, more.ways) == ("undecided", ())
@@ -103,7 +105,7 @@ def test_what_would_take_too_much_is_said_to() -> None:
 
 
 def test_what_is_not_known_is_said_to_be_assumed() -> None:
-    loss = Loss("a", Estimate(0.0, (-0.002, 0.002), 0.001))
+    loss = Loss("a", MethodEstimate(0.0, (-0.002, 0.002), 0.001))
     several = more_for(one(loss), ["a"], QUESTION)
     assert several.ways[0].users == pytest.approx(4 * USERS, rel=0.1)
     assert "taken to come of the users" in several.note

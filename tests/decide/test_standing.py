@@ -11,7 +11,7 @@ from scipy import stats
 
 from lrea_cli.decide.results import UNKNOWN, Contender, Loss
 from lrea_cli.decide.standing import passes_together, standing_of, turned, upper_end
-from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.methods import MethodEstimate, SeedVariance
 from tests.decide.made_up import compared, contender, loss_of
 
 TOLERANCE = 0.001
@@ -22,7 +22,7 @@ def one(*losses: Loss) -> Contender:
 
 
 def ending(against: str, low: float, high: float) -> Loss:
-    return Loss(against, Estimate((low + high) / 2, (low, high), None))
+    return Loss(against, MethodEstimate((low + high) / 2, (low, high), None))
 
 
 def stands(each: Contender, *rivals: str) -> tuple[str, float | None, str | None]:
@@ -54,7 +54,11 @@ def test_the_rival_that_decides_is_the_one_with_the_largest_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", [None, Loss("b", UNKNOWN), Loss("b", Estimate(0.0, None, None)), Loss("b", Estimate(None, (0, 0), None))]
+    "missing",
+    [
+        None,
+        *(Loss("b", MethodEstimate(value, ci, None)) for value, ci in ((None, None), (0.0, None), (None, (0.0, 0.0)))),
+    ],
 )
 def test_a_loss_without_interval_is_not_shown_to_be_below(missing: Loss | None) -> None:
     losses = [ending("a", 0.0, 0.0005), *([] if missing is None else [missing])]
@@ -108,7 +112,7 @@ def test_a_contender_within_by_four_errors_is_claimed_within() -> None:
 
 
 def test_the_measured_end_stays_where_nothing_changes() -> None:
-    loss = Loss("a", Estimate(0.001, (-0.002, 0.005), 0.0015), 0.001, 0.0011, 4.0)
+    loss = Loss("a", MethodEstimate(0.001, (-0.002, 0.005), 0.0015, 5.0, SeedVariance(0.0011**2, 4.0)))
     assert upper_end(loss, 3) == pytest.approx(0.005)
 
 
@@ -127,14 +131,15 @@ def test_users_and_seeds_shrink_their_own_part() -> None:
 
 
 def test_without_its_parts_all_of_an_interval_is_the_users() -> None:
-    loss = Loss("a", Estimate(0.0, (-0.004, 0.004), None))
+    loss = Loss("a", MethodEstimate(0.0, (-0.004, 0.004), None))
     assert upper_end(loss, 1, users_by=16) == pytest.approx(0.001)
     assert upper_end(loss, 1, seeds_by=16) == pytest.approx(0.004)
 
 
 def test_a_gain_is_the_loss_turned() -> None:
-    loss = turned(Loss("a", Estimate(0.001, (-0.002, 0.005), 0.0015)))
-    assert loss.auc == Estimate(-0.001, (-0.005, 0.002), 0.0015)
+    seeds = SeedVariance(1e-6, 4.0)
+    loss = turned(Loss("a", MethodEstimate(0.001, (-0.002, 0.005), 0.0015, 5.0, seeds)))
+    assert loss.auc == MethodEstimate(-0.001, (-0.005, 0.002), 0.0015, 5.0, seeds)
 
 
 def test_holding_together_is_harder_the_more_there_are() -> None:

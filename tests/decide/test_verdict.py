@@ -13,6 +13,7 @@ from lrea_cli.decide.answer import Verdict
 from lrea_cli.decide.results import UNKNOWN, Aged, Contender, Counter, CurvePoint, Dropped
 from lrea_cli.decide.verdict import decide
 from lrea_cli.stats.estimates import Estimate
+from lrea_cli.stats.methods import MethodEstimate
 from tests.decide.made_up import (
     DATA,
     QUESTION,
@@ -148,8 +149,8 @@ def test_the_guess_is_the_highest_where_all_seem_to_lose_too_much() -> None:
     assert "would show that `small` loses more than 0.001" in said(answer)
 
 
-@pytest.mark.parametrize("missing", [Estimate(0.0002, None, None), Estimate(math.nan, None, None), UNKNOWN])
-def test_a_loss_without_interval_is_not_shown(missing: Estimate) -> None:
+@pytest.mark.parametrize("missing", [MethodEstimate(value, None, None) for value in (0.0002, math.nan, None)])
+def test_a_loss_without_interval_is_not_shown(missing: MethodEstimate) -> None:
     full, small, poor = compared([FULL, SMALL, POOR])
     losses = tuple(replace(loss, auc=missing) if loss.against == "poor" else loss for loss in small.losses)
     answer = verdict([full, replace(small, losses=losses), poor])

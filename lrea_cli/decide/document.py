@@ -50,6 +50,11 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     marked: int | None = None
 
+    @property
+    def words(self) -> list[bool]:
+        """Of each column, whether it has texts and not numbers."""
+        return [any(row[at].words for row in self.rows) for at in range(len(self.columns))]
+
 
 @dataclass(frozen=True)
 class Picture:

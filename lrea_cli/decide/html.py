@@ -93,10 +93,9 @@ def _block(block: Block) -> str:
 
 def _table(table: Table) -> str:
     """In a box of its own, which scrolls where the table is wider than the page, by keys as well."""
-    texts = [any(row[at].words for row in table.rows) for at in range(len(table.columns))]
     head = "".join(
         f'<th scope="col"{" class=words" if words else ""}>{_inline(name)}</th>'
-        for name, words in zip(table.columns, texts, strict=True)
+        for name, words in zip(table.columns, table.words, strict=True)
     )
     body = "".join(_row(row, number == table.marked) for number, row in enumerate(table.rows))
     return (

@@ -31,7 +31,7 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    marks = ["---", *("---:" for _ in table.columns[1:])]
+    marks = ["---" if words or not at else "---:" for at, words in enumerate(table.words)]
     rows = [
         [f"**{_cell(cell)}**" if number == table.marked and not at else _cell(cell) for at, cell in enumerate(row)]
         for number, row in enumerate(table.rows)

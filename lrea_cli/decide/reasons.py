@@ -92,12 +92,13 @@ def _bound(case: Case, chosen: Contender | Counter) -> str:
 
 
 def _against_best(case: Case, each: Contender | Counter) -> str:
-    """`It loses 0.00012 (.. to ..) to `din`, whose AUC is the highest (0.8043)`."""
+    """`It loses 0.00012 (.. to ..) to `din`, whose AUC is the highest (0.8043; p99 26 ms)`."""
     assert case.best is not None
     best = case.measured.named(case.best)
     own = next((one for one in each.losses if one.against == best.name), None)
+    time = "" if best.p99_ms.value is None else f"; p99 {ms(best.p99_ms.value)}"
     lost = "an amount that was not measured" if own is None else loss(own.auc, case.measured.question, "95% interval ")
-    return f"It loses {lost} to {code(best.name)}, whose AUC is the highest ({show.number(best.auc.value)})"
+    return f"It loses {lost} to {code(best.name)}, whose AUC is the highest ({show.number(best.auc.value)}{time})"
 
 
 def _cheaper(case: Case) -> list[str]:

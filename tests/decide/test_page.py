@@ -154,6 +154,8 @@ def test_markdown_says_what_html_says(name: str) -> None:
         for cell in (cell for row in table.rows for cell in row):
             assert cell.text in written
             assert cell.under in written
+    assert "| --- | --- | --- | --- |" in page, "texts stand at the left"
+    assert "| --- | ---: | ---: |" in page
     assert "Picture (drawn on the HTML page): AUC as served against the p99" in page
 
 

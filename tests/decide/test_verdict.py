@@ -44,7 +44,16 @@ def test_the_cheapest_that_is_shown_to_be_within_is_shipped() -> None:
     answer = verdict(compared([FULL, SMALL, POOR, SHORT]))
     assert (answer.answer, answer.choice, answer.best, answer.guess) == ("ship", "small", "full attention", None)
     assert answer.headline == "Ship `small`."
-    for number in ("4 ms", "10 ms", "20 kB", "0.8041", "0.0002 (", "0.8043", "0.001", "`poor` (3 ms) loses 0.0143"):
+    for number in (
+        "4 ms",
+        "10 ms",
+        "20 kB",
+        "0.8041",
+        "0.0002 (95% interval ",
+        "(0.8043; p99 9 ms)",
+        "0.001",
+        "`poor` (3 ms) loses 0.0143",
+    ):
         assert number in said(answer)
     assert said(answer).index("`poor`") < said(answer).index("`din-short`"), "the nearest first"
     assert [s.name for s in answer.standings] == ["full attention", "small", "poor", "din-short"]

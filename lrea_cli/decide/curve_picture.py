@@ -10,7 +10,7 @@ from lrea_cli.decide.document import Picture
 from lrea_cli.decide.frontier_picture import LEGEND_LINE
 from lrea_cli.decide.labels import Box, spread
 from lrea_cli.decide.results import Contender, Kind
-from lrea_cli.decide.svg import Scale, decimals, drawing, line, mark, path, text
+from lrea_cli.decide.svg import Scale, decimals, drawing, line, mark, path, shortened, text
 
 FRAMES = {"wide": (980.0, Box(74, 20, 740, 400)), "narrow": (380.0, Box(56, 20, 212, 400))}
 LEAST_GAP = 15.0
@@ -43,7 +43,7 @@ def _svg(decision: Decision, curves: dict[str, Curve], size: str, alt: str) -> s
     margin = max(0.05 * (max(aucs) - min(aucs)), 1e-6)
     x = Scale(rows[0], rows[-1], plot.x0 + 12, plot.x1 - 12, log=True)
     y = Scale(min(aucs) - margin, max(aucs) + margin, plot.y1, plot.y0)
-    parts = [*_axes(plot, x, y, rows), *_lines(decision, curves, plot, x, y)]
+    parts = [*_axes(plot, x, y, rows), *_lines(decision, curves, size, x, y)]
     return drawing(width, plot.y1 + 40 + LEGEND_LINE, size, alt, parts)
 
 
@@ -65,9 +65,9 @@ def _axes(plot: Box, x: Scale, y: Scale, rows: Sequence[int]) -> list[str]:
     ]
 
 
-def _lines(decision: Decision, curves: dict[str, Curve], plot: Box, x: Scale, y: Scale) -> list[str]:
+def _lines(decision: Decision, curves: dict[str, Curve], size: str, x: Scale, y: Scale) -> list[str]:
     """The lines, and their names at the right; those of the choice and of the highest AUC stand out."""
-    verdict, parts = decision.verdict, []
+    (width, plot), verdict, parts = FRAMES[size], decision.verdict, []
     main = {verdict.choice, verdict.guess, verdict.best}
     kinds: dict[str, Kind] = {each.name: each.kind for each in decision.measured.contenders}
     ends = [y.at(curve[-1][1]) for curve in curves.values()]
@@ -79,7 +79,8 @@ def _lines(decision: Decision, curves: dict[str, Curve], plot: Box, x: Scale, y:
         parts.append(path(points, f"line s-{kinds[name]}{' main' if strong else ''}"))
         parts += [mark(kinds[name], *point, radius=5.0 if strong else 3.5) for point in points]
         parts.append(line(points[-1][0] + 7, end, plot.x1 + 12, height, "lead"))
-        parts.append(text(plot.x1 + 15, height, " ".join(name.split()), f"name{' strong' if strong else ''}"))
+        words = shortened(" ".join(name.split()), width - plot.x1 - 15)
+        parts.append(text(plot.x1 + 15, height, words, f"name{' strong' if strong else ''}"))
     return parts
 
 

@@ -11,12 +11,12 @@ from lrea_cli.decide.answer import Decision
 from lrea_cli.decide.document import Picture
 from lrea_cli.decide.labels import Box, Spot, lead, place_labels
 from lrea_cli.decide.results import KINDS, Contender, Kind
-from lrea_cli.decide.svg import CHARACTER, Scale, box, decimals, drawing, element, line, mark, path, text
+from lrea_cli.decide.svg import CHARACTER, Scale, box, decimals, drawing, element, line, mark, path, shortened, text
 
 ROOM = 1.35
 """Factor from the outermost times to the ends of the axis."""
 FAR_BELOW = 2.5
-"""A contender whose loss is more than so many times the next smaller one is drawn at the lower edge, with its AUC."""
+"""Contenders that make the range more than so many times what it is without them stand at the edge, with their AUC."""
 LEAST_SHOWN = 3
 LEGEND_LINE = 20.0
 Sign = Callable[[float, float], str]
@@ -35,7 +35,7 @@ class Frame:
 
 
 WIDE = Frame(980, Box(74, 24, 960, 480), 9, 2, True)
-NARROW = Frame(380, Box(56, 24, 368, 430), 5, 1, False)
+NARROW = Frame(380, Box(56, 24, 368, 480), 5, 1, False)
 
 
 def frontier_picture(decision: Decision) -> Picture | None:
@@ -144,9 +144,9 @@ class Drawing:
         return bars
 
     def _labels(self) -> list[str]:
-        """Names, that of the choice first."""
+        """Names: that of the choice has the first choice of a place, then those at the edge, which has few."""
         marked = (self.verdict.choice, self.verdict.guess)
-        order = sorted(self.shown, key=lambda each: (each.name not in marked, -_auc(each)))
+        order = sorted(self.shown, key=lambda each: (each.name not in marked, _auc(each) >= self.below, -_auc(each)))
         spots = [Spot(*self._at(each), self._name(each)) for each in order]
         budget, taken, across = self._budget()
         boxes = place_labels(spots, self.frame.plot, [taken], [*(b for c in order for b in self._bars(c)), across])
@@ -159,18 +159,24 @@ class Drawing:
         return parts
 
     def _budget(self) -> tuple[str, Box, Box]:
-        """What stands at the line of the budget, on its longer side; its box, and the line's."""
+        """What stands at the line of the budget, where it covers the fewest marks; its box, and the line's."""
         plot, limit = self.frame.plot, self.x.at(self.question.budget_ms)
-        words, left = f"budget {self.question.budget_ms:g} ms", limit > (plot.x0 + plot.x1) / 2
-        wide, y = CHARACTER * len(words), plot.y1 - 12
-        taken = Box(limit - 6 - wide, y - 8, limit, y + 8) if left else Box(limit, y - 8, limit + 6 + wide, y + 8)
-        label = text(limit - 6 if left else limit + 6, y, words, "name", "end" if left else "start")
+        words, marks = f"budget {self.question.budget_ms:g} ms", [self._at(each) for each in self.shown]
+        wide, places = CHARACTER * len(words) + 6, []
+        for y in (plot.y1 - 12, plot.y0 + 10):
+            for x, anchor in ((limit - wide, "end"), (limit, "start")):
+                taken = Box(x, y - 8, x + wide, y + 8)
+                covered = sum(taken.meets(Box(a - 8, b - 8, a + 8, b + 8)) for a, b in marks)
+                places.append((covered + 100 * (not plot.holds(taken)), anchor, y, taken))
+        _, anchor, y, taken = min(places, key=lambda place: place[0])
+        label = text(limit - 6 if anchor == "end" else limit + 6, y, words, "name", anchor)
         return label, taken, Box(limit - 1, plot.y0, limit + 1, plot.y1)
 
     def _name(self, each: Contender) -> str:
         bytes_ = f", {size(each.record_bytes)}" if self.frame.named_bytes and each.record_bytes else ""
         outside = f" (AUC {number(each.auc.value)})" if _auc(each) < self.below else ""
-        return f"{_one_line(each.name)}{bytes_}{outside}"
+        room = 0.5 * (self.frame.plot.x1 - self.frame.plot.x0) - CHARACTER * len(bytes_ + outside)
+        return f"{shortened(_one_line(each.name), room)}{bytes_}{outside}"
 
     def _legend(self) -> tuple[list[str], int]:
         """Every sign that is there and its meaning; and how many lines they take."""
@@ -194,12 +200,14 @@ class Drawing:
 def far_below(aucs: Sequence[float]) -> float:
     """The lowest AUC that is drawn in scale; -1 where all are.
 
-    The lowest one is left out as long as that makes the range less than 1 / `FAR_BELOW` of what it was.
+    The lowest ones, a third of all at most, are left out where that makes the range less than 1 / `FAR_BELOW` of it.
     """
     ordered = sorted(aucs, reverse=True)
-    while len(ordered) > LEAST_SHOWN and FAR_BELOW * (ordered[0] - ordered[-2]) < ordered[0] - ordered[-1]:
-        ordered.pop()
-    return ordered[-1] if len(ordered) < len(aucs) else -1.0
+    kept = list(ordered)
+    for low in range(len(ordered) - 1, max(LEAST_SHOWN, len(ordered) - len(ordered) // 3) - 1, -1):
+        if FAR_BELOW * (ordered[0] - ordered[low - 1]) < kept[0] - kept[-1]:
+            kept = ordered[:low]
+    return kept[-1] if len(kept) < len(ordered) else -1.0
 
 
 def _alt(decision: Decision, shown: Sequence[Contender]) -> str:

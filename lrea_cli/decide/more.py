@@ -44,7 +44,7 @@ def more_for(each: Contender | Counter, rivals: Sequence[str], question: Questio
 def _more(more: More, losses: Sequence[Loss], bound: float, question: Question) -> More:
     """The ways that bring all upper ends below a bound."""
     users, seeds = question.data.test_users, len(question.seeds)
-    known = seeds > 1 and all(loss.auc.seeds for loss in losses)
+    known = all(loss.auc.seeds for loss in losses)
 
     def by_users(seeds_by: float) -> float | None:
         return next((factor for factor in FACTORS if _would_do(losses, bound, seeds, factor, seeds_by)), None)

@@ -32,6 +32,12 @@ def text(x: float, y: float, words: str, class_: str = "", anchor: str = "start"
     return element("text", escape(words), x=float(x), y=float(y + 4.5), class_=class_, text_anchor=anchor)
 
 
+def shortened(words: str, width: float) -> str:
+    """What of a text fits into so many pixels, with an ellipsis where not all does."""
+    most = max(2, int(width / CHARACTER))
+    return words if len(words) <= most else f"{words[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+
+
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
     """A straight line."""
     return element("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)

@@ -79,7 +79,7 @@ def _undecided(case: Case, more: Sequence[More]) -> list[str]:
         if needed is not None:
             question = case.measured.question
             lines.append(
-                f"{code(each.name)} is cheaper ({ms(each.p99_ms.value)}) and may be within the tolerance. "
+                f"{code(each.name)} is cheaper ({ms(each.p99_ms.value)}), and it is not known whether it would do. "
                 f"{more_data(needed, question)}"
             )
     return lines

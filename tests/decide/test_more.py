@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lrea_cli.decide.more import STEP, more_for
+from lrea_cli.decide.more import SEEDS_BY, STEP, more_for
 from lrea_cli.decide.results import Contender, Loss
 from lrea_cli.decide.standing import standing_of, upper_end
 from lrea_cli.stats.methods import MethodEstimate
@@ -41,6 +41,15 @@ def test_users_where_all_of_the_error_is_theirs() -> None:
     assert not enough(USERS * 1.95**2, seeds, loss)
 
 
+@pytest.mark.parametrize("error", [0.0007 + 0.0001 * n for n in range(12)])
+def test_what_is_said_is_enough(error: float) -> None:
+    """Numbers of users are rounded up."""
+    loss = loss_of("a", 0.0, error, 0.0, SEEDS)
+    ((users, seeds),) = ways(loss)
+    assert users % 1000 == 0
+    assert enough(users, seeds, loss)
+
+
 def test_seeds_where_all_of_the_error_is_theirs() -> None:
     loss = loss_of("a", 0.0, 0.0, 0.001, SEEDS)
     ((users, seeds),) = ways(loss)
@@ -65,6 +74,9 @@ def test_both_where_neither_does_alone() -> None:
     assert users > USERS
     assert seeds > SEEDS
     assert enough(users, seeds, loss)
+    cheaper = 0.9 * users * seeds
+    others = [(cheaper / m, m) for m in (SEEDS * by for by in SEEDS_BY)]
+    assert not [way for way in others if enough(*way, loss)], "the least work, users times seeds"
 
 
 def test_every_rival_counts() -> None:

@@ -13,10 +13,19 @@ from lrea_cli.decide.curve_picture import curve_picture
 from lrea_cli.decide.frontier_picture import far_below, frontier_picture
 from lrea_cli.decide.labels import Box, Spot, lead, place_labels, spread
 from lrea_cli.decide.results import UNKNOWN, CurvePoint
-from lrea_cli.decide.svg import RADIUS, Scale, decimals, element, round_step
+from lrea_cli.decide.svg import CHARACTER, RADIUS, Scale, decimals, element, round_step, shortened
 from lrea_cli.decide.verdict import decide
 from lrea_cli.stats.estimates import Estimate
-from tests.decide.made_up import DECISIONS, QUESTION, compared, contender, made_up_not_shown, made_up_ship, measured
+from tests.decide.made_up import (
+    DECISIONS,
+    QUESTION,
+    compared,
+    contender,
+    made_up_not_shown,
+    made_up_ship,
+    measured,
+    whole,
+)
 
 SIZES = ("wide", "narrow")
 
@@ -143,6 +152,22 @@ def test_shapes_tell_the_kinds_apart() -> None:
     }
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("auc", [0.801, 0.808])
+@pytest.mark.parametrize("time", [9.0, 11.0])
+def test_the_budget_stands_off_the_marks(auc: float, time: float, size: str) -> None:
+    """The corners beside its line: a mark in any one of them."""
+    corner = contender("corner", auc, time, p99_ms=Estimate(time, None, None))
+    others = [contender("low", 0.801, 2.0), contender("high", 0.808, 30.0)]
+    every = [replace(each, auc=Estimate(each.auc.value, None, None)) for each in (corner, *others)]
+    picture = tree(decide(measured(compared(every))), size)
+    (label,) = [text for text in of_class(picture, "name") if (text.text or "").startswith("budget")]
+    x, y = float(label.attrib["x"]), float(label.attrib["y"]) - 4.5
+    left, right = (x - 80, x) if label.attrib["text-anchor"] == "end" else (x, x + 80)
+    for at in (center(group) for group in points(picture).values()):
+        assert not Box(left, y - 7, right, y + 7).meets(Box(at[0] - 6, at[1] - 6, at[0] + 6, at[1] + 6))
+
+
 def test_one_far_below_stands_at_the_edge_with_its_auc() -> None:
     picture = tree(made_up_ship(), "wide")
     (label,) = [text.text for text in of_class(picture, "name") if (text.text or "").startswith("din-short")]
@@ -158,7 +183,9 @@ def test_one_far_below_stands_at_the_edge_with_its_auc() -> None:
         ([0.80, 0.79, 0.78, 0.70], 0.78),
         ([0.80, 0.79, 0.78, 0.751], -1.0),  # 2.45 times the range of the others
         ([0.80, 0.79, 0.70], -1.0),
-        ([0.80, 0.799, 0.798, 0.75, 0.60], 0.798),
+        ([0.80, 0.799, 0.798, 0.797, 0.75, 0.60], 0.797),  # two steps
+        ([0.80, 0.799, 0.798, 0.797, 0.76, 0.75], 0.797),  # neither of the two alone makes enough of the range
+        ([0.80, 0.799, 0.798, 0.75, 0.60], 0.75),  # at most a third
         ([0.80], -1.0),
         ([0.8, 0.8, 0.8, 0.8], -1.0),
     ],
@@ -246,6 +273,29 @@ def test_a_time_axis_has_numbers_whatever_its_range(ends: tuple[float, float]) -
 def test_steps_and_decimals() -> None:
     assert [round_step(v) for v in (0.0011, 0.002, 0.3, 7, 1)] == pytest.approx([0.002, 0.002, 0.5, 10, 1])
     assert [decimals(step) for step in (0.005, 0.01, 0.1, 1, 20)] == [3, 2, 1, 0, 0]
+
+
+def test_a_text_is_cut_where_it_does_not_fit() -> None:
+    assert shortened("full attention", 14 * CHARACTER) == "full attention"
+    assert shortened("full attention", 13 * CHARACTER) == "full attenti\N{HORIZONTAL ELLIPSIS}"
+    assert shortened("full attention", 6 * CHARACTER) == "full\N{HORIZONTAL ELLIPSIS}"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_labels_of_many_long_names_stay_on_the_picture(size: str) -> None:
+    many = [contender(f"{'long name ' * 6}{n}", 0.8 + 0.0005 * n, 2.0 + n / 3) for n in range(18)]
+    many = [whole(each, 0.01, None, None) for each in many]
+    decision = decide(measured(compared(many)))
+    curves, points = curve_picture(decision), frontier_picture(decision)
+    assert curves is not None
+    assert points is not None
+    for root in (ElementTree.fromstring(getattr(each, size)) for each in (curves, points)):
+        width = float(root.attrib["viewBox"].split()[2])
+        for text in of_class(root, "name"):
+            x, wide, anchor = float(text.attrib["x"]), 6.5 * len(text.text or ""), text.attrib["text-anchor"]
+            left = {"start": x, "middle": x - wide / 2, "end": x - wide}[anchor]
+            assert left >= 0
+            assert left + wide <= width
 
 
 def test_an_element_escapes_its_attributes() -> None:

@@ -143,9 +143,10 @@ def test_a_gain_is_the_loss_turned() -> None:
 
 
 def test_holding_together_is_harder_the_more_there_are() -> None:
-    a, b = compared([contender("a", 0.8, 5.0), contender("b", 0.8, 6.0)], 0.0004, 0.0, seeds=3)
+    a, _ = compared([contender("a", 0.8, 5.0), contender("b", 0.8, 6.0)], 0.0004, 0.0, seeds=3)
     reach = {k: float(stats.norm.ppf(1 - 0.025 / k)) * 0.0004 for k in (1, 2, 10)}
     for k, end in reach.items():
         for tolerance, passes in ((end * 0.99, False), (end * 1.01, True)):
             assert passes_together(a, ("a", "b"), tolerance, k, 3) == passes, (k, tolerance)
-    assert b.loss_against("a") is not None
+    with_failed = replace(a, losses=(*a.losses, ending("failed", 0.5, 0.6)))
+    assert passes_together(with_failed, ("a", "b"), 0.01, 10, 3), "one without an AUC is no rival"

@@ -11,6 +11,9 @@ passes in at most 2.5 of 100 decisions. So rivals cost no adjustment, and it doe
 sample: an interval against the leader alone would overlook a rival that is measured badly and is better.
 Non-inferiority by the end of a two-sided 95% interval is the convention of clinical trials (ICH E9, 3.3.2).
 
+That a contender is beyond the tolerance is claimed where one interval lies above it. With r rivals that is wrong in up
+to 2.5 r of 100 decisions, and costs no more than that the contender is passed over.
+
 The choice is one of several contenders, and each of those has this error. The verdict says whether its choice also
 passes when the intervals are as wide as makes all k of them hold together (Bonferroni: level .05 / k).
 """

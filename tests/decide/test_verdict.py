@@ -200,7 +200,18 @@ def test_of_those_as_fast_the_smallest_record_is_chosen() -> None:
 
 
 def test_the_frontier_is_of_those_that_none_beats() -> None:
-    answer = verdict(compared([FULL, SMALL, POOR, SHORT, contender("beaten", 0.7899, 3.5)]))
+    answer = verdict(
+        compared(
+            [
+                FULL,
+                SMALL,
+                POOR,
+                SHORT,
+                contender("beaten", 0.7899, 3.5),
+                replace(SMALL, name="slower", p99_ms=around(5, 0.1)),
+            ]
+        )
+    )
     assert answer.frontier == ("din-short", "poor", "small", "full attention")
 
 
@@ -260,9 +271,10 @@ def test_a_cheaper_one_that_may_do_is_said() -> None:
     [
         ((), "grow old was not measured"),
         ((Aged(1, UNKNOWN), Aged(3, UNKNOWN)), "grow old was not measured"),
-        ((Aged(1, around(0.0004, 0.0005)), Aged(3, around(0.0009, 0.0002))), "3 days old lose a further 0.0009"),
+        ((Aged(1, around(0.0001, 0.0002)), Aged(3, around(0.0009, 0.0002))), "3 days old lose a further 0.0009"),
         ((Aged(3, around(0.002, 0.0002)), Aged(1, around(0.0011, 0.0001))), "1 day old lose a further 0.0011"),
-        ((Aged(1, around(0.0004, 0.0005)), Aged(3, around(0.0004, 0.0005))), None),
+        ((Aged(1, around(0.0001, 0.0002)), Aged(3, around(0.0005, 0.0003))), "3 days old"),  # with .0004 of its own
+        ((Aged(1, around(0.0001, 0.0002)), Aged(3, around(0.0003, 0.0002))), None),
     ],
 )
 def test_what_old_records_lose_is_said(ages: tuple[Aged, ...], words: str | None) -> None:

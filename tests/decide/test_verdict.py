@@ -86,7 +86,7 @@ def test_of_short_ones_alone_nothing_is_said_of_long_histories() -> None:
 
 def test_a_counter_that_ranks_as_well_is_enough() -> None:
     contenders = compared([FULL, SMALL, SHORT])
-    counters = [counter("popularity", 0.61, contenders), counter("seen before", 0.8041, contenders)]
+    counters = [counter(n, auc, contenders) for n, auc in (("popularity", 0.61), ("seen before", 0.8041), ("x", 0.804))]
     answer = verdict(contenders, counters)
     assert (answer.answer, answer.choice) == ("no-long-history", "seen before")
     assert "the counter `seen before` ranks as well" in answer.headline

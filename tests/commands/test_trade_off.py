@@ -35,7 +35,7 @@ FREE = Load(0.99, 0.98, 0.02, 2, 1)
 KEYS = {
     *("name", "method", "run", "cache", "compressor", "rank", "auc", "auc_ci", "p50_ms", "p50_ci_ms", "p99_ms"),
     *("interest_p50_ms", "interest_p50_ci_ms", "interest_p99_ms", "bytes_per_user", "compress_ms_per_user"),
-    *("rows_changed", "flops_changed", "gate", "speedup_vs_full", "auc_by_seed", "recipe"),
+    *("rows_changed", "flops_changed", "gate", "speedup_vs_full", "auc_by_seed", "auc_interval", "recipe"),
 }
 
 
@@ -251,7 +251,7 @@ def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[
     assert rank_6["auc_by_seed"] == each
     assert rank_6["auc"] == pytest.approx(sum(each) / 2)  # pyright: ignore
     assert rank_3["auc_by_seed"] == [rank_3["auc"]]
-    assert "AUC: mean over the runs that differ only in their seed" in done.err
+    assert "AUC: mean of the runs that differ only in their seed; its interval is over seeds and users" in done.err
 
 
 def test_where_all_gates_fail_there_is_no_picture(home: Path, quick: Callable[[str], None]) -> None:

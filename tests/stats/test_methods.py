@@ -30,6 +30,8 @@ from tests.stats.loops import covariance_of_clusters
 from tests.stats.simulated import auc_estimate
 
 A_SEEDS, B_SEEDS = 3, 4
+SOME_CASES = ((0.1, 0.1), (0.4, 0.2))
+"""Seeds vary more than users: 2 times and 20 times."""
 Sides = list[list[np.ndarray]]
 
 
@@ -222,11 +224,10 @@ def test_the_simulated_truth_is_that_of_many_users_and_seeds() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [case for case in CASES if case.spread_a in (0.0, 0.1, 0.4)], ids=str)
-def test_95_of_100_intervals_hold_the_truth(case: Case) -> None:
-    """300 draws, so 92 to 98 of 100 in place of 93 to 97; given the trained models, many fewer where seeds differ."""
-    found = measure(case, 300)
-    assert 0.92 <= found.difference <= 0.98
-    assert 0.92 <= found.mean <= 0.98
-    if found.seed_to_user > 1:
-        assert found.given_models < 0.9
+@pytest.mark.parametrize("case", [Case(seeds, *spread) for seeds in (3, 5) for spread in SOME_CASES], ids=str)
+def test_93_to_97_of_100_intervals_hold_the_truth(case: Case) -> None:
+    """1,000 draws, as in benchmarks/coverage.py; given the trained models, many fewer, as seeds differ."""
+    assert case in CASES
+    found = measure(case, 1000)
+    assert found.ok, found
+    assert found.given_models < 0.9

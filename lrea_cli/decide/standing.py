@@ -83,10 +83,9 @@ def upper_end(loss: Loss, seeds: int, level: float = LEVEL, users_by: float = 1.
 
 def turned(loss: Loss) -> Loss:
     """The same as a gain: what is below a bound for the one is above minus the bound for the other."""
-    assert loss.auc.ci is not None
-    assert loss.auc.value is not None
-    low, high = loss.auc.ci
-    return replace(loss, auc=replace(loss.auc, value=-loss.auc.value, ci=(-high, -low)))
+    value, ci = loss.auc.value, loss.auc.ci
+    gain = replace(loss.auc, value=None if value is None else -value, ci=None if ci is None else (-ci[1], -ci[0]))
+    return replace(loss, auc=gain)
 
 
 def _reach(estimate: MethodEstimate, level: float, users_by: float, seeds_by: float, freedom_by: float) -> float:

@@ -257,12 +257,18 @@ def test_a_choice_that_does_not_hold_for_many_is_said() -> None:
 
 
 def test_a_cheaper_one_that_may_do_is_said() -> None:
-    contenders = list(compared([FULL, SMALL, replace(POOR, auc=around(0.8040, 0.002))]))
-    wide = compared([FULL, SMALL, replace(POOR, auc=around(0.8040, 0.002))], 0.001, 0.0)
-    contenders[2] = wide[2]
+    near, dear = replace(POOR, auc=around(0.8040, 0.002)), contender("dearer", 0.8040, 9.5)
+    everyone = [FULL, SMALL, near, dear, SHORT]
+    contenders = list(compared(everyone))
+    contenders[2:4] = compared(everyone, 0.001, 0.0)[2:4]
     answer = verdict(contenders)
     assert answer.choice == "small"
-    assert [more.name for more in answer.more] == ["poor"]
+    assert {name: answer.standing(name).shown for name in ("poor", "dearer", "din-short")} == {
+        "poor": "undecided",
+        "dearer": "undecided",
+        "din-short": "beyond",
+    }
+    assert [more.name for more in answer.more] == ["poor"], "neither the dearer one nor one that is shown to lose more"
     assert any("`poor` is cheaper (3 ms), and it is not known whether it would do." in line for line in answer.unsure)
 
 

@@ -108,7 +108,8 @@ def whole(each: Contender, rises: float, make_ms: float | None, click: NewBehavi
         new_behavior=click,
         aged=tuple(Aged(days, around(lost, 0.0002)) for days, lost in zip((1.0, 3.0), ages, strict=False)),
         curve=tuple(
-            CurvePoint(share, int(720_000 * share), around(auc + rises * math.log2(share), 0.002)) for share in SHARES
+            CurvePoint(share, int(DATA.train_rows * share), around(auc + rises * math.log2(share), 0.002))
+            for share in SHARES
         ),
     )
 
@@ -154,9 +155,13 @@ def made_up_not_shown() -> Decision:
         whole(contender("lrea", 0.6942, 7.7, record_bytes=20_700.0), 0.009, 1.8, NewBehavior(None, None), 0.0003),
         whole(contender("full attention", 0.6972, 11.6, "full", record_bytes=0.0), 0.011, None, None),
     ]
-    everyone = compared(everyone, 0.0013, 0.0006)
+    everyone = compared([replace(each, curve=_of_rows(each.curve, data)) for each in everyone], 0.0013, 0.0006)
     counters = (counter("item in history", 0.6240, everyone, 0.004),)
     return decide(measured(everyone, counters, (), question, Load(0.8, 0.5, 1.1, 2, 2)))
+
+
+def _of_rows(curve: Sequence[CurvePoint], data: Data) -> tuple[CurvePoint, ...]:
+    return tuple(replace(point, rows=int(data.train_rows * point.share)) for point in curve)
 
 
 DECISIONS = {"made-up ship": made_up_ship, "made-up not shown": made_up_not_shown}

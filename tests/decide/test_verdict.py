@@ -244,7 +244,10 @@ def test_a_busy_machine_is_said() -> None:
 
 def test_a_p99_whose_interval_passes_the_budget_is_said() -> None:
     assert unsure(CLEAR, "reaches past the budget", question=replace(QUESTION, budget_ms=4.1))
-    assert not unsure(CLEAR, "reaches past the budget", question=replace(QUESTION, budget_ms=4.2))
+    end = CLEAR[1].p99_ms.ci
+    assert end is not None
+    for budget in (end[1], 4.2):
+        assert not unsure(CLEAR, "reaches past the budget", question=replace(QUESTION, budget_ms=budget))
 
 
 def test_a_choice_that_does_not_hold_for_many_is_said() -> None:
@@ -308,6 +311,16 @@ def test_a_curve_that_rises_faster_may_change_the_order() -> None:
     slower = rising(full, 0.7972, 0.8043)  # gains .0071: .0001 more than the loss of .0002 allows for nothing
     assert not unsure((slower, small, poor), "rises faster")
     assert not unsure((full, rising(small, 0.8036, 0.8041), poor), "still rises")
+
+
+def test_a_curve_that_rises_slower_is_not_said_to_rise_faster() -> None:
+    """Though its contender is ahead by more than the tolerance, and stays so."""
+    behind = replace(SMALL, auc=around(0.8020, 0.002))
+    full, small = compared([replace(FULL, p99_ms=around(20.0, 0.1)), behind], 0.001, 0.0)
+    both = (rising(full, 0.8000, 0.8043), rising(small, 0.7970, 0.8020))
+    assert verdict(both).guess == "small"
+    assert not unsure(both, "rises faster")
+    assert unsure((both[0], rising(small, 0.7980, 0.8020)), "rises faster")
 
 
 def test_without_a_curve_that_is_said() -> None:

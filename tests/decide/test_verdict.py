@@ -308,6 +308,8 @@ def test_a_curve_that_rises_faster_may_change_the_order() -> None:
     assert "`full attention` rises faster (0.0100 by the last doubling against 0.0070)" in line
     assert "lose 0.0032 to it" in line
     assert unsure((full, small, poor), "still rises: 0.0070")
+    soaring = rising(poor, 0.7650, 0.7900)  # gains .0250: .0180 more, and is .0141 behind
+    assert "lose 0.0039 to it" in unsure((full, small, soaring), "`poor` rises faster")[0], "the worst of two"
     slower = rising(full, 0.7972, 0.8043)  # gains .0071: .0001 more than the loss of .0002 allows for nothing
     assert not unsure((slower, small, poor), "rises faster")
     assert not unsure((full, rising(small, 0.8036, 0.8041), poor), "still rises")

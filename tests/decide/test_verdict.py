@@ -55,6 +55,10 @@ def test_the_cheapest_that_is_shown_to_be_within_is_shipped() -> None:
         "`poor` (3 ms) loses 0.0143",
     ):
         assert number in said(answer)
+    at_most = answer.standing("small").at_most
+    assert at_most is not None
+    assert 0.0003 < at_most < 0.0005
+    assert f"its loss is at most {at_most:.4f} (upper end" in said(answer)
     assert said(answer).index("`poor`") < said(answer).index("`din-short`"), "the nearest first"
     assert [s.name for s in answer.standings] == ["full attention", "small", "poor", "din-short"]
 

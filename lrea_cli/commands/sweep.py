@@ -93,10 +93,13 @@ def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, 
 def show(console: Console, results: Results) -> None:
     """A table of recipes, and one of compressions."""
     from lrea_cli.reporting.results import SHORT, SHORT_COMPRESSED, cells
+    from lrea_cli.stats.methods import GIVEN_MODELS, OVER_SEEDS
 
     (dataset,) = results.datasets
     seeds = ", ".join(map(str, dataset.seeds))
-    against = f"; differences to {results.base}; ~: no difference is shown" if results.base else ""
+    over_seeds = any(scored.auc.ci_over_seeds is not None for scored in results.scored)
+    cover = OVER_SEEDS if over_seeds else GIVEN_MODELS
+    against = f"; differences to {results.base}; ~: no difference is shown, {cover}" if results.base else ""
     title = f"{dataset.name}, test split, mean of seeds {seeds}{against}"
     console.table(title, list(SHORT), cells(SHORT, results.scored))
     if results.compressed:

@@ -115,6 +115,7 @@ def _whole_cache(session: Session, run: Run, compression: Compression | None) ->
 def _show(console: Console, result: TradeOff) -> None:
     from lrea_cli.bench.gate import GateResult
     from lrea_cli.stats.latencies import shortfalls
+    from lrea_cli.stats.methods import GIVEN_MODELS
 
     console.say(f"machine: {result.machine}")
     for line in result.rows:
@@ -135,6 +136,8 @@ def _show(console: Console, result: TradeOff) -> None:
             console.say(f"no ratio to full attention: {result.withheld}")
     if any(len(line.auc_by_seed) > 1 for line in result.rows):
         console.say("AUC: mean of the runs that differ only in their seed; its interval is over seeds and users")
+    if any(line.auc_interval == GIVEN_MODELS for line in result.rows):
+        console.say(f"the interval of an AUC of one run is {GIVEN_MODELS}: for other users, not for other seeds")
     for missing in result.without_run:
         console.say(f"no run of {missing['method']} yet: {missing['command']}")
     if result.machine.device == "cpu":

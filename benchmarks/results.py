@@ -27,9 +27,10 @@ from lrea_cli.console.output import Console
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.reporting.results import write_page
+from lrea_cli.sweep.datasets import workspace_of
 from lrea_cli.sweep.gather import about, gather, runs_of
 from lrea_cli.sweep.results import About, Results
-from lrea_cli.sweep.run import Finished, run_sweep, workspace_of
+from lrea_cli.sweep.run import Finished, run_sweep
 from lrea_cli.sweep.settings import SEEDS, Sweep, load_sweep
 from lrea_cli.sweep.workers import run_jobs, worker_pool
 from lrea_cli.workspace.home import Artifact, Workspace

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, ModelSettings
+from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, MethodName, ModelSettings
 from lrea_cli.records.format import RecordFormat, values_of
 from lrea_cli.sequence import RecordField
 
@@ -27,6 +27,9 @@ COUNTER, VALUES = "category", 100
 RANKS = (16, 64, 128)
 USERS = (10**6, 10**7, 10**8, 10**9)
 DAY, HOUR = 86_400, 3_600
+FIXED_SIZE: tuple[MethodName, ...] = ("sdim", "sketch", "linear", "din-short")
+PART_OF = {"`twin-v2`": (VALUES, "clusters"), "`category`": (VALUES, "categories")}
+"""Rows of records that have fewer rows than behaviors, and no fixed number."""
 GIGABIT = 10**9 / 8
 """Bytes a second."""
 
@@ -47,6 +50,11 @@ def fields_of(**settings: str) -> tuple[RecordField, ...]:
     return METHODS[asked.method](asked, HistoryShape(WIDTH, LONG)).record
 
 
+def rows_of(method: MethodName) -> int:
+    """Rows of the record of a full history."""
+    return METHODS[method](ModelSettings(method=method), HistoryShape(WIDTH, LONG)).rows_of(LONG)
+
+
 def kinds() -> dict[str, tuple[RecordField, ...]]:
     """Kind of record -> its fields."""
     return {
@@ -56,6 +64,10 @@ def kinds() -> dict[str, tuple[RecordField, ...]]:
         "`sim`, soft search": fields_of(method="sim", search="soft"),
         "`eta`": fields_of(method="eta"),
         "`twin`": fields_of(method="twin"),
+        "`twin-v2`": fields_of(method="twin-v2"),
+        "`category`": fields_of(method="category"),
+        "`sketch`": fields_of(method="sketch"),
+        "`linear`": fields_of(method="linear"),
         "`din-short`": fields_of(method="din-short"),
     }
 
@@ -92,10 +104,11 @@ def bytes_table() -> str:
     every, pseudo = kinds(), fields_of(method="lrea")
     records = [(f"R = {rank} pseudo items", pseudo, rank) for rank in RANKS]
     records.append((f"`din`, {LONG} behaviors", pseudo, LONG))
+    fixed = {f"`{name}`": rows_of(name) for name in FIXED_SIZE}
     for kind in list(every)[1:]:
-        method = METHODS["sdim"](ModelSettings(method="sdim"), HistoryShape(WIDTH, LONG))
-        rows = {"`sdim`": method.rows_of(LONG), "`din-short`": 0}.get(kind, LONG)
-        records.append((kind if rows != LONG else f"{kind}, {LONG} behaviors", every[kind], rows))
+        rows, what = PART_OF.get(kind, (LONG, "behaviors"))
+        named = (kind, fixed[kind]) if kind in fixed else (f"{kind}, {rows} {what}", rows)
+        records.append((named[0], every[kind], named[1]))
     cells = [
         [name, *(f"{record_size(fields, d, rows, v):,}" for v in (None, VALUES) for d in CACHE_DTYPES)]
         for name, fields, rows in records

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import Kernel, ScorerWeights, folded
-from lrea_cli.kernels.weights import linear_half
+from lrea_cli.kernels.weights import SLOPE, affine_half, linear_half
 from lrea_cli.sequence import Behaviors
 
 HIDDEN = 64
@@ -64,6 +65,19 @@ class Attention(nn.Module):
         alone = folded(candidates.flatten(0, 1)[:, None], keys.flatten(0, 1), values.flatten(0, 1), self.weights)
         return alone.view_as(candidates)
 
+    def paired(self, candidates: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend where each candidate has one key of its own: s(e_n, k_n) v_n.
+
+        Args:
+            candidates, keys, values: (B, N, D) each; values are zero where there is none.
+
+        Returns:
+            (B, N, D).
+        """
+        w = self.weights.to(candidates.dtype)
+        hidden_BNH = candidates @ w.W1 + keys @ w.W2 + (candidates * keys) @ w.W3 + w.b
+        return (leaky_relu(hidden_BNH, SLOPE) @ w.w_o)[..., None] * values
+
     def over(self, candidates: Tensor, behaviors: Behaviors, kernel: Kernel = folded) -> Tensor:
         """DIN: interest (B, N, D) = c(n) sum_l s(e, e_l) e_l over the real behaviors."""
         return self(candidates, behaviors.vectors, scaled_values(behaviors), kernel=kernel)
@@ -71,6 +85,10 @@ class Attention(nn.Module):
     def linear_half(self, keys: Tensor, values: Tensor) -> Tensor:
         """[A; a0] (B, D + 1, D), see `kernels.weights.linear_half`."""
         return linear_half(keys, values, self.weights.to(keys.dtype))
+
+    def affine_half(self, product: Tensor, total: Tensor) -> Tensor:
+        """[A; a0] (B, D + 1, D) of sums over rows, see `kernels.weights.affine_half`."""
+        return affine_half(product, total, self.weights.to(total.dtype))
 
 
 class MultiHeadAttention(nn.Module):

@@ -25,6 +25,7 @@ from lrea_cli.commands import (
     evaluate,
     export,
     prepare,
+    search,
     serve_bench,
     sweep,
     train,
@@ -50,7 +51,12 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "serve-bench": serve_bench.serve_bench,
         "export": export.export,
     },
-    "Deciding what to ship": {"compare": compare.compare, "cost": cost.cost, "sweep": sweep.sweep},
+    "Deciding what to ship": {
+        "compare": compare.compare,
+        "cost": cost.cost,
+        "search": search.search,
+        "sweep": sweep.sweep,
+    },
     "Looking after what is kept": {
         "list": artifacts.list_artifacts,
         "show": artifacts.show,

@@ -216,6 +216,23 @@ class Buckets(Summary):
 
 
 @dataclass(frozen=True)
+class Sketched(Summary):
+    """The summary of sketch with one layer over prototypes: sums over the behaviors, to which a click adds.
+
+    Args:
+        sums: (B, R, D), sum_l a_lr e_l. mass: (B, R, 1), sum_l a_lr.
+        gram: (B, D, D), sum_l e_l^T e_l. total: (B, 1, D), sum_l e_l. Of these the linear half is exact.
+        count: (B, 1) int64, behaviors.
+    """
+
+    sums: Tensor
+    mass: Tensor
+    gram: Tensor
+    total: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
 class Projected(Summary):
     """The summary of twin: the projected behaviors, newest first, and what its cross features read.
 
@@ -252,7 +269,7 @@ class RecordField:
     name: str
     shape: tuple[int, ...]
     rows: int | Literal["rows"]
-    dtype: Literal["cache", "wide", "int32", "int64", "uint8"] = "cache"
+    dtype: Literal["cache", "wide", "float32", "int32", "int64", "uint8"] = "cache"
 
     def stored(self, cache: CacheDtype) -> str:
         """The dtype in a cache of a dtype."""

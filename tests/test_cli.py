@@ -179,7 +179,10 @@ def test_mistakes_in_options_are_a_line_and_where_to_look(home: Path, capsys: py
     ("arguments", "said"),
     [
         (["prepare", "table", "--time-unit", "h"], "'h' is not one of 's', 'ms', 'us', 'ns'."),
-        (["prepare", "synthetic", "--preset=q"], "'q' is not one of 'drift', 'exchangeable', 'exact-item'."),
+        (
+            ["prepare", "synthetic", "--preset=q"],
+            "'q' is not one of 'drift', 'exchangeable', 'exact-item', 'category-count'.",
+        ),
         (["prepare", "table", "--label-threshold", "x"], "it takes a number (given: 'x')"),
         (["sweep", "rank", "--seeds", "1.5"], "it takes a whole number (given: '1.5')"),
     ],

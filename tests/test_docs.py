@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from lrea_cli.cli import app
 from lrea_cli.recipe.recipe import SWEEP_FILE, shipped_recipes
+from lrea_cli.sweep.settings import load_sweep
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +37,9 @@ def test_every_local_link_leads_somewhere():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_help_of_sweep_names_every_folder_that_comes_with_lrea():
-    shown = CliRunner().invoke(app, ["sweep", "--help"], env={"COLUMNS": "200"}).output
+def test_the_help_of_sweep_and_search_names_every_folder_that_comes_with_lrea():
     for settings in shipped_recipes().glob(f"*/{SWEEP_FILE}"):
-        assert settings.parent.name in shown
+        name = settings.parent.name
+        command = "search" if load_sweep(name).search.worlds else "sweep"
+        shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+        assert re.search(rf"\b{name}\b", shown.partition("Options")[0])

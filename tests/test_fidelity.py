@@ -34,7 +34,7 @@ def test_the_named_test_exists(mechanism) -> None:
 def test_every_method_of_a_paper_has_a_section_and_something_faithful() -> None:
     counts = count_statuses()
     for method in METHOD_NAMES:
-        if method not in ("mean", "din-short"):
+        if method not in ("mean", "din-short", "category"):  # of no paper
             assert counts[method.upper()]["faithful"] > 0, method
     assert sum(sum(section.values()) for section in counts.values()) == len(MECHANISMS)
 

@@ -21,7 +21,7 @@ class Page:
     Args:
         blocks: its Python.
         files: path -> the text to write there.
-        entries: path -> the line, `NAME = ...`, that replaces the one with that name, after its import if it needs one.
+        entries: path -> `NAME = ...`, which replaces the one with that name, after its import if it needs one.
         commands: its command lines of lrea.
     """
 
@@ -31,12 +31,12 @@ class Page:
     commands: list[str]
 
     def follow(self, copy: Path) -> None:
-        """Write the files and replace each entry, the line with its name; a line of import comes before it."""
+        """Write the files and replace each entry, of one line or several; a line of import comes before it."""
         for path, text in self.files.items():
             (copy / path).write_text(text, encoding="utf-8")
         for path, line in self.entries.items():
-            entry = line.splitlines()[-1].partition(" = ")[0]
-            replace(copy / path, rf"^{re.escape(entry)} = .*\n", line)
+            (entry,) = re.findall(r"^([^\W\d].*?) = ", line, re.MULTILINE)
+            replace(copy / path, rf"^{re.escape(entry)} = .*\n(?:[ \])].*\n)*", line)
 
 
 def read_page(name: str, section: str = "") -> Page:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from authors.plans import Plan
 from lrea_cli.recipe.recipe import Recipe
+from lrea_cli.sweep.search_settings import Search
 from lrea_cli.sweep.settings import Compress, Sweep
 
 USERS = 150
@@ -27,9 +28,14 @@ def quick_sweep(sweep: Sweep) -> Sweep:
         sweep,
         name=f"{sweep.name}-quick",
         recipes={name: _small(recipe) for name, recipe in sweep.recipes.items()},
-        search=sweep.search[:MOST_POINTS],
+        search=_few_points(sweep.search),
         compress=sweep.compress and _few_rows(sweep.compress),
     )
+
+
+def _few_points(search: Search) -> Search:
+    points = {name: own[:MOST_POINTS] for name, own in search.points.items()}
+    return replace(search, points=points, rungs=search.rungs[-1:])
 
 
 def _small(recipe: Recipe) -> Recipe:

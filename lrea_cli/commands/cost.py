@@ -123,7 +123,8 @@ def _show(console: Console, count: Counted, model: ModelSettings, options: CostO
     console.say(
         "FLOPs behavior and bytes write: of one new behavior. bytes record: without the match counters, which are the "
         "same for every method. bytes as ids: of a record that holds ids in place of vectors. n/a: the work of a "
-        "compressor is not counted."
+        "compressor is not counted. category is counted as if each behavior had a category of its own, "
+        "twin-v2 as if each cluster were halved evenly."
     )
     title = "the paper's Table 1 (TWIN is not in it), and our count, padded"
     console.table(title, PAPER_COLUMNS, _paper_rows(count.padded))

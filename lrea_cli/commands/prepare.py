@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrea_cli.commands.next_steps import after_prepare, as_typed, typed_options
-from lrea_cli.commands.options import Json, Options, Replace, parameters_of, shaped
+from lrea_cli.commands.options import Json, Options, Replace, command, parameters_of, shaped
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import size
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.sources import SOURCES, find_files, where_without_raw
 from lrea_cli.prepare.sources.base import Source
+from lrea_cli.prepare.sources.synthetic import Synthetic
+from lrea_cli.recipe.worlds import find_world, world_names
 from lrea_cli.workspace.home import Workspace
 
 if TYPE_CHECKING:
@@ -54,6 +56,30 @@ def run(source: Source, options: PrepareOptions, shared: SharedOptions, typed: s
         console.result(_estimate(console, source, files, options), then=typed)
         return
     manifest, cost = prepare_source(console, workspace, source, files, options, shared)
+    console.result({**manifest.to_dict(), **cost}, then=after_prepare(workspace, manifest.dataset))
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """Options of `lrea prepare world`."""
+
+    name: Annotated[str, typer.Argument(help="Name of the world, and of the new dataset.", autocompletion=world_names)]
+    replace: Replace = False
+    json: Json = False
+
+
+def _world(options: WorldOptions) -> None:
+    """Planted interests, by the name of one of lrea's worlds (recipes/worlds.toml).
+
+    Settings are chosen on worlds whose role is development; results are of the others.
+
+    Example: lrea prepare world dev-still
+    """
+    console, named = Console(options.json), find_world(options.name)
+    source = Synthetic(**named.options)
+    shared = SharedOptions(dataset=named.name, replace=options.replace, json=options.json)
+    workspace = Workspace.from_environment()
+    manifest, cost = prepare_source(console, workspace, source, [], PrepareOptions(seed=named.seed), shared)
     console.result({**manifest.to_dict(), **cost}, then=after_prepare(workspace, manifest.dataset))
 
 
@@ -136,7 +162,7 @@ def _register(source_type: type[Source]) -> None:
     raw = Annotated[Path | None, typer.Option(help=help)]
     shared = [p.replace(annotation=raw) if p.name == "raw" else p for p in shared]
 
-    def command(context: typer.Context, **values: Any) -> None:
+    def prepare_it(context: typer.Context, **values: Any) -> None:
         def options_of(kind: type[Options]) -> Options:
             return kind(**{p.name: values[p.name] for p in parameters_of(kind) if p.name in values})
 
@@ -148,8 +174,9 @@ def _register(source_type: type[Source]) -> None:
         run(options_of(source_type), options_of(PrepareOptions), options_of(SharedOptions), typed)
 
     called = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    app.command(source_type.name, help=inspect.getdoc(source_type))(shaped(command, [called, *own, *shared]))
+    app.command(source_type.name, help=inspect.getdoc(source_type))(shaped(prepare_it, [called, *own, *shared]))
 
 
 for _source in SOURCES:
     _register(_source)
+app.command("world")(command(_world))

@@ -50,6 +50,7 @@ def sweep(options: SweepOptions) -> None:
 
     Given again, the same command goes on where it stopped.
     """
+    from lrea_cli.reporting.learning_curve import PICTURE, draw
     from lrea_cli.reporting.results import page, write_page
 
     console = Console(options.json)
@@ -60,6 +61,8 @@ def sweep(options: SweepOptions) -> None:
     show(console, results)
     if options.page is not None:
         write_page(options.page, results.sweep, results.to_dict(), lambda data: page(results, data))
+        for dataset in results.datasets:
+            draw(options.page.with_suffix("") / PICTURE.format(dataset=dataset.name), results, dataset)
         console.say(f"written: {options.page}")
     if failures:
         message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"
@@ -69,8 +72,9 @@ def sweep(options: SweepOptions) -> None:
 
 def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, Sequence[Failure]]:
     """Do what is missing, and write all results; `again` is the command that goes on."""
+    from lrea_cli.sweep.datasets import dataset_of, workspace_of
     from lrea_cli.sweep.gather import about, gather
-    from lrea_cli.sweep.run import dataset_of, run_sweep, workspace_of
+    from lrea_cli.sweep.run import run_sweep
     from lrea_cli.sweep.settings import load_sweep
 
     asked = load_sweep(options.folder)

@@ -77,7 +77,8 @@ def train(options: TrainOptions) -> None:
     Example: lrea train --rank 128 --lam 0.3
 
     A setting that is not given is the recipe's, else its default. Of LREA the output also shows the non-negativity loss
-    (Eq. 10) and the entropy of W_decomp's columns: 0 where each takes one pseudo item, 1 where it takes all alike.
+    (Eq. 10), of LREA and sketch the entropy of the columns: 0 where a behavior goes to one pseudo item, 1 where it goes
+    to all alike.
     """
     from lrea_cli.runs.train import train_run
 

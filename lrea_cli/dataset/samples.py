@@ -63,6 +63,19 @@ class Samples:
             {name: column[rows] for name, column in self.profile.items()},
         )
 
+    def of_share(self, share: float, seed: int) -> Samples:
+        """The samples of this share of the users, in the order of the split; of one user at least.
+
+        The seed alone gives each user id a uniform number, and the users of the smallest numbers are kept: a smaller
+        share's users are among a larger one's, and every method has the same.
+        """
+        if share == 1:
+            return self
+        users = np.unique(self.user)
+        number = np.random.default_rng([seed, 0, 1]).random(int(users[-1]) + 1)[users]  # [seed, n]: epoch n's order
+        kept = users[np.argsort(number, kind="stable")[: max(1, round(share * len(users)))]]
+        return self.of_requests(np.flatnonzero(np.isin(self.user, kept)))
+
 
 def read_samples(dataset: DatasetInfo, split: Split) -> Samples:
     """Read a split; a request's rows are neighbors on disk.

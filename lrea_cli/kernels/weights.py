@@ -48,9 +48,12 @@ def linear_half(keys: Tensor, values: Tensor, weights: ScorerWeights) -> Tensor:
         values: (B, R, D), zero in rows that are not in use.
         weights: of the scorer.
     """
+    return affine_half(keys.transpose(1, 2) @ values, values.sum(1, keepdim=True), weights)
+
+
+def affine_half(product_BDD: Tensor, total_B1D: Tensor, weights: ScorerWeights) -> Tensor:
+    """[A; a0] (B, D + 1, D) of `linear_half`, from the sums K^T V (B, D, D) and sum_j v_j (B, 1, D)."""
     a = (1 + SLOPE) / 2
-    total_B1D = values.sum(1, keepdim=True)
-    product_BDD = keys.transpose(1, 2) @ values
     w1, w2, w3 = weights.W1 @ weights.w_o, weights.W2 @ weights.w_o, weights.W3 @ weights.w_o
     A = w1[:, None] * total_B1D + w3[:, None] * product_BDD
     a0 = (weights.b @ weights.w_o) * total_B1D + (w2 @ product_BDD)[:, None]

@@ -47,8 +47,10 @@ class LongInterest(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    summary_type: ClassVar[type[Summary]]
+    summary_type: type[Summary]
     slow_twin: ClassVar[type[SlowTwin]]
+    needs_categories: ClassVar[bool] = False
+    """Whether it refuses histories whose items have no category, at any setting."""
     row_per_behavior: ClassVar[bool] = False
     """Whether a record has one row for each behavior, so that it could hold ids instead of vectors."""
 
@@ -112,8 +114,12 @@ class LongInterest(nn.Module, ABC):
         return Interest(self.attend(self.summarize(behaviors), candidates, kernel))
 
     def position_matrices(self) -> tuple[nn.Parameter, ...]:
-        """Weights with an entry for each position of the history; the optimizer takes smaller steps on them."""
+        """Weights with an entry for each position of the history; their rate is `step` times the learning rate."""
         return ()
+
+    def column_entropy(self) -> float | None:
+        """How even the weights are that a method mixes behaviors by: 0 is one-hot, 1 mean pooling; None = not known."""
+        return None
 
     @abstractmethod
     def rows_of(self, n: int) -> int:

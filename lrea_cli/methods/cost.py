@@ -1,7 +1,8 @@
 """Counts what a method costs (FLOPs, rows, bytes) offline, per request and per new behavior; nothing is timed.
 
 A multiply-add is 2 FLOPs. A product that starts from an offset, a bias or the linear half adds it for free.
-A softmax is a difference, a sum and a quotient for each score. Not counted:
+A softmax is a difference, a sum and a quotient for each score; SiLU a sum and a quotient, a LayerNorm seven for each
+number. Not counted:
 
 - what depends on the weights alone and is computed once for all users (W1 w_o, g w_o, the softmax of W_decomp),
 - conversions between dtypes, embedding lookups, the padding of a batch,
@@ -190,3 +191,15 @@ def din_work(kept: int, width: int, hidden: int, candidates: int) -> Work:
     products = half.products + 2 * D * D + 2 * D * H + 2 * K * (D + 1) * H + 2 * K * H + 2 * K * D
     elementwise = half.elementwise + 2 * D * H + H + K * H + D + K * D + K
     return Work(0, N * products, N * elementwise)
+
+
+def paired_work(width: int, hidden: int, candidates: int) -> Work:
+    """FLOPs of `Attention.paired`: one key for each candidate.
+
+    products     6 N D H    +  2 N H
+                 e, k, e * k   w_o
+    elementwise  N D        +  3 N H    +  N D
+                 e * k         sums, b     s v
+    """
+    D, H, N = width, hidden, candidates
+    return Work(0, 6 * N * D * H + 2 * N * H, 2 * N * D + 3 * N * H)

@@ -16,9 +16,6 @@ from lrea_cli.oracle.attention import SlowLREA
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems
 
-OWN_SHARE = 0.98
-"""Share of a column of W_decomp that starts in its own block. Uniform columns would stay uniform, as mean pooling."""
-
 
 class LREA(PseudoItemMethod):
     """The training form and the serving form of one model.
@@ -36,6 +33,11 @@ class LREA(PseudoItemMethod):
             as it is (keys = E, values = c(n) E), in training and serving alike.
         penalty: `sum` takes the squared norms of Eq. 10; `mean` divides each by the entries of its matrix, so that one
             lambda fits every rank: as a sum, lambda .3 weighs more than the loss itself (docs/log.md).
+        start: share of a column of W_decomp that starts in its own block. Uniform columns (1 / R) would stay uniform,
+            as mean pooling.
+        step: of the matrices over positions, as a share of the learning rate. Adagrad's first steps are as large as
+            the rate whatever the gradient, and a pseudo item sums L positions: steps of the full rate buried a
+            block's mean under 500 small random weights, and rank 128 was no better than mean pooling (docs/log.md).
     """
 
     name = "lrea"
@@ -49,7 +51,7 @@ class LREA(PseudoItemMethod):
         self.mean_penalty = settings.penalty == "mean"
         blocks_RL = _blocks(self.rank, self.long)
         self.W_comp = nn.Parameter((blocks_RL / blocks_RL.sum(1, keepdim=True)).T.contiguous())
-        logits_RL = math.log(OWN_SHARE / (1 - OWN_SHARE) * max(1, self.rank - 1)) * blocks_RL
+        logits_RL = math.log(settings.start / (1 - settings.start) * max(1, self.rank - 1)) * blocks_RL
         self.decomp = nn.Parameter(logits_RL if self.unit else logits_RL.softmax(0))
 
     @property

@@ -93,16 +93,23 @@ class TWIN(RowPerBehavior):
 
     def _bias(self, summary: Projected, candidates: Candidates) -> Tensor:
         """What the cross features add to a score, (B, heads, 1 or N, L)."""
-        assert candidates.time is not None
-        age_BL = band((candidates.time[:, None] - summary.time).clamp(min=0) // HOUR)
-        place_L = band(torch.arange(summary.time.shape[1], device=summary.time.device))
-        bias_BHNL = (self.age[:, age_BL].transpose(0, 1) + self.place[:, place_L])[:, :, None]
+        bias_BHNL = self._row_bias(summary, candidates)[:, :, None]
         if self.same_category is None:
             return bias_BHNL
         assert summary.category is not None
         assert candidates.category is not None
         same_BNL = same_value(candidates.category[..., None], summary.category[:, None])
         return bias_BHNL + self.same_category[:, None, None] * same_BNL[:, None]
+
+    def _row_bias(self, summary: Projected, candidates: Candidates) -> Tensor:
+        """What age and place of a row add to its scores for all candidates, (B, heads, L)."""
+        assert candidates.time is not None
+        age_BL = band((candidates.time[:, None] - summary.time).clamp(min=0) // HOUR)
+        return (self.age[:, age_BL] + self.place[:, band(self._places(summary))]).transpose(0, 1)
+
+    def _places(self, summary: Projected) -> Tensor:
+        """The place of each row in the history, (B, L) or (1, L)."""
+        return torch.arange(summary.time.shape[1], device=summary.time.device)[None]
 
 
 def band(whole: Tensor) -> Tensor:

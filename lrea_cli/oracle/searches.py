@@ -87,7 +87,7 @@ class SlowTWIN(SlowTwin):
     def interest(self, target: Target, long: Long, record: Record) -> Array | None:
         model, values, mixed = self.model, record["values"], []
         for number, head in enumerate(heads(model, len(target.vector))):
-            scores = alphas(model, number, target, record)
+            scores = self.scores(number, target, record)
             chosen = largest(scores, values[:, head], model.settings.k)
             if chosen is None:
                 return None
@@ -95,6 +95,10 @@ class SlowTWIN(SlowTwin):
                 softmax_sum([scores[i] for i in chosen], [values[i, head] for i in chosen], head.stop - head.start)
             )
         return np.concatenate(mixed) @ model.weights["long.attention.W_O"]
+
+    def scores(self, head: int, target: Target, record: Record) -> list[float]:
+        """alpha of each row of the record for one head."""
+        return alphas(self.model, head, target, record)
 
 
 def is_same(value: int, other: int | None) -> bool:
@@ -183,7 +187,8 @@ def alphas(model: ReferenceModel, number: int, target: Target, record: Record) -
 def cross_bias(model: ReferenceModel, head: int, target: Target, record: Record, position: int) -> float:
     """What age, position and equal category of a behavior add to its alpha."""
     hours = max(0, target.time - int(record["time"][position])) // HOUR
-    bias = model.weights["long.age"][head, band(hours)] + model.weights["long.place"][head, band(position)]
+    place = int(record["place"][position]) if "place" in record else position
+    bias = model.weights["long.age"][head, band(hours)] + model.weights["long.place"][head, band(place)]
     if "long.same_category" in model.weights and is_same(int(record["category"][position]), target.category):
         bias += model.weights["long.same_category"][head]
     return float(bias)

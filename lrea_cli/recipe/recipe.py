@@ -22,7 +22,10 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "eta": ("k", "m", "heads", "target_attention"),
     "sdim": ("m", "tau"),
     "twin": ("k", "heads"),
-    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty"),
+    "twin-v2": ("k", "heads", "most_members"),
+    "category": ("shared_rows", "half_life", "temperature"),
+    "sketch": ("rank", "layers", "normalize", "temperature"),
+    "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step"),
 }
 """Attributes of `ModelSettings` that belong to some methods only; a method that is not named has none of them."""
 
@@ -34,6 +37,14 @@ RUN_FILE = "run.json"
 
 SWEEP_FILE = "sweep.toml"
 """Lies among the recipes of a folder and is none (`sweep.settings`)."""
+
+WORLDS_FILE = "worlds.toml"
+"""Lies among the recipes that come with lrea and is none (`recipe.worlds`)."""
+
+CHOSEN = "chosen"
+"""The section of a recipe file that says how its settings were found (`recipe.chosen`); no part of the recipe."""
+
+NO_RECIPES = frozenset({SWEEP_FILE, WORLDS_FILE})
 
 Sections = Mapping[str, Mapping[str, Any]]
 """Values by their section and key: `{"model": {"rank": 64}}`."""
@@ -121,7 +132,7 @@ def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
     content = read_json(path, "Name another recipe.").get("recipe") if of_run else read_toml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no recipe: it is not the manifest of a run.", "Name another recipe.")
-    recipe = Recipe.from_dict(content, str(path))
+    recipe = Recipe.from_dict({name: part for name, part in content.items() if name != CHOSEN}, str(path))
     if not (every_method or of_run):
         values = content.get("model", {})
         changed = [key for key in values if getattr(recipe.model, key) != getattr(ModelSettings, key)]
@@ -150,7 +161,7 @@ def shipped_recipes() -> Path:
 def shipped_names() -> list[str]:
     """The names of the recipes that come with lrea, such as `taobao-lrea` and `table2/din`."""
     folder = shipped_recipes()
-    files = (path for path in folder.rglob("*.toml") if path.name != SWEEP_FILE)
+    files = (path for path in folder.rglob("*.toml") if path.name not in NO_RECIPES)
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in files)
 
 

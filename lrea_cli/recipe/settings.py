@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from lrea_cli.errors import UserError
 
-MethodName = Literal["din-short", "mean", "sim", "eta", "sdim", "twin", "lrea", "din"]
+MethodName = Literal[
+    "din-short", "mean", "linear", "sim", "eta", "sdim", "twin", "twin-v2", "category", "sketch", "lrea", "din"
+]
 """All methods, each a file in `methods/`: a new one is that file and its name here."""
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
@@ -89,10 +91,17 @@ class ModelSettings:
         embedding_dim: d of one field. embedding_std: of their start.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         rank, lam: r and lambda of LREA (Table 3).
+        start: of LREA, the share of a column of W_decomp that is its own block's before training.
+        step: of LREA, the rate of its position matrices over the learning rate.
         form, decomp_columns, short_histories, penalty: see `methods.lrea.LREA`.
         k: behaviors that the search of SIM, ETA and TWIN keeps. search: of SIM, by category (`hard`) or by inner
             product (`soft`). heads: of their attention. target_attention: of SIM and ETA, see `methods.searched`.
         m: hashes of ETA and SDIM. tau: those of them that make one group of SDIM.
+        most_members: of TWIN V2, most behaviors in a cluster; k: clusters that its search keeps.
+        shared_rows: of category, R rows for all behaviors beside the row of the candidate's category; 0 = one row, of
+            the behaviors of other categories. half_life: behaviors after which a behavior counts half in a third row,
+            that of the candidate's recent category; 0 = without that row. See `methods.category`.
+        layers, normalize, temperature: see `methods.sketch.Sketch`; its `rank` is the number of its prototypes.
     """
 
     method: MethodName = "lrea"
@@ -106,12 +115,20 @@ class ModelSettings:
     decomp_columns: Literal["unit", "free"] = "unit"
     short_histories: Literal["mix", "exact"] = "mix"
     penalty: Literal["mean", "sum"] = "mean"
+    start: Annotated[float, Limits(gt=0, lt=1)] = 0.98
+    step: Annotated[float, Limits(gt=0, le=1000)] = 0.01
     k: Count = 64
     search: SearchName = "hard"
     heads: Few = 4
     target_attention: Literal["multi-head", "din"] = "multi-head"
     m: Few = 48
     tau: Few = 3
+    most_members: Count = 8
+    shared_rows: Annotated[int, Limits(ge=0, le=4096)] = 16
+    half_life: CountOrZero = 0
+    layers: Annotated[int, Limits(ge=1, le=2)] = 1
+    normalize: Literal["prototypes", "tokens"] = "prototypes"
+    temperature: Annotated[float, Limits(gt=0, lt=1000)] = 0.1
 
 
 @dataclass(frozen=True)
@@ -126,7 +143,9 @@ class TrainSettings:
         initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
             little, so a small log is not learnt by heart.
         weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).
-        seed: of start, shuffling.
+        share: of the users of the train split: a model learns from the samples of these users alone, which the seed
+            draws; a smaller share's users are among a larger one's. Validation and test are whole.
+        seed: of start, shuffling, and the users of `share`.
     """
 
     epochs: Count = 10
@@ -135,6 +154,7 @@ class TrainSettings:
     lr: Annotated[float, Limits(gt=0, lt=100)] = 0.05
     initial_accumulator: Annotated[float, Limits(ge=0, le=10**6)] = 0.025
     weight_decay: Share = 0.0
+    share: Annotated[float, Limits(gt=0, le=1)] = 1.0
     seed: Seed = 2025
 
 

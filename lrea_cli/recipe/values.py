@@ -97,10 +97,11 @@ def _as_written(value: Any) -> str:
 
 
 def _range(limits: Limits) -> str:
-    """`1 to 4,096`, `0 or more, below 1`, `more than 0, below 100`."""
-    if limits.le is not None:
+    """`1 to 4,096`, `0 or more, below 1`, `more than 0, below 100`, `more than 0, at most 1`."""
+    if limits.gt is None and limits.le is not None:
         return f"{limits.ge:,} to {limits.le:,}"
-    return f"{f'{limits.ge} or more' if limits.gt is None else f'more than {limits.gt}'}, below {limits.lt}"
+    low = f"{limits.ge} or more" if limits.gt is None else f"more than {limits.gt}"
+    return f"{low}, {f'below {limits.lt}' if limits.le is None else f'at most {limits.le:,}'}"
 
 
 def _parts(hint: Any) -> Iterator[Any]:

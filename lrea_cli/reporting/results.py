@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from lrea_cli.console import show
 from lrea_cli.console.counts import counted
+from lrea_cli.reporting.learning_curve import curve_section
+from lrea_cli.reporting.markdown import as_page, difference, table
+from lrea_cli.reporting.search import search, searched
 from lrea_cli.stats.metrics import METRICS, Metric
-from lrea_cli.sweep.results import Compressed, OverSeeds, Prepared, Results, Scored
+from lrea_cli.sweep.results import Compressed, Prepared, Results, Scored
 from lrea_cli.workspace.sealed import replacing, write_json
 
 Row = TypeVar("Row", Scored, Compressed)
@@ -26,7 +29,7 @@ def page(results: Results, data: str) -> str:
         parts += [about(dataset), *left_out(results, dataset)]
         if scored:
             parts += [best_counter(scored), titled("As trained", TRAINED, scored), titled("As served", SERVED, scored)]
-        parts += [*compressions(results, dataset), search(results, dataset)]
+        parts += [*curve_section(results, dataset, data), *compressions(results, dataset), search(results, dataset)]
     return as_page([*parts, *failures(results)])
 
 
@@ -38,32 +41,14 @@ def write_page(path: Path, name: str, numbers: dict[str, Any], text: Callable[[s
         file.write(text(data.as_posix()).encode())
 
 
-def as_page(parts: Sequence[str]) -> str:
-    """Paragraphs, tables and headings with an empty line between them."""
-    return "\n\n".join(parts) + "\n"
-
-
 def titled(title: str, columns: Columns[Row], rows: Sequence[Row]) -> str:
     """A Markdown table under its title."""
     return f"{title}:\n\n{table(list(columns), cells(columns, rows))}"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column left-aligned, the others right-aligned."""
-    marks = ["---", *("---:" for _ in columns[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, marks, *rows))
-
-
 def cells(columns: Columns[Row], rows: Sequence[Row]) -> list[list[str]]:
     """The cells of a table, row by row."""
     return [[text(row) for text in columns.values()] for row in rows]
-
-
-def difference(values: OverSeeds | None) -> str:
-    """`+0.0012`, with `~` before it where no difference is shown."""
-    if values is None or values.mean is None:
-        return "-"
-    return f"{'' if values.resolved else '~ '}{values.mean:+.4f}"
 
 
 def head(results: Results, data: str) -> str:
@@ -73,7 +58,7 @@ def head(results: Results, data: str) -> str:
         "date": results.date,
         "machine": f"{machine['cpu']}, {counted(machine['cores'], 'core')}; {jobs} at a time, one thread each",
         "versions": ", ".join(f"{name} {version}" for name, version in results.versions.items()),
-        "search, for every recipe on the first seed, chosen by validation AUC": "; ".join(map(_point, results.search)),
+        "search, for every recipe on the first seed, chosen by validation AUC": searched(results),
         "configurations tried": str(len({(t.dataset, t.recipe, str(t.point)) for t in results.tried})),
         "trainings": str(len(results.tried)),
     }
@@ -216,21 +201,3 @@ SHORT_COMPRESSED = {
     ("of long ones" if name.startswith("64") else name): text for name, text in COMPRESSED.items() if "95%" not in name
 }
 """For a terminal."""
-
-
-def search(results: Results, dataset: Prepared) -> str:
-    """Recipes down, points across."""
-    tried = [t for t in results.tried if t.dataset == dataset.name and t.seed == dataset.seeds[0]]
-    rows: dict[str, dict[str, str]] = {}
-    for one in tried:
-        auc = "failed" if one.valid_auc is None else f"{'* ' if one.chosen else ''}{one.valid_auc:.4f}"
-        rows.setdefault(one.recipe, {})[_point(one.point)] = auc
-    points = [_point(point) for point in results.search]
-    cells = [[recipe, *(of_point[point] for point in points)] for recipe, of_point in rows.items()]
-    title = f"Validation AUC of every configuration on seed {dataset.seeds[0]}, `*` = chosen"
-    return f"{title}:\n\n{table(['recipe', *points], cells)}"
-
-
-def _point(point: dict[str, float]) -> str:
-    """`lr 0.02, initial_accumulator 0.004`."""
-    return ", ".join(f"{name} {value:g}" for name, value in point.items()) or "as in the recipe"

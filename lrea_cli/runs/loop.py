@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo, Split
 from lrea_cli.dataset.samples import read_samples, require_both_labels
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.methods.lrea import LREA
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import DataSettings, TrainSettings
@@ -31,14 +30,6 @@ from lrea_cli.sequence import Batch
 from lrea_cli.stats.metrics.auc import auc
 from lrea_cli.stats.metrics.log_loss import log_loss
 
-MATRIX_LR = 0.01
-"""Of the learning rate, for matrices over the positions of a history (LREA's W_comp and W_decomp).
-
-Adagrad's first steps are as large as the rate whatever the gradient. A pseudo item sums L positions, so steps of the
-full rate bury a block's mean under 500 small random weights: rank 128 was then no better than mean pooling
-(docs/log.md).
-"""
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -46,7 +37,7 @@ class Epoch:
 
     Args:
         loss: mean binary cross-entropy (Eq. 2). penalty: mean of each term of Eq. 10, not multiplied by lambda.
-        column_entropy: of W_decomp, 0 one-hot to 1 uniform; None for other methods.
+        column_entropy: see `LongInterest.column_entropy`; None for a method without learned weights of behaviors.
     """
 
     epoch: int
@@ -60,10 +51,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The epochs that ended, and what stopped the training before its end (or None); the best epoch's model is kept."""
+    """A training that has ended; the best epoch's model is kept.
+
+    Args:
+        rows: training samples of an epoch.
+        stopped: what stopped it before its end, or None.
+    """
 
     epochs: list[Epoch]
     seconds: float
+    rows: int
     stopped: BaseException | None = None
 
     @property
@@ -89,9 +86,10 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
     started = time.perf_counter()
     model = build_model(recipe, dataset).to(device)
     optimizer = Optimizer(model, recipe.train)
-    train_reader, valid_reader = (
+    whole, valid_reader = (
         reader_of(dataset, split, recipe.data, recipe.train.batch_size) for split in ("train", "valid")
     )
+    train_reader = replace(whole, samples=whole.samples.of_share(recipe.train.share, recipe.train.seed))
     if train_reader.samples.rows < 2:
         raise UserError("The train split has one sample: there is nothing to learn from.", "Prepare more data.")
     epochs: list[Epoch] = []
@@ -111,7 +109,7 @@ def train(recipe: Recipe, dataset: DatasetInfo, folder: Path, device: torch.devi
         if not epochs:
             raise
         stopped = error
-    return Trained(epochs, time.perf_counter() - started, stopped)
+    return Trained(epochs, time.perf_counter() - started, train_reader.samples.rows, stopped)
 
 
 def score_split(model: CTRModel, reader: BatchReader, progress: Progress) -> np.ndarray:
@@ -152,7 +150,7 @@ class Optimizer:
         slow = list(model.long.position_matrices())
         apart = {id(p) for p in (*sparse, *slow)}
         rest = [p for p in model.parameters() if id(p) not in apart]
-        groups = [{"params": rest}, {"params": slow, "lr": MATRIX_LR * settings.lr}]
+        groups = [{"params": rest}, {"params": slow, "lr": model.long.settings.step * settings.lr}]
         self._embeddings, self._decay = sparse, settings.weight_decay
         self._steps = [
             Adagrad(sparse, settings.lr, initial_accumulator_value=settings.initial_accumulator),
@@ -203,7 +201,7 @@ def _epoch(
     labels = valid_reader.samples.label
     valid_auc = auc(logits, labels)
     assert valid_auc is not None  # both labels are there: `require_both_labels`
-    entropy = model.long.column_entropy() if isinstance(model.long, LREA) else None
+    entropy = model.long.column_entropy()
     means = {name: total / rows for name, total in penalty_sum.items()}
     return Epoch(number, loss_sum / rows, means, valid_auc, log_loss(logits, labels), rows / seconds, entropy)
 
@@ -211,7 +209,10 @@ def _epoch(
 def _report(epoch: Epoch, reporter: Reporter) -> None:
     speed = f"{epoch.samples_per_second:,.0f} samples/s"
     reporter.say(f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  valid AUC {epoch.valid_auc:.4f}  {speed}")
+    notes = []
     if epoch.penalty:
-        terms = ", ".join(f"{name} {value:.4g}" for name, value in epoch.penalty.items())
-        entropy = "" if epoch.column_entropy is None else f"; column entropy {epoch.column_entropy:.3f}"
-        reporter.say(f"  non-negativity loss: {terms}{entropy}")
+        notes.append("non-negativity loss: " + ", ".join(f"{name} {term:.4g}" for name, term in epoch.penalty.items()))
+    if epoch.column_entropy is not None:
+        notes.append(f"column entropy {epoch.column_entropy:.3f}")
+    if notes:
+        reporter.say(f"  {'; '.join(notes)}")

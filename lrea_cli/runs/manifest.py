@@ -17,7 +17,8 @@ class RunManifest(Manifest):
     Args:
         made_from: identity of the dataset. recipe: plain values, see `recipe.Recipe`.
         stopped_early: what ended the training before its time; None where nothing did.
-        column_entropy: of LREA's columns; None for other methods.
+        train_rows: training samples of an epoch; None in a run that is older than this entry.
+        column_entropy: of the columns of `lrea` and `sketch`; None for other methods.
     """
 
     run: str
@@ -35,6 +36,7 @@ class RunManifest(Manifest):
     device: NotIdentity[str | None] = None
     arguments: NotIdentity[tuple[str, ...] | None] = None
     versions: NotIdentity[dict[str, str]]
+    train_rows: int | None = None
 
     @classmethod
     def options_of(cls, folder: Path, content: Mapping[str, Any]) -> list[str] | None:

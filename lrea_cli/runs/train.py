@@ -83,6 +83,7 @@ def _manifest(
         stopped_early=_reason(trained.stopped),
         column_entropy=best.column_entropy,
         seconds=trained.seconds,
+        train_rows=trained.rows,
         threads=threads,
         device=str(device),
         arguments=("--threads", str(threads), "--device", device.type),

@@ -62,10 +62,12 @@ class Bill:
 def bills(settings: ModelSettings, shape: HistoryShape, users: Users) -> list[Bill]:
     """One for each method, whatever that of the settings, and one for each compressor of a din run at their rank.
 
-    Where histories have no categories SIM searches by inner product; its name says how it does.
+    Where histories have no categories SIM searches by inner product (its name says how it does), and methods that need
+    them are left out.
     """
+    possible = [name for name, method in METHODS.items() if shape.categories or not method.needs_categories]
     return [
-        *(_method(name, settings, shape, users) for name in METHODS),
+        *(_method(name, settings, shape, users) for name in possible),
         *(_compressor(kind, settings, shape, users) for kind in COMPRESSORS.values()),
     ]
 

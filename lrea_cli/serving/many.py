@@ -42,11 +42,13 @@ def interest_of_users(
         UserError: a user has no record.
     """
     attend = in_place(kernel)
-    if attend is None or not isinstance(method, PseudoItemMethod) or records.layout.dtype == "int8":
+    as_they_lie = isinstance(method, PseudoItemMethod) and method.summary_type is PseudoItems
+    if attend is None or not as_they_lie or records.layout.dtype == "int8":
         return method.attend(records.fetch(users).summary, candidates, kernel)
     everyone = records.everyone.summary
     assert isinstance(everyone, PseudoItems)
     assert everyone.linear is not None
+    assert isinstance(method, PseudoItemMethod)
     return attend(
         candidates.vectors,
         everyone.keys,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -20,6 +21,7 @@ from lrea_cli.sweep.placed import PlacedRuns
 from lrea_cli.sweep.results import About, Compressed, Prepared, Results, Scored, Tried, over_seeds
 from lrea_cli.sweep.run import Cell, Finished
 from lrea_cli.sweep.settings import Sweep
+from lrea_cli.sweep.space import Point
 from lrea_cli.workspace.home import Artifact
 from lrea_cli.workspace.sealed import as_json
 
@@ -39,8 +41,10 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
     with reporter.task("differences", len(finished.cells), "recipes") as progress:
         for cell in finished.cells:
             if own := runs[cell.recipe]:
-                base = [] if cell.recipe == sweep.base else runs.get(sweep.base or "", [])
-                scored.append(_scored(dataset, cell, own, base, placed))
+                base_name = sweep.base_of(cell.recipe)
+                base = [] if cell.recipe == base_name else runs.get(base_name or "", [])
+                recipe, share = sweep.curve.get(cell.recipe, (None, 1.0))
+                scored.append(replace(_scored(dataset, cell, own, base, placed), curve=recipe, share=share))
             progress(1)
     return Results(
         **vars(about),
@@ -48,13 +52,15 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         title=sweep.title,
         base=sweep.base,
         recipes={name: as_json(recipe.to_dict()) for name, recipe in sweep.recipes.items()},
-        search=tuple(dict(point) for point in sweep.search),
-        datasets=(_prepared(finished.dataset, sweep.seeds),),
-        tried=tuple(tried for cell in finished.cells for tried in _tried(sweep, dataset, cell)),
+        search=tuple(dict(point) for point in sweep.search.shared),
+        datasets=(prepared(finished.dataset, sweep.seeds),),
+        tried=tuple(tried for cell in finished.cells for tried in _tried(dataset, cell)),
         scored=tuple(scored),
         compressed=tuple(_compressed(finished, placed)),
         failed={failure.job: failure.message for failure in finished.failures},
         left_out=finished.left_out,
+        space=as_json(dict(sweep.search.content)) if not sweep.search.shared else {},
+        chosen={name: as_json(vars(found)) for name, found in sweep.chosen.items()},
     )
 
 
@@ -91,18 +97,29 @@ def _scored(dataset: str, cell: Cell, own: Sequence[TrainJob], base: Sequence[Tr
         flops_changed=over_seeds(change.flops for change in changes),
         best_counter=over_seeds(strongest(evaluation.baselines)[1] for evaluation in evaluations),
         seconds=over_seeds(manifest.seconds for manifest in manifests),
+        train_rows=over_seeds(manifest.train_rows for manifest in manifests),
     )
 
 
-def _tried(sweep: Sweep, dataset: str, cell: Cell) -> Iterator[Tried]:
+def _tried(dataset: str, cell: Cell) -> Iterator[Tried]:
     """Every training of a cell, the search first."""
-    searched = list(zip(cell.searched, sweep.search, strict=True))
-    names = {job.name for job in cell.searched}
-    later = [(job, cell.chosen or {}) for job in cell.trained if job.name not in names]
-    for job, point in [*searched, *later]:
-        run = job.result()
-        values = (run.best_valid_auc, run.best_epoch, run.epochs, run.seconds) if run else ()
-        yield Tried(dataset, cell.recipe, job.name, job.seed, dict(point), point == cell.chosen, *values)
+    searched = {job.name for trial in cell.tried for job in trial.jobs}
+    for trial in cell.tried:
+        for job in trial.jobs:
+            yield tried(dataset, trial.recipe, job, trial.point, trial.point == cell.chosen, trial.rung)
+    for job in cell.trained:
+        if job.name not in searched:
+            yield tried(dataset, cell.recipe, job, cell.chosen or {}, chosen=True)
+
+
+def tried(dataset: str, recipe: str, job: TrainJob, point: Point, chosen: bool, rung: int = 0) -> Tried:
+    """What a training came to."""
+    plain = Tried(dataset, recipe, job.name, job.seed, dict(point), chosen, rung=rung)
+    run = job.result()
+    if run is None:
+        return plain
+    found = {"best_epoch": run.best_epoch, "epochs": run.epochs, "seconds": run.seconds}
+    return replace(plain, valid_auc=run.best_valid_auc, **found)
 
 
 def _compressed(finished: Finished, placed: PlacedRuns) -> Iterator[Compressed]:
@@ -129,7 +146,8 @@ def _compressed(finished: Finished, placed: PlacedRuns) -> Iterator[Compressed]:
         )
 
 
-def _prepared(artifact: Artifact, seeds: tuple[int, ...]) -> Prepared:
+def prepared(artifact: Artifact, seeds: tuple[int, ...]) -> Prepared:
+    """What a dataset is."""
     data = artifact.manifest
     best = {name: value for name, value in data.facts.items() if name.startswith("bayes_")}
     counts = data.users, data.items, data.samples

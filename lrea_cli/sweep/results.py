@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lrea_cli.stats.estimates import Interval
@@ -89,7 +89,8 @@ class Tried:
     """One training of the search or of another seed.
 
     Args:
-        point: values of [train] that were searched.
+        point: the settings that were searched.
+        rung: of the search, from 0.
         chosen: its point is the one that the other seeds were trained with.
         valid_auc, best_epoch, epochs, seconds: None where it failed.
     """
@@ -98,12 +99,13 @@ class Tried:
     recipe: str
     run: str
     seed: int
-    point: dict[str, float]
+    point: dict[str, Any]
     chosen: bool
     valid_auc: float | None = None
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float | None = None
+    rung: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,14 @@ class Scored:
         rms_over_sd: of the logit's change from the trained to the served form, over the sd of the trained one's.
         difference, difference_served: AUC minus that of the base, in either form, the same users drawn for both; None
             for the base itself and where there is none.
+        curve, share: of a learning curve, the recipe and the share of the training users that it learnt from.
+        train_rows: samples that it learnt from.
     """
 
     dataset: str
     recipe: str
     seeds: tuple[int, ...]
-    point: dict[str, float]
+    point: dict[str, Any]
     metrics: dict[str, OverSeeds]
     difference: OverSeeds | None
     auc_served: OverSeeds
@@ -134,6 +138,9 @@ class Scored:
     flops_changed: OverSeeds
     best_counter: OverSeeds
     seconds: OverSeeds
+    curve: str | None = None
+    share: float = 1.0
+    train_rows: OverSeeds | None = None
 
     @property
     def auc(self) -> OverSeeds:
@@ -180,6 +187,9 @@ class Results(About):
     """A sweep.
 
     Args:
+        search: the points that every recipe tried; none where each has its own.
+        space: [search] of the folder, where each recipe has its own points.
+        chosen: how the settings of recipes were found that `lrea search` wrote.
         datasets: one for `lrea sweep`; pages of several sweeps have more.
         failed: message of each job that failed, by its name.
     """
@@ -188,13 +198,15 @@ class Results(About):
     title: str
     base: str | None
     recipes: dict[str, dict[str, Any]]
-    search: tuple[dict[str, float], ...]
+    search: tuple[dict[str, Any], ...]
     datasets: tuple[Prepared, ...]
     tried: tuple[Tried, ...]
     scored: tuple[Scored, ...]
     compressed: tuple[Compressed, ...]
     failed: dict[str, str]
     left_out: tuple[LeftOut, ...] = ()
+    space: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back; each metric of a recipe is a key."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
-from lrea_cli.dataset.manifest import DATASETS, DatasetManifest
 from lrea_cli.dataset.samples import require_both_labels
 from lrea_cli.errors import UserError
-from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob, reason_against
+from lrea_cli.sweep.datasets import Dataset, link, recipes_left_out
+from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob
 from lrea_cli.sweep.results import LeftOut
-from lrea_cli.sweep.settings import Point, Sweep
+from lrea_cli.sweep.search import Ground, Trial, chosen, run_rungs, training
+from lrea_cli.sweep.settings import Sweep
+from lrea_cli.sweep.space import Point
 from lrea_cli.sweep.workers import Failure, run_jobs, worker_pool
-from lrea_cli.workspace.home import Artifact, Workspace
-
-Dataset = Artifact[DatasetManifest]
+from lrea_cli.workspace.home import Workspace
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class Cell:
     """One recipe of the sweep.
 
     Args:
-        searched: a training for each point, on the first seed.
+        tried: the trials of the search, on the first seed.
         chosen: the point, once the search is done.
         trained: a training for each seed with that point.
     """
 
     recipe: str
-    searched: tuple[TrainJob, ...]
+    tried: tuple[Trial, ...]
     chosen: Point | None = None
     trained: tuple[TrainJob, ...] = ()
 
@@ -43,7 +42,7 @@ class Cell:
 
     def search_seconds(self) -> float:
         """The longest training of the search."""
-        return max((run.seconds for job in self.searched if (run := job.result())), default=0.0)
+        return max((run.seconds for trial in self.tried for job in trial.jobs if (run := job.result())), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,13 @@ class Finished:
     left_out: tuple[LeftOut, ...]
 
 
-def dataset_of(sweep: Sweep, name: str | None, main: Workspace) -> Dataset:
-    """The named dataset of a home, else the one that the recipes name (a UserError for several), else the latest."""
-    if name is None:
-        named = {recipe.data.dataset for recipe in sweep.recipes.values() if recipe.data.dataset is not None}
-        if len(named) > 1:
-            raise UserError(f"The recipes name different datasets: {', '.join(sorted(named))}.", "Choose by --dataset.")
-        name = next(iter(named), None)
-    return main.open(DATASETS, name)
+@dataclass(frozen=True)
+class Searched:
+    """What a search has done: the trials of each recipe, rung by rung."""
 
-
-def workspace_of(sweep: Sweep, dataset: Dataset, main: Workspace) -> Workspace:
-    """The sweep's own: all that it trains lies there."""
-    return Workspace(main.home / "sweeps" / f"{sweep.name}-{dataset.name}")
+    trials: dict[str, tuple[Trial, ...]]
+    datasets: tuple[Dataset, ...]
+    failures: tuple[Failure, ...]
 
 
 def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int, reporter: Reporter) -> Finished:
@@ -80,29 +73,27 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
         workers: jobs at a time; no result depends on it.
 
     Raises:
-        UserError: a split has one label alone, no recipe suits the dataset, or another sweep works in this workspace.
+        UserError: a split has one label alone, no recipe suits the dataset, the search is on other logs, or another
+            sweep works in this workspace.
         LreaError: a worker process was killed.
     """
+    if sweep.search.worlds:
+        raise UserError(
+            f"The settings of '{sweep.name}' are searched on the worlds {', '.join(sweep.search.worlds)}.",
+            f"Search them, and sweep what is chosen: lrea search {sweep.name} --chosen FOLDER",
+        )
     failures: list[Failure] = []
     with workspace.alone("sweep"):
-        dataset = _link(dataset, workspace)
+        dataset = link(dataset, workspace)
         info = DatasetInfo.of(dataset)
         require_both_labels(info)
-        left_out = _left_out(sweep, info, reporter)
+        left_out = recipes_left_out(sweep, info, reporter)
         suited = [name for name in sweep.recipes if name not in {one.recipe for one in left_out}]
         with worker_pool(workers) as pool:
-
-            def work(title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
-                """Run the jobs that are not done."""
-                left = [job for job in jobs if not job.done()]
-                reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
-                failures.extend(run_jobs(pool, title, left, unit, reporter))
-
-            first, home = sweep.seeds[0], workspace.home
-            searches = {n: [_training(sweep, n, point, first, home, dataset) for point in sweep.search] for n in suited}
-            cells = [Cell(name, tuple(jobs)) for name, jobs in searches.items()]
-            work("search", [job for cell in cells for job in cell.searched], "runs")
-            cells = [_choose(sweep, cell, dataset) for cell in cells]
+            work = _doing_what_is_missing(pool, failures, reporter)
+            ground = Ground(workspace.home, (dataset,), sweep.seeds[0])
+            trials = run_rungs(sweep, suited, ground, work)
+            cells = [_choose(sweep, Cell(name, own), ground) for name, own in trials.items()]
             # The slowest first, so that none of them is left alone at the end.
             slowest_first = sorted(cells, key=Cell.search_seconds, reverse=True)
             work("seeds", [job for cell in slowest_first for job in cell.trained], "runs")
@@ -113,44 +104,51 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
     return Finished(tuple(cells), done, dataset, tuple(failures), left_out)
 
 
-def _link(dataset: Dataset, workspace: Workspace) -> Dataset:
-    """A link to the dataset in the sweep's workspace."""
-    link = workspace.path(DATASETS, dataset.name)
-    if link.is_symlink():
-        link.unlink()
-    elif link.exists():
-        raise UserError(f"{link} is in the way of the dataset '{dataset.name}'.", "Remove that folder.")
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(os.path.relpath(dataset.path.resolve(), link.parent.resolve()))
-    return workspace.open(DATASETS, dataset.name)
+def run_search(
+    sweep: Sweep, datasets: Sequence[Dataset], workspace: Workspace, workers: int, reporter: Reporter
+) -> Searched:
+    """Do what is missing of a search on several datasets; the arguments are those of `run_sweep`.
+
+    Raises:
+        UserError: a split has one label alone, a recipe does not suit a dataset, or another sweep works in this
+            workspace.
+        LreaError: a worker process was killed.
+    """
+    failures: list[Failure] = []
+    with workspace.alone("sweep"):
+        linked = tuple(link(dataset, workspace) for dataset in datasets)
+        for dataset in linked:
+            info = DatasetInfo.of(dataset)
+            require_both_labels(info)
+            for left in recipes_left_out(sweep, info, reporter):
+                raise UserError(f"{left.recipe} on {left.dataset}: {left.reason}", "Take the recipe out of the folder.")
+        ground = Ground(workspace.home, linked, sweep.seeds[0])
+        with worker_pool(workers) as pool:
+            trials = run_rungs(sweep, tuple(sweep.recipes), ground, _doing_what_is_missing(pool, failures, reporter))
+    return Searched(trials, linked, tuple(failures))
 
 
-def _left_out(sweep: Sweep, dataset: DatasetInfo, reporter: Reporter) -> tuple[LeftOut, ...]:
-    """Recipes that cannot run on the dataset: each is said once, before any work."""
-    reasons = {name: reason_against(recipe, dataset) for name, recipe in sweep.recipes.items()}
-    left_out = tuple(LeftOut(dataset.manifest.dataset, name, reason) for name, reason in reasons.items() if reason)
-    if len(left_out) == len(sweep.recipes):
-        first = left_out[0]
-        raise UserError(f"No recipe can run: {first.recipe} on {first.dataset}: {first.reason}")
-    for one in left_out:
-        reporter.say(f"{one.recipe} is left out on {one.dataset}: {one.reason}")
-    return left_out
+def _doing_what_is_missing(
+    pool: ProcessPoolExecutor, failures: list[Failure], reporter: Reporter
+) -> Callable[[str, Sequence[TrainJob | EvaluateJob | CompressJob], str], None]:
+    """A function that runs those of its jobs that are not done, and adds those that fail to `failures`."""
+
+    def work(title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
+        left = [job for job in jobs if not job.done()]
+        reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
+        failures.extend(run_jobs(pool, title, left, unit, reporter))
+
+    return work
 
 
-def _choose(sweep: Sweep, cell: Cell, dataset: Dataset) -> Cell:
-    """The point of the best validation AUC, the first of equals; no point where none was trained."""
-    tried = [(run.best_valid_auc, -i) for i, job in enumerate(cell.searched) if (run := job.result())]
-    if not tried:
+def _choose(sweep: Sweep, cell: Cell, ground: Ground) -> Cell:
+    """The best point of the last rung, and its trainings; no point where none was trained."""
+    best = chosen(sweep.search, cell.tried)
+    if best is None:
         return cell
-    point, home = sweep.search[-max(tried)[1]], cell.searched[0].home
-    jobs = (_training(sweep, cell.recipe, point, seed, home, dataset) for seed in sweep.seeds)
-    return replace(cell, chosen=point, trained=tuple(jobs))
-
-
-def _training(sweep: Sweep, name: str, point: Point, seed: int, home: Path, dataset: Dataset) -> TrainJob:
-    recipe = sweep.recipe_of(name, dataset.name, seed, point)
-    run = f"{dataset.name}-{name}-lr{recipe.train.lr:g}-seed{seed}"
-    return TrainJob(home, run, recipe, dataset.identity)
+    (dataset,) = ground.datasets
+    jobs = (training(sweep, cell.recipe, best.point, replace(ground, seed=seed), dataset) for seed in sweep.seeds)
+    return replace(cell, chosen=best.point, trained=tuple(jobs))
 
 
 def _compressions(sweep: Sweep, cell: Cell) -> Iterator[CompressJob]:

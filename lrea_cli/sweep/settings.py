@@ -2,9 +2,9 @@
 
 title = "..."
 base = "din"                            # the recipe that all others are compared with
-[search]                                # values of [train], side by side: the first of each list, the second, ..
-lr = [0.02, 0.05]
-initial_accumulator = [0.004, 0.025]
+shares = [0.125, 0.25, 0.5, 1]          # each recipe with these shares of the training users: a learning curve
+[search]                                # see `search_settings`
+points = [{lr = 0.02, initial_accumulator = 0.004}, {lr = 0.05}]
 [compress]                              # runs of full attention, after training
 recipes = ["din"]
 compressors = ["recent", "clusters"]
@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any
 
 from lrea_cli.errors import UserError, nearest
+from lrea_cli.recipe.chosen import Chosen, read_chosen
 from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, read_toml, shipped_recipes
-from lrea_cli.recipe.settings import CompressorName, TrainSettings
-from lrea_cli.recipe.values import read_section, read_value
+from lrea_cli.recipe.settings import CompressorName, Limits
+from lrea_cli.recipe.values import read_section
+from lrea_cli.sweep.search_settings import WHOLE, Rung, Search, read_search
+from lrea_cli.sweep.space import SECTION_OF, Point
 
 SEEDS = (1, 2, 3)
-Point = Mapping[str, Any]
-"""One point of the search: values of [train]; empty = the recipe as it is."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SweepFile:
     base: str | None = None
     search: dict = field(default_factory=dict)
     compress: dict | None = None
+    shares: tuple[Annotated[float, Limits(gt=0, le=1)], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,40 @@ class Sweep:
     """Everything that decides a sweep but for its dataset.
 
     Args:
-        search: one point at least, tried on the first seed.
+        search: one point at least for each recipe, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
+        chosen: of recipes whose settings `lrea search` chose, on which worlds it did.
+        curve: the recipe and the share of the training users that each of `recipes` stands for; empty = as they are.
     """
 
     name: str
     title: str
     recipes: dict[str, Recipe]
-    search: tuple[Point, ...]
+    search: Search
     base: str | None
     compress: Compress | None = None
     seeds: tuple[int, ...] = SEEDS
+    curve: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
 
-    def recipe_of(self, name: str, dataset: str, seed: int, point: Point, origin: str = "[search]") -> Recipe:
+    def recipe_of(
+        self, name: str, dataset: str, seed: int, point: Point, rung: Rung = WHOLE, origin: str = "[search]"
+    ) -> Recipe:
         """The recipe of one training; where the point has an impossible value, the UserError names `origin`."""
-        content = self.recipes[name].to_dict()
+        recipe = self.recipes[name]
+        content = recipe.to_dict()
         content["data"] = {**content["data"], "dataset": dataset}
-        content["train"] = {**content["train"], **point, "seed": seed}
+        for setting, value in point.items():
+            content[SECTION_OF[setting]] = {**content[SECTION_OF[setting]], setting: value}
+        changed = Recipe.from_dict(content, origin)
+        content["train"] = {**content["train"], **rung.changes(changed), "seed": seed}
         return Recipe.from_dict(content, origin)
+
+    def base_of(self, name: str) -> str | None:
+        """The recipe that this one is compared with: the base with the same share of the training users."""
+        if self.base is None or name not in self.curve:
+            return self.base
+        return at_share(self.base, self.curve[name][1])
 
 
 def load_sweep(folder: str) -> Sweep:
@@ -81,29 +99,50 @@ def load_sweep(folder: str) -> Sweep:
         raise UserError(f"There is no recipe in {path}.", "Put recipes (*.toml) into it, one a configuration.")
     origin = path / SWEEP_FILE
     content = read_toml(origin) if origin.is_file() else {}
-    return read_sweep(path.resolve().name, {p.stem: load_recipe(str(p)) for p in files}, content, str(origin))
+    sweep = read_sweep(path.resolve().name, {p.stem: load_recipe(str(p)) for p in files}, content, str(origin))
+    return replace(sweep, chosen={p.stem: found for p in files if (found := read_chosen(p)) is not None})
 
 
 def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any], origin: str) -> Sweep:
     """Put recipes and the content of `sweep.toml` together; a UserError names `origin`."""
     file: SweepFile = read_section(SweepFile, content, origin)
     default_base = "din" if "din" in recipes else None
+    base = default_base if file.base is None else file.base
+    if base is not None:
+        _require_known([base], recipes, f"{origin} base")
+    curve = {at_share(recipe, share): (recipe, share) for share in _shares(file, origin) for recipe in recipes}
+    if curve:
+        recipes = {name: _of_share(recipes[recipe], share) for name, (recipe, share) in curve.items()}
     sweep = Sweep(
         name=name,
         title=name if file.title is None else file.title,
         recipes=recipes,
-        search=_points(file.search, f"{origin} [search]"),
-        base=default_base if file.base is None else file.base,
+        search=read_search(file.search, recipes, f"{origin} [search]"),
+        base=base,
         compress=None if file.compress is None else read_section(Compress, file.compress, f"{origin} [compress]"),
+        curve=curve,
     )
-    if sweep.base is not None:
-        _require_known([sweep.base], recipes, f"{origin} base")
     if sweep.compress is not None:
         _check_compress(sweep.compress, recipes, f"{origin} [compress]")
-    for recipe in recipes:
-        for point in sweep.search:
-            sweep.recipe_of(recipe, "any", 0, point, f"{origin} [search], recipe {recipe}")
+    for recipe, points in sweep.search.points.items():
+        for point in points:
+            sweep.recipe_of(recipe, "any", 0, point, origin=f"{origin} [search], recipe {recipe}")
     return sweep
+
+
+def at_share(recipe: str, share: float) -> str:
+    """The name of a recipe with a share of the training users: its own where it has all."""
+    return recipe if share == 1 else f"{recipe}-share-{share:g}"
+
+
+def _shares(file: SweepFile, origin: str) -> tuple[float, ...]:
+    if len(set(file.shares)) < len(file.shares):
+        raise UserError(f"{origin}: shares = {list(file.shares)}.", "Give each share once.")
+    return tuple(sorted(file.shares))
+
+
+def _of_share(recipe: Recipe, share: float) -> Recipe:
+    return replace(recipe, train=replace(recipe.train, share=share * recipe.train.share))
 
 
 def _find(folder: str) -> Path:
@@ -117,19 +156,6 @@ def _find(folder: str) -> Path:
 def _by_number(name: str) -> list[tuple[str, int]]:
     """Sorts lrea-8 before lrea-32."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
-
-
-def _points(section: Mapping[str, Any], origin: str) -> tuple[Point, ...]:
-    hints = {key: hint for key, hint in get_type_hints(TrainSettings).items() if key != "seed"}
-    _require_known(section, hints, origin)
-    columns = {key: read_value(values, tuple[hints[key], ...], f"{origin} {key}") for key, values in section.items()}
-    sizes = {key: len(values) for key, values in columns.items()}
-    if len(set(sizes.values())) > 1 or 0 in sizes.values():
-        raise UserError(f"{origin}: the lists have {sizes} values.", "Give all the same number: they go side by side.")
-    points = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)] or [{}]
-    if len({point.get("lr") for point in points}) < len(points):
-        raise UserError(f"{origin}: two points have the same lr.", "Runs are named by lr: give each point its own.")
-    return tuple(points)
 
 
 def _check_compress(compress: Compress, recipes: Mapping[str, Recipe], origin: str) -> None:

@@ -128,6 +128,16 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "sdim", "m": 12, "tau": 1},
         {"method": "twin", "k": 6},
         {"method": "twin", "k": 1, "heads": 1},
+        {"method": "twin-v2", "k": 4, "most_members": 3},
+        {"method": "twin-v2", "k": 64, "most_members": 8},
+        {"method": "category"},
+        {"method": "category", "shared_rows": 0},
+        {"method": "category", "shared_rows": 3, "half_life": 5},
+        {"method": "sketch"},
+        {"method": "sketch", "temperature": 0.01},
+        {"method": "sketch", "layers": 2},
+        {"method": "sketch", "normalize": "tokens"},
+        {"method": "linear"},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )
@@ -136,7 +146,7 @@ def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, obje
     found = gate(run, make_cache(run, tmp_path, dtype), BOTH)
     assert found.passed
     assert found.candidates == found.users * gate_module.GATE_CANDIDATES
-    assert found.skipped <= (2 if settings.get("search") == "soft" or settings["method"] == "twin" else 0)
+    assert found.skipped <= (2 if settings.get("search") == "soft" or settings["method"] in ("twin", "twin-v2") else 0)
 
 
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
@@ -379,6 +389,22 @@ def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path:
         ({"method": "twin", "k": 6}, "category", lambda c: c + 1),
         ({"method": "twin", "k": 6}, "keys", scaled(1.01)),
         ({"method": "twin", "k": 6}, "values", scaled(1.01)),
+        ({"method": "twin-v2", "most_members": 3}, "keys", scaled(1.01)),
+        ({"method": "twin-v2", "most_members": 3}, "count", lambda count: count + 1),
+        ({"method": "twin-v2", "most_members": 3}, "place", lambda place: place + 1),
+        ({"method": "twin-v2", "most_members": 3}, "category", lambda c: c + 1),
+        ({"method": "category"}, "category", lambda c: c + 1),
+        ({"method": "category"}, "count", lambda c: c + 1),
+        ({"method": "category"}, "sums", scaled(1.01)),
+        ({"method": "category"}, "shared", scaled(1.01)),
+        ({"method": "category"}, "mass", scaled(1.01)),
+        ({"method": "category", "half_life": 5}, "recent", scaled(1.01)),
+        ({"method": "category", "half_life": 5}, "weight", scaled(1.01)),
+        ({"method": "category", "half_life": 5}, "newest", lambda number: number + 1),
+        ({"method": "sketch"}, "sums", scaled(1.01)),
+        ({"method": "sketch"}, "mass", scaled(1.01)),
+        ({"method": "sketch"}, "gram", scaled(1.01)),
+        ({"method": "linear"}, "matrix", scaled(1.01)),
     ],
 )
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
@@ -388,8 +414,8 @@ def test_one_row_of_any_field_of_a_search_that_is_another(
     """Found in the field itself, whether or not a candidate's interest shows it."""
     run = make_run(**settings)
     cache = make_cache(run, tmp_path, dtype)
-    numbers = field in ("vectors", "sums", "keys", "values")
-    user = spoil(run, cache, field, another if dtype == "int8" and numbers else change)
+    kept = next(f for f in run.model.long.record if f.name == field).stored(dtype)
+    user = spoil(run, cache, field, another if kept == "int8" else change)
     refused(run, cache, rf"(interest|logit|{field}) of user {user} ")
 
 

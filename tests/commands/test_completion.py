@@ -43,7 +43,7 @@ def test_commands_and_options_are_completed(complete: Complete) -> None:
     assert complete("lrea ") == [name for group in COMMANDS.values() for name in group]
     assert complete("lrea prepare tao") == ["taobao"]
     assert complete("lrea train --ra") == ["--rank"]
-    assert complete("lrea train --method s") == ["sim", "sdim"]
+    assert complete("lrea train --method s") == ["sim", "sdim", "sketch"]
 
 
 @pytest.mark.parametrize(

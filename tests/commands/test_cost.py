@@ -153,6 +153,7 @@ def test_without_categories_sim_searches_softly(cost: Cost, tiny: Workspace, tmp
     soft = METHODS["sim"](ModelSettings(search="soft"), HistoryShape(16, 40, categories=False))
     assert by_name(found["padded"])["sim (soft)"]["request"]["products"] == soft.cost_of(40, 1000).request.products
     assert by_name(found["padded"])["sim (soft)"]["record_bytes_as_ids"] == 24 + 40 * 4
+    assert "category" not in by_name(found["padded"])
 
 
 def test_mistakes_end_with_2_and_a_remedy(cost: Cost, tiny: Workspace, tmp_path: Path) -> None:

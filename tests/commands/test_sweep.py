@@ -68,7 +68,7 @@ def test_a_recipe_that_a_dataset_does_not_suit_is_one_line_and_ends_with_0(home,
     columns = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
     lrea(capsys, "prepare", "table", "--raw", home.parent / "exposures.tsv", *columns, "--label-column", "is_click")
     (folder / "sim.toml").write_text(RECIPE.format("sim"))
-    (folder / "sweep.toml").write_text("search = {lr = [0.1, 0.2]}\n")
+    (folder / "sweep.toml").write_text("search = {points = [{lr = 0.1}, {lr = 0.2}]}\n")
     shown = lrea(capsys, "sweep", folder, "--seeds", 2)
     assert shown.out.count("sim is left out on table: sim searches by category") == 1
     assert "FAILED" not in shown.out
@@ -88,7 +88,7 @@ def test_a_failed_job_ends_with_1_after_the_table(home, folder, pool, capsys):
 
     pool.before = fail
     shown = lrea(capsys, "sweep", folder, "--seeds", 1, code=1)
-    assert "1 job failed, first synthetic-mean-lr0.05-seed1: KeyError: 'x'" in shown.err
+    assert "1 job failed, first synthetic-mean-seed1: KeyError: 'x'" in shown.err
     assert f"Try them again with: lrea sweep {folder} --seeds 1" in shown.err
     assert re.search(r"din +0\.\d{4}", shown.out)
     assert list((home / "sweeps" / "two-synthetic" / "runs").glob("synthetic-din-*"))

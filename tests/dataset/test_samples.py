@@ -12,7 +12,7 @@ import pytest
 
 from lrea_cli.dataset import samples as samples_module
 from lrea_cli.dataset.layout import SPLITS, DatasetInfo, Split
-from lrea_cli.dataset.samples import by_value, require_both_labels
+from lrea_cli.dataset.samples import by_value, read_samples, require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.prepare.options import PrepareOptions
 from lrea_cli.prepare.prepare import prepare
@@ -71,3 +71,26 @@ def test_a_split_with_one_label_is_refused_and_named(
         UserError, match=rf"samples of the {split} split of 'e' have label {label}: its AUC is undefined"
     ):
         require_both_labels(changed)
+
+
+def test_a_share_is_whole_users_whom_the_seed_draws_and_smaller_shares_lie_in_larger_ones(dataset: DatasetInfo) -> None:
+    whole = read_samples(dataset, "train")
+    samples = whole.of_requests(np.flatnonzero(whole.user % 3 > 0))  # ids are those of the log: some have no sample
+    users = set(samples.user.tolist())
+    number = np.random.default_rng([5, 0, 1]).random(1000)
+    assert samples.of_share(1.0, 5) is samples
+    before: set[int] = set()
+    for share in (1e-9, 0.125, 0.25, 0.5, 0.999):
+        part = samples.of_share(share, 5)
+        count = max(1, round(share * len(users)))
+        kept = set(sorted(users, key=lambda user: number[user])[:count])
+        assert set(part.user.tolist()) == kept
+        assert before <= kept
+        before = kept
+        of_request = [request for request in range(samples.requests) if samples.user[request] in kept]
+        np.testing.assert_array_equal(part.time, samples.time[of_request])
+        np.testing.assert_array_equal(part.history_length, samples.history_length[of_request])
+        rows = np.concatenate([np.arange(*samples.offsets[r : r + 2]) for r in of_request])
+        np.testing.assert_array_equal(part.label, samples.label[rows])
+        np.testing.assert_array_equal(part.ids["item"], samples.ids["item"][rows])
+    assert set(samples.of_share(0.5, 6).user.tolist()) != set(samples.of_share(0.5, 5).user.tolist())

@@ -25,6 +25,10 @@ PSEUDO = [
         for columns in ("unit", "free")
         for short in ("mix", "exact")
     ),
+    *(
+        ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
+        for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
+    ),
 ]
 """Methods that keep pseudo items, or nothing."""
 
@@ -40,6 +44,9 @@ SEARCHED = [
 ]
 """Methods that search behaviors or keep sums of behaviors with the same hash."""
 
+SUMS = [ModelSettings(method="sketch", rank=RANK), ModelSettings(method="linear")]
+"""Methods that keep sums over all behaviors, to which a click adds."""
+
 _LISTED = {settings.method for settings in PSEUDO + SEARCHED}
 PSEUDO += [
     ModelSettings(method=name, rank=RANK)
@@ -53,6 +60,8 @@ class ElementwiseFlops(TorchDispatchMode):
 
     oneDNN's product makes its absolute values itself.
     A softmax is a difference, a sum and a quotient for each of its numbers, a norm a product and a sum.
+    SiLU is a sum and a quotient; a LayerNorm is seven: sums of mean and variance, difference, square, quotient, weight
+    and bias.
     """
 
     RESULTS = ("aten.add", "aten.sub", "aten.mul", "aten.div", "aten.abs")
@@ -70,12 +79,16 @@ class ElementwiseFlops(TorchDispatchMode):
                 self.total += result.numel()
             elif name == "aten.addcmul":
                 self.total += 2 * result.numel()
+            elif name == "aten.scatter_add":
+                self.total += args[3].numel()
             else:
                 self.total += {
                     "aten.sum": given.numel(),
                     "aten.mean": given.numel() + result.numel() if isinstance(result, Tensor) else 0,
                     "aten.linalg_vector_norm": 2 * given.numel(),
                     "aten._softmax": 3 * given.numel(),
+                    "aten.native_layer_norm": 7 * given.numel(),
+                    "aten.silu": 2 * given.numel(),
                 }.get(name, 0)
         return result
 

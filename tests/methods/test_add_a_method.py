@@ -22,13 +22,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_adds_one_name() -> None:
-    assert set(re.findall(r'"([a-z-]+)"', PAGE.entries["lrea_cli/recipe/settings.py"])) == {*METHOD_NAMES, "linear"}
+    assert set(re.findall(r'"([a-z-]+)"', PAGE.entries["lrea_cli/recipe/settings.py"])) == {*METHOD_NAMES, "decay"}
 
 
 @pytest.mark.slow
 def test_the_shared_tests_hold_it_to_its_twin(copy: Path) -> None:
-    files = [f"tests/methods/{name}.py" for name in ("test_contract", "test_linear")]
-    assert run_tests(copy, files, "-k", "linear") > 15
+    files = [f"tests/methods/{name}.py" for name in ("test_contract", "test_decay")]
+    assert run_tests(copy, files, "-k", "decay") > 15
 
 
 @pytest.mark.slow
@@ -36,4 +36,4 @@ def test_its_commands_run(copy: Path) -> None:
     run(copy, "-m", "lrea_cli", "prepare", "synthetic", "--users", 80)
     assert len(PAGE.commands) == 4
     run_commands(copy, PAGE.commands)
-    assert "linear" in run(copy, "-m", "lrea_cli", "cost", "--json")
+    assert "decay" in run(copy, "-m", "lrea_cli", "cost", "--json")

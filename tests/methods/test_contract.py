@@ -30,6 +30,7 @@ SEARCHES = [
     ModelSettings(method="eta", k=K, heads=2, m=12),
     ModelSettings(method="eta", k=K, m=12, target_attention="din"),
     ModelSettings(method="twin", k=K, heads=2),
+    ModelSettings(method="twin-v2", k=2, heads=2, most_members=2),
 ]
 VARIANTS = [
     ModelSettings(method="din-short", rank=RANK),
@@ -43,6 +44,12 @@ VARIANTS = [
     ),
     *SEARCHES,
     ModelSettings(method="sdim", m=6, tau=2),
+    *(ModelSettings(method="category", shared_rows=r, half_life=h) for r in (0, 3) for h in (0, 4)),
+    *(
+        ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
+        for layers in (1, 2)
+        for over in ("prototypes", "tokens")
+    ),
 ]
 VARIED = {settings.method for settings in VARIANTS}
 VARIANTS += [ModelSettings(method=name, rank=RANK, k=K, heads=2) for name in METHODS if name not in VARIED]
@@ -55,6 +62,8 @@ def name_of(settings):
         "lrea": (settings.form, settings.decomp_columns, settings.short_histories),
         "sim": (settings.search, settings.target_attention),
         "eta": (settings.target_attention,),
+        "category": (str(settings.shared_rows), str(settings.half_life)),
+        "sketch": (str(settings.layers), settings.normalize),
     }
     return "-".join([settings.method, *own.get(settings.method, ())])
 
@@ -124,7 +133,7 @@ def target_of(asked, b, n):
 def loops(method, settings, seen, asked, served):
     """The interests (B, N, D) of the slow twins: of the served form, or of the training form."""
     model, interest = reference_of(method, settings), np.zeros(asked.vectors.shape)
-    slow = METHODS[settings.method].slow_twin(model)
+    slow = METHODS[settings.method].slow_twin(model) if served else trained_twin(model)
     for b in range(len(interest)):
         long = long_of(seen, b)
         record = slow.record(long, b)
@@ -139,6 +148,12 @@ def loops(method, settings, seen, asked, served):
     return interest
 
 
+def trained_twin(model):
+    """The twin of the training form but for `decomposed`: twin-v2 is trained on behaviors, as twin is."""
+    name = "twin" if model.settings.method == "twin-v2" else model.settings.method
+    return METHODS[name].slow_twin(model)
+
+
 def decomposed(model, e_t, E):
     scorer, settings = model.scorer("long"), model.settings
     if settings.short_histories == "exact" and len(E) <= RANK:
@@ -150,7 +165,7 @@ def decomposed(model, e_t, E):
 def read_by(method, settings, seen, asked):
     """(B, L) bool: the behaviors that an interest reads: all, or those that a search selects for a candidate."""
     model, read = reference_of(method, settings), torch.zeros_like(seen.mask)
-    slow = METHODS[settings.method].slow_twin(model)
+    slow = trained_twin(model)
     for b in range(len(read)):
         long = long_of(seen, b)
         record = slow.record(long, b)
@@ -164,7 +179,7 @@ def places_read(model, target, long, record):
     settings, E = model.settings, long.vectors
     if settings.method in ("sim", "eta"):
         return METHODS[settings.method].slow_twin(model).search(target, record)
-    if settings.method == "twin":
+    if settings.method in ("twin", "twin-v2"):
         heads = enumerate(reference_searches.heads(model, D))
         alphas = [(reference_searches.alphas(model, number, target, record), head) for number, head in heads]
         return {p for a, head in alphas for p in reference_searches.largest(a, record["values"][:, head], settings.k)}
@@ -257,11 +272,11 @@ def test_the_order_of_a_history_decides_what_is_found(settings):
 
 
 @every_variant
-def test_attend_of_summarize_is_forward_unless_decomposed(settings):
+def test_attend_of_summarize_is_forward_unless_decomposed_or_clustered(settings):
     method, seen, asked = build(settings), behaviors(), candidates()
     trained, served = method(seen, asked).vectors, method.attend(method.summarize(seen), asked)
     same = torch.allclose(trained, served, rtol=1e-10, atol=1e-10)
-    assert same == (settings.method != "lrea" or settings.form == "absorbed")
+    assert same == (settings.method != "twin-v2" and (settings.method != "lrea" or settings.form == "absorbed"))
 
 
 @every_variant

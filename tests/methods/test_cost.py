@@ -14,11 +14,11 @@ from lrea_cli.methods.cost import Work, pseudo_item_work, record_bytes
 from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
 from lrea_cli.records.format import Record, RecordFormat
 from lrea_cli.sequence import Candidates, PseudoItems
-from tests.methods.counting import PSEUDO, SEARCHED, counted, counts_of, full, make
+from tests.methods.counting import PSEUDO, SEARCHED, SUMS, counted, counts_of, full, make
 from tests.methods.test_contract import RANK, D, L, behaviors, build, name_of
 
 every_variant = pytest.mark.parametrize("settings", PSEUDO, ids=name_of)
-every_method = pytest.mark.parametrize("settings", PSEUDO + SEARCHED, ids=name_of)
+every_method = pytest.mark.parametrize("settings", PSEUDO + SEARCHED + SUMS, ids=name_of)
 sizes = st.integers(1, 200)
 
 
@@ -198,7 +198,7 @@ def test_an_empty_history_costs_a_request_nothing(settings):
     assert cost.offline.flops == 0
 
 
-@pytest.mark.parametrize("settings", PSEUDO[1:] + SEARCHED, ids=name_of)
+@pytest.mark.parametrize("settings", PSEUDO[1:] + SEARCHED + SUMS, ids=name_of)
 def test_lengths_that_cannot_be_are_refused(settings):
     method = make(settings, D, L)
     for n in (-1, L + 1):

@@ -11,14 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from lrea_cli.prepare.planted import dataset as planted_module
 from lrea_cli.prepare.planted.dataset import (
     AGE_BAND_EFFECT,
-    AGE_EXPONENT,
-    AGE_SCALE,
     HOUR_EFFECT,
     Planted,
-    aged,
-    closeness,
     generate,
 )
+from lrea_cli.prepare.planted.label import AGE_EXPONENT, AGE_SCALE, aged, category_count, closeness
 from lrea_cli.prepare.planted.options import Lengths, Preset
 from lrea_cli.prepare.planted.streams import FIRST_RAW_ITEM, LAST_DAY, Histories, Universe, draw_universe
 from lrea_cli.prepare.sources.synthetic import Synthetic
@@ -212,6 +209,37 @@ def test_exact_item_counts_repeats_and_nothing_else_of_a_history() -> None:
     from_history = logit - rest - (logit - rest).min()
     assert from_history[repeat.ravel() == 0] == pytest.approx(0, abs=1e-9)
     assert (from_history[repeat.ravel() > 0] > 0.1).all()
+
+
+def test_category_count_counts_the_candidates_category_and_nothing_else_of_a_history() -> None:
+    data = planted(preset="category-count")
+    _, histories, history_length, candidates = requests(data)
+    exposures, categories = data.exposures, data.behaviors.category
+    count = []
+    for (user, request, _), category in np.ndenumerate(exposures.category.reshape(candidates.shape)):
+        start = histories.offsets[user]
+        count.append((categories[start : start + history_length[user, request]] == category).sum())
+    universe = draw_universe(np.random.default_rng([2025, 0]))
+    assert category_count(universe, histories, history_length, candidates).ravel().tolist() == count
+    logit = np.log(exposures.probability / (1 - exposures.probability))
+    band, hour = data.age_band[exposures.user], exposures.time // 3600 % 24
+    rest = 0.6 * universe.quality[candidates.ravel()] + 0.4 * AGE_BAND_EFFECT[band] + HOUR_EFFECT[hour]
+    assert logit - rest == pytest.approx(-2.9 + np.log1p(count), abs=1e-6)
+
+
+def test_category_count_is_told_by_the_count_far_better_than_by_whether_there_is_one() -> None:
+    """So a summary that keeps each category's count is the right answer, and one that keeps which were seen is not."""
+    data = planted(preset="category-count")
+    universe, histories, history_length, candidates = requests(data)
+    label = data.exposures.label
+    count = category_count(universe, histories, history_length, candidates).ravel().astype(float)
+    of_count, of_any = auc(count, label), auc(np.minimum(count, 1.0), label)
+    assert of_count is not None
+    assert of_any is not None
+    assert data.bayes_auc is not None
+    assert of_any + 0.08 < of_count < data.bayes_auc - 0.02
+    assert 0.84 < data.bayes_auc < 0.88
+    assert 0.25 < label.mean() < 0.31
 
 
 def test_no_drift_makes_all_ages_alike() -> None:

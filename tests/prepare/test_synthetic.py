@@ -62,6 +62,8 @@ def test_a_gauc_that_no_user_has_is_left_out() -> None:
     ("options", "message"),
     [
         ({"preset": "exact_item"}, "did you mean 'exact-item'"),
+        ({"preset": "category-count", "sharpness": 9.0}, "no effect with --preset category-count"),
+        ({"preset": "exact-item", "sharpness": 9.0}, "no effect with --preset exact-item"),
         ({"lengths": "day"}, "--lengths is 'day'"),
         ({"users": 0}, "--users is 0"),
         ({"drift": float("nan")}, "--drift is nan"),

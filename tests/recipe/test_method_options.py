@@ -15,19 +15,26 @@ from lrea_cli.recipe.recipe import METHOD_OPTIONS, Recipe, foreign_options, load
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 from tests.methods.test_contract import behaviors, build, candidates
 
-BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3}
+BASE = {"rank": 5, "k": 3, "heads": 2, "m": 12, "tau": 3, "shared_rows": 4, "most_members": 2}
 CHANGED: dict[str, Any] = {
     "rank": 4,
     "form": "absorbed",
     "decomp_columns": "free",
     "short_histories": "exact",
     "penalty": "sum",
+    "start": 0.5,
     "k": 2,
     "search": "soft",
     "heads": 1,
     "target_attention": "din",
     "m": 6,
     "tau": 2,
+    "most_members": 3,
+    "shared_rows": 3,
+    "half_life": 2,
+    "layers": 2,
+    "normalize": "tokens",
+    "temperature": 0.5,
 }
 SHARED = {"method", "embedding_dim", "embedding_std", "hidden", "dropout"}
 
@@ -52,7 +59,8 @@ def test_an_option_is_a_methods_own_where_it_changes_what_comes_out(method: str,
 
 def test_every_setting_is_shared_or_somebodys_own() -> None:
     owned = {option for options in METHOD_OPTIONS.values() for option in options}
-    assert owned == {*CHANGED, "lam"}  # lam weighs the penalty: tests/runs/test_loop.py
+    # lam weighs the penalty: tests/runs/test_loop.py; step is the optimizer's: tests/runs/test_optimizer.py
+    assert owned == {*CHANGED, "lam", "step"}
     assert owned | SHARED == {f.name for f in fields(ModelSettings)}
     assert not owned & SHARED
     assert set(METHOD_OPTIONS) <= set(METHOD_NAMES)
@@ -95,7 +103,7 @@ def test_a_key_that_the_recipes_method_has_not_is_refused_unless_it_says_the_def
         return
     with pytest.raises(UserError, match=r"mine.toml: rank is no option of method 'din'") as caught:
         load_recipe(str(path))
-    assert caught.value.remedy == "Leave rank out, or choose a method that has it: lrea."
+    assert caught.value.remedy == "Leave rank out, or choose a method that has it: sketch, lrea."
 
 
 def test_another_method_than_the_recipes_leaves_its_options_out_and_they_are_named() -> None:

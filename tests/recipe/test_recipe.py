@@ -11,12 +11,12 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, shipped_recipes
+from lrea_cli.recipe.recipe import NO_RECIPES, Recipe, load_recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 
 FOLDER = shipped_recipes()
 SHIPPED = sorted(
-    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml") if path.name != SWEEP_FILE
+    str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.toml") if path.name not in NO_RECIPES
 )
 
 
@@ -194,6 +194,8 @@ def test_a_whole_number_too_large_for_a_float_is_out_of_range(tmp_path: Path) ->
         ("model", {"rank": 0}, "here [model]: rank is 0.", "Use 1 to 1,000,000."),
         ("model", {"dropout": 1.5}, "here [model]: dropout is 1.5.", "Use 0 or more, below 1."),
         ("train", {"lr": 0}, "here [train]: lr is 0.", "Use more than 0, below 100."),
+        ("train", {"share": 0}, "here [train]: share is 0.", "Use more than 0, at most 1."),
+        ("train", {"share": 1.1}, "here [train]: share is 1.1.", "Use more than 0, at most 1."),
         ("model", {"hidden": []}, "here [model]: hidden is [], without an entry.", "Give one entry or more."),
         ("model", {"hidden": [8, 0]}, "here [model]: hidden, entry 2, is 0.", "Use 1 to 65,536."),
         ("model", {"search": "sof"}, "here [model]: search is 'sof', which is not known (did you mean 'soft'?).", None),

@@ -173,6 +173,8 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
         {"method": "eta", "k": 6},
         {"method": "sdim"},
         {"method": "twin", "k": 6},
+        {"method": "sketch"},
+        {"method": "linear"},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
 )

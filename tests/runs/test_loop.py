@@ -37,6 +37,14 @@ GOLDEN = {
     "eta-din": [0.700925, 0.649822, 0.6021],
     "sdim": [0.797065, 0.70333, 0.650079],
     "twin": [0.745772, 0.696405, 0.635033],
+    "twin-v2": [0.745772, 0.696405, 0.635033],
+    "category": [0.73584, 0.7183, 0.679369],
+    "category-alone": [0.741511, 0.722466, 0.704794],
+    "category-recent": [0.757693, 0.698045, 0.658471],
+    "sketch": [0.778232, 0.728706, 0.667545],
+    "sketch-two": [0.809243, 0.740485, 0.744671],
+    "sketch-tokens": [0.785997, 0.726902, 0.682831],
+    "linear": [0.758464, 0.684976, 0.669906],
 }
 
 
@@ -64,7 +72,7 @@ def losses(workspace, recipe, steps=3):
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_losses(tiny, name):
     """A refactoring that changes numbers is seen here; a change that is meant to writes the new ones."""
-    method, variant = (name, "") if name == "din-short" else name.partition("-")[::2]
+    method, variant = (name, "") if name in ("din-short", "twin-v2") else name.partition("-")[::2]
     options = {
         "": {},
         "absorbed": {"form": "absorbed"},
@@ -73,8 +81,15 @@ def test_golden_losses(tiny, name):
         "sum": {"penalty": "sum"},
         "soft": {"search": "soft"},
         "din": {"target_attention": "din"},
+        "alone": {"shared_rows": 0},
+        "recent": {"half_life": 10},
+        "two": {"layers": 2},
+        "tokens": {"normalize": "tokens"},
     }[variant]
-    if method == "twin":  # with fewer, rounding decides between two clicks on one item, whose scores are equal
+    if method in (
+        "twin",
+        "twin-v2",
+    ):  # with fewer, rounding decides between two clicks on one item, whose scores are equal
         options = {"k": 40}
     found = losses(tiny, recipe_of(method, **options))
     assert found == pytest.approx(GOLDEN[name], rel=2e-4), found
@@ -106,6 +121,28 @@ def test_the_best_epoch_is_kept_and_stopping_is_early(tiny, tmp_path):
     worse = [e for e in found.epochs if e.epoch > found.best.epoch]
     assert len(worse) <= 1
     assert (tmp_path / "checkpoint" / "model.safetensors").is_file()
+
+
+def test_a_share_of_the_users_is_learnt_from_and_validation_is_whole(workspace_copy, monkeypatch):
+    seen, real = {}, loop._epoch
+
+    def epoch(number, model, optimizer, readers, recipe, reporter):
+        seen[recipe.train.share] = [reader.samples for reader in readers]
+        return real(number, model, optimizer, readers, recipe, reporter)
+
+    monkeypatch.setattr(loop, "_epoch", epoch)
+    rows = {}
+    for share in (0.25, 1.0):
+        recipe = recipe_of("mean")
+        recipe = replace(recipe, train=replace(recipe.train, epochs=1, share=share, seed=3))
+        train_run(workspace_copy, recipe, f"of-{share}", torch.device("cpu"), Silent())
+        rows[share] = open_run(workspace_copy, f"of-{share}", None, torch.device("cpu")).artifact.manifest.train_rows
+    (part, valid), (whole, whole_valid) = seen[0.25], seen[1.0]
+    assert rows == {0.25: part.rows, 1.0: whole.rows}
+    assert set(part.user) == set(whole.of_share(0.25, 3).user)
+    assert len(set(part.user)) == round(len(set(whole.user)) / 4)
+    assert valid.rows == whole_valid.rows
+    assert set(valid.user) > set(part.user)
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

@@ -1,16 +1,17 @@
 """Who steps how far: embeddings sparsely, matrices over positions slowly, all else at the learning rate."""
 
+import pytest
 import torch
 
 from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import TrainSettings
 from lrea_cli.runs.checkpoint import build_model, open_dataset
-from lrea_cli.runs.loop import MATRIX_LR, Optimizer
+from lrea_cli.runs.loop import Optimizer
 
 
-def stepped(tiny, method):
+def stepped(tiny, method, **model):
     """Every parameter's first step with gradients of one, by name."""
-    recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": {"method": method, "rank": 6}})
+    recipe = Recipe().with_values({"data": {"short": 8, "long": 40}, "model": {"method": method, "rank": 6, **model}})
     _, dataset = open_dataset(tiny, "synthetic")
     model = build_model(recipe, dataset)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -21,11 +22,12 @@ def stepped(tiny, method):
     return {name: (before[name] - p.detach()).abs().mean().item() for name, p in model.named_parameters()}
 
 
-def test_position_matrices_step_slowly(tiny):
-    steps = stepped(tiny, "lrea")
+@pytest.mark.parametrize("step_setting", [None, 0.25, 2.0])
+def test_position_matrices_step_slowly(tiny, step_setting):
+    steps = stepped(tiny, "lrea", **({} if step_setting is None else {"step": step_setting}))
     for name, step in steps.items():
         if name in ("long.W_comp", "long.decomp"):
-            expected = 0.5 * MATRIX_LR
+            expected = 0.5 * (step_setting or 0.01)
         elif name.startswith("features"):
             expected = 0.25  # Adagrad: lr / sqrt(3 + 1)
         else:

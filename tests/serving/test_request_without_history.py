@@ -64,6 +64,8 @@ def requests_of(run: Run, histories: Histories, samples: Samples, newer: int) ->
         {"method": "sim", "k": 6},
         {"method": "twin", "k": 6},
         {"method": "din-short"},
+        {"method": "sketch"},
+        {"method": "linear"},
     ],
     ids=lambda s: s["method"],
 )

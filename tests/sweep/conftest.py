@@ -22,6 +22,7 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep import run
 from lrea_cli.sweep.results import About
 from lrea_cli.sweep.settings import Sweep, read_sweep
+from lrea_cli.sweep.space import key_of
 from lrea_cli.workspace.home import Artifact, Workspace
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -30,7 +31,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 SETTINGS = {
     "base": "mean",
-    "search": {"lr": [0.05, 0.1]},
+    "search": {"points": [{"lr": 0.05}, {"lr": 0.1}]},
 }
 SEEDS = (1, 2)
 ABOUT = About("lrea sweep", "now", {"cpu": "any", "cores": 1, "jobs": 1}, {})
@@ -46,6 +47,11 @@ def make_sweep(
         model = {"hidden": [8], "embedding_dim": 4, **content["model"]}
         made[name] = Recipe.from_dict({**small, **content, "model": model}, name)
     return replace(read_sweep("tiny-sweep", made, {**SETTINGS, **settings}, "sweep.toml"), seeds=seeds)
+
+
+def run_of(recipe: str, seed: int, **point: Any) -> str:
+    """The name of a run."""
+    return "-".join(filter(None, ["tiny", recipe, key_of(point), f"seed{seed}"]))
 
 
 def make_dataset(home: Path, users: int = 80) -> Artifact:

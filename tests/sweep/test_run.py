@@ -28,7 +28,7 @@ from lrea_cli.sweep.results import LeftOut, Results
 from lrea_cli.workspace.home import Artifact, Workspace, sha256_of
 from tests.changed import change_json
 from tests.fixtures.one_label import give_one_label
-from tests.sweep.conftest import ABOUT, RECIPES, Inline, InlineSweep, make_dataset, make_sweep
+from tests.sweep.conftest import ABOUT, RECIPES, Inline, InlineSweep, make_dataset, make_sweep, run_of
 
 Again = Callable[..., list[str]]
 
@@ -38,17 +38,20 @@ def runs(home: Path) -> list[str]:
 
 
 def chosen(home: Path) -> dict[str, float]:
-    """lr of each recipe, from the names of the runs of the second seed."""
-    names = [name.removesuffix("-seed2") for name in runs(home) if name.endswith("-seed2")]
-    return {name.removeprefix("tiny-").rsplit("-lr", 1)[0]: float(name.rsplit("-lr", 1)[1]) for name in names}
+    """lr of each recipe, from the runs of the second seed."""
+    found = {}
+    for recipe in RECIPES:
+        (path,) = (home / "runs").glob(f"tiny-{recipe}-*-seed2")
+        found[recipe] = json.loads((path / "run.json").read_text())["recipe"]["train"]["lr"]
+    return found
 
 
 def test_each_point_on_the_first_seed_and_the_chosen_one_on_the_others(swept: Path) -> None:
     assert len(runs(swept)) == 2 * 2 + 2
-    assert all(f"tiny-{name}-lr{lr}-seed1" in runs(swept) for name in RECIPES for lr in (0.05, 0.1))
+    assert all(run_of(name, 1, lr=lr) in runs(swept) for name in RECIPES for lr in (0.05, 0.1))
     for name, lr in chosen(swept).items():
         valid = {
-            point: json.loads((swept / "runs" / f"tiny-{name}-lr{point:g}-seed1" / "run.json").read_text())
+            point: json.loads((swept / "runs" / run_of(name, 1, lr=point) / "run.json").read_text())
             for point in (0.05, 0.1)
         }
         assert valid[lr]["best_valid_auc"] == max(found["best_valid_auc"] for found in valid.values())
@@ -73,7 +76,7 @@ def test_the_second_call_does_nothing(again: Again) -> None:
 
 
 def test_a_removed_run_is_trained_and_evaluated_again_and_no_other(home: Path, again: Again) -> None:
-    name = f"tiny-mean-lr{chosen(home)['mean']:g}-seed2"
+    name = run_of("mean", 2, lr=chosen(home)["mean"])
     before = sha256_of(home / "runs" / name / "checkpoint" / "model.safetensors")
     shutil.rmtree(home / "runs" / name)
     assert again() == [name, name]
@@ -84,7 +87,7 @@ def test_a_removed_run_is_trained_and_evaluated_again_and_no_other(home: Path, a
     ("file", "jobs"), [("run.json", 2), ("eval-test.json", 1), ("scores-test.parquet", 1), ("sweep-test.json", 1)]
 )
 def test_a_damaged_result_is_made_anew(home: Path, again: Again, file: str, jobs: int) -> None:
-    name = f"tiny-mean-lr{chosen(home)['mean']:g}-seed2"
+    name = run_of("mean", 2, lr=chosen(home)["mean"])
     path = home / "runs" / name / file
     whole = path.read_bytes()
     path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
@@ -107,35 +110,35 @@ def test_another_dataset_of_the_same_name_trains_all(home: Path, again: Again, t
 
 
 def test_a_seed_more_trains_that_seed(home: Path, again: Again) -> None:
-    expected = {f"tiny-{name}-lr{lr:g}-seed3" for name, lr in chosen(home).items()}
+    expected = {run_of(name, 3, lr=lr) for name, lr in chosen(home).items()}
     assert set(again(make_sweep(seeds=(1, 2, 3)))) == expected
 
 
 def test_the_search_chooses_by_validation_and_not_by_test(home: Path, again: Again) -> None:
     lr = chosen(home)["mean"]
-    other = 0.15 - lr
-    evaluation = home / "runs" / f"tiny-mean-lr{lr:g}-seed1" / "sweep-test.json"
+    other = {0.05: 0.1, 0.1: 0.05}[lr]
+    evaluation = home / "runs" / run_of("mean", 1, lr=lr) / "sweep-test.json"
     found = json.loads(evaluation.read_text())
     change_json(evaluation, evaluation={**found["evaluation"], "auc": 0.0})
     assert again() == []
-    change_json(home / "runs" / f"tiny-mean-lr{other:g}-seed1" / "run.json", best_valid_auc=0.999)
-    assert set(again()) == {f"tiny-mean-lr{other:g}-seed1", f"tiny-mean-lr{other:g}-seed2"}
+    change_json(home / "runs" / run_of("mean", 1, lr=other) / "run.json", best_valid_auc=0.999)
+    assert set(again()) == {run_of("mean", 1, lr=other), run_of("mean", 2, lr=other)}
 
 
 def test_a_job_that_fails_leaves_the_others_and_is_tried_again(tmp_path: Path, inline_sweep: InlineSweep) -> None:
     def fail(name: str) -> None:
-        if name == "tiny-mean-lr0.1-seed1":
+        if name == run_of("mean", 1, lr=0.1):
             raise LreaError("The loss became nan.")
 
     finished = inline_sweep(make_sweep(), tmp_path / "home", Inline(fail))
-    assert {f.job: f.message for f in finished.failures} == {"tiny-mean-lr0.1-seed1": "The loss became nan."}
+    assert {f.job: f.message for f in finished.failures} == {run_of("mean", 1, lr=0.1): "The loss became nan."}
     assert chosen(tmp_path / "home")["mean"] == 0.05
     found = gather(make_sweep(), finished, ABOUT, Silent())
-    assert [t.run for t in found.tried if t.valid_auc is None] == ["tiny-mean-lr0.1-seed1"]
+    assert [t.run for t in found.tried if t.valid_auc is None] == [run_of("mean", 1, lr=0.1)]
     assert len(found.scored) == 2
     again = Inline()
     assert not inline_sweep(make_sweep(), tmp_path / "home", again).failures
-    assert again.names[0] == "tiny-mean-lr0.1-seed1"
+    assert again.names[0] == run_of("mean", 1, lr=0.1)
     assert all(name.startswith("tiny-mean") for name in again.names)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, shipped_recipes
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, foreign_options, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
-from lrea_cli.sweep.run import dataset_of
+from lrea_cli.sweep.datasets import dataset_of
 from lrea_cli.sweep.settings import SEEDS, Compress, Sweep, load_sweep, read_sweep
 from lrea_cli.workspace.home import Workspace
 
@@ -25,15 +25,15 @@ def read(**content: Any) -> Sweep:
 
 def test_everything_is_read() -> None:
     compress = {"recipes": ["din"], "compressors": ["recent"], "ranks": [4, 16]}
-    sweep = read(title="T", base="mean", search={"lr": [0.1, 1], "batch_size": [64, 32]}, compress=compress)
+    sweep = read(title="T", base="mean", search={"points": [{"lr": 0.1}, {"k": 32}]}, compress=compress)
     assert (sweep.name, sweep.title, sweep.base, sweep.seeds) == ("folder", "T", "mean", SEEDS)
-    assert sweep.search == ({"lr": 0.1, "batch_size": 64}, {"lr": 1.0, "batch_size": 32})
+    assert sweep.search.shared == ({"lr": 0.1}, {"k": 32})
     assert sweep.compress == Compress(("din",), ("recent",), (4, 16))
 
 
 def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
     sweep = read()
-    assert (sweep.title, sweep.base, sweep.search, sweep.compress) == ("folder", "din", ({},), None)
+    assert (sweep.title, sweep.base, sweep.search.shared, sweep.compress) == ("folder", "din", ({},), None)
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,36 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"serch": {}}, r"unknown key 'serch' \(did you mean 'search'\?\)"),
         ({"base": "dinn"}, r"'dinn' is not known \(did you mean 'din'\?\)"),
         ({"title": 3}, "title is 3, not a text"),
-        ({"search": {"lrr": [0.1]}}, r"\[search\]: 'lrr' is not known \(did you mean 'lr'\?\)"),
-        ({"search": {"seed": [1]}}, "'seed' is not known"),
-        ({"search": {"lr": 0.1}}, r"lr is 0\.1, not a list"),
-        ({"search": {"lr": ["x"]}}, "lr, entry 1, is 'x', not a number"),
-        ({"search": {"lr": []}}, r"\[search\]: the lists have"),
-        ({"search": {"lr": [0.1, 0.2], "epochs": [1]}}, "the lists have"),
-        ({"search": {"lr": [0.1, 0.1]}}, "two points have the same lr"),
-        ({"search": {"epochs": [1, 2]}}, "two points have the same lr"),
-        ({"search": {"lr": [-1]}}, r"recipe din \[train\]: lr is -1\.0"),
+        ({"search": {"lr": [0.1]}}, r"\[search\]: unknown key 'lr'"),
+        ({"search": {"points": [{"lrr": 0.1}]}}, "'lrr' cannot be searched"),
+        ({"search": {"points": [{"seed": 1}]}}, "'seed' cannot be searched"),
+        ({"search": {"points": [{"share": 0.5}]}}, "'share' cannot be searched"),
+        ({"search": {"points": [{"lr": "x"}]}}, r"recipe din \[train\]: lr is 'x', not a number"),
+        ({"search": {"points": [{"lr": 0.1}, {"lr": 0.1}]}}, "two of the 2 points are the same"),
+        ({"search": {"points": [{"lr": -1.0}]}}, r"recipe din \[train\]: lr is -1\.0"),
+        ({"search": {"configurations": 3}}, "needs either points or a space"),
+        ({"search": {"points": [{}], "space": {"lr": [0.1]}}}, "needs either points or a space"),
+        ({"search": {"space": {"lrr": [0.1]}}}, r"\[search.space\]: 'lrr' is not known \(did you mean 'lr'\?\)"),
+        ({"search": {"space": {"seed": [1]}}}, "'seed' is not known"),
+        ({"search": {"space": {"lr": 0.1}}}, r"\[search.space\]: lr is 0\.1"),
+        ({"search": {"space": {"lr": []}}}, r"\[search.space\]: lr is \[\]"),
+        ({"search": {"space": {"lr": {"low": 0.1}}}}, r"\[search.space\] lr has no high"),
+        ({"search": {"space": {"lr": {"low": 0.2, "high": 0.1}}}}, r"lr goes from 0\.2 to 0\.1"),
+        ({"search": {"space": {"lr": {"low": 0.0, "high": 0.1, "log": True}}}}, r"lr goes from 0\.0 to 0\.1"),
+        ({"search": {"space": {"lr": {"low": 0.1, "high": 0.2, "lg": True}}}}, "unknown key 'lg'"),
+        ({"search": {"space": {"hidden": {"low": 1, "high": 2}}}}, "hidden is no number"),
+        ({"search": {"space": {"din": {"k": [1, 2]}}}}, r"\[search.space.din\]: k is no option of method 'din'"),
+        ({"search": {"space": {"lrea-8": {"rankk": [1]}}}}, r"\[search.space.lrea-8\]: 'rankk' is not known"),
+        ({"search": {"configurations": 4, "space": {"epochs": [1, 2]}}}, "two of the 4 points are the same"),
+        ({"search": {"configurations": 3, "space": {"lr": [-1.0, -2.0]}}}, r"din \[train\]: lr is -[12]\.0"),
+        ({"search": {"points": [{}], "worlds": ["dev-stil"]}}, r"no world 'dev-stil' \(did you mean 'dev-still'\?\)"),
+        ({"search": {"points": [{}], "worlds": ["drift-3k"]}}, "the world 'drift-3k' is for a table"),
+        ({"search": {"points": [{}, {"lr": 0.1}], "rungs": [{"keep": 2}, {}]}}, "a rung keeps 2 of 2 points"),
+        ({"search": {"points": [{}, {"lr": 0.1}], "rungs": [{"keep": 2}]}}, "the last rung keeps 2"),
+        ({"search": {"points": [{}], "rungs": [{"share": 0.0}]}}, "rungs, entry 1: share is 0"),
         ({"search": 3}, "search is 3, not a table"),
+        ({"shares": [0.5, 0.5]}, r"shares = \[0\.5, 0\.5\]"),
+        ({"shares": [0]}, "shares, entry 1, is 0"),
         ({"dataset": [{"name": "a"}]}, "unknown key 'dataset'"),
         ({"compress": 4}, "compress is 4, not a table"),
         ({"compress": {"rank": [4]}}, r"unknown key 'rank' \(did you mean 'ranks'\?\)"),
@@ -95,8 +115,8 @@ def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_
     found = load_sweep("table2")
     assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
     assert found.base == "din"
-    assert len(found.search) == 3
-    assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search)
+    assert len(found.search.shared) == 3
+    assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search.shared)
     own = {"method", "search", "target_attention", "form"}
     shared = DataSettings(match_counters=()), TrainSettings(epochs=4, patience=0)
     for name, recipe in found.recipes.items():
@@ -107,6 +127,18 @@ def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_
     assert found.recipes["sim"].model.search == "hard"
     assert found.recipes["sim-soft"].model.search == "soft"
     assert all(found.recipes[f"{name}-din"].model.target_attention == "din" for name in ("sim", "eta"))
+
+
+def test_every_method_is_searched_with_as_many_configurations_on_worlds_of_development() -> None:
+    found = load_sweep("methods")
+    assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
+    assert {len(points) for points in found.search.points.values()} == {found.search.configurations}
+    assert found.search.worlds
+    for name, recipe in found.recipes.items():
+        searched = {setting for point in found.search.points[name] for setting in point}
+        foreign = foreign_options(recipe.model.method)
+        assert {"lr", "initial_accumulator", "hidden"} <= searched
+        assert not searched & foreign
 
 
 def test_table_3_has_the_ranks_and_the_lambdas_of_the_paper_for_both_kinds_of_columns() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from lrea_cli.dataset.fields import SECONDS_PER_DAY
+from lrea_cli.prepare.planted.label import from_history
 from lrea_cli.prepare.planted.options import PlantedOptions
 from lrea_cli.prepare.planted.streams import (
     LAST_DAY,
@@ -30,12 +30,7 @@ CANDIDATES = 8
 CANDIDATE_MIX = (0.2, 0.32, 0.44, 0.52, 0.8)
 AGE_BAND_EFFECT = np.array([-1.5, -0.9, -0.4, 0.4, 0.9, 1.5])
 HOUR_EFFECT = 0.3 * np.cos((np.arange(24) - 20) * np.pi / 12)
-CLOSE_ENOUGH = 0.1
-AGE_SCALE, AGE_EXPONENT = 64.0, 0.75
-CELLS_PER_CHUNK = 4_000_000
 QUALITY_WEIGHT = 0.6
-LABEL_WEIGHTS = {"drift": (-2.7, 0.85, 0.85), "exchangeable": (-2.7, 0.7, 0.7), "exact-item": (-2.2, 0.0, 3.0)}
-"""Of the logit (see `draw_requests`) in each preset: bias, close, repeat."""
 
 
 class Behaviors(NamedTuple):
@@ -124,8 +119,8 @@ def draw_requests(
     """Six requests of each user 0, 1, .., with labels drawn from the true probability.
 
     logit = bias + close log(1 + sum_i w(age_i) exp(sharpness (v_i . v - 1)) / 0.1)
-                 + repeat log(1 + sum_i w(age_i) [item_i = item]) + 0.6 q(item)
-                 + field_effect a(age band) + h(hour),
+                 + repeat log(1 + sum_i w(age_i) [item_i = item])
+                 + count log(1 + sum_i [category_i = category]) + 0.6 q(item) + field_effect a(age band) + h(hour),
     over all behaviors i strictly before the request; w(age) = (1 + age / 64) ** -0.75, 1 in `exchangeable`.
     """
     users, slots = len(age_band), len(REQUEST_DAYS)
@@ -134,13 +129,8 @@ def draw_requests(
     time = np.sort((LAST_DAY - np.array(REQUEST_DAYS)) * SECONDS_PER_DAY + second, axis=1)
     length = histories.before(np.repeat(np.arange(users), slots), time.ravel()).reshape(users, slots)
     item = _draw_candidates(universe, histories, length, rng)
-    bias, close_weight, repeat_weight = LABEL_WEIGHTS[options.preset]
-    weight_of = np.ones_like if options.preset == "exchangeable" else aged
-    close, repeat = closeness(universe, histories, length, item, options.sharpness, weight_of)
     logit = (
-        bias
-        + close_weight * np.log1p(close / CLOSE_ENOUGH)
-        + repeat_weight * np.log1p(repeat)
+        from_history(universe, histories, length, item, options)
         + QUALITY_WEIGHT * universe.quality[item]
         + options.field_effect * AGE_BAND_EFFECT[age_band][:, None, None]
         + HOUR_EFFECT[time // 3600 % 24][:, :, None]
@@ -154,58 +144,6 @@ def draw_requests(
         label.ravel(),
         probability.ravel(),
     )
-
-
-def closeness(
-    universe: Universe,
-    histories: Histories,
-    history_length: np.ndarray,
-    candidates: np.ndarray,
-    sharpness: float,
-    weight_of: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over each request's history, in chunks of users.
-
-    Args:
-        history_length: (users, requests).
-        candidates: (users, requests, candidates) items.
-        weight_of: ages of behaviors, 0 the newest -> their weights.
-
-    Returns:
-        close, repeat: (users, requests, candidates) float64; both 0 where the history is empty.
-    """
-    close, repeat = np.zeros(candidates.shape), np.zeros(candidates.shape)
-    for chunk in _chunks(history_length[:, -1], candidates[0].size):
-        longest = int(history_length[chunk, -1].max())
-        if not longest:
-            continue
-        position = np.arange(longest)
-        rows = np.minimum(histories.offsets[chunk, None] + position, len(histories.item) - 1)
-        age = history_length[chunk][:, :, None] - 1 - position
-        weight = (weight_of(np.maximum(age, 0)) * (age >= 0)).astype(np.float32)[..., None]
-        items, shown = histories.item[rows], candidates[chunk].reshape(len(chunk), -1)
-        kernel = universe.vector[shown] @ universe.vector[items].transpose(0, 2, 1)
-        np.exp(sharpness * (kernel - 1), out=kernel)
-        same = (shown[:, :, None] == items[:, None, :]).astype(np.float32)
-        shape = (len(chunk), *candidates.shape[1:], longest)
-        close[chunk] = (kernel.reshape(shape) @ weight)[..., 0]
-        repeat[chunk] = (same.reshape(shape) @ weight)[..., 0]
-    return close, repeat
-
-
-def aged(age: np.ndarray) -> np.ndarray:
-    """w(age) = (1 + age / 64) ** -0.75."""
-    return (1 + age / AGE_SCALE) ** -AGE_EXPONENT
-
-
-def _chunks(lengths: np.ndarray, candidates_per_user: int) -> Iterator[np.ndarray]:
-    """Users of like lengths, so many that candidates x padded history stays under `CELLS_PER_CHUNK`."""
-    order = np.argsort(lengths, kind="stable")
-    while len(order):
-        cells = candidates_per_user * lengths[order] * np.arange(1, len(order) + 1)
-        count = max(1, int(np.searchsorted(cells, CELLS_PER_CHUNK)))
-        yield order[:count]
-        order = order[count:]
 
 
 def _draw_candidates(

@@ -10,7 +10,7 @@ import typer
 from lrea_cli.errors import UserError, check_choice
 from lrea_cli.recipe.settings import HIGHEST_SEED, check_range
 
-Preset = Literal["drift", "exchangeable", "exact-item"]
+Preset = Literal["drift", "exchangeable", "exact-item", "category-count"]
 Lengths = Literal["long", "week"]
 
 
@@ -23,7 +23,8 @@ class PlantedOptions:
         typer.Option(
             metavar="<name>",
             help="What the label depends on. drift: close behaviors of any age, and exact repeats; "
-            "exchangeable: the same, but positions carry no signal; exact-item: exact repeats only.",
+            "exchangeable: the same, but positions carry no signal; exact-item: exact repeats only; "
+            "category-count: the number of behaviors of the category only.",
         ),
     ] = "drift"
     lengths: Annotated[
@@ -52,8 +53,8 @@ class PlantedOptions:
         check_range("--sharpness", self.sharpness, 0, 1000)
         check_range("--field-effect", self.field_effect, -1000, 1000)
         check_range("--seed", self.seed, 0, HIGHEST_SEED)
-        if self.preset == "exact-item" and self.sharpness != type(self).sharpness:
+        if self.preset in ("exact-item", "category-count") and self.sharpness != type(self).sharpness:
             raise UserError(
-                "--sharpness has no effect with --preset exact-item: closeness does not count there.",
+                f"--sharpness has no effect with --preset {self.preset}: closeness does not count there.",
                 "Leave --sharpness out, or choose another --preset.",
             )

@@ -76,6 +76,14 @@ def selected_din(b: Builder, attention: Attention, e: str, vectors: str, chosen:
     return b.op("Squeeze", mixed, b.whole(1))
 
 
+def paired_din(b: Builder, attention: Attention, e: str, keys: str, values: str) -> str:
+    """s(e_n, k_n) v_n: one key of its own for each candidate; keys and values (N, D)."""
+    W1, W2, W3, bias, w_o = (array(w) for w in vars(attention.weights).values())
+    inputs = b.op("Concat", e, keys, b.op("Mul", e, keys), axis=1)
+    x = b.op("Gemm", inputs, b.const(np.concatenate([W1, W2, W3])), b.const(bias))
+    return b.op("Mul", b.op("MatMul", b.op("LeakyRelu", x, alpha=SLOPE), b.const(w_o[:, None])), values)
+
+
 def selected_multi_head(
     b: Builder, attention: MultiHeadAttention, e: str, vectors: str, chosen: tuple[str, str]
 ) -> str:

@@ -9,19 +9,25 @@ import numpy as np
 
 from lrea_cli.attention import Attention, MultiHeadAttention
 from lrea_cli.ids import FIRST_ID
+from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods import LongInterest
 from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.category import LEAST, Category
 from lrea_cli.methods.din_short import DINShort
 from lrea_cli.methods.eta import ETA
 from lrea_cli.methods.hashing import BYTE
+from lrea_cli.methods.linear import Linear
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.methods.sim import SIM
+from lrea_cli.methods.sketch import Sketch
 from lrea_cli.methods.twin import BANDS, HOUR, TWIN
 from lrea_cli.serving.export.attention import (
     array,
     din_attention,
     masked_softmax,
+    paired_din,
+    scale_of,
     selected_din,
     selected_multi_head,
 )
@@ -59,6 +65,30 @@ def long_interest(b: Builder, method: LongInterest, asked: Asked) -> str:
 def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
     record = asked.record
     return din_attention(b, method.attention, asked.e, record["keys"], record["values"], record["linear"])
+
+
+def _sketch(b: Builder, method: Sketch, asked: Asked) -> str:
+    """Pseudo items made of sums, and their linear half of E^T E and sum e; or pseudo items as they are."""
+    if not method.appends:
+        return _pseudo_items(b, method, asked)
+    record, attention, zero, one = asked.record, method.attention, b.const(0.0), b.const(1.0)
+    c = b.op("Reciprocal", b.op("Sqrt", b.op("Max", b.op("Cast", record["count"], to=FLOAT), one)))
+    sums, mass, total, gram = (record[name] for name in ("sums", "mass", "total", "gram"))
+    keys = b.op("Div", sums, b.op("Where", b.op("Equal", mass, zero), one, mass))
+    W1, W2, W3, bias, w_o = (array(w).astype(np.float64) for w in vars(attention.weights).values())
+    by_total, by_gram = (b.const((W @ w_o)[:, None]) for W in (W1, W3))
+    A = b.op("Add", b.op("Mul", by_total, total), b.op("Mul", by_gram, gram))
+    a0 = b.op("Add", b.op("Mul", b.const(bias @ w_o), total), b.op("MatMul", b.const((W2 @ w_o)[None]), gram))
+    half = b.op("Mul", b.op("Concat", A, a0, axis=0), b.op("Mul", c, b.const((1 + SLOPE) / 2)))
+    return din_attention(b, attention, asked.e, keys, b.op("Mul", sums, c), half)
+
+
+def _linear(b: Builder, method: Linear, asked: Asked) -> str:
+    """Features of the query times M, over their product with z; an empty history has zeros in both."""
+    query = b.op("Add", b.op("Elu", b.op("MatMul", asked.e, b.const(array(method.W_Q)))), b.const(1.0))
+    weight = b.op("MatMul", query, b.op("Transpose", asked.record["total"], perm=[1, 0]))
+    safe = b.op("Where", b.op("Equal", weight, b.const(0.0)), b.const(1.0), weight)
+    return b.op("Div", b.op("MatMul", query, asked.record["matrix"]), safe)
 
 
 def _nothing(b: Builder, method: DINShort, asked: Asked) -> str:
@@ -140,15 +170,20 @@ def _twin(b: Builder, method: TWIN, asked: Asked) -> str:
 
 
 def _twin_bias(b: Builder, method: TWIN, asked: Asked) -> str:
-    """What age, place and category add to a score, (heads, 1 or N, L + 1)."""
+    """What age, place, category and, of clusters, ln n add to a score, (heads, 1 or N, L + 1)."""
     time = asked.record["time"]
     age = b.op("Div", b.op("Sub", asked.time, time), b.const(HOUR, np.int64))  # below 0 is in band 0, too
     count = b.op("Squeeze", b.op("Shape", time), b.whole(0))
     place = b.op("Range", b.const(0, np.int64), count, b.const(1, np.int64))
+    if "place" in asked.record:
+        place = b.op("Cast", asked.record["place"], to=INT64)
     bands = [
         b.op("Gather", b.const(array(w)), _band(b, x), axis=1) for w, x in ((method.age, age), (method.place, place))
     ]
-    bias = b.op("Unsqueeze", b.op("Add", *bands), b.whole(1))
+    of_rows = b.op("Add", *bands)
+    if "count" in asked.record:
+        of_rows = b.op("Add", of_rows, b.op("Log", b.op("Cast", asked.record["count"], to=FLOAT)))
+    bias = b.op("Unsqueeze", of_rows, b.whole(1))
     if method.same_category is not None:
         same = b.op("Unsqueeze", _same(b, asked, asked.record["category"]), b.whole(0))
         bias = b.op("Add", bias, b.op("Mul", b.const(array(method.same_category)[:, None, None]), same))
@@ -160,6 +195,49 @@ def _band(b: Builder, whole: str) -> str:
     limits = b.const(2 ** np.arange(BANDS - 1), np.int64)
     reached = b.op("GreaterOrEqual", b.op("Unsqueeze", whole, b.whole(1)), limits)
     return b.op("ReduceSum", b.op("Cast", reached, to=INT64), b.whole(1), keepdims=0)
+
+
+def _category(b: Builder, method: Category, asked: Asked) -> str:
+    """The shares of each candidate, added; a row of zeros is put behind the rows, for candidates without a category."""
+    record, D = asked.record, method.width
+
+    def with_nothing(name: str) -> str:
+        nothing = np.zeros((1, D) if name in ("sums", "recent") else 1)
+        return b.op("Concat", b.op("Cast", record[name], to=FLOAT), b.const(nothing), axis=0)
+
+    same = b.op("Pad", _same(b, asked, record["category"]), b.whole(0, 0, 0, 1), b.const(0.5))
+    row = b.op("ArgMax", same, axis=1, keepdims=0)
+    own, count = (b.op("Gather", with_nothing(name), row, axis=0) for name in ("sums", "count"))
+    n = b.op("ReduceSum", with_nothing("count"), b.whole(0))
+    scale = scale_of(b, n)
+    interest = paired_din(b, method.attention, asked.e, _mean(b, own, count), b.op("Mul", own, scale))
+    if method.prototypes is None:
+        rest = _all_less(b, with_nothing("sums"), own)
+        mean = _mean(b, rest, b.op("Sub", n, count))
+        more = paired_din(b, method.rest_attention, asked.e, mean, b.op("Mul", rest, scale))
+    else:
+        keys, values = _mean(b, record["shared"], record["mass"]), b.op("Mul", record["shared"], scale)
+        more = din_attention(b, method.rest_attention, asked.e, keys, values, None)
+    interest = b.op("Add", interest, more)
+    if method.recent_attention is None:
+        return interest
+    assert method.decays is not None
+    recent, weight, newest = (b.op("Gather", with_nothing(x), row, axis=0) for x in ("recent", "weight", "newest"))
+    newer = b.op("Min", b.op("Cast", b.op("Sub", n, newest), to=INT64), b.const(len(method.decays) - 1, np.int64))
+    factor = b.op("Mul", b.op("Gather", b.const(array(method.decays)), newer, axis=0), scale)
+    values = b.op("Mul", recent, b.op("Unsqueeze", factor, b.whole(1)))
+    return b.op("Add", interest, paired_din(b, method.recent_attention, asked.e, _mean(b, recent, weight), values))
+
+
+def _all_less(b: Builder, rows: str, own: str) -> str:
+    """The sum of all rows less the own one (N, D), in float64, since almost all may be own."""
+    total = b.op("ReduceSum", b.op("Cast", rows, to=DOUBLE), b.whole(0))
+    return b.op("Cast", b.op("Sub", total, b.op("Cast", own, to=DOUBLE)), to=FLOAT)
+
+
+def _mean(b: Builder, sums: str, weight: str) -> str:
+    """Sums (X, D) over weights (X,); zero where both are."""
+    return b.op("Div", sums, b.op("Unsqueeze", b.op("Max", weight, b.const(LEAST)), b.whole(1)))
 
 
 def _same(b: Builder, asked: Asked, category: str) -> str:
@@ -193,9 +271,12 @@ def _sign_bits(b: Builder, vectors: str, planes: np.ndarray) -> str:
 
 
 INTERESTS: dict[type[LongInterest], Callable[[Builder, object, Asked], str]] = {
+    Sketch: _sketch,
     PseudoItemMethod: _pseudo_items,
+    Linear: _linear,
     DINShort: _nothing,
     SDIM: _buckets,
     SearchedMethod: _searched,
     TWIN: _twin,
+    Category: _category,
 }  # type: ignore[assignment]

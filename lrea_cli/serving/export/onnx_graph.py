@@ -97,7 +97,7 @@ def reads_time(model: CTRModel) -> bool:
 
 
 def _type(field: RecordField) -> tuple[type[np.generic], list[int | str]]:
-    dtype = np.float32 if field.dtype in ("cache", "wide") else np.dtype(field.dtype).type
+    dtype = np.float32 if field.dtype in ("cache", "wide", "float32") else np.dtype(field.dtype).type
     return dtype, ["R" if field.rows == "rows" else field.rows, *field.shape]
 
 

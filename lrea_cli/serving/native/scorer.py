@@ -6,12 +6,22 @@ import numpy as np
 import torch
 
 from lrea_cli.kernels import gemm
+from lrea_cli.methods.sketch import Sketch
 from lrea_cli.model import CTRModel
-from lrea_cli.records.past import Past
+from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.records.store import RecordStore
-from lrea_cli.sequence import HistoryIds
+from lrea_cli.sequence import HistoryIds, PseudoItems, Sketched
 from lrea_cli.serving.native.abi import path_of
-from lrea_cli.serving.native.model import Behaviors, GivenInterest, LongPart, NativeModel, NativeRequest, RecordRequest
+from lrea_cli.serving.native.model import (
+    Behaviors,
+    GivenInterest,
+    LongPart,
+    Matrix,
+    NativeModel,
+    NativeRequest,
+    RecordRequest,
+    Rows,
+)
 from lrea_cli.serving.native.model_file import reads_records, write_model
 from lrea_cli.serving.scorer import Request, RequestScorer, shared
 
@@ -44,13 +54,21 @@ class NativeScorer:
             dtype, profile = self.records.layout.dtype, self._profile(request)
             asked = RecordRequest(blob, dtype, *self._ids(request), request.newer, profile, self.mode)
             return self.native.record_logits(asked)
-        records, candidates = self._torch.fetch(request), self._torch.candidates(request)
-        interest = self._torch.cached_interest(records, candidates)[0].numpy()
-        return self._with(request, GivenInterest(interest), records.past)
+        records = self._torch.fetch(request)
+        return self._with(request, self._long(request, records), records.past)
 
     def full(self, request: Request, long: HistoryIds, past: Past) -> np.ndarray:
         """Logits (N,) by full attention over the long sequence (1, L), with the match counters of the history."""
         return self._with(request, Behaviors(self._real(long)), past)
+
+    def _long(self, request: Request, records: UserRecords) -> LongPart:
+        """Rows that the record's sums become, or the interest that torch computes."""
+        method, summary = self.model.long, records.summary
+        if isinstance(method, Sketch) and isinstance(summary, Sketched):
+            with torch.inference_mode():
+                return _rows(method.pseudo_items(summary, torch.float32))
+        interest = self._torch.cached_interest(records, self._torch.candidates(request))
+        return GivenInterest(interest[0].numpy())
 
     def _with(self, request: Request, long: LongPart, past: Past) -> np.ndarray:
         """Logits (N,) with a long part and the match counters that are known of the past."""
@@ -89,3 +107,9 @@ class NativeScorer:
 
 def _stacked(columns: list[torch.Tensor]) -> np.ndarray:
     return np.stack([column.numpy() for column in columns]).astype(np.int32, copy=False)
+
+
+def _rows(items: PseudoItems) -> Rows:
+    """Of one user."""
+    assert items.linear is not None
+    return Rows(*(Matrix(tensor[0].numpy()) for tensor in (items.keys, items.values, items.linear)))

@@ -16,7 +16,7 @@ from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.kernels import naive
 from lrea_cli.methods import METHODS
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds, HistoryIds, Summary
+from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
 from lrea_cli.serving.export import builder, onnx_graph
 from lrea_cli.serving.export.onnx_graph import request_feed, request_graph
 from tests.conftest import MakeRun
@@ -38,6 +38,15 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     ("eta", {"k": 4}),
     ("eta", {"k": 4, "m": 12, "target_attention": "din"}),
     ("twin", {"k": 5}),
+    ("twin-v2", {"k": 3, "most_members": 4}),
+    ("twin-v2", {"k": 64, "most_members": 1}),
+    ("category", {}),
+    ("category", {"shared_rows": 0}),
+    ("category", {"shared_rows": 5, "half_life": 3}),
+    ("sketch", {"rank": 6}),
+    ("sketch", {"rank": 6, "layers": 2}),
+    ("sketch", {"rank": 6, "normalize": "tokens"}),
+    ("linear", {}),
 ]
 LONG = (0, 1, 7, 8, 9, 40)
 SHORT = (0, 1, 8)
@@ -71,20 +80,19 @@ def request(
 
     with torch.inference_mode():
         behaviors = model.features.behaviors(history(long))
-        packed = as_read(model.long.seal(model.long.summarize(behaviors.double()), "float32"))
+        packed = as_read(model.long.seal(model.long.summarize(behaviors.double()), "float32"), model.long.record)
     profile = {f.name: torch.full((1, count), int(rng.integers(f.size + 2))) for f in model.features.profile_fields}
     matches = {name: torch.from_numpy(rng.integers(0, 9, (1, count))) for name in model.match_counters}
     mask = torch.ones(1, count, dtype=torch.bool)
     return packed, history(short), CandidateIds(ids(count), profile, mask, torch.tensor([1_100_000]), matches)
 
 
-def as_read(summary: Summary) -> Summary:
+def as_read(summary: Summary, record: tuple[RecordField, ...]) -> Summary:
     """A summary of one history without the rows that are not in use, but one, as the store gives it back."""
     rows = max(1, int(summary.rows[0]))
-    fields = {
-        name: tensor for name, tensor in vars(summary).items() if name not in ("rows", "linear") and tensor is not None
-    }
-    return replace(summary, **{name: tensor[:, :rows] for name, tensor in fields.items()})
+    names = [field.name for field in record if field.rows == "rows"]
+    return replace(summary, **{name: getattr(summary, name)[:, :rows] for name in names})
+    return replace(summary, **{f.name: getattr(summary, f.name)[:, :rows] for f in record if f.rows == "rows"})
 
 
 @torch.inference_mode()

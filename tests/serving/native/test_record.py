@@ -36,8 +36,14 @@ SERVED = {
     "din": {"method": "din"},
     "sdim": {"method": "sdim"},
     "mean": {"method": "mean"},
+    "sketch, two layers": {"method": "sketch", "layers": 2},
+    "sketch, tokens": {"method": "sketch", "normalize": "tokens"},
     "din-short": {"method": "din-short"},
     "clusters": {"method": "din", "compressor": "clusters"},
+}
+SUMS = {
+    "sketch": {"method": "sketch"},
+    "linear": {"method": "linear"},
 }
 SEARCHED = {
     "sim": {"method": "sim", "k": 6},
@@ -172,11 +178,11 @@ def test_logits_from_the_bytes_of_a_record_equal_torch(
     assert largest > 0.1
 
 
-@pytest.mark.parametrize("served", [*SERVED, *SEARCHED])
+@pytest.mark.parametrize("served", [*SERVED, *SUMS, *SEARCHED])
 @pytest.mark.parametrize("own_profiles", [False, True])
 def test_the_native_scorer_equals_torch_for_every_method(make: Make, served: str, own_profiles: bool) -> None:
     for dtype, counters in RECORDS:
-        case = make((SERVED | SEARCHED)[served], dtype, counters)
+        case = make((SERVED | SUMS | SEARCHED)[served], dtype, counters)
         native = NativeScorer(case.run.model, case.cache.store)
         slow = RequestScorer(case.run.model, case.cache.store, naive)
         assert native.path == abi.path_of("auto")
@@ -302,9 +308,9 @@ def test_a_record_has_all_buckets_or_none(make: Make) -> None:
         assert (BAD_RECORD in said) == (rows not in (0, all_rows)), (rows, said)
 
 
-@pytest.mark.parametrize("served", SEARCHED)
+@pytest.mark.parametrize("served", [*SUMS, *SEARCHED])
 def test_records_of_searched_methods_are_not_supported(make: Make, served: str) -> None:
-    case = make(SEARCHED[served])
+    case = make((SUMS | SEARCHED)[served])
     request, blob = one_request(case)
     for record in (blob, None):
         with pytest.raises(UnsupportedError):

@@ -23,6 +23,7 @@ LAYERS = (
         "score",
         "bench",
         "sweep",
+        "decide",
         "reporting",
         "artifacts",
         "verify",

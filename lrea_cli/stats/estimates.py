@@ -54,6 +54,8 @@ def estimate(value: float | None, drawn: np.ndarray) -> Estimate:
 def t_quantile(freedom: float, inside: float = 0.95) -> float:
     """t with P(|T| <= t) = `inside`, by bisection; `freedom` of Student's t may be a fraction, 1 or more."""
     low, high = 0.0, 100.0
+    while _t_within(high, freedom) < inside:
+        low, high = high, 2 * high
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if _t_within(middle, freedom) < inside else (low, middle)

@@ -32,25 +32,6 @@ Z = 1.959964
 
 
 @dataclass(frozen=True)
-class MethodEstimate(Estimate):
-    """An AUC or a difference of AUCs; `freedom`: of Student's t, None where seeds are not in the interval."""
-
-    freedom: float | None = None
-
-    @property
-    def cover(self) -> Cover:
-        """What the interval covers."""
-        return GIVEN_MODELS if self.freedom is None else OVER_SEEDS
-
-    @property
-    def resolvable(self) -> float | None:
-        """The smallest true difference that is found with a power of 80%: (t(.975) + t(.8)) standard errors."""
-        if self.freedom is None or self.standard_error is None:
-            return super().resolvable
-        return (t_quantile(self.freedom) + t_quantile(self.freedom, 0.6)) * self.standard_error
-
-
-@dataclass(frozen=True)
 class SeedVariance:
     """Variance of a mean over seeds, or of a difference of two such means, that seeds alone make.
 
@@ -68,6 +49,31 @@ class SeedVariance:
         parts = [float(np.var([run.auc for run in runs], ddof=1)) / len(runs) for runs in methods]
         squares = sum(part**2 / (len(runs) - 1) for part, runs in zip(parts, methods, strict=True))
         return cls(sum(parts), sum(parts) ** 2 / squares if squares > 0 else MOST_FREEDOM)
+
+
+@dataclass(frozen=True)
+class MethodEstimate(Estimate):
+    """An AUC or a difference of AUCs.
+
+    Args:
+        freedom: of Student's t; None where seeds are not in the interval.
+        seeds: the part of `standard_error`^2 that seeds make; the rest is the users'.
+    """
+
+    freedom: float | None = None
+    seeds: SeedVariance | None = None
+
+    @property
+    def cover(self) -> Cover:
+        """What the interval covers."""
+        return GIVEN_MODELS if self.freedom is None else OVER_SEEDS
+
+    @property
+    def resolvable(self) -> float | None:
+        """The smallest true difference that is found with a power of 80%: (t(.975) + t(.8)) standard errors."""
+        if self.freedom is None or self.standard_error is None:
+            return super().resolvable
+        return (t_quantile(self.freedom) + t_quantile(self.freedom, 0.6)) * self.standard_error
 
 
 def method_auc(runs: Sequence[Placed], clusters: UserClusters) -> MethodEstimate:
@@ -130,7 +136,7 @@ def _combined(methods: Sequence[Sequence[Placed]], signs: Sequence[float], clust
     total = seeds.variance + max(of_users, 0.0)
     freedom = degrees_of_freedom(seeds, total) if several else None
     reach = (Z if freedom is None else t_quantile(freedom)) * math.sqrt(total)
-    return MethodEstimate(value, (value - reach, value + reach), math.sqrt(total), freedom)
+    return MethodEstimate(value, (value - reach, value + reach), math.sqrt(total), freedom, seeds if several else None)
 
 
 def _mean_covariances(methods: Sequence[Sequence[Placed]], clusters: UserClusters, different: bool) -> np.ndarray:

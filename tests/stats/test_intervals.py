@@ -19,6 +19,13 @@ def test_the_quantile_is_that_of_scipy(freedom: int) -> None:
     assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
+@pytest.mark.parametrize("inside", [0.5, 0.95, 0.995, 0.9995])
+@pytest.mark.parametrize("freedom", [1, 1.5, 3, 30])
+def test_the_quantile_of_other_levels_is_that_of_scipy(freedom: float, inside: float) -> None:
+    """With one degree of freedom 99.95% lie within 1,273."""
+    assert t_quantile(freedom, inside) == pytest.approx(stats.t.ppf((1 + inside) / 2, freedom), rel=1e-8)
+
+
 @pytest.mark.parametrize("n", [6, 7, 10, 11, 20, 100, 459, 2000])
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_ranks_are_the_closest_that_hold_the_confidence(n: int, confidence: float) -> None:

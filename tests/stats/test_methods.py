@@ -77,6 +77,8 @@ def test_a_difference_of_methods_is_the_formula_spelled_out(spread: float) -> No
     assert found.value == pytest.approx(value, abs=1e-12)
     assert found.standard_error == pytest.approx(error, rel=1e-10)
     assert found.freedom == pytest.approx(freedom, rel=1e-9)
+    assert found.seeds is not None
+    assert (found.seeds.variance, found.seeds.freedom) == pytest.approx((share * error**2, of_seeds), rel=1e-9)
     assert found.ci == pytest.approx((value - reach, value + reach), abs=1e-10)
     assert found.cover == OVER_SEEDS
     power = stats.t.ppf(0.975, freedom) + stats.t.ppf(0.8, freedom)
@@ -134,7 +136,7 @@ def test_one_seed_on_a_side_is_given_the_trained_models() -> None:
     (some, others), labels, users = trained()
     clusters, (a, b) = placed([some, others[:1]], labels, users)
     found = method_difference(a, b, clusters)
-    assert (found.cover, found.freedom) == (GIVEN_MODELS, None)
+    assert (found.cover, found.freedom, found.seeds) == (GIVEN_MODELS, None, None)
     _, cov = covariance_of_clusters([s.tolist() for s in (*some, others[0])], labels.tolist(), users.tolist())
     weights = np.array([-1 / 3, -1 / 3, -1 / 3, 1])
     assert found.standard_error == pytest.approx(math.sqrt(weights @ cov @ weights))

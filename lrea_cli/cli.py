@@ -20,6 +20,7 @@ from lrea_cli.commands import (
     compare,
     compress,
     cost,
+    decide,
     demo,
     doctor,
     evaluate,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "export": export.export,
     },
     "Deciding what to ship": {
+        "decide": decide.decide,
         "compare": compare.compare,
         "cost": cost.cost,
         "search": search.search,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -116,25 +116,57 @@ class TradeOff:
         return as_json(asdict(self))
 
 
+@dataclass(frozen=True)
+class Stand:
+    """Contenders of one dataset, whose caches hold the same users at the same instant, ready to be timed in turns.
+
+    Args:
+        served: by the name of the cache.
+        pool: makes the candidates of all requests, from the first on.
+    """
+
+    served: Mapping[str, Served]
+    visitors: Sequence[Visitor]
+    pool: Callable[[], CandidatePool]
+    settings: BenchSettings
+
+    @classmethod
+    def of(cls, contenders: Sequence[Contender], settings: BenchSettings) -> Stand:
+        """Of one contender or more."""
+        run = contenders[0].run
+        histories, samples = open_histories(run.dataset), read_samples(run.dataset, "test")
+        served = {c.cache.artifact.name: Served.of(c.run, c.cache, histories) for c in contenders}
+        pool = partial(CandidatePool, histories, samples, settings.seed)
+        return cls(served, visitors_of(contenders[0].cache, histories), pool, settings)
+
+    def gates(self, reporter: Reporter) -> dict[str, GateResult | FailedGate]:
+        """What the gate says of each cache, by its name."""
+        gates: dict[str, GateResult | FailedGate] = {}
+        reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
+        with reporter.task("gate", len(self.served), "caches") as progress:
+            for name, one in self.served.items():
+                try:
+                    gates[name] = run_gate(one, self.visitors, self.pool(), (KERNEL,))  # of din, full attention, too
+                except GateFailed as failed:
+                    gates[name] = FailedGate(str(failed), failed.remedy)
+                progress(1)
+        return gates
+
+    def times(self, contenders: Sequence[Contender], reporter: Reporter) -> Timings:
+        """Times of these, in turns; there is one or more, and each has passed its gate."""
+        plan: list[tuple[Served, KernelName, Route]] = [
+            (self.served[each.cache.artifact.name], KERNEL, each.route) for each in contenders
+        ]
+        return time_routes(plan, self.visitors, self.pool(), self.settings, reporter)
+
+
 def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter: Reporter) -> TradeOff:
     """Gate all, score the test split through each one's records, and time those that passed.
 
     The contenders are of one dataset, and their caches hold the same users at the same instant.
     """
-    run = contenders[0].run
-    histories, samples = open_histories(run.dataset), read_samples(run.dataset, "test")
-    visitors = visitors_of(contenders[0].cache, histories)
-    pool = partial(CandidatePool, histories, samples, settings.seed)
-    served = {c.cache.artifact.name: Served.of(c.run, c.cache, histories) for c in contenders}
-    gates: dict[str, GateResult | FailedGate] = {}
-    reporter.say("gate: comparing what is served with float64 loops from raw history and checkpoint")
-    with reporter.task("gate", len(served), "caches") as progress:
-        for name, one in served.items():
-            try:
-                gates[name] = run_gate(one, visitors, pool(), (KERNEL,))  # of a din run, full attention, too
-            except GateFailed as failed:
-                gates[name] = FailedGate(str(failed), failed.remedy)
-            progress(1)
+    stand = Stand.of(contenders, settings)
+    gates, run, visitors = stand.gates(reporter), contenders[0].run, stand.visitors
     scores = [(served_scores(c.run, c.cache, reporter), *c.other_seeds) for c in contenders]
     lines = []
     with reporter.task("intervals of the AUC", len(contenders), "methods") as progress:
@@ -144,10 +176,7 @@ def trade_off(contenders: Sequence[Contender], settings: BenchSettings, reporter
     passed = [n for n, line in enumerate(lines) if line.gate.passed]
     load, withheld, requests = None, NONE_PASSED, 0
     if passed:
-        plan: list[tuple[Served, KernelName, Route]] = [
-            (served[contenders[n].cache.artifact.name], KERNEL, contenders[n].route) for n in passed
-        ]
-        timings = time_routes(plan, visitors, pool(), settings, reporter)
+        timings = stand.times([contenders[n] for n in passed], reporter)
         full = next((call for call, n in enumerate(passed) if lines[n].method == "full"), None)
         load, requests = timings.load, len(timings.rounds)
         withheld = NO_FULL if full is None else load.reason_to_withhold

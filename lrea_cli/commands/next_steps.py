@@ -15,6 +15,7 @@ from lrea_cli.runs.manifest import RUNS, RunManifest
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.layout import Split
+    from lrea_cli.decide.answer import Decision
     from lrea_cli.workspace.home import Artifact, Workspace
     from lrea_cli.workspace.kinds import Kind
 
@@ -104,6 +105,18 @@ def after_evaluate(workspace: Workspace, run: Artifact[RunManifest], cache: str 
     method = "lrea" if run.manifest.method == "din" else "din"
     train = f"lrea train --method {method} --dataset {shlex.quote(run.manifest.dataset)}"
     return f"{train}, then lrea eval{on_split}, then lrea compare"
+
+
+def after_decide(decision: Decision) -> str | None:
+    """Train what was chosen, or guessed, in the home; None where that is no method.
+
+    Of a compression it is full attention's run, which `lrea compress` makes smaller.
+    """
+    name = decision.verdict.choice or decision.verdict.guess
+    command = next((each for each in decision.measured.commands if each.makes == f"a run of {name}"), None)
+    if command is None and name is not None and name.startswith("din, "):
+        command = next((each for each in decision.measured.commands if each.makes == "a run of din"), None)
+    return None if command is None else command.line
 
 
 def _named(workspace: Workspace, kind: Kind[Any], name: str) -> str:

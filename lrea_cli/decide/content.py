@@ -16,7 +16,7 @@ def document(decision: Decision) -> Document:
     """The page; a section for which nothing was measured is left out."""
     verdict = decision.verdict
     sections = (
-        ("The question", [Text(_question(decision))]),
+        ("The question", [Text(_question(decision)), *_plan(decision)]),
         ("What is unsure", [Points(verdict.unsure or ("Nothing that was looked for was found.",))]),
         ("AUC against time", _trade_off(decision)),
         ("The contenders", _contenders(decision)),
@@ -42,6 +42,10 @@ def _question(decision: Decision) -> str:
         f"{data.test_days:g} {'day' if data.test_days == 1 else 'days'}. Each contender was trained with "
         f"{counted(len(asked.seeds), 'seed')}, all in at most {asked.hours:g} hours."
     )
+
+
+def _plan(decision: Decision) -> list[Block]:
+    return [Points(decision.measured.plan)] if decision.measured.plan else []
 
 
 def _trade_off(decision: Decision) -> list[Block]:

@@ -208,6 +208,7 @@ class Measurements:
         contenders: measured to the end, in the order of all tables.
         load: the machine while times were taken; None where none were.
         date: in UTC.
+        plan: what was done to end within the hours, and what was left out for it, in sentences.
     """
 
     question: Question
@@ -219,6 +220,7 @@ class Measurements:
     versions: dict[str, str]
     commands: tuple[Command, ...]
     date: str
+    plan: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in (*self.contenders, *self.counters, *self.dropped)]

@@ -50,14 +50,30 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     Args:
         values: independent, n of them.
     """
-    n = len(values)
-    log_share = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2) for k in range(n)]
-    below = np.cumsum(np.exp(log_share))  # below[k - 1] = P(fewer than k of n lie under the median)
-    k = int((below <= (1 - confidence) / 2).sum())
-    if k < 1:
+    return percentile_interval(values, 50, confidence)
+
+
+def percentile_interval(values: Sequence[float], percent: float, confidence: float = 0.95) -> Interval | None:
+    """Order statistics k and m: the largest k, the smallest m that miss the percentile on their side rarely enough.
+
+        P(Bin(n, q) < k) <= (1 - confidence) / 2,    P(Bin(n, q) >= m) <= (1 - confidence) / 2,    q = percent / 100
+
+    The percentile lies between them for any distribution (David & Nagaraja 2003, 7.1). None where one does not exist:
+    of a p99 that takes 369 values.
+
+    Args:
+        values: independent, n of them.
+    """
+    n, q, miss = len(values), percent / 100, (1 - confidence) / 2
+    counts = range(n + 1)
+    ways = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in counts]
+    share = np.exp([way + k * math.log(q) + (n - k) * math.log1p(-q) for k, way in zip(counts, ways, strict=True)])
+    k = int((np.cumsum(share) <= miss).sum())  # fewer than k of n lie under it
+    above = int((np.cumsum(share[::-1]) <= miss).sum())  # n + 1 - m: m or more of n lie under it
+    if k < 1 or above < 1:
         return None
     ordered = sorted(values)
-    return ordered[k - 1], ordered[n - k]
+    return ordered[k - 1], ordered[n - above]
 
 
 def median_difference(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Estimate:

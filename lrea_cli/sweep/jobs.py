@@ -9,7 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +46,13 @@ MANY = 64
 
 class SweepJob(ABC, Generic[T]):
     """A job that a sweep leaves out where its result is there."""
+
+    name: Any
+    """A text; an attribute or a property."""
+
+    @abstractmethod
+    def __call__(self) -> str:
+        """Do it, and return a line to say."""
 
     @abstractmethod
     def result(self) -> T | None:
@@ -116,7 +123,7 @@ class EvaluateJob(SweepJob[EvaluatedRun]):
             check_evaluation(self.home / "runs" / self.name, "test", REMEDY)
         except UserError:
             return None
-        return _measured(EvaluatedRun, self.home, self.name, EVALUATION)
+        return read_measured(EvaluatedRun, self.home, self.name, EVALUATION)
 
     def __call__(self) -> str:
         """Score, measure, and write it all; the file that says it is done comes last."""
@@ -184,7 +191,7 @@ class CompressJob(SweepJob[CompressedRun]):
 
     def result(self) -> CompressedRun | None:
         """What was measured; None also where the logits are not as they were written."""
-        measured = _measured(CompressedRun, self.home, self.run, self.file)
+        measured = read_measured(CompressedRun, self.home, self.run, self.file)
         if measured is None or not self.logits_path.is_file():
             return None
         return measured if sha256_of(self.logits_path) == measured.logits_sha256 else None
@@ -229,7 +236,7 @@ def reason_against(recipe: Recipe, dataset: DatasetInfo) -> str | None:
     return None
 
 
-def _measured(model: type[T], home: Path, name: str, file: str) -> T | None:
+def read_measured(model: type[T], home: Path, name: str, file: str) -> T | None:
     """A JSON file in a run's folder; None where it is not one that this version of lrea wrote of this run."""
     try:
         run = Workspace(home).open(RUNS, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.console.progress import Reporter
@@ -12,7 +13,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.samples import require_both_labels
 from lrea_cli.errors import UserError
 from lrea_cli.sweep.datasets import Dataset, link, recipes_left_out
-from lrea_cli.sweep.jobs import CompressJob, EvaluateJob, TrainJob
+from lrea_cli.sweep.jobs import CompressJob, SweepJob, TrainJob
 from lrea_cli.sweep.results import LeftOut
 from lrea_cli.sweep.search import Ground, Trial, chosen, run_rungs, training
 from lrea_cli.sweep.settings import Sweep
@@ -90,7 +91,7 @@ def run_sweep(sweep: Sweep, dataset: Dataset, workspace: Workspace, workers: int
         left_out = recipes_left_out(sweep, info, reporter)
         suited = [name for name in sweep.recipes if name not in {one.recipe for one in left_out}]
         with worker_pool(workers) as pool:
-            work = _doing_what_is_missing(pool, failures, reporter)
+            work = doing_what_is_missing(pool, failures, reporter)
             ground = Ground(workspace.home, (dataset,), sweep.seeds[0])
             trials = run_rungs(sweep, suited, ground, work)
             cells = [_choose(sweep, Cell(name, own), ground) for name, own in trials.items()]
@@ -124,19 +125,22 @@ def run_search(
                 raise UserError(f"{left.recipe} on {left.dataset}: {left.reason}", "Take the recipe out of the folder.")
         ground = Ground(workspace.home, linked, sweep.seeds[0])
         with worker_pool(workers) as pool:
-            trials = run_rungs(sweep, tuple(sweep.recipes), ground, _doing_what_is_missing(pool, failures, reporter))
+            trials = run_rungs(sweep, tuple(sweep.recipes), ground, doing_what_is_missing(pool, failures, reporter))
     return Searched(trials, linked, tuple(failures))
 
 
-def _doing_what_is_missing(
-    pool: ProcessPoolExecutor, failures: list[Failure], reporter: Reporter
-) -> Callable[[str, Sequence[TrainJob | EvaluateJob | CompressJob], str], None]:
+def doing_what_is_missing(
+    pool: ProcessPoolExecutor,
+    failures: list[Failure],
+    reporter: Reporter,
+    may_start: Callable[[], bool] = lambda: True,
+) -> Callable[[str, Sequence[SweepJob[Any]], str], None]:
     """A function that runs those of its jobs that are not done, and adds those that fail to `failures`."""
 
-    def work(title: str, jobs: Sequence[TrainJob | EvaluateJob | CompressJob], unit: str) -> None:
+    def work(title: str, jobs: Sequence[SweepJob[Any]], unit: str) -> None:
         left = [job for job in jobs if not job.done()]
         reporter.say(f"{title}: {len(jobs)} {unit}, {len(jobs) - len(left)} of them are there")
-        failures.extend(run_jobs(pool, title, left, unit, reporter))
+        failures.extend(run_jobs(pool, title, left, unit, reporter, may_start))
 
     return work
 

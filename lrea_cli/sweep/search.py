@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lrea_cli.dataset.manifest import DatasetManifest
@@ -17,6 +18,8 @@ from lrea_cli.workspace.home import Artifact
 Dataset = Artifact[DatasetManifest]
 Work = Callable[[str, Sequence[TrainJob], str], None]
 """Runs the jobs that are not done, under a title; their unit is for the progress bar."""
+Numbered = list[tuple[int, Point]]
+"""Points of a recipe, each with its number among all of them."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,40 @@ class Trial:
 def run_rungs(sweep: Sweep, names: Sequence[str], ground: Ground, work: Work) -> dict[str, tuple[Trial, ...]]:
     """Do what is missing of the search of these recipes; return all trials of each, rung by rung."""
     rungs = sweep.search.rungs
-    left = {name: list(enumerate(sweep.search.points[name])) for name in names}
+    left = {name: all_points(sweep, name) for name in names}
     trials: dict[str, tuple[Trial, ...]] = dict.fromkeys(names, ())
     for i, rung in enumerate(rungs):
-        now = {
-            name: [Trial(name, n, point, i, _trainings(sweep, name, point, ground, rung)) for n, point in left[name]]
-            for name in names
-        }
         title = "search" if len(rungs) == 1 else f"search, rung {i + 1} of {len(rungs)}"
-        work(title, [job for own in now.values() for trial in own for job in trial.jobs], "runs")
-        for name, own in now.items():
-            trials[name] += tuple(own)
+        for name, own in run_rung(sweep, left, i, ground, partial(work, title)).items():
+            trials[name] += own
             left[name] = [(trial.number, trial.point) for trial in ranked(own)[: rung.keep]]
+    return trials
+
+
+def all_points(sweep: Sweep, name: str) -> Numbered:
+    """Where a recipe's search begins."""
+    return list(enumerate(sweep.search.points[name]))
+
+
+def run_rung(
+    sweep: Sweep,
+    left: Mapping[str, Numbered],
+    number: int,
+    ground: Ground,
+    work: Callable[[Sequence[TrainJob], str], None],
+) -> dict[str, tuple[Trial, ...]]:
+    """Do what is missing of one rung.
+
+    Args:
+        left: the points of each recipe that are still in the search.
+        number: of the rung, from 0.
+    """
+    rung = sweep.search.rungs[number]
+    trials = {
+        name: tuple(Trial(name, n, point, number, _trainings(sweep, name, point, ground, rung)) for n, point in points)
+        for name, points in left.items()
+    }
+    work([job for own in trials.values() for trial in own for job in trial.jobs], "runs")
     return trials
 
 

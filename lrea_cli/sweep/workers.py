@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -57,20 +57,30 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def run_jobs(
-    pool: ProcessPoolExecutor, title: str, jobs: Sequence[Job], unit: str, reporter: Reporter
+    pool: ProcessPoolExecutor,
+    title: str,
+    jobs: Sequence[Job],
+    unit: str,
+    reporter: Reporter,
+    may_start: Callable[[], bool] = lambda: True,
 ) -> list[Failure]:
     """Run all jobs, and return those that failed: one that fails does not keep the others from running.
+
+    Args:
+        may_start: asked before the first job and after each one; once it says no, jobs that wait are not started.
 
     Raises:
         LreaError: a worker process was killed.
     """
     failures: list[Failure] = []
-    if not jobs:
+    if not jobs or not may_start():
         return failures
     with reporter.task(title, len(jobs), unit) as progress:
         with undisturbed():  # a worker that is half started would say so
             job_of: dict[Future[str], Job] = {pool.submit(job): job for job in jobs}
         for future in as_completed(job_of):
+            if future.cancelled():
+                continue
             name, error = job_of[future].name, future.exception()
             if isinstance(error, BrokenProcessPool):
                 raise LreaError(
@@ -84,6 +94,9 @@ def run_jobs(
                 failures.append(Failure(name, message, error))
                 reporter.say(f"{name}: FAILED: {message}")
             progress(1)
+            if not may_start():
+                for waiting in job_of:
+                    waiting.cancel()
     return failures
 
 

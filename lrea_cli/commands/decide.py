@@ -1,0 +1,155 @@
+"""`lrea decide`: a log to a verdict, which method to ship; goes on where it was cut off."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lrea_cli.commands.next_steps import after_decide
+from lrea_cli.commands.options import Dataset, Json, as_threads, command, within
+from lrea_cli.console.output import Console
+from lrea_cli.console.show import NONE, milliseconds, number, size
+from lrea_cli.recipe.settings import COUNT
+from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import as_json
+
+if TYPE_CHECKING:
+    from lrea_cli.dataset.manifest import DatasetManifest
+    from lrea_cli.decide.answer import Decision
+    from lrea_cli.decide.asked import Asked
+    from lrea_cli.workspace.home import Artifact
+
+MOST_HOURS = 1000
+
+
+@dataclass(frozen=True)
+class DecideOptions:
+    """Options of `lrea decide`."""
+
+    dataset: Dataset = None
+    budget_ms: Annotated[
+        float,
+        typer.Option(callback=within(0.001, 1e6), help="Milliseconds that 99 of 100 requests may take."),
+    ] = 10.0
+    tolerance: Annotated[
+        float,
+        typer.Option(callback=within(1e-6, 0.5), help="AUC that may be lost against the best method."),
+    ] = 0.0005
+    hours: Annotated[float, typer.Option(callback=within(0.001, MOST_HOURS), help="Hours that all of it may take.")] = (
+        2.0
+    )
+    seeds: Annotated[int, typer.Option(callback=within(1, 100), help="Train with seeds 1 to N.")] = 3
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each timed request.")] = 1000
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Decide between these, with commas: recipes of lrea, and clusters, codes; default: all."),
+    ] = None
+    jobs: Annotated[
+        int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
+    ] = None
+    to: Annotated[Path | None, typer.Option(metavar="<folder>", help="Also write the page into this folder.")] = None
+    json: Json = False
+
+
+@command
+def decide(options: DecideOptions) -> None:
+    """Say which method to ship on a dataset.
+
+    Example: lrea decide --dataset taobao --budget-ms 10 --hours 2
+
+    Every method and compressor is searched, trained, scored as served, and timed. The verdict is the cheapest one whose
+    loss is shown to be within the tolerance, or what could not be shown and how much more data would show it.
+
+    Given again, the same command goes on where it stopped; with another budget or tolerance it trains nothing.
+    """
+    from lrea_cli.decide.asked import read_asked
+    from lrea_cli.sweep.datasets import dataset_of
+
+    console, main = Console(options.json), Workspace.from_environment()
+    asked = read_asked(options.methods, options.seeds, options.hours, options.candidates)
+    dataset = dataset_of(asked.sweep, options.dataset, main)
+    workspace = asked.workspace(dataset, main)
+    try:
+        decision = _decide(console, options, asked, dataset, workspace)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"what is finished is kept, go on with: {_again(options, dataset.name)}")
+        raise
+    page = workspace.home / "decision.html"
+    for line in (f"page: {page}", "the same as Markdown and JSON lies beside it"):
+        console.say(line)
+    if options.to is not None:
+        _copy(page, options.to)
+        console.say(f"copied to {options.to}")
+    console.result({"page": str(page), **as_json(asdict(decision))}, then=after_decide(decision))
+
+
+def _decide(
+    console: Console, options: DecideOptions, asked: Asked, dataset: Artifact[DatasetManifest], workspace: Workspace
+) -> Decision:
+    from lrea_cli.decide.contest import contest
+    from lrea_cli.decide.measure import Asking, measure
+    from lrea_cli.decide.page import write_pages
+    from lrea_cli.decide.planned import timing_seconds
+    from lrea_cli.decide.times import times_of
+    from lrea_cli.decide.verdict import decide
+
+    workers = options.jobs or os.cpu_count() or 1
+    console.say(f"decision in {workspace.home}")
+    contested = contest(asked, dataset, workspace, workers, console)
+    seconds = timing_seconds(asked.hours, len(contested.entrants))
+    times = times_of(contested.entrants, workspace, asked.candidates, seconds, console)
+    console.say("comparing all of them, over users and seeds")
+    asking = Asking(options.budget_ms, options.tolerance, _again(options, dataset.name))
+    decision = decide(measure(contested, times, asking))
+    write_pages(workspace.home, decision)
+    _show(console, decision)
+    return decision
+
+
+def _again(options: DecideOptions, dataset: str) -> str:
+    """The command that goes on, or asks the same again."""
+    given = {"--dataset": dataset, "--budget-ms": f"{options.budget_ms:g}", "--tolerance": f"{options.tolerance:g}"}
+    given |= {"--hours": f"{options.hours:g}", "--seeds": str(options.seeds)}
+    if options.candidates != DecideOptions.candidates:
+        given["--candidates"] = str(options.candidates)
+    if options.methods is not None:
+        given["--methods"] = options.methods
+    return shlex.join(["lrea", "decide", *(word for pair in given.items() for word in pair)])
+
+
+def _copy(page: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in (".html", ".md", ".json"):
+        shutil.copyfile(page.with_suffix(ending), folder / page.with_suffix(ending).name)
+
+
+def _show(console: Console, decision: Decision) -> None:
+    """The table, and then the verdict in words, where the eye ends."""
+    from lrea_cli.decide.order import cost
+    from lrea_cli.decide.tables import SHOWN
+    from lrea_cli.decide.words import change
+
+    measured, verdict = decision.measured, decision.verdict
+    question, rows = measured.question, []
+    for each in sorted(measured.contenders, key=cost):
+        standing = verdict.standing(each.name)
+        mark = "<-" if each.name == (verdict.choice or verdict.guess) else ""
+        most = NONE if standing.at_most is None else change(standing.at_most, question)
+        record = NONE if each.record_bytes is None else size(each.record_bytes)
+        times = milliseconds(each.p99_ms.value), number(each.auc.value)
+        rows.append([each.name, *times, most, SHOWN[standing.shown], record, mark])
+    columns = ["", "p99 ms", "AUC", "loses\nat most", f"less than\n{question.tolerance:g}", "record", ""]
+    console.table(f"{question.data.name}: what was measured to the end, the fastest first", columns, rows)
+    console.say(verdict.headline)
+    for line in verdict.reasons:
+        console.say(f"  {line}")
+    if verdict.unsure:
+        console.say("what is unsure:")
+    for line in verdict.unsure:
+        console.say(f"  {line}")

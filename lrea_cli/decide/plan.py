@@ -1,0 +1,227 @@
+"""What fits the hours: how many settings each method may try, how many methods go on, with how many seeds.
+
+Successive halving (Jamieson and Talwalkar, 2016) over methods: all learn from a quarter of the rows, the best ones from
+half of them, the best of those from all. Full attention and the newest behaviors alone always go on: what they lose or
+win is the answer to "is full attention cheap enough?" and "does a long history help?".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from lrea_cli.console.counts import counted
+from lrea_cli.errors import UserError
+
+SHARES = (0.25, 0.5, 1.0)
+"""Of the training rows, at each stage of the search; the survivors' learning curve has the same."""
+MOST_POINTS = 4
+"""Settings that each method may try, the recipe as it is among them."""
+MARGIN = 0.85
+"""Of the hours that a plan may fill: the speed of a small training is no promise."""
+SCORED = 1 / 3
+"""Time of scoring a row over that of a training step on it: a backward pass costs about two forward ones."""
+BOOTSTRAPS = 10
+"""That an evaluation draws."""
+AGES = (1, 3)
+"""Days."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method costs one thread, as a small training of it has shown.
+
+    Args:
+        start_seconds: of a training, whatever its rows.
+        row_seconds: of a training step on one row.
+        request_seconds: of making the record of a test request, and scoring the request through it.
+        epochs: that it trains, at most.
+        always: it goes on whatever its AUC.
+    """
+
+    start_seconds: float
+    row_seconds: float
+    request_seconds: float
+    epochs: int
+    always: bool
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What all parts of a decision cost.
+
+    Args:
+        methods: by the name of the recipe.
+        compressed: request_seconds of each compression.
+        train_rows, valid_rows, test_rows: samples.
+        users: whose records are made for the timing.
+        bootstrap_seconds: of an interval on the test rows.
+        timing_seconds: of the timing, all contenders together.
+        workers: jobs at a time.
+    """
+
+    methods: Mapping[str, Cost]
+    compressed: tuple[float, ...]
+    train_rows: int
+    valid_rows: int
+    test_rows: int
+    test_requests: int
+    users: int
+    bootstrap_seconds: float
+    timing_seconds: float
+    workers: int
+
+    def training(self, name: str, share: float) -> float:
+        """Seconds of training a method on a share of the rows."""
+        one = self.methods[name]
+        rows = one.epochs * (share * self.train_rows + SCORED * self.valid_rows)
+        return one.start_seconds + rows * one.row_seconds
+
+    def evaluation(self, name: str) -> float:
+        """Seconds of scoring the test split as trained and as served."""
+        one = self.methods[name]
+        scoring = self.test_requests * one.request_seconds + SCORED * self.test_rows * one.row_seconds
+        return scoring + BOOTSTRAPS * self.bootstrap_seconds
+
+    def served(self, request_seconds: float) -> float:
+        """Seconds of scoring the test split through other records."""
+        return self.test_requests * request_seconds + 2 * self.bootstrap_seconds
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the plan, and the seconds that it takes with all workers."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done within the hours.
+
+    Args:
+        points: settings that each method tries on a quarter of the rows.
+        half, whole: methods that learn from half of the rows, and from all; those that always go on are not counted.
+        seeds: of training on all rows.
+        stages: in their order.
+    """
+
+    points: int
+    half: int
+    whole: int
+    seeds: int
+    stages: tuple[Stage, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    def of(self, name: str) -> float:
+        """Seconds of a stage."""
+        return next(stage.seconds for stage in self.stages if stage.name == name)
+
+    def after(self, name: str) -> float:
+        """Seconds of the stages that follow."""
+        names = [stage.name for stage in self.stages]
+        return sum(stage.seconds for stage in self.stages[names.index(name) + 1 :])
+
+
+SEARCH_QUARTER, SEARCH_HALF = "search, 1/4 of the rows", "search, 1/2 of the rows"
+ALL_ROWS, TEST, COMPRESSED = "all rows", "test split", "compressed"
+CURVE, OLD, RECORDS, TIMES = "learning curve", "old records", "records of users", "request times"
+
+
+def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
+    """The best plan that takes at most so many seconds.
+
+    First as many of the seeds as fit, then half of the methods to the end, then a second setting for each; after that
+    as many methods and as many settings as fit.
+
+    Raises:
+        UserError: two contenders cannot be trained once; it says how many hours are needed.
+    """
+    others = sum(not one.always for one in costs.methods.values())
+    always = len(costs.methods) - others
+    fewest = min(others, max(0, 2 - always, 1))
+    wanted = product(range(1, seeds + 1), range(fewest, others + 1), range(1, MOST_POINTS + 1))
+    plans = [make_plan(costs, *one) for one in wanted]
+    fitting = [plan for plan in plans if plan.seconds <= seconds]
+    if not fitting:
+        needed = min(plan.seconds for plan in plans)
+        raise _too_few(needed)
+    enough = math.ceil(others / 2)
+    return max(fitting, key=lambda p: (p.seeds, min(p.whole, enough), min(p.points, 2), p.whole, p.points))
+
+
+def make_plan(costs: Costs, seeds: int, whole: int, points: int) -> Plan:
+    """The plan of so many seeds, methods on all rows, and settings; the dearest methods are taken to go on."""
+    half = min(sum(not one.always for one in costs.methods.values()), 2 * whole)
+    everyone, at_half, to_end = list(costs.methods), _dearest(costs, half), _dearest(costs, whole)
+    compressed = [costs.served(each) for each in costs.compressed]
+    requests = [costs.methods[name].request_seconds for name in to_end] + list(costs.compressed)
+    jobs: dict[str, Iterable[float]] = {
+        SEARCH_QUARTER: [costs.training(name, SHARES[0]) for name in everyone] * points,
+        SEARCH_HALF: [costs.training(name, SHARES[1]) for name in at_half],
+        ALL_ROWS: [costs.training(name, SHARES[2]) for name in to_end] * seeds,
+        TEST: [costs.evaluation(name) for name in to_end] * seeds,
+        COMPRESSED: compressed * seeds,
+        CURVE: [costs.evaluation(name) for name in to_end] * (len(SHARES) - 1),
+        RECORDS: [costs.users * each for each in requests],
+        OLD: [costs.served(each) for each in requests] * len(AGES),
+    }
+    stages = [Stage(name, makespan(list(each), costs.workers)) for name, each in jobs.items()]
+    return Plan(points, half, whole, seeds, (*stages, Stage(TIMES, costs.timing_seconds)))
+
+
+def makespan(jobs: Sequence[float], workers: int) -> float:
+    """Most seconds that jobs take when each starts as soon as a worker is free (Graham 1969)."""
+    return sum(jobs) / workers + max(jobs, default=0.0) * (1 - 1 / workers)
+
+
+def words(plan: Plan, costs: Costs, seeds: int, spent: float, hours: float) -> list[str]:
+    """The plan in sentences, the last ones of what it leaves out."""
+    others = sum(not one.always for one in costs.methods.values())
+    always = [name for name, one in costs.methods.items() if one.always]
+    lines = [
+        f"{counted(len(costs.methods), 'method')} with {counted(plan.points, 'setting')} each learn from 1/4 of the "
+        f"rows.",
+        f"The best {plan.half} learn from 1/2, the best {plan.whole} of these from all, with "
+        f"{counted(plan.seeds, 'seed')}."
+        + (f" {' and '.join(always)} always {'goes' if len(always) == 1 else 'go'} on." if always else ""),
+        f"That takes about {minutes(plan.seconds)} at most; {minutes(spent)} of {minutes(hours * 3600)} are gone.",
+    ]
+    left_out = []
+    if plan.seeds < seeds:
+        left_out.append(f"{seeds - plan.seeds} of {seeds} seeds")
+    if plan.points < MOST_POINTS:
+        left_out.append(f"{MOST_POINTS - plan.points} of {MOST_POINTS} settings of each method")
+    if plan.whole < others:
+        left_out.append(f"{others - plan.whole} of {others} methods on all rows")
+    return [*lines, f"What does not fit the hours: {', '.join(left_out)}."] if left_out else lines
+
+
+def minutes(seconds: float) -> str:
+    """`40 s`, `12 min`, `2.3 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _dearest(costs: Costs, count: int) -> list[str]:
+    """Those that always go on, and the dearest of the others."""
+    always = [name for name, one in costs.methods.items() if one.always]
+    others = [name for name, one in costs.methods.items() if not one.always]
+    by_cost = sorted(others, key=lambda name: costs.training(name, 1.0) + costs.evaluation(name), reverse=True)
+    return always + by_cost[:count]
+
+
+def _too_few(seconds: float) -> UserError:
+    hours = math.ceil(1000 * seconds / MARGIN / 3600) / 1000
+    return UserError(
+        f"Training two contenders once, and measuring them, takes about {minutes(seconds)} more.",
+        f"Give more time, --hours {hours:g} or above; or fewer --methods.",
+    )

@@ -88,12 +88,11 @@ def read_asked(methods: str | None, seeds: int, hours: float, candidates: int) -
         if name not in known:
             raise UserError(f"--methods '{name}' is not known{nearest(name, known)}.", f"Known: {', '.join(known)}")
     recipes = {name: recipe for name, recipe in sweep.recipes.items() if name in names}
-    smaller: list[CompressorName] = [name for name in COMPRESSED_BY if name in names]
+    smaller = [name for name in COMPRESSED_BY if name in names]
     if smaller and FULL not in recipes:
         raise UserError(f"--methods: {smaller[0]} makes records of {FULL} smaller.", f"Name {FULL}, too.")
     if len(recipes) < 2:
         raise UserError("A decision is between two methods or more.", f"Name more of: {', '.join(sweep.recipes)}")
-    ranks = [(name, rank) for name in smaller for rank in RANKS]
-    compressions = tuple(Compression(name, rank, 0) for name, rank in ranks)
+    compressions = tuple(Compression(name, rank, 0) for name in COMPRESSED_BY if name in names for rank in RANKS)
     sweep = replace(sweep, recipes=recipes, seeds=tuple(range(1, seeds + 1)), base=None)
     return Asked(sweep, compressions, hours, candidates)

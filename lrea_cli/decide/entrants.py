@@ -76,7 +76,8 @@ def entrants(
     for smaller, jobs in compressed.items():
         every.append(_entrant(contest, FULL, points[FULL], runs[FULL], {}, smaller, jobs))
     contest.work(RECORDS, [each.cache for each in every], "caches")
-    contest.work(OLD, [job for each in every for job in each.aged.values()], "scorings")
+    if contest.extras:
+        contest.work(OLD, [job for each in every for job in each.aged.values()], "scorings")
     return tuple(every)
 
 
@@ -106,12 +107,13 @@ def _curves(
         for share in SHARES
         if share < 1
     }
-    contest.work(CURVE, [run.evaluation for run in on_share.values() if run.done()], "evaluations")
+    if contest.extras:
+        contest.work(CURVE, [run.evaluation for run in on_share.values() if run.done()], "evaluations")
     curves: dict[str, Curve] = {name: {} for name in runs}
     for (name, share), run in on_share.items():
         if run.done() and run.evaluation.done():
             curves[name][share] = run
-    return {name: {**curve, 1.0: runs[name][0]} for name, curve in curves.items()}
+    return {name: {**curve, 1.0: runs[name][0]} if curve else {} for name, curve in curves.items()}
 
 
 def _entrant(

@@ -29,7 +29,7 @@ from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import write_json
 
 CPU = torch.device("cpu")
-PROBED = 128
+PROBED = 64
 """Requests of the test split that a probe scores through records."""
 DAY = 86_400
 MOST_USERS = 2000

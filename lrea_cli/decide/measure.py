@@ -51,7 +51,7 @@ from lrea_cli.sweep.jobs import TrainJob
 SHOWN_METRICS = {"gauc": "gauc", "ece": "ece", "ne": "normalized_entropy"}
 """Attribute of a contender -> name of the metric."""
 BETRAYS = "item_count"
-"""Where negatives were drawn, a user never clicked them: whether the candidate stands in the history tells its label."""
+"""Where negatives were drawn, a user never clicked them: then whether the history has the candidate tells its label."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,7 @@ def _metrics(each: Entrant, rows: TestRows) -> list[dict[str, float | None]]:
     if each.smaller:
         return [rows.metrics(job.logits()) for job in each.smaller]
     evaluations = [found.evaluation for run in each.runs if (found := run.evaluation.result())]
-    forms = [{name: getattr(e.metrics[name], form_of(each)) for name in SHOWN_METRICS.values()} for e in evaluations]
-    return forms
+    return [{name: getattr(e.metrics[name], form_of(each)) for name in SHOWN_METRICS.values()} for e in evaluations]
 
 
 def _curve_point(each: Entrant, share: float, run: TrainJob, rows: TestRows) -> CurvePoint:

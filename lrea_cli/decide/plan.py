@@ -106,6 +106,7 @@ class Plan:
         points: settings that each method tries on a quarter of the rows.
         half, whole: methods that learn from half of the rows, and from all; those that always go on are not counted.
         seeds: of training on all rows.
+        extras: learning curves and old records are scored, too.
         stages: in their order.
     """
 
@@ -113,6 +114,7 @@ class Plan:
     half: int
     whole: int
     seeds: int
+    extras: bool
     stages: tuple[Stage, ...]
 
     @property
@@ -138,8 +140,8 @@ CURVE, OLD, RECORDS, TIMES = "learning curve", "old records", "records of users"
 def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
     """The best plan that takes at most so many seconds.
 
-    First as many of the seeds as fit, then half of the methods to the end, then a second setting for each; after that
-    as many methods and as many settings as fit.
+    First as many of the seeds as fit, then half of the methods to the end, then learning curves and old records, then a
+    second setting for each method; after that as many methods and as many settings as fit.
 
     Raises:
         UserError: two contenders cannot be trained once; it says how many hours are needed.
@@ -147,17 +149,17 @@ def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
     others = sum(not one.always for one in costs.methods.values())
     always = len(costs.methods) - others
     fewest = min(others, max(0, 2 - always, 1))
-    wanted = product(range(1, seeds + 1), range(fewest, others + 1), range(1, MOST_POINTS + 1))
+    wanted = product(range(1, seeds + 1), range(fewest, others + 1), range(1, MOST_POINTS + 1), (False, True))
     plans = [make_plan(costs, *one) for one in wanted]
     fitting = [plan for plan in plans if plan.seconds <= seconds]
     if not fitting:
         needed = min(plan.seconds for plan in plans)
         raise _too_few(needed)
     enough = math.ceil(others / 2)
-    return max(fitting, key=lambda p: (p.seeds, min(p.whole, enough), min(p.points, 2), p.whole, p.points))
+    return max(fitting, key=lambda p: (p.seeds, min(p.whole, enough), p.extras, min(p.points, 2), p.whole, p.points))
 
 
-def make_plan(costs: Costs, seeds: int, whole: int, points: int) -> Plan:
+def make_plan(costs: Costs, seeds: int, whole: int, points: int, extras: bool = True) -> Plan:
     """The plan of so many seeds, methods on all rows, and settings; the dearest methods are taken to go on."""
     half = min(sum(not one.always for one in costs.methods.values()), 2 * whole)
     everyone, at_half, to_end = list(costs.methods), _dearest(costs, half), _dearest(costs, whole)
@@ -169,12 +171,12 @@ def make_plan(costs: Costs, seeds: int, whole: int, points: int) -> Plan:
         ALL_ROWS: [costs.training(name, SHARES[2]) for name in to_end] * seeds,
         TEST: [costs.evaluation(name) for name in to_end] * seeds,
         COMPRESSED: compressed * seeds,
-        CURVE: [costs.evaluation(name) for name in to_end] * (len(SHARES) - 1),
+        CURVE: [costs.evaluation(name) for name in to_end] * (len(SHARES) - 1) * extras,
         RECORDS: [costs.users * each for each in requests],
-        OLD: [costs.served(each) for each in requests] * len(AGES),
+        OLD: [costs.served(each) for each in requests] * len(AGES) * extras,
     }
     stages = [Stage(name, makespan(list(each), costs.workers)) for name, each in jobs.items()]
-    return Plan(points, half, whole, seeds, (*stages, Stage(TIMES, costs.timing_seconds)))
+    return Plan(points, half, whole, seeds, extras, (*stages, Stage(TIMES, costs.timing_seconds)))
 
 
 def makespan(jobs: Sequence[float], workers: int) -> float:
@@ -201,6 +203,8 @@ def words(plan: Plan, costs: Costs, seeds: int, spent: float, hours: float) -> l
         left_out.append(f"{MOST_POINTS - plan.points} of {MOST_POINTS} settings of each method")
     if plan.whole < others:
         left_out.append(f"{others - plan.whole} of {others} methods on all rows")
+    if not plan.extras:
+        left_out.append("learning curves and old records")
     return [*lines, f"What does not fit the hours: {', '.join(left_out)}."] if left_out else lines
 
 

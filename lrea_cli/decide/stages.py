@@ -52,6 +52,11 @@ class Contest:
     failures: list[Failure] = field(default_factory=list)
 
     @property
+    def extras(self) -> bool:
+        """Whether learning curves and old records are in the plan."""
+        return self.plan is not None and self.plan.extras
+
+    @property
     def ground(self) -> Ground:
         """Where the first seed trains."""
         return Ground(self.workspace.home, (self.dataset,), self.asked.sweep.seeds[0])

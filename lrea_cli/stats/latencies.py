@@ -59,7 +59,7 @@ def percentile_interval(values: Sequence[float], percent: float, confidence: flo
         P(Bin(n, q) < k) <= (1 - confidence) / 2,    P(Bin(n, q) >= m) <= (1 - confidence) / 2,    q = percent / 100
 
     The percentile lies between them for any distribution (David & Nagaraja 2003, 7.1). None where one does not exist:
-    of a p99 that takes 369 values.
+    of a p99 that takes 368 values.
 
     Args:
         values: independent, n of them.

@@ -11,7 +11,7 @@ from scipy import stats
 
 from lrea_cli.stats import latencies
 from lrea_cli.stats.estimates import Estimate, t_quantile
-from lrea_cli.stats.latencies import median, median_difference, median_interval, percentile
+from lrea_cli.stats.latencies import median, median_difference, median_interval, percentile, percentile_interval
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 29, 30, 400])
@@ -42,6 +42,22 @@ def test_five_values_do_not_hold_95_percent() -> None:
     assert median_interval([1.0] * 5) is None
     assert median_interval([]) is None
     assert median_interval([1.0] * 6) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [368, 459, 1000, 3000])
+@pytest.mark.parametrize("percent", [10, 90, 99])
+def test_ranks_of_a_percentile_are_the_closest_on_each_side(n: int, percent: float) -> None:
+    found = percentile_interval([float(v) for v in Random(n).sample(range(1, n + 1), n)], percent)
+    assert found is not None
+    (low, high), q = found, percent / 100
+    assert stats.binom.cdf(low - 1, n, q) <= 0.025 < stats.binom.cdf(low, n, q)
+    assert stats.binom.sf(high - 1, n, q) <= 0.025 < stats.binom.sf(high - 2, n, q)
+
+
+def test_a_p99_needs_368_values_for_an_interval() -> None:
+    assert percentile_interval([1.0] * 367, 99) is None
+    assert percentile_interval([1.0] * 368, 99) == (1.0, 1.0)
+    assert percentile_interval([], 99) is None
 
 
 def test_the_interval_of_a_median_covers_it() -> None:

@@ -69,3 +69,14 @@ def test_a_killed_worker_says_how_to_go_on_and_leaves_no_process() -> None:
     for child in multiprocessing.active_children():
         child.join(10)
     assert not multiprocessing.active_children()
+
+
+def test_no_job_starts_once_it_may_not() -> None:
+    reporter = Lines()
+    with worker_pool(1) as pool:
+        names = [f"job {n}" for n in range(40)]
+        failures = run_jobs(pool, "t", [Threads(n) for n in names], "jobs", reporter, lambda: not reporter.lines)
+    assert failures == []
+    # Some more than one: what the worker does until this process has heard of the first end.
+    assert 1 <= len(reporter.lines) < 20
+    assert run_jobs(pool, "t", [Threads("never")], "jobs", reporter, lambda: False) == []

@@ -44,8 +44,10 @@ class DecideOptions:
     hours: Annotated[float, typer.Option(callback=within(0.001, MOST_HOURS), help="Hours that all of it may take.")] = (
         2.0
     )
-    seeds: Annotated[int, typer.Option(callback=within(1, 100), help="Train with seeds 1 to N.")] = 3
-    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each timed request.")] = 1000
+    seeds: Annotated[
+        int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")
+    ] = None
+    candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
     methods: Annotated[
         str | None,
         typer.Option(help="Decide between these, with commas: recipes of lrea, and clusters, codes; default: all."),
@@ -70,9 +72,10 @@ def decide(options: DecideOptions) -> None:
     """
     from lrea_cli.decide.asked import read_asked
     from lrea_cli.sweep.datasets import dataset_of
+    from lrea_cli.sweep.settings import SEEDS
 
     console, main = Console(options.json), Workspace.from_environment()
-    asked = read_asked(options.methods, options.seeds, options.hours, options.candidates)
+    asked = read_asked(options.methods, options.seeds or len(SEEDS), options.hours, options.candidates)
     dataset = dataset_of(asked.sweep, options.dataset, main)
     workspace = asked.workspace(dataset, main)
     try:
@@ -115,7 +118,9 @@ def _decide(
 def _again(options: DecideOptions, dataset: str) -> str:
     """The command that goes on, or asks the same again."""
     given = {"--dataset": dataset, "--budget-ms": f"{options.budget_ms:g}", "--tolerance": f"{options.tolerance:g}"}
-    given |= {"--hours": f"{options.hours:g}", "--seeds": str(options.seeds)}
+    given["--hours"] = f"{options.hours:g}"
+    if options.seeds is not None:
+        given["--seeds"] = str(options.seeds)
     if options.candidates != DecideOptions.candidates:
         given["--candidates"] = str(options.candidates)
     if options.methods is not None:

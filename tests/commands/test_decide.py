@@ -85,9 +85,9 @@ def test_a_decision_is_killed_goes_on_and_does_nothing_twice(tiny, capsys):
     # Another budget and tolerance read the same numbers.
     again = result(capsys, *ASK, "--budget-ms", 0.001, "--tolerance", 0.3, "--to", tiny.parent / "page")
     assert again["verdict"]["answer"] in ("over-budget", "no-long-history")
-    assert again["measured"]["contenders"] == json.loads((folder / "decision.json").read_text())["measured"][
-        "contenders"
-    ]
+    assert (
+        again["measured"]["contenders"] == json.loads((folder / "decision.json").read_text())["measured"]["contenders"]
+    )
     assert sorted(p.name for p in (tiny.parent / "page").iterdir()) == [
         "decision.html",
         "decision.json",

@@ -22,6 +22,8 @@ PERMITTED = {
     "--seed": ("Seed of all random draws",),
     "--rank": ("Pseudo items that a history is compressed to",),
     "--dtype": ("Number format of the records",),
+    "--methods": ("Compare methods by their runs on the dataset: ", "Decide between these, "),
+    "--to": ("The folder to make.", "Also write the page into this folder."),
 }
 """How the help of an option begins; what follows is the default, which commands differ in."""
 

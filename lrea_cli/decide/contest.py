@@ -84,9 +84,9 @@ def _run(contest: Contest, recipes: dict[str, Recipe], out: list[Out]) -> Contes
     found = planned(contest)
     contest.plan = found.plan
     sweep = contest.asked.searched(found.plan.points, SHARES)
-    halved = halve(contest, sweep, found.plan, always_on(tuple(sweep.recipes)))
+    halved = halve(contest, sweep, found, always_on(tuple(sweep.recipes)))
     out += halved.out
-    runs = _trained(contest, halved, found.plan.seeds, out)
+    runs = _trained(contest, halved, halved.plan.plan.seeds, out)
     contest.work(TEST, [run.evaluation for own in runs.values() for run in own], "evaluations")
     scored = {name: own for name, own in runs.items() if all(run.evaluation.done() for run in own)}
     _drop(contest, TEST, {n: [run.evaluation for run in own] for n, own in runs.items() if n not in scored}, out)
@@ -104,7 +104,7 @@ def _run(contest: Contest, recipes: dict[str, Recipe], out: list[Out]) -> Contes
         entrants=entered,
         out=tuple(out),
         seeds=seeds,
-        plan=found.words,
+        plan=halved.plan.words,
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lrea_cli.decide.asked import FULL, SHORT
-from lrea_cli.decide.jobs import AgedJob, CacheJob, label
-from lrea_cli.decide.plan import AGES, COMPRESSED, CURVE, OLD, RECORDS, SHARES
+from lrea_cli.decide.jobs import AgedJob, CacheJob, GateJob, label
+from lrea_cli.decide.plan import AGES, COMPRESSED, CURVE, GATES, OLD, RECORDS, SHARES
 from lrea_cli.decide.results import Kind
 from lrea_cli.decide.stages import Contest, Out
 from lrea_cli.recipe.settings import Compression
@@ -40,6 +40,11 @@ class Entrant:
     cache: CacheJob
     curve: Curve
     aged: dict[int, AgedJob]
+
+    @property
+    def gate(self) -> GateJob:
+        """Of the cache, once that is done."""
+        return GateJob(self.cache)
 
     @property
     def kind(self) -> Kind:
@@ -76,6 +81,7 @@ def entrants(
     for smaller, jobs in compressed.items():
         every.append(_entrant(contest, FULL, points[FULL], runs[FULL], {}, smaller, jobs))
     contest.work(RECORDS, [each.cache for each in every], "caches")
+    contest.work(GATES, [each.gate for each in every if each.cache.done()], "gates")
     if contest.extras:
         contest.work(OLD, [job for each in every for job in each.aged.values()], "scorings")
     return tuple(every)

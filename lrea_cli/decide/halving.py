@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from lrea_cli.decide.plan import SEARCH_HALF, SEARCH_QUARTER, Plan
+from lrea_cli.decide.plan import SEARCH_HALF, SEARCH_QUARTER
+from lrea_cli.decide.planned import Planned, final_plan
 from lrea_cli.decide.stages import Contest, Out
 from lrea_cli.sweep.search import Numbered, all_points, ranked, run_rung
 from lrea_cli.sweep.settings import Sweep
@@ -15,13 +16,14 @@ from lrea_cli.sweep.space import Point
 
 @dataclass(frozen=True)
 class Halved:
-    """Methods that go on to all rows, each with its point, and those that were dropped."""
+    """Methods that go on to all rows, each with its point, those that were dropped, and the final plan."""
 
     points: dict[str, Point]
+    plan: Planned
     out: tuple[Out, ...]
 
 
-def halve(contest: Contest, sweep: Sweep, plan: Plan, always: frozenset[str]) -> Halved:
+def halve(contest: Contest, sweep: Sweep, plan: Planned, always: frozenset[str]) -> Halved:
     """Do what is missing of the search.
 
     Args:
@@ -30,8 +32,12 @@ def halve(contest: Contest, sweep: Sweep, plan: Plan, always: frozenset[str]) ->
     """
     left: dict[str, Numbered] = {name: all_points(sweep, name) for name in sweep.recipes}
     out: list[Out] = []
-    for number, (stage, keep) in enumerate(((SEARCH_QUARTER, plan.half), (SEARCH_HALF, plan.whole))):
+    for number, stage in enumerate((SEARCH_QUARTER, SEARCH_HALF)):
         trials = run_rung(sweep, left, number, contest.ground, partial(contest.work, stage))
+        if stage == SEARCH_QUARTER:
+            plan = final_plan(contest, plan, trials)
+            contest.plan = plan.plan
+        keep = plan.plan.half if stage == SEARCH_QUARTER else plan.plan.whole
         best = {name: found[0] for name, own in trials.items() if (found := ranked(own))}
         for name in trials.keys() - best.keys():
             out.append(Out(name, stage, None, None, contest.why([job for trial in trials[name] for job in trial.jobs])))
@@ -39,7 +45,7 @@ def halve(contest: Contest, sweep: Sweep, plan: Plan, always: frozenset[str]) ->
         kept = going_on(aucs, keep, always)
         out += _dropped(aucs, kept, always, stage)
         left = {name: [(best[name].number, best[name].point)] for name in best if name in kept}
-    return Halved({name: points[0][1] for name, points in left.items()}, tuple(out))
+    return Halved({name: points[0][1] for name, points in left.items()}, plan, tuple(out))
 
 
 def going_on(aucs: Mapping[str, float], keep: int, always: frozenset[str]) -> set[str]:

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lrea_cli.bench.contenders import Contender
+from lrea_cli.bench.routes import BenchSettings
+from lrea_cli.bench.trade_off import FailedGate, Stand
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.batches import BatchReader
 from lrea_cli.errors import UserError
@@ -29,6 +32,8 @@ from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import write_json
 
 CPU = torch.device("cpu")
+SEED = 2025
+"""Of users and candidates of gates and timed requests, as in serve-bench."""
 PROBED = 64
 """Requests of the test split that a probe scores through records."""
 DAY = 86_400
@@ -161,6 +166,45 @@ class CacheJob(SweepJob[CacheManifest]):
     def open(self, run: Run) -> Cache:
         """The records, of a job that is done."""
         return open_cache(Workspace(self.home), run, self.name)
+
+
+@dataclass(frozen=True)
+class Gated:
+    """What the gate of serve-bench said of a cache; `failure` is None where it was passed."""
+
+    cache: str
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class GateJob(SweepJob[Gated]):
+    """Compare what is served from a cache that is done with float64 loops; of full attention, the history route too."""
+
+    cache: CacheJob
+
+    @property
+    def name(self) -> str:
+        return f"{self.cache.name}, gate"
+
+    @property
+    def file(self) -> str:
+        """In the run's folder."""
+        return f"gate-{self.cache.name}.json"
+
+    def result(self) -> Gated | None:
+        found = read_measured(Gated, self.cache.home, self.cache.run, self.file)
+        return found if found is not None and self.cache.done() and found.cache == self._identity() else None
+
+    def __call__(self) -> str:
+        run = open_run(Workspace(self.cache.home), self.cache.run, None, CPU)
+        stand = Stand.of([Contender(run, self.cache.open(run))], BenchSettings(1, 1.0, SEED))
+        (gate,) = stand.gates(Silent()).values()
+        gated = Gated(self._identity(), gate.failure if isinstance(gate, FailedGate) else None)
+        write_json(run.artifact.path / self.file, {"made_from": run.artifact.identity, **asdict(gated)})
+        return f"{self.name}: {gated.failure or 'passed'}"
+
+    def _identity(self) -> str:
+        return Workspace(self.cache.home).open(CACHES, self.cache.name).identity
 
 
 @dataclass(frozen=True)

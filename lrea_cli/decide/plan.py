@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from lrea_cli.console.counts import counted
@@ -27,6 +27,8 @@ BOOTSTRAPS = 10
 """That an evaluation draws."""
 AGES = (1, 3)
 """Days."""
+GATE_SECONDS = 8.0
+"""Of the gate of a contender: its loops read as many histories on every log, of 64 users and some made ones."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class Costs:
     timing_seconds: float
     workers: int
 
+    def scaled(self, by: Mapping[str, float]) -> Costs:
+        """The same where trainings of each method take so many times as long."""
+        methods = {
+            name: replace(one, start_seconds=one.start_seconds * by[name], row_seconds=one.row_seconds * by[name])
+            for name, one in self.methods.items()
+        }
+        return replace(self, methods=methods)
+
     def training(self, name: str, share: float) -> float:
         """Seconds of training a method on a share of the rows."""
         one = self.methods[name]
@@ -105,7 +115,7 @@ class Plan:
     Args:
         points: settings that each method tries on a quarter of the rows.
         half, whole: methods that learn from half of the rows, and from all; those that always go on are not counted.
-        seeds: of training on all rows.
+        seeds: of training on all rows; `asked_seeds`: as many were asked for.
         extras: learning curves and old records are scored, too.
         stages: in their order.
     """
@@ -114,6 +124,7 @@ class Plan:
     half: int
     whole: int
     seeds: int
+    asked_seeds: int
     extras: bool
     stages: tuple[Stage, ...]
 
@@ -134,7 +145,8 @@ class Plan:
 
 SEARCH_QUARTER, SEARCH_HALF = "search, 1/4 of the rows", "search, 1/2 of the rows"
 ALL_ROWS, TEST, COMPRESSED = "all rows", "test split", "compressed"
-CURVE, OLD, RECORDS, TIMES = "learning curve", "old records", "records of users", "request times"
+CURVE, OLD, RECORDS = "learning curve", "old records", "records of users"
+GATES, TIMES = "gates", "request times"
 
 
 def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
@@ -146,20 +158,45 @@ def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
     Raises:
         UserError: two contenders cannot be trained once; it says how many hours are needed.
     """
+    found = best_plan(costs, seeds, seconds, range(1, MOST_POINTS + 1))
+    if found is None:
+        raise _too_few(min(make_plan(costs, 1, _fewest(costs), 1, extras).seconds for extras in (False, True)))
+    return found
+
+
+def refined(costs: Costs, plan: Plan, seconds: float) -> Plan:
+    """The best plan for what follows the search on a quarter of the rows; the old one where none fits the seconds."""
+    return best_plan(costs, plan.asked_seeds, seconds, [plan.points], SEARCH_QUARTER) or plan
+
+
+def best_plan(costs: Costs, seeds: int, seconds: float, points: Iterable[int], after: str | None = None) -> Plan | None:
+    """See `plan_for`; None where none fits.
+
+    Args:
+        points: that may be chosen.
+        after: the stage that is done already; the seconds are for those that follow.
+    """
     others = sum(not one.always for one in costs.methods.values())
-    always = len(costs.methods) - others
-    fewest = min(others, max(0, 2 - always, 1))
-    wanted = product(range(1, seeds + 1), range(fewest, others + 1), range(1, MOST_POINTS + 1), (False, True))
-    plans = [make_plan(costs, *one) for one in wanted]
-    fitting = [plan for plan in plans if plan.seconds <= seconds]
-    if not fitting:
-        needed = min(plan.seconds for plan in plans)
-        raise _too_few(needed)
+    wanted = product(range(1, seeds + 1), range(_fewest(costs), others + 1), points, (False, True))
+    plans = [make_plan(costs, *one, asked_seeds=seeds) for one in wanted]
+    fitting = [plan for plan in plans if (plan.after(after) if after else plan.seconds) <= seconds]
     enough = math.ceil(others / 2)
-    return max(fitting, key=lambda p: (p.seeds, min(p.whole, enough), p.extras, min(p.points, 2), p.whole, p.points))
+    return max(
+        fitting,
+        key=lambda p: (p.seeds, min(p.whole, enough), p.extras, min(p.points, 2), p.whole, p.points),
+        default=None,
+    )
 
 
-def make_plan(costs: Costs, seeds: int, whole: int, points: int, extras: bool = True) -> Plan:
+def _fewest(costs: Costs) -> int:
+    """Methods beside those that always go on, so that two contenders come to the end."""
+    others = sum(not one.always for one in costs.methods.values())
+    return min(others, 1)
+
+
+def make_plan(
+    costs: Costs, seeds: int, whole: int, points: int, extras: bool = True, asked_seeds: int | None = None
+) -> Plan:
     """The plan of so many seeds, methods on all rows, and settings; the dearest methods are taken to go on."""
     half = min(sum(not one.always for one in costs.methods.values()), 2 * whole)
     everyone, at_half, to_end = list(costs.methods), _dearest(costs, half), _dearest(costs, whole)
@@ -173,10 +210,11 @@ def make_plan(costs: Costs, seeds: int, whole: int, points: int, extras: bool = 
         COMPRESSED: compressed * seeds,
         CURVE: [costs.evaluation(name) for name in to_end] * (len(SHARES) - 1) * extras,
         RECORDS: [costs.users * each for each in requests],
+        GATES: [GATE_SECONDS for _ in requests],
         OLD: [costs.served(each) for each in requests] * len(AGES) * extras,
     }
     stages = [Stage(name, makespan(list(each), costs.workers)) for name, each in jobs.items()]
-    return Plan(points, half, whole, seeds, extras, (*stages, Stage(TIMES, costs.timing_seconds)))
+    return Plan(points, half, whole, seeds, asked_seeds or seeds, extras, (*stages, Stage(TIMES, costs.timing_seconds)))
 
 
 def makespan(jobs: Sequence[float], workers: int) -> float:
@@ -184,21 +222,26 @@ def makespan(jobs: Sequence[float], workers: int) -> float:
     return sum(jobs) / workers + max(jobs, default=0.0) * (1 - 1 / workers)
 
 
-def words(plan: Plan, costs: Costs, seeds: int, spent: float, hours: float) -> list[str]:
-    """The plan in sentences, the last ones of what it leaves out."""
+def words(plan: Plan, costs: Costs, spent: float, hours: float, done: str | None = None) -> list[str]:
+    """The plan in sentences, the last one of what it leaves out.
+
+    Args:
+        done: the stage that is done already.
+    """
     others = sum(not one.always for one in costs.methods.values())
     always = [name for name, one in costs.methods.items() if one.always]
+    ahead = plan.after(done) if done else plan.seconds
     lines = [
         f"{counted(len(costs.methods), 'method')} with {counted(plan.points, 'setting')} each learn from 1/4 of the "
         f"rows.",
         f"The best {plan.half} learn from 1/2, the best {plan.whole} of these from all, with "
         f"{counted(plan.seeds, 'seed')}."
         + (f" {' and '.join(always)} always {'goes' if len(always) == 1 else 'go'} on." if always else ""),
-        f"That takes about {minutes(plan.seconds)} at most; {minutes(spent)} of {minutes(hours * 3600)} are gone.",
+        f"That takes about {minutes(ahead)} more at most; {minutes(spent)} of {minutes(hours * 3600)} are gone.",
     ]
     left_out = []
-    if plan.seeds < seeds:
-        left_out.append(f"{seeds - plan.seeds} of {seeds} seeds")
+    if plan.seeds < plan.asked_seeds:
+        left_out.append(f"{plan.asked_seeds - plan.seeds} of {plan.asked_seeds} seeds")
     if plan.points < MOST_POINTS:
         left_out.append(f"{MOST_POINTS - plan.points} of {MOST_POINTS} settings of each method")
     if plan.whole < others:

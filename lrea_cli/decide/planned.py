@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.decide.asked import FULL, SHORT
 from lrea_cli.decide.clock import REMEDY
 from lrea_cli.decide.jobs import MOST_USERS, ProbeJob, Speed, label
-from lrea_cli.decide.plan import MARGIN, SCORED, Cost, Costs, Plan, plan_for, words
+from lrea_cli.decide.plan import MARGIN, SCORED, SEARCH_QUARTER, SHARES, Cost, Costs, Plan, plan_for, refined, words
 from lrea_cli.decide.stages import Contest
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.sweep.search import training
+from lrea_cli.sweep.search import Trial, training
 from lrea_cli.sweep.search_settings import Rung
 from lrea_cli.workspace.kinds import parse
 from lrea_cli.workspace.sealed import read_json, write_json
 
+PLAN = "plan.json"
 PROBE_ROWS = 4000
 LARGEST_PROBE = 1 / 4
 """Of the training rows: a probe has about `PROBE_ROWS`, and no more than this."""
@@ -25,9 +27,15 @@ TIMING_SHARE, MOST_TIMING = 0.1, 8.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and its sentences as they were said."""
+    """A plan, what it rests on, and its sentences.
+
+    Args:
+        final: it was made again after the search on a quarter of the rows.
+    """
 
     plan: Plan
+    costs: Costs
+    final: bool
     words: tuple[str, ...]
 
 
@@ -38,15 +46,40 @@ def planned(contest: Contest) -> Planned:
         UserError: the hours are too few to train two contenders.
         LreaError: a probe failed.
     """
-    path = contest.workspace.home / "plan.json"
+    path = contest.workspace.home / PLAN
     try:
         found = parse(Planned, read_json(path, REMEDY), path, REMEDY)
     except UserError:
         found = _new(contest)
-        write_json(path, asdict(found))
+    _keep(contest, found)
+    return found
+
+
+def final_plan(contest: Contest, before: Planned, trials: Mapping[str, tuple[Trial, ...]]) -> Planned:
+    """The plan made again by what whole trainings took: they may stop early, and a small one says little of a large.
+
+    It is kept before a method is dropped by it, so that a command that goes on drops the same.
+    """
+    if before.final:
+        return before
+    by = {name: _over_planned(before.costs, name, trials.get(name, ())) for name in before.costs.methods}
+    costs, spent, hours = before.costs.scaled(by), contest.clock.spent(), contest.asked.hours
+    plan = refined(costs, before.plan, MARGIN * 3600 * hours - spent)
+    found = Planned(plan, costs, True, tuple(words(plan, costs, spent, hours, SEARCH_QUARTER)))
+    _keep(contest, found)
+    return found
+
+
+def _over_planned(costs: Costs, name: str, trials: Sequence[Trial]) -> float:
+    """Time of the trainings of a method on a quarter of the rows over the time that was planned; 1 without any."""
+    runs = [run for trial in trials for job in trial.jobs if (run := job.result())]
+    return sum(run.seconds for run in runs) / (len(runs) * costs.training(name, SHARES[0])) if runs else 1.0
+
+
+def _keep(contest: Contest, found: Planned) -> None:
+    write_json(contest.workspace.home / PLAN, asdict(found))
     for line in found.words:
         contest.reporter.say(f"plan: {line}")
-    return found
 
 
 def timing_seconds(hours: float, contenders: int) -> float:
@@ -59,7 +92,7 @@ def _new(contest: Contest) -> Planned:
     costs = costs_of(contest, _probe(contest))
     spent, seeds = contest.clock.spent(), len(asked.sweep.seeds)
     plan = plan_for(costs, seeds, MARGIN * 3600 * asked.hours - spent)
-    return Planned(plan, tuple(words(plan, costs, seeds, spent, asked.hours)))
+    return Planned(plan, costs, False, tuple(words(plan, costs, spent, asked.hours)))
 
 
 def _probe(contest: Contest) -> dict[str, Speed]:

@@ -1,4 +1,4 @@
-"""Request times of all that is measured to the end: gated, then timed in turns on the same users and candidates."""
+"""Request times of all that has passed its gate, taken in turns on the same users and candidates."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from lrea_cli.bench.contenders import Contender as Timeable
 from lrea_cli.bench.machine import Load, Machine
 from lrea_cli.bench.routes import MARKS, BenchSettings
-from lrea_cli.bench.trade_off import FailedGate, Stand
+from lrea_cli.bench.trade_off import Stand
 from lrea_cli.console.progress import Reporter
 from lrea_cli.decide.clock import REMEDY
 from lrea_cli.decide.entrants import Entrant
-from lrea_cli.decide.jobs import CPU
+from lrea_cli.decide.jobs import CPU, SEED
 from lrea_cli.decide.results import UNKNOWN
 from lrea_cli.errors import UserError
 from lrea_cli.records.manifest import CACHES
@@ -25,9 +25,6 @@ from lrea_cli.stats.latencies import median_interval, percentile, percentile_int
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.kinds import parse
 from lrea_cli.workspace.sealed import read_json, write_json
-
-SEED = 2025
-"""Of users and candidates, as in serve-bench."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Times:
     Args:
         of: identity of each cache that was read, by the name of the entrant.
         load: None where no gate was passed.
-        timed: by the name of the entrant; one without records is not in it.
+        timed: by the name of the entrant; one without a gate's result is not in it.
     """
 
     of: dict[str, str]
@@ -64,7 +61,8 @@ def times_of(
     Args:
         seconds: for each entrant, the mean; it ends sooner where p99 is backed.
     """
-    ready = [each for each in entrants if each.cache.done()]
+    gates = {each.name: gated for each in entrants if (gated := each.gate.result())}
+    ready = [each for each in entrants if each.name in gates and gates[each.name].failure is None]
     of = {each.name: workspace.open(CACHES, each.cache.name).identity for each in ready}
     path = workspace.home / "times.json"
     kept = _kept(path)
@@ -72,6 +70,7 @@ def times_of(
         return kept
     settings = BenchSettings(candidates, seconds, SEED)
     load, timed = _measure(ready, workspace, settings, reporter) if ready else (None, {})
+    timed |= {name: Timed(failure=gated.failure) for name, gated in gates.items() if gated.failure}
     times = Times(of, candidates, Machine.of(CPU), load, timed)
     write_json(path, asdict(times))
     return times
@@ -88,19 +87,8 @@ def _measure(
     ready: Sequence[Entrant], workspace: Workspace, settings: BenchSettings, reporter: Reporter
 ) -> tuple[Load | None, dict[str, Timed]]:
     contenders = [_timeable(each, workspace) for each in ready]
-    stand = Stand.of(contenders, settings)
-    gates = stand.gates(reporter)
-    timed = {
-        each.name: Timed(failure=gate.failure)
-        for each in ready
-        if isinstance(gate := gates[each.cache.name], FailedGate)
-    }
-    passed = [n for n, each in enumerate(ready) if each.name not in timed]
-    if not passed:
-        return None, timed
-    timings = stand.times([contenders[n] for n in passed], reporter)
-    for call, n in enumerate(passed):
-        timed[ready[n].name] = _of(timings.between(call, *MARKS["request"]))
+    timings = Stand.of(contenders, settings).times(contenders, reporter)
+    timed = {each.name: _of(timings.between(call, *MARKS["request"])) for call, each in enumerate(ready)}
     return timings.load, timed
 
 

@@ -30,8 +30,8 @@ def tiny(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return home
 
 
-def run_in_process(home: Path, *arguments: str, kill_at: str | None = None) -> list[str]:
-    """The lines of a command in a process of its own, which is killed when a line begins so."""
+def run_in_process(home: Path, *arguments: str, kill_at: tuple[str, int] | None = None) -> list[str]:
+    """The lines of a command in a process of its own, which is killed when a text was said so many times."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lrea_cli", *arguments],
         env={**os.environ, "LREA_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "10000"},
@@ -43,7 +43,7 @@ def run_in_process(home: Path, *arguments: str, kill_at: str | None = None) -> l
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
-        if kill_at is not None and line.startswith(kill_at):
+        if kill_at is not None and sum(kill_at[0] in said for said in lines) == kill_at[1]:
             process.send_signal(signal.SIGKILL)
     process.wait()
     assert (process.returncode == 0) == (kill_at is None), lines
@@ -52,14 +52,14 @@ def run_in_process(home: Path, *arguments: str, kill_at: str | None = None) -> l
 
 def done_jobs(lines: list[str]) -> list[str]:
     """The jobs that said that they ended."""
-    ended = r"^(\S.*?): (valid AUC|test AUC|logits deviate|(?=[\d,]+ bytes a record)|lose|(?=[\d.]+ ms a row))"
+    ended = r"^(\S.*?): (valid AUC|test AUC|logits deviate|passed|(?=[\d,]+ bytes a record)|lose|(?=[\d.]+ ms a row))"
     return [f"{found[1]}: {found[2]}" for line in lines if (found := re.match(ended, line))]
 
 
 @pytest.mark.slow
 def test_a_decision_is_killed_goes_on_and_does_nothing_twice(tiny, capsys):
-    first = run_in_process(tiny, *ASK, "--jobs", "1", kill_at="tiny-category-seed1: valid AUC")
-    second = run_in_process(tiny, *ASK, "--jobs", "1", kill_at="tiny-din-seed1 by codes to 16: ")
+    first = run_in_process(tiny, *ASK, "--jobs", "1", kill_at=("valid AUC", 5))
+    second = run_in_process(tiny, *ASK, "--jobs", "1", kill_at=("logits deviate", 1))
     third = run_in_process(tiny, *ASK, "--jobs", "1")
     jobs = Counter(done_jobs([*first, *second, *third]))
     assert min(map(len, map(done_jobs, (first, second, third)))) >= 4

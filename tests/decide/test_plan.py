@@ -24,6 +24,7 @@ from lrea_cli.decide.plan import (
     makespan,
     minutes,
     plan_for,
+    refined,
     words,
 )
 from lrea_cli.errors import UserError
@@ -99,6 +100,20 @@ def test_more_hours_are_spent_on_seeds_then_methods_then_extras_then_settings():
     assert {p.whole for p in plans if p.seeds < 3} <= {1, 2, 3, 4, 5, 6}
 
 
+def test_the_final_plan_fits_what_is_left_with_the_settings_that_were_tried():
+    first = plan_for(COSTS, 3, (LEAST + WHOLE) / 2)
+    faster = COSTS.scaled(dict.fromkeys(METHODS, 0.25))
+    assert faster.training("din", 0.5) == pytest.approx(COSTS.training("din", 0.5) / 4)
+    assert faster.evaluation("din") > COSTS.evaluation("din") / 4
+    left = first.after(SEARCH_QUARTER)
+    final = refined(faster, first, left)
+    assert final.points == first.points
+    assert final.asked_seeds == 3
+    assert (final.seeds, final.whole) > (first.seeds, first.whole)
+    assert final.after(SEARCH_QUARTER) <= left
+    assert refined(COSTS, first, 0.0) == first
+
+
 def test_too_few_hours_are_refused_with_those_that_do():
     with pytest.raises(UserError, match="takes about") as refused:
         plan_for(COSTS, 3, 0.99 * LEAST)
@@ -115,7 +130,7 @@ def test_two_methods_that_are_not_full_attention_make_a_plan():
 
 
 def test_the_plan_says_what_it_leaves_out():
-    lines = words(make_plan(COSTS, 2, 4, 1, extras=False), COSTS, 3, 12.0, 0.5)
+    lines = words(make_plan(COSTS, 2, 4, 1, extras=False, asked_seeds=3), COSTS, 12.0, 0.5)
     assert "8 methods with 1 setting each" in lines[0]
     assert "The best 6 learn from 1/2, the best 4 of these from all, with 2 seeds." in lines[1]
     assert lines[1].endswith("din and din-short always go on.")
@@ -124,7 +139,7 @@ def test_the_plan_says_what_it_leaves_out():
         "What does not fit the hours: 1 of 3 seeds, 3 of 4 settings of each method, 2 of 6 methods on all rows, "
         "learning curves and old records."
     )
-    assert len(words(make_plan(COSTS, 3, 6, MOST_POINTS), COSTS, 3, 12.0, 0.5)) == 3
+    assert len(words(make_plan(COSTS, 3, 6, MOST_POINTS), COSTS, 12.0, 0.5)) == 3
     assert [minutes(s) for s in (89, 600, 7200)] == ["89 s", "10 min", "2.0 h"]
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lrea_cli.cli import COMMANDS, main
-from lrea_cli.commands.next_steps import after_evaluate, after_serve_bench, after_train
+from lrea_cli.commands.next_steps import after_decide, after_evaluate, after_serve_bench, after_train
 from lrea_cli.dataset.manifest import DATASETS
+from lrea_cli.decide.answer import Decision
+from lrea_cli.decide.results import Command
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept_scores import scores_path
 from lrea_cli.workspace.home import Workspace
+from tests.decide.made_up import made_up_ship
 from tests.fixtures.exposures_raw import write_exposures
 
 Call = Callable[..., str]
@@ -144,3 +148,23 @@ def test_help_lists_the_commands_in_the_order_of_work(lrea: Call) -> None:
     lines = lrea("--help").splitlines()
     shown = [line.split()[1] for line in lines if line[:1] == "│" and line.split()[1] in known]
     assert shown == known
+
+
+@pytest.mark.parametrize(
+    ("choice", "guess", "makes"),
+    [
+        ("lrea", None, "a run of lrea"),
+        (None, "lrea", "a run of lrea"),
+        ("din, clusters 16", "lrea", "a run of din"),
+        ("behaviors on the candidate", None, None),
+        (None, None, None),
+    ],
+)
+def test_after_a_decision_comes_the_training_of_what_it_names(
+    choice: str | None, guess: str | None, makes: str | None
+) -> None:
+    decision = made_up_ship()
+    commands = tuple(Command(f"a run of {name}", f"lrea train --recipe {name}") for name in ("din", "lrea"))
+    measured = replace(decision.measured, commands=commands)
+    found = after_decide(Decision(measured, replace(decision.verdict, choice=choice, guess=guess)))
+    assert found == (makes and f"lrea train --recipe {makes.removeprefix('a run of ')}")

@@ -53,7 +53,7 @@ class Asked:
         )
 
     def key(self, dataset: Dataset) -> str:
-        """Eight signs that stand for the work on a dataset."""
+        """Eight signs that stand for the work on a dataset; more hours go on with what fewer have done."""
         content = {
             "version": __version__,
             "dataset": dataset.identity,
@@ -61,7 +61,6 @@ class Asked:
             "search": self.sweep.search.content,
             "seeds": self.sweep.seeds,
             "compressions": [vars(each) for each in self.compressions],
-            "hours": self.hours,
             "candidates": self.candidates,
         }
         return hashlib.sha256(json.dumps(as_json(content), sort_keys=True).encode()).hexdigest()[:8]

@@ -14,7 +14,7 @@ from lrea_cli.decide.clock import Clock
 from lrea_cli.decide.entrants import Entrant, entrants
 from lrea_cli.decide.halving import Halved, halve
 from lrea_cli.decide.plan import ALL_ROWS, SHARES, TEST
-from lrea_cli.decide.planned import always_on, planned
+from lrea_cli.decide.planned import PROBES, always_on, planned
 from lrea_cli.decide.stages import Contest, Out
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.recipe import Recipe
@@ -82,7 +82,8 @@ def contest(asked: Asked, dataset: Dataset, workspace: Workspace, workers: int, 
 
 def _run(contest: Contest, recipes: dict[str, Recipe], out: list[Out]) -> Contested:
     found = planned(contest)
-    contest.plan = found.plan
+    contest.plan, contest.asked = found.plan, contest.asked.without(set(found.failed))
+    out += [Out(name, PROBES, None, None, reason) for name, reason in found.failed.items()]
     sweep = contest.asked.searched(found.plan.points, SHARES)
     halved = halve(contest, sweep, found, always_on(tuple(sweep.recipes)))
     out += halved.out

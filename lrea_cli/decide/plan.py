@@ -27,7 +27,7 @@ BOOTSTRAPS = 10
 """That an evaluation draws."""
 AGES = (1, 3)
 """Days."""
-GATE_SECONDS = 8.0
+GATE_SECONDS = 15.0
 """Of the gate of a contender: its loops read as many histories on every log, of 64 users and some made ones."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.decide.asked import FULL, SHORT
@@ -17,7 +17,7 @@ from lrea_cli.sweep.search_settings import Rung
 from lrea_cli.workspace.kinds import parse
 from lrea_cli.workspace.sealed import read_json, write_json
 
-PLAN = "plan.json"
+PLAN, PROBES = "plan.json", "probes of the speed"
 PROBE_ROWS = 4000
 LARGEST_PROBE = 1 / 4
 """Of the training rows: a probe has about `PROBE_ROWS`, and no more than this."""
@@ -30,26 +30,32 @@ class Planned:
     """A plan, what it rests on, and its sentences.
 
     Args:
+        hours: that it was made for.
+        failed: what ended the probe of a method, which takes no part.
         final: it was made again after the search on a quarter of the rows.
     """
 
     plan: Plan
     costs: Costs
+    hours: float
+    failed: dict[str, str]
     final: bool
     words: tuple[str, ...]
 
 
 def planned(contest: Contest) -> Planned:
-    """The plan that was kept, else a new one.
+    """The plan that was kept for these hours, else a new one.
 
     Raises:
         UserError: the hours are too few to train two contenders.
-        LreaError: a probe failed.
+        LreaError: fewer than two probes came to their end.
     """
     path = contest.workspace.home / PLAN
     try:
         found = parse(Planned, read_json(path, REMEDY), path, REMEDY)
     except UserError:
+        found = None
+    if found is None or found.hours != contest.asked.hours:
         found = _new(contest)
     _keep(contest, found)
     return found
@@ -65,7 +71,8 @@ def final_plan(contest: Contest, before: Planned, trials: Mapping[str, tuple[Tri
     by = {name: _over_planned(before.costs, name, trials.get(name, ())) for name in before.costs.methods}
     costs, spent, hours = before.costs.scaled(by), contest.clock.spent(), contest.asked.hours
     plan = refined(costs, before.plan, MARGIN * 3600 * hours - spent)
-    found = Planned(plan, costs, True, tuple(words(plan, costs, spent, hours, SEARCH_QUARTER)))
+    said = tuple(words(plan, costs, spent, hours, SEARCH_QUARTER))
+    found = replace(before, plan=plan, costs=costs, final=True, words=said)
     _keep(contest, found)
     return found
 
@@ -89,14 +96,15 @@ def timing_seconds(hours: float, contenders: int) -> float:
 
 def _new(contest: Contest) -> Planned:
     asked = contest.asked
-    costs = costs_of(contest, _probe(contest))
+    speeds, failed = _probe(contest)
+    costs = costs_of(contest, speeds)
     spent, seeds = contest.clock.spent(), len(asked.sweep.seeds)
     plan = plan_for(costs, seeds, MARGIN * 3600 * asked.hours - spent)
-    return Planned(plan, costs, False, tuple(words(plan, costs, spent, asked.hours)))
+    return Planned(plan, costs, asked.hours, failed, False, tuple(words(plan, costs, spent, asked.hours)))
 
 
-def _probe(contest: Contest) -> dict[str, Speed]:
-    """The speed of each method."""
+def _probe(contest: Contest) -> tuple[dict[str, Speed], dict[str, str]]:
+    """The speed of each method, and why others have none."""
     asked, rows = contest.asked, contest.dataset.manifest.samples["train"]
     rung, ground = Rung(min(LARGEST_PROBE, PROBE_ROWS / rows), epochs=2), contest.ground
     jobs = {}
@@ -104,11 +112,11 @@ def _probe(contest: Contest) -> dict[str, Speed]:
         smaller = asked.compressions if recipe.model.method == FULL else ()
         small = training(asked.sweep, name, {}, ground, contest.dataset, rung)
         jobs[name] = ProbeJob(small, smaller, SCORED)
-    contest.work("probes of the speed", list(jobs.values()), "probes")
+    contest.work(PROBES, list(jobs.values()), "probes")
     speeds = {name: speed for name, job in jobs.items() if (speed := job.result())}
-    if len(speeds) < len(jobs):
+    if len(speeds) < 2:
         raise LreaError(f"A probe failed: {contest.failures[0].message}", REMEDY) from contest.failures[0].error
-    return speeds
+    return speeds, {name: contest.why([job]) for name, job in jobs.items() if name not in speeds}
 
 
 def costs_of(contest: Contest, speeds: dict[str, Speed]) -> Costs:
@@ -128,7 +136,7 @@ def costs_of(contest: Contest, speeds: dict[str, Speed]) -> Costs:
     of_full = speeds[FULL].request_seconds if FULL in speeds else {}
     return Costs(
         methods=methods,
-        compressed=tuple(of_full[label(each)] for each in asked.compressions),
+        compressed=tuple(of_full[label(each)] for each in asked.compressions) if of_full else (),
         train_rows=manifest.samples["train"],
         valid_rows=manifest.samples["valid"],
         test_rows=manifest.samples["test"],

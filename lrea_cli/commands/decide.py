@@ -105,7 +105,7 @@ def _decide(
     workers = options.jobs or os.cpu_count() or 1
     console.say(f"decision in {workspace.home}")
     contested = contest(asked, dataset, workspace, workers, console)
-    seconds = timing_seconds(asked.hours, len(contested.entrants))
+    seconds = timing_seconds(asked.hours, len(contested.entrants), contested.spent)
     times = times_of(contested.entrants, workspace, asked.candidates, seconds, console)
     console.say("comparing all of them, over users and seeds")
     asking = Asking(options.budget_ms, options.tolerance, _again(options, dataset.name))

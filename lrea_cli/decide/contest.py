@@ -37,6 +37,7 @@ class Contested:
         recipes: theirs among them.
         seeds: that every entrant has.
         plan: in sentences.
+        spent: seconds so far.
     """
 
     asked: Asked
@@ -48,6 +49,7 @@ class Contested:
     out: tuple[Out, ...]
     seeds: tuple[int, ...]
     plan: tuple[str, ...]
+    spent: float
 
 
 def contest(asked: Asked, dataset: Dataset, workspace: Workspace, workers: int, reporter: Reporter) -> Contested:
@@ -106,6 +108,7 @@ def _run(contest: Contest, recipes: dict[str, Recipe], out: list[Out]) -> Contes
         out=tuple(out),
         seeds=seeds,
         plan=halved.plan.words,
+        spent=contest.clock.spent(),
     )
 
 

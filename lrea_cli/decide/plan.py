@@ -222,22 +222,16 @@ def makespan(jobs: Sequence[float], workers: int) -> float:
     return sum(jobs) / workers + max(jobs, default=0.0) * (1 - 1 / workers)
 
 
-def words(plan: Plan, costs: Costs, spent: float, hours: float, done: str | None = None) -> list[str]:
-    """The plan in sentences, the last one of what it leaves out.
-
-    Args:
-        done: the stage that is done already.
-    """
+def words(plan: Plan, costs: Costs) -> list[str]:
+    """The plan in sentences, the last one of what it leaves out."""
     others = sum(not one.always for one in costs.methods.values())
     always = [name for name, one in costs.methods.items() if one.always]
-    ahead = plan.after(done) if done else plan.seconds
     lines = [
         f"{counted(len(costs.methods), 'method')} with {counted(plan.points, 'setting')} each learn from 1/4 of the "
         f"rows.",
         f"The best {plan.half} learn from 1/2, the best {plan.whole} of these from all, with "
         f"{counted(plan.seeds, 'seed')}."
         + (f" {' and '.join(always)} always {'goes' if len(always) == 1 else 'go'} on." if always else ""),
-        f"That takes about {minutes(ahead)} more at most; {minutes(spent)} of {minutes(hours * 3600)} are gone.",
     ]
     left_out = []
     if plan.seeds < plan.asked_seeds:

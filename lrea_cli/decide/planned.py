@@ -9,7 +9,7 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.decide.asked import FULL, SHORT
 from lrea_cli.decide.clock import REMEDY
 from lrea_cli.decide.jobs import MOST_USERS, ProbeJob, Speed, label
-from lrea_cli.decide.plan import MARGIN, SCORED, SEARCH_QUARTER, SHARES, Cost, Costs, Plan, plan_for, refined, words
+from lrea_cli.decide.plan import MARGIN, SCORED, SHARES, Cost, Costs, Plan, plan_for, refined, words
 from lrea_cli.decide.stages import Contest
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.sweep.search import Trial, training
@@ -22,7 +22,9 @@ PROBE_ROWS = 4000
 LARGEST_PROBE = 1 / 4
 """Of the training rows: a probe has about `PROBE_ROWS`, and no more than this."""
 TIMING_SHARE, MOST_TIMING = 0.1, 8.0
-"""Of the hours that the timing of requests may take; and its seconds for a contender, as in serve-bench."""
+"""Of the hours that the timing of requests is planned for; and its seconds for a contender, as in serve-bench."""
+LAST_TIMING = 60.0
+"""Seconds for a contender where the hours have room: on a slow machine p99 needs them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def final_plan(contest: Contest, before: Planned, trials: Mapping[str, tuple[Tri
     by = {name: _over_planned(before.costs, name, trials.get(name, ())) for name in before.costs.methods}
     costs, spent, hours = before.costs.scaled(by), contest.clock.spent(), contest.asked.hours
     plan = refined(costs, before.plan, MARGIN * 3600 * hours - spent)
-    said = tuple(words(plan, costs, spent, hours, SEARCH_QUARTER))
+    said = tuple(words(plan, costs))
     found = replace(before, plan=plan, costs=costs, final=True, words=said)
     _keep(contest, found)
     return found
@@ -89,9 +91,16 @@ def _keep(contest: Contest, found: Planned) -> None:
         contest.reporter.say(f"plan: {line}")
 
 
-def timing_seconds(hours: float, contenders: int) -> float:
-    """Of each contender."""
-    return min(MOST_TIMING, TIMING_SHARE * 3600 * hours / max(1, contenders))
+def timing_seconds(hours: float, contenders: int, spent: float | None = None) -> float:
+    """Of each contender; it ends sooner where p99 is backed.
+
+    Args:
+        spent: seconds so far, when all else is done: the rest of the hours may be used.
+    """
+    planned_share = min(MOST_TIMING, TIMING_SHARE * 3600 * hours / max(1, contenders))
+    if spent is None:
+        return planned_share
+    return max(planned_share, min(LAST_TIMING, MARGIN * (3600 * hours - spent) / max(1, contenders)))
 
 
 def _new(contest: Contest) -> Planned:
@@ -100,7 +109,7 @@ def _new(contest: Contest) -> Planned:
     costs = costs_of(contest, speeds)
     spent, seeds = contest.clock.spent(), len(asked.sweep.seeds)
     plan = plan_for(costs, seeds, MARGIN * 3600 * asked.hours - spent)
-    return Planned(plan, costs, asked.hours, failed, False, tuple(words(plan, costs, spent, asked.hours)))
+    return Planned(plan, costs, asked.hours, failed, False, tuple(words(plan, costs)))
 
 
 def _probe(contest: Contest) -> tuple[dict[str, Speed], dict[str, str]]:

@@ -52,11 +52,16 @@ class Times:
     load: Load | None
     timed: dict[str, Timed]
 
+    @property
+    def busy(self) -> bool:
+        """Whether other processes needed the CPU."""
+        return self.load is not None and self.load.reason_to_withhold is not None
+
 
 def times_of(
     entrants: Sequence[Entrant], workspace: Workspace, candidates: int, seconds: float, reporter: Reporter
 ) -> Times:
-    """Those that were kept, else new ones, with as many threads as torch has.
+    """Those that were kept, unless the machine was busy then; else new ones, with as many threads as torch has.
 
     Args:
         seconds: for each entrant, the mean; it ends sooner where p99 is backed.
@@ -66,7 +71,7 @@ def times_of(
     of = {each.name: workspace.open(CACHES, each.cache.name).identity for each in ready}
     path = workspace.home / "times.json"
     kept = _kept(path)
-    if kept is not None and (kept.of, kept.candidates) == (of, candidates):
+    if kept is not None and (kept.of, kept.candidates) == (of, candidates) and not kept.busy:
         return kept
     settings = BenchSettings(candidates, seconds, SEED)
     load, timed = _measure(ready, workspace, settings, reporter) if ready else (None, {})

@@ -32,20 +32,19 @@ def tiny(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 def run_in_process(home: Path, *arguments: str, kill_at: tuple[str, int] | None = None) -> list[str]:
     """The lines of a command in a process of its own, which is killed when a text was said so many times."""
-    process = subprocess.Popen(
+    lines: list[str] = []
+    with subprocess.Popen(
         [sys.executable, "-m", "lrea_cli", *arguments],
         env={**os.environ, "LREA_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "10000"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line.rstrip("\n"))
-        if kill_at is not None and sum(kill_at[0] in said for said in lines) == kill_at[1]:
-            process.send_signal(signal.SIGKILL)
-    process.wait()
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if kill_at is not None and sum(kill_at[0] in said for said in lines) == kill_at[1]:
+                process.send_signal(signal.SIGKILL)
     assert (process.returncode == 0) == (kill_at is None), lines
     return lines
 

@@ -93,7 +93,7 @@ class ModelSettings:
         embedding_dim: d of one field. embedding_std: of their start.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         scorer_hidden: H, hidden width of DIN's scorer, in the attention to the short and to the long sequence.
-        reader: of din, lrea and mean: DIN's scorer (`din`) or `softmax`, see `methods.base.PseudoItemMethod`.
+        reader: of din, lrea, mean and sketch: DIN's scorer (`din`) or `softmax`, see `methods.base.PseudoItemMethod`.
         rank, lam: r and lambda of LREA (Table 3).
         start: of LREA, the share of a column of W_decomp that is its own block's before training.
         step: of LREA, the rate of its position matrices over the learning rate.

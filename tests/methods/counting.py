@@ -29,6 +29,12 @@ PSEUDO = [
         ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
         for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
     ),
+    *(
+        ModelSettings(
+            method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0, heads=1, reader="softmax"
+        )
+        for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
+    ),
     *(ModelSettings(method=name, rank=RANK, heads=1, reader="softmax") for name in ("mean", "din")),
     *(
         ModelSettings(
@@ -53,7 +59,11 @@ SEARCHED = [
 ]
 """Methods that search behaviors or keep sums of behaviors with the same hash or code."""
 
-SUMS = [ModelSettings(method="sketch", rank=RANK), ModelSettings(method="linear")]
+SUMS = [
+    ModelSettings(method="sketch", rank=RANK),
+    ModelSettings(method="sketch", rank=RANK, heads=1, reader="softmax"),
+    ModelSettings(method="linear"),
+]
 """Methods that keep sums over all behaviors, to which a click adds."""
 
 _LISTED = {settings.method for settings in PSEUDO + SEARCHED}

@@ -56,6 +56,13 @@ VARIANTS = [
     ModelSettings(method="mean", heads=2, reader="softmax"),
     ModelSettings(method="din", heads=2, reader="softmax"),
     *(
+        ModelSettings(
+            method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0, heads=2, reader="softmax"
+        )
+        for layers in (1, 2)
+        for over in ("prototypes", "tokens")
+    ),
+    *(
         replace(SOFT_LREA, form=form, decomp_columns=columns, short_histories=short)
         for form in ("decomposed", "absorbed")
         for columns in ("unit", "free")
@@ -292,7 +299,7 @@ def test_every_scorer_of_din_has_the_width_of_the_settings(settings):
     method = build(replace(settings, scorer_hidden=7))
     scorers = [module for module in method.modules() if isinstance(module, Attention)]
     assert all(scorer.weights.W1.shape == (D, 7) for scorer in scorers)
-    if settings.method in ("din", "lrea", "mean"):
+    if settings.method in ("din", "lrea", "mean", "sketch"):
         assert len(scorers) == (settings.reader == "din")
 
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from lrea_cli.kernels import Kernel, folded
-from lrea_cli.methods.base import HistoryShape, LongInterest, PseudoItemMethod
+from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.exact import exact_product
 from lrea_cli.methods.prototypes import Prototypes
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.sketch_cost import appended_offline, appended_request, click, mixed_offline
 from lrea_cli.methods.sums import add_weighted
 from lrea_cli.oracle.sketch import SlowSketch

@@ -6,18 +6,9 @@ import math
 
 import numpy as np
 
-from lrea_cli.oracle.attention import (
-    SLOPE,
-    Array,
-    Long,
-    Record,
-    ReferenceModel,
-    SlowPseudoItems,
-    Target,
-    absolute_half,
-    history_scale,
-    linear_half,
-)
+from lrea_cli.oracle.attention import SLOPE, Array, absolute_half, history_scale, linear_half
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, Target
+from lrea_cli.oracle.pseudo_items import SlowPseudoItems
 
 EVEN = 1e-3
 LAYER_NORM_EPSILON = 1e-5

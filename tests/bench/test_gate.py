@@ -26,7 +26,7 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, serving_kernels
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.top_k import newest
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.recipe.settings import CACHE_DTYPES, COMPRESSOR_NAMES, CacheDtype, Compression, CompressorName

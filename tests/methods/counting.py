@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
-from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
 from tests.methods.test_contract import RANK

@@ -11,12 +11,12 @@ from lrea_cli.attention import Attention, MultiHeadAttention
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods import LongInterest
-from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.category import LEAST, Category
 from lrea_cli.methods.din_short import DINShort
 from lrea_cli.methods.eta import ETA
 from lrea_cli.methods.hashing import BYTE
 from lrea_cli.methods.linear import Linear
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.methods.sim import SIM

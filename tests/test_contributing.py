@@ -31,7 +31,7 @@ def test_a_section_adds_one_file_and_one_name(section: str) -> None:
     (path,) = page.files
     assert len(page.blocks) == 2
     assert Path(path).stem == name
-    ((listed, names),) = re.findall(r"^([^\W\d].*?) = (.*)", text, re.MULTILINE | re.DOTALL)
+    ((listed, names),) = re.findall(r"^([^\W\d].*?) = ([\s\S]*)", text, re.MULTILINE)
     entry = rf"^{re.escape(listed)} = (.*\n(?:[ \])].*\n)*)"
     (now,) = re.findall(entry, (ROOT / file).read_text("utf-8"), re.MULTILINE)
     assert {*re.findall(r"[\w-]+", names.lower())} == {*re.findall(r"[\w-]+", now.lower()), name}

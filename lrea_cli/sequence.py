@@ -169,6 +169,10 @@ class Summary(Movable):
         """(B, length) bool: which of the first `length` rows are in use."""
         return torch.arange(length, device=self.rows.device) < self.rows[:, None]
 
+    def of_users(self, part: slice) -> Self:
+        """The summaries of some of the histories."""
+        return _mapped(self, lambda tensor: tensor[part])
+
 
 @dataclass(frozen=True)
 class PseudoItems(Summary):
@@ -222,15 +226,16 @@ class Sketched(Summary):
 
     Args:
         sums: (B, R, D), sum_l a_lr e_l. mass: (B, R, 1), sum_l a_lr.
-        gram: (B, D, D), sum_l e_l^T e_l. total: (B, 1, D), sum_l e_l. Of these the linear half is exact.
         count: (B, 1) int64, behaviors.
+        gram: (B, D, D), sum_l e_l^T e_l; None for reader `softmax`, which has no linear half.
+        total: (B, 1, D), sum_l e_l; None as `gram`. Of these two the linear half is exact.
     """
 
     sums: Tensor
     mass: Tensor
-    gram: Tensor
-    total: Tensor
     count: Tensor
+    gram: Tensor | None = None
+    total: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrea_cli.int8 import HIGHEST, LEAST_SCALE, dequantized, quantized, rounded_to
-from lrea_cli.oracle.attention import as_int8
+from lrea_cli.oracle.model import as_int8
 
 ROWS = arrays("float32", (3, 5), elements=st.floats(-8e6, 8e6, width=32) | st.floats(-(2.0**-10), 2.0**-10, width=32))
 

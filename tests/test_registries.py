@@ -26,7 +26,7 @@ from lrea_cli.cli import COMMANDS, app
 from lrea_cli.compressors import COMPRESSORS, Compressor
 from lrea_cli.kernels import KERNELS, naive
 from lrea_cli.methods import METHODS, LongInterest
-from lrea_cli.oracle.attention import SlowTwin
+from lrea_cli.oracle.model import SlowTwin
 from lrea_cli.prepare.sources import SOURCES
 from lrea_cli.serving.export.destinations import DESTINATIONS
 from lrea_cli.stats.metrics import METRICS, Metric

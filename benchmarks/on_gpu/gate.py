@@ -255,8 +255,9 @@ def _gather_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.dev
                 keys = rng.choice(store.keys, count)
                 found, expected = resident.fetch(keys).summary, store.fetch(keys).summary
                 for field in fields(expected):
-                    a, b = getattr(found, field.name).cpu(), getattr(expected, field.name)
-                    yield f"{field.name} of {count} {dtype} users", 0.0 if torch.equal(a, b) else float("inf"), 1.0
+                    a, b = getattr(found, field.name), getattr(expected, field.name)
+                    same = a is b is None or torch.equal(a.cpu(), b)
+                    yield f"{field.name} of {count} {dtype} users", 0.0 if same else float("inf"), 1.0
 
 
 def _compressor_errors(settings: dict[str, Setting], sizes: Sizes, device: torch.device) -> Errors:

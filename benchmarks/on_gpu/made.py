@@ -16,7 +16,7 @@ from torch import Tensor
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.model import CTRModel
 from lrea_cli.recipe.settings import CacheDtype, DataSettings, ModelSettings
 from lrea_cli.records.format import RecordFormat

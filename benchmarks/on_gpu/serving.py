@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lrea_cli.kernels import KERNELS, Kernel, KernelName, gemm
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.serving.scorer import RequestScorer, Visitor
 from on_gpu.exact import TOLERANCE, error_of

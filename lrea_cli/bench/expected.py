@@ -14,8 +14,8 @@ from lrea_cli.dataset.histories import Histories
 from lrea_cli.methods import METHODS
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
-from lrea_cli.oracle.attention import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.compressors import Inputs, Rows
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, SlowTwin, Target, as_int8
 from lrea_cli.oracle.softmax import Softmax
 from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.items import clicked_ids
@@ -107,7 +107,7 @@ class Loops:
         """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
         dtype = field.stored(self.dtype)
         if dtype == "int8":
-            return reference.as_int8(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
+            return as_int8(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
         return rows.astype(np.float32).astype(dtype).astype(float) if field.dtype == "cache" else rows
 
     def _loss_of_linear(self, long: Long, record: Record, stored: Record) -> np.ndarray:

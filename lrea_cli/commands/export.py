@@ -76,13 +76,12 @@ def export(options: ExportOptions) -> None:
 
 def _export_bundle(session: Session, run: Run, cache: Cache, to: Path, options: ExportOptions) -> None:
     from lrea_cli.serving.export.bundle import BundleSettings, export_bundle
-    from lrea_cli.serving.export.destinations.source import DESCRIPTION
-    from lrea_cli.workspace.places import new_folder
+    from lrea_cli.workspace.outside import new_folder
 
-    with new_folder(to, DESCRIPTION, options.replace) as folder:
+    with new_folder(to, options.replace) as folder:
         native = export_bundle(run, cache, folder, BundleSettings(options.golden), session.console)
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
     session.console.say(f"run {run.name}, cache {cache.artifact.name}: {counted(len(files), 'file')} in {to}")
     if not native:
         session.console.say(f"{run.recipe.model.method} searches in its records: the folder has no C++ request")
@@ -95,7 +94,7 @@ def _export_records(session: Session, run: Run, cache: Cache, where: str, option
     from lrea_cli.serving.export.destinations import destination_of
     from lrea_cli.serving.export.destinations.redis import without_password
     from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
-    from lrea_cli.workspace.places import new_folder
+    from lrea_cli.workspace.outside import new_folder
     from lrea_cli.workspace.sealed import write_json
 
     write, needs_folder = destination_of(where)
@@ -106,7 +105,7 @@ def _export_records(session: Session, run: Run, cache: Cache, where: str, option
         if given:
             raise UserError(f"{name} has no effect beside --records {without_password(where)}.", f"Leave {name} out.")
     source, count = Source(cache, raw_users(run.dataset)), len(cache.store.keys)
-    place = new_folder(options.to, DESCRIPTION, options.replace) if needs_folder and options.to else nullcontext(None)
+    place = new_folder(options.to, options.replace) if needs_folder and options.to else nullcontext(None)
     with place as folder, session.console.task(f"export {cache.artifact.name}", count, "records") as progress:
         written = write(source, where, folder, progress)
         if folder is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work
-from lrea_cli.oracle.attention import SlowDIN
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
+from lrea_cli.oracle.pseudo_items import SlowDIN
 from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import Behaviors, PseudoItems
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import LongInterest
 from lrea_cli.methods.cost import Work
-from lrea_cli.oracle.attention import SlowDINShort
+from lrea_cli.oracle.pseudo_items import SlowDINShort
 from lrea_cli.recipe.settings import CacheDtype
 from lrea_cli.sequence import Behaviors, Candidates, Empty, RecordField, Summary
 

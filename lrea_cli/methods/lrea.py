@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from lrea_cli.attention import history_scale
 from lrea_cli.kernels import Kernel, folded
-from lrea_cli.methods.base import HistoryShape, PseudoItemMethod
+from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
-from lrea_cli.oracle.attention import SlowLREA
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
+from lrea_cli.oracle.pseudo_items import SlowLREA
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
 from lrea_cli.sequence import Behaviors, Candidates, Interest, PseudoItems
 

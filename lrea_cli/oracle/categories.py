@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Long, Record, ReferenceModel, Scorer, SlowTwin, Target, attention
+from lrea_cli.oracle.attention import Array, Scorer, attention
 from lrea_cli.oracle.attention import history_scale as c
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, SlowTwin, Target
 from lrea_cli.oracle.searches import is_same
 from lrea_cli.oracle.sketch import shares_of
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Long, Record, SlowTwin, Target
+from lrea_cli.oracle.attention import Array
+from lrea_cli.oracle.model import Long, Record, SlowTwin, Target
 
 
 class SlowLinear(SlowTwin):

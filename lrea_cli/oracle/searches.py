@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Long, Record, ReferenceModel, SlowTwin, Target, din
+from lrea_cli.oracle.attention import Array, din
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, SlowTwin, Target
 
 HOUR = 3600
 LAST_BAND = 15

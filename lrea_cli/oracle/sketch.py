@@ -6,65 +6,66 @@ import math
 
 import numpy as np
 
-from lrea_cli.oracle.attention import (
-    SLOPE,
-    Array,
-    Long,
-    Record,
-    ReferenceModel,
-    SlowTwin,
-    Target,
-    absolute_half,
-    attention,
-    history_scale,
-    linear_half,
-)
+from lrea_cli.oracle.attention import SLOPE, Array, absolute_half, history_scale, linear_half
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, Target
+from lrea_cli.oracle.pseudo_items import SlowPseudoItems
 
 EVEN = 1e-3
 LAYER_NORM_EPSILON = 1e-5
 
 
-class SlowSketch(SlowTwin):
-    """The twin of `sketch`."""
+class SlowSketch(SlowPseudoItems):
+    """The twin of `sketch`; with reader `softmax` there is no linear half, nor what it is made of."""
 
     def record(self, long: Long, user: int) -> Record:
+        if not self._adds:
+            return super().record(long, user)
         E, D = long.vectors, long.vectors.shape[1]
-        if self._adds:
-            shares = shares_of(self.model, self.model.weights["long.prototypes.P"], E, 0) if len(E) else []
-            rows = len(shares)
-            sums, mass = np.zeros((rows, D)), np.zeros((rows, 1))
-            gram, total = np.zeros((D, D)), np.zeros((1, D))
-            for position, e in enumerate(E):
-                for row in range(rows):
-                    sums[row] += shares[row][position] * e
-                    mass[row] += shares[row][position]
-                gram += np.outer(e, e)
-                total += e
-            return {"sums": sums, "mass": mass, "gram": gram, "total": total, "count": np.array([len(E)])}
-        if not len(E):
-            return {"keys": E, "values": E}
+        shares = shares_of(self.model, self.model.weights["long.prototypes.P"], E, 0) if len(E) else []
+        rows = len(shares)
+        sums, mass = np.zeros((rows, D)), np.zeros((rows, 1))
+        gram, total = np.zeros((D, D)), np.zeros((1, D))
+        for position, e in enumerate(E):
+            for row in range(rows):
+                sums[row] += shares[row][position] * e
+                mass[row] += shares[row][position]
+            gram += np.outer(e, e)
+            total += e
+        kept = {"sums": sums, "mass": mass, "count": np.array([len(E)])}
+        return kept if self.is_softmax else kept | {"gram": gram, "total": total}
+
+    def pseudo_items(self, E: Array) -> tuple[Array, Array]:
         keys, mass = self._rows(E)
-        return {"keys": keys, "values": history_scale(len(E)) * mass[:, None] * keys}
+        return keys, self.scale(len(E)) * mass[:, None] * keys
+
+    def mass(self, E: Array) -> Array:
+        return self._rows(E)[1]
 
     def interest(self, target: Target, long: Long, record: Record) -> Array:
-        e_t, scorer = target.vector, self.model.scorer("long")
+        e_t = target.vector
         if self._adds:
-            n = int(record["count"][0])
-            mass = np.where(record["mass"] == 0, 1, record["mass"])
-            rows = absolute_half(e_t, record["sums"] / mass, history_scale(n) * record["sums"], scorer)
-            constant = float((e_t @ scorer.W1 + scorer.b) @ scorer.w_o)
-            by_key = scorer.W2 @ scorer.w_o + e_t * (scorer.W3 @ scorer.w_o)
-            sums = constant * record["total"][0] + by_key @ record["gram"]
-            return rows + (1 + SLOPE) / 2 * history_scale(n) * sums
-        if self.model.settings.layers == 2:
-            return attention(e_t, record["keys"], record["values"], scorer)
-        return self.linear(e_t, long, record) + absolute_half(e_t, record["keys"], record["values"], scorer)
+            return self._of_sums(e_t, record)
+        if self.is_softmax or self.model.settings.layers == 2:
+            return super().interest(target, long, record)
+        rows = absolute_half(e_t, record["keys"], record["values"], self.model.scorer("long"))
+        return self.linear(e_t, long, record) + rows
 
     def linear(self, e_t: Array, long: Long, record: Record) -> Array:
         scorer = self.model.scorer("long")
         if self.model.settings.layers == 2:
             return linear_half(e_t, record["keys"], record["values"], scorer)
         return linear_half(e_t, long.vectors, history_scale(len(long.vectors)) * long.vectors, scorer)
+
+    def _of_sums(self, e_t: Array, record: Record) -> Array:
+        """The interest (D,) of one layer over prototypes."""
+        keys, sums = record["sums"] / np.where(record["mass"] == 0, 1, record["mass"]), record["sums"]
+        if self.is_softmax:
+            return self.model.softmax().read(e_t, keys, sums, record["mass"][:, 0])
+        scorer, c = self.model.scorer("long"), history_scale(int(record["count"][0]))
+        constant = float((e_t @ scorer.W1 + scorer.b) @ scorer.w_o)
+        by_key = scorer.W2 @ scorer.w_o + e_t * (scorer.W3 @ scorer.w_o)
+        linear = constant * record["total"][0] + by_key @ record["gram"]
+        return absolute_half(e_t, keys, c * sums, scorer) + (1 + SLOPE) / 2 * c * linear
 
     @property
     def _adds(self) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Long, Record, Target
+from lrea_cli.oracle.attention import Array
+from lrea_cli.oracle.model import Long, Record, Target
 from lrea_cli.oracle.searches import SlowTWIN, alphas
 
 STEPS = 5

@@ -25,7 +25,7 @@ METHOD_OPTIONS: dict[str, tuple[str, ...]] = {
     "twin-v2": ("k", "heads", "most_members"),
     "vq": ("codes", "beta", "heads"),
     "category": ("shared_rows", "half_life", "temperature"),
-    "sketch": ("rank", "layers", "normalize", "temperature"),
+    "sketch": ("rank", "layers", "normalize", "temperature", "reader", "heads"),
     "lrea": ("rank", "lam", "form", "decomp_columns", "short_histories", "penalty", "start", "step", "reader", "heads"),
     "mean": ("reader", "heads"),
     "din": ("reader", "heads"),

@@ -19,7 +19,7 @@ MethodName = Literal[
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 SearchName = Literal["hard", "soft"]
 ReaderName = Literal["din", "softmax"]
-"""How candidates attend to pseudo items, see `methods.base.PseudoItemMethod`."""
+"""How candidates attend to pseudo items, see `methods.pseudo_items.PseudoItemMethod`."""
 CompressorName = Literal["recent", "mean", "random", "codes", "clusters"]
 """All compressors, each a file in `compressors/`: a new one is that file and its name here."""
 COMPRESSOR_NAMES: tuple[str, ...] = get_args(CompressorName)
@@ -93,7 +93,8 @@ class ModelSettings:
         embedding_dim: d of one field. embedding_std: of their start.
         hidden: widths of the MLP. dropout: after each of its hidden layers, in training.
         scorer_hidden: H, hidden width of DIN's scorer, in the attention to the short and to the long sequence.
-        reader: of din, lrea and mean: DIN's scorer (`din`) or `softmax`, see `methods.base.PseudoItemMethod`.
+        reader: of din, lrea, mean and sketch: DIN's scorer (`din`) or `softmax`, see
+            `methods.pseudo_items.PseudoItemMethod`.
         rank, lam: r and lambda of LREA (Table 3).
         start: of LREA, the share of a column of W_decomp that is its own block's before training.
         step: of LREA, the rate of its position matrices over the learning rate.

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels import Kernel, in_place
-from lrea_cli.methods.base import LongInterest, PseudoItemMethod
+from lrea_cli.methods.base import LongInterest
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.records.store import ResidentRecords
 from lrea_cli.sequence import Candidates, PseudoItems
 

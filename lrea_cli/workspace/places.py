@@ -69,36 +69,6 @@ def swap_in(partial: Path, place: Path) -> None:
         _discard(old, partial)
 
 
-@contextmanager
-def new_folder(place: Path, mark: str, replace: bool = False) -> Iterator[Path]:
-    """A folder outside of a home that takes its place when its block ends well, whole; else nothing is kept.
-
-    Args:
-        mark: a file that every such folder has: no other folder is ever replaced.
-
-    Raises:
-        UserError: there is something at the place that is not to be replaced, or the folder cannot be made.
-    """
-    place = place_of(place.absolute())
-    if os.path.lexists(place) and not (replace and (place / mark).is_file()):
-        remedy = "Give another --to." if replace else "Give another --to, or --replace."
-        raise UserError(f"There is a {place} already{', which lrea did not make' if replace else ''}.", remedy)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(place, PARTIAL)
-        partial.mkdir()
-    except OSError as error:
-        raise UserError(f"{place} cannot be made: {error.strerror}.", "Give another --to.") from error
-    try:
-        yield partial
-        for path in [*partial.rglob("*"), partial]:
-            fsync(path)
-        with undisturbed():
-            swap_in(partial, place)
-    finally:
-        remove(partial)
-
-
 def _discard(old: Path, partial: Path) -> None:
     """Delete an old folder under the name of a partial one: half deleted it must never be put back."""
     with suppress(OSError):

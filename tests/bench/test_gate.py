@@ -26,7 +26,7 @@ from lrea_cli.dataset.samples import read_samples
 from lrea_cli.errors import GateFailed
 from lrea_cli.features import Features
 from lrea_cli.kernels import KERNELS, KernelName, ScorerWeights, serving_kernels
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.top_k import newest
 from lrea_cli.oracle import searches as reference_searches
 from lrea_cli.recipe.settings import CACHE_DTYPES, COMPRESSOR_NAMES, CacheDtype, Compression, CompressorName
@@ -137,6 +137,9 @@ def test_a_fresh_cache_of_a_trained_run_passes(
         {"method": "sketch", "temperature": 0.01},
         {"method": "sketch", "layers": 2},
         {"method": "sketch", "normalize": "tokens"},
+        {"method": "sketch", "reader": "softmax"},
+        {"method": "sketch", "reader": "softmax", "layers": 2, "heads": 2},
+        {"method": "sketch", "reader": "softmax", "normalize": "tokens", "heads": 1},
         {"method": "linear"},
         {"method": "vq"},
         {"method": "vq", "codes": 5, "heads": 1},
@@ -423,6 +426,8 @@ def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path:
         ({"method": "sketch"}, "sums", scaled(1.01)),
         ({"method": "sketch"}, "mass", scaled(1.01)),
         ({"method": "sketch"}, "gram", scaled(1.01)),
+        ({"method": "sketch", "reader": "softmax"}, "sums", scaled(1.01)),
+        ({"method": "sketch", "reader": "softmax"}, "mass", scaled(1.01)),
         ({"method": "linear"}, "matrix", scaled(1.01)),
     ],
 )

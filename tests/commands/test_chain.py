@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.cli import main
+from lrea_cli.serving.native.abi import path_of
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
 
@@ -53,7 +54,9 @@ def check_bench(found, method):
     assert 0 < found["load"]["share"] <= 1
     rows = {(r["stage"], r["method"], r["kernel"], str(r["length"])) for r in found["rows"]}
     kernels = {r["kernel"] for r in found["rows"]}
-    assert len(rows) == 6 * len(kernels)
+    native = {("request", m, "native", "real") for m in (method, "full")} if path_of("auto") else set()
+    assert {row for row in rows if row[2] == "native"} == native
+    assert len(rows) == 6 * len(kernels - {"native"}) + len(native)
     assert len({r["requests"] for r in found["rows"]}) == 1
     assert ("interest", method, "gemm", "real") in rows
     assert all(r["p50_ms"] > 0 and r["requests"] >= 10 for r in found["rows"])
@@ -222,7 +225,7 @@ def test_demo(home, capsys):
     assert all(r["difference"]["ci"][0] <= r["difference"]["value"] for r in found["results"])
     assert all(r["auc"] is not None and abs(r["auc"] - r["auc_cached"]) < 0.05 for r in found["results"])
     assert found["bayes_auc"] > 0.7
-    assert {row["kernel"] for row in found["serve"]} == {"gemm"}
+    assert {row["kernel"] for row in found["serve"]} == {"gemm", *(["native"] if path_of("auto") else [])}
     check_bench(
         {
             **found,

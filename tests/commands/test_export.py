@@ -104,8 +104,29 @@ def test_what_is_there_is_replaced_only_when_asked(cache: Cache, tmp_path: Path,
     (out / "records.parquet").write_bytes(b"old")
     lrea(*asked, "--replace")
     assert (out / "records.parquet").stat().st_size > 1000
-    assert sorted(p.name for p in out.iterdir()) == ["records.json", "records.parquet"]
+    assert sorted(p.name for p in out.iterdir()) == ["SHA256SUMS", "records.json", "records.parquet"]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_files_that_others_added_are_not_deleted(cache: Cache, tmp_path: Path, lrea: Call) -> None:
+    out = tmp_path / "out"
+    asked = ("export", "--records", "parquet", "--to", out, "tiny-lrea")
+    lrea(*asked)
+    (out / "deep").mkdir()
+    for name in ("notes.md", "deep/own.cpp"):
+        (out / name).write_text("mine")
+    said = lrea(*asked, "--replace", fails=True)
+    assert "has 2 files that lrea did not write: deep/own.cpp, notes.md." in " ".join(said.split())
+    assert (out / "notes.md").read_text() == "mine"
+
+
+def test_sums_show_a_changed_file(cache: Cache, tmp_path: Path, lrea: Call) -> None:
+    out = tmp_path / "out"
+    lrea("export", "--records", "parquet", "--to", out, "tiny-lrea")
+    check = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
+    assert subprocess.run(check, cwd=out, check=True, capture_output=True).stdout == b""
+    (out / "records.json").write_text((out / "records.json").read_text().replace("float32", "float16"))
+    assert b"records.json: FAILED" in subprocess.run(check, cwd=out, check=False, capture_output=True).stdout
 
 
 @pytest.mark.parametrize(

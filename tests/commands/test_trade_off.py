@@ -29,7 +29,16 @@ from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_compare import Done
 
-NAMES = ["lrea", "din", "din, recent 16", "din, mean", "din, random 16", "din, clusters 16", "full attention"]
+NAMES = [
+    "lrea",
+    "din",
+    "din, recent 16",
+    "din, mean",
+    "din, random 16",
+    "din, codes 16",
+    "din, clusters 16",
+    "full attention",
+]
 OPTIONS = ("--candidates", "5", "--seconds", "0.1", "--threads", "1")
 FREE = Load(0.99, 0.98, 0.02, 2, 1)
 KEYS = {
@@ -145,7 +154,7 @@ def test_methods_without_a_run_are_named_with_what_trains_them(first: tuple[Path
 
 def test_what_is_made_is_said_and_kept_as_the_commands_keep_it(first: tuple[Path, Done]) -> None:
     home, done = first
-    assert caches(home) == {"tiny-lrea-1", *(f"tiny-din-{n}" for n in range(1, 6))}
+    assert caches(home) == {"tiny-lrea-1", *(f"tiny-din-{n}" for n in range(1, 7))}
     assert "run tiny-din has no whole cache by clusters yet: making one first" in done.err
     assert done.err.count("making one first") == len(caches(home))
     assert "bytes of a record" not in done.err  # a line a cache, not the table of `lrea compress`
@@ -189,8 +198,8 @@ def test_tables_of_80_columns(home: Path, quick: Callable[[str], None], monkeypa
     assert len(table) == 2 * (1 + len(NAMES))
     assert [line for line in lines if len(line) > 80 and not line.strip().startswith(("/", "lrea "))] == []
     first, second = (line.split() for line in table if line.strip().startswith("din, clusters 16"))
-    assert first[-4:] == ["16", "n/a", "1.06", "(1.06-1.06)"]
-    assert second[3:5] == ["6", "n/a"]
+    assert first[-4:] == ["17", "n/a", "1.06", "(1.06-1.06)"]
+    assert second[3:5] == ["7", "n/a"]
     assert "p99 n/a: needs 459 requests, has 20" in shown.out
     assert "had one for 99% of the time" in shown.out
     assert "p95" not in shown.out

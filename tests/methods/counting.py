@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrea_cli.kernels.affine import ONEDNN
 from lrea_cli.methods import METHODS, HistoryShape, LongInterest
-from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.cost import Work
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.recipe.settings import ModelSettings
 from lrea_cli.sequence import Behaviors
 from tests.methods.test_contract import RANK
@@ -27,6 +27,12 @@ PSEUDO = [
     ),
     *(
         ModelSettings(method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0)
+        for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
+    ),
+    *(
+        ModelSettings(
+            method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0, heads=1, reader="softmax"
+        )
         for layers, over in ((2, "prototypes"), (1, "tokens"), (2, "tokens"))
     ),
     *(ModelSettings(method=name, rank=RANK, heads=1, reader="softmax") for name in ("mean", "din")),
@@ -53,7 +59,11 @@ SEARCHED = [
 ]
 """Methods that search behaviors or keep sums of behaviors with the same hash or code."""
 
-SUMS = [ModelSettings(method="sketch", rank=RANK), ModelSettings(method="linear")]
+SUMS = [
+    ModelSettings(method="sketch", rank=RANK),
+    ModelSettings(method="sketch", rank=RANK, heads=1, reader="softmax"),
+    ModelSettings(method="linear"),
+]
 """Methods that keep sums over all behaviors, to which a click adds."""
 
 _LISTED = {settings.method for settings in PSEUDO + SEARCHED}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Scorer, attention, history_scale, mixed
+from lrea_cli.oracle.attention import Array, Scorer, attention, history_scale
+from lrea_cli.oracle.pseudo_items import mixed
 from lrea_cli.oracle.softmax import Softmax
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrea_cli.attention import HIDDEN, Attention, history_scale
+from lrea_cli.attention import Attention, history_scale
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm, naive
 from lrea_cli.methods import HistoryShape
@@ -267,7 +267,7 @@ def test_a_key_for_each_candidate_is_read_as_by_the_slow_kernel():
     e, keys, values = torch.randn(3, 2, 5, D, dtype=torch.float64)
     flat = [x.flatten(0, 1)[:, None] for x in (e, keys, values)]
     torch.testing.assert_close(attention.paired(e, keys, values), naive(*flat, attention.weights).view(e.shape))
-    assert counts_of(paired_work(D, HIDDEN, 5)) == tuple(
+    assert counts_of(paired_work(D, len(attention.w_o), 5)) == tuple(
         counted(attention.float().paired, *(x[:1].float() for x in (e, keys, values)))
     )
 

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lrea_cli.attention import Attention
 from lrea_cli.kernels import gemm
 from lrea_cli.methods import METHODS, HistoryShape
-from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import searches as reference_searches
-from lrea_cli.oracle.attention import Long, Target
+from lrea_cli.oracle.model import Long, ReferenceModel, Target
+from lrea_cli.oracle.pseudo_items import columns_of
 from lrea_cli.recipe.settings import CACHE_DTYPES, ModelSettings
 from lrea_cli.records.format import RecordFormat
 from lrea_cli.records.past import Past, UserRecords
@@ -55,6 +55,13 @@ VARIANTS = [
     *(ModelSettings(method="vq", codes=codes, heads=heads) for codes, heads in ((3, 2), (6, 1), (20, 4))),
     ModelSettings(method="mean", heads=2, reader="softmax"),
     ModelSettings(method="din", heads=2, reader="softmax"),
+    *(
+        ModelSettings(
+            method="sketch", rank=RANK, layers=layers, normalize=over, temperature=1.0, heads=2, reader="softmax"
+        )
+        for layers in (1, 2)
+        for over in ("prototypes", "tokens")
+    ),
     *(
         replace(SOFT_LREA, form=form, decomp_columns=columns, short_histories=short)
         for form in ("decomposed", "absorbed")
@@ -132,7 +139,7 @@ def all_the_same(seen):
 
 def reference_of(method, settings):
     weights = {f"long.{k}": v.detach().numpy() for k, v in method.state_dict().items()}
-    return reference.ReferenceModel(weights, (), (), settings)
+    return ReferenceModel(weights, (), (), settings)
 
 
 def long_of(seen, b):
@@ -174,7 +181,7 @@ def decomposed(model, e_t, E):
     scorer = model.softmax() if settings.reader == "softmax" else model.scorer("long")
     if settings.short_histories == "exact" and len(E) <= RANK:
         return METHODS["lrea"].slow_twin(model).full(e_t, E)
-    W_decomp = reference.columns_of(model.weights["long.decomp"], settings.decomp_columns == "unit")
+    W_decomp = columns_of(model.weights["long.decomp"], settings.decomp_columns == "unit")
     return lrea_loops.decomposed(e_t, E, model.weights["long.W_comp"], W_decomp, scorer)
 
 
@@ -292,7 +299,7 @@ def test_every_scorer_of_din_has_the_width_of_the_settings(settings):
     method = build(replace(settings, scorer_hidden=7))
     scorers = [module for module in method.modules() if isinstance(module, Attention)]
     assert all(scorer.weights.W1.shape == (D, 7) for scorer in scorers)
-    if settings.method in ("din", "lrea", "mean"):
+    if settings.method in ("din", "lrea", "mean", "sketch"):
         assert len(scorers) == (settings.reader == "din")
 
 

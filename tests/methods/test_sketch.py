@@ -18,6 +18,7 @@ from tests.methods.test_contract import RANK, D, L, behaviors, build, candidates
 SETTINGS = ModelSettings(method="sketch", rank=RANK, temperature=1.0)
 TOKENS = replace(SETTINGS, normalize="tokens")
 TWO = replace(SETTINGS, layers=2)
+SOFT = replace(SETTINGS, reader="softmax", heads=2)
 
 
 def test_the_shares_of_a_behavior_sum_to_one_and_padding_has_none():
@@ -68,7 +69,49 @@ def test_far_apart_prototypes_that_take_one_behavior_each_are_full_attention():
     torch.testing.assert_close(method(seen, asked).vectors, attention.over(asked.vectors, seen), rtol=5e-3, atol=5e-3)
 
 
-@pytest.mark.parametrize("settings", [TOKENS, TWO])
+def test_softmax_over_rows_of_equal_behaviors_is_full_attention():
+    """Each of D directions has a prototype of its own, and 1 to D behaviors: the mass says how many."""
+    method, asked = build(replace(SOFT, rank=D, temperature=1e-3)), candidates(requests=1)
+    with torch.no_grad():
+        method.prototypes.P.copy_(torch.eye(D))
+        method.prototypes.layers[0].W_Q.copy_(torch.eye(D))
+        method.prototypes.layers[0].W_K.copy_(torch.eye(D))
+    seen = full(2 * torch.eye(D, dtype=torch.float64).repeat_interleave(torch.arange(1, D + 1), 0)[None])
+    found, exact = method(seen, asked).vectors, method.attention.over(asked.vectors, seen)
+    torch.testing.assert_close(found, exact, rtol=5e-3, atol=5e-3)
+    summary = method.summarize(seen)
+    uncounted = replace(summary, sums=summary.sums / summary.mass, mass=torch.ones_like(summary.mass))
+    assert (method.attend(uncounted, asked) - exact).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("settings", [SOFT, replace(SOFT, layers=2), replace(SOFT, normalize="tokens")])
+def test_values_for_softmax_are_plain_sums(settings):
+    """A history three times over has the same interest with one layer; c(n) would shrink it."""
+    method, asked = build(settings).requires_grad_(False), candidates(requests=1)
+    vectors = torch.randn(1, 3, D, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    once, thrice = (method.summarize(full(vectors.repeat(1, times, 1))) for times in (1, 3))
+    if settings.layers == 1:
+        torch.testing.assert_close(method.attend(thrice, asked), method.attend(once, asked))
+    if settings == SOFT:
+        torch.testing.assert_close(thrice.sums, 3 * once.sums)
+    else:
+        assert thrice.mass.sum().item() == pytest.approx(9)
+        torch.testing.assert_close(thrice.values, thrice.mass[..., None] * thrice.keys)
+
+
+def test_a_record_for_softmax_keeps_sums_mass_and_count():
+    """Those that DIN's scorer reads, bit for bit, without what only the linear half needs."""
+    seen = behaviors()
+    soft, din = (build(settings).recorded(seen, "float32") for settings in (SOFT, SETTINGS))
+    assert [field.name for field in build(SOFT).record] == ["sums", "mass", "count"]
+    assert soft.gram is None
+    assert soft.total is None
+    torch.testing.assert_close(soft.mass.sum((1, 2)), seen.lengths.float())
+    assert soft.count.tolist() == din.count.tolist() == seen.lengths[:, None].tolist()
+    assert soft.rows.tolist() == [RANK, 0, RANK, RANK]
+
+
+@pytest.mark.parametrize("settings", [TOKENS, TWO, replace(TWO, reader="softmax"), replace(TOKENS, reader="softmax")])
 def test_an_empty_history_has_rows_of_zeros(settings):
     items = build(settings).summarize(behaviors((0, 3)))
     assert not items.keys[0].any()
@@ -165,26 +208,28 @@ def test_shares_for_records_have_the_same_bits_in_a_batch_of_any_shape(width, ra
         assert torch.equal(part, whole[users, places])
 
 
-def test_a_long_history_appended_in_odd_parts_has_the_bits_of_a_new_record():
+@pytest.mark.parametrize("reader", ["din", "softmax"])
+def test_a_long_history_appended_in_odd_parts_has_the_bits_of_a_new_record(reader):
     torch.manual_seed(2)
-    method = make(ModelSettings(method="sketch", rank=33), 12, 200)
+    method = make(ModelSettings(method="sketch", rank=33, reader=reader), 12, 200)
     seen = full(torch.randn(7, 150, 12))
     whole, parts = method.recorded(seen, "float32"), [slice(143, None), slice(142, 143), slice(60, 142), slice(0, 60)]
     record = method.recorded(seen.places(parts[0]), "float32")
     for part in parts[1:]:
         record = method.append(record, seen.places(part).double())
-    for name, tensor in vars(whole).items():
-        assert torch.equal(getattr(record, name), tensor), name
+    for name in (*(field.name for field in method.record), "rows"):
+        assert torch.equal(getattr(record, name), getattr(whole, name)), name
 
 
-def test_records_that_were_empty_are_appended_to_as_the_store_gives_them_back():
+@pytest.mark.parametrize("settings", [SETTINGS, SOFT])
+def test_records_that_were_empty_are_appended_to_as_the_store_gives_them_back(settings):
     """Their records have no row, so a batch of them is one row wide."""
-    method, seen = build(SETTINGS), behaviors((3, 1))
+    method, seen = build(settings), behaviors((3, 1))
     nothing = method.recorded(behaviors((0, 0)), "float32")
     stored = replace(nothing, sums=nothing.sums[:, :1], mass=nothing.mass[:, :1])
     appended, whole = method.append(stored, seen), method.recorded(seen, "float32")
-    for name, tensor in vars(whole).items():
-        assert torch.equal(getattr(appended, name), tensor), name
+    for name in (*(field.name for field in method.record), "rows"):
+        assert torch.equal(getattr(appended, name), getattr(whole, name)), name
     assert not method.attend(stored, candidates(requests=2)).any()
     assert method.recorded(behaviors(()), "float32").sums.shape == (0, RANK, D)
 
@@ -196,24 +241,28 @@ def test_smaller_records_are_rounded_from_the_float64_summary(dtype):
     assert all(torch.equal(tensor, getattr(sealed, name)) for name, tensor in vars(recorded).items())
 
 
-@pytest.mark.parametrize(("settings", "fields"), [(SETTINGS, 5), (TOKENS, 3), (TWO, 3)])
+@pytest.mark.parametrize(("settings", "fields"), [(SETTINGS, 5), (SOFT, 3), (TOKENS, 3), (TWO, 3)])
 def test_only_one_layer_over_prototypes_keeps_sums(settings, fields):
     method = build(settings)
     assert len(method.record) == fields
-    assert method.appends == (settings == SETTINGS)
+    assert method.appends == (settings in (SETTINGS, SOFT))
     assert isinstance(method.summarize(behaviors()), Sketched if method.appends else PseudoItems)
 
 
-@pytest.mark.parametrize(("dtype", "size"), [*zip(CACHE_DTYPES, (21_152, 12_960, 5_896), strict=True)])
-def test_the_bytes_of_a_record_of_128_prototypes_for_32_numbers(dtype, size):
-    method = make(ModelSettings(method="sketch"), 32, 500)
+@pytest.mark.parametrize("dtype", CACHE_DTYPES)
+@pytest.mark.parametrize("reader", ["din", "softmax"])
+def test_the_bytes_of_a_record_of_128_prototypes_for_32_numbers(dtype, reader):
+    sizes = {"din": (21_152, 12_960, 5_896), "softmax": (16_928, 8_736, 4_896)}
+    size = dict(zip(CACHE_DTYPES, sizes[reader], strict=True))[dtype]
+    method = make(ModelSettings(method="sketch", reader=reader), 32, 500)
     assert RecordFormat(method.record, dtype).bytes_of({"rows": 128}) == size
     assert method.cost_of(7, 1, dtype).offline.bytes == size
 
 
 def test_a_click_costs_thousands_of_flops_and_not_millions():
-    sketch, lrea = (
-        make(ModelSettings(method=name), 32, 500).cost_of(300, 1).behavior.flops for name in ("sketch", "lrea")
-    )
+    kinds = [("sketch", "din"), ("sketch", "softmax"), ("lrea", "din"), ("lrea", "softmax")]
+    methods = [make(ModelSettings(method=name, reader=reader), 32, 500) for name, reader in kinds]
+    sketch, sketch_softmax, *lrea = (method.cost_of(300, 1).behavior.flops for method in methods)
     assert sketch == 19_906
-    assert lrea > 100 * sketch
+    assert sketch_softmax == sketch - 2 * 33**2
+    assert min(lrea) > 100 * sketch

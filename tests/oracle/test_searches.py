@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lrea_cli.oracle.attention import Long, ReferenceModel, Target
+from lrea_cli.oracle.model import Long, ReferenceModel, Target
 from lrea_cli.oracle.searches import (
     CLOSE,
     SlowTWIN,

@@ -12,7 +12,7 @@ import pytest
 from lrea_cli.commands import demo, train
 from lrea_cli.errors import UserError
 from lrea_cli.methods import METHODS
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.recipe.recipe import NO_RECIPES, Recipe, load_recipe, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, ModelSettings
 

@@ -13,7 +13,7 @@ from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
 from lrea_cli.errors import LreaError, UserError
-from lrea_cli.oracle.attention import Long, as_int8
+from lrea_cli.oracle.model import Long, as_int8
 from lrea_cli.recipe.settings import CACHE_DTYPES, METHOD_NAMES, CacheDtype
 from lrea_cli.records.cache import CacheSettings, compress, dense_users, find_cache, open_cache
 from lrea_cli.records.format import DamagedRecord, RecordFormat

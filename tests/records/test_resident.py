@@ -191,6 +191,7 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
         {"method": "sdim"},
         {"method": "twin", "k": 6},
         {"method": "sketch"},
+        {"method": "sketch", "reader": "softmax"},
         {"method": "linear"},
     ],
     ids=lambda s: "-".join(map(str, s.values())),

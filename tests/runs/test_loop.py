@@ -47,6 +47,8 @@ GOLDEN = {
     "sketch": [0.778232, 0.728706, 0.667545],
     "sketch-two": [0.809243, 0.740485, 0.744671],
     "sketch-tokens": [0.785997, 0.726902, 0.682831],
+    "sketch-softmax": [0.807142, 0.753785, 0.739166],
+    "sketch-two-softmax": [0.659889, 0.609891, 0.584166],
     "linear": [0.758464, 0.684976, 0.669906],
     "vq": [0.760209, 0.685514, 0.652384],
 }
@@ -88,6 +90,7 @@ def test_golden_losses(tiny, name):
         "two": {"layers": 2},
         "tokens": {"normalize": "tokens"},
         "softmax": {"reader": "softmax"},
+        "two-softmax": {"layers": 2, "reader": "softmax"},
         "narrow": {"scorer_hidden": 8},
     }[variant]
     if method in (

@@ -136,7 +136,7 @@ def _makefile() -> str:
             f"FLAGS = {' '.join(OPTIONS)} -fPIC",
             f"OBJECTS = {' '.join(f'native/{path.stem}.o' for path in sources)}",
             "",
-            ".PHONY: all",
+            ".PHONY: all clean",
             "all: replay/replay replay/replay_raw",
             "",
             "ifneq ($(filter x86_64 amd64,$(shell uname -m)),)",
@@ -149,6 +149,8 @@ def _makefile() -> str:
             "\t$(AR) rcs $@ $^",
             "replay/%: replay/%.cpp $(wildcard replay/*.h) native/liblrea.a",
             "\t$(CXX) -std=c++17 -O2 -Wall -Wextra $< native/liblrea.a -pthread -o $@",
+            "clean:",
+            "\trm -f native/*.o native/liblrea.a replay/replay replay/replay_raw",
             "",
         ]
     )

@@ -11,12 +11,12 @@ from lrea_cli.attention import Attention, MultiHeadAttention
 from lrea_cli.ids import FIRST_ID
 from lrea_cli.kernels.weights import SLOPE
 from lrea_cli.methods import LongInterest
-from lrea_cli.methods.base import PseudoItemMethod
 from lrea_cli.methods.category import LEAST, Category
 from lrea_cli.methods.din_short import DINShort
 from lrea_cli.methods.eta import ETA
 from lrea_cli.methods.hashing import BYTE
 from lrea_cli.methods.linear import Linear
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.methods.searched import SearchedMethod
 from lrea_cli.methods.sim import SIM
@@ -72,13 +72,21 @@ def _pseudo_items(b: Builder, method: PseudoItemMethod, asked: Asked) -> str:
 
 
 def _sketch(b: Builder, method: Sketch, asked: Asked) -> str:
-    """Pseudo items made of sums, and their linear half of E^T E and sum e; or pseudo items as they are."""
+    """Pseudo items made of sums, for `din` with their linear half of E^T E and sum e; or pseudo items as they are."""
     if not method.appends:
         return _pseudo_items(b, method, asked)
-    record, attention, zero, one = asked.record, method.scorer, b.const(0.0), b.const(1.0)
-    c = b.op("Reciprocal", b.op("Sqrt", b.op("Max", b.op("Cast", record["count"], to=FLOAT), one)))
-    sums, mass, total, gram = (record[name] for name in ("sums", "mass", "total", "gram"))
-    keys = b.op("Div", sums, b.op("Where", b.op("Equal", mass, zero), one, mass))
+    record, reader, one = asked.record, method.attention, b.const(1.0)
+    sums, mass = record["sums"], record["mass"]
+    keys = b.op("Div", sums, b.op("Where", b.op("Equal", mass, b.const(0.0)), one, mass))
+    if isinstance(reader, Attention):
+        return _sketch_din(b, reader, asked, keys)
+    return softmax_attention(b, reader, asked.e, (keys, sums, b.op("Squeeze", mass, b.whole(1))))
+
+
+def _sketch_din(b: Builder, attention: Attention, asked: Asked, keys: str) -> str:
+    """DIN's scorer over the means of the prototypes and the linear half of all behaviors."""
+    sums, total, gram = (asked.record[name] for name in ("sums", "total", "gram"))
+    c = scale_of(b, b.op("Cast", asked.record["count"], to=FLOAT))
     W1, W2, W3, bias, w_o = (array(w).astype(np.float64) for w in vars(attention.weights).values())
     by_total, by_gram = (b.const((W @ w_o)[:, None]) for W in (W1, W3))
     A = b.op("Add", b.op("Mul", by_total, total), b.op("Mul", by_gram, gram))

@@ -64,7 +64,7 @@ lies at `offset` in `records-<shard, 5 digits>.bin`.
 {native_lines}
 Each scores the golden requests and prints the largest difference of a logit from float64, over max(1, the largest
 logit). Where that is more than 1e-6, the exit code is 1. Copy `replay/` elsewhere before you change it: `lrea export
---replace` makes this folder anew.
+--replace` makes this folder anew. `sha256sum --check --quiet SHA256SUMS` compares every file with what was exported.
 
 `golden/` has for each request: `key` (-1: a user without a record), `time`, `behaviors` (how many of the columns of
 `short_<field>` are behaviors), `newer` (how many of these are newer than the record), `candidate_<field>`,

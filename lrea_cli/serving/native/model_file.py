@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels.weights import SLOPE
-from lrea_cli.methods.base import PseudoItemMethod
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.methods.sdim import SDIM
 from lrea_cli.mlp import FoldedMLP
 from lrea_cli.model import CTRModel

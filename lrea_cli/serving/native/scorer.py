@@ -66,9 +66,9 @@ class NativeScorer:
         return self._with(request, GivenInterest(interest), past)
 
     def _long(self, request: Request, records: UserRecords) -> LongPart:
-        """Rows that the record's sums become, or the interest that torch computes."""
+        """Rows that the record's sums become, or the interest that torch computes, as softmax always is."""
         method, summary = self.model.long, records.summary
-        if isinstance(method, Sketch) and isinstance(summary, Sketched):
+        if isinstance(method, Sketch) and isinstance(summary, Sketched) and not method.softmax:
             with torch.inference_mode():
                 return _rows(method.pseudo_items(summary, torch.float32))
         interest = self._torch.cached_interest(records, self._torch.candidates(request))

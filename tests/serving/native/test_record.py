@@ -51,6 +51,7 @@ SEARCHED: dict[str, dict[str, Any]] = {
     "eta": {"method": "eta", "k": 6},
     "twin": {"method": "twin", "k": 6},
     "lrea, softmax": {"method": "lrea", "reader": "softmax"},
+    "sketch, softmax": {"method": "sketch", "reader": "softmax"},
     "clusters, softmax": {"method": "din", "reader": "softmax", "compressor": "clusters"},
 }
 RECORDS: list[tuple[CacheDtype, tuple[str, ...]]] = [

@@ -204,7 +204,7 @@ def test_tables_of_80_columns(home: Path, quick: Callable[[str], None], monkeypa
     assert "had one for 99% of the time" in shown.out
     assert "p95" not in shown.out
     assert "9 of 560 searches" in shown.out
-    assert sum("made anew" in line for line in table) == 4
+    assert sum("made anew" in line for line in table) == 5
 
 
 def test_a_failed_gate_ends_with_3_and_shows_no_time_of_that_method(home: Path, quick: Callable[[str], None]) -> None:

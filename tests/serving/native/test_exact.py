@@ -31,7 +31,7 @@ MOST_OF_LOGIT = {"x3": 2e-5}
 MOST_OF_INTEREST = {"x3": 5e-5}
 """Relative to the largest entry; 1e-5 in the other paths: phi(x) = a x + g |x| loses two digits where x < 0."""
 FEW_UNITS, OF_FEW = 16, 4
-"""With fewer hidden units the largest entry is smaller beside the terms that it is the sum of: so many times the limit."""
+"""With fewer hidden units the largest entry is smaller beside the terms that it sums: so many times the limit."""
 
 ODD = [
     Shape(N=0),

@@ -12,7 +12,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.halving import STEPS, small_clusters
-from lrea_cli.methods.slots import counts_by_slot, first_seen, least_by_slot, sums_by_slot
+from lrea_cli.methods.slots import counts_by_slot, first_seen, least_by_slot, most_rows, sums_by_slot
 from lrea_cli.methods.twin import TWIN
 from lrea_cli.oracle.virtual_items import SlowTWINV2
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
@@ -67,7 +67,7 @@ class TWINV2(TWIN):
         assert behaviors.time is not None
         E, mask = behaviors.vectors, behaviors.mask
         slots_BL, rows = first_seen(small_clusters(E.double(), mask, self.most_members), mask)
-        width = max([1, *rows.tolist()])
+        width = most_rows(rows)
         count_BC = counts_by_slot(slots_BL, width)
         mean_BCD = sums_by_slot(E, slots_BL, width) / count_BC.clamp(min=1)[..., None]
         newest_BC = least_by_slot(_places(mask), slots_BL, width)

@@ -12,7 +12,7 @@ from lrea_cli.attention import MultiHeadAttention, softmax_weights
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, row_bytes
-from lrea_cli.methods.nearest import nearest_codes
+from lrea_cli.methods.nearest import nearest, nearest_codes
 from lrea_cli.methods.slots import NamedRows, no_rows, resized, sums_by_slot, with_values
 from lrea_cli.methods.sums import add_at
 from lrea_cli.oracle.quantized import SlowVQ
@@ -202,9 +202,3 @@ class VQ(LongInterest):
     def _codes(self, vectors: Tensor) -> Tensor:
         """(B, L) int64, the code of each behavior, the same in any batch."""
         return nearest_codes(vectors.double(), self.attention.W_K.double(), self.codebook.double())
-
-
-def nearest(keys: Tensor, codebook: Tensor) -> Tensor:
-    """(...) int64: the nearest code of each key (..., D), of equally near ones the first; in the keys' dtype."""
-    C = codebook.to(keys.dtype)
-    return torch.addmm(C.square().sum(1) / 2, keys.flatten(0, -2), C.T, alpha=-1).argmin(1).view(keys.shape[:-1])

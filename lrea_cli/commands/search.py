@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Json, as_threads, command
+from lrea_cli.commands.options import Json, command
+from lrea_cli.commands.resumable import Jobs, Page, command_line, require_all_done, resumable, workers_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.errors import LreaError, UserError
+from lrea_cli.errors import UserError
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import write_json
 
@@ -32,10 +31,8 @@ class SearchOptions:
         typer.Argument(help="A folder of recipes whose sweep.toml names worlds and a space, or one of lrea: methods."),
     ]
     chosen: Annotated[Path, typer.Option(help="Write the chosen recipes into this folder.")]
-    jobs: Annotated[
-        int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
-    ] = None
-    page: Annotated[Path | None, typer.Option(help="Also write the results as Markdown, and as JSON beside it.")] = None
+    jobs: Jobs = None
+    page: Page = None
     json: Json = False
 
 
@@ -52,17 +49,14 @@ def search(options: SearchOptions) -> None:
 
     console = Console(options.json)
     given = {"--chosen": options.chosen, "--page": options.page}
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    again = shlex.join(["lrea", "search", options.folder, *words])
+    again = command_line(["lrea", "search", options.folder], given)
     results, failures = _run(console, options, again)
     console.table(f"chosen on {', '.join(world.name for world in results.worlds)}", *search_rows(results.tried))
     console.say(f"{counted(len(results.chosen), 'recipe')} written to {options.chosen}")
     if options.page is not None:
         write_page(options.page, "search", results.to_dict(), lambda data: search_page(results, data))
         console.say(f"written: {options.page}")
-    if failures:
-        message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"
-        raise LreaError(message, f"Try them again with: {again}") from failures[0].error
+    require_all_done(failures, again)
     console.result(results.to_dict())
 
 
@@ -79,15 +73,12 @@ def _run(console: Console, options: SearchOptions, again: str) -> tuple[SearchRe
         raise UserError(
             f"[search] of '{asked.name}' names no worlds.", 'Write worlds = ["dev-still"], or use lrea sweep.'
         )
-    main, workers = Workspace.from_environment(), options.jobs or os.cpu_count() or 1
+    main, workers = Workspace.from_environment(), workers_of(options.jobs)
     datasets = datasets_of_worlds(asked.search.worlds, main)
     workspace = Workspace(main.home / "sweeps" / f"{asked.name}-search")
     console.say(f"search {asked.name} in {workspace.home}, {counted(workers, 'job')} at a time")
-    try:
+    with resumable(again):
         searched = run_search(asked, datasets, workspace, workers, console)
-    except KeyboardInterrupt as stop:
-        stop.add_note(f"what is finished is kept, go on with: {again}")
-        raise
     results = gather_search(asked, searched, about(again, workers))
     write_json(workspace.home / "results.json", results.to_dict())
     write_recipes(asked, results, searched, options.chosen)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Dataset, Json, as_threads, command, within
+from lrea_cli.commands.options import Dataset, Json, command, within
+from lrea_cli.commands.resumable import Jobs, Page, command_line, require_all_done, resumable, workers_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
-from lrea_cli.errors import LreaError
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import write_json
 
@@ -35,10 +32,8 @@ class SweepOptions:
     seeds: Annotated[
         int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")
     ] = None
-    jobs: Annotated[
-        int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
-    ] = None
-    page: Annotated[Path | None, typer.Option(help="Also write the results as Markdown, and as JSON beside it.")] = None
+    jobs: Jobs = None
+    page: Page = None
     json: Json = False
 
 
@@ -55,8 +50,7 @@ def sweep(options: SweepOptions) -> None:
 
     console = Console(options.json)
     given = {"--dataset": options.dataset, "--seeds": options.seeds, "--page": options.page}
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    again = shlex.join(["lrea", "sweep", options.folder, *words])
+    again = command_line(["lrea", "sweep", options.folder], given)
     results, failures = _run(console, options, again)
     show(console, results)
     if options.page is not None:
@@ -64,9 +58,7 @@ def sweep(options: SweepOptions) -> None:
         for dataset in results.datasets:
             draw(options.page.with_suffix("") / PICTURE.format(dataset=dataset.name), results, dataset)
         console.say(f"written: {options.page}")
-    if failures:
-        message = f"{counted(len(failures), 'job')} failed, first {failures[0].job}: {failures[0].message}"
-        raise LreaError(message, f"Try them again with: {again}") from failures[0].error
+    require_all_done(failures, again)
     console.result(results.to_dict())
 
 
@@ -80,16 +72,13 @@ def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, 
     asked = load_sweep(options.folder)
     if options.seeds is not None:
         asked = replace(asked, seeds=tuple(range(1, options.seeds + 1)))
-    main, workers = Workspace.from_environment(), options.jobs or os.cpu_count() or 1
+    main, workers = Workspace.from_environment(), workers_of(options.jobs)
     artifact = dataset_of(asked, options.dataset, main)
     workspace = workspace_of(asked, artifact, main)
     console.say(f"sweep {asked.name} in {workspace.home}, {counted(workers, 'job')} at a time")
-    try:
+    with resumable(again):
         finished = run_sweep(asked, artifact, workspace, workers, console)
         results = gather(asked, finished, about(again, workers), console)
-    except KeyboardInterrupt as stop:
-        stop.add_note(f"what is finished is kept, go on with: {again}")
-        raise
     write_json(workspace.home / "results.json", results.to_dict())
     return results, finished.failures
 

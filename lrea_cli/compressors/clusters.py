@@ -104,13 +104,9 @@ class Clusters(Compressor):
         draws = torch.from_numpy(uniforms(self.seed, users, self.rank + self.choices.own_probes)).to(E.device)
         points = E @ metric_of(self.reader, self.probes_TD) if self.choices.metric == "scorer" else E
         owner = kmeans(points, behaviors.mask, draws[:, : self.rank])
-        members_BLR = membership(owner, behaviors.mask, self.rank)
-        size_BR = members_BLR.sum(1)
-        keys = members_BLR.transpose(1, 2) @ E / size_BR.clamp(min=1)[..., None]
-        values = members_BLR.transpose(1, 2) @ self.reader.items_of(behaviors).values
-        rows = ClusterRows(keys, values, size_BR > 0)
+        rows, members_BLR = merged(self.reader, behaviors, owner, self.rank)
         if isinstance(self.reader, SoftmaxReader):
-            return without_empty(replace(rows, mass=size_BR))
+            return without_empty(rows)
         return without_empty(self._corrected(behaviors, rows, members_BLR, draws[:, self.rank :]))
 
     def _corrected(self, behaviors: Behaviors, rows: ClusterRows, members_BLR: Tensor, draws: Tensor) -> ClusterRows:
@@ -131,6 +127,19 @@ class Clusters(Compressor):
         index = own[..., None].expand(-1, -1, behaviors.vectors.shape[2])
         shared = self.probes_TD[: self.choices.fit_probes].to(behaviors.vectors).expand(len(own), -1, -1)
         return torch.cat([shared, behaviors.vectors.gather(1, index)], 1)
+
+
+def merged(reader: Reader, behaviors: Behaviors, owner: Tensor, rank: int) -> tuple[ClusterRows, Tensor]:
+    """Behaviors in R groups: means as keys, sums of their values; and which group each is in, (B, L, R).
+
+    Args:
+        owner: (B, L), the group of each behavior.
+    """
+    members_BLR = membership(owner, behaviors.mask, rank)
+    size_BR, to_rows = members_BLR.sum(1), members_BLR.transpose(1, 2)
+    keys = to_rows @ behaviors.vectors / size_BR.clamp(min=1)[..., None]
+    mass = size_BR if isinstance(reader, SoftmaxReader) else None
+    return ClusterRows(keys, to_rows @ reader.items_of(behaviors).values, size_BR > 0, mass=mass), members_BLR
 
 
 def metric_of(reader: Reader, probes_TD: Tensor) -> Tensor:

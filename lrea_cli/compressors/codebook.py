@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lrea_cli.compressors.base import Items, uniforms
 from lrea_cli.compressors.kmeans import SAME
+from lrea_cli.methods.nearest import nearest
 
 STEPS = 10
 """Lloyd's steps; they run once for all users, not once a user as those of `kmeans`."""
@@ -29,17 +30,11 @@ def make_codebook(items: Items, metric: Tensor, rank: int, seed: int) -> Tensor:
     points = E @ metric
     codes = E[_plus_plus(points, clicks, uniforms(seed, np.zeros(1), rank)[0].tolist())]
     for _ in range(STEPS):
-        owner = owner_of(points, codes @ metric)
+        owner = nearest(points, codes @ metric)
         total = torch.zeros(len(codes), dtype=E.dtype).index_add(0, owner, clicks)
         sums = torch.zeros_like(codes).index_add(0, owner, clicks[:, None] * E)
         codes = torch.where(total[:, None] > 0, sums / total.clamp(min=1)[:, None], codes)
     return codes
-
-
-def owner_of(points: Tensor, codes: Tensor) -> Tensor:
-    """(...) the number of the nearest code (K, C) of each point (..., C), the lowest of equally near ones."""
-    flat = points.flatten(0, -2)
-    return torch.addmm(codes.square().sum(1), flat, codes.T, alpha=-2).argmin(1).view(points.shape[:-1])
 
 
 def _plus_plus(points: Tensor, clicks: Tensor, draws: list[float]) -> list[int]:

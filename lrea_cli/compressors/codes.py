@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lrea_cli.attention import Attention, Reader
 from lrea_cli.compressors.base import Compressor, Items
-from lrea_cli.compressors.clusters import ClusterRows, mean_signs, metric_of, sign_correction, without_empty
-from lrea_cli.compressors.codebook import make_codebook, owner_of
-from lrea_cli.compressors.kmeans import membership
+from lrea_cli.compressors.clusters import mean_signs, merged, metric_of, sign_correction, without_empty
+from lrea_cli.compressors.codebook import make_codebook
+from lrea_cli.methods.nearest import nearest
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.sequence import Behaviors, PseudoItems
 
@@ -54,21 +54,17 @@ class Codes(Compressor):
             raise ValueError("A codebook is made of clicked items.")
         device, metric = probes_TD.device, metric_of(reader, probes_TD).to(CPU)
         codebook = make_codebook(Items(items.vectors.to(CPU), items.clicks.to(CPU)), metric, rank, seed)
-        self.metric, self.codebook = metric.to(device), codebook.to(device)
+        self.metric, self.codebook, self.points = metric.to(device), codebook.to(device), (codebook @ metric).to(device)
         if isinstance(reader, Attention):
             weights = reader.weights.to(torch.float64)
             self.signs_1KH = mean_signs(probes_TD.double(), self.codebook[None], weights)
 
     def compress(self, behaviors: Behaviors, users: np.ndarray) -> PseudoItems:
         """Assign, sum, correct; nothing is drawn, and codes without a behavior are dropped."""
-        E = behaviors.vectors
-        owner = owner_of(E @ self.metric, self.codebook @ self.metric)
-        members_BLK = membership(owner, behaviors.mask, len(self.codebook))
-        size_BK, to_codes = members_BLK.sum(1), members_BLK.transpose(1, 2)
-        keys = to_codes @ E / size_BK.clamp(min=1)[..., None]
-        rows = ClusterRows(keys, to_codes @ self.reader.items_of(behaviors).values, size_BK > 0)
+        owner = nearest(behaviors.vectors @ self.metric, self.points)
+        rows, members_BLK = merged(self.reader, behaviors, owner, len(self.codebook))
         if not isinstance(self.reader, Attention):
-            return without_empty(replace(rows, mass=size_BK))
+            return without_empty(rows)
         weights = self.reader.weights.to(torch.float64)
-        correction = sign_correction(self.signs_1KH, behaviors, keys, members_BLK, weights)
+        correction = sign_correction(self.signs_1KH, behaviors, rows.keys, members_BLK, weights)
         return without_empty(replace(rows, correction=correction))

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from lrea_cli.methods.slots import counts_by_slot, first_seen, largest_by_slot, placed, sums_by_slot
+from lrea_cli.methods.slots import NamedRows, largest_by_slot, no_rows, resized, sums_by_slot, with_values
 from lrea_cli.methods.sums import Added, add_at, add_decayed, add_weighted
 from lrea_cli.sequence import Behaviors, Summary
 
@@ -50,11 +49,9 @@ def summed(behaviors: Behaviors, shared: Pooled, decays: Tensor | None) -> Categ
     """
     assert behaviors.category is not None
     E, mask = behaviors.vectors, behaviors.mask
-    slots_oldest_first, rows = first_seen(behaviors.category.flip(1), mask.flip(1))
-    slots_BL, width = slots_oldest_first.flip(1), _most(rows)
-    category = placed(behaviors.category.int(), slots_BL, width)
-    count = counts_by_slot(slots_BL, width).int()
-    sums = CategorySums(category, count, sums_by_slot(E, slots_BL, width), *shared, rows=rows)
+    slots_BL, named = with_values(no_rows(mask), behaviors.category, mask)
+    width = named.width
+    sums = CategorySums(named.values, named.count, sums_by_slot(E, slots_BL, width), *shared, rows=named.rows)
     if decays is None:
         return sums
     number_BL = _numbers(behaviors)
@@ -68,14 +65,12 @@ def summed(behaviors: Behaviors, shared: Pooled, decays: Tensor | None) -> Categ
 def empty_sums(behaviors: Behaviors, shared_rows: int, recent: bool) -> CategorySums:
     """The record of users without a behavior, as many as histories, with the fields that are asked for."""
     B, D = len(behaviors.mask), behaviors.vectors.shape[2]
-    rows = behaviors.lengths.new_zeros(B)
-    ids = torch.zeros(B, 1, dtype=torch.int32, device=rows.device)
-    one = torch.zeros(B, 1, D, device=rows.device)
-    empty = CategorySums(ids, ids, one, rows=rows)
+    named, one = no_rows(behaviors.mask), torch.zeros(B, 1, D, device=behaviors.mask.device)
+    empty = CategorySums(named.values, named.count, one, rows=named.rows)
     if shared_rows:
         shared = one.expand(-1, shared_rows, -1)
         empty = replace(empty, shared=shared, mass=shared[..., 0])
-    return replace(empty, recent=one, weight=one[..., 0], newest=ids) if recent else empty
+    return replace(empty, recent=one, weight=one[..., 0], newest=named.count) if recent else empty
 
 
 def appended(record: CategorySums, newer: Behaviors, shares: Tensor | None, decays: Tensor | None) -> CategorySums:
@@ -85,18 +80,17 @@ def appended(record: CategorySums, newer: Behaviors, shares: Tensor | None, deca
         newer: float64. shares: (B, M, R) float64 of the shared rows, or None. decays: as in `summed`.
     """
     assert newer.category is not None
-    C = record.category.shape[1]
-    ids = torch.cat([record.category, newer.category.int().flip(1)], 1)
-    slots, rows = first_seen(ids, torch.cat([record.in_use(C), newer.mask.flip(1)], 1))
-    width, slots_BM = _most(rows), slots[:, C:].flip(1)
+    before = NamedRows(record.category, record.count, record.rows)
+    slots_BM, named = with_values(before, newer.category, newer.mask)
     ones = torch.ones_like(newer.vectors[..., :1])
-    added = Added(torch.cat([newer.vectors, ones], 2), slots_BM, record.count.sum(1, keepdim=True) + _numbers(newer))
+    numbers_BM = record.count.sum(1, keepdim=True) + _numbers(newer)
+    added = Added(torch.cat([newer.vectors, ones], 2), slots_BM, numbers_BM)
     after = replace(
         record,
-        category=placed(ids, slots, width),
-        count=(_resized(record.count, width) + counts_by_slot(slots_BM, width)).int(),
-        sums=add_at(_resized(record.sums, width), slots_BM, newer.vectors),
-        rows=rows,
+        category=named.values,
+        count=named.count,
+        sums=add_at(resized(record.sums, named.width), slots_BM, newer.vectors),
+        rows=named.rows,
     )
     if shares is not None:
         assert record.shared is not None
@@ -113,8 +107,8 @@ def _recent(record: CategorySums, after: CategorySums, added: Added, decays: Ten
     assert record.weight is not None
     assert record.newest is not None
     width = after.category.shape[1]
-    before = _resized(torch.cat([record.recent, record.weight[..., None]], 2), width)
-    recent, newest = add_decayed(before, _resized(record.newest, width).long(), added, decays)
+    before = resized(torch.cat([record.recent, record.weight[..., None]], 2), width)
+    recent, newest = add_decayed(before, resized(record.newest, width).long(), added, decays)
     return replace(after, recent=recent[..., :-1], weight=recent[..., -1], newest=newest.int())
 
 
@@ -122,13 +116,3 @@ def _numbers(behaviors: Behaviors) -> Tensor:
     """(B, L) int64: the number of each behavior, counted from 1 for the oldest."""
     place_L = torch.arange(behaviors.mask.shape[1], device=behaviors.mask.device)
     return behaviors.lengths[:, None] - place_L
-
-
-def _resized(rows: Tensor, width: int) -> Tensor:
-    """(B, width, ..): rows past the end are zero; those that are cut off are not in use."""
-    return pad(rows, (0, 0) * (rows.dim() - 2) + (0, width - rows.shape[1]))
-
-
-def _most(rows: Tensor) -> int:
-    """Rows of a batch of records, one at least."""
-    return max([1, *rows.tolist()])

@@ -1,4 +1,4 @@
-"""The nearest code of each behavior, the same number in any batch: a product's last bits differ with its shape."""
+"""The nearest code of each behavior; for records the same in any batch: a product's last bits differ with its shape."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from torch import Tensor
 
 CLOSE = 1e-11
 """Distances that differ by less than this share are formed again in a fixed order; rounding is below 1e-13."""
+
+
+def nearest(points: Tensor, codes: Tensor) -> Tensor:
+    """argmin_j |x - C_j|^2 in the dtype of the points, of equally near codes the first.
+
+    Args:
+        points: (..., C). codes: (K, C).
+
+    Returns:
+        (...) int64; of points as near to two codes as rounding can tell, the number may depend on the batch.
+    """
+    C = codes.to(points.dtype)
+    halves = torch.addmm(C.square().sum(1) / 2, points.flatten(0, -2), C.T, alpha=-1)
+    return halves.argmin(1).view(points.shape[:-1])
 
 
 @torch.no_grad()

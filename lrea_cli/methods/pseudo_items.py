@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from lrea_cli.attention import Attention, reader_of
@@ -72,12 +73,15 @@ class PseudoItemMethod(LongInterest):
         linear = self.attention.linear_half(rounded.keys.to(exact), rounded.values.to(exact))
         return replace(rounded, linear=rounded_to("int8" if dtype == "int8" else "float32", linear))
 
-    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
+    def pseudo_items(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
+        """What candidates of a dtype attend to: the summary itself, unless a method keeps what they follow from."""
         assert isinstance(summary, PseudoItems)
-        dtype = candidates.vectors.dtype
         linear = None if summary.linear is None else summary.linear.to(dtype)
         mass = None if summary.mass is None else summary.mass.to(dtype)
-        items = PseudoItems(summary.keys.to(dtype), summary.values.to(dtype), linear, mass, rows=summary.rows)
+        return PseudoItems(summary.keys.to(dtype), summary.values.to(dtype), linear, mass, rows=summary.rows)
+
+    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
+        items = self.pseudo_items(summary, candidates.vectors.dtype)
         return self.attention.read(candidates.vectors, items, kernel)
 
     def request_work(self, n: int, candidates: int) -> Work:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.exact import exact_product
@@ -15,7 +14,7 @@ from lrea_cli.methods.sketch_cost import appended_offline, appended_request, cli
 from lrea_cli.methods.sums import add_weighted
 from lrea_cli.oracle.sketch import SlowSketch
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
-from lrea_cli.sequence import Behaviors, Candidates, PseudoItems, RecordField, Sketched, Summary
+from lrea_cli.sequence import Behaviors, PseudoItems, RecordField, Sketched, Summary
 
 USERS_AT_ONCE = 8
 """Whose shares (L, R) are made at once while records are folded: they take 4 MB at L = 500, R = 128."""
@@ -107,20 +106,17 @@ class Sketch(PseudoItemMethod):
         kept = [name for name, tensor in vars(record).items() if tensor is not None]
         return Sketched(**{f: torch.cat([getattr(few, f) for few in after]) for f in kept}) if after else record
 
-    def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
-        if isinstance(summary, Sketched):
-            summary = self.pseudo_items(summary, candidates.vectors.dtype)
-        return super().attend(summary, candidates, kernel)
-
-    def pseudo_items(self, sketched: Sketched, dtype: torch.dtype) -> PseudoItems:
-        """What candidates attend to: means as keys, (scaled) sums as values, and for `din` the exact linear half."""
-        sums, mass = sketched.sums.to(dtype), sketched.mass.to(dtype)
+    def pseudo_items(self, summary: Summary, dtype: torch.dtype) -> PseudoItems:
+        """Of sums: means as keys, (scaled) sums as values, and for `din` the exact linear half."""
+        if not isinstance(summary, Sketched):
+            return super().pseudo_items(summary, dtype)
+        sums, mass = summary.sums.to(dtype), summary.mass.to(dtype)
         keys = sums / mass.masked_fill(mass == 0, 1.0)
-        if sketched.gram is None or sketched.total is None:
-            return PseudoItems(keys, sums, mass=mass[..., 0], rows=sketched.rows)
-        c_B11 = self.attention.value_scale(sketched.count).to(dtype)[..., None]
-        linear = c_B11 * self.scorer.affine_half(sketched.gram.to(dtype), sketched.total.to(dtype))
-        return PseudoItems(keys, c_B11 * sums, linear, mass[..., 0], rows=sketched.rows)
+        if summary.gram is None or summary.total is None:
+            return PseudoItems(keys, sums, mass=mass[..., 0], rows=summary.rows)
+        c_B11 = self.attention.value_scale(summary.count).to(dtype)[..., None]
+        linear = c_B11 * self.scorer.affine_half(summary.gram.to(dtype), summary.total.to(dtype))
+        return PseudoItems(keys, c_B11 * sums, linear, mass[..., 0], rows=summary.rows)
 
     def rows_of(self, n: int) -> int:
         """R, so a request is O(N R D H), and O(N R D) with reader `softmax`."""

@@ -2,8 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+
+@dataclass(frozen=True)
+class NamedRows:
+    """The rows of B records that are named by a value, in the order in which the values appeared first.
+
+    Args:
+        values: (B, C) int32, the value of each row. count: (B, C) int32, its behaviors. Both are 0 past `rows`.
+        rows: (B,) int64, how many rows are in use.
+    """
+
+    values: Tensor
+    count: Tensor
+    rows: Tensor
+
+    @property
+    def width(self) -> int:
+        """C, one at least."""
+        return self.values.shape[1]
+
+
+def with_values(before: NamedRows, values: Tensor, mask: Tensor, width: int | None = None) -> tuple[Tensor, NamedRows]:
+    """Add behaviors, the oldest first; a value that is new to a user gets the next row.
+
+    Args:
+        values: (B, M) whole numbers, newest first. mask: (B, M) bool.
+        width: of the result; None = the most rows that a record has.
+
+    Returns:
+        (B, M) int64 the row of each behavior, -1 where masked; and the rows.
+    """
+    C = before.width
+    ids = torch.cat([before.values, values.int().flip(1)], 1)
+    in_use = torch.arange(C, device=mask.device) < before.rows[:, None]
+    slots, rows = first_seen(ids, torch.cat([in_use, mask.flip(1)], 1))
+    width, slots_BM = width or most_rows(rows), slots[:, C:].flip(1)
+    count = resized(before.count, width) + counts_by_slot(slots_BM, width)
+    return slots_BM, NamedRows(placed(ids, slots, width), count.int(), rows)
+
+
+def no_rows(mask: Tensor) -> NamedRows:
+    """Of users without a behavior, as many as the histories of the mask (B, L)."""
+    ids = torch.zeros(len(mask), 1, dtype=torch.int32, device=mask.device)
+    return NamedRows(ids, ids, ids[:, 0].long())
+
+
+def most_rows(rows: Tensor) -> int:
+    """The width of a batch of records with so many rows (B,), one at least."""
+    return max([1, *rows.tolist()])
+
+
+def resized(rows: Tensor, width: int) -> Tensor:
+    """(B, width, ..): rows past the end are zero; those that are cut off are not in use."""
+    return pad(rows, (0, 0) * (rows.dim() - 2) + (0, width - rows.shape[1]))
 
 
 def first_seen(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

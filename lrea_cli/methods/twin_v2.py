@@ -12,7 +12,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape
 from lrea_cli.methods.cost import Work
 from lrea_cli.methods.halving import STEPS, small_clusters
-from lrea_cli.methods.slots import counts_by_slot, first_seen, least_by_slot, sums_by_slot
+from lrea_cli.methods.slots import counts_by_slot, first_seen, least_by_slot, most_rows, sums_by_slot
 from lrea_cli.methods.twin import TWIN
 from lrea_cli.oracle.virtual_items import SlowTWINV2
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
@@ -65,9 +65,9 @@ class TWINV2(TWIN):
     def summarize(self, behaviors: Behaviors) -> VirtualItems:
         """Cluster each history, then project the means."""
         assert behaviors.time is not None
-        E, mask = behaviors.vectors, behaviors.mask
-        slots_BL, rows = first_seen(small_clusters(E.double(), mask, self.most_members), mask)
-        width = max([1, *rows.tolist()])
+        E, mask = behaviors.vectors.double(), behaviors.mask
+        slots_BL, rows = first_seen(small_clusters(E, mask, self.most_members), mask)
+        width = most_rows(rows)
         count_BC = counts_by_slot(slots_BL, width)
         mean_BCD = sums_by_slot(E, slots_BL, width) / count_BC.clamp(min=1)[..., None]
         newest_BC = least_by_slot(_places(mask), slots_BL, width)
@@ -75,10 +75,11 @@ class TWINV2(TWIN):
         category = None
         if self.same_category is not None:
             assert behaviors.category is not None
-            category = behaviors.category.gather(1, _nearest(E.double(), slots_BL, width)).int() * used_BC
+            category = behaviors.category.gather(1, _nearest(E, mean_BCD, slots_BL)).int() * used_BC
+        means = mean_BCD.to(behaviors.vectors.dtype)
         return VirtualItems(
-            self.attention.keys(mean_BCD),
-            self.attention.values(mean_BCD),
+            self.attention.keys(means),
+            self.attention.values(means),
             behaviors.time.gather(1, newest_BC) * used_BC,
             category,
             count_BC.int(),
@@ -102,13 +103,13 @@ class TWINV2(TWIN):
                                                       distances and two sums; the last two distances
                      (1 + 2 S) D for each halving     means
                      n D + C D                        mean of each cluster
-                     n D + C D + 3 n D + 2 n          with categories: its mean in float64, the nearest member
+                     3 n D + 2 n                      with categories: the nearest member
         """
         D = self.width
         rows, halvings, moved = _halvings(n, self.most_members)
         halving = (13 + 7 * STEPS) * moved * D + (1 + 2 * STEPS) * halvings * D
         mean = n * D + rows * D
-        nearest = mean + 3 * n * D + 2 * n if self.same_category is not None else 0
+        nearest = 3 * n * D + 2 * n if self.same_category is not None else 0
         return Work(0, rows * self.row_flops, halving + mean + nearest)
 
     def request_work(self, n: int, candidates: int) -> Work:
@@ -138,10 +139,9 @@ def _places(mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _nearest(points: Tensor, slots: Tensor, width: int) -> Tensor:
-    """(B, width): the place of the member that is nearest to each cluster's mean, the newest of equally near ones."""
-    mean = sums_by_slot(points, slots, width) / counts_by_slot(slots, width).clamp(min=1)[..., None]
-    own = slots.clamp(min=0)
+def _nearest(points: Tensor, mean: Tensor, slots: Tensor) -> Tensor:
+    """(B, C): the place of the member that is nearest to each cluster's mean (B, C, D), the newest of near ones."""
+    own, width = slots.clamp(min=0), mean.shape[1]
     difference = points - mean.gather(1, own[..., None].expand_as(points))
     apart = (difference * difference).sum(2)
     near = least_by_slot(apart, slots, width).gather(1, own)

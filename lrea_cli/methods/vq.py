@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import one_hot
 
 from lrea_cli.attention import MultiHeadAttention, softmax_weights
 from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods.base import HistoryShape, LongInterest
 from lrea_cli.methods.cost import ENVELOPE_BYTES, Work, row_bytes
-from lrea_cli.methods.nearest import nearest_codes
+from lrea_cli.methods.nearest import nearest, nearest_codes
+from lrea_cli.methods.slots import NamedRows, no_rows, resized, sums_by_slot, with_values
 from lrea_cli.methods.sums import add_at
 from lrea_cli.oracle.quantized import SlowVQ
 from lrea_cli.recipe.settings import CacheDtype, ModelSettings
@@ -125,23 +126,24 @@ class VQ(LongInterest):
 
     def summarize(self, behaviors: Behaviors) -> Coded:
         """The codes, their counts and sums; width min(K, L)."""
-        empty = self._empty(behaviors)
-        slots_BL, rows = self._counted(empty, behaviors)
-        width, index_BL = rows.code.shape[1], slots_BL.masked_fill(slots_BL < 0, rows.code.shape[1])
-        E = behaviors.vectors
-        sums = E.new_zeros(len(E), width + 1, self.width).scatter_add(1, index_BL[..., None].expand_as(E), E)
-        return Coded(rows.code, rows.count, sums[:, :width], rows=rows.rows)
+        mask, code_BL = behaviors.mask, self._codes(behaviors.vectors)
+        slots_BL, named = with_values(no_rows(mask), code_BL, mask, min(self.codes, mask.shape[1]))
+        sums = sums_by_slot(behaviors.vectors, slots_BL, named.width)
+        return Coded(named.values, named.count, sums, rows=named.rows)
 
     def recorded(self, behaviors: Behaviors, dtype: CacheDtype) -> Summary:
         """The sealed summary, whose sums are formed as clicks form them; see `methods.sums`."""
-        return self.seal(self.append(self._empty(behaviors), behaviors.double()), dtype)
+        none = no_rows(behaviors.mask)
+        sums = behaviors.vectors.new_zeros(len(none.rows), none.width, self.width, dtype=torch.float32)
+        return self.seal(self.append(Coded(none.values, none.count, sums, rows=none.rows), behaviors.double()), dtype)
 
     def append(self, record: Summary, newer: Behaviors) -> Coded:
         """Add behaviors to the rows of their codes; a code that is new to a user gets the next row."""
         assert isinstance(record, Coded)
-        slots_BL, rows = self._counted(record, newer)
-        sums = pad(record.sums, (0, 0, 0, rows.code.shape[1] - record.code.shape[1]))
-        return Coded(rows.code, rows.count, add_at(sums, slots_BL, newer.vectors), rows=rows.rows)
+        before = NamedRows(record.code, record.count, record.rows)
+        slots_BM, named = with_values(before, self._codes(newer.vectors), newer.mask)
+        sums = add_at(resized(record.sums, named.width), slots_BM, newer.vectors)
+        return Coded(named.values, named.count, sums, rows=named.rows)
 
     def attend(self, summary: Summary, candidates: Candidates, kernel: Kernel = folded) -> Tensor:
         """Softmax of q C_z / sqrt(d_h) + ln n over the rows, whose values are means: the same quotient."""
@@ -200,37 +202,3 @@ class VQ(LongInterest):
     def _codes(self, vectors: Tensor) -> Tensor:
         """(B, L) int64, the code of each behavior, the same in any batch."""
         return nearest_codes(vectors.double(), self.attention.W_K.double(), self.codebook.double())
-
-    def _empty(self, behaviors: Behaviors) -> Coded:
-        """The records of users without behaviors."""
-        none = behaviors.mask.new_zeros(len(behaviors.mask), 0, dtype=torch.int32)
-        sums = behaviors.vectors.new_zeros(len(none), 0, self.width, dtype=torch.float32)
-        return Coded(none, none, sums, rows=none.sum(1))
-
-    def _counted(self, record: Coded, newer: Behaviors) -> tuple[Tensor, Coded]:
-        """The row (B, M) of each newer behavior, -1 where masked; and the record with their codes and counts."""
-        (B, M), K, known = newer.mask.shape, self.codes, record.code.shape[1]
-        width = min(K, known + M)
-        code_BM = self._codes(newer.vectors).masked_fill(~newer.mask, K)
-        row_BX, used = torch.arange(known, device=code_BM.device).expand(B, -1), record.in_use(known)
-        row_BK = code_BM.new_full((B, K + 1), -1)
-        row_BK.scatter_(1, record.code.long().masked_fill(~used, K), row_BX.masked_fill(~used, -1))
-        age = torch.arange(M - 1, -1, -1, device=code_BM.device).expand(B, -1)
-        first_BK = code_BM.new_full((B, K + 1), M).scatter_reduce(1, code_BM, age, "amin")[:, :K]
-        row_BK = row_BK[:, :K]
-        new_BK = (first_BK < M) & (row_BK < 0)
-        rank_BK = first_BK.masked_fill(~new_BK, M).argsort(dim=1, stable=True).argsort(dim=1)
-        row_BK = torch.where(new_BK, record.rows[:, None] + rank_BK, row_BK)
-        slots_BM = pad(row_BK, (0, 1), value=-1).gather(1, code_BM)
-        number = torch.arange(K, dtype=torch.int32, device=code_BM.device).expand(B, -1)
-        codes = number.new_zeros(B, width + 1).scatter(1, row_BK.masked_fill(row_BK < 0, width), number)[:, :width]
-        ones = torch.ones_like(slots_BM, dtype=torch.int32)
-        counts = pad(record.count, (0, width + 1 - known))
-        counts = counts.scatter_add(1, slots_BM.masked_fill(slots_BM < 0, width), ones)[:, :width]
-        return slots_BM, Coded(codes, counts, record.sums, rows=record.rows + new_BK.sum(1))
-
-
-def nearest(keys: Tensor, codebook: Tensor) -> Tensor:
-    """(...) int64: the nearest code of each key (..., D), of equally near ones the first; in the keys' dtype."""
-    C = codebook.to(keys.dtype)
-    return torch.addmm(C.square().sum(1) / 2, keys.flatten(0, -2), C.T, alpha=-1).argmin(1).view(keys.shape[:-1])

@@ -101,11 +101,10 @@ def random(E: Array, by: Inputs) -> Rows:
 def clusters(E: Array, by: Inputs) -> Rows:
     """k-means in the reader's metric, sums of members; for DIN's scorer the sign correction, and values fitted."""
     if by.softmax:
-        distance = softmax_distance(by.probes, by.softmax)
-        return _merged(E, kmeans(E, by.rank, uniforms(by.seed, by.user, by.rank), distance))
+        return _merged(E, kmeans(E, by.rank, uniforms(by.seed, by.user, by.rank), distance_of(by)))
     rank, probes, scorer = by.rank, by.probes, by.scorer
     draws = uniforms(by.seed, by.user, rank + OWN_PROBES)
-    owner = kmeans(E, rank, draws[:rank], scorer_distance(probes, scorer))
+    owner = kmeans(E, rank, draws[:rank], distance_of(by))
     scaled = history_scale(len(E)) * E
     used = sorted(set(owner))
     keys = np.array([np.mean([e for e, o in zip(E, owner, strict=True) if o == j], axis=0) for j in used])
@@ -126,9 +125,7 @@ def clusters(E: Array, by: Inputs) -> Rows:
 def codes(E: Array, by: Inputs) -> Rows:
     """Groups by nearest code, in the order of the codes: means, sums, and the sign correction with the codes' signs."""
     assert by.codebook is not None
-    distance = scorer_distance(by.probes, by.scorer)
-    if by.softmax:
-        distance = softmax_distance(by.probes, by.softmax)
+    distance = distance_of(by)
     owner = [_nearest(e, list(by.codebook), distance) for e in E]
     if by.softmax:
         return _merged(E, owner)
@@ -141,7 +138,7 @@ def codes(E: Array, by: Inputs) -> Rows:
 
 def codebook(items: Array, clicks: Array, by: Inputs) -> Array:
     """Weighted k-means of items (I, D) with clicks (I,): a k-means++ start, then Lloyd's steps; one code at a time."""
-    metric = softmax_metric(by.probes, by.softmax) if by.softmax else scorer_metric(by.probes, by.scorer)
+    metric = metric_of(by)
 
     def distances(code: Array) -> Array:
         apart = items - code
@@ -170,21 +167,19 @@ def _merged(E: Array, owner: Sequence[int]) -> Rows:
     return Rows(np.array(keys), np.array(values), mass=np.array([float(len(own)) for own in members]))
 
 
-def softmax_distance(probes: Array, softmax: Softmax) -> Callable[[Array, Array], float]:
-    """Squared distance of two behaviors: by how much their scores differ, summed over heads, the mean over probes."""
+def distance_of(by: Inputs) -> Callable[[Array, Array], float]:
+    """Squared distance of two behaviors, by which they are grouped."""
+    metric = metric_of(by)
+    return lambda a, b: float((a - b) @ metric @ (a - b))
 
-    def score(t: Array, e: Array, head: slice) -> float:
-        return float((t @ softmax.W_Q)[head] @ (e @ softmax.W_K)[head]) / math.sqrt(head.stop - head.start)
 
-    def distance(a: Array, b: Array) -> float:
-        squares = [score(t, a - b, head) ** 2 for t in probes for head in softmax.columns()]
-        return sum(squares) / len(probes)
-
-    return distance
+def metric_of(by: Inputs) -> Array:
+    """The matrix (D, D) of that distance."""
+    return softmax_metric(by.probes, by.softmax) if by.softmax else scorer_metric(by.probes, by.scorer)
 
 
 def softmax_metric(probes: Array, softmax: Softmax) -> Array:
-    """The matrix (D, D) of that distance."""
+    """By how much their scores differ, summed over heads, as mean over the probes: a matrix (D, D)."""
     maps = [
         (softmax.W_K[:, head] @ (t @ softmax.W_Q)[head]) / math.sqrt(head.stop - head.start)
         for t in probes
@@ -193,14 +188,8 @@ def softmax_metric(probes: Array, softmax: Softmax) -> Array:
     return np.sum([np.outer(m, m) for m in maps], axis=0) / len(probes)
 
 
-def scorer_distance(probes: Array, scorer: Scorer) -> Callable[[Array, Array], float]:
-    """Squared distance of two behaviors: by how much w_o times their hidden values differ, as mean over the probes."""
-    metric = scorer_metric(probes, scorer)
-    return lambda a, b: float((a - b) @ metric @ (a - b))
-
-
 def scorer_metric(probes: Array, scorer: Scorer) -> Array:
-    """The matrix (D, D) of that distance."""
+    """By how much w_o times their hidden values differ, as mean over the probes: a matrix (D, D)."""
     maps = [(scorer.W2 + t[:, None] * scorer.W3) * scorer.w_o for t in probes]
     return np.mean([m @ m.T for m in maps], axis=0)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lrea_cli.console import show
 from lrea_cli.console.counts import counted
 from lrea_cli.reporting.learning_curve import curve_section
-from lrea_cli.reporting.markdown import as_page, difference, table
+from lrea_cli.reporting.markdown import as_page, difference, interval, number, origin, table
 from lrea_cli.reporting.search import search, searched
 from lrea_cli.stats.metrics import METRICS, Metric
 from lrea_cli.sweep.results import Compressed, Prepared, Results, Scored
@@ -18,7 +16,6 @@ from lrea_cli.workspace.sealed import replacing, write_json
 
 Row = TypeVar("Row", Scored, Compressed)
 Columns = dict[str, Callable[[Row], str]]
-number, interval = partial(show.number, none="-"), partial(show.interval, none="-")
 
 
 def page(results: Results, data: str) -> str:
@@ -53,11 +50,8 @@ def cells(columns: Columns[Row], rows: Sequence[Row]) -> list[list[str]]:
 
 def head(results: Results, data: str) -> str:
     """Title, command, date, machine and size of the search."""
-    machine, jobs = results.machine, counted(results.machine["jobs"], "job")
     facts = {
-        "date": results.date,
-        "machine": f"{machine['cpu']}, {counted(machine['cores'], 'core')}; {jobs} at a time, one thread each",
-        "versions": ", ".join(f"{name} {version}" for name, version in results.versions.items()),
+        **origin(results),
         "search, for every recipe on the first seed, chosen by validation AUC": searched(results),
         "configurations tried": str(len({(t.dataset, t.recipe, str(t.point)) for t in results.tried})),
         "trainings": str(len(results.tried)),

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from statistics import fmean
 from typing import Any
 
-from lrea_cli.console import show
-from lrea_cli.console.counts import counted
-from lrea_cli.reporting.markdown import as_page, table
+from lrea_cli.reporting.markdown import as_page, interval, number, origin, table
 from lrea_cli.sweep.results import Prepared, Results, Tried
 from lrea_cli.sweep.searched import SearchResults
-
-number, interval = partial(show.number, none="-"), partial(show.interval, none="-")
 
 
 def search_page(results: SearchResults, data: str) -> str:
     """The page of `lrea search`; `data` is the relative link to the JSON file with all numbers."""
-    machine, jobs = results.machine, counted(results.machine["jobs"], "job")
     facts = {
-        "date": results.date,
-        "machine": f"{machine['cpu']}, {counted(machine['cores'], 'core')}; {jobs} at a time, one thread each",
-        "versions": ", ".join(f"{name} {version}" for name, version in results.versions.items()),
+        **origin(results),
         "search": f"`{json.dumps({key: value for key, value in results.space.items() if key != 'space'})}`",
         "trainings": str(len(results.tried)),
         "hours of one thread": number(sum(t.seconds or 0 for t in results.tried) / 3600, ".2f"),

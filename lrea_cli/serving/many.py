@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.attention import Attention
 from lrea_cli.kernels import Kernel, in_place
 from lrea_cli.methods.base import LongInterest
 from lrea_cli.methods.pseudo_items import PseudoItemMethod
@@ -43,22 +43,23 @@ def interest_of_users(
     Raises:
         UserError: a user has no record.
     """
-    attend, reader = in_place(kernel), method.attention if isinstance(method, PseudoItemMethod) else None
-    everyone = records.everyone.summary
-    if (
-        attend is None
-        or not isinstance(reader, Attention)
-        or not isinstance(everyone, PseudoItems)
-        or records.layout.dtype == "int8"
-    ):
+    attend = in_place(kernel)
+    if attend is None or not _lie_as_read(method) or records.layout.dtype == "int8":
         return method.attend(records.fetch(users).summary, candidates, kernel)
+    everyone = records.everyone.summary
+    assert isinstance(everyone, PseudoItems)
     assert everyone.linear is not None
     return attend(
         candidates.vectors,
         everyone.keys,
         everyone.values,
-        reader.weights,
+        method.scorer.weights,
         everyone.linear,
         rows=everyone.rows,
         position=records.positions(users),
     )
+
+
+def _lie_as_read(method: LongInterest) -> TypeGuard[PseudoItemMethod]:
+    """Whether records hold the pseudo items themselves, for DIN's scorer."""
+    return isinstance(method, PseudoItemMethod) and method.summary_type is PseudoItems and not method.softmax

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,11 @@ import pytest
 from lrea_cli.recipe.chosen import read_chosen
 from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.recipe.worlds import World
-from lrea_cli.sweep import run
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result
-from tests.sweep.conftest import Inline
+from tests.sweep.conftest import pool
 
-__all__ = ["home"]
+__all__ = ["home", "pool"]
 
 RECIPE = """[data]
 short = 5
@@ -51,19 +48,6 @@ WORLDS = [small("small", "development", 60, 1), small("other", "development", 50
 def worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three small worlds in place of those that come with lrea."""
     monkeypatch.setattr("lrea_cli.recipe.worlds.read_worlds", lambda: {world.name: world for world in WORLDS})
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Inline:
-    """Jobs run in this process."""
-    made = Inline()
-
-    @contextmanager
-    def worker_pool(workers: int) -> Iterator[Inline]:
-        yield made
-
-    monkeypatch.setattr(run, "worker_pool", worker_pool)
-    return made
 
 
 @pytest.fixture

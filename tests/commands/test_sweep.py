@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lrea_cli.recipe.recipe import Recipe, load_recipe
-from lrea_cli.sweep import run, settings
+from lrea_cli.sweep import settings
 from lrea_cli.workspace.sealed import read_json
 from tests.commands.test_chain import home, lrea, result
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
-from tests.sweep.conftest import Inline
+from tests.sweep.conftest import pool
 
-__all__ = ["home"]
+__all__ = ["home", "pool"]
 
 RECIPE = "[data]\nshort = 5\nlong = 20\n[model]\nmethod = '{}'\nhidden = [8]\n[train]\nepochs = 1\nbatch_size = 64\n"
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Inline:
-    """Jobs run in this process."""
-    made = Inline()
-
-    @contextmanager
-    def worker_pool(workers: int) -> Iterator[Inline]:
-        yield made
-
-    monkeypatch.setattr(run, "worker_pool", worker_pool)
-    return made
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from lrea_cli.attention import history_scale
 from lrea_cli.bench.expected import reference_model, twin_of
 from lrea_cli.compressors.base import Items, uniforms
 from lrea_cli.compressors.clusters import G
-from lrea_cli.compressors.codebook import make_codebook, owner_of
+from lrea_cli.compressors.codebook import make_codebook
 from lrea_cli.compressors.codes import Codes
 from lrea_cli.dataset.histories import open_histories
+from lrea_cli.methods.nearest import nearest
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.items import clicked_ids
 from lrea_cli.records.maker import compressor_of
@@ -58,7 +59,7 @@ def test_the_correction_pays(monkeypatch: pytest.MonkeyPatch) -> None:
 def cost_of(codebook: torch.Tensor, items: Items, metric: torch.Tensor) -> float:
     points, codes = items.vectors.double() @ metric, codebook @ metric
     squared = (points[:, None] - codes).square().sum(2)
-    assert torch.equal(owner_of(points, codes), squared.argmin(1))
+    assert torch.equal(nearest(points, codes), squared.argmin(1))
     return float((squared.min(1).values * items.clicks).sum())
 
 
@@ -66,7 +67,7 @@ def test_k_means_ends_near_its_means_and_below_its_start() -> None:
     metric = torch.diag(torch.tensor([1.0, 2, 3, 0.1, 1, 1], dtype=torch.float64))
     codebook = make_codebook(ITEMS, metric, 5, 3)
     points = ITEMS.vectors.double() @ metric
-    owner = owner_of(points, codebook @ metric)
+    owner = nearest(points, codebook @ metric)
     for j in range(5):
         mine = owner == j
         mean = (ITEMS.clicks[mine][:, None] * ITEMS.vectors[mine].double()).sum(0) / ITEMS.clicks[mine].sum()
@@ -106,7 +107,7 @@ def test_a_record_is_made_of_sums_that_a_click_adds_to() -> None:
         """n and S by code, and the part of the linear half that no key enters; each without c(n)."""
         mask = torch.ones(1, len(range(L)[part]), dtype=torch.bool)
         record = compressor(Behaviors(vectors[:, part], mask, mask.long()), np.zeros(1, np.int64))
-        touched = owner_of(vectors[0, part].double() @ compressor.metric, compressor.codebook @ compressor.metric)
+        touched = nearest(vectors[0, part].double() @ compressor.metric, compressor.codebook @ compressor.metric)
         assert record.linear is not None
         scale, rows = history_scale(mask.sum(1)), int(record.rows[0])
         keys, values, used = record.keys[0, :rows], record.values[0, :rows] / scale, touched.unique()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,18 @@ class Inline:
         return future
 
 
+def run_in(patch: pytest.MonkeyPatch, pool: Inline) -> Inline:
+    """Sweeps and searches run in this process, in the pool."""
+    patch.setattr(run, "worker_pool", lambda workers: nullcontext(pool))
+    return pool
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Inline:
+    """Jobs run in this process."""
+    return run_in(monkeypatch, Inline())
+
+
 @dataclass
 class InlineSweep:
     """Runs sweeps in this process.
@@ -96,12 +108,7 @@ class InlineSweep:
 
     def __call__(self, sweep: Sweep, home: Path, pool: Inline | None = None, reporter: Any = None) -> run.Finished:
         """Run one; its jobs go to the pool."""
-
-        @contextmanager
-        def worker_pool(workers: int) -> Iterator[Inline]:
-            yield pool or Inline()
-
-        self.patch.setattr(run, "worker_pool", worker_pool)
+        run_in(self.patch, pool or Inline())
         before = torch.get_num_threads()
         torch.set_num_threads(1)  # as a worker does; an earlier test of this process may have left more
         try:

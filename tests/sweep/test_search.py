@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -84,18 +82,6 @@ def two(tmp_path: Path, dataset: Artifact) -> tuple[Artifact, Artifact]:
     change_json(tmp_path / "main" / "data" / "first" / "data.json", dataset="first")
     main = Workspace(tmp_path / "main")
     return main.open(DATASETS, "first"), main.open(DATASETS, "other")
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Inline:
-    made = Inline()
-
-    @contextmanager
-    def worker_pool(workers: int) -> Iterator[Inline]:
-        yield made
-
-    monkeypatch.setattr(run, "worker_pool", worker_pool)
-    return made
 
 
 def test_a_search_on_worlds_takes_the_best_mean_and_writes_what_loads(

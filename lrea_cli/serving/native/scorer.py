@@ -7,11 +7,11 @@ import torch
 
 from lrea_cli.attention import Attention
 from lrea_cli.kernels import gemm
-from lrea_cli.methods.sketch import Sketch
+from lrea_cli.methods.pseudo_items import PseudoItemMethod
 from lrea_cli.model import CTRModel
 from lrea_cli.records.past import Past, UserRecords
 from lrea_cli.records.store import RecordStore
-from lrea_cli.sequence import HistoryIds, PseudoItems, Sketched
+from lrea_cli.sequence import HistoryIds, PseudoItems
 from lrea_cli.serving.native.abi import path_of
 from lrea_cli.serving.native.model import (
     Behaviors,
@@ -66,11 +66,11 @@ class NativeScorer:
         return self._with(request, GivenInterest(interest), past)
 
     def _long(self, request: Request, records: UserRecords) -> LongPart:
-        """Rows that the record's sums become, or the interest that torch computes, as softmax always is."""
-        method, summary = self.model.long, records.summary
-        if isinstance(method, Sketch) and isinstance(summary, Sketched) and not method.softmax:
+        """Pseudo items that DIN's scorer reads, or the interest that torch computes."""
+        method = self.model.long
+        if isinstance(method, PseudoItemMethod) and not method.softmax:
             with torch.inference_mode():
-                return _rows(method.pseudo_items(summary, torch.float32))
+                return _rows(method.pseudo_items(records.summary, torch.float32))
         interest = self._torch.cached_interest(records, self._torch.candidates(request))
         return GivenInterest(interest[0].numpy())
 

@@ -30,6 +30,8 @@ MOST_OF_LOGIT = {"x3": 2e-5}
 """Relative to the largest logit or to 1; 3e-6 in the other paths."""
 MOST_OF_INTEREST = {"x3": 5e-5}
 """Relative to the largest entry; 1e-5 in the other paths: phi(x) = a x + g |x| loses two digits where x < 0."""
+FEW_UNITS, OF_FEW = 16, 4
+"""With fewer hidden units the largest entry is smaller beside the terms that it sums: so many times the limit."""
 
 ODD = [
     Shape(N=0),
@@ -63,7 +65,8 @@ def check(shape: Shape, seed: int, modes: list[str] = PATHS) -> None:
     for mode in modes:
         asked = replace(request, mode=mode)
         assert error_of(native.logits(asked), logits, 1.0) <= MOST_OF_LOGIT.get(mode, 3e-6), (mode, shape)
-        assert error_of(native.interest(asked), interest, 1e-3) <= MOST_OF_INTEREST.get(mode, 1e-5), (mode, shape)
+        most = MOST_OF_INTEREST.get(mode, 1e-5) * (OF_FEW if shape.H < FEW_UNITS else 1)
+        assert error_of(native.interest(asked), interest, 1e-3) <= most, (mode, shape)
 
 
 @pytest.mark.parametrize("shape", ODD, ids=str)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.next_steps import after_decide
-from lrea_cli.commands.options import Dataset, Json, as_threads, command, within
+from lrea_cli.commands.options import Dataset, Json, command, within
+from lrea_cli.commands.resumable import Jobs, command_line, resumable, workers_of
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import NONE, milliseconds, number, size
 from lrea_cli.recipe.settings import COUNT
@@ -21,8 +20,8 @@ from lrea_cli.workspace.sealed import as_json
 
 if TYPE_CHECKING:
     from lrea_cli.dataset.manifest import DatasetManifest
-    from lrea_cli.decide.answer import Decision
-    from lrea_cli.decide.asked import Asked
+    from lrea_cli.decide.running.asked import Asked
+    from lrea_cli.decide.verdict.answer import Decision
     from lrea_cli.workspace.home import Artifact
 
 MOST_HOURS = 1000
@@ -52,9 +51,7 @@ class DecideOptions:
         str | None,
         typer.Option(help="Decide between these, with commas: recipes of lrea, and clusters, codes; default: all."),
     ] = None
-    jobs: Annotated[
-        int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
-    ] = None
+    jobs: Jobs = None
     to: Annotated[Path | None, typer.Option(metavar="<folder>", help="Also write the page into this folder.")] = None
     json: Json = False
 
@@ -70,7 +67,7 @@ def decide(options: DecideOptions) -> None:
 
     Given again, the same command goes on where it stopped; with another budget or tolerance it trains nothing.
     """
-    from lrea_cli.decide.asked import read_asked
+    from lrea_cli.decide.running.asked import read_asked
     from lrea_cli.sweep.datasets import dataset_of
     from lrea_cli.sweep.settings import SEEDS
 
@@ -78,11 +75,9 @@ def decide(options: DecideOptions) -> None:
     asked = read_asked(options.methods, options.seeds or len(SEEDS), options.hours, options.candidates)
     dataset = dataset_of(asked.sweep, options.dataset, main)
     workspace = asked.workspace(dataset, main)
-    try:
-        decision = _decide(console, options, asked, dataset, workspace)
-    except KeyboardInterrupt as stop:
-        stop.add_note(f"what is finished is kept, go on with: {_again(options, dataset.name)}")
-        raise
+    again = _again(options, dataset.name)
+    with resumable(again):
+        decision = _decide(console, options, asked, dataset, workspace, again)
     page = workspace.home / "decision.html"
     for line in (f"page: {page}", "the same as Markdown and JSON lies beside it"):
         console.say(line)
@@ -93,22 +88,27 @@ def decide(options: DecideOptions) -> None:
 
 
 def _decide(
-    console: Console, options: DecideOptions, asked: Asked, dataset: Artifact[DatasetManifest], workspace: Workspace
+    console: Console,
+    options: DecideOptions,
+    asked: Asked,
+    dataset: Artifact[DatasetManifest],
+    workspace: Workspace,
+    again: str,
 ) -> Decision:
-    from lrea_cli.decide.contest import contest
-    from lrea_cli.decide.measure import Asking, measure
-    from lrea_cli.decide.page import write_pages
-    from lrea_cli.decide.planned import timing_seconds
-    from lrea_cli.decide.times import times_of
-    from lrea_cli.decide.verdict import decide
+    from lrea_cli.decide.page.page import write_pages
+    from lrea_cli.decide.running.contest import contest
+    from lrea_cli.decide.running.measure import Asking, measure
+    from lrea_cli.decide.running.planned import timing_seconds
+    from lrea_cli.decide.running.times import times_of
+    from lrea_cli.decide.verdict.verdict import decide
 
-    workers = options.jobs or os.cpu_count() or 1
+    workers = workers_of(options.jobs)
     console.say(f"decision in {workspace.home}")
     contested = contest(asked, dataset, workspace, workers, console)
     seconds = timing_seconds(asked.hours, len(contested.entrants), contested.spent)
     times = times_of(contested.entrants, workspace, asked.candidates, seconds, console)
     console.say("comparing all of them, over users and seeds")
-    asking = Asking(options.budget_ms, options.tolerance, _again(options, dataset.name))
+    asking = Asking(options.budget_ms, options.tolerance, again)
     decision = decide(measure(contested, times, asking))
     write_pages(workspace.home, decision)
     _show(console, decision)
@@ -117,15 +117,16 @@ def _decide(
 
 def _again(options: DecideOptions, dataset: str) -> str:
     """The command that goes on, or asks the same again."""
-    given = {"--dataset": dataset, "--budget-ms": f"{options.budget_ms:g}", "--tolerance": f"{options.tolerance:g}"}
-    given["--hours"] = f"{options.hours:g}"
-    if options.seeds is not None:
-        given["--seeds"] = str(options.seeds)
-    if options.candidates != DecideOptions.candidates:
-        given["--candidates"] = str(options.candidates)
-    if options.methods is not None:
-        given["--methods"] = options.methods
-    return shlex.join(["lrea", "decide", *(word for pair in given.items() for word in pair)])
+    given = {
+        "--dataset": dataset,
+        "--budget-ms": f"{options.budget_ms:g}",
+        "--tolerance": f"{options.tolerance:g}",
+        "--hours": f"{options.hours:g}",
+        "--seeds": options.seeds,
+        "--candidates": None if options.candidates == DecideOptions.candidates else options.candidates,
+        "--methods": options.methods,
+    }
+    return command_line(["lrea", "decide"], given)
 
 
 def _copy(page: Path, folder: Path) -> None:
@@ -136,9 +137,9 @@ def _copy(page: Path, folder: Path) -> None:
 
 def _show(console: Console, decision: Decision) -> None:
     """The table, and then the verdict in words, where the eye ends."""
-    from lrea_cli.decide.order import cost
-    from lrea_cli.decide.tables import SHOWN
-    from lrea_cli.decide.words import change
+    from lrea_cli.decide.page.tables import SHOWN
+    from lrea_cli.decide.verdict.order import cost
+    from lrea_cli.decide.verdict.words import change
 
     measured, verdict = decision.measured, decision.verdict
     question, rows = measured.question, []

@@ -15,7 +15,7 @@ from lrea_cli.runs.manifest import RUNS, RunManifest
 if TYPE_CHECKING:
     from lrea_cli.bench.bench import Bench
     from lrea_cli.dataset.layout import Split
-    from lrea_cli.decide.answer import Decision
+    from lrea_cli.decide.verdict.answer import Decision
     from lrea_cli.workspace.home import Artifact, Workspace
     from lrea_cli.workspace.kinds import Kind
 

@@ -1,4 +1,4 @@
-"""What the commands share that run many jobs and go on where they stopped: `sweep` and `search`."""
+"""What the commands share that run many jobs and go on where they stopped: `sweep`, `search` and `decide`."""
 
 from __future__ import annotations
 

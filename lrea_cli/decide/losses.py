@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lrea_cli.decide.results import Loss
-from lrea_cli.decide.standing import turned
+from lrea_cli.decide.verdict.standing import turned
 from lrea_cli.stats.methods import method_difference, paired_difference
 from lrea_cli.stats.ranks import Placed, UserClusters
 

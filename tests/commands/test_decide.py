@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.decide.answer import read_decision
-from lrea_cli.decide.clock import Clock
+from lrea_cli.decide.running.clock import Clock
+from lrea_cli.decide.verdict.answer import read_decision
 from tests.commands.test_chain import home, lrea, result
 
 __all__ = ["home"]

@@ -14,8 +14,8 @@ import pytest
 from lrea_cli.cli import COMMANDS, main
 from lrea_cli.commands.next_steps import after_decide, after_evaluate, after_serve_bench, after_train
 from lrea_cli.dataset.manifest import DATASETS
-from lrea_cli.decide.answer import Decision
 from lrea_cli.decide.results import Command
+from lrea_cli.decide.verdict.answer import Decision
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.score.kept_scores import scores_path
 from lrea_cli.workspace.home import Workspace

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from lrea_cli.bench.machine import Load, Machine
-from lrea_cli.decide.answer import Decision
 from lrea_cli.decide.results import (
     Aged,
     Command,
@@ -23,7 +22,8 @@ from lrea_cli.decide.results import (
     NewBehavior,
     Question,
 )
-from lrea_cli.decide.verdict import decide
+from lrea_cli.decide.verdict.answer import Decision
+from lrea_cli.decide.verdict.verdict import decide
 from lrea_cli.stats.estimates import Estimate, t_quantile
 from lrea_cli.stats.methods import MethodEstimate, SeedVariance, degrees_of_freedom
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.decide.answer import read_decision
 from lrea_cli.decide.results import UNKNOWN, Question, finite
-from lrea_cli.decide.verdict import decide
+from lrea_cli.decide.verdict.answer import read_decision
+from lrea_cli.decide.verdict.verdict import decide
 from lrea_cli.errors import DamagedArtifact, UserError
 from lrea_cli.stats.estimates import Estimate
 from tests.decide.made_up import DECISIONS, QUESTION, contender, measured

@@ -1,0 +1,143 @@
+"""Labels in an SVG that do not overlap: each at the nearest free position around its point.
+
+As reporting/labels.py does for matplotlib; here nothing measures texts, so their widths are those of a usual font.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import cos, hypot, inf, pi, sin
+
+from lrea_cli.decide.page.svg import CHARACTER, RADIUS
+
+DISTANCES = (8.0, 14.0, 22.0, 32.0, 44.0, 58.0, 74.0, 92.0, 112.0, 134.0)
+DIRECTIONS = 16
+HALF_LINE = 8.0
+FAR = 12.0
+"""From here on a line leads from label to point."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def meets(self, other: Box) -> bool:
+        """Whether they have an inner point in common."""
+        return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
+
+    def holds(self, other: Box) -> bool:
+        """Whether the other one lies inside."""
+        return self.x0 <= other.x0 and other.x1 <= self.x1 and self.y0 <= other.y0 and other.y1 <= self.y1
+
+    def nearest(self, x: float, y: float) -> tuple[float, float]:
+        """Its point that is nearest to a point."""
+        return min(max(x, self.x0), self.x1), min(max(y, self.y0), self.y1)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point that gets a label."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass
+class Placed:
+    """Labels that stand, and what they must not cover.
+
+    Args:
+        frame: that all labels lie in.
+        taken: boxes of marks, and of labels that stand.
+        crossed: thin boxes of error bars, which a label covers only where there is no other place.
+        leads: lines from labels to points, as thin boxes along them.
+    """
+
+    frame: Box
+    taken: list[Box]
+    crossed: list[Box]
+    leads: list[Box] = field(default_factory=list)
+
+    def place(self, spot: Spot) -> Box:
+        """The nearest position that is free, or else covers least."""
+        best = self._best(spot)
+        self.taken.append(best)
+        self.leads += _steps(best, spot) if lead(best, spot) else []
+        return best
+
+    def _best(self, spot: Spot) -> Box:
+        least, best = inf, None
+        for box in _around(spot):
+            if (faults := self._faults(box, spot)) == 0:
+                return box
+            least, best = (faults, box) if faults < least else (least, best)
+        assert best is not None
+        return best
+
+    def _faults(self, box: Box, spot: Spot) -> int:
+        own = _mark(spot)
+        covered = sum(box.meets(other) for other in self.taken)
+        thin = sum(box.meets(other) for other in (*self.crossed, *self.leads))
+        across = sum(step.meets(other) for step in _steps(box, spot) for other in self.taken if other != own)
+        return 100 * (not self.frame.holds(box)) + 10 * covered + 3 * across + thin
+
+
+def place_labels(spots: Sequence[Spot], frame: Box, taken: Sequence[Box], bars: Sequence[Box]) -> list[Box]:
+    """The box of each label, in the order of the spots, of which the first have the first choice.
+
+    Args:
+        taken: what other texts cover.
+        bars: error bars, as thin boxes.
+    """
+    placed = Placed(frame, [*map(_mark, spots), *taken], list(bars))
+    return [placed.place(spot) for spot in spots]
+
+
+def lead(box: Box, spot: Spot) -> tuple[float, float] | None:
+    """Where a line to the point starts; None where the label stands beside it."""
+    x, y = box.nearest(spot.x, spot.y)
+    return (x, y) if hypot(x - spot.x, y - spot.y) >= FAR + RADIUS else None
+
+
+def _mark(spot: Spot) -> Box:
+    reach = 1.4 * RADIUS
+    return Box(spot.x - reach, spot.y - reach, spot.x + reach, spot.y + reach)
+
+
+def _around(spot: Spot) -> Iterator[Box]:
+    """The near boxes first, of equally near ones those at the right."""
+    half = CHARACTER * len(spot.words) / 2
+    for distance in DISTANCES:
+        for step in range(DIRECTIONS):
+            turn = (step + 1) // 2 * (-1) ** step * 2 * pi / DIRECTIONS
+            x = spot.x + cos(turn) * (distance + half)
+            y = spot.y + sin(turn) * (distance + HALF_LINE)
+            yield Box(x - half, y - HALF_LINE, x + half, y + HALF_LINE)
+
+
+def _steps(box: Box, spot: Spot) -> list[Box]:
+    """The line from a label to its point as small boxes."""
+    x, y = box.nearest(spot.x, spot.y)
+    count = int(hypot(x - spot.x, y - spot.y) / 6)
+    at = [(x + (spot.x - x) * n / count, y + (spot.y - y) * n / count) for n in range(1, count)]
+    return [Box(px - 1, py - 1, px + 1, py + 1) for px, py in at]
+
+
+def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """Heights of labels in a column, near those wanted, `least` apart, between `low` and `high` while there is room."""
+    order = sorted(range(len(wanted)), key=lambda n: wanted[n])
+    heights = [0.0] * len(wanted)
+    below = low - least
+    for n in order:
+        below = heights[n] = max(wanted[n], below + least)
+    above = high + least
+    for n in reversed(order):
+        above = heights[n] = min(heights[n], above - least)
+    return heights

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.errors import UserError, nearest
 from lrea_cli.ids import PADDING_ID, UNKNOWN_ID
-from lrea_cli.sequence import Behaviors, CandidateIds, Candidates, HistoryIds, Ids
+from lrea_cli.sequence import Batch, Behaviors, CandidateIds, Candidates, HistoryIds, Ids
 
 
 def select_fields(available: Sequence[EncodedField], names: Sequence[str]) -> tuple[EncodedField, ...]:
@@ -56,14 +56,21 @@ class Features(nn.Module):
 
     def behaviors(self, history: HistoryIds) -> Behaviors:
         """Behaviors with their item vectors (B, L, D), exactly zero where masked."""
-        vectors = self.item_vectors(history.ids).masked_fill(~history.mask[..., None], 0.0)
-        return Behaviors(vectors, history.mask, history.ids["item"], history.ids.get("category"), history.time)
+        return _behaviors(history, self.item_vectors(history.ids))
 
     def candidates(self, candidates: CandidateIds) -> Candidates:
         """Candidates with their item vectors (B, N, D)."""
-        ids = candidates.ids
-        vectors = self.item_vectors(ids)
-        return Candidates(vectors, candidates.mask, ids["item"], ids.get("category"), candidates.time)
+        return _candidates(candidates, self.item_vectors(candidates.ids))
+
+    def of_batch(self, batch: Batch) -> tuple[Candidates, Behaviors, Behaviors]:
+        """Candidates, long and short behaviors, looked up together: a table then has one gradient, not three to add."""
+        parts = batch.candidates.ids, batch.long.ids, batch.short.ids
+        names = [f.name for f in self.item_fields]
+        together = {name: torch.cat([ids[name].flatten() for ids in parts]) for name in names}
+        shapes = [ids["item"].shape for ids in parts]
+        vectors = self.item_vectors(together).split([shape.numel() for shape in shapes])
+        candidates, long, short = (one.unflatten(0, shape) for one, shape in zip(vectors, shapes, strict=True))
+        return _candidates(batch.candidates, candidates), _behaviors(batch.long, long), _behaviors(batch.short, short)
 
     def profile(self, candidates: CandidateIds) -> Tensor:
         """The embeddings of user and context fields (B, N, P), which go straight to the MLP."""
@@ -84,6 +91,16 @@ class Features(nn.Module):
     def _embed(self, name: str, ids: Tensor) -> Tensor:
         """Embed ids; ids from `size` on were first seen after training, and get the embedding of an unknown value."""
         return self.tables[table_key(name)](torch.where(ids >= self.sizes[name], UNKNOWN_ID, ids))
+
+
+def _behaviors(history: HistoryIds, vectors: Tensor) -> Behaviors:
+    real = vectors.masked_fill(~history.mask[..., None], 0.0)
+    return Behaviors(real, history.mask, history.ids["item"], history.ids.get("category"), history.time)
+
+
+def _candidates(candidates: CandidateIds, vectors: Tensor) -> Candidates:
+    ids = candidates.ids
+    return Candidates(vectors, candidates.mask, ids["item"], ids.get("category"), candidates.time)
 
 
 def _require(known: Sequence[str], names: Sequence[str], lacks: str) -> None:

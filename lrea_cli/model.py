@@ -15,7 +15,7 @@ from lrea_cli.kernels import Kernel, folded
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.mlp import MLP, FoldedMLP, MLPInputs
 from lrea_cli.recipe.settings import DataSettings, ModelSettings
-from lrea_cli.sequence import Batch, CandidateIds, Candidates, HistoryIds, Ids
+from lrea_cli.sequence import Batch, Behaviors, CandidateIds, Candidates, HistoryIds, Ids
 
 
 class CTRModel(nn.Module):
@@ -48,17 +48,20 @@ class CTRModel(nn.Module):
         Returns:
             logits (M,) of the M unmasked candidates in row-major order, and the method's penalty terms.
         """
-        candidates = self.candidates(batch.candidates)
-        behaviors = self.features.behaviors(batch.long)
+        candidates, long, short = self.features.of_batch(batch)
+        candidates = self._completed(candidates, batch.candidates)
         if self.training:
-            self.long.observe(behaviors)
-        interest = self.long(behaviors, candidates, kernel)
-        inputs = self.mlp_inputs(candidates, interest.vectors, batch.short, batch.history_length, kernel)
+            self.long.observe(long)
+        interest = self.long(long, candidates, kernel)
+        inputs = self._mlp_inputs(candidates, interest.vectors, short, batch.history_length, kernel)
         return self.mlp(inputs.joined()[candidates.mask]), interest.penalty
 
     def candidates(self, ids: CandidateIds) -> Candidates:
         """Look up the candidates' vectors and profile, and take their match counters where they are known."""
-        candidates = replace(self.features.candidates(ids), profile=self.features.profile(ids))
+        return self._completed(self.features.candidates(ids), ids)
+
+    def _completed(self, candidates: Candidates, ids: CandidateIds) -> Candidates:
+        candidates = replace(candidates, profile=self.features.profile(ids))
         return self.counted(candidates, ids.matches) if ids.matches or not self.match_counters else candidates
 
     def counted(self, candidates: Candidates, matches: Ids) -> Candidates:
@@ -85,9 +88,14 @@ class CTRModel(nn.Module):
             history_length: (B,), number of all behaviors.
             kernel: computes the attention to the short history.
         """
+        return self._mlp_inputs(candidates, long_BND, self.features.behaviors(short), history_length, kernel)
+
+    def _mlp_inputs(
+        self, candidates: Candidates, long_BND: Tensor, short: Behaviors, history_length: Tensor, kernel: Kernel
+    ) -> MLPInputs:
         assert candidates.profile is not None
         assert candidates.counts is not None
-        short_BND = self.short.over(candidates.vectors, self.features.behaviors(short), kernel)
+        short_BND = self.short.over(candidates.vectors, short, kernel)
         counters_BNC = candidates.counts.to(long_BND.dtype).log1p()
         return MLPInputs(candidates.vectors, short_BND, long_BND, candidates.profile, counters_BNC, history_length)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrea_cli.commands.next_steps import after_decide
-from lrea_cli.commands.options import Dataset, Json, command, within
+from lrea_cli.commands.options import Dataset, Json, Long, Short, command, within
 from lrea_cli.commands.resumable import Jobs, command_line, resumable, workers_of
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import NONE, milliseconds, number, size
@@ -51,6 +51,8 @@ class DecideOptions:
         str | None,
         typer.Option(help="Decide between these, with commas: recipes of lrea, and clusters, codes; default: all."),
     ] = None
+    short: Short = None
+    long: Long = None
     jobs: Jobs = None
     to: Annotated[Path | None, typer.Option(metavar="<folder>", help="Also write the page into this folder.")] = None
     json: Json = False
@@ -72,7 +74,8 @@ def decide(options: DecideOptions) -> None:
     from lrea_cli.sweep.settings import SEEDS
 
     console, main = Console(options.json), Workspace.from_environment()
-    asked = read_asked(options.methods, options.seeds or len(SEEDS), options.hours, options.candidates)
+    window = {"short": options.short, "long": options.long}
+    asked = read_asked(options.methods, options.seeds or len(SEEDS), options.hours, options.candidates, window)
     dataset = dataset_of(asked.sweep, options.dataset, main)
     workspace = asked.workspace(dataset, main)
     again = _again(options, dataset.name)
@@ -125,6 +128,8 @@ def _again(options: DecideOptions, dataset: str) -> str:
         "--seeds": options.seeds,
         "--candidates": None if options.candidates == DecideOptions.candidates else options.candidates,
         "--methods": options.methods,
+        "--short": options.short,
+        "--long": options.long,
     }
     return command_line(["lrea", "decide"], given)
 

@@ -25,7 +25,7 @@ class Chosen:
         worlds: on whose validation rows the points were compared.
         settings: those that were searched, whether the chosen value is the default or not.
         configurations: points that were tried.
-        valid_auc: of the chosen one, mean over the worlds.
+        valid_auc: of the chosen one, mean over the worlds of the last rung.
     """
 
     search: str
@@ -52,8 +52,8 @@ def as_toml(recipe: Recipe, chosen: Chosen) -> str:
     """A recipe file: the settings that were searched, and those that are not at their default."""
     worlds = ", ".join(chosen.worlds)
     parts = [
-        f"# Chosen by `lrea search {chosen.search}`: the best of {chosen.configurations} configurations by the mean\n"
-        f"# validation AUC over {worlds}. That command wrote this file."
+        f"# Chosen by `lrea search {chosen.search}` among {chosen.configurations} configurations, by validation AUC on "
+        f"{worlds}.\n# That command wrote this file."
     ]
     plain = Recipe().to_dict()
     for name, section in recipe.to_dict().items():

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lrea_cli.dataset.manifest import DatasetManifest
+from lrea_cli.recipe.worlds import world_of
 from lrea_cli.sweep.jobs import TrainJob
 from lrea_cli.sweep.search_settings import WHOLE, Rung, Search
 from lrea_cli.sweep.settings import Sweep
@@ -29,6 +30,10 @@ class Ground:
     home: Path
     datasets: tuple[Dataset, ...]
     seed: int
+
+    def of(self, rung: Rung) -> tuple[Dataset, ...]:
+        """The datasets of a rung."""
+        return tuple(d for d in self.datasets if not rung.worlds or _world(d) in rung.worlds)
 
 
 @dataclass(frozen=True)
@@ -115,5 +120,10 @@ def training(sweep: Sweep, name: str, point: Point, ground: Ground, dataset: Dat
     return TrainJob(ground.home, run, recipe, dataset.identity)
 
 
+def _world(dataset: Dataset) -> str | None:
+    world = world_of(dataset.manifest.source, dataset.manifest.source_options)
+    return world and world.name
+
+
 def _trainings(sweep: Sweep, name: str, point: Point, ground: Ground, rung: Rung) -> tuple[TrainJob, ...]:
-    return tuple(training(sweep, name, point, ground, dataset, rung) for dataset in ground.datasets)
+    return tuple(training(sweep, name, point, ground, dataset, rung) for dataset in ground.of(rung))

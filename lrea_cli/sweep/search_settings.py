@@ -3,7 +3,7 @@
 [search]
 configurations = 12                                 # for every recipe: as it is, and 11 points of its space
 worlds = ["dev-still", "dev-large"]                 # of `lrea search`; without them, the dataset of `lrea sweep`
-rungs = [{share = 0.25, keep = 4}, {}]              # all points on a quarter of the users, the best 4 on all
+rungs = [{share = 0.25, keep = 4}, {worlds = ["dev-large"]}]      # a quarter of the users, then all of one world
 [search.space]
 lr = {low = 0.01, high = 0.5, log = true}
 initial_accumulator = {low = 2, high = 50, log = true, unit = "lr^2"}
@@ -39,11 +39,13 @@ class Rung:
     Args:
         share: of the users that a training learns from. epochs: at most; None = the recipe's.
         keep: how many points go on to the next rung, by their validation AUC; the last rung chooses one.
+        worlds: of the search's, where this rung trains; none = on all of them.
     """
 
     share: Annotated[float, Limits(gt=0, le=1)] = 1.0
     epochs: Count | None = None
     keep: Count = 1
+    worlds: tuple[str, ...] = ()
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
         """What a training of this rung has in place of the recipe's [train]."""
@@ -145,6 +147,9 @@ def _read_rungs(file: SearchFile, configurations: int, origin: str) -> tuple[Run
         if not rung.keep < before:
             raise UserError(f"{origin}: a rung keeps {rung.keep} of {before} points.", "Let each rung keep fewer.")
         before = rung.keep
+    for world in (world for rung in rungs for world in rung.worlds):
+        if world not in file.worlds:
+            raise UserError(f"{origin}: a rung is on '{world}', the search is not.", f"Name it in worlds: {origin}")
     if rungs[-1].keep != 1:
         raise UserError(f"{origin}: the last rung keeps {rungs[-1].keep}.", "It chooses one: leave its keep out.")
     return rungs

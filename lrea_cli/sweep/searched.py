@@ -85,8 +85,8 @@ def _tried(searched: Searched, best: dict[str, Trial]) -> Iterator[Tried]:
     for name, trials in searched.trials.items():
         for trial in trials:
             is_chosen = name in best and trial.number == best[name].number
-            for dataset, job in zip(searched.datasets, trial.jobs, strict=True):
-                yield tried(dataset.name, name, job, trial.point, is_chosen, trial.rung)
+            for job in trial.jobs:
+                yield tried(job.recipe.data.dataset or "", name, job, trial.point, is_chosen, trial.rung)
 
 
 def _chosen(sweep: Sweep, searched: Searched, trial: Trial) -> Chosen:

@@ -103,6 +103,7 @@ def test_what_cannot_be_asked_is_refused(home, capsys):
         (["--budget-ms", "0"], "--budget-ms is 0"),
         (["--tolerance", "nan"], "--tolerance is nan"),
         (["--hours", "0"], "--hours is 0"),
+        (["--short", "-1"], "short is -1"),
         (["--seeds", "0"], "--seeds is 0"),
         ([], "lrea prepare"),
     ):

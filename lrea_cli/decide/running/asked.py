@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lrea_cli import __version__
@@ -15,8 +16,8 @@ from lrea_cli.sweep.settings import Sweep, load_sweep
 from lrea_cli.workspace.home import Workspace
 from lrea_cli.workspace.sealed import as_json
 
-FOLDER = "methods"
-"""The recipes of lrea that are asked."""
+FOLDER, SPACE = "chosen", "methods"
+"""The recipes of lrea that are asked, and those whose `sweep.toml` has the space of the search that chose them."""
 COMPRESSED_BY: tuple[CompressorName, ...] = ("clusters", "codes")
 """The other compressors are controls."""
 RANKS = (16, 64)
@@ -42,7 +43,7 @@ class Asked:
     def searched(self, points: int, shares: tuple[float, ...]) -> Sweep:
         """The sweep with so many settings of each recipe, as it is and drawn from its space, and a rung a share."""
         space = {"configurations": points, "space": self.sweep.search.content["space"]}
-        search = read_search(space, self.sweep.recipes, f"recipes/{FOLDER}/sweep.toml [search]")
+        search = read_search(space, self.sweep.recipes, f"recipes/{SPACE}/sweep.toml [search]")
         return replace(self.sweep, search=replace(search, rungs=tuple(Rung(share) for share in shares)))
 
     def without(self, names: set[str]) -> Asked:
@@ -70,23 +71,27 @@ class Asked:
         return Workspace(main.home / "decisions" / f"{dataset.name}-{self.key(dataset)}")
 
 
-def read_asked(methods: str | None, seeds: int, hours: float, candidates: int) -> Asked:
+def read_asked(
+    methods: str | None, seeds: int, hours: float, candidates: int, window: Mapping[str, int | None] | None = None
+) -> Asked:
     """What the options of `lrea decide` ask.
 
     Args:
         methods: names of recipes and compressors with commas; None = all.
+        window: `short` and `long` of every recipe; None = the recipe's.
 
     Raises:
         UserError: a name that neither a recipe nor a compressor has, a compressor without full attention, or fewer
             than two recipes.
     """
-    sweep = load_sweep(FOLDER)
+    sweep = replace(load_sweep(FOLDER), search=load_sweep(SPACE).search)
     known = [*sweep.recipes, *COMPRESSED_BY]
     names = known if methods is None else [part.strip() for part in methods.split(",")]
     for name in names:
         if name not in known:
             raise UserError(f"--methods '{name}' is not known{nearest(name, known)}.", f"Known: {', '.join(known)}")
-    recipes = {name: recipe for name, recipe in sweep.recipes.items() if name in names}
+    data = {"data": window or {}}
+    recipes = {name: recipe.with_values(data) for name, recipe in sweep.recipes.items() if name in names}
     smaller = [name for name in COMPRESSED_BY if name in names]
     if smaller and FULL not in recipes:
         raise UserError(f"--methods: {smaller[0]} makes records of {FULL} smaller.", f"Name {FULL}, too.")

@@ -16,6 +16,7 @@ from lrea_cli.decide.running.measure import about
 from lrea_cli.decide.running.plan import SEARCH_QUARTER, SHARES, TEST, make_plan
 from lrea_cli.decide.running.planned import Planned
 from lrea_cli.decide.running.stages import Contest, Out
+from lrea_cli.recipe.settings import DataSettings
 from tests.decide.running.test_plan import COSTS
 from tests.sweep.conftest import Inline
 
@@ -73,6 +74,7 @@ def test_the_key_is_that_of_the_work_alone():
         replace(ASKED, compressions=ASKED.compressions[:1]),
         read_asked("din,category,codes", 3, 1.0, 100),
         read_asked("din,sdim,codes", 2, 1.0, 100),
+        read_asked("din,category,codes", 2, 1.0, 100, {"short": 10, "long": None}),
     ):
         assert changed.key(dataset) != key
 
@@ -81,7 +83,8 @@ def test_names_choose_recipes_and_compressors():
     assert list(ASKED.sweep.recipes) == ["category", "din"]
     assert [(c.compressor, c.rank) for c in ASKED.compressions] == [("codes", rank) for rank in RANKS]
     assert ASKED.sweep.seeds == (1, 2)
-    everyone = read_asked(None, 1, 1.0, 100)
+    everyone = read_asked(None, 1, 1.0, 100, {"short": 10, "long": None})
+    assert {(r.data.short, r.data.long) for r in everyone.sweep.recipes.values()} == {(10, DataSettings.long)}
     assert set(everyone.sweep.recipes) > {"din", "din-short", "lrea", "category", "sketch", "twin-v2", "vq", "linear"}
     assert {c.compressor for c in everyone.compressions} == {"clusters", "codes"}
     assert ASKED.without({"din"}).compressions == ()

@@ -3,7 +3,8 @@
 For one candidate the scorer is an affine map of the key, so with keys [k, 1] and maps [W2 + diag(e) W3; e W1 + b] all
 candidates of a request are one matrix product. Only |x| needs it, since phi(x) = a x + g |x| and the a x half is affine
 in the candidate. The gradient computes |x| again, chunk by chunk, so no tensor (B, N, L, H) exists and the
-element-wise passes stay in the processor's cache.
+element-wise passes stay in the processor's cache. For float32 on a CPU, C++ does the same in registers
+(`native/training.py`), where it was compiled; what is here is its slow twin.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from lrea_cli.kernels.native import training
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
@@ -40,8 +42,9 @@ def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
         weights: of the scorer.
     """
     operands = _in_one_dtype(candidates, keys, values, *vars(weights).values())
+    half = training.NativeAbsoluteHalf if training.takes(*operands) else _AbsoluteHalf
     with torch.autocast(keys.device.type, enabled=False):
-        return _AbsoluteHalf.apply(*operands)
+        return half.apply(*operands)
 
 
 def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:

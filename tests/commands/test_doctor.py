@@ -96,7 +96,7 @@ def test_the_native_request_and_its_errors_are_told(doctor: Call) -> None:
 
 
 def test_without_the_library_all_is_well(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    monkeypatch.setenv(NO_LIBRARY, "0")
     found = doctor()
     assert found["native_request"] == "none: torch computes requests"
     assert found["why"] == "LREA_NATIVE=0 turns it off."

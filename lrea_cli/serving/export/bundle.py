@@ -19,7 +19,7 @@ from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.export.readme import readme_of
 from lrea_cli.serving.native import model_file
-from lrea_cli.serving.native.sources import OPTIONS, X86, headers, options_of
+from lrea_cli.serving.native.sources import headers
 from lrea_cli.serving.native.sources import sources as native_sources
 from lrea_cli.serving.scorer import Served
 from lrea_cli.workspace.parquet import read_parquet

@@ -26,7 +26,7 @@ needs_compiler = pytest.mark.skipif(not COMPILER, reason="there is no C++ compil
 
 
 def test_without_the_library_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    monkeypatch.setenv(NO_LIBRARY, "0")
     assert abi.load().library is None
     assert abi.path_of("auto") is None
     with pytest.raises(UnsupportedError, match="LREA_NATIVE=0 turns it off") as refused:

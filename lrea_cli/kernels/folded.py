@@ -42,7 +42,7 @@ def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
         weights: of the scorer.
     """
     operands = _in_one_dtype(candidates, keys, values, *vars(weights).values())
-    half = training.NativeAbsoluteHalf if training.takes(*operands) else _AbsoluteHalf
+    half = training.NativeAbsoluteHalf if training.takes(*operands) else AbsoluteHalf
     with torch.autocast(keys.device.type, enabled=False):
         return half.apply(*operands)
 
@@ -55,7 +55,7 @@ def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:
     return tuple(o.to(torch.get_autocast_dtype(device)) if o.dtype != torch.float64 else o for o in operands)
 
 
-class _AbsoluteHalf(torch.autograd.Function):
+class AbsoluteHalf(torch.autograd.Function):
     """sum_j g |[k_j, 1] M_n| w_o v_j with the maps M_n = [W2 + diag(e_n) W3; e_n W1 + b] of a chunk of requests.
 
     The maps live in the processor's cache, too: neither pass reads or writes those of a whole batch.

@@ -12,6 +12,7 @@ import pytest
 from lrea_cli.cli import main
 from lrea_cli.commands import doctor as module
 from lrea_cli.kernels import KERNELS, naive
+from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.native.model import NativeModel
 

@@ -26,6 +26,7 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run, open_dataset
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import reader_of
+from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.online import Scorer
 from lrea_cli.workspace.home import Workspace

@@ -12,6 +12,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.native.sources import OPTIONS, X86, options_of
 from lrea_cli.records.cache import Cache, raw_users
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.export.builder import onnx_package

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.native.sources import SHARED, options_of
 from lrea_cli.serving.native.model_file import write_model
-from lrea_cli.serving.native.sources import FOLDER, options_of, sources
+from lrea_cli.serving.native.sources import FOLDER, sources
 from tests.serving.native.drawn import PATHS, Shape, draw_model
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -37,7 +38,17 @@ def compiled(folder: Path, compiler: str, machine: str, extra: list[str], driver
     objects = []
     for source in [*sources(), driver]:
         objects.append(str(folder / f"{source.stem}.o"))
-        options = [*options_of(source, machine), *extra, "-I", str(FOLDER), "-Wall", "-Wextra", "-Werror"]
+        options = [
+            *options_of(source, machine),
+            *extra,
+            "-I",
+            str(FOLDER),
+            "-I",
+            str(SHARED),
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+        ]
         subprocess.run([compiler, *options, "-c", str(source), "-o", objects[-1]], check=True)
     program = folder / "driver"
     linked = subprocess.run(

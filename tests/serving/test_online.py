@@ -18,6 +18,7 @@ from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.dataset.vocabulary import Vocabulary
 from lrea_cli.errors import UserError
+from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.recipe.settings import Compression
@@ -26,7 +27,6 @@ from lrea_cli.records.maker import RecordMaker
 from lrea_cli.runs.checkpoint import Run, open_dataset
 from lrea_cli.score.cached import score_split_cached
 from lrea_cli.score.evaluate import reader_of
-from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.online import Scorer
 from lrea_cli.workspace.home import Workspace

@@ -57,8 +57,7 @@ inline void pass_block(const Operands &o, const Rows &rows, const float *map, co
     for (int h = 0; h < o.Hp; h += SIGN_UNITS) {
         const int units = smaller(SIGN_UNITS, o.Hp - h);
         int c = 0;
-        for (; c + 2 * LANES <= units; c += 2 * LANES)
-            sign_vectors<2>(o, rows, map + h + c, signs + c, P_one + h + c);
+        for (; c + 2 * LANES <= units; c += 2 * LANES) sign_vectors<2>(o, rows, map + h + c, signs + c, P_one + h + c);
         if (c < units) sign_vectors<1>(o, rows, map + h + c, signs + c, P_one + h + c);
         add_product<1>(quarters(o.D), units, rows.keys, quarters(o.D), signs, SIGN_UNITS, rows.count, P + h, o.Hp);
         add_product<SIGN_UNITS>(rows.count, o.Dp, signs, 1, turned + (size_t)h * o.Dp, o.Dp, smaller(units, o.H - h),
@@ -99,15 +98,15 @@ inline void finish_candidate(const Operands &o, const float *e, const float *map
 
 // The pieces of a thread's scratch memory; R is rounded up to whole blocks.
 struct Pieces {
-    float *map;       // [D + 1][Hp]
-    float *of_keys;   // [H][Dp], the transposed map of the keys times w
-    float *signs;     // [SIGN_ROWS][SIGN_UNITS]
+    float *map;        // [D + 1][Hp]
+    float *of_keys;    // [H][Dp], the transposed map of the keys times w
+    float *signs;      // [SIGN_ROWS][SIGN_UNITS]
     float *P, *P_one;  // [quarters(D)][Hp] and [Hp]
-    float *e;         // [Dp]
-    float *d_scores;  // [R]
-    float *d_k;       // [R][Dp]
-    float *turned;    // [R / SIGN_ROWS][D][SIGN_ROWS]
-    float *keys;      // [R][quarters(D)]
+    float *e;          // [Dp]
+    float *d_scores;   // [R]
+    float *d_k;        // [R][Dp]
+    float *turned;     // [R / SIGN_ROWS][D][SIGN_ROWS]
+    float *keys;       // [R][quarters(D)]
     size_t floats;
 
     Pieces(const Operands &o, float *scratch) {

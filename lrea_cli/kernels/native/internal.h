@@ -1,4 +1,4 @@
-// What the files of the library share: the operands as kernels read them, and the table that each instruction set fills.
+// What the files of the library share: the operands as kernels read them, and the table of each instruction set.
 //
 // Sources named fp32_*.cpp are compiled for other processors than the rest. They may define nothing with external
 // linkage but their table, and use no inline function of the standard library: the linker keeps one copy of such a
@@ -15,11 +15,11 @@ static constexpr size_t padded(size_t n) { return (n + PAD - 1) / PAD * PAD; }
 // The operands; weights are padded with zeros to Hp = padded(H) or Dp = padded(D) columns.
 struct Operands {
     int N, R, D, H, Hp, Dp;
-    const float *e, *k;               // [B][N][D], [B][R][D]
-    const float *W1, *W2, *W3;        // [D][Hp]
-    const float *b;                   // [Hp]
-    const float *w;                   // [H]
-    const float *W1_w, *W3_w;         // [D][Hp]: W1 w, W3 w
+    const float *e, *k;                  // [B][N][D], [B][R][D]
+    const float *W1, *W2, *W3;           // [D][Hp]
+    const float *b;                      // [Hp]
+    const float *w;                      // [H]
+    const float *W1_w, *W3_w;            // [D][Hp]: W1 w, W3 w
     const float *W2_turned, *W3_turned;  // [H][Dp]: the transposed W2 w and W3 w
 };
 

@@ -68,9 +68,7 @@ inline void turn_keys(const Operands &o, const float *keys, float *blocks) {
     }
 }
 
-size_t scratch_of_scores(const Operands &o) {
-    return (size_t)(o.D + 1) * o.Hp + (size_t)(o.R + BLOCK) * o.D;
-}
+size_t scratch_of_scores(const Operands &o) { return (size_t)(o.D + 1) * o.Hp + (size_t)(o.R + BLOCK) * o.D; }
 
 void scores(const Operands &o, size_t request, int first, int count, float *out, float *scratch) {
     float *map = scratch, *blocks = map + (size_t)(o.D + 1) * o.Hp;

@@ -39,8 +39,7 @@ inline void add_columns(int rows, const float *x, size_t x_k, const float *b, si
             EACH (v, V) store(out + i * out_row + v * LANES, tile[i][v]);
     }
     if constexpr (ROWS > QUARTER)
-        if (r < rows)
-            add_columns<STEP, ROWS - QUARTER, V>(rows - r, x + r * STEP, x_k, b, b_row, K, out, out_row);
+        if (r < rows) add_columns<STEP, ROWS - QUARTER, V>(rows - r, x + r * STEP, x_k, b, b_row, K, out, out_row);
 }
 
 // out[rows][columns] += x b; columns are a multiple of PAD

@@ -3,14 +3,13 @@
 #include "cpu.h"
 #include "internal.h"
 #include "parts.h"
-#include <memory>
 #include <new>
 
 namespace lrea {
 namespace {
 
-constexpr size_t PARTS = 32;              // at most; of requests whose weights' gradients are added up by one thread
-constexpr size_t SCORED_AT_ONCE = 64;     // candidates of a request, in one piece of work
+constexpr size_t PARTS = 32;           // at most; of requests whose weights' gradients are added up by one thread
+constexpr size_t SCORED_AT_ONCE = 64;  // candidates of a request, in one piece of work
 
 const Kernels *kernels_of(int32_t mode) {
 #if defined(__x86_64__)
@@ -42,9 +41,9 @@ class Packed {
                 W2_turned[turned] = a.W2[from] * a.w[h];
             }
         }
-        const int N = static_cast<int>(a.N), R = static_cast<int>(a.R);
-        operands = {N,  R,  static_cast<int>(D), static_cast<int>(H), static_cast<int>(Hp), static_cast<int>(Dp),
-                    a.e, a.k, W1, W2, W3, b, a.w, W1_w, W3_w, W2_turned, W3_turned};
+        auto number = [](size_t n) { return static_cast<int>(n); };
+        operands = {number(a.N), number(a.R), number(D), number(H), number(Hp), number(Dp), a.e,       a.k,      W1,
+                    W2,          W3,          b,         a.w,       W1_w,       W3_w,       W2_turned, W3_turned};
     }
 
     const size_t H, D, Hp, Dp;
@@ -57,10 +56,12 @@ class Packed {
     size_t used_ = 0;
 };
 
+size_t floats_of_sums(const Packed &p) { return 3 * p.D * p.Hp + 2 * p.Hp; }
+
 // The sums of part `number` in memory for several.
 Sums sums_of(const Packed &p, float *memory, size_t number) {
     const size_t matrix = p.D * p.Hp;
-    float *at = memory + number * (3 * matrix + 2 * p.Hp);
+    float *at = memory + number * floats_of_sums(p);
     return {at, at + matrix, at + 2 * matrix, at + 3 * matrix, at + 3 * matrix + p.Hp};
 }
 
@@ -92,7 +93,7 @@ int backward(const lrea_attention &a, const float *d_scores, const Kernels &kern
     const Operands &o = packed.operands;
     const size_t B = a.B, N = a.N, R = a.R, D = a.D;
     const size_t in_part = (B + PARTS - 1) / PARTS, parts = in_part ? (B + in_part - 1) / in_part : 0;
-    const size_t step = 3 * D * packed.Hp + 2 * packed.Hp;
+    const size_t step = floats_of_sums(packed);
     const Memory memory(parts * step);
     const int status = run_parts(parts, threads, kernels.scratch_of_gradient(o), [&](size_t part, float *scratch) {
         const Sums sums = sums_of(packed, memory.at(), part);

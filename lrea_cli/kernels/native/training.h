@@ -43,11 +43,11 @@ enum lrea_training_mode {
 };
 
 typedef struct lrea_attention {
-    int64_t B, N, R, D, H;    /* 0 and more */
-    const float *e;           /* [B][N][D], the candidates */
-    const float *k;           /* [B][R][D], the keys */
+    int64_t B, N, R, D, H;     /* 0 and more */
+    const float *e;            /* [B][N][D], the candidates */
+    const float *k;            /* [B][R][D], the keys */
     const float *W1, *W2, *W3; /* [D][H] */
-    const float *b, *w;       /* [H]; w = g w_o */
+    const float *b, *w;        /* [H]; w = g w_o */
 } lrea_attention;
 
 /* The gradients, of the same shapes; each is written, not added to. */

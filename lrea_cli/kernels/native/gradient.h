@@ -141,10 +141,6 @@ inline void pass_rows(const Operands &o, const Pieces &at, const float *d_scores
                            at.keys + (size_t)r * quarters(o.D), at.d_scores + r, at.d_k + (size_t)r * o.Dp};
         pass_block(o, rows, at.map, at.of_keys, at.P, at.P_one, at.signs);
     }
-    for (int h = o.H; h < o.Hp; h++) {  // where infinite keys may have left what is no number
-        at.P_one[h] = 0;
-        for (int d = 0; d < o.D; d++) at.P[(size_t)d * o.Hp + h] = 0;
-    }
 }
 
 void gradient(const Operands &o, size_t request, const float *d_scores, float *d_e, float *d_k, const Sums &sums,

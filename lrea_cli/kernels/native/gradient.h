@@ -19,7 +19,7 @@ inline vec signed_by(vec x, float factor) {
 // Keys and gradients of scores of a block of rows.
 struct Rows {
     int count;              // rounded up to QUARTER
-    const float *turned;    // [D][SIGN_ROWS]: a row of the block in each column
+    const float *turned;    // [D][SIGN_ROWS]: a row of the block in each lane
     const float *keys;      // [rows][quarters(D)]
     const float *d_scores;  // [SIGN_ROWS], zero past the last row
     float *d_k;             // [count][Dp]
@@ -124,9 +124,10 @@ size_t scratch_of_gradient(const Operands &o) { return Pieces(o, nullptr).floats
 // Keys [R][D] for both products, and d_k = 0
 inline void start_request(const Operands &o, const float *keys, const Pieces &at) {
     const size_t D = o.D, row = quarters(o.D), Dp = o.Dp;
+    for (int r = 0; r < o.R; r += SIGN_ROWS)
+        turn_rows(smaller(SIGN_ROWS, o.R - r), o.D, keys + r * D, SIGN_ROWS, at.turned + r * D);
     for (int r = 0; r < o.R; r++) {
-        float *turned = at.turned + (size_t)(r / SIGN_ROWS) * SIGN_ROWS * D + r % SIGN_ROWS;
-        for (size_t d = 0; d < D; d++) at.keys[r * row + d] = turned[d * SIGN_ROWS] = keys[r * D + d];
+        for (size_t d = 0; d < D; d++) at.keys[r * row + d] = keys[r * D + d];
         for (size_t d = 0; d < Dp; d++) at.d_k[r * Dp + d] = 0;
     }
 }

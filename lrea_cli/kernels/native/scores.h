@@ -49,22 +49,11 @@ inline void score_block(const Operands &o, const float *map, const float *k, int
     }
 }
 
-// Keys [R][D] as blocks [D][vectors * LANES]; a block starts at r * D. Lanes past R repeat the last key.
+// Keys [R][D] as blocks [D][vectors * LANES]; a block starts at r * D.
 inline void turn_keys(const Operands &o, const float *keys, float *blocks) {
     for (int r = 0; r < o.R; r += BLOCK) {
-        const int lanes = vectors_for(o.R - r) * LANES;
-        float *to = blocks + (size_t)r * o.D;
-        for (int i = 0; i < lanes; i += 4) {
-            const float *rows[4];
-            for (int j = 0; j < 4; j++) rows[j] = keys + (size_t)smaller(r + i + j, o.R - 1) * o.D;
-            int d = 0;
-            for (; d + 4 <= o.D; d += 4) {
-                transpose_four(rows, to + (size_t)d * lanes + i, lanes);
-                for (int j = 0; j < 4; j++) rows[j] += 4;
-            }
-            for (int left = 0; d + left < o.D; left++)
-                for (int j = 0; j < 4; j++) to[(size_t)(d + left) * lanes + i + j] = rows[j][left];
-        }
+        const int count = smaller(BLOCK, o.R - r);
+        turn_rows(count, o.D, keys + (size_t)r * o.D, vectors_for(count) * LANES, blocks + (size_t)r * o.D);
     }
 }
 

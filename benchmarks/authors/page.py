@@ -87,9 +87,10 @@ class Page:
         return [row for row in self.results.scored if isinstance(row, Ranked)]
 
     def _of_dataset(self, dataset: Prepared) -> Iterator[str]:
-        yield shown.about(dataset) + _changed(self.changes.get(dataset.name, {}))
+        scored = [s for s in self._ranked() if s.dataset == dataset.name]
+        yield shown.about(dataset, scored) + _changed(self.changes.get(dataset.name, {}))
         yield from shown.left_out(self.results, dataset)
-        if scored := [s for s in self._ranked() if s.dataset == dataset.name]:
+        if scored:
             yield shown.best_counter(scored)
             trained = shown.TRAINED
             if published := self.paper.get(dataset.name):

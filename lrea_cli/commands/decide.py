@@ -95,12 +95,12 @@ def _decide(
     workspace: Workspace,
     again: str,
 ) -> Decision:
-    from lrea_cli.decide.page.page import write_pages
     from lrea_cli.decide.running.contest import contest
     from lrea_cli.decide.running.measure import Asking, measure
     from lrea_cli.decide.running.planned import timing_seconds
     from lrea_cli.decide.running.times import times_of
     from lrea_cli.decide.verdict.verdict import decide
+    from lrea_cli.reporting.decision.page import write_pages
 
     workers = workers_of(options.jobs)
     console.say(f"decision in {workspace.home}")
@@ -137,9 +137,9 @@ def _copy(page: Path, folder: Path) -> None:
 
 def _show(console: Console, decision: Decision) -> None:
     """The table, and then the verdict in words, where the eye ends."""
-    from lrea_cli.decide.page.tables import SHOWN
     from lrea_cli.decide.verdict.order import cost
     from lrea_cli.decide.verdict.words import change
+    from lrea_cli.reporting.decision.tables import SHOWN
 
     measured, verdict = decision.measured, decision.verdict
     question, rows = measured.question, []

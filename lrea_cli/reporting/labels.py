@@ -4,107 +4,144 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import pi
-from typing import Any
+from math import cos, hypot, inf, pi, sin
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.path import Path
-from matplotlib.transforms import Bbox
-
-MARKER, CAP = 6.0, 3.0
-"""Half the side of what a marker covers, and half the width of an error bar, in points of 1/72 inch."""
 DISTANCES = (9.0, 16.0, 26.0, 38.0, 52.0, 68.0, 86.0, 106.0, 130.0, 160.0)
+"""From a point to the nearest side of its label, in units."""
 DIRECTIONS = 16
+MARK = 6.0
+"""Half the side of what the mark of a point covers, in units."""
 FAR = 14.0
-"""From here on a line leads from label to point."""
+"""From here on a line leads from label to point, in units."""
+STEP = 6.0
+"""Pixels between the small boxes that stand for a line."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def meets(self, other: Box) -> bool:
+        """Whether they have an inner point in common."""
+        return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
+
+    def holds(self, other: Box) -> bool:
+        """Whether the other one lies inside."""
+        return self.x0 <= other.x0 and other.x1 <= self.x1 and self.y0 <= other.y0 and other.y1 <= self.y1
+
+    def nearest(self, x: float, y: float) -> tuple[float, float]:
+        """Its point that is nearest to a point."""
+        return min(max(x, self.x0), self.x1), min(max(y, self.y0), self.y1)
 
 
 @dataclass(frozen=True)
 class Spot:
-    """What gets a label; x, y and the ends of its error bar are in data."""
+    """A point that gets a label, and half the label's size, in pixels."""
 
     x: float
     y: float
-    text: str
-    color: str
-    bar: tuple[float, float] | None = None
+    half_width: float
+    half_height: float
 
 
 @dataclass
-class Drawn:
-    """What is on the picture, in pixels.
+class Placed:
+    """Labels that stand, and what they must not cover.
 
     Args:
-        frame: of the axes.
-        scale: pixels of a point (1/72 inch).
-        solid: markers and labels, which no line crosses.
-        lines: from labels to their points.
+        frame: that all labels lie in.
+        unit: pixels of the unit of lengths.
+        taken: boxes of marks, and of labels that stand.
+        crossed: thin boxes of error bars, which a label covers only where there is no other place.
+        leads: lines from labels to points, as small boxes along them.
     """
 
-    frame: Bbox
-    scale: float
-    solid: list[Bbox]
-    bars: list[Bbox]
-    lines: list[Path] = field(default_factory=list)
+    frame: Box
+    unit: float
+    taken: list[Box]
+    crossed: list[Box]
+    leads: list[Box] = field(default_factory=list)
 
-    def is_free(self, box: Bbox) -> bool:
-        """Whether a label may stand here."""
-        inside = self.frame.contains(*box.min) and self.frame.contains(*box.max)
-        crossed = any(line.intersects_bbox(box.padded(self.scale)) for line in self.lines)
-        return inside and not crossed and not box.count_overlaps([*self.solid, *self.bars])
+    def place(self, spot: Spot) -> Box:
+        """The nearest position that is free, or else covers least."""
+        best = self._best(spot)
+        self.taken.append(best)
+        self.leads += _steps(best, spot, self.unit) if lead(best, spot, self.unit) else []
+        return best
 
-    def is_reached(self, box: Bbox, point: np.ndarray) -> bool:
-        """Whether a line from here to the point crosses only what is thin."""
-        line, others = _line(box, point), [other for other in self.solid if not other.contains(*point)]
-        return not any(line.intersects_bbox(other.padded(self.scale)) for other in others)
+    def _best(self, spot: Spot) -> Box:
+        least, best = inf, None
+        for box in _around(spot, self.unit):
+            if (faults := self._faults(box, spot)) == 0:
+                return box
+            least, best = (faults, box) if faults < least else (least, best)
+        assert best is not None
+        return best
 
-    def best(self, boxes: Sequence[Bbox], point: np.ndarray) -> Bbox:
-        """The first free box that a line reaches; else the first free one; else the first."""
-        free = [box for box in boxes if self.is_free(box)]
-        return next((box for box in free if self.is_reached(box, point)), (free or boxes)[0])
+    def _faults(self, box: Box, spot: Spot) -> int:
+        own = _mark(spot, self.unit)
+        covered = sum(box.meets(other) for other in self.taken)
+        thin = sum(box.meets(other) for other in (*self.crossed, *self.leads))
+        across = sum(step.meets(other) for step in _steps(box, spot, self.unit) for other in self.taken if other != own)
+        return 100 * (not self.frame.holds(box)) + 10 * covered + 3 * across + thin
 
 
-def place_labels(axes: Axes, spots: Sequence[Spot]) -> list[Bbox]:
-    """Write a label for each spot.
+def place_labels(
+    spots: Sequence[Spot], frame: Box, taken: Sequence[Box] = (), bars: Sequence[Box] = (), unit: float = 1.0
+) -> list[Box]:
+    """The box of each label, in the order of the spots, of which the first have the first choice.
 
     Args:
-        axes: of a figure that has been drawn once: limits and sizes stay as they are.
-
-    Returns:
-        the box of each label in pixels: inside the axes, over no other label, marker, bar or line while there is room.
+        taken: what other texts cover.
+        bars: error bars, as thin boxes.
+        unit: pixels of the unit of lengths.
     """
-    scale, to_pixels = axes.figure.dpi / 72, axes.transData.transform
-    points = [to_pixels((spot.x, spot.y)) for spot in spots]
-    bars = [Bbox(to_pixels([(s.x, end) for end in s.bar])).padded(CAP * scale, 0) for s in spots if s.bar]
-    drawn = Drawn(axes.get_window_extent(), scale, [_around(p, MARKER * scale) for p in points], bars)
-    for spot, point in zip(spots, points, strict=True):
-        shared: dict[str, Any] = {"textcoords": "offset points", "color": spot.color}
-        label = axes.annotate(spot.text, (spot.x, spot.y), (0, 0), fontsize=8, va="center", **shared)
-        box = drawn.best(list(_boxes(point, np.array(label.get_window_extent().size) / 2, scale)), point)
-        drawn.solid.append(box)
-        label.set_position(((box.x0 - point[0]) / scale, ((box.y0 + box.y1) / 2 - point[1]) / scale))
-        line = _line(box, point)
-        start = (np.asarray(line.vertices)[0] - point) / scale
-        if np.hypot(*start) >= FAR:
-            drawn.lines.append(line)
-            arrow = {"arrowstyle": "-", "color": spot.color, "lw": 0.6, "alpha": 0.7, "shrinkA": 2, "shrinkB": 4}
-            axes.annotate("", (spot.x, spot.y), tuple(start), arrowprops=arrow, **shared)
-    return drawn.solid[len(spots) :]
+    placed = Placed(frame, unit, [*(_mark(spot, unit) for spot in spots), *taken], list(bars))
+    return [placed.place(spot) for spot in spots]
 
 
-def _boxes(point: np.ndarray, half: np.ndarray, scale: float) -> Iterator[Bbox]:
-    """Boxes of this half size around a point, the near ones first, of equally near ones those at the right."""
+def lead(box: Box, spot: Spot, unit: float = 1.0) -> tuple[float, float] | None:
+    """Where a line to the point starts; None where the label stands beside it."""
+    x, y = box.nearest(spot.x, spot.y)
+    return (x, y) if hypot(x - spot.x, y - spot.y) >= FAR * unit else None
+
+
+def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """Heights of labels in a column, near those wanted, `least` apart, between `low` and `high` while there is room."""
+    order = sorted(range(len(wanted)), key=lambda n: wanted[n])
+    heights = [0.0] * len(wanted)
+    below = low - least
+    for n in order:
+        below = heights[n] = max(wanted[n], below + least)
+    above = high + least
+    for n in reversed(order):
+        above = heights[n] = min(heights[n], above - least)
+    return heights
+
+
+def _mark(spot: Spot, unit: float) -> Box:
+    reach = MARK * unit
+    return Box(spot.x - reach, spot.y - reach, spot.x + reach, spot.y + reach)
+
+
+def _around(spot: Spot, unit: float) -> Iterator[Box]:
+    """The near boxes first, of equally near ones those at the right."""
     for distance in DISTANCES:
         for step in range(DIRECTIONS):
             turn = (step + 1) // 2 * (-1) ** step * 2 * pi / DIRECTIONS
-            yield _around(point + np.array([np.cos(turn), np.sin(turn)]) * (distance * scale + half), half)
+            x = spot.x + cos(turn) * (distance * unit + spot.half_width)
+            y = spot.y + sin(turn) * (distance * unit + spot.half_height)
+            yield Box(x - spot.half_width, y - spot.half_height, x + spot.half_width, y + spot.half_height)
 
 
-def _around(point: np.ndarray, half: np.ndarray | float) -> Bbox:
-    return Bbox([point - half, point + half])
-
-
-def _line(box: Bbox, point: np.ndarray) -> Path:
-    """From the nearest point of a box to a point."""
-    return Path([np.clip(point, box.min, box.max), point])
+def _steps(box: Box, spot: Spot, unit: float) -> list[Box]:
+    """The line from a label to its point as small boxes."""
+    x, y = box.nearest(spot.x, spot.y)
+    count = int(hypot(x - spot.x, y - spot.y) / STEP)
+    at = [(x + (spot.x - x) * n / count, y + (spot.y - y) * n / count) for n in range(1, count)]
+    return [Box(px - unit, py - unit, px + unit, py + unit) for px, py in at]

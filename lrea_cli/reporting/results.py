@@ -23,7 +23,7 @@ def page(results: Results, data: str) -> str:
     parts = [head(results, data), how_to_read(results)]
     for dataset in results.datasets:
         scored = [s for s in results.scored if s.dataset == dataset.name]
-        parts += [about(dataset), *left_out(results, dataset)]
+        parts += [about(dataset, scored), *left_out(results, dataset)]
         if scored:
             parts += [best_counter(scored), titled("As trained", TRAINED, scored), titled("As served", SERVED, scored)]
         parts += [*curve_section(results, dataset, data), *compressions(results, dataset), search(results, dataset)]
@@ -103,15 +103,21 @@ def failures(results: Results) -> list[str]:
     return ["## Failed\n\n" + table(["job", "message"], list(results.failed.items()))] if results.failed else []
 
 
-def about(dataset: Prepared) -> str:
+def about(dataset: Prepared, scored: Sequence[Scored]) -> str:
     """The heading of a dataset, and what it is."""
     options = ", ".join(f"{name} = {value}" for name, value in dataset.options.items())
     samples = ", ".join(f"{count:,} {split}" for split, count in dataset.samples.items())
-    seeds = ", ".join(str(seed) for seed in dataset.seeds)
     best = f" Best possible AUC: {dataset.best['bayes_auc']:.4f}." if "bayes_auc" in dataset.best else ""
     source = f"Source `{dataset.source}`{f' ({options})' if options else ''}"
     counts = f"{counted(dataset.users, 'user')}, {counted(dataset.items, 'item')}, samples: {samples}"
-    return f"## {dataset.name}\n\n{source}: {counts}. Seeds of training: {seeds}.{best}"
+    return f"## {dataset.name}\n\n{source}: {counts}. {seeds_of(dataset, scored)}{best}"
+
+
+def seeds_of(dataset: Prepared, scored: Sequence[Scored]) -> str:
+    """Which seeds trained, and which recipes have the first one alone."""
+    once = [f"`{one.recipe}`" for one in scored if len(one.seeds) == 1 < len(dataset.seeds)]
+    alone = f" Seed {dataset.seeds[0]} alone: {', '.join(once)}." if once else ""
+    return f"Seeds of training: {', '.join(str(seed) for seed in dataset.seeds)}.{alone}"
 
 
 def left_out(results: Results, dataset: Prepared) -> list[str]:

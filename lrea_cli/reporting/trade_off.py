@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from lrea_cli.bench.trade_off import Line, TradeOff
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import size
-from lrea_cli.reporting.labels import Spot, place_labels
+from lrea_cli.reporting.axes_labels import Label, write_labels
 from lrea_cli.stats.methods import GIVEN_MODELS, OVER_SEEDS
 from lrea_cli.workspace.sealed import replacing
 
@@ -37,16 +37,16 @@ def draw(path: Path, result: TradeOff) -> bool:
     figure = Figure(figsize=INCHES, dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.22, 0.87, 0.71))
-    spots = [_spot(line) for line in lines]
+    labels = [_label(line) for line in lines]
     for marker, color, meaning in STYLES.values():
-        of_style = [spot for spot in spots if spot.color == color]
+        of_style = [one for one in labels if one.color == color]
         if of_style:
-            x, y = [spot.x for spot in of_style], [spot.y for spot in of_style]
+            x, y = [one.x for one in of_style], [one.y for one in of_style]
             below, above = ([abs((s.bar or (s.y, s.y))[end] - s.y) for s in of_style] for end in (0, 1))
             axes.errorbar(
                 x, y, (below, above), fmt=marker, color=color, ecolor=f"{color}55", capsize=3, ms=7, label=meaning
             )
-    _scale(axes, min(spot.x for spot in spots), max(spot.x for spot in spots))
+    _scale(axes, min(one.x for one in labels), max(one.x for one in labels))
     axes.set_title(f"{result.dataset}, {counted(result.candidates, 'candidate')} a request", loc="left", fontsize=11)
     axes.set_xlabel("whole request, p50 (ms, log scale)")
     axes.set_ylabel("AUC as served, test split")
@@ -56,20 +56,20 @@ def draw(path: Path, result: TradeOff) -> bool:
     caption = f"Bars: 95% interval of the {_mean(lines)}. Bytes: a user's record.\nTimes: {taken_on}."
     figure.text(0.1, 0.02, caption, fontsize=7.5, color="#555555")
     canvas.draw()
-    place_labels(axes, spots)
+    write_labels(axes, labels)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         figure.savefig(file, format="png")
     return True
 
 
-def _spot(line: Line) -> Spot:
+def _label(line: Line) -> Label:
     """Its label: `lrea, 18.7 kB`."""
     assert line.p50_ms is not None
     assert line.auc is not None
     kind = "full" if line.method == "full" else "compressor" if line.compressor else "method"
     label = line.name if line.bytes_per_user is None else f"{line.name}, {size(line.bytes_per_user)}"
-    return Spot(line.p50_ms, line.auc, label, STYLES[kind][1], line.auc_ci)
+    return Label(line.p50_ms, line.auc, label, STYLES[kind][1], line.auc_ci)
 
 
 def _mean(lines: Sequence[Line]) -> str:

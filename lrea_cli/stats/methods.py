@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from lrea_cli.stats.bootstrap import estimate_of
-from lrea_cli.stats.estimates import Estimate, t_quantile
+from lrea_cli.stats.estimates import Z_95, Estimate, t_quantile
 from lrea_cli.stats.metrics import AUC, Rows
 from lrea_cli.stats.ranks import Placed, UserClusters
 
@@ -28,7 +28,6 @@ SHARE_POWER = 1.25
 """2 is Hillis's; see `degrees_of_freedom`."""
 MOST_FREEDOM = 1000
 """Of Student's t: with more, its interval is the normal one."""
-Z = 1.959964
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _combined(methods: Sequence[Sequence[Placed]], signs: Sequence[float], clust
         return MethodEstimate(value, None, None)
     total = seeds.variance + max(of_users, 0.0)
     freedom = degrees_of_freedom(seeds, total) if several else None
-    reach = (Z if freedom is None else t_quantile(freedom)) * math.sqrt(total)
+    reach = (Z_95 if freedom is None else t_quantile(freedom)) * math.sqrt(total)
     return MethodEstimate(value, (value - reach, value + reach), math.sqrt(total), freedom, seeds if several else None)
 
 

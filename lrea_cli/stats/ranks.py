@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.stats.estimates import POWER_95_80, Interval
+from lrea_cli.stats.estimates import POWER_95_80, Z_95, Interval
 
 ALIKE = 0.85
 """Correlation of the AUCs of two models of the same inputs: .74 to .87 between methods in docs/results/table2.md."""
@@ -141,7 +141,7 @@ def delong(
 def auc_interval(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> Interval | None:
     """95% interval of an AUC by its standard error, clustered by user, within [0, 1]; None where there is none."""
     aucs, covariance = delong([scores], labels, users)
-    middle, reach = float(aucs[0]), 1.959964 * float(np.sqrt(covariance[0, 0]))
+    middle, reach = float(aucs[0]), Z_95 * float(np.sqrt(covariance[0, 0]))
     return (max(0.0, middle - reach), min(1.0, middle + reach)) if np.isfinite(reach) else None
 
 

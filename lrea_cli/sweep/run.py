@@ -151,7 +151,8 @@ def _choose(sweep: Sweep, cell: Cell, ground: Ground) -> Cell:
     if best is None:
         return cell
     (dataset,) = ground.datasets
-    jobs = (training(sweep, cell.recipe, best.point, replace(ground, seed=seed), dataset) for seed in sweep.seeds)
+    seeds = sweep.seeds_of(cell.recipe)
+    jobs = (training(sweep, cell.recipe, best.point, replace(ground, seed=seed), dataset) for seed in seeds)
     return replace(cell, chosen=best.point, trained=tuple(jobs))
 
 

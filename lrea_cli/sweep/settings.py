@@ -1,8 +1,13 @@
 """A folder of recipes, and its `sweep.toml` where there is one, to a `Sweep`.
 
 title = "..."
+folder = "chosen"                       # the recipes of this folder, too
+recipes = ["din", "sim", "lrea"]        # of all these recipes the ones that are run; without it, all
+once = ["sim"]                          # trained with the first seed alone
 base = "din"                            # the recipe that all others are compared with
 shares = [0.125, 0.25, 0.5, 1]          # each recipe with these shares of the training users: a learning curve
+[variants]                              # see `variants`
+lrea-32 = {recipe = "lrea", rank = 32}
 [search]                                # see `search_settings`
 points = [{lr = 0.02, initial_accumulator = 0.004}, {lr = 0.05}]
 [compress]                              # runs of full attention, after training
@@ -25,7 +30,8 @@ from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, read_toml, s
 from lrea_cli.recipe.settings import CompressorName, Limits
 from lrea_cli.recipe.values import read_section
 from lrea_cli.sweep.search_settings import WHOLE, Rung, Search, read_search
-from lrea_cli.sweep.space import SECTION_OF, Point
+from lrea_cli.sweep.space import Point
+from lrea_cli.sweep.variants import Variant, read_variants, with_point
 
 SEEDS = (1, 2, 3)
 
@@ -35,6 +41,10 @@ class SweepFile:
     """The keys of `sweep.toml`."""
 
     title: str | None = None
+    folder: str | None = None
+    recipes: tuple[str, ...] | None = None
+    once: tuple[str, ...] = ()
+    variants: dict = field(default_factory=dict)
     base: str | None = None
     search: dict = field(default_factory=dict)
     compress: dict | None = None
@@ -58,7 +68,9 @@ class Sweep:
         search: one point at least for each recipe, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
         chosen: of recipes whose settings `lrea search` chose, on which worlds it did.
+        once: recipes that are trained with the first seed alone.
         curve: the recipe and the share of the training users that each of `recipes` stands for; empty = as they are.
+        variants: by the name that each has among the recipes.
     """
 
     name: str
@@ -68,6 +80,8 @@ class Sweep:
     base: str | None
     compress: Compress | None = None
     seeds: tuple[int, ...] = SEEDS
+    once: frozenset[str] = frozenset()
+    variants: Mapping[str, Variant] = field(default_factory=dict)
     curve: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
 
@@ -75,14 +89,14 @@ class Sweep:
         self, name: str, dataset: str, seed: int, point: Point, rung: Rung = WHOLE, origin: str = "[search]"
     ) -> Recipe:
         """The recipe of one training; where the point has an impossible value, the UserError names `origin`."""
-        recipe = self.recipes[name]
-        content = recipe.to_dict()
-        content["data"] = {**content["data"], "dataset": dataset}
-        for setting, value in point.items():
-            content[SECTION_OF[setting]] = {**content[SECTION_OF[setting]], setting: value}
-        changed = Recipe.from_dict(content, origin)
-        content["train"] = {**content["train"], **rung.changes(changed), "seed": seed}
-        return Recipe.from_dict(content, origin)
+        changed = with_point(self.recipes[name], point, origin)
+        train = replace(changed.train, **rung.changes(changed), seed=seed)
+        return replace(changed, data=replace(changed.data, dataset=dataset), train=train)
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """The seeds that a recipe is trained with."""
+        recipe, _ = self.curve.get(name, (name, 1.0))
+        return self.seeds[:1] if recipe in self.once else self.seeds
 
     def base_of(self, name: str) -> str | None:
         """The recipe that this one is compared with: the base with the same share of the training users."""
@@ -94,36 +108,54 @@ class Sweep:
 def load_sweep(folder: str) -> Sweep:
     """Read a folder of recipes, by its path or by the name of one that comes with lrea; a UserError names the file."""
     path = _find(folder)
-    files = sorted((p for p in path.glob("*.toml") if p.name != SWEEP_FILE), key=lambda p: _by_number(p.stem))
-    if not files:
-        raise UserError(f"There is no recipe in {path}.", "Put recipes (*.toml) into it, one a configuration.")
     origin = path / SWEEP_FILE
     content = read_toml(origin) if origin.is_file() else {}
-    sweep = read_sweep(path.resolve().name, {p.stem: load_recipe(str(p)) for p in files}, content, str(origin))
-    return replace(sweep, chosen={p.stem: found for p in files if (found := read_chosen(p)) is not None})
+    files = _recipe_files(path)
+    if isinstance(other := content.get("folder"), str):
+        for stem, file in _recipe_files(_find(other)).items():
+            if stem in files:
+                raise UserError(f"{origin}: both {path} and {other} have a recipe '{stem}'.", "Rename one of them.")
+            files[stem] = file
+    if not files:
+        raise UserError(f"There is no recipe in {path}.", "Put recipes (*.toml) into it, one a configuration.")
+    recipes = {stem: load_recipe(str(file)) for stem, file in files.items()}
+    sweep = read_sweep(path.resolve().name, recipes, content, str(origin))
+    chosen = {stem: found for stem, file in files.items() if (found := read_chosen(file)) is not None}
+    used = {name: sweep.variants[name].recipe if name in sweep.variants else name for name in _names(sweep)}
+    return replace(sweep, chosen={name: chosen[recipe] for name, recipe in used.items() if recipe in chosen})
 
 
 def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any], origin: str) -> Sweep:
     """Put recipes and the content of `sweep.toml` together; a UserError names `origin`."""
     file: SweepFile = read_section(SweepFile, content, origin)
-    default_base = "din" if "din" in recipes else None
+    _require_known(file.recipes or (), recipes, f"{origin} recipes")
+    variants = read_variants(file.variants, recipes, f"{origin} [variants]")
+    run = {one: recipes[one] for one in (recipes if file.recipes is None else file.recipes)}
+    for one, variant in variants.items():
+        run[one] = with_point(recipes[variant.recipe], variant.point, f"{origin} [variants] {one}")
+    if not run:
+        raise UserError(f"{origin} runs no recipe.", "Name some: recipes = [..], or give [variants].")
+    _require_known(file.once, run, f"{origin} once")
+    default_base = "din" if "din" in run else None
     base = default_base if file.base is None else file.base
     if base is not None:
-        _require_known([base], recipes, f"{origin} base")
-    curve = {at_share(recipe, share): (recipe, share) for share in _shares(file, origin) for recipe in recipes}
+        _require_known([base], run, f"{origin} base")
+    curve = {at_share(recipe, share): (recipe, share) for share in _shares(file, origin) for recipe in run}
     if curve:
-        recipes = {name: _of_share(recipes[recipe], share) for name, (recipe, share) in curve.items()}
+        run = {name: _of_share(run[recipe], share) for name, (recipe, share) in curve.items()}
     sweep = Sweep(
         name=name,
         title=name if file.title is None else file.title,
-        recipes=recipes,
-        search=read_search(file.search, recipes, f"{origin} [search]"),
+        recipes=run,
+        search=read_search(file.search, run, f"{origin} [search]"),
         base=base,
         compress=None if file.compress is None else read_section(Compress, file.compress, f"{origin} [compress]"),
+        once=frozenset(file.once),
+        variants=variants,
         curve=curve,
     )
     if sweep.compress is not None:
-        _check_compress(sweep.compress, recipes, f"{origin} [compress]")
+        _check_compress(sweep.compress, run, f"{origin} [compress]")
     for recipe, points in sweep.search.points.items():
         for point in points:
             sweep.recipe_of(recipe, "any", 0, point, origin=f"{origin} [search], recipe {recipe}")
@@ -151,6 +183,17 @@ def _find(folder: str) -> Path:
             return path
     known = sorted({str(p.parent.relative_to(shipped_recipes())) for p in shipped_recipes().glob(f"*/{SWEEP_FILE}")})
     raise UserError(f"There is no folder '{folder}'{nearest(folder, known)}.", f"Give a path, or: {', '.join(known)}")
+
+
+def _recipe_files(folder: Path) -> dict[str, Path]:
+    """The recipes of a folder by name, in the order of their numbers."""
+    files = [path for path in folder.glob("*.toml") if path.name != SWEEP_FILE]
+    return {path.stem: path for path in sorted(files, key=lambda path: _by_number(path.stem))}
+
+
+def _names(sweep: Sweep) -> list[str]:
+    """Of recipes and variants, whatever their shares."""
+    return list(dict.fromkeys(sweep.curve.get(name, (name, 1.0))[0] for name in sweep.recipes))
 
 
 def _by_number(name: str) -> list[tuple[str, int]]:

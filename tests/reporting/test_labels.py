@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 
-from lrea_cli.reporting.labels import CAP, MARKER, Spot, place_labels
+from lrea_cli.reporting.axes_labels import CAP, Label, write_labels
+from lrea_cli.reporting.labels import MARK, Box
 
 
 def axes_of(dpi: float = 100) -> Axes:
@@ -25,16 +25,16 @@ def axes_of(dpi: float = 100) -> Axes:
     return axes
 
 
-def spots_of(points: list[tuple[float, float]], bar: float = 0.03) -> list[Spot]:
-    return [Spot(x, y, f"din, clusters {n}, 8.3 kB", "k", (y - bar, y + bar)) for n, (x, y) in enumerate(points)]
+def spots_of(points: list[tuple[float, float]], bar: float = 0.03) -> list[Label]:
+    return [Label(x, y, f"din, clusters {n}, 8.3 kB", "k", (y - bar, y + bar)) for n, (x, y) in enumerate(points)]
 
 
-def covered(axes: Axes, spot: Spot) -> list[Bbox]:
+def covered(axes: Axes, spot: Label) -> list[Box]:
     """What the marker and the bar of a spot cover."""
     scale = axes.figure.dpi / 72
     (x, y), (_, low), (_, high) = axes.transData.transform([(spot.x, v) for v in (spot.y, *(spot.bar or (0, 0)))])
-    reach, cap = MARKER * scale, CAP * scale
-    return [Bbox([[x - reach, y - reach], [x + reach, y + reach]]), Bbox([[x - cap, low], [x + cap, high]])]
+    reach, cap = MARK * scale, CAP * scale
+    return [Box(x - reach, y - reach, x + reach, y + reach), Box(x - cap, low, x + cap, high)]
 
 
 def texts(axes: Axes) -> tuple[list[Annotation], list[Annotation]]:
@@ -43,20 +43,20 @@ def texts(axes: Axes) -> tuple[list[Annotation], list[Annotation]]:
     return [text for text in found if text.get_text()], [text for text in found if not text.get_text()]
 
 
-def check(axes: Axes, spots: list[Spot]) -> None:
-    boxes = place_labels(axes, spots)
+def check(axes: Axes, spots: list[Label]) -> None:
+    boxes = write_labels(axes, spots)
     assert len(boxes) == len(spots)
     frame = axes.get_window_extent()
     for box, label, spot in zip(boxes, texts(axes)[0], spots, strict=True):
         assert label.get_text() == spot.text
         drawn = label.get_window_extent()
-        assert drawn.extents == pytest.approx(box.extents, abs=2)
+        assert drawn.extents == pytest.approx([box.x0, box.y0, box.x1, box.y1], abs=2)
         assert frame.x0 <= box.x0
         assert box.x1 <= frame.x1
         assert frame.y0 <= box.y0
         assert box.y1 <= frame.y1
-        assert not any(box.count_overlaps([other]) for s in spots for other in covered(axes, s))
-    assert not any(a.count_overlaps([b]) for a, b in itertools.combinations(boxes, 2))
+        assert not any(box.meets(other) for s in spots for other in covered(axes, s))
+    assert not any(a.meets(b) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("dpi", [72, 100, 150])
@@ -75,7 +75,7 @@ def test_labels_of_any_points_lie_apart(points: list[tuple[float, float]]) -> No
 
 def test_a_lone_label_stands_right_of_its_point_without_a_line() -> None:
     axes = axes_of()
-    (box,) = place_labels(axes, [Spot(0.5, 0.5, "lrea", "k")])
+    (box,) = write_labels(axes, [Label(0.5, 0.5, "lrea", "k")])
     x, y = axes.transData.transform((0.5, 0.5))
     assert box.x0 - x == pytest.approx(9 * 100 / 72)
     assert (box.y0 + box.y1) / 2 == pytest.approx(y)
@@ -84,7 +84,7 @@ def test_a_lone_label_stands_right_of_its_point_without_a_line() -> None:
 
 def test_at_the_right_edge_it_stands_left() -> None:
     axes = axes_of()
-    (box,) = place_labels(axes, [Spot(0.99, 0.5, "full attention", "k")])
+    (box,) = write_labels(axes, [Label(0.99, 0.5, "full attention", "k")])
     assert box.x1 < axes.transData.transform((0.99, 0.5))[0]
 
 
@@ -99,7 +99,7 @@ CROWDS = [
 @pytest.mark.parametrize("points", CROWDS)
 def test_a_label_that_is_far_has_a_line_to_its_own_point(points: list[tuple[float, float]]) -> None:
     axes, spots = axes_of(), spots_of(points, 0.02)
-    boxes = place_labels(axes, spots)
+    boxes = write_labels(axes, spots)
     labels, lines = texts(axes)
     assert 0 < len(lines) < len(labels)
     assert {tuple(line.xy) for line in lines} <= {(s.x, s.y) for s in spots}
@@ -112,4 +112,4 @@ def test_a_label_that_is_far_has_a_line_to_its_own_point(points: list[tuple[floa
         assert box.y0 - 0.01 <= start[1] <= box.y1 + 0.01
         others = [b for b in boxes if b is not box]
         path = [(start[0] + (x - start[0]) * n / 50, start[1] + (y - start[1]) * n / 50) for n in range(51)]
-        assert not any(other.contains(*at) for other in others for at in path)
+        assert not any(other.holds(Box(*at, *at)) for other in others for at in path)

@@ -121,6 +121,12 @@ def test_every_number_is_on_the_page() -> None:
     assert "**" not in text
 
 
+def test_a_recipe_with_fewer_seeds_is_named() -> None:
+    first, *others = RESULTS.scored
+    text = page(replace(RESULTS, scored=(replace(first, seeds=(1,)), *others)), "x.json")
+    assert f"Seeds of training: 1, 2. Seed 1 alone: `{first.recipe}`. Best" in text
+
+
 def test_rows_of_a_table_have_the_cells_of_its_head() -> None:
     for block in page(RESULTS, "x.json").split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]

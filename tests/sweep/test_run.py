@@ -71,6 +71,22 @@ def test_a_split_with_one_label_ends_a_sweep_before_any_training(
     assert pool.names == []
 
 
+def test_a_recipe_that_is_trained_once_is_compared_on_that_seed(
+    tmp_path: Path, dataset: Artifact, inline_sweep: InlineSweep
+) -> None:
+    sweep = make_sweep(once=["lrea-4"])
+    finished = inline_sweep(sweep, tmp_path / "home")
+    assert len(runs(tmp_path / "home")) == 2 * 2 + 1
+    scored = {one.recipe: one for one in gather(sweep, finished, ABOUT, Silent()).scored}
+    assert {name: one.seeds for name, one in scored.items()} == {"mean": (1, 2), "lrea-4": (1,)}
+    difference = scored["lrea-4"].difference
+    assert difference is not None
+    (lrea,), (mean, _) = scored["lrea-4"].auc.values, scored["mean"].auc.values
+    assert lrea is not None
+    assert mean is not None
+    assert difference.mean == pytest.approx(lrea - mean)
+
+
 def test_the_second_call_does_nothing(again: Again) -> None:
     assert again() == []
 

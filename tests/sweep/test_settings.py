@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lrea_cli.errors import UserError
+from lrea_cli.recipe.chosen import Chosen, as_toml
 from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, foreign_options, shipped_recipes
 from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
 from lrea_cli.sweep.datasets import dataset_of
@@ -70,6 +71,19 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"search": {"points": [{}, {"lr": 0.1}], "rungs": [{"keep": 2}]}}, "the last rung keeps 2"),
         ({"search": {"points": [{}], "rungs": [{"share": 0.0}]}}, "rungs, entry 1: share is 0"),
         ({"search": 3}, "search is 3, not a table"),
+        ({"recipes": []}, "runs no recipe"),
+        ({"recipes": ["dinn"]}, r"recipes: 'dinn' is not known \(did you mean 'din'\?\)"),
+        ({"once": ["dinn"]}, r"once: 'dinn' is not known"),
+        ({"recipes": ["din"], "once": ["mean"]}, "once: 'mean' is not known"),
+        ({"recipes": ["mean"], "base": "din"}, "base: 'din' is not known"),
+        ({"variants": {"x": {"rank": 4}}}, r"\[variants\] x: there is no recipe None"),
+        ({"variants": {"x": 3}}, r"\[variants\] x: there is no recipe 3"),
+        ({"variants": {"x": {"recipe": "dinn"}}}, r"no recipe 'dinn' \(did you mean 'din'\?\)"),
+        ({"variants": {"din": {"recipe": "mean"}}}, r"\[variants\] din: a recipe has this name"),
+        ({"variants": {"x": {"recipe": "din", "rnk": 4}}}, r"x: 'rnk' is not known \(did you mean 'rank'\?\)"),
+        ({"variants": {"x": {"recipe": "din", "seed": 4}}}, "x: 'seed' is not known"),
+        ({"variants": {"x": {"recipe": "din", "rank": 4}}}, "x: rank is no option of method 'din'"),
+        ({"variants": {"x": {"recipe": "lrea-8", "rank": 0}}}, r"\[variants\] x \[model\]: rank is 0"),
         ({"shares": [0.5, 0.5]}, r"shares = \[0\.5, 0\.5\]"),
         ({"shares": [0]}, "shares, entry 1, is 0"),
         ({"dataset": [{"name": "a"}]}, "unknown key 'dataset'"),
@@ -96,6 +110,45 @@ def test_a_folder_is_read_in_the_order_of_numbers(tmp_path: Path) -> None:
     found = load_sweep(str(tmp_path))
     assert list(found.recipes) == ["din", "lrea-8", "lrea-32", "lrea-128"]
     assert (found.name, found.title) == (tmp_path.name, "T")
+
+
+def test_variants_are_recipes_with_other_settings_and_stand_after_those_that_are_named() -> None:
+    wide = {"recipe": "lrea-8", "rank": 64, "hidden": [16], "lr": 0.3}
+    sweep = read(recipes=["mean", "din"], variants={"lrea-64": wide, "din-again": {"recipe": "din"}}, once=["lrea-64"])
+    assert list(sweep.recipes) == ["mean", "din", "lrea-64", "din-again"]
+    changed = {"model": {"rank": 64, "hidden": (16,)}, "train": {"lr": 0.3}}
+    assert sweep.recipes["lrea-64"] == RECIPES["lrea-8"].with_values(changed)
+    assert sweep.recipes["din-again"] == RECIPES["din"]
+    assert [sweep.seeds_of(name) for name in ("din", "lrea-64")] == [SEEDS, SEEDS[:1]]
+    assert set(sweep.search.points) == set(sweep.recipes)
+
+
+def test_shares_are_of_variants_too_and_once_holds_for_every_share() -> None:
+    sweep = read(recipes=["din"], variants={"lrea-64": {"recipe": "lrea-8", "rank": 64}}, shares=[0.5, 1], once=["din"])
+    assert list(sweep.recipes) == ["din-share-0.5", "lrea-64-share-0.5", "din", "lrea-64"]
+    assert sweep.recipes["lrea-64-share-0.5"].train.share == 0.5
+    assert [len(sweep.seeds_of(name)) for name in sweep.recipes] == [1, 3, 1, 3]
+
+
+def test_the_recipes_of_another_folder_are_taken_with_how_they_were_chosen(tmp_path: Path) -> None:
+    other, own = tmp_path / "other", tmp_path / "own"
+    other.mkdir()
+    own.mkdir()
+    chosen = Chosen("methods", ("dev-still",), ("lr",), 3, 0.7)
+    (other / "lrea.toml").write_text(as_toml(RECIPES["lrea-8"], chosen))
+    (other / "din.toml").write_text("[model]\nmethod = 'din'\n")
+    (own / "mean.toml").write_text("[model]\nmethod = 'mean'\n")
+    written = own / SWEEP_FILE
+    written.write_text(f"folder = '{other}'\nrecipes = ['mean']\n[variants]\nx = {{recipe = 'lrea', rank = 4}}\n")
+    found = load_sweep(str(own))
+    assert {name: recipe.model.method for name, recipe in found.recipes.items()} == {"mean": "mean", "x": "lrea"}
+    assert found.recipes["x"].model.rank == 4
+    assert found.chosen == {"x": chosen}
+    written.write_text(f"folder = '{other}'\nshares = [0.5]\n")
+    assert load_sweep(str(own)).chosen == {"lrea": chosen}
+    (own / "din.toml").write_text("[model]\nmethod = 'din'\n")
+    with pytest.raises(UserError, match="have a recipe 'din'"):
+        load_sweep(str(own))
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:

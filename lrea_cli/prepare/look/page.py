@@ -21,6 +21,7 @@ from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.dataset.manifest import DatasetManifest
 from lrea_cli.prepare.look.field_auc import measure_fields, warnings_of
 from lrea_cli.prepare.look.measure import TITLES, Histogram, Look, look_at
+from lrea_cli.stats.estimates import Z_95
 from lrea_cli.stats.ranks import ALIKE
 from lrea_cli.workspace.blocks import DatasetFiles
 
@@ -109,7 +110,7 @@ def explained(manifest: DatasetManifest, look: Look) -> list[str]:
         lines.append("n/a: negatives were drawn, so a request has the same value of such a field for both labels.")
     if (test := look.resolution) is not None:
         lines.append(
-            f"test split: it gives an AUC to about +-{1.96 * test.standard_error:.4f} (95%, over users; estimated by "
+            f"test split: it gives an AUC to about +-{Z_95 * test.standard_error:.4f} (95%, over users; estimated by "
             f"the counter {test.counter}). The smallest difference of two models that it can show is about "
             f"{test.alike:.4f} where their AUCs correlate by {ALIKE}, as those of most methods do, and "
             f"{test.unrelated:.4f} where they do not. `lrea compare` measures it for two runs."

@@ -30,7 +30,8 @@ from lrea_cli.model import CTRModel
 from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
 from lrea_cli.serving.export.attention import array, din_attention, scale_of
 from lrea_cli.serving.export.builder import Builder
-from lrea_cli.serving.export.interests import FLOAT, Asked, long_interest
+from lrea_cli.serving.export.interests import long_interest
+from lrea_cli.serving.export.pieces import FLOAT, Asked
 
 if TYPE_CHECKING:
     import onnx

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lrea_cli.decide.page import tables
-from lrea_cli.decide.page.document import Cell, Table
+from lrea_cli.reporting.decision import tables
+from lrea_cli.reporting.decision.document import Cell, Table
 from tests.decide.made_up import made_up_ship
 
 DECISION = made_up_ship()

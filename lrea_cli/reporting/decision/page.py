@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lrea_cli.decide.page.content import document
-from lrea_cli.decide.page.html import html
-from lrea_cli.decide.page.markdown import markdown
 from lrea_cli.decide.verdict.answer import Decision
+from lrea_cli.reporting.decision.content import document
+from lrea_cli.reporting.decision.html import html
+from lrea_cli.reporting.decision.markdown import markdown
 from lrea_cli.workspace.sealed import replacing
 
 NAME = "decision"

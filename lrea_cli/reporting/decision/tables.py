@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from lrea_cli.console import show
-from lrea_cli.decide.page.document import Cell, Table
 from lrea_cli.decide.results import KINDS, UNKNOWN, Aged, Contender, Counter, CurvePoint, Dropped
 from lrea_cli.decide.verdict.answer import Decision, Shown
 from lrea_cli.decide.verdict.order import cost
 from lrea_cli.decide.verdict.words import change, code
+from lrea_cli.reporting.decision.document import Cell, Table
 from lrea_cli.stats.estimates import Estimate
 
 Row = TypeVar("Row")

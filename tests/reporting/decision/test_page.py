@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lrea_cli.decide.page.content import document
-from lrea_cli.decide.page.document import Table
-from lrea_cli.decide.page.html import html
-from lrea_cli.decide.page.markdown import markdown
-from lrea_cli.decide.page.page import write_pages
 from lrea_cli.decide.results import UNKNOWN, Command, Contender, Dropped, Measurements
 from lrea_cli.decide.verdict.answer import Decision, read_decision
 from lrea_cli.decide.verdict.verdict import decide
+from lrea_cli.reporting.decision.content import document
+from lrea_cli.reporting.decision.document import Table
+from lrea_cli.reporting.decision.html import html
+from lrea_cli.reporting.decision.markdown import markdown
+from lrea_cli.reporting.decision.page import write_pages
 from lrea_cli.stats.estimates import Estimate
 from tests.decide.made_up import DECISIONS, contender, made_up_ship, measured
 
@@ -216,7 +216,7 @@ def test_the_files_are_written_whole_and_the_json_is_the_decision(tmp_path: Path
 def test_the_same_decision_gives_the_same_bytes(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from lrea_cli.decide.page.page import write_pages\n"
+        "from lrea_cli.reporting.decision.page import write_pages\n"
         "from tests.decide.made_up import made_up_ship\n"
         "write_pages(Path(sys.argv[1]), made_up_ship())\n"
         "assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules"

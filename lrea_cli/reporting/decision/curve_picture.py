@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lrea_cli.console.show import number
-from lrea_cli.decide.page.document import Picture
-from lrea_cli.decide.page.frontier_picture import LEGEND_LINE
-from lrea_cli.decide.page.labels import Box, spread
-from lrea_cli.decide.page.svg import Scale, decimals, drawing, line, mark, path, shortened, text
 from lrea_cli.decide.results import Contender, Kind
 from lrea_cli.decide.verdict.answer import Decision
+from lrea_cli.reporting.decision.document import Picture
+from lrea_cli.reporting.decision.frontier_picture import LEGEND_LINE
+from lrea_cli.reporting.decision.svg import Scale, decimals, drawing, line, mark, path, shortened, text
+from lrea_cli.reporting.labels import Box, spread
 
 FRAMES = {"wide": (980.0, Box(74, 20, 740, 400)), "narrow": (380.0, Box(56, 20, 212, 400))}
 LEAST_GAP = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrea_cli.decide.page.document import Block, Cell, Document, Lines, Picture, Points, Table, Text
+from lrea_cli.reporting.decision.document import Block, Cell, Document, Lines, Picture, Points, Table, Text
 
 TOLD_APART = re.compile(r"(`[^`]*`)")
 SIGNS = re.compile(r"([\\*_\[\]<>#|~])")

@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lrea_cli.decide.page.curve_picture import curve_picture
-from lrea_cli.decide.page.frontier_picture import far_below, frontier_picture
-from lrea_cli.decide.page.labels import Box, Spot, lead, place_labels, spread
-from lrea_cli.decide.page.svg import CHARACTER, RADIUS, Scale, decimals, element, round_step, shortened
 from lrea_cli.decide.results import UNKNOWN, CurvePoint
 from lrea_cli.decide.verdict.answer import Decision
 from lrea_cli.decide.verdict.verdict import decide
+from lrea_cli.reporting.decision.curve_picture import curve_picture
+from lrea_cli.reporting.decision.frontier_picture import far_below, frontier_picture
+from lrea_cli.reporting.decision.svg import CHARACTER, RADIUS, Scale, decimals, element, round_step, shortened
+from lrea_cli.reporting.labels import Box, Spot, lead, place_labels, spread
 from lrea_cli.stats.estimates import Estimate
 from tests.decide.made_up import (
     DECISIONS,
@@ -303,14 +303,14 @@ def test_an_element_escapes_its_attributes() -> None:
 
 
 def test_labels_keep_off_marks_texts_and_each_other() -> None:
-    spots = [Spot(100 + 9 * n, 100 + 5 * (n % 3), f"label {n}") for n in range(8)]
+    spots = [Spot(100 + 9 * n, 100 + 5 * (n % 3), 22, 8) for n in range(8)]
     frame, taken = Box(0, 0, 400, 300), [Box(0, 0, 400, 60)]
-    boxes = place_labels(spots, frame, taken, [])
+    boxes = place_labels(spots, frame, taken)
     marks = [Box(s.x - 6, s.y - 6, s.x + 6, s.y + 6) for s in spots]
     assert all(frame.holds(box) for box in boxes)
     assert not [1 for a, b in combinations(boxes, 2) if a.meets(b)]
     assert not [1 for box in boxes for other in (*marks, *taken) if box.meets(other)]
-    assert place_labels(spots[:1], frame, [], [])[0].x0 > spots[0].x, "alone it stands at the right"
+    assert place_labels(spots[:1], frame)[0].x0 > spots[0].x, "alone it stands at the right"
     assert any(lead(box, spot) for box, spot in zip(boxes, spots, strict=True))
 
 

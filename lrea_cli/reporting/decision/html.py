@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from lrea_cli.decide.page.document import Block, Cell, Document, Lines, Picture, Points, Section, Table, Text
+from lrea_cli.reporting.decision.document import Block, Cell, Document, Lines, Picture, Points, Section, Table, Text
 
 NO_NETWORK = "default-src 'none'; style-src 'unsafe-inline'"
 CODE = re.compile(r"`([^`]*)`")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lrea_cli.console.counts import counted
 from lrea_cli.console.show import number
-from lrea_cli.decide.page import tables
-from lrea_cli.decide.page.curve_picture import curve_picture
-from lrea_cli.decide.page.document import Block, Cell, Document, Lines, Points, Section, Table, Text
-from lrea_cli.decide.page.frontier_picture import frontier_picture
 from lrea_cli.decide.verdict.answer import Decision
 from lrea_cli.decide.verdict.words import budget, code, named, tolerance
+from lrea_cli.reporting.decision import tables
+from lrea_cli.reporting.decision.curve_picture import curve_picture
+from lrea_cli.reporting.decision.document import Block, Cell, Document, Lines, Points, Section, Table, Text
+from lrea_cli.reporting.decision.frontier_picture import frontier_picture
 
 
 def document(decision: Decision) -> Document:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from lrea_cli.console.show import milliseconds, number, size
-from lrea_cli.decide.page.document import Picture
-from lrea_cli.decide.page.labels import Box, Spot, lead, place_labels
-from lrea_cli.decide.page.svg import (
+from lrea_cli.decide.results import KINDS, Contender, Kind
+from lrea_cli.decide.verdict.answer import Decision
+from lrea_cli.reporting.decision.document import Picture
+from lrea_cli.reporting.decision.svg import (
     CHARACTER,
     Scale,
     box,
@@ -22,9 +23,10 @@ from lrea_cli.decide.page.svg import (
     shortened,
     text,
 )
-from lrea_cli.decide.results import KINDS, Contender, Kind
-from lrea_cli.decide.verdict.answer import Decision
+from lrea_cli.reporting.labels import Box, Spot, lead, place_labels
 
+HALF_LINE = 8.0
+"""Half the height of a label, in pixels."""
 ROOM = 1.35
 """Factor from the outermost times to the ends of the axis."""
 FAR_BELOW = 2.5
@@ -159,15 +161,18 @@ class Drawing:
         """Names: that of the choice has the first choice of a place, then those at the edge, which has few."""
         marked = (self.verdict.choice, self.verdict.guess)
         order = sorted(self.shown, key=lambda each: (each.name not in marked, _auc(each) >= self.below, -_auc(each)))
-        spots = [Spot(*self._at(each), self._name(each)) for each in order]
+        names = [self._name(each) for each in order]
+        spots = [
+            Spot(*self._at(each), CHARACTER * len(name) / 2, HALF_LINE) for each, name in zip(order, names, strict=True)
+        ]
         budget, taken, across = self._budget()
         boxes = place_labels(spots, self.frame.plot, [taken], [*(b for c in order for b in self._bars(c)), across])
         parts = [budget]
-        for each, spot, at in zip(order, spots, boxes, strict=True):
+        for each, name, spot, at in zip(order, names, spots, boxes, strict=True):
             start = lead(at, spot)
             parts += [line(*start, spot.x, spot.y, "lead")] if start else []
             strong = " strong" if each.name in marked else ""
-            parts.append(text((at.x0 + at.x1) / 2, (at.y0 + at.y1) / 2, spot.words, f"name{strong}", "middle"))
+            parts.append(text((at.x0 + at.x1) / 2, (at.y0 + at.y1) / 2, name, f"name{strong}", "middle"))
         return parts
 
     def _budget(self) -> tuple[str, Box, Box]:

@@ -14,7 +14,7 @@ import lrea_cli
 PACKAGE = Path(lrea_cli.__file__).parent
 
 LAYERS = (
-    *("errors", "ids", "int8", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
+    *("errors", "ids", "int8", "native", "console", "workspace", "recipe", "stats", "sequence", "dataset"),
     *("kernels", "attention", "features", "mlp", "oracle", "methods", "compressors", "model"),
     *(
         "runs",
@@ -131,14 +131,14 @@ def test_an_import_the_wrong_way_is_seen(module: str, other: str) -> None:
 
 
 def test_the_bottom_stands_on_little() -> None:
-    for module in ("errors", "ids", "int8"):
+    for module in ("errors", "ids", "int8", "native.library", "native.sources"):
         assert own_imports(MODULES[module]) == set(), module
     allowed = {
         "console": {"errors"},
         "workspace": {"errors", "console"},
         "recipe": {"errors", "workspace"},
         "stats": {"errors"},
-        "kernels": {"recipe"},
+        "kernels": {"recipe", "native"},
         "oracle": {"recipe"},
         "sequence": {"recipe"},  # the dtype of a cache
     }

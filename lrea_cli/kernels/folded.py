@@ -3,7 +3,8 @@
 For one candidate the scorer is an affine map of the key, so with keys [k, 1] and maps [W2 + diag(e) W3; e W1 + b] all
 candidates of a request are one matrix product. Only |x| needs it, since phi(x) = a x + g |x| and the a x half is affine
 in the candidate. The gradient computes |x| again, chunk by chunk, so no tensor (B, N, L, H) exists and the
-element-wise passes stay in the processor's cache.
+element-wise passes stay in the processor's cache. For float32 on a CPU, C++ does the same in registers
+(`native/training.py`), where it was compiled; what is here is its slow twin.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from lrea_cli.kernels.native import training
 from lrea_cli.kernels.weights import SLOPE, ScorerWeights, linear_interest
 
 CHUNK_BYTES = {"cpu": 1 << 21, "cuda": 1 << 29}
@@ -40,8 +42,9 @@ def absolute_half(candidates: Tensor, keys: Tensor, values: Tensor, weights: Sco
         weights: of the scorer.
     """
     operands = _in_one_dtype(candidates, keys, values, *vars(weights).values())
+    half = training.NativeAbsoluteHalf if training.takes(*operands) else AbsoluteHalf
     with torch.autocast(keys.device.type, enabled=False):
-        return _AbsoluteHalf.apply(*operands)
+        return half.apply(*operands)
 
 
 def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:
@@ -52,7 +55,7 @@ def _in_one_dtype(*operands: Tensor) -> tuple[Tensor, ...]:
     return tuple(o.to(torch.get_autocast_dtype(device)) if o.dtype != torch.float64 else o for o in operands)
 
 
-class _AbsoluteHalf(torch.autograd.Function):
+class AbsoluteHalf(torch.autograd.Function):
     """sum_j g |[k_j, 1] M_n| w_o v_j with the maps M_n = [W2 + diag(e_n) W3; e_n W1 + b] of a chunk of requests.
 
     The maps live in the processor's cache, too: neither pass reads or writes those of a whole batch.

@@ -12,6 +12,7 @@ import pytest
 from lrea_cli.cli import main
 from lrea_cli.commands import doctor as module
 from lrea_cli.kernels import KERNELS, naive
+from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.native.model import NativeModel
 
@@ -96,7 +97,7 @@ def test_the_native_request_and_its_errors_are_told(doctor: Call) -> None:
 
 
 def test_without_the_library_all_is_well(doctor: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    monkeypatch.setenv(NO_LIBRARY, "0")
     found = doctor()
     assert found["native_request"] == "none: torch computes requests"
     assert found["why"] == "LREA_NATIVE=0 turns it off."

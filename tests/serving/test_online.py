@@ -18,6 +18,7 @@ from lrea_cli.dataset.layout import SPLITS, DatasetInfo
 from lrea_cli.dataset.samples import Samples
 from lrea_cli.dataset.vocabulary import Vocabulary
 from lrea_cli.errors import UserError
+from lrea_cli.native.library import NO_LIBRARY
 from lrea_cli.prepare.prepare import PrepareOptions, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.recipe.settings import Compression
@@ -100,7 +101,7 @@ def test_so_has_a_searched_run_and_a_compressed_one_in_int8(
     native: bool,
 ) -> None:
     if not native:
-        monkeypatch.setenv(abi.NO_LIBRARY, "0")
+        monkeypatch.setenv(NO_LIBRARY, "0")
     run = untrained_run(workspace_copy, workspace_copy, ("item", "category"), {"embedding_dim": 4, **settings})
     asked = CacheSettings("int8", run.dataset.manifest.splits.test_from, compression=compression)
     compress(workspace_copy, run, asked, Silent(), "small")
@@ -111,7 +112,7 @@ def test_so_has_a_searched_run_and_a_compressed_one_in_int8(
 def test_the_path_says_what_computes_and_why(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library, or torch and why; both give the same logits."""
     assert scorer.path == (abi.path_of("auto") or f"torch: There is no native request: {abi.load().reason}")
-    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    monkeypatch.setenv(NO_LIBRARY, "0")
     by_torch = Scorer(scorer.run, scorer.cache)
     assert by_torch.path == "torch: There is no native request: LREA_NATIVE=0 turns it off."
     items = list(scorer._vocabulary.fields["item"].ids)[:9]

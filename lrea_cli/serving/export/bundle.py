@@ -12,6 +12,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.fields import EncodedField
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.layout import DatasetInfo
+from lrea_cli.native.sources import OPTIONS, X86, options_of
 from lrea_cli.records.cache import Cache, raw_users
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.export.builder import onnx_package
@@ -19,7 +20,7 @@ from lrea_cli.serving.export.destinations.source import DESCRIPTION, Source
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.export.readme import readme_of
 from lrea_cli.serving.native import model_file
-from lrea_cli.serving.native.sources import OPTIONS, X86, headers, options_of
+from lrea_cli.serving.native.sources import headers
 from lrea_cli.serving.native.sources import sources as native_sources
 from lrea_cli.serving.scorer import Served
 from lrea_cli.workspace.parquet import read_parquet

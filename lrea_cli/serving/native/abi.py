@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int, c_int32, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+
+from lrea_cli.native.library import Loaded, open_library, turned_off
 
 ABI = 1
 LIBRARY = "liblrea.so"
 """Beside this file, where setup.py puts it on every system."""
-NO_LIBRARY = "LREA_NATIVE"
-"""The environment variable that keeps the library from being loaded, when it is `0`."""
 
 MODES = {"auto": 0, "fp32": 1, "x6": 2, "x3": 3, "baseline": 4, "avx2": 5, "avx512": 6}
 UNSUPPORTED = 4
@@ -85,44 +82,28 @@ class CSizes(Structure):
     )
 
 
-class Loaded(NamedTuple):
-    """The library, or None and why there is none."""
-
-    library: ctypes.CDLL | None
-    reason: str
+FUNCTIONS = {
+    "lrea_open": (c_void_p, c_void_p, c_uint64, c_char_p, c_uint64),
+    "lrea_close": (None, c_void_p),
+    "lrea_sizes_of": (None, c_void_p, POINTER(CSizes)),
+    "lrea_score": (c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
+    "lrea_score_record": (c_int, c_void_p, POINTER(CRecordRequest), POINTER(c_float)),
+    "lrea_interest": (c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
+    "lrea_path": (c_char_p, c_int32),
+    "lrea_why": (c_char_p,),
+    "lrea_status_text": (c_char_p, c_int32),
+}
 
 
 def load() -> Loaded:
-    """The library beside this file; it is loaded once."""
-    if os.environ.get(NO_LIBRARY) == "0":
-        return Loaded(None, f"{NO_LIBRARY}=0 turns it off.")
-    return _load(Path(__file__).with_name(LIBRARY))
+    """The library beside this file, and why it takes its path; it is loaded once."""
+    return turned_off() or _load(Path(__file__).with_name(LIBRARY))
 
 
 @cache
 def _load(path: Path) -> Loaded:
-    if not path.exists():
-        return Loaded(None, "It was not built: there was no C++ compiler (GCC or Clang) when lrea was installed.")
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        return Loaded(None, f"It cannot be loaded: {error}")
-    if library.lrea_abi() != ABI:
-        return Loaded(None, "It was built from another version of lrea; install lrea again.")
-    for name, result, *arguments in (
-        ("lrea_open", c_void_p, c_void_p, c_uint64, c_char_p, c_uint64),
-        ("lrea_close", None, c_void_p),
-        ("lrea_sizes_of", None, c_void_p, POINTER(CSizes)),
-        ("lrea_score", c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
-        ("lrea_score_record", c_int, c_void_p, POINTER(CRecordRequest), POINTER(c_float)),
-        ("lrea_interest", c_int, c_void_p, POINTER(CRequest), POINTER(c_float)),
-        ("lrea_path", c_char_p, c_int32),
-        ("lrea_why", c_char_p),
-        ("lrea_status_text", c_char_p, c_int32),
-    ):
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return Loaded(library, library.lrea_why().decode())
+    library, reason = open_library(path, ("lrea_abi", ABI), FUNCTIONS)
+    return Loaded(library, library.lrea_why().decode() if library else reason)
 
 
 def path_of(mode: str) -> str | None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lrea_cli.native.sources import SHARED, options_of, sources_of
 from lrea_cli.serving.native.model_file import write_model
-from lrea_cli.serving.native.sources import FOLDER, options_of, sources
+from lrea_cli.serving.native.sources import FOLDER
 from tests.serving.native.drawn import PATHS, Shape, draw_model
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -32,12 +33,15 @@ SHAPES = [
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not COMPILER, reason="there is no C++ compiler")]
 
 
-def compiled(folder: Path, compiler: str, machine: str, extra: list[str], driver: Path = DRIVER) -> Path:
-    """The test program with all sources, by one compiler."""
+def compiled(
+    folder: Path, compiler: str, machine: str, extra: list[str], driver: Path = DRIVER, library: Path = FOLDER
+) -> Path:
+    """The test program with all sources of a library, by one compiler."""
     objects = []
-    for source in [*sources(), driver]:
+    warnings, included = ["-Wall", "-Wextra", "-Werror"], [f"-I{library}", f"-I{SHARED}"]
+    for source in [*sources_of(library), driver]:
         objects.append(str(folder / f"{source.stem}.o"))
-        options = [*options_of(source, machine), *extra, "-I", str(FOLDER), "-Wall", "-Wextra", "-Werror"]
+        options = [*options_of(source, machine), *extra, *included, *warnings]
         subprocess.run([compiler, *options, "-c", str(source), "-o", objects[-1]], check=True)
     program = folder / "driver"
     linked = subprocess.run(

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrea_cli.native.library import NO_LIBRARY
+from lrea_cli.native.sources import OPTIONS, SHARED, options_of
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.native.model import UnsupportedError
-from lrea_cli.serving.native.sources import FOLDER, OPTIONS, headers, options_of, sources
+from lrea_cli.serving.native.sources import FOLDER, headers, sources
 from tests.serving.native.drawn import PATHS, Shape, draw_model, draw_request, opened
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +28,7 @@ needs_compiler = pytest.mark.skipif(not COMPILER, reason="there is no C++ compil
 
 
 def test_without_the_library_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(abi.NO_LIBRARY, "0")
+    monkeypatch.setenv(NO_LIBRARY, "0")
     assert abi.load().library is None
     assert abi.path_of("auto") is None
     with pytest.raises(UnsupportedError, match="LREA_NATIVE=0 turns it off") as refused:
@@ -151,8 +153,9 @@ def test_options_are_set_for_each_source() -> None:
 
 def test_sources_for_some_processors_use_nothing_inline_of_the_standard_library() -> None:
     """The linker keeps one copy of an inline function, and it could be one that only some processors can run."""
-    shared = {"internal.h", "simd.h", "matmul.h", "attention.h", "interest.h", "mlp.h", "fp32.h"}
-    narrow = [FOLDER / name for name in (*shared, "tiles.h", "amx_interest.h", "amx_mlp.h", "amx.cpp")]
+    shared = {"internal.h", "matmul.h", "attention.h", "interest.h", "mlp.h", "fp32.h"}
+    names = (*shared, "tiles.h", "amx_interest.h", "amx_mlp.h", "amx.cpp")
+    narrow = [SHARED / "simd.h", *(FOLDER / name for name in names)]
     allowed = {"stddef.h", "stdint.h", "immintrin.h", "arm_neon.h"}
     for path in narrow:
         included = set(re.findall(r"#include <(.*)>", path.read_text(encoding="utf-8")))
@@ -202,5 +205,5 @@ def test_the_package_holds_the_sources(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", minversion="77")
     words = ["build_py", "--build-lib", str(tmp_path)]
     subprocess.run([sys.executable, "setup.py", "-q", *words], cwd=ROOT, check=True, capture_output=True)
-    packed = {path.name for path in (tmp_path / "lrea_cli/serving/native").iterdir()}
-    assert {path.name for path in [*sources(), *headers()]} <= packed
+    for path in [*sources(), *headers()]:
+        assert (tmp_path / path.relative_to(ROOT)).exists(), path

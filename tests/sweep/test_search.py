@@ -16,8 +16,10 @@ from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.chosen import read_chosen
 from lrea_cli.recipe.recipe import Recipe, load_recipe
+from lrea_cli.recipe.worlds import find_world
 from lrea_cli.reporting.search import search_page, search_rows
-from lrea_cli.sweep import run
+from lrea_cli.sweep import run, search
+from lrea_cli.sweep.search_settings import Rung
 from lrea_cli.sweep.searched import gather_search, write_recipes
 from lrea_cli.sweep.settings import Sweep
 from lrea_cli.workspace.home import Artifact, Workspace
@@ -125,6 +127,28 @@ def test_a_search_on_worlds_takes_the_best_mean_and_writes_what_loads(
     pool.names.clear()
     run.run_search(sweep, two, home, 1, Silent())
     assert pool.names == []
+
+
+def test_a_rung_may_have_a_world_of_its_own(
+    tmp_path: Path, two: tuple[Artifact, Artifact], pool: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world_of = {
+        two[0].manifest.source_options["users"]: "dev-still",
+        two[1].manifest.source_options["users"]: "dev-large",
+    }
+    monkeypatch.setattr(search, "world_of", lambda source, options: find_world(world_of[options["users"]]))
+    rungs = (Rung(share=0.5, keep=2, worlds=("dev-still",)), Rung(worlds=("dev-large",)))
+    sweep, home = halving(worlds=("dev-still", "dev-large"), rungs=rungs), Workspace(tmp_path / "home")
+    searched = run.run_search(sweep, two, home, 1, Silent())
+    assert [name.partition("-")[0] for name in pool.names] == ["first"] * 4 + ["other"] * 2
+    results = gather_search(sweep, searched, ABOUT)
+    assert [(one.dataset, one.rung) for one in results.tried] == [("first", 0)] * 4 + [("other", 1)] * 2
+    last = {one.run: one.valid_auc for one in results.tried if one.rung == 1}
+    assert results.chosen["mean"].valid_auc == pytest.approx(max(filter(None, last.values())), abs=1e-6)
+    columns, (line,) = search_rows(results.tried)
+    assert line[columns.index("valid AUC")] == f"{results.chosen['mean'].valid_auc:.4f}"
+    plain = next((one.valid_auc for one in results.tried if one.rung == 1 and not one.point), None)
+    assert line[columns.index("as in the recipe")] == ("-" if plain is None else f"{plain:.4f}")
 
 
 def test_a_sweep_does_not_search_on_the_rows_of_its_table(tmp_path: Path, inline_sweep: InlineSweep) -> None:

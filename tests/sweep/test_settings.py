@@ -69,6 +69,10 @@ def test_without_a_sweep_toml_recipes_run_as_they_are() -> None:
         ({"search": {"points": [{}], "worlds": ["drift-3k"]}}, "the world 'drift-3k' is for a table"),
         ({"search": {"points": [{}, {"lr": 0.1}], "rungs": [{"keep": 2}, {}]}}, "a rung keeps 2 of 2 points"),
         ({"search": {"points": [{}, {"lr": 0.1}], "rungs": [{"keep": 2}]}}, "the last rung keeps 2"),
+        (
+            {"search": {"points": [{}], "rungs": [{"worlds": ["dev-still"]}]}},
+            "a rung is on 'dev-still', the search is not",
+        ),
         ({"search": {"points": [{}], "rungs": [{"share": 0.0}]}}, "rungs, entry 1: share is 0"),
         ({"search": 3}, "search is 3, not a table"),
         ({"recipes": []}, "runs no recipe"),

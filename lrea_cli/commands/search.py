@@ -51,7 +51,8 @@ def search(options: SearchOptions) -> None:
     given = {"--chosen": options.chosen, "--page": options.page}
     again = command_line(["lrea", "search", options.folder], given)
     results, failures = _run(console, options, again)
-    console.table(f"chosen on {', '.join(world.name for world in results.worlds)}", *search_rows(results.tried))
+    columns, lines = search_rows(results.tried, points=False)
+    console.table(f"chosen on {', '.join(world.name for world in results.worlds)}", columns, lines)
     console.say(f"{counted(len(results.chosen), 'recipe')} written to {options.chosen}")
     if options.page is not None:
         write_page(options.page, "search", results.to_dict(), lambda data: search_page(results, data))

@@ -79,8 +79,8 @@ def search_table(tried: Sequence[Tried]) -> str:
     return table(*search_rows(tried))
 
 
-def search_rows(tried: Sequence[Tried]) -> tuple[list[str], list[list[str]]]:
-    """The columns and the lines of `search_table`."""
+def search_rows(tried: Sequence[Tried], points: bool = True) -> tuple[list[str], list[list[str]]]:
+    """The columns and the lines of `search_table`; without the chosen points they fit a terminal."""
     columns = ["recipe", "chosen", "valid AUC", "as in the recipe", "lowest to highest", "trainings"]
     lines = []
     for recipe in dict.fromkeys(t.recipe for t in tried):
@@ -92,7 +92,8 @@ def search_rows(tried: Sequence[Tried]) -> tuple[list[str], list[list[str]]]:
         spread = interval((min(known), max(known))) if known else "-"
         chosen = number(means.get(best)) if best else "-"
         lines.append([recipe, best or "none", chosen, number(plain), spread, str(len(own))])
-    return columns, lines
+    kept = [n for n, column in enumerate(columns) if points or column != "chosen"]
+    return [columns[n] for n in kept], [[line[n] for n in kept] for line in lines]
 
 
 def _means(tried: Sequence[Tried]) -> dict[str, float | None]:

@@ -149,7 +149,10 @@ def _read_rungs(file: SearchFile, configurations: int, origin: str) -> tuple[Run
         before = rung.keep
     for world in (world for rung in rungs for world in rung.worlds):
         if world not in file.worlds:
-            raise UserError(f"{origin}: a rung is on '{world}', the search is not.", "Add it to worlds, or leave it out of the rung.")
+            raise UserError(
+                f"{origin}: a rung is on '{world}', the search is not.",
+                "Add it to worlds, or leave it out of the rung.",
+            )
     if rungs[-1].keep != 1:
         raise UserError(f"{origin}: the last rung keeps {rungs[-1].keep}.", "It chooses one: leave its keep out.")
     return rungs

@@ -68,17 +68,19 @@ class ProbeJob(SweepJob[Speed]):
     """Train a method for two epochs on a small share, and time its parts.
 
     Args:
+        recipe: its name.
         train: the small training.
         scored: time of scoring a validation row over that of a training step.
     """
 
+    recipe: str
     train: TrainJob
     compressions: tuple[Compression, ...]
     scored: float
 
     @property
     def name(self) -> str:
-        return f"probe of {self.train.recipe.model.method}"
+        return f"probe of {self.recipe}"
 
     def result(self) -> Speed | None:
         return read_measured(Speed, self.train.home, self.train.name, "probe.json")

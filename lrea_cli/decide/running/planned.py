@@ -121,7 +121,7 @@ def _probe(contest: Contest) -> tuple[dict[str, Speed], dict[str, str]]:
     for name, recipe in asked.sweep.recipes.items():
         smaller = asked.compressions if recipe.model.method == FULL else ()
         small = training(asked.sweep, name, {}, ground, contest.dataset, rung)
-        jobs[name] = ProbeJob(small, smaller, SCORED)
+        jobs[name] = ProbeJob(name, small, smaller, SCORED)
     contest.work(PROBES, list(jobs.values()), "probes")
     speeds = {name: speed for name, job in jobs.items() if (speed := job.result())}
     if len(speeds) < 2:

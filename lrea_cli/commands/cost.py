@@ -64,7 +64,7 @@ def cost(options: CostOptions) -> None:
     The work is that of making a record, of one request, and of one new behavior.
     """
     data = {"dataset": options.dataset, "short": options.short, "long": options.long}
-    recipe = load_recipe(options.recipe, every_method=True)
+    recipe = load_recipe(options.recipe, every_method=True) if options.recipe else Recipe()
     settings = recipe.with_values({"data": data, "model": {"rank": options.rank}})
     for method in METHOD_NAMES:  # what is impossible for one of them is refused here
         settings.with_values({"model": {"method": method}})

@@ -18,7 +18,6 @@ from lrea_cli.recipe.settings import (
     HIGHEST_SEED,
     CacheDtype,
     DataSettings,
-    ModelSettings,
     TrainSettings,
     check_range,
     check_threads,
@@ -136,9 +135,7 @@ Short = Annotated[
 Long = Annotated[
     int | None, typer.Option(help=f"Behaviors before those, the long sequence; default: {DataSettings.long}.")
 ]
-Rank = Annotated[
-    int | None, typer.Option(help=f"Pseudo items that a history is compressed to; default: {ModelSettings.rank}.")
-]
+Rank = Annotated[int | None, typer.Option(help="Pseudo items that a history is compressed to.")]
 RecordDtype = Annotated[CacheDtype, typer.Option(help="Number format of the records; int8 has one scale a row.")]
 Threads = Annotated[int | None, typer.Option(callback=as_threads, help="How many CPU threads; default: all cores.")]
 Device = Annotated[

@@ -23,6 +23,7 @@ from lrea_cli.commands.options import (
     require_name,
     start,
 )
+from lrea_cli.recipe.chosen import default_recipe
 from lrea_cli.recipe.recipe import load_recipe
 from lrea_cli.recipe.settings import METHOD_NAMES, MethodName, ModelSettings, SearchName, TrainSettings
 
@@ -42,7 +43,7 @@ class TrainOptions:
     rank: Rank = None
     lam: Annotated[
         float | None,
-        typer.Option(help=f"Weight of LREA's non-negativity loss (Eq. 11); default: {ModelSettings.lam}."),
+        typer.Option(help="Weight of LREA's non-negativity loss (Eq. 11)."),
     ] = None
     search: Annotated[
         SearchName | None,
@@ -58,7 +59,7 @@ class TrainOptions:
     batch_size: Annotated[
         int | None, typer.Option(help=f"Samples in a batch; default: {TrainSettings.batch_size}.")
     ] = None
-    lr: Annotated[float | None, typer.Option(help=f"Learning rate of Adagrad; default: {TrainSettings.lr}.")] = None
+    lr: Annotated[float | None, typer.Option(help="Learning rate of Adagrad.")] = None
     short: Short = None
     long: Long = None
     dataset: Dataset = None
@@ -76,14 +77,15 @@ def train(options: TrainOptions) -> None:
 
     Example: lrea train --rank 128 --lam 0.3
 
-    A setting that is not given is the recipe's, else its default. Of LREA the output also shows the non-negativity loss
+    A setting that is not given is the recipe's. Without a recipe it is what `lrea search` chose for the method
+    (recipes/chosen), else its default. Of LREA the output also shows the non-negativity loss
     (Eq. 10), of LREA and sketch the entropy of the columns: 0 where a behavior goes to one pseudo item, 1 where it goes
     to all alike.
     """
     from lrea_cli.runs.train import train_run
 
     require_name(options.replace, options.run, "--run")
-    recipe = load_recipe(options.recipe)
+    recipe = load_recipe(options.recipe) if options.recipe else default_recipe(options.method or ModelSettings.method)
     given = vars(options)
     flags = {name: {key: given[key] for key in vars(part) if key in given} for name, part in vars(recipe).items()}
     settings = recipe.with_flags(flags)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import CHOSEN, Recipe, read_toml
+from lrea_cli.recipe.recipe import CHOSEN, Recipe, load_recipe, read_toml, shipped_recipes
 from lrea_cli.recipe.values import read_section
 
 
@@ -46,6 +46,22 @@ def read_chosen(path: Path) -> Chosen | None:
     if missing := [key for key in Chosen.__dataclass_fields__ if key not in content]:
         raise UserError(f"{origin} has no {missing[0]}.", "Leave it as `lrea search` wrote it.")
     return read_section(Chosen, content, origin)
+
+
+def default_recipe(method: str) -> Recipe:
+    """What a training starts from without a recipe: the defaults, with the settings that a search chose for the method.
+
+    They stand in `recipes/chosen`, in the file of the method's name, else in the first one of that method.
+    """
+    folder = shipped_recipes() / CHOSEN
+    paths = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != method, path.stem))
+    for path in paths:
+        recipe, how = load_recipe(str(path)), read_chosen(path)
+        if recipe.model.method == method and how is not None:
+            sections = {"model": vars(recipe.model), "train": vars(recipe.train)}
+            found = {name: {key: part[key] for key in how.settings if key in part} for name, part in sections.items()}
+            return Recipe().with_values({**found, "model": {**found["model"], "method": method}})
+    return Recipe().with_values({"model": {"method": method}})
 
 
 def as_toml(recipe: Recipe, chosen: Chosen) -> str:

@@ -118,18 +118,15 @@ class Recipe:
         return recipe
 
 
-def load_recipe(name: str | None, *, every_method: bool = False) -> Recipe:
+def load_recipe(name: str, *, every_method: bool = False) -> Recipe:
     """Load a recipe from a path, or by the name of one that comes with lrea, or the one in a run's manifest.
 
     Args:
-        name: None = all defaults.
         every_method: accept options of any method, as a run's manifest may have them, too.
 
     Raises:
         UserError: no such file, not TOML, a key that is not known, or an option that the recipe's method has not.
     """
-    if name is None:
-        return Recipe()
     path = _find(name)
     of_run = path.name == RUN_FILE
     content = read_json(path, "Name another recipe.").get("recipe") if of_run else read_toml(path)

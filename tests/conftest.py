@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, write_manifest
+from tests.each_once import repeating
 from tests.manifests import manifest_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ TINY = Recipe(
     ModelSettings(rank=6, hidden=(16, 8)),
     TrainSettings(epochs=1, batch_size=256),
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """See `each_once` in pyproject.toml."""
+    made = yield
+    cases = [case for case in made if case.get_closest_marker("each_once")] if isinstance(made, list) else []
+    for case in repeating(cases):
+        case.add_marker("slow")
+    return made
 
 
 class QuietConsole(Console):

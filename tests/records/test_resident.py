@@ -119,6 +119,7 @@ def assert_same(layout: RecordFormat, found: UserRecords, expected: UserRecords)
         assert not found.past.counts[name][:, width:].any()
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 @pytest.mark.parametrize("longest_last", [True, False])
@@ -181,6 +182,7 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
     assert found.rows.tolist() == [0, 0]
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize(
     "settings",

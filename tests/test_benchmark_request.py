@@ -21,6 +21,7 @@ def run(base: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_tree_against_itself() -> None:
     done = run(ROOT)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.gate import run_gate
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
@@ -36,6 +37,12 @@ CPU = torch.device("cpu")
 USERS = np.arange(0, 150, 3)
 
 Both = tuple[Run, RecordStore, ResidentRecords]
+
+
+@pytest.fixture(autouse=True)
+def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate compares few users of the data, and those that it makes."""
+    monkeypatch.setattr(gate_module, "GATE_USERS", 6)
 
 
 @pytest.fixture(scope="module", params=list(itertools.product(["lrea", "din"], CACHE_DTYPES)), ids="-".join)

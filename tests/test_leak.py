@@ -16,6 +16,7 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.runs.checkpoint import build_model, open_dataset
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.workspace.home import Workspace
+from tests.selection import examples
 
 DAY = 86_400
 MIDNIGHT = 20_000 * DAY
@@ -53,17 +54,9 @@ def logits(folder: Path, events):
     return found
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(12, marks=pytest.mark.slow)])
-def test_the_future_never_reaches_a_score(tmp_path_factory, examples):
-    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(st.lists(event, min_size=5, max_size=40), st.randoms(use_true_random=False))
-    def check(events, rng):
-        check_the_future_never_reaches_a_score(tmp_path_factory, events, rng)
-
-    check()
-
-
-def check_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
+@settings(max_examples=examples(12), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.lists(event, min_size=5, max_size=40), st.randoms(use_true_random=False))
+def test_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
     known = [
         (user, item, MIDNIGHT + item, 1) for user in range(3) for item in range(ITEMS)
     ]  # every item is in the vocabulary

@@ -39,10 +39,11 @@ from tests.prepare.loops.amazon import (
 )
 from tests.prepare.loops.prepare import Event, Sample
 from tests.prepare.test_samples import assert_same_rows
+from tests.selection import examples
 
 EDITIONS: dict[int, Source] = {2018: AmazonBooks(), 2014: AmazonBooksSim()}
 both = pytest.mark.parametrize("edition", [2018, 2014])
-quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def twin(raw: AmazonRaw, edition: int) -> tuple[list[Event], dict[str, int], dict[str, int]]:
@@ -262,7 +263,7 @@ products = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(products, max_size=8))
 def test_the_values_of_a_printed_product_are_read(printed: list[dict[str, Any]]) -> None:
     for product, (is_literal, item, category) in zip(printed, literal_products(map(repr, printed)), strict=True):

@@ -29,6 +29,7 @@ from tests.fixtures.kuairand_raw import KuaiRandRaw, log_row, write_kuairand, wr
 from tests.prepare.loops import kuairand as loops
 from tests.prepare.loops.kuairand import FIELDS, Exposure
 from tests.prepare.loops.prepare import number
+from tests.selection import examples
 
 KUAIRAND = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand"
 DAY = 86_400
@@ -210,7 +211,7 @@ exposures = st.lists(
 ).map(lambda rows: [*rows, *((1, 0, day, ms, label) for day in range(5) for ms in (0, 3000) for label in (0, 1))])
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(6), suppress_health_check=[HealthCheck.too_slow])
 @given(exposures)
 def test_nothing_of_the_future_and_threads_change_no_byte(tmp_path_factory: Any, drawn: list[tuple[int, ...]]) -> None:
     home = tmp_path_factory.mktemp("k")

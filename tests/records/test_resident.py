@@ -32,6 +32,7 @@ from lrea_cli.serving.many import interest_of_users
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 from tests.conftest import MakeRun
+from tests.selection import examples
 
 CPU = torch.device("cpu")
 USERS = np.arange(0, 150, 3)
@@ -91,7 +92,7 @@ def test_softmax_reads_copies_of_the_records_whatever_the_kernel(
     assert expected.any()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(keys=st.lists(st.sampled_from(USERS.tolist()), min_size=1, max_size=9))
 def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None:
     run, store, resident = both

@@ -1,10 +1,28 @@
-"""Which cases of a test with several parameters run by default: each value of each parameter, and not all combinations."""
+"""What of a test runs by default, and what in CI alone: combinations of parameters, and examples of hypothesis."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from math import ceil
 
 import pytest
+from hypothesis import settings
+
+ALL = 100
+BY_DEFAULT = 30
+"""Examples of a test that does not say how many."""
+
+
+def choose_examples(by_default: bool) -> None:
+    """How many examples hypothesis tries; always the same ones."""
+    count = BY_DEFAULT if by_default else ALL
+    settings.register_profile("lrea", derandomize=True, deadline=None, max_examples=count)
+    settings.load_profile("lrea")
+
+
+def examples(count: int) -> int:
+    """So many in CI; by default the same share of them as of other tests."""
+    return ceil(count * settings.default.max_examples / ALL)
 
 
 def repeating(cases: Sequence[pytest.Function]) -> list[pytest.Function]:

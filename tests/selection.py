@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from math import ceil
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -23,6 +24,11 @@ def choose_examples(by_default: bool) -> None:
 def examples(count: int) -> int:
     """So many in CI; by default the same share of them as of other tests."""
     return ceil(count * settings.default.max_examples / ALL)
+
+
+def one_by_default(first: object, *others: object) -> list[Any]:
+    """Values of a parameter of which all but the first are slow."""
+    return [first, *(pytest.param(value, marks=pytest.mark.slow) for value in others)]
 
 
 def repeating(cases: Sequence[pytest.Function]) -> list[pytest.Function]:

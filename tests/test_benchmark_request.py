@@ -38,6 +38,7 @@ def test_a_tree_against_itself() -> None:
             assert 0 < row[clock]["least"] <= row[clock]["median"]
 
 
+@pytest.mark.slow
 def test_a_tree_with_other_logits_is_not_timed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "lrea_cli", tmp_path / "lrea_cli", ignore=shutil.ignore_patterns("__pycache__"))
     mlp = tmp_path / "lrea_cli" / "mlp.py"

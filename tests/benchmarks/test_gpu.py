@@ -19,6 +19,8 @@ from on_gpu.rows import SECTIONS, Content, Report, Row, Timed, cell
 from on_gpu.summary import MOST_BYTES, MOST_LINES, headline, last_line, table
 from on_gpu.timing import Contender, NotTimed, in_turns
 
+from tests.selection import one_by_default
+
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 TRITON = find_spec("triton") is not None
@@ -26,6 +28,7 @@ NEEDED = ("torch", "numpy", "safetensors", "xxhash", *(("triton",) if TRITON els
 
 ALONE = """
 import importlib, importlib.util, runpy, sys
+from tests.selection import one_by_default
 
 class Only:
     def __init__(self, finder):
@@ -279,7 +282,7 @@ def test_a_table_of_many_rows_ends_with_how_many_are_left_out(tmp_path: Path) ->
     assert lines[-1].startswith("and ")
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), pytest.param(0.1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wrong", one_by_default(float("nan"), 0.1))
 def test_a_wrong_kernel_fails_the_gate_and_is_not_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:

@@ -102,7 +102,9 @@ def test_mistakes_end_with_2(home, capsys, arguments, words):
     assert words in lrea(capsys, "sweep", *arguments, code=2).err
 
 
-@pytest.mark.parametrize(("name", "recipes", "trainings"), [("table2", 17, 51), ("table3", 14, 14)])
+@pytest.mark.parametrize(
+    ("name", "recipes", "trainings"), [pytest.param("table2", 17, 51, marks=pytest.mark.slow), ("table3", 14, 14)]
+)
 def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, monkeypatch, name, recipes, trainings):
     write_taobao(home.parent / "UserBehavior.csv")
     lrea(capsys, "prepare", "taobao")

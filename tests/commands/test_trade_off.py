@@ -298,10 +298,7 @@ def test_compare_takes_no_such_result(first: tuple[Path, Done]) -> None:
     assert "lrea serve-bench --run NAME" in found.err
 
 
-def test_the_dataset_is_that_of_the_latest_run(
-    workspace_copy: Workspace, quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = workspace_copy.home
+def test_the_dataset_is_that_of_the_latest_run(home: Path, quick: Callable[[str], None]) -> None:
     assert lrea(home, "prepare", "synthetic", "--users", "60", "--dataset", "later").code == 0
     done = lrea(home, "serve-bench", "--methods", "lrea", *OPTIONS, "--json")
     assert done.json["dataset"] == "synthetic"

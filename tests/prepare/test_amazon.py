@@ -187,6 +187,7 @@ def test_truncated_gzip(tmp_path: Path, edition: int, which: str) -> None:
     assert "download it again" in caught.value.remedy
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("text", ["", "\ufeff", "<html>\n" * 200])
 def test_unusable_products(tmp_path: Path, edition: int, text: str) -> None:

@@ -55,6 +55,7 @@ def test_bytes_that_are_no_utf8_are_refused_by_line(tmp_path: Path, block_bytes:
     assert "--encoding latin-1" in message
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("block_bytes", [7, 1 << 20])

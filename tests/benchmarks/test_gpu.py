@@ -28,7 +28,6 @@ NEEDED = ("torch", "numpy", "safetensors", "xxhash", *(("triton",) if TRITON els
 
 ALONE = """
 import importlib, importlib.util, runpy, sys
-from tests.selection import one_by_default
 
 class Only:
     def __init__(self, finder):

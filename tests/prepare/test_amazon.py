@@ -39,10 +39,11 @@ from tests.prepare.loops.amazon import (
 )
 from tests.prepare.loops.prepare import Event, Sample
 from tests.prepare.test_samples import assert_same_rows
-from tests.selection import examples
+from tests.selection import examples, one_by_default
 
 EDITIONS: dict[int, Source] = {2018: AmazonBooks(), 2014: AmazonBooksSim()}
 both = pytest.mark.parametrize("edition", [2018, 2014])
+one_edition = pytest.mark.parametrize("edition", one_by_default(2018, 2014))
 quick = settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -60,6 +61,7 @@ def samples_of(events: list[Event], edition: int, min_history: int = 20) -> tupl
     return make_samples(events, splits, negatives, min_history=min_history)
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("csv", [False, True])
 def test_traps_are_counted_and_samples_agree_with_the_loops(tmp_path: Path, edition: int, csv: bool) -> None:
@@ -107,7 +109,7 @@ def check_examples(folder: Path, raw: AmazonRaw) -> None:
             assert row["text"] == text
 
 
-@both
+@one_edition
 def test_csv_and_json_of_the_same_reviews_give_the_same_dataset(tmp_path: Path, edition: int) -> None:
     made = []
     for csv in (False, True):
@@ -118,7 +120,7 @@ def test_csv_and_json_of_the_same_reviews_give_the_same_dataset(tmp_path: Path, 
     assert made[0] == made[1]
 
 
-@both
+@one_edition
 def test_threads_and_the_order_of_lines_change_no_byte(tmp_path: Path, edition: int) -> None:
     raw = write_amazon(tmp_path, edition, traps=False)
     lines = list(raw.lines)
@@ -176,6 +178,7 @@ def test_files_are_found_and_a_missing_one_is_said(tmp_path: Path, edition: int)
         extract(source, [raw.meta])
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("which", ["reviews", "meta"])
 def test_truncated_gzip(tmp_path: Path, edition: int, which: str) -> None:

@@ -180,6 +180,7 @@ def test_clicks_of_the_same_second_are_not_yet_history(tmp_path: Path) -> None:
     assert lengths == [[0, 0, 2, 3], [3, 3, 5, 6], [6, 6, 8, 9]]
 
 
+@pytest.mark.slow
 def test_real_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     """Its log is real; the videos' features are not in it."""
     packed = KUAIRAND / "kuairand_kcore15.tsv.gz"

@@ -326,6 +326,7 @@ def dict_of(path: Path) -> dict[int, str]:
     return dict(zip(table[0].to_pylist(), table[1].to_pylist(), strict=True))
 
 
+@pytest.mark.slow
 def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     path = KUAIRAND / "kuairand_kcore15.tsv.gz"
     if not path.is_file():

@@ -47,10 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
-    """See `each_once` in pyproject.toml."""
+    """See `each_once` and `every_third` in pyproject.toml."""
     made = yield
-    cases = [case for case in made if case.get_closest_marker("each_once")] if isinstance(made, list) else []
-    for case in repeating(cases):
+    cases = made if isinstance(made, list) else []
+    once = [case for case in cases if case.get_closest_marker("each_once")]
+    third = [] if once else [case for case in cases if case.get_closest_marker("every_third")]
+    for case in (*repeating(once), *third[1::3], *third[2::3]):
         case.add_marker("slow")
     return made
 

@@ -81,6 +81,7 @@ def test_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
     assert all(other[method] != expected[method] for method in METHODS)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("search", ["hard", "soft"])
 @pytest.mark.parametrize("poison", [float("nan"), 1e30])
 def test_a_poisoned_padding_row_changes_nothing(tiny, poison, search):

@@ -769,6 +769,7 @@ def test_weights_in_memory_that_are_not_the_checkpoints(make_run, tmp_path: Path
     refused(run, make_cache(run, tmp_path), r"\w+")
 
 
+@pytest.mark.every_third
 @pytest.mark.parametrize(
     ("method", "name"),
     [

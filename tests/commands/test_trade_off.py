@@ -239,6 +239,7 @@ def test_a_busy_machine_has_times_and_no_ratio(
         assert {value for ratio in row["speedup_vs_full"].values() for value in ratio.values()} == {None}
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[str], None]) -> None:
     """Another seed of lrea, and another rank: the first changes its AUC, the second is a contender of its own."""
     small = ("--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--threads", "1")

@@ -147,7 +147,8 @@ def test_many_calls_of_a_sweep_fail(shim: Path, tiny: Workspace, recipes: Path, 
     check_command(shim, tiny, tmp_path, command_of("sweep", recipes), OF_SWEEP)
 
 
-@pytest.mark.parametrize("command", one_by_default(*READING))
+@pytest.mark.slow
+@pytest.mark.parametrize("command", READING)
 def test_commands_that_only_read_write_nothing(
     shim: Path, workspace_copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

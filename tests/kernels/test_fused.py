@@ -130,8 +130,9 @@ def test_users_are_read_where_their_records_lie(rows_cut: str) -> None:
         assert_near(found[[request]], naive(*alone), torch.float64)
 
 
+@pytest.mark.slow
 @needs_triton
-@pytest.mark.parametrize("dtype", one_by_default(torch.float32, torch.float16), ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_bits_depend_on_no_other_request_candidate_or_program(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:

@@ -41,6 +41,7 @@ from tests.prepare.loops.prepare import Event, Sample
 from tests.prepare.test_samples import assert_same_rows
 from tests.selection import examples, one_by_default
 
+pytestmark = pytest.mark.every_third
 EDITIONS: dict[int, Source] = {2018: AmazonBooks(), 2014: AmazonBooksSim()}
 both = pytest.mark.parametrize("edition", [2018, 2014])
 one_edition = pytest.mark.parametrize("edition", one_by_default(2018, 2014))

@@ -23,6 +23,7 @@ from tests.prepare.found import Found, intake_of
 from tests.prepare.loops.prepare import Event, make_samples
 from tests.prepare.test_samples import assert_same_rows
 
+pytestmark = pytest.mark.every_third
 KUAIRAND = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand"
 NOON = 1_700_006_400
 Rows = list[dict[str, Any]]

@@ -22,6 +22,7 @@ from lrea_cli.prepare.sources.taobao import Taobao
 from tests.prepare import test_taobao
 from tests.prepare.test_table import NOON, extract
 
+pytestmark = pytest.mark.every_third
 HEADER = "user,item,time\n"
 
 

@@ -22,6 +22,7 @@ from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write
 from tests.selection import one_by_default
 
+pytestmark = pytest.mark.every_third
 DAY = 86_400
 ABSENT = ["", "  ", "NULL", "null", "NA", "N/A", "NaN", "nan", "None", "none", "\\N"]
 

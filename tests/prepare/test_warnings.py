@@ -21,6 +21,7 @@ from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import extract, write
 from tests.selection import one_by_default
 
+pytestmark = pytest.mark.every_third
 START = 1_700_006_400  # 2023-11-15 00:00 in UTC
 DAY = 86_400
 Row = tuple[str, str, int, int]

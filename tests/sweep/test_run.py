@@ -71,6 +71,7 @@ def test_a_split_with_one_label_ends_a_sweep_before_any_training(
     assert pool.names == []
 
 
+@pytest.mark.slow
 def test_a_recipe_that_is_trained_once_is_compared_on_that_seed(
     tmp_path: Path, dataset: Artifact, inline_sweep: InlineSweep
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_damaged_result_is_made_anew(home: Path, again: Again, file: str, jobs
     assert again() == []
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_trains_its_own_runs_and_no_other(again: Again) -> None:
     changed = {**RECIPES, "lrea-4": {"model": {"method": "lrea", "rank": 5}}}
     names = again(make_sweep(changed))

@@ -83,9 +83,8 @@ def run(copy: Path, *arguments: object) -> str:
 
 def run_tests(copy: Path, files: list[str], *selected: str) -> int:
     """How many of the copy's tests passed, slow ones among them; none failed or was skipped."""
-    out = run(
-        copy, "-m", "pytest", "-q", "-n", 0, "-p", "no:cacheprovider", "-m", "slow or not slow", *files, *selected
-    )
+    everything = ("-n", 0, "-p", "no:cacheprovider", "-m", "slow or not slow")
+    out = run(copy, "-m", "pytest", "-q", *everything, *files, *selected)
     assert "failed" not in out
     assert "skipped" not in out
     return int(re.findall(r"(\d+) passed", out)[0])

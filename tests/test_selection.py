@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import settings
 from tests.selection import ALL, BY_DEFAULT, examples, one_by_default, repeating
 
 
-def cases_of(joint: list[str], *values: list[tuple[object, ...]], fixture: list[object] | None = None) -> list[Any]:
+def cases_of(joint: list[str], *values: Sequence[Any], fixture: Sequence[object] | None = None) -> list[Any]:
     """As pytest makes them: all combinations of the lists, each of the parameters that `joint` names."""
     marks = [pytest.mark.parametrize(names, []).mark for names in joint]
     made = []

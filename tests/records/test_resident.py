@@ -59,6 +59,7 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
         return run, store, ResidentRecords(store, CPU)
 
 
+@pytest.mark.every_third
 def test_many_users_in_one_call_read_their_records_in_place(both: Both) -> None:
     """`fused` reads the records where they lie, `gemm` copies of them; both are the slow twin's interest."""
     run, store, resident = both

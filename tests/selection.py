@@ -23,6 +23,7 @@ def choose_examples(by_default: bool) -> None:
 
 def examples(count: int) -> int:
     """So many in CI; by default the same share of them as of other tests."""
+    assert settings.default is not None
     return ceil(count * settings.default.max_examples / ALL)
 
 

@@ -18,7 +18,7 @@ from lrea_cli.workspace.home import Workspace, require_intact
 
 TRAIN = ["train", "--method", "din", "--run", "cut", "--short", "8", "--long", "40"]
 STOPPED = {
-    "train": ([*TRAIN, "--batch-size", "64", "--epochs", "200", "--lr", "0.001"], "epoch 1: loss"),
+    "train": ([*TRAIN, "--batch-size", "16", "--epochs", "50", "--lr", "0.001"], "epoch 1: loss"),
     "train, first epoch": ([*TRAIN, "--batch-size", "2"], "run cut: "),
     "prepare, reading": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "reading synthetic"),
     "prepare, samples": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "making samples"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
-from hypothesis import settings
 
 from lrea_cli.console.output import Console
 from lrea_cli.console.progress import Progress, Silent, ignore
@@ -25,6 +24,7 @@ from lrea_cli.recipe.settings import DataSettings, ModelSettings, TrainSettings
 from lrea_cli.runs.manifest import RUNS
 from lrea_cli.workspace.home import Workspace, write_manifest
 from tests.manifests import manifest_of
+from tests.selection import choose_examples, repeating
 
 if TYPE_CHECKING:
     from lrea_cli.commands.options import Session
@@ -32,15 +32,29 @@ if TYPE_CHECKING:
     from lrea_cli.dataset.samples import Samples
     from lrea_cli.runs.checkpoint import Run
 
-settings.register_profile("lrea", derandomize=True, deadline=None)
-settings.load_profile("lrea")
-
 DATASET = "synthetic"
 TINY = Recipe(
     DataSettings(dataset=DATASET, short=8, long=40),
     ModelSettings(rank=6, hidden=(16, 8)),
     TrainSettings(epochs=1, batch_size=256),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test of hypothesis is imported."""
+    choose_examples(by_default=config.option.markexpr == "not slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """See `each_once` and `every_third` in pyproject.toml."""
+    made = yield
+    cases = made if isinstance(made, list) else []
+    once = [case for case in cases if case.get_closest_marker("each_once")]
+    third = [] if once else [case for case in cases if case.get_closest_marker("every_third")]
+    for case in (*repeating(once), *third[1::3], *third[2::3]):
+        case.add_marker("slow")
+    return made
 
 
 class QuietConsole(Console):

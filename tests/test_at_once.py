@@ -152,6 +152,7 @@ def test_two_commands_at_once_twenty_times(
         assert well == 2 if "default" in command else well >= 1
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once(tiny: Workspace, tmp_path: Path) -> None:
     shutil.copytree(tiny.home, tmp_path / "home")
     assert check_both_at_once(tmp_path / "home", COMMANDS["train, default names"], list) == 2

@@ -21,6 +21,7 @@ def run(base: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_tree_against_itself() -> None:
     done = run(ROOT)
     assert done.returncode == 0, done.stderr
@@ -37,6 +38,7 @@ def test_a_tree_against_itself() -> None:
             assert 0 < row[clock]["least"] <= row[clock]["median"]
 
 
+@pytest.mark.slow
 def test_a_tree_with_other_logits_is_not_timed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "lrea_cli", tmp_path / "lrea_cli", ignore=shutil.ignore_patterns("__pycache__"))
     mlp = tmp_path / "lrea_cli" / "mlp.py"

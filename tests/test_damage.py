@@ -31,7 +31,7 @@ def faults(home: Path, mutations: int, seed: int, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_damage_is_read_in_silence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert faults(home, 150, 11, monkeypatch) == []
+    assert faults(home, 60, 11, monkeypatch) == []
 
 
 @pytest.mark.slow

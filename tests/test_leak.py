@@ -16,6 +16,7 @@ from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.runs.checkpoint import build_model, open_dataset
 from lrea_cli.runs.loop import reader_of
 from lrea_cli.workspace.home import Workspace
+from tests.selection import examples
 
 DAY = 86_400
 MIDNIGHT = 20_000 * DAY
@@ -53,7 +54,7 @@ def logits(folder: Path, events):
     return found
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(event, min_size=5, max_size=40), st.randoms(use_true_random=False))
 def test_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
     known = [
@@ -80,6 +81,7 @@ def test_the_future_never_reaches_a_score(tmp_path_factory, events, rng):
     assert all(other[method] != expected[method] for method in METHODS)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("search", ["hard", "soft"])
 @pytest.mark.parametrize("poison", [float("nan"), 1e30])
 def test_a_poisoned_padding_row_changes_nothing(tiny, poison, search):

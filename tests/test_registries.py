@@ -210,11 +210,17 @@ def _named(test_id: str, names: list[str]) -> str | None:
     return inside[-1] if inside else None
 
 
+def _collected(path: str) -> list[str]:
+    """Default tests of a file."""
+    return [test for test in _contracts() if test.startswith(f"{path}::")]
+
+
 @cache
-def _collected(path: str) -> tuple[str, ...]:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider", path]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return tuple(line for line in done.stdout.splitlines() if "::" in line)
+def _contracts() -> list[str]:
+    """Default tests of all files of contracts."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider"]
+    paths = sorted({registry.contract for registry in REGISTRIES.values()})
+    return subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 @every_part

@@ -88,6 +88,7 @@ def gate(run: Run, cache: Cache, kernels: Sequence[KernelName] = ("gemm",), resi
 # what is right passes
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("method", ["lrea", "din"])
 def test_a_fresh_cache_of_a_trained_run_passes(
@@ -101,6 +102,7 @@ def test_a_fresh_cache_of_a_trained_run_passes(
     assert found.users >= 24
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize(
     "settings",
@@ -161,6 +163,7 @@ def test_every_variant_passes(make_run, tmp_path: Path, settings: dict[str, obje
     assert found.skipped <= (2 if settings.get("search") == "soft" or settings["method"] in ("twin", "twin-v2") else 0)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("name", COMPRESSOR_NAMES)
 def test_every_compressor_passes(din_run: Run, tmp_path: Path, name: CompressorName, dtype: CacheDtype) -> None:
@@ -168,6 +171,7 @@ def test_every_compressor_passes(din_run: Run, tmp_path: Path, name: CompressorN
     assert gate(din_run, cache, BOTH).passed
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("name", COMPRESSOR_NAMES)
 def test_every_compressor_of_a_softmax_run_passes(make_run, tmp_path: Path, name: CompressorName, dtype: CacheDtype):
@@ -360,6 +364,7 @@ def write_as_made(cache: Cache) -> None:
     change_json(folder / "cache.json", files=files)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("field", ["keys", "values"])
 def test_one_row_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path: Path, field: str, dtype: CacheDtype) -> None:
@@ -394,6 +399,7 @@ def test_the_linear_half_of_one_record_off_by_a_percent(lrea_run: Run, tmp_path:
     refused(lrea_run, cache, f"(interest|logit) of user {user} ")
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize(
     ("settings", "field", "change"),
     [
@@ -597,6 +603,7 @@ def value_counted_never(record: Record) -> Record:
     return record
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -762,6 +769,7 @@ def test_weights_in_memory_that_are_not_the_checkpoints(make_run, tmp_path: Path
     refused(run, make_cache(run, tmp_path), r"\w+")
 
 
+@pytest.mark.every_third
 @pytest.mark.parametrize(
     ("method", "name"),
     [

@@ -25,6 +25,7 @@ from lrea_cli.serving.native.scorer import NativeScorer
 from lrea_cli.serving.scorer import CandidatePool, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 from tests.conftest import MakeRun
+from tests.selection import one_by_default
 
 pytestmark = pytest.mark.skipif(abi.load().library is None, reason=abi.load().reason)
 
@@ -82,7 +83,7 @@ def test_a_run_that_reads_with_softmax_is_served_by_its_given_interest(
     np.testing.assert_allclose(native_of(scorer).full(request, long, past), expected, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("wrong", ["__call__", "full"])
+@pytest.mark.parametrize("wrong", one_by_default("__call__", "full"))
 def test_a_wrong_native_logit_fails_the_gate(
     served: Served, samples: Samples, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:

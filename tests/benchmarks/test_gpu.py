@@ -19,6 +19,8 @@ from on_gpu.rows import SECTIONS, Content, Report, Row, Timed, cell
 from on_gpu.summary import MOST_BYTES, MOST_LINES, headline, last_line, table
 from on_gpu.timing import Contender, NotTimed, in_turns
 
+from tests.selection import one_by_default
+
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 TRITON = find_spec("triton") is not None
@@ -127,10 +129,12 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complete
     return run([sys.executable, "-c", program], 0), json.loads(out.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_it_runs_with_torch_numpy_safetensors_and_xxhash_alone(smoke) -> None:
     assert "Traceback" not in smoke[0].stderr
 
 
+@pytest.mark.slow
 def test_its_file_has_the_form_that_is_written_down(smoke) -> None:
     content = smoke[1]
     conforms(content, Content)
@@ -141,6 +145,7 @@ def test_its_file_has_the_form_that_is_written_down(smoke) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_path_equals_float64_and_has_a_time(smoke) -> None:
     rows = smoke[1]["rows"]
     gates = [row for row in rows if row["section"] == "gate"]
@@ -161,6 +166,7 @@ def test_every_path_equals_float64_and_has_a_time(smoke) -> None:
     assert any("dense" in name for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TRITON, reason="triton is not installed: pip install 'lrea[triton]'")
 def test_the_triton_kernel_is_gated_and_timed(smoke) -> None:
     rows = smoke[1]["rows"]
@@ -175,6 +181,7 @@ def test_the_triton_kernel_is_gated_and_timed(smoke) -> None:
     assert {"us_a_user", "users_per_s", "matmul_share", "error"} <= set(timed["fused"]["values"])
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_one_line_of_json(smoke) -> None:
     *lines, last = smoke[0].stdout.splitlines()
     assert len(lines) <= MOST_LINES
@@ -274,7 +281,7 @@ def test_a_table_of_many_rows_ends_with_how_many_are_left_out(tmp_path: Path) ->
     assert lines[-1].startswith("and ")
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), 0.1])
+@pytest.mark.parametrize("wrong", one_by_default(float("nan"), 0.1))
 def test_a_wrong_kernel_fails_the_gate_and_is_not_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:

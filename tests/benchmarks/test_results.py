@@ -195,6 +195,7 @@ def test_every_plan_has_its_recipes_and_shrinks(name: str, plan: Plan) -> None:
         assert len(ranks) == len({recipe.model.rank for key, recipe in sweep.recipes.items() if key.startswith("lrea")})
 
 
+@pytest.mark.slow
 def test_a_planted_dataset_is_prepared_once_and_another_one_of_its_name_is_refused(tmp_path: Path) -> None:
     home, plan = Workspace(tmp_path / "home"), Plan("planted", "drift", 60)
     dataset = script.ready(plan, home)
@@ -203,6 +204,7 @@ def test_a_planted_dataset_is_prepared_once_and_another_one_of_its_name_is_refus
         script.ready(replace(plan, users=61), home)
 
 
+@pytest.mark.slow
 def test_variants_change_one_choice_each_and_are_rows_of_their_own(inline_sweep: InlineSweep, tmp_path: Path) -> None:
     assert all(choices != Choices() for choices in VARIANTS.values())
     compress = {"compressors": ["clusters"], "ranks": [2]}

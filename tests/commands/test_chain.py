@@ -149,6 +149,7 @@ def test_the_chain_on_the_kuairand_excerpt(home, capsys):
     assert evaluated["auc"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_user_field_that_decides_the_label_is_learnt_by_recipe_alone(home, capsys):
     lrea(capsys, "prepare", "synthetic", "--users", 150, "--field-effect", 50)
     recipe = home.parent / "fields.toml"

@@ -13,6 +13,7 @@ from lrea_cli import cli
 from lrea_cli.cli import app, main
 from lrea_cli.commands import prepare
 from lrea_cli.errors import UserError
+from tests.selection import one_by_default
 
 VALUES = ("", "-1", "0", "9" * 20, "1" + "0" * 400, "nan", "--5", "\x1b[31m\r\n\u202e", "x" * 5000, "caf\udce9", "../x")
 NEEDED = {"sweep": ["rank"], "compare": ["a", "b"]}
@@ -73,11 +74,13 @@ def test_the_commands_have_options() -> None:
     assert len(OPTIONS) > 60
 
 
+@pytest.mark.parametrize("step", one_by_default(4, 1), ids=["some values", "all values"])
 @pytest.mark.parametrize(("path", "option"), OPTIONS, ids=[" ".join([*path, option]) for path, option in OPTIONS])
 def test_no_value_of_an_option_ends_in_a_traceback(
-    home: Path, capsys: pytest.CaptureFixture[str], path: tuple[str, ...], option: str
+    home: Path, capsys: pytest.CaptureFixture[str], path: tuple[str, ...], option: str, step: int
 ) -> None:
-    for value in VALUES:
+    """Neighboring options get other ones of the values."""
+    for value in VALUES[OPTIONS.index((path, option)) % step :: step]:
         check_ending(capsys, [*path, *NEEDED.get(path[0], []), f"{option}={value}"])
     assert not list(home.glob("**/.partial-*"))
 

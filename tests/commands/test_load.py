@@ -112,6 +112,7 @@ def test_the_command_measures_load_and_keeps_its_result(
     assert (code, "--methods times one request at a time" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_zipf_is_said_with_its_exponent(
     workspace_copy: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

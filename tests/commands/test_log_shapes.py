@@ -40,6 +40,7 @@ def check(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[
     return manifest
 
 
+@pytest.mark.slow
 def test_ratings_without_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MovieLens 1M: user::item::rating::time; its other files are Latin-1, and so is one id here."""
     raw = tmp_path / "ratings.dat"
@@ -53,6 +54,7 @@ def test_ratings_without_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (manifest["source_options"]["columns"], manifest["options"]["encoding"]) == (options[3], "latin-1")
 
 
+@pytest.mark.slow
 def test_impressions_in_milliseconds_with_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `DataFrame.to_csv` writes: the first column has no name."""
     raw = tmp_path / "impressions.csv"

@@ -121,6 +121,7 @@ def test_a_cache_opens_its_own_run_and_not_the_newest(lrea: Call, workspace_copy
     )
 
 
+@pytest.mark.slow
 def test_a_compressed_cache_is_evaluated_and_compared_with_its_run(lrea: Call) -> None:
     lrea("eval", "--run", "tiny-din")
     out = lrea("compress", "--run", "tiny-din", "--compressor", "recent", "--rank", 2, "--cache", "small")

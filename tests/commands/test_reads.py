@@ -37,6 +37,7 @@ def run(line: str) -> None:
     assert not stop.value.code
 
 
+@pytest.mark.slow
 def test_no_manifest_of_a_dataset_or_cache_is_read_twice(reads: Counter[str]) -> None:
     run("compress --run tiny-din --cache few --as-of 2025-12-01")
     run("eval --run tiny-lrea")

@@ -144,6 +144,7 @@ def test_a_damaged_list_of_users_is_not_proposed(lrea: Call, workspace_copy: Wor
     assert workspace_copy.open(CACHES, "some").identity == before.identity
 
 
+@pytest.mark.slow
 def test_a_command_that_meets_damage_proposes_the_same(lrea: Call, workspace_copy: Workspace) -> None:
     lrea("compress", "--run", "tiny-lrea", "--as-of", "2025-12-01", "--cache", "early")
     for kind, name, file, command in (
@@ -161,6 +162,7 @@ def test_a_command_that_meets_damage_proposes_the_same(lrea: Call, workspace_cop
         path.write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_version_of_its_dataset_is_trained_again_on_the_new_one(
     lrea: Call, workspace_copy: Workspace
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_run_of_another_version_of_its_dataset_is_trained_again_on_the_new_one
     assert workspace_copy.open(RUNS, "tiny-din").manifest.recipe["model"]["hidden"] == [16, 8]
 
 
+@pytest.mark.slow
 def test_an_artifact_of_another_home_is_made_anew_there(
     lrea: Call, workspace_copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_search_without_worlds_is_refused(home, folder, capsys):
     assert "names no worlds" in lrea(capsys, "search", folder, "--chosen", home.parent / "to", code=2).err
 
 
+@pytest.mark.slow
 def test_shares_make_a_learning_curve(home, folder, pool, capsys):
     lrea(capsys, "prepare", "world", "shown")
     (folder / "sweep.toml").write_text("shares = [1, 0.25]\n")

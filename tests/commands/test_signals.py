@@ -62,6 +62,7 @@ def check_stopped(tiny: Workspace, home: Path, case: str, number: signal.Signals
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_stopped_is_kept_as_of_its_best_epoch(
     tiny: Workspace, tmp_path: Path, number: signal.Signals

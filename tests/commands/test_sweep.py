@@ -48,6 +48,7 @@ def test_a_plain_folder_on_a_prepared_dataset(home, folder, pool, capsys):
     assert re.search(r"mean +0\.\d{4} +0\.\d{4} .*~? ?[+-]0\.\d{4}", shown)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_a_dataset_does_not_suit_is_one_line_and_ends_with_0(home, folder, pool, capsys):
     write_exposures(home.parent / "exposures.tsv", users=60)
     columns = ["--user-column", "user_id", "--item-column", "video_id", "--time-column", "time_ms", "--time-unit", "ms"]
@@ -102,6 +103,7 @@ def test_mistakes_end_with_2(home, capsys, arguments, words):
     assert words in lrea(capsys, "sweep", *arguments, code=2).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "recipes", "trainings"), [("table2", 17, 51), ("table3", 14, 14)])
 def test_a_table_of_the_paper_is_one_line_and_goes_on(home, pool, capsys, monkeypatch, name, recipes, trainings):
     write_taobao(home.parent / "UserBehavior.csv")

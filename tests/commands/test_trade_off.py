@@ -239,6 +239,7 @@ def test_a_busy_machine_has_times_and_no_ratio(
         assert {value for ratio in row["speedup_vs_full"].values() for value in ratio.values()} == {None}
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_and_recipes_take_part(home: Path, quick: Callable[[str], None]) -> None:
     """Another seed of lrea, and another rank: the first changes its AUC, the second is a contender of its own."""
     small = ("--short", "8", "--long", "40", "--epochs", "1", "--batch-size", "256", "--threads", "1")
@@ -298,10 +299,7 @@ def test_compare_takes_no_such_result(first: tuple[Path, Done]) -> None:
     assert "lrea serve-bench --run NAME" in found.err
 
 
-def test_the_dataset_is_that_of_the_latest_run(
-    workspace_copy: Workspace, quick: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = workspace_copy.home
+def test_the_dataset_is_that_of_the_latest_run(home: Path, quick: Callable[[str], None]) -> None:
     assert lrea(home, "prepare", "synthetic", "--users", "60", "--dataset", "later").code == 0
     done = lrea(home, "serve-bench", "--methods", "lrea", *OPTIONS, "--json")
     assert done.json["dataset"] == "synthetic"

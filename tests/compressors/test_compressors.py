@@ -116,6 +116,7 @@ def test_the_oracle_has_nothing_for_a_compressor_that_is_none(din_run: Run) -> N
         twin_of(din_run, reference_model(din_run), Compression(made_up, 4))
 
 
+@pytest.mark.each_once
 @every_compressor
 @every_reader
 @pytest.mark.parametrize("rank", [1, 4, 9, 16])

@@ -13,6 +13,7 @@ from torch import Tensor
 from lrea_cli.kernels import ScorerWeights, fused, in_place, naive, serving_kernels, why_not
 from lrea_cli.kernels.fused import SEGMENT, Tiles, attend_at, interpreted
 from lrea_cli.kernels.weights import linear_half
+from tests.selection import one_by_default
 
 module = sys.modules["lrea_cli.kernels.fused"]
 needs_triton = pytest.mark.skipif(not interpreted(), reason="triton is not installed: pip install 'lrea[triton]'")
@@ -84,6 +85,7 @@ def equals_float64(shape: tuple[int, ...], dtype: torch.dtype, tiles: Tiles | No
     assert_near(sealed, naive(*exact, linear), dtype)
 
 
+@pytest.mark.each_once
 @needs_triton
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
@@ -105,7 +107,7 @@ def test_equals_float64_on_long_shapes_and_every_dtype(
 
 @needs_triton
 @pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize("tiles", [Tiles(32, 8, 1, False), Tiles(16, 16, 1), Tiles(128, 64, 4)], ids=str)
+@pytest.mark.parametrize("tiles", one_by_default(Tiles(32, 8, 1, False), Tiles(16, 16, 1), Tiles(128, 64, 4)), ids=str)
 def test_every_cut_computes_the_same(tiles: Tiles) -> None:
     for dtype in (torch.float64, torch.float16):
         equals_float64((2, 19, 21, 12, 20), dtype, tiles)
@@ -128,6 +130,7 @@ def test_users_are_read_where_their_records_lie(rows_cut: str) -> None:
         assert_near(found[[request]], naive(*alone), torch.float64)
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_bits_depend_on_no_other_request_candidate_or_program(

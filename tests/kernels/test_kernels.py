@@ -40,6 +40,7 @@ def loops(candidates, keys, values, weights):
     )
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_equals_the_loops(kernel, shape):
@@ -48,6 +49,7 @@ def test_equals_the_loops(kernel, shape):
     np.testing.assert_allclose(actual.numpy(), loops(candidates, keys, values, weights), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_equals_its_slow_twin_on_a_sealed_record(kernel, shape):

@@ -39,7 +39,7 @@ def test_the_page_adds_one_name() -> None:
 @pytest.mark.slow
 def test_the_contract_holds(copy: Path) -> None:
     files = [f"tests/prepare/{name}.py" for name in ("test_retailrocket", "test_source_contract")]
-    passed = run_tests(copy, files, "-m", "slow or not slow", "-k", "retailrocket or every_source")
+    passed = run_tests(copy, files, "-k", "retailrocket or every_source")
     assert passed == 2 + 2 * (len(CHECKS) + 3)  # two files, two cases
 
 

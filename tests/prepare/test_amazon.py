@@ -39,10 +39,13 @@ from tests.prepare.loops.amazon import (
 )
 from tests.prepare.loops.prepare import Event, Sample
 from tests.prepare.test_samples import assert_same_rows
+from tests.selection import examples, one_by_default
 
+pytestmark = pytest.mark.every_third
 EDITIONS: dict[int, Source] = {2018: AmazonBooks(), 2014: AmazonBooksSim()}
 both = pytest.mark.parametrize("edition", [2018, 2014])
-quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+one_edition = pytest.mark.parametrize("edition", one_by_default(2018, 2014))
+quick = settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def twin(raw: AmazonRaw, edition: int) -> tuple[list[Event], dict[str, int], dict[str, int]]:
@@ -59,6 +62,7 @@ def samples_of(events: list[Event], edition: int, min_history: int = 20) -> tupl
     return make_samples(events, splits, negatives, min_history=min_history)
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("csv", [False, True])
 def test_traps_are_counted_and_samples_agree_with_the_loops(tmp_path: Path, edition: int, csv: bool) -> None:
@@ -106,7 +110,7 @@ def check_examples(folder: Path, raw: AmazonRaw) -> None:
             assert row["text"] == text
 
 
-@both
+@one_edition
 def test_csv_and_json_of_the_same_reviews_give_the_same_dataset(tmp_path: Path, edition: int) -> None:
     made = []
     for csv in (False, True):
@@ -117,7 +121,7 @@ def test_csv_and_json_of_the_same_reviews_give_the_same_dataset(tmp_path: Path, 
     assert made[0] == made[1]
 
 
-@both
+@one_edition
 def test_threads_and_the_order_of_lines_change_no_byte(tmp_path: Path, edition: int) -> None:
     raw = write_amazon(tmp_path, edition, traps=False)
     lines = list(raw.lines)
@@ -175,6 +179,7 @@ def test_files_are_found_and_a_missing_one_is_said(tmp_path: Path, edition: int)
         extract(source, [raw.meta])
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("which", ["reviews", "meta"])
 def test_truncated_gzip(tmp_path: Path, edition: int, which: str) -> None:
@@ -186,6 +191,7 @@ def test_truncated_gzip(tmp_path: Path, edition: int, which: str) -> None:
     assert "download it again" in caught.value.remedy
 
 
+@pytest.mark.each_once
 @both
 @pytest.mark.parametrize("text", ["", "\ufeff", "<html>\n" * 200])
 def test_unusable_products(tmp_path: Path, edition: int, text: str) -> None:
@@ -262,7 +268,7 @@ products = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(products, max_size=8))
 def test_the_values_of_a_printed_product_are_read(printed: list[dict[str, Any]]) -> None:
     for product, (is_literal, item, category) in zip(printed, literal_products(map(repr, printed)), strict=True):

@@ -15,6 +15,7 @@ from tests.prepare.contract.cases import DAY, Case, Kept, Raw, of_clicks, with_r
 from tests.prepare.contract.checks import CHECKS
 from tests.prepare.contract.prepared import prepared
 from tests.prepare.loops.prepare import read_taobao
+from tests.selection import examples
 
 LAST_DAY = (WINDOW_LAST + 8 * 3600) // DAY
 small_logs = st.lists(
@@ -26,7 +27,7 @@ small_logs = st.lists(
 )
 drawn = st.sampled_from(["same-day", "same-day-category", "uniform", "popularity"])
 which = st.sampled_from(["all", "first-time"])
-quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick

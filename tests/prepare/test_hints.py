@@ -22,6 +22,7 @@ from lrea_cli.prepare.reading.times import FORMATS, TimeUnit, formats_of_most, u
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.workspace.home import Workspace
 
+pytestmark = pytest.mark.every_third
 NOON = 1_700_006_400
 DAY = 86_400
 EVENTS = [(user, (user * 7 + day) % 40, NOON + day * DAY + user) for user in range(12) for day in range(20)]

@@ -29,6 +29,7 @@ from tests.fixtures.kuairand_raw import KuaiRandRaw, log_row, write_kuairand, wr
 from tests.prepare.loops import kuairand as loops
 from tests.prepare.loops.kuairand import FIELDS, Exposure
 from tests.prepare.loops.prepare import number
+from tests.selection import examples
 
 KUAIRAND = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand"
 DAY = 86_400
@@ -179,6 +180,7 @@ def test_clicks_of_the_same_second_are_not_yet_history(tmp_path: Path) -> None:
     assert lengths == [[0, 0, 2, 3], [3, 3, 5, 6], [6, 6, 8, 9]]
 
 
+@pytest.mark.slow
 def test_real_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     """Its log is real; the videos' features are not in it."""
     packed = KUAIRAND / "kuairand_kcore15.tsv.gz"
@@ -210,7 +212,7 @@ exposures = st.lists(
 ).map(lambda rows: [*rows, *((1, 0, day, ms, label) for day in range(5) for ms in (0, 3000) for label in (0, 1))])
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(6), suppress_health_check=[HealthCheck.too_slow])
 @given(exposures)
 def test_nothing_of_the_future_and_threads_change_no_byte(tmp_path_factory: Any, drawn: list[tuple[int, ...]]) -> None:
     home = tmp_path_factory.mktemp("k")

@@ -20,6 +20,7 @@ from lrea_cli.prepare.planted.options import Lengths, Preset
 from lrea_cli.prepare.planted.streams import FIRST_RAW_ITEM, LAST_DAY, Histories, Universe, draw_universe
 from lrea_cli.prepare.sources.synthetic import Synthetic
 from lrea_cli.stats.metrics.auc import auc
+from tests.selection import one_by_default
 
 # The design's table of real Taobao histories: equal categories at distance 1, 2, 4, ...; effective categories
 # at p10, p50, p90; share of repeats. `week`: users of 50 behaviors or more; `long`: of about 1,000.
@@ -255,7 +256,7 @@ def test_users_of_all_blocks_are_numbered_through(monkeypatch: pytest.MonkeyPatc
     assert (np.diff(data.behaviors.user) >= 0).all()
 
 
-@pytest.mark.parametrize("users", [1, 2])
+@pytest.mark.parametrize("users", one_by_default(1, 2))
 def test_few_users(users: int) -> None:
     for seed in range(20):
         assert len(generate(Synthetic(users=users, seed=seed)).exposures.user) == 48 * users

@@ -12,6 +12,7 @@ from lrea_cli.dataset.fields import Field
 from lrea_cli.ids import UNKNOWN_ID
 from lrea_cli.prepare.vocabulary import QUANTILES, encode, number_users, number_values
 from tests.prepare.loops.kuairand import quantile, quantile_edges
+from tests.selection import examples
 
 VALID_FROM = 100
 EARLY, LATE = VALID_FROM - 1, VALID_FROM
@@ -96,7 +97,7 @@ def test_values_that_are_all_late_lie_past_the_known_ids() -> None:
 numbers = st.one_of(st.none(), st.integers(0, 40).map(float), st.floats(-1e9, 1e9, allow_nan=False))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(st.tuples(st.sampled_from((EARLY, LATE)), numbers), min_size=1, max_size=120))
 def test_quantiles_agree_with_the_loops(events: list[tuple[int, float | None]]) -> None:
     edges = quantile_edges(value for time, value in events if time < VALID_FROM)

@@ -24,11 +24,12 @@ from lrea_cli.workspace.home import Workspace
 from tests.fixtures.exposures_raw import write_exposures
 from tests.fixtures.taobao_raw import write_taobao
 from tests.prepare.loops.prepare import Event, Sample, make_samples, number, read_taobao, without_repeats
+from tests.selection import examples
 
 DAY = 86_400
 CLICKS = Table(category_column="category")
 SHOWN = Table(category_column="category", label_column="label")
-quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_taobao_agrees_with_the_loops(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_ties_agree_with_the_loops_for_real_labels(tmp_path_factory: Any, events
     check_against_loops(tmp_path_factory.mktemp("p"), SHOWN, events)
 
 
-@settings(quick, max_examples=6)
+@settings(quick, max_examples=examples(6))
 @given(small_events, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_row_order_and_threads_change_nothing(
     tmp_path_factory: Any, events: list[Event], threads: int, rng: random.Random

@@ -39,6 +39,15 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Prepa
     return get
 
 
+def first_of_a_source(cases: list[Case]) -> list[Any]:
+    """All cases; those after the first of a source are slow."""
+    known = [case.source.name for case in cases]
+    return [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.source.name in known[:place] else [])
+        for place, case in enumerate(cases)
+    ]
+
+
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
@@ -79,7 +88,7 @@ OTHERWISE = {
 }
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.source.unused_options], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", first_of_a_source([case for case in CASES if case.source.unused_options]))
 def test_options_that_are_not_offered_change_nothing(
     datasets: Callable[[Case], Prepared], case: Case, tmp_path: Path
 ) -> None:
@@ -87,7 +96,7 @@ def test_options_that_are_not_offered_change_nothing(
     assert prepared(case, case.write(tmp_path), tmp_path / "home", **options).files == datasets(case).files
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.source.file_names], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", first_of_a_source([case for case in CASES if case.source.file_names]))
 def test_order_of_lines_changes_no_sample(datasets: Callable[[Case], Prepared], case: Case, tmp_path: Path) -> None:
     """Inside one second the history's order is that of the lines; nothing else is."""
     data, raw = datasets(case), case.write(tmp_path)

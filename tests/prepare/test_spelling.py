@@ -24,6 +24,7 @@ from lrea_cli.prepare.sql import inexact_sql, spelled_sql
 from lrea_cli.records.cache import dense_users
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write
+from tests.selection import examples
 
 DAY = 86_400
 FIVE = [
@@ -79,7 +80,7 @@ def test_text_that_only_looks_like_a_number_stays_as_it_is(text: str) -> None:
     assert spelled(text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.text("05.-eE+ \t\u00a0nNaAuUlL/<>#\\é", max_size=7), min_size=1, max_size=20))
 def test_sql_and_text_are_one_rule(texts: list[str]) -> None:
     assert in_sql(spelled_sql, pa.array(texts)) == [spelled(text) for text in texts]

@@ -23,6 +23,7 @@ from tests.prepare.found import Found, intake_of
 from tests.prepare.loops.prepare import Event, make_samples
 from tests.prepare.test_samples import assert_same_rows
 
+pytestmark = pytest.mark.every_third
 KUAIRAND = Path(__file__).parents[2].parent / "shared" / "data" / "kuairand"
 NOON = 1_700_006_400
 Rows = list[dict[str, Any]]
@@ -326,6 +327,7 @@ def dict_of(path: Path) -> dict[int, str]:
     return dict(zip(table[0].to_pylist(), table[1].to_pylist(), strict=True))
 
 
+@pytest.mark.slow
 def test_kuairand_excerpt_agrees_with_the_loops(tmp_path: Path) -> None:
     path = KUAIRAND / "kuairand_kcore15.tsv.gz"
     if not path.is_file():

@@ -25,6 +25,7 @@ from lrea_cli.prepare.vocabulary import number_users, number_values
 from tests.fixtures.taobao_raw import write_taobao
 from tests.prepare.found import Found, intake_of
 from tests.prepare.loops.prepare import read_taobao
+from tests.selection import examples
 
 
 def extract(*files: Path, source: Taobao | None = None, **settings: Any) -> Found:
@@ -113,7 +114,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(lines, min_size=1, max_size=12), st.sampled_from([16, 1 << 20]))
 def test_read_is_kept_plus_rejected_for_any_text(tmp_path_factory: Any, rows: list[str], block_bytes: int) -> None:
     """Blocks of a line or two are parsed the fast way where that line allows it, whole files the slow way."""

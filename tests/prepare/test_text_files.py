@@ -22,6 +22,7 @@ from lrea_cli.prepare.sources.taobao import Taobao
 from tests.prepare import test_taobao
 from tests.prepare.test_table import NOON, extract
 
+pytestmark = pytest.mark.every_third
 HEADER = "user,item,time\n"
 
 
@@ -55,6 +56,7 @@ def test_bytes_that_are_no_utf8_are_refused_by_line(tmp_path: Path, block_bytes:
     assert "--encoding latin-1" in message
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("block_bytes", [7, 1 << 20])

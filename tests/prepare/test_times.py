@@ -20,6 +20,7 @@ from lrea_cli.prepare.sources.table import Table
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write
 
+pytestmark = pytest.mark.every_third
 DAY = 86_400
 HEADER = "user,item,time"
 

@@ -21,6 +21,7 @@ from lrea_cli.prepare.reading.parquet import ParquetRows
 from lrea_cli.prepare.sources.table import Table
 from tests.prepare.test_table import NOON, extract
 
+pytestmark = pytest.mark.every_third
 HALF = np.array([1.5], np.float16)
 SOME_UUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 

@@ -20,7 +20,9 @@ from lrea_cli.prepare.sources.table import Table
 from lrea_cli.sequence import CandidateIds
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import NOON, extract, write
+from tests.selection import one_by_default
 
+pytestmark = pytest.mark.every_third
 DAY = 86_400
 ABSENT = ["", "  ", "NULL", "null", "NA", "N/A", "NaN", "nan", "None", "none", "\\N"]
 
@@ -194,7 +196,7 @@ ODD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("labels", one_by_default(True, False))
 def test_a_field_may_have_any_name(tmp_path: Path, labels: bool) -> None:
     """Whatever a field is called, the same rows come of it: under odd names, and under plain ones."""
     header = "user,item,time,label," + ",".join(f"c{n}" for n in range(len(ODD_NAMES)))

@@ -19,7 +19,9 @@ from lrea_cli.prepare.prepare import Surroundings, prepare
 from lrea_cli.prepare.sources.table import Table
 from lrea_cli.workspace.home import Workspace
 from tests.prepare.test_table import extract, write
+from tests.selection import one_by_default
 
+pytestmark = pytest.mark.every_third
 START = 1_700_006_400  # 2023-11-15 00:00 in UTC
 DAY = 86_400
 Row = tuple[str, str, int, int]
@@ -77,7 +79,7 @@ def labelled(folder: Path, form: str, **columns: list[Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", ["csv", "csv.gz", "jsonl", "parquet"])
+@pytest.mark.parametrize("form", one_by_default("csv", "csv.gz", "jsonl", "parquet"))
 def test_an_unused_column_of_0_and_1_may_be_the_label(tmp_path: Path, form: str) -> None:
     path = labelled(tmp_path, form, click=[0, 1, 1, 0], price=[0, 1, 2, 0], always=[1, 1, 1, 1])
     (warning,) = extract(Table(), path).extract.warnings

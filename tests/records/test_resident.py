@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.gate import run_gate
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import open_histories
@@ -31,11 +32,18 @@ from lrea_cli.serving.many import interest_of_users
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
 from lrea_cli.workspace.home import Workspace
 from tests.conftest import MakeRun
+from tests.selection import examples
 
 CPU = torch.device("cpu")
 USERS = np.arange(0, 150, 3)
 
 Both = tuple[Run, RecordStore, ResidentRecords]
+
+
+@pytest.fixture(autouse=True)
+def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate compares few users of the data, and those that it makes."""
+    monkeypatch.setattr(gate_module, "GATE_USERS", 6)
 
 
 @pytest.fixture(scope="module", params=list(itertools.product(["lrea", "din"], CACHE_DTYPES)), ids="-".join)
@@ -51,6 +59,7 @@ def both(request: pytest.FixtureRequest, lrea_run: Run, din_run: Run, tmp_path_f
         return run, store, ResidentRecords(store, CPU)
 
 
+@pytest.mark.every_third
 def test_many_users_in_one_call_read_their_records_in_place(both: Both) -> None:
     """`fused` reads the records where they lie, `gemm` copies of them; both are the slow twin's interest."""
     run, store, resident = both
@@ -84,7 +93,7 @@ def test_softmax_reads_copies_of_the_records_whatever_the_kernel(
     assert expected.any()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(keys=st.lists(st.sampled_from(USERS.tolist()), min_size=1, max_size=9))
 def test_any_keys_give_what_the_store_gives(both: Both, keys: list[int]) -> None:
     run, store, resident = both
@@ -119,6 +128,7 @@ def assert_same(layout: RecordFormat, found: UserRecords, expected: UserRecords)
         assert not found.past.counts[name][:, width:].any()
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 @pytest.mark.parametrize("longest_last", [True, False])
@@ -181,6 +191,7 @@ def test_records_that_keep_nothing_are_only_counted(make_run, tmp_path: Path) ->
     assert found.rows.tolist() == [0, 0]
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("dtype", CACHE_DTYPES)
 @pytest.mark.parametrize(
     "settings",

@@ -140,6 +140,7 @@ def test_the_time_axis_has_numbers_whatever_its_range(
     assert all(float(text) for text in shown)
 
 
+@pytest.mark.slow
 def test_the_global_state_of_pyplot_is_not_used(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"

@@ -20,6 +20,7 @@ from lrea_cli.runs.loop import Epoch, Optimizer, reader_of, score_split, train, 
 from lrea_cli.runs.train import train_run
 from lrea_cli.stats.metrics.auc import auc
 from tests.fixtures.one_label import give_one_label
+from tests.selection import one_by_default
 
 GOLDEN = {
     "lrea-softmax": [0.745667, 0.709947, 0.621557],
@@ -183,7 +184,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("reason", ENDS)
+@pytest.mark.parametrize("reason", one_by_default(*ENDS))
 def test_what_ends_a_training_keeps_its_best_epoch(workspace_copy, reason):
     recipe = recipe_of("mean")
     error = type(ENDS[reason])(*ENDS[reason].args) if not isinstance(ENDS[reason], Stopped) else ENDS[reason]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from lrea_cli.workspace.home import Workspace
 
 PROGRAM = """
@@ -37,6 +39,7 @@ def lrea(home: Workspace, *arguments: str) -> tuple[dict[str, Any], list[str]]:
     return json.loads(done.stdout), done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_added_is_shown_everywhere(workspace_copy: Workspace) -> None:
     content, lines = lrea(workspace_copy, "eval", "--run", "tiny-lrea")
     assert 0 < content["high_share"] < 1

@@ -86,6 +86,7 @@ def test_the_test_split_through_the_scorer_has_the_logits_of_eval(
     check_online_equals_offline(scorer, samples, RecordMaker.of(lrea_run), whole_items)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize(
     ("settings", "compression"),

@@ -21,6 +21,7 @@ from lrea_cli.records.store import RecordStore
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Visitor
 from lrea_cli.workspace.home import Workspace
+from tests.selection import one_by_default
 
 USERS = 9
 
@@ -146,7 +147,7 @@ print("end", flush=True)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect; run it on Linux")
-@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("read", one_by_default(False, True))
 def test_pages_of_the_history_that_the_system_forbids_to_read_change_nothing(
     lrea_run: Run, workspace_copy: Workspace, read: bool
 ) -> None:

@@ -78,6 +78,7 @@ def test_logits_that_were_changed_are_made_anew(evaluated: Path) -> None:
     assert not job.done()
 
 
+@pytest.mark.slow
 def test_a_compression_of_several_seeds_has_the_interval_of_the_same_runs(
     inline_sweep: InlineSweep, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_split_with_one_label_ends_a_sweep_before_any_training(
     assert pool.names == []
 
 
+@pytest.mark.slow
 def test_a_recipe_that_is_trained_once_is_compared_on_that_seed(
     tmp_path: Path, dataset: Artifact, inline_sweep: InlineSweep
 ) -> None:
@@ -100,7 +101,13 @@ def test_a_removed_run_is_trained_and_evaluated_again_and_no_other(home: Path, a
 
 
 @pytest.mark.parametrize(
-    ("file", "jobs"), [("run.json", 2), ("eval-test.json", 1), ("scores-test.parquet", 1), ("sweep-test.json", 1)]
+    ("file", "jobs"),
+    [
+        pytest.param("run.json", 2, marks=pytest.mark.slow),
+        ("eval-test.json", 1),
+        pytest.param("scores-test.parquet", 1, marks=pytest.mark.slow),
+        ("sweep-test.json", 1),
+    ],
 )
 def test_a_damaged_result_is_made_anew(home: Path, again: Again, file: str, jobs: int) -> None:
     name = run_of("mean", 2, lr=chosen(home)["mean"])
@@ -112,6 +119,7 @@ def test_a_damaged_result_is_made_anew(home: Path, again: Again, file: str, jobs
     assert again() == []
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_trains_its_own_runs_and_no_other(again: Again) -> None:
     changed = {**RECIPES, "lrea-4": {"model": {"method": "lrea", "rank": 5}}}
     names = again(make_sweep(changed))
@@ -119,6 +127,7 @@ def test_a_changed_recipe_trains_its_own_runs_and_no_other(again: Again) -> None
     assert len(set(names)) == 3
 
 
+@pytest.mark.slow
 def test_another_dataset_of_the_same_name_trains_all(home: Path, again: Again, tmp_path: Path) -> None:
     names = again(make_sweep(seeds=(1,)), make_dataset(tmp_path / "other", 81))
     assert len(set(names)) == 4
@@ -141,6 +150,7 @@ def test_the_search_chooses_by_validation_and_not_by_test(home: Path, again: Aga
     assert set(again()) == {run_of("mean", 1, lr=other), run_of("mean", 2, lr=other)}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_leaves_the_others_and_is_tried_again(tmp_path: Path, inline_sweep: InlineSweep) -> None:
     def fail(name: str) -> None:
         if name == run_of("mean", 1, lr=0.1):

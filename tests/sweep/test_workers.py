@@ -62,6 +62,7 @@ def test_jobs_run_on_one_thread_and_failures_are_named(monkeypatch: pytest.Monke
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_says_how_to_go_on_and_leaves_no_process() -> None:
     with pytest.raises(LreaError, match="worker process was killed") as caught, worker_pool(1) as pool:
         run_jobs(pool, "test", [Dies(), Threads("a")], "jobs", Silent())
@@ -71,6 +72,7 @@ def test_a_killed_worker_says_how_to_go_on_and_leaves_no_process() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_no_job_starts_once_it_may_not() -> None:
     reporter = Lines()
     with worker_pool(1) as pool:

@@ -167,6 +167,7 @@ def test_the_bounds_of_a_warning(auc: float | None, counter: float, told: bool) 
     assert (len(found) == 1) == told
 
 
+@pytest.mark.slow
 def test_the_kuairand_excerpt_with_what_is_known_afterwards(tmp_path: Path) -> None:
     if not REAL.is_file():
         pytest.skip("the KuaiRand excerpt is not beside the checkout: put it at ../shared/data/kuairand/")

@@ -21,6 +21,7 @@ from lrea_cli.serving.export.bundle import BundleSettings, export_bundle
 from lrea_cli.serving.export.golden import GoldenRequests
 from lrea_cli.serving.native import abi
 from lrea_cli.serving.scorer import Served
+from tests.selection import one_by_default
 from tests.serving.export.bundles import COMPILER, FEW, MAKE, MODES, NATIVE, RUNS, Export, check
 from tests.serving.native.drawn import PATHS
 
@@ -29,13 +30,13 @@ pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
 needs_native = pytest.mark.skipif(not (COMPILER and PATHS), reason="there is no C++ compiler, or no native library")
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", one_by_default(*RUNS))
 def test_the_python_replayer_needs_no_lrea(export: Export, name: str) -> None:
     check(export(name).python(), f"{FEW} requests, onnxruntime")
 
 
 @needs_native
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", one_by_default(*NATIVE))
 def test_the_native_replayers_find_the_golden_logits(export: Export, programs: Path, name: str) -> None:
     folder = export(name).folder
     for mode in ("auto", *MODES):

@@ -72,6 +72,7 @@ def test_the_python_replayer_notices(export: Export, tmp_path: Path, damage: Cal
     assert bundle.python().returncode in (1, 2)
 
 
+@pytest.mark.each_once
 @needs_native
 @damages
 @pytest.mark.parametrize("program", ["replay", "replay_raw"])

@@ -57,7 +57,7 @@ def read_by(reader: Path, path: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("rows", [0, 1, 57, 300_000])
+@pytest.mark.parametrize("rows", [0, 1, 57, pytest.param(300_000, marks=pytest.mark.slow)])
 def test_the_reader_equals_pyarrow(reader: Path, tmp_path: Path, rows: int) -> None:
     """300,000 ids are 1.2 MB, their texts 4 MB: both columns have several pages."""
     values = [f"item-{n * 7919 % 1_000_003}" if n % 3 else f"é{n}" for n in range(rows)]

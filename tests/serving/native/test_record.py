@@ -162,6 +162,7 @@ def blob_of(case: Case, key: int) -> bytes | None:
     return case.cache.store.verified(key)[0] if key in case.cache.store else None
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize(("dtype", "counters"), RECORDS, ids=str)
 @pytest.mark.parametrize("served", SERVED)
 def test_logits_from_the_bytes_of_a_record_equal_torch(
@@ -181,6 +182,7 @@ def test_logits_from_the_bytes_of_a_record_equal_torch(
     assert largest > 0.1
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("served", [*SERVED, *SUMS, *SEARCHED])
 @pytest.mark.parametrize("own_profiles", [False, True])
 def test_the_native_scorer_equals_torch_for_every_method(make: Make, served: str, own_profiles: bool) -> None:
@@ -219,6 +221,7 @@ def one_request(case: Case, count: int = 5) -> tuple[Request, bytes]:
     return request, blob
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize(("dtype", "counters"), RECORDS, ids=str)
 @pytest.mark.parametrize("served", SERVED)
 def test_every_truncation_and_every_padding_is_refused(

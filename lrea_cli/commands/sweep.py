@@ -26,7 +26,7 @@ class SweepOptions:
 
     folder: Annotated[
         str,
-        typer.Argument(help="A folder of recipes, or one of lrea: table2, table3, rank, real, defaults."),
+        typer.Argument(help="A folder of recipes, or one of lrea: chosen has every method as the search chose it."),
     ]
     dataset: Dataset = None
     seeds: Annotated[

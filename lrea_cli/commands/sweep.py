@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from lrea_cli.sweep.workers import Failure
 
 
+FOLDERS = ("chosen", "curves", "level", "large", "reader", "table2", "table3", "rank", "real", "defaults")
+"""Of lrea; chosen has every method as the search chose it."""
+
+
 @dataclass(frozen=True)
 class SweepOptions:
     """Options of `lrea sweep`."""
 
     folder: Annotated[
         str,
-        typer.Argument(help="A folder of recipes, or one of lrea: chosen has every method as the search chose it."),
+        typer.Argument(help=f"A folder of recipes, or one of lrea: {', '.join(FOLDERS)}."),
     ]
     dataset: Dataset = None
     seeds: Annotated[

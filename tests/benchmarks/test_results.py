@@ -20,13 +20,17 @@ from lrea_cli.compressors.clusters import Choices
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.manifest import DATASETS
 from lrea_cli.errors import UserError
-from lrea_cli.recipe.recipe import load_recipe
+from lrea_cli.recipe.chosen import Chosen, read_chosen
+from lrea_cli.recipe.recipe import load_recipe, shipped_recipes
 from lrea_cli.reporting import results as shown
+from lrea_cli.reporting.search import search_page
 from lrea_cli.sweep import run
 from lrea_cli.sweep.gather import gather, runs_of
-from lrea_cli.sweep.results import OverSeeds, Scored, over_seeds
+from lrea_cli.sweep.results import OverSeeds, Prepared, Scored, Tried, over_seeds
+from lrea_cli.sweep.searched import SearchResults
 from lrea_cli.sweep.settings import load_sweep
 from lrea_cli.workspace.home import Workspace
+from lrea_cli.workspace.sealed import SEAL
 from tests.reporting.test_results import NONE, RESULTS, lines_of, scored
 from tests.sweep.conftest import ABOUT, RECIPES, Inline, InlineSweep, dataset, inline_sweep, make_sweep, swept
 
@@ -46,7 +50,30 @@ def ranked(one: Scored, to_best: OverSeeds | None = None) -> Ranked:
 PAGE = Page(replace(RESULTS, scored=tuple(map(ranked, RESULTS.scored))), "It does.")
 
 
-@pytest.mark.parametrize("committed", sorted((DOCS / "results").glob("*.md")), ids=lambda path: path.stem)
+PAGES = sorted((DOCS / "results").glob("*.md"))
+OF_SEARCHES = [path for path in PAGES if (path.with_suffix("") / "search.json").exists()]
+
+
+@pytest.mark.parametrize("committed", OF_SEARCHES, ids=lambda path: path.stem)
+def test_a_committed_page_of_a_search_is_that_of_its_numbers(committed: Path) -> None:
+    numbers = committed.with_suffix("") / "search.json"
+    content = json.loads(numbers.read_text(encoding="utf-8"))
+    content.pop(SEAL)
+    made = {
+        "worlds": tuple(Prepared(**world) for world in content["worlds"]),
+        "tried": tuple(Tried(**tried) for tried in content["tried"]),
+        "chosen": {name: Chosen(**how) for name, how in content["chosen"].items()},
+    }
+    results = SearchResults(**{**content, **made})
+    assert committed.read_text(encoding="utf-8") == search_page(results, f"{committed.stem}/{numbers.name}")
+    assert results.command == f"lrea search methods --chosen recipes/chosen --page docs/results/{committed.name}"
+    for name, how in results.chosen.items():
+        assert replace(how, worlds=tuple(how.worlds), settings=tuple(how.settings)) == read_chosen(
+            shipped_recipes() / "chosen" / f"{name}.toml"
+        )
+
+
+@pytest.mark.parametrize("committed", [p for p in PAGES if p not in OF_SEARCHES], ids=lambda path: path.stem)
 def test_a_committed_page_is_that_of_its_numbers(committed: Path) -> None:
     """Make it anew with the command that stands on it."""
     (numbers,) = (DOCS / "results" / committed.stem).glob("*.json")

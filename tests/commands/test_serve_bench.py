@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lrea_cli.bench import gate
 from lrea_cli.bench.bench import Bench, BenchSettings
 from lrea_cli.bench.gate import GATE_USERS, GateResult
 from lrea_cli.bench.machine import Load
@@ -61,7 +62,8 @@ def test_a_kernel_that_the_device_rules_out_is_refused(quiet_session: Session, l
 
 
 @pytest.mark.parametrize("users", [GATE_USERS - 1, GATE_USERS])
-def test_a_gate_of_few_users_is_warned_of(users: int) -> None:
+def test_a_gate_of_few_users_is_warned_of(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "GATE_USERS", GATE_USERS)
     heard = Heard()
     show_gate(heard, GateResult(True, 1e-7, users + 2, "nowhere", 8 * (users + 2), 3, made=2))
     made = "2 of them made up, of lengths that no user of the cache has"

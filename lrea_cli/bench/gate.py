@@ -213,7 +213,7 @@ def _choose(visitors: Sequence[Visitor], wanted: set[int]) -> list[Visitor]:
     by_length = sorted(visitors, key=lambda v: v.length)
     special = list({v.length: v for v in by_length if v.length in wanted}.values())
     rest = [v for v in by_length if v not in special]
-    chosen = np.linspace(0, len(rest) - 1, min(len(rest), GATE_USERS - len(special))).astype(int)
+    chosen = np.linspace(0, len(rest) - 1, min(len(rest), max(0, GATE_USERS - len(special)))).astype(int)
     return special + [rest[n] for n in chosen]
 
 

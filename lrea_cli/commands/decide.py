@@ -11,7 +11,7 @@ import typer
 
 from lrea_cli.commands.next_steps import after_decide
 from lrea_cli.commands.options import Dataset, Json, Long, Short, command, within
-from lrea_cli.commands.resumable import Jobs, command_line, resumable, workers_of
+from lrea_cli.commands.resumable import Jobs, Seeds, command_line, resumable, workers_of
 from lrea_cli.console.output import Console
 from lrea_cli.console.show import NONE, milliseconds, number, size
 from lrea_cli.recipe.settings import COUNT
@@ -43,9 +43,7 @@ class DecideOptions:
     hours: Annotated[float, typer.Option(callback=within(0.001, MOST_HOURS), help="Hours that all of it may take.")] = (
         2.0
     )
-    seeds: Annotated[
-        int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")
-    ] = None
+    seeds: Seeds = None
     candidates: Annotated[int, typer.Option(callback=within(*COUNT), help="Candidates of each request.")] = 1000
     methods: Annotated[
         str | None,

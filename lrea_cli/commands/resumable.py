@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import as_threads
+from lrea_cli.commands.options import as_threads, within
 from lrea_cli.console.counts import counted
 from lrea_cli.errors import LreaError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Jobs = Annotated[
     int | None, typer.Option(callback=as_threads, help="Jobs at a time, one thread each; default: one a core.")
 ]
+Seeds = Annotated[int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")]
 Page = Annotated[Path | None, typer.Option(help="Also write the results as Markdown, and as JSON beside it.")]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrea_cli.commands.options import Dataset, Json, command, within
-from lrea_cli.commands.resumable import Jobs, Page, command_line, require_all_done, resumable, workers_of
+from lrea_cli.commands.options import Dataset, Json, command
+from lrea_cli.commands.resumable import Jobs, Page, Seeds, command_line, require_all_done, resumable, workers_of
 from lrea_cli.console.counts import counted
 from lrea_cli.console.output import Console
 from lrea_cli.workspace.home import Workspace
@@ -33,9 +33,7 @@ class SweepOptions:
         typer.Argument(help=f"A folder of recipes, or one of lrea: {', '.join(FOLDERS)}."),
     ]
     dataset: Dataset = None
-    seeds: Annotated[
-        int | None, typer.Option(callback=within(1, 1000), help="Train with seeds 1 to N; default: 3.")
-    ] = None
+    seeds: Seeds = None
     jobs: Jobs = None
     page: Page = None
     json: Json = False

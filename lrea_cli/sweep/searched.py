@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lrea_cli.recipe.chosen import Chosen, as_toml
-from lrea_cli.recipe.recipe import Recipe
 from lrea_cli.sweep.gather import prepared, tried
 from lrea_cli.sweep.results import About, Prepared, Tried
 from lrea_cli.sweep.run import Searched
 from lrea_cli.sweep.search import Trial, chosen
 from lrea_cli.sweep.settings import Sweep
+from lrea_cli.sweep.variants import with_point
 from lrea_cli.workspace.sealed import as_json, replacing
 
 
@@ -67,18 +67,11 @@ def write_recipes(sweep: Sweep, results: SearchResults, searched: Searched, fold
         trial = chosen(sweep.search, searched.trials[name])
         assert trial is not None
         path = folder / f"{name}.toml"
+        recipe = with_point(sweep.recipes[name], trial.point, name)
         with replacing(path) as file:
-            file.write(as_toml(recipe_at(sweep, trial), how).encode())
+            file.write(as_toml(recipe, how).encode())
         written.append(path)
     return written
-
-
-def recipe_at(sweep: Sweep, trial: Trial) -> Recipe:
-    """The recipe of the folder with the settings of a point; its dataset and its seed are as they were."""
-    before = sweep.recipes[trial.recipe]
-    changed = sweep.recipe_of(trial.recipe, "any", before.train.seed, trial.point).to_dict()
-    changed["data"]["dataset"] = before.data.dataset
-    return Recipe.from_dict(changed, trial.recipe)
 
 
 def _tried(searched: Searched, best: dict[str, Trial]) -> Iterator[Tried]:

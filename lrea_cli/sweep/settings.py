@@ -181,7 +181,7 @@ def _find(folder: str) -> Path:
     for path in (Path(folder), shipped_recipes() / folder):
         if path.is_dir():
             return path
-    known = sorted({str(p.parent.relative_to(shipped_recipes())) for p in shipped_recipes().glob(f"*/{SWEEP_FILE}")})
+    known = sorted(path.name for path in shipped_recipes().iterdir() if path.is_dir())
     raise UserError(f"There is no folder '{folder}'{nearest(folder, known)}.", f"Give a path, or: {', '.join(known)}")
 
 

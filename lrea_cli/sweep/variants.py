@@ -33,7 +33,7 @@ def read_variants(content: Mapping[str, Any], recipes: Mapping[str, Recipe], ori
             raise UserError(f"{where}: there is no recipe {of!r}{nearest(str(of), recipes)}.", _known(recipes))
         if name in recipes:
             raise UserError(f"{where}: a recipe has this name, too.", "Give the variant another name.")
-        point = {setting: _plain(value) for setting, value in values.items() if setting != "recipe"}
+        point = {setting: value for setting, value in values.items() if setting != "recipe"}
         for setting in point:
             if setting not in SECTION_OF:
                 raise UserError(f"{where}: '{setting}' is not known{nearest(setting, SECTION_OF)}.", _known(SECTION_OF))
@@ -48,10 +48,6 @@ def with_point(recipe: Recipe, point: Point, origin: str) -> Recipe:
     for setting, value in point.items():
         content[SECTION_OF[setting]] = {**content[SECTION_OF[setting]], setting: value}
     return Recipe.from_dict(content, origin)
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _known(names: Mapping[str, Any]) -> str:

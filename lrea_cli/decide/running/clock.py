@@ -6,10 +6,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from lrea_cli.decide.running.kept import REMEDY
 from lrea_cli.errors import UserError
 from lrea_cli.workspace.sealed import read_json, write_json
-
-REMEDY = "Give the same lrea decide again."
 
 
 class Clock:

@@ -15,6 +15,7 @@ from lrea_cli.bench.routes import BenchSettings
 from lrea_cli.bench.trade_off import FailedGate, Stand
 from lrea_cli.console.progress import Silent, ignore
 from lrea_cli.dataset.batches import BatchReader
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
@@ -36,7 +37,6 @@ SEED = 2025
 """Of users and candidates of gates and timed requests, as in serve-bench."""
 PROBED = 64
 """Requests of the test split that a probe scores through records."""
-DAY = 86_400
 MOST_USERS = 2000
 """Users whose requests are timed; of more, so many are drawn."""
 
@@ -239,7 +239,7 @@ class AgedJob(SweepJob[Estimate]):
         kept, smaller = self.run.scores(), self.smaller
         compression = Compression(smaller.compressor, smaller.rank, smaller.seed) if smaller else None
         reader = reader_of(run.dataset, "test", run.recipe.data, run.recipe.train.batch_size)
-        built = reader.samples.time - self.days * DAY
+        built = reader.samples.time - self.days * SECONDS_PER_DAY
         aged = score_split_cached(RecordMaker.of(run, compression), reader, ignore, built).logits
         loss = auc_difference(aged, smaller.logits() if smaller else kept.served, kept.label, kept.user)
         write_json(run.artifact.path / self.file, {"made_from": run.artifact.identity, **asdict(loss)})

@@ -16,6 +16,7 @@ import torch
 from lrea_cli import __version__
 from lrea_cli.compressors import COMPRESSORS
 from lrea_cli.dataset.counters import COUNTERS
+from lrea_cli.dataset.fields import SECONDS_PER_DAY
 from lrea_cli.dataset.histories import open_histories
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.decide.losses import Scored, counter_losses, losses_of
@@ -36,7 +37,6 @@ from lrea_cli.decide.results import (
 from lrea_cli.decide.running.asked import FULL
 from lrea_cli.decide.running.contest import Contested
 from lrea_cli.decide.running.entrants import Entrant, compression_name, kind_of
-from lrea_cli.decide.running.jobs import DAY
 from lrea_cli.decide.running.stages import Out
 from lrea_cli.decide.running.times import Timed, Times
 from lrea_cli.methods import METHODS
@@ -130,7 +130,7 @@ def _question(contested: Contested, asking: Asking, rows: TestRows) -> Question:
         train_rows=manifest.samples["train"],
         test_rows=manifest.samples["test"],
         test_users=rows.clusters.users,
-        test_days=round((manifest.splits.end - manifest.splits.test_from) / DAY, 2),
+        test_days=round((manifest.splits.end - manifest.splits.test_from) / SECONDS_PER_DAY, 2),
         best_auc=manifest.facts.get("bayes_auc"),
     )
     return Question(data, asking.budget_ms, asking.tolerance, asked.hours, contested.seeds, asked.candidates)

@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass, replace
 
 from lrea_cli.dataset.samples import read_samples
 from lrea_cli.decide.running.asked import FULL, SHORT
-from lrea_cli.decide.running.clock import REMEDY
 from lrea_cli.decide.running.costs import SCORED, Cost, Costs
 from lrea_cli.decide.running.jobs import MOST_USERS, ProbeJob, Speed, label
+from lrea_cli.decide.running.kept import REMEDY, kept
 from lrea_cli.decide.running.plan import MARGIN, SHARES, Plan, plan_for, refined, words
 from lrea_cli.decide.running.stages import Contest
-from lrea_cli.errors import LreaError, UserError
+from lrea_cli.errors import LreaError
 from lrea_cli.sweep.search import Trial, training
 from lrea_cli.sweep.search_settings import Rung
-from lrea_cli.workspace.kinds import parse
-from lrea_cli.workspace.sealed import read_json, write_json
+from lrea_cli.workspace.sealed import write_json
 
 PLAN, PROBES = "plan.json", "probes of the speed"
 PROBE_ROWS = 4000
@@ -54,10 +53,7 @@ def planned(contest: Contest) -> Planned:
         LreaError: fewer than two probes came to their end.
     """
     path = contest.workspace.home / PLAN
-    try:
-        found = parse(Planned, read_json(path, REMEDY), path, REMEDY)
-    except UserError:
-        found = None
+    found = kept(Planned, path)
     if found is None or found.hours != contest.asked.hours:
         found = _new(contest)
     _keep(contest, found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -14,17 +13,15 @@ from lrea_cli.bench.routes import MARKS, BenchSettings
 from lrea_cli.bench.trade_off import Stand
 from lrea_cli.console.progress import Reporter
 from lrea_cli.decide.results import UNKNOWN
-from lrea_cli.decide.running.clock import REMEDY
 from lrea_cli.decide.running.entrants import Entrant
 from lrea_cli.decide.running.jobs import CPU, SEED
-from lrea_cli.errors import UserError
+from lrea_cli.decide.running.kept import kept
 from lrea_cli.records.manifest import CACHES
 from lrea_cli.runs.checkpoint import open_run
 from lrea_cli.stats.estimates import Estimate
 from lrea_cli.stats.latencies import median_interval, percentile, percentile_interval
 from lrea_cli.workspace.home import Workspace
-from lrea_cli.workspace.kinds import parse
-from lrea_cli.workspace.sealed import read_json, write_json
+from lrea_cli.workspace.sealed import write_json
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,15 @@ def times_of(
     ready = [each for each in entrants if each.name in gates and gates[each.name].failure is None]
     of = {each.name: workspace.open(CACHES, each.cache.name).identity for each in ready}
     path = workspace.home / "times.json"
-    kept = _kept(path)
-    if kept is not None and (kept.of, kept.candidates) == (of, candidates) and not kept.busy:
-        return kept
+    before = kept(Times, path)
+    if before is not None and (before.of, before.candidates) == (of, candidates) and not before.busy:
+        return before
     settings = BenchSettings(candidates, seconds, SEED)
     load, timed = _measure(ready, workspace, settings, reporter) if ready else (None, {})
     timed |= {name: Timed(failure=gated.failure) for name, gated in gates.items() if gated.failure}
     times = Times(of, candidates, Machine.of(CPU), load, timed)
     write_json(path, asdict(times))
     return times
-
-
-def _kept(path: Path) -> Times | None:
-    try:
-        return parse(Times, read_json(path, REMEDY), path, REMEDY)
-    except UserError:
-        return None
 
 
 def _measure(

@@ -184,7 +184,7 @@ def test_mistakes_in_options_are_a_line_and_where_to_look(home: Path, capsys: py
             "'q' is not one of 'drift', 'exchangeable', 'exact-item', 'category-count'.",
         ),
         (["prepare", "table", "--label-threshold", "x"], "it takes a number (given: 'x')"),
-        (["sweep", "rank", "--seeds", "1.5"], "it takes a whole number (given: '1.5')"),
+        (["sweep", "table3", "--seeds", "1.5"], "it takes a whole number (given: '1.5')"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

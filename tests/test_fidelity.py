@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from authors.fidelity import STATUSES, count_statuses, read_mechanisms
 
 from lrea_cli.recipe.settings import METHOD_NAMES
+from tests.mechanisms import STATUSES, count_statuses, read_mechanisms
 
 ROOT = Path(__file__).parents[1]
 MECHANISMS = read_mechanisms()

@@ -111,8 +111,8 @@ def _show(console: Console, count: Counted, model: ModelSettings, options: CostO
     console.say(f"N = {candidates} a request, D = {count.shape.width}, {options.dtype} records")
     console.say(
         f"r = {model.rank}, H = {model.scorer_hidden}, k = {model.k}, heads = {model.heads}, m = {model.m}, "
-        f"tau = {model.tau}; sim and eta have {model.target_attention} attention. All methods have these settings; those "
-        "that `lrea train` starts from differ by method (recipes/chosen)."
+        f"tau = {model.tau}; sim and eta have {model.target_attention} attention. All methods have these settings; "
+        "those that `lrea train` starts from differ by method (recipes/chosen)."
     )
     title = f"padded: every user has L = {counted(count.shape.long, 'long behavior')}"
     console.table(title, COLUMNS, list(map(_row, count.padded)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lrea_cli.sweep.workers import Failure
 
 
-FOLDERS = ("chosen", "curves", "level", "large", "reader", "table2", "table3", "rank", "real", "defaults")
+FOLDERS = ("chosen", "curves", "level", "large", "reader", "table2", "table3")
 """Of lrea; chosen has every method as the search chose it."""
 
 
@@ -76,6 +76,7 @@ def _run(console: Console, options: SweepOptions, again: str) -> tuple[Results, 
         asked = replace(asked, seeds=tuple(range(1, options.seeds + 1)))
     main, workers = Workspace.from_environment(), workers_of(options.jobs)
     artifact = dataset_of(asked, options.dataset, main)
+    asked = asked.on(artifact.manifest.source, artifact.manifest.users)
     workspace = workspace_of(asked, artifact, main)
     console.say(f"sweep {asked.name} in {workspace.home}, {counted(workers, 'job')} at a time")
     with resumable(again):

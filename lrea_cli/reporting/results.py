@@ -23,9 +23,10 @@ def page(results: Results, data: str) -> str:
     parts = [head(results, data), how_to_read(results)]
     for dataset in results.datasets:
         scored = [s for s in results.scored if s.dataset == dataset.name]
-        parts += [about(dataset, scored), *left_out(results, dataset)]
+        parts += [about(dataset, scored) + changed(results), *left_out(results, dataset)]
         if scored:
-            parts += [best_counter(scored), titled("As trained", TRAINED, scored), titled("As served", SERVED, scored)]
+            parts += [best_counter(scored), *published(results), titled("As trained", trained(results), scored)]
+            parts += [titled("As served", SERVED, scored)]
         parts += [*curve_section(results, dataset, data), *compressions(results, dataset), search(results, dataset)]
     return as_page([*parts, *failures(results)])
 
@@ -111,6 +112,31 @@ def about(dataset: Prepared, scored: Sequence[Scored]) -> str:
     source = f"Source `{dataset.source}`{f' ({options})' if options else ''}"
     counts = f"{counted(dataset.users, 'user')}, {counted(dataset.items, 'item')}, samples: {samples}"
     return f"## {dataset.name}\n\n{source}: {counts}. {seeds_of(dataset, scored)}{best}"
+
+
+def changed(results: Results) -> str:
+    """What all recipes have in place of their own, as the end of a paragraph."""
+    changes = ", ".join(f"{key} = {value}" for values in results.changes.values() for key, value in values.items())
+    return f" Here every recipe has {changes}." if changes else ""
+
+
+def published(results: Results) -> list[str]:
+    """Which numbers of a paper stand beside ours, if any."""
+    if not results.published:
+        return []
+    return [
+        f"Paper: AUC by {results.published['table']}. It names neither split nor negatives, so digits cannot agree "
+        "with it, only the order of recipes can."
+    ]
+
+
+def trained(results: Results) -> Columns[Scored]:
+    """The columns of the table as trained, with the paper's numbers beside ours where there are any."""
+    if not results.published:
+        return TRAINED
+    aucs = results.published["auc"]
+    first = {name: TRAINED[name] for name in ("recipe", "AUC")}
+    return {**first, "paper": lambda s: number(aucs.get(s.curve or s.recipe)), **TRAINED}
 
 
 def seeds_of(dataset: Prepared, scored: Sequence[Scored]) -> str:

@@ -61,6 +61,8 @@ def gather(sweep: Sweep, finished: Finished, about: About, reporter: Reporter) -
         left_out=finished.left_out,
         space=as_json(dict(sweep.search.content)) if not sweep.search.shared else {},
         chosen={name: as_json(vars(found)) for name, found in sweep.chosen.items()},
+        published={} if sweep.published is None else as_json(vars(sweep.published)),
+        changes=as_json({name: dict(section) for name, section in sweep.changes.items()}),
     )
 
 

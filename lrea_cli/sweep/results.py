@@ -190,7 +190,8 @@ class Results(About):
         search: the points that every recipe tried; none where each has its own.
         space: [search] of the folder, where each recipe has its own points.
         chosen: how the settings of recipes were found that `lrea search` wrote.
-        datasets: one for `lrea sweep`; pages of several sweeps have more.
+        published: what a paper reports for the dataset: the name of the table, and AUC by recipe; empty = nothing.
+        changes: by section, what all recipes have in place of their own on datasets of this source.
         failed: message of each job that failed, by its name.
     """
 
@@ -207,6 +208,8 @@ class Results(About):
     left_out: tuple[LeftOut, ...] = ()
     space: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON gives them back; each metric of a recipe is a key."""

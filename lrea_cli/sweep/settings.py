@@ -8,6 +8,8 @@ base = "din"                            # the recipe that all others are compare
 shares = [0.125, 0.25, 0.5, 1]          # each recipe with these shares of the training users: a learning curve
 [variants]                              # see `variants`
 lrea-32 = {recipe = "lrea", rank = 32}
+[sources.taobao.data]                   # see `sources`
+long = 90
 [search]                                # see `search_settings`
 points = [{lr = 0.02, initial_accumulator = 0.004}, {lr = 0.05}]
 [compress]                              # runs of full attention, after training
@@ -30,6 +32,7 @@ from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, load_recipe, read_toml, s
 from lrea_cli.recipe.settings import CompressorName, Limits
 from lrea_cli.recipe.values import read_section
 from lrea_cli.sweep.search_settings import WHOLE, Rung, Search, read_search
+from lrea_cli.sweep.sources import OfSource, Published, read_sources
 from lrea_cli.sweep.space import Point
 from lrea_cli.sweep.variants import Variant, read_variants, with_point
 
@@ -45,6 +48,7 @@ class SweepFile:
     recipes: tuple[str, ...] | None = None
     once: tuple[str, ...] = ()
     variants: dict = field(default_factory=dict)
+    sources: dict = field(default_factory=dict)
     base: str | None = None
     search: dict = field(default_factory=dict)
     compress: dict | None = None
@@ -71,6 +75,8 @@ class Sweep:
         once: recipes that are trained with the first seed alone.
         curve: the recipe and the share of the training users that each of `recipes` stands for; empty = as they are.
         variants: by the name that each has among the recipes.
+        sources: by the source of a dataset; see `on`.
+        published: what a paper reports for the dataset, and `changes` what all recipes have on it.
     """
 
     name: str
@@ -84,6 +90,19 @@ class Sweep:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     curve: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    sources: Mapping[str, OfSource] = field(default_factory=dict)
+    published: Published | None = None
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def on(self, source: str, users: int) -> Sweep:
+        """The sweep on a dataset of a source and of so many users: with what [sources] has for it."""
+        of_source = self.sources.get(source)
+        if of_source is None:
+            return self
+        recipes = {name: of_source.changed(recipe, f"[sources.{source}]") for name, recipe in self.recipes.items()}
+        published = of_source.published
+        whole = published if published is not None and users >= published.least_users else None
+        return replace(self, recipes=recipes, published=whole, changes=of_source.changes)
 
     def recipe_of(
         self, name: str, dataset: str, seed: int, point: Point, rung: Rung = WHOLE, origin: str = "[search]"
@@ -153,6 +172,7 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
         once=frozenset(file.once),
         variants=variants,
         curve=curve,
+        sources=read_sources(file.sources, run, f"{origin} [sources]"),
     )
     if sweep.compress is not None:
         _check_compress(sweep.compress, run, f"{origin} [compress]")

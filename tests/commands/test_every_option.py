@@ -16,7 +16,7 @@ from lrea_cli.errors import UserError
 from tests.selection import one_by_default
 
 VALUES = ("", "-1", "0", "9" * 20, "1" + "0" * 400, "nan", "--5", "\x1b[31m\r\n\u202e", "x" * 5000, "caf\udce9", "../x")
-NEEDED = {"sweep": ["rank"], "compare": ["a", "b"]}
+NEEDED = {"sweep": ["table3"], "compare": ["a", "b"]}
 """Arguments that a command needs."""
 
 
@@ -151,7 +151,7 @@ def test_no_argument_ends_in_a_traceback(home: Path, capsys: pytest.CaptureFixtu
         (["train", "--threads", "100000"], ["--threads is 100000", "cores"]),
         (["eval", "--threads", "100000"], ["--threads is 100000"]),
         (["prepare", "synthetic", "--threads", "100000"], ["--threads is 100000"]),
-        (["sweep", "rank", "--jobs", "100000"], ["--jobs is 100000"]),
+        (["sweep", "table3", "--jobs", "100000"], ["--jobs is 100000"]),
         (["serve-bench", "--seconds", "nan"], ["--seconds is nan"]),
         (["serve-bench", "--candidates", "9999999999"], ["--candidates is 9999999999"]),
         (["compress", "--compressor", "mean", "--target", "nan"], ["--target is nan", "Use 0 to 1,000"]),

@@ -24,7 +24,7 @@ STOPPED = {
     "prepare, samples": (["prepare", "synthetic", "--users", "2000", "--dataset", "cut"], "making samples"),
     "compress": (["compress", "--run", "tiny-lrea", "--cache", "cut"], ""),
     "serve-bench": (["serve-bench", "--run", "tiny-lrea", "--seconds", "50"], "run tiny-lrea, cache"),
-    "sweep": (["sweep", "rank", "--jobs", "1"], "search: "),
+    "sweep": (["sweep", "table3", "--jobs", "1"], "search: "),
 }
 
 

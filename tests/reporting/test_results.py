@@ -43,9 +43,9 @@ def tried(recipe: str, lr: float, auc: float | None, chosen: bool, seed: int = 1
 
 
 RESULTS = Results(
-    sweep="rank",
+    sweep="table3",
     title="does the rank count",
-    command="lrea sweep recipes/rank --page docs/results/rank.md",
+    command="lrea sweep table3 --page docs/results/table3.md",
     date="2026-01-02 03:04 UTC",
     machine={"cpu": "A CPU", "cores": 2, "jobs": 2},
     versions={"lrea": "0.1.0", "torch": "2.6"},
@@ -100,7 +100,7 @@ def test_every_number_is_on_the_page() -> None:
     text = page(RESULTS, "rank/rank.json")
     for words in (
         "# Results: does the rank count",
-        "    lrea sweep recipes/rank --page docs/results/rank.md",
+        "    lrea sweep table3 --page docs/results/table3.md",
         "(rank/rank.json)",
         "A CPU, 2 cores; 2 jobs at a time",
         "lrea 0.1.0, torch 2.6",
@@ -194,3 +194,13 @@ def test_mean_spread_and_bounds_over_seeds() -> None:
     assert found.ci == pytest.approx((0.1, 1.1 / 3))
     assert found.range == (0.1, 0.3)
     assert over_seeds([0.5]).sd is None
+
+
+def test_the_papers_numbers_stand_beside_ours_where_there_are_any() -> None:
+    published = {"table": "Table 2 of a paper", "least_users": 9, "auc": {"din": 0.8903}}
+    text = page(replace(RESULTS, published=published, changes={"data": {"long": 90}}), "x.json")
+    assert "| din | 0.7050 | 0.8903 | 0.6900 to 0.7200 |" in text
+    assert "| lrea-8 | 0.6850 | - | 0.6700 to 0.7000 |" in text
+    assert "Paper: AUC by Table 2 of a paper. It names neither split nor negatives" in text
+    assert "Here every recipe has long = 90." in text
+    assert "paper" not in page(RESULTS, "x.json").lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import pytest
 
 from lrea_cli.errors import UserError
 from lrea_cli.recipe.chosen import Chosen, as_toml
-from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, foreign_options, shipped_recipes
-from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
+from lrea_cli.recipe.recipe import SWEEP_FILE, Recipe, foreign_options, load_recipe, shipped_recipes
+from lrea_cli.recipe.settings import METHOD_NAMES
 from lrea_cli.sweep.datasets import dataset_of
 from lrea_cli.sweep.settings import SEEDS, Compress, Sweep, load_sweep, read_sweep
 from lrea_cli.workspace.home import Workspace
@@ -156,8 +155,8 @@ def test_the_recipes_of_another_folder_are_taken_with_how_they_were_chosen(tmp_p
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder 'rnak' \(did you mean 'rank'\?\)"):
-        load_sweep("rnak")
+    with pytest.raises(UserError, match=r"no folder 'tabel3' \(did you mean 'table3'\?\)"):
+        load_sweep("tabel3")
     with pytest.raises(UserError, match="There is no recipe in"):
         load_sweep(str(tmp_path))
 
@@ -168,22 +167,74 @@ def test_every_shipped_sweep_loads(path: Path) -> None:
     assert sweep.base in {*sweep.recipes, *(recipe for recipe, _ in sweep.curve.values())}
 
 
-def test_table_2_has_every_method_and_each_has_the_same_search_and_the_settings_of_all() -> None:
-    found = load_sweep("table2")
+def test_table_2_has_every_method_with_the_settings_that_a_search_chose_for_it() -> None:
+    found, chosen = load_sweep("table2"), load_sweep("chosen")
     assert {recipe.model.method for recipe in found.recipes.values()} == set(METHOD_NAMES)
     assert found.base == "din"
-    assert len(found.search.shared) == 3
-    assert all(point["initial_accumulator"] == pytest.approx(10 * point["lr"] ** 2) for point in found.search.shared)
-    own = {"method", "search", "target_attention", "form"}
-    shared = DataSettings(match_counters=()), TrainSettings(epochs=4, patience=0)
-    for name, recipe in found.recipes.items():
-        assert name.startswith(recipe.model.method)
-        changed = {key for key, value in recipe.to_dict()["model"].items() if value != asdict(ModelSettings())[key]}
-        assert (recipe.data, recipe.train) == shared
-        assert changed <= own
-    assert found.recipes["sim"].model.search == "hard"
-    assert found.recipes["sim-soft"].model.search == "soft"
-    assert all(found.recipes[f"{name}-din"].model.target_attention == "din" for name in ("sim", "eta"))
+    assert {name: found.recipes[name] for name in chosen.recipes} == chosen.recipes
+    assert set(found.chosen) == set(found.recipes)
+
+
+PUBLISHED = {"table": "T", "least_users": 150, "auc": {"din": 0.8903}}
+
+
+def test_a_source_changes_every_recipe_and_its_published_numbers_are_of_a_whole_log() -> None:
+    of_source = {"data": {"short": 10, "long": 90}, "model": {"rank": 3}, "published": PUBLISHED}
+    sweep = read(sources={"taobao": of_source})
+    on = sweep.on("taobao", 150)
+    assert all((recipe.data.short, recipe.data.long) == (10, 90) for recipe in on.recipes.values())
+    assert on.recipes["lrea-8"].model.rank == 3
+    assert on.published is not None
+    assert on.published.auc == {"din": 0.8903}
+    assert sweep.on("taobao", 149).published is None
+    assert sweep.on("kuairand", 150) is sweep
+
+
+@pytest.mark.parametrize(
+    ("of_source", "message"),
+    [
+        ({"data": {"long": -1}}, r"\[sources.taobao\] \[data\]: long is -1"),
+        ({"data": {"lnog": 9}}, r"unknown key 'lnog' \(did you mean 'long'\?\)"),
+        ({"dtaa": {"long": 9}}, r"\[sources.taobao\] has a section 'dtaa'"),
+        ({"long": 9}, r"\[sources.taobao\] is no table of sections"),
+        ({"published": {**PUBLISHED, "auc": {"dni": 0.8}}}, r"there is no recipe 'dni' \(did you mean 'din'\?\)"),
+        ({"published": {**PUBLISHED, "least_users": "x"}}, r"\[sources.taobao.published\]: least_users is 'x'"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_named(of_source: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(sources={"taobao": of_source})
+
+
+def test_the_numbers_of_the_paper_are_those_of_its_table() -> None:
+    """Table 2: Amazon, Taobao. Its ETA and ours have DIN's scorer after the search."""
+    table = """
+        din       0.8101 0.8903
+        din-short 0.7833 0.8535
+        sim       0.7919 0.8667
+        eta-din   0.7984 0.8651
+        sdim      0.8013 0.8734
+        twin      0.8015 0.8838
+        lrea      0.8098 0.8904
+    """
+    rows = [line.split() for line in table.strip().splitlines()]
+    published = {source: each.published for source, each in load_sweep("table2").sources.items()}
+    assert set(published) == {"amazon-books", "taobao"}
+    for position, source in enumerate(("amazon-books", "taobao"), 1):
+        of_source = published[source]
+        assert of_source is not None
+        assert of_source.auc == {row[0]: float(row[position]) for row in rows}
+        assert of_source.least_users >= 50_000
+
+
+def test_amazon_has_the_behaviors_of_the_paper_and_ranks_that_fit() -> None:
+    sweep = load_sweep("table2").on("amazon-books", 1)
+    for recipe in sweep.recipes.values():
+        assert (recipe.data.short, recipe.data.long) == (10, 90)
+    assert sweep.recipes["lrea"].model.rank == 32
+    for name in ("amazon-books-lrea", "amazon-books-din"):
+        recipe = load_recipe(name)
+        assert (recipe.data.dataset, recipe.data.short, recipe.data.long) == ("amazon-books", 10, 90)
 
 
 def test_every_method_is_searched_with_as_many_configurations_on_worlds_of_development() -> None:

@@ -1,4 +1,4 @@
-"""How faithful each method is to its paper: the statuses in docs/fidelity.md, counted for the page of results."""
+"""How faithful each method is to its paper: the statuses in docs/fidelity.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "fidelity.md"
 STATUSES = ("faithful", "approximated", "ours", "silent", "unclear")
 """As the paper has it; but for a named part; we differ; it does not say; it says two things."""
 

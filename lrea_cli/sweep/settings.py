@@ -3,7 +3,7 @@
 title = "..."
 folder = "chosen"                       # the recipes of this folder, too
 recipes = ["din", "sim", "lrea"]        # of all these recipes the ones that are run; without it, all
-once = ["sim"]                          # trained with the first seed alone
+once = ["sim", "din-share-0.5"]         # trained with the first seed alone, at all shares or at one
 base = "din"                            # the recipe that all others are compared with
 shares = [0.125, 0.25, 0.5, 1]          # each recipe with these shares of the training users: a learning curve
 [variants]                              # see `variants`
@@ -72,7 +72,7 @@ class Sweep:
         search: one point at least for each recipe, tried on the first seed.
         base: the recipe that all others are compared with; None = no comparison.
         chosen: of recipes whose settings `lrea search` chose, on which worlds it did.
-        once: recipes that are trained with the first seed alone.
+        once: recipes that are trained with the first seed alone, or recipes at a share.
         curve: the recipe and the share of the training users that each of `recipes` stands for; empty = as they are.
         variants: by the name that each has among the recipes.
         sources: by the source of a dataset; see `on`.
@@ -115,7 +115,7 @@ class Sweep:
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds that a recipe is trained with."""
         recipe, _ = self.curve.get(name, (name, 1.0))
-        return self.seeds[:1] if recipe in self.once else self.seeds
+        return self.seeds[:1] if self.once & {name, recipe} else self.seeds
 
     def base_of(self, name: str) -> str | None:
         """The recipe that this one is compared with: the base with the same share of the training users."""
@@ -154,12 +154,12 @@ def read_sweep(name: str, recipes: dict[str, Recipe], content: Mapping[str, Any]
         run[one] = with_point(recipes[variant.recipe], variant.point, f"{origin} [variants] {one}")
     if not run:
         raise UserError(f"{origin} runs no recipe.", "Name some: recipes = [..], or give [variants].")
-    _require_known(file.once, run, f"{origin} once")
     default_base = "din" if "din" in run else None
     base = default_base if file.base is None else file.base
     if base is not None:
         _require_known([base], run, f"{origin} base")
     curve = {at_share(recipe, share): (recipe, share) for share in _shares(file, origin) for recipe in run}
+    _require_known(file.once, {**run, **curve}, f"{origin} once")
     if curve:
         run = {name: _of_share(run[recipe], share) for name, (recipe, share) in curve.items()}
     sweep = Sweep(

@@ -131,6 +131,15 @@ def test_shares_are_of_variants_too_and_once_holds_for_every_share() -> None:
     assert list(sweep.recipes) == ["din-share-0.5", "lrea-64-share-0.5", "din", "lrea-64"]
     assert sweep.recipes["lrea-64-share-0.5"].train.share == 0.5
     assert [len(sweep.seeds_of(name)) for name in sweep.recipes] == [1, 3, 1, 3]
+    at_a_share = read(recipes=["din", "mean"], shares=[0.5, 1], once=["mean-share-0.5"])
+    assert {name: len(at_a_share.seeds_of(name)) for name in at_a_share.recipes} == {
+        "din-share-0.5": 3,
+        "mean-share-0.5": 1,
+        "din": 3,
+        "mean": 3,
+    }
+    with pytest.raises(UserError, match=r"'mean-share-0.7' is not known \(did you mean 'mean-share-0.5'"):
+        read(recipes=["mean"], shares=[0.5, 1], once=["mean-share-0.7"])
 
 
 def test_the_recipes_of_another_folder_are_taken_with_how_they_were_chosen(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ class Placed:
         own = _mark(spot, self.unit)
         covered = sum(box.meets(other) for other in self.taken)
         thin = sum(box.meets(other) for other in (*self.crossed, *self.leads))
-        across = sum(step.meets(other) for step in _steps(box, spot, self.unit) for other in self.taken if other != own)
+        apart = [other for other in self.taken if not other.meets(own)]  # any line crosses a mark that lies on its own
+        across = sum(step.meets(other) for step in _steps(box, spot, self.unit) for other in apart)
         return 100 * (not self.frame.holds(box)) + 10 * covered + 3 * across + thin
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -68,6 +68,7 @@ place = st.floats(0.02, 0.98)
 
 
 @settings(max_examples=15)
+@example([(0.5, 0.9765625), (0.5, 0.978515625)])
 @given(st.lists(st.tuples(place, place), min_size=1, max_size=9))
 def test_labels_of_any_points_lie_apart(points: list[tuple[float, float]]) -> None:
     check(axes_of(), spots_of(points))

@@ -61,7 +61,8 @@ def cost(options: CostOptions) -> None:
 
     Example: lrea cost --candidates 1000 --rank 128
 
-    The work is that of making a record, of one request, and of one new behavior.
+    The work is that of making a record, of one request, and of one new behavior. All methods have the same settings,
+    the defaults or those of --recipe; `lrea train` starts from others, which a search chose for each method.
     """
     data = {"dataset": options.dataset, "short": options.short, "long": options.long}
     recipe = load_recipe(options.recipe, every_method=True) if options.recipe else Recipe()
@@ -110,7 +111,8 @@ def _show(console: Console, count: Counted, model: ModelSettings, options: CostO
     console.say(f"N = {candidates} a request, D = {count.shape.width}, {options.dtype} records")
     console.say(
         f"r = {model.rank}, H = {model.scorer_hidden}, k = {model.k}, heads = {model.heads}, m = {model.m}, "
-        f"tau = {model.tau}; sim and eta have {model.target_attention} attention"
+        f"tau = {model.tau}; sim and eta have {model.target_attention} attention. All methods have these settings; "
+        "those that `lrea train` starts from differ by method (recipes/chosen)."
     )
     title = f"padded: every user has L = {counted(count.shape.long, 'long behavior')}"
     console.table(title, COLUMNS, list(map(_row, count.padded)))

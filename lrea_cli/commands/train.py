@@ -77,10 +77,9 @@ def train(options: TrainOptions) -> None:
 
     Example: lrea train --rank 128 --lam 0.3
 
-    A setting that is not given is the recipe's. Without a recipe it is what `lrea search` chose for the method
-    (recipes/chosen), else its default. Of LREA the output also shows the non-negativity loss
-    (Eq. 10), of LREA and sketch the entropy of the columns: 0 where a behavior goes to one pseudo item, 1 where it goes
-    to all alike.
+    A setting that is not given is the recipe's. Without a recipe, one of the model is what `lrea search` chose for the
+    method (recipes/chosen), all others are defaults. Of LREA the output also shows the non-negativity loss (Eq. 10), of
+    LREA and sketch the entropy of the columns: 0 where a behavior goes to one pseudo item, 1 where it goes to all.
     """
     from lrea_cli.runs.train import train_run
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lrea_cli.recipe import chosen
-from lrea_cli.recipe.chosen import Chosen, as_toml, default_recipe, read_chosen
+from lrea_cli.recipe.chosen import RATES, Chosen, as_toml, default_recipe, read_chosen
 from lrea_cli.recipe.recipe import Recipe, load_recipe, shipped_recipes
-from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, TrainSettings
+from lrea_cli.recipe.settings import METHOD_NAMES, DataSettings, ModelSettings, TrainSettings
 
 FOLDER = shipped_recipes() / "chosen"
 
@@ -35,7 +35,8 @@ def test_a_training_starts_from_what_was_chosen_for_its_method(method: str) -> N
     path = next((p for p in of_method if p.stem == method), of_method[0])
     how = read_chosen(path)
     assert how is not None
-    for setting in how.settings:
+    assert (found.train.lr, found.train.initial_accumulator) == (TrainSettings.lr, TrainSettings.initial_accumulator)
+    for setting in set(how.settings) - set(RATES):
         section = "model" if hasattr(found.model, setting) else "train"
         assert getattr(getattr(found, section), setting) == getattr(getattr(load_recipe(str(path)), section), setting)
 
@@ -46,12 +47,14 @@ def test_the_file_of_the_methods_name_goes_first_and_without_any_the_defaults_st
     monkeypatch.setattr(chosen, "shipped_recipes", lambda: tmp_path)
     assert default_recipe("sim") == Recipe.from_dict({"model": {"method": "sim"}}, "x")
     (tmp_path / "chosen").mkdir()
-    for name, lr, search in (("a-sim", 0.2, "soft"), ("sim", 0.3, "hard"), ("a-din", 0.4, "hard")):
-        content = {"model": {"method": "din" if "din" in name else "sim", "search": search}, "train": {"lr": lr}}
-        how = Chosen("methods", ("dev-still",), ("lr",), 3, 0.7)
+    for name, dropout, search in (("a-sim", 0.2, "soft"), ("sim", 0.35, "hard"), ("a-din", 0.4, "hard")):
+        model = {"method": "din" if "din" in name else "sim", "search": search, "dropout": dropout}
+        content = {"model": model, "train": {"lr": 0.3}}
+        how = Chosen("methods", ("dev-still",), ("lr", "dropout"), 3, 0.7)
         (tmp_path / "chosen" / f"{name}.toml").write_text(as_toml(Recipe.from_dict(content, name), how))
-    assert default_recipe("sim").train.lr == 0.3
-    assert default_recipe("din").train.lr == 0.4
+    assert default_recipe("sim").model.dropout == 0.35
+    assert default_recipe("din").model.dropout == 0.4
+    assert default_recipe("sim").train.lr == TrainSettings.lr
     (tmp_path / "chosen" / "sim.toml").unlink()
-    assert (default_recipe("sim").train.lr, default_recipe("sim").model.search) == (0.2, "hard")
-    assert default_recipe("eta").train.lr == TrainSettings.lr
+    assert (default_recipe("sim").model.dropout, default_recipe("sim").model.search) == (0.2, "hard")
+    assert default_recipe("eta").model.dropout == ModelSettings.dropout

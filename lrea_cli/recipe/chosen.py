@@ -48,25 +48,19 @@ def read_chosen(path: Path) -> Chosen | None:
     return read_section(Chosen, content, origin)
 
 
-RATES = ("lr", "initial_accumulator")
-"""They depend on the log: those that won on generated logs left full attention at .55 on a real one (docs/log.md)."""
-
-
 def default_recipe(method: str) -> Recipe:
     """What a training starts from without a recipe: the defaults, with the model that a search chose for the method.
 
-    It stands in `recipes/chosen`, in the file of the method's name, else in the first one of that method; its `RATES`
-    are left out.
+    It stands in `recipes/chosen`, in the file of the method's name, else in the first one of that method. How it was
+    trained there is left out: the rates of generated logs left full attention at .55 on a real one (docs/log.md).
     """
     folder = shipped_recipes() / CHOSEN
     paths = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != method, path.stem))
     for path in paths:
         recipe, how = load_recipe(str(path)), read_chosen(path)
         if recipe.model.method == method and how is not None:
-            sections = {"model": vars(recipe.model), "train": vars(recipe.train)}
-            kept = [key for key in how.settings if key not in RATES]
-            found = {name: {key: part[key] for key in kept if key in part} for name, part in sections.items()}
-            return Recipe().with_values({**found, "model": {**found["model"], "method": method}})
+            found = {key: value for key, value in vars(recipe.model).items() if key in how.settings}
+            return Recipe().with_values({"model": {**found, "method": method}})
     return Recipe().with_values({"model": {"method": method}})
 
 

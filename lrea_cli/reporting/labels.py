@@ -75,19 +75,19 @@ class Placed:
         return best
 
     def _best(self, spot: Spot) -> Box:
-        least, best = inf, None
+        least, best, own = inf, None, _mark(spot, self.unit)
+        apart = [other for other in self.taken if not other.meets(own)]  # any line crosses a mark that lies on its own
         for box in _around(spot, self.unit):
-            if (faults := self._faults(box, spot)) == 0:
+            if (faults := self._faults(box, spot, apart)) == 0:
                 return box
             least, best = (faults, box) if faults < least else (least, best)
         assert best is not None
         return best
 
-    def _faults(self, box: Box, spot: Spot) -> int:
-        own = _mark(spot, self.unit)
+    def _faults(self, box: Box, spot: Spot, apart: Sequence[Box]) -> int:
+        """What a box and its line would cover; `apart`: what the line must not cross."""
         covered = sum(box.meets(other) for other in self.taken)
         thin = sum(box.meets(other) for other in (*self.crossed, *self.leads))
-        apart = [other for other in self.taken if not other.meets(own)]  # any line crosses a mark that lies on its own
         across = sum(step.meets(other) for step in _steps(box, spot, self.unit) for other in apart)
         return 100 * (not self.frame.holds(box)) + 10 * covered + 3 * across + thin
 

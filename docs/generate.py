@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gpu_page import gpu_page
+from results_page import results_page
 from serving_page import serving_page
 
 import lrea_cli
@@ -98,6 +99,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "gpu.md": gpu_page,
     "parts.md": parts_page,
+    "results.md": results_page,
     "serving.md": serving_page,
 }
 

@@ -1,6 +1,6 @@
 """The tables of docs/serving.md that come from the code and from measurements in docs/results/serving/.
 
-A table stands in the page between `<!-- table: NAME -->` and `<!-- end -->`; `docs/generate.py` writes it.
+`docs/generate.py` writes them.
 Measure anew:
 
     python benchmarks/native.py | tail -1 > docs/results/serving/native.json
@@ -10,10 +10,11 @@ Measure anew:
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
+
+from marked_tables import markdown, with_tables
 
 from lrea_cli.methods import METHODS, HistoryShape
 from lrea_cli.recipe.settings import CACHE_DTYPES, CacheDtype, MethodName, ModelSettings
@@ -36,12 +37,7 @@ GIGABIT = 10**9 / 8
 
 def serving_page() -> str:
     """The page with its tables made anew."""
-    text = (DOCS / "serving.md").read_text(encoding="utf-8")
-
-    def table(match: re.Match[str]) -> str:
-        return f"{match[1]}\n{TABLES[match[2]]()}\n<!-- end -->"
-
-    return re.sub(r"(<!-- table: (\w+) -->)\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+    return with_tables(DOCS / "serving.md", TABLES)
 
 
 def fields_of(**settings: str) -> tuple[RecordField, ...]:
@@ -79,7 +75,7 @@ def columns_table() -> str:
     for kind, fields in kinds().items():
         rows += _columns(kind, lambda dtype, fields=fields: RecordFormat(fields, dtype)) or [[kind, "none", *[""] * 4]]
     rows += _columns("each counter, such as `category`", lambda dtype: RecordFormat((), dtype, (COUNTER,)))
-    return _markdown(["record of", "column", "shape", *CACHE_DTYPES], rows)
+    return markdown(["record of", "column", "shape", *CACHE_DTYPES], rows)
 
 
 def _columns(kind: str, layout: Callable[[CacheDtype], RecordFormat]) -> list[list[str]]:
@@ -114,7 +110,7 @@ def bytes_table() -> str:
         [name, *(f"{record_size(fields, d, rows, v):,}" for v in (None, VALUES) for d in CACHE_DTYPES)]
         for name, fields, rows in records
     ]
-    return _markdown(["record", *CACHE_DTYPES, *(f"{d}, counted" for d in CACHE_DTYPES)], cells, numbers=6)
+    return markdown(["record", *CACHE_DTYPES, *(f"{d}, counted" for d in CACHE_DTYPES)], cells, numbers=6)
 
 
 def network_table() -> str:
@@ -124,7 +120,7 @@ def network_table() -> str:
         for rank in RANKS:
             size = record_size(pseudo, dtype, rank, VALUES)
             cells.append([dtype, str(rank), f"{size:,}", *(f"{int(g * GIGABIT / size):,}" for g in (1, 10))])
-    return _markdown(["dtype", "R", "bytes", "1 Gbit/s", "10 Gbit/s"], cells, numbers=4)
+    return markdown(["dtype", "R", "bytes", "1 Gbit/s", "10 Gbit/s"], cells, numbers=4)
 
 
 def requests_table() -> str:
@@ -136,7 +132,7 @@ def requests_table() -> str:
         for rank in RANKS:
             ms = request_ms(measured, mode, rank)
             cells.append([mode, str(rank), f"{ms:.2f}", f"{1000 / ms:.0f}"])
-    return _markdown(["mode", "R", "ms a request", "requests a second"], cells, numbers=3)
+    return markdown(["mode", "R", "ms a request", "requests a second"], cells, numbers=3)
 
 
 def request_ms(measured: Mapping[str, Mapping[str, float]], mode: str, rank: int) -> float:
@@ -156,7 +152,7 @@ def refresh_table() -> str:
         cells.append([f"{users:,}", *stored, *cores])
     names = [f"GB, {dtype}, R = {rank}" for dtype, rank in sizes]
     names += [f"cores, {maker}, {time}" for maker in makers for time in ("a day", "an hour")]
-    return f"{_markdown(['users', *names], cells, numbers=8)}\n\n{_arithmetic(10**8, sizes[0], makers['lrea'])}"
+    return f"{markdown(['users', *names], cells, numbers=8)}\n\n{_arithmetic(10**8, sizes[0], makers['lrea'])}"
 
 
 def _arithmetic(users: int, record: tuple[CacheDtype, int], ms: float) -> str:
@@ -179,14 +175,6 @@ def compress_ms(compressor: str | None) -> float:
 
 def _cores(users: int, ms: float, seconds: int) -> int:
     return max(1, -(-int(users * ms / 1000) // seconds))
-
-
-def _markdown(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: int = 0) -> str:
-    """A table; its last columns are `numbers`."""
-    head = list(head)
-    rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
-    lines = [head, rule, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" if line is not rule else f"|{'|'.join(rule)}|" for line in lines)
 
 
 TABLES: dict[str, Callable[[], str]] = {

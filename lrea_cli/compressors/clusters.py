@@ -26,7 +26,7 @@ G = (1 - SLOPE) / 2
 
 @dataclass(frozen=True)
 class Choices:
-    """Options of `Clusters`; a row of docs/results/rank.md shows what each is worth.
+    """Options of `Clusters`; tests/compressors show what each is worth.
 
     Args:
         metric: distance of k-means: `scorer` = how much the reader's scores change, `plain` = Euclidean.

@@ -150,7 +150,7 @@ class TrainSettings:
         epochs: at most. patience: epochs without a better validation AUC before training stops.
         batch_size: samples a batch.
         lr: Adagrad's. The paper tuned .01, .005, .001 and names no start of the accumulators; here higher ones were
-            better (docs/results/defaults.md).
+            better (docs/log.md, issue B).
         initial_accumulator: what the sums of squares of embeddings start from; above 0, a rarely seen value moves
             little, so a small log is not learnt by heart.
         weight_decay: share by which the embeddings that a batch read shrink in its step (decoupled from the gradient).

@@ -26,7 +26,7 @@ G = (1 - SLOPE) / 2
 
 @dataclass(frozen=True)
 class Choices:
-    """Options of `Clusters`; tests/compressors show what each is worth.
+    """Options of `Clusters`; docs/log.md (issue H, third part) has what each is worth.
 
     Args:
         metric: distance of k-means: `scorer` = how much the reader's scores change, `plain` = Euclidean.

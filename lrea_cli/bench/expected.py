@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -23,6 +23,9 @@ from lrea_cli.records.maker import SHARED_PROBES, probe_ids
 from lrea_cli.runs.checkpoint import Run
 from lrea_cli.sequence import CandidateIds, Ids, RecordField
 from lrea_cli.serving.scorer import Served, Visitor
+
+ROUNDING = 2.0**-24
+"""Largest relative error of a number that is rounded to float32."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,17 @@ class Loops:
     """Makes a user's record, rounds it as the store does, and scores candidates through it.
 
     Of `served` it reads the run, the records' layout and the compression; the histories are told with each request.
+
+    Args:
+        shaken: every number of the model is off by 2^-24 of itself, up or down: what that changes, no float32 can know.
     """
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, shaken: bool = False) -> None:
         self.run, layout = served.run, served.records.layout
         self.dtype: CacheDtype = layout.dtype
         self.fields = [f for f in layout.fields if f.name != "linear"]
         self.linear = next((f for f in layout.fields if f.name == "linear"), None)
-        self.reference = reference_model(self.run)
+        self.reference = _shaken(reference_model(self.run)) if shaken else reference_model(self.run)
         self.twin = twin_of(self.run, self.reference, served.compression)
 
     def __call__(self, histories: Histories, user: Visitor, ids: CandidateIds, stored: Record) -> Expected:
@@ -199,6 +205,12 @@ def _vectors(model: ReferenceModel, columns: Ids, rows: int) -> np.ndarray:
     """(rows, D) of ids (rows,) in each item field."""
     ids = [{name: int(column[row]) for name, column in columns.items()} for row in range(rows)]
     return np.array([model.vector(row, model.item_fields) for row in ids])
+
+
+def _shaken(model: ReferenceModel) -> ReferenceModel:
+    draws = np.random.default_rng(0)
+    signs = {name: draws.choice([-1.0, 1.0], weights.shape) for name, weights in model.weights.items()}
+    return replace(model, weights={name: (1 + ROUNDING * signs[name]) * w for name, w in model.weights.items()})
 
 
 def reference_model(run: Run) -> ReferenceModel:

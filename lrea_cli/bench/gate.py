@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,21 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.bench.expected import Expected, Loops
+from lrea_cli.bench.compared import GATE_CANDIDATES, TOLERANCE, Check, asked_after, error_of, stored_of
+from lrea_cli.bench.expected import Loops
 from lrea_cli.console.counts import counted
 from lrea_cli.dataset.histories import Histories
 from lrea_cli.errors import GateFailed
-from lrea_cli.kernels import KERNELS, KernelName
+from lrea_cli.kernels import KernelName
 from lrea_cli.recipe.settings import Compression
 from lrea_cli.records.maker import Known
 from lrea_cli.records.store import records_on
 from lrea_cli.runs.checkpoint import Run
-from lrea_cli.sequence import CandidateIds, HistoryIds, RecordField, Summary
-from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Served, Visitor
+from lrea_cli.serving.scorer import CandidatePool, Request, Served, Visitor
 
-TOLERANCE = 1e-5
 GATE_USERS = 64
-GATE_CANDIDATES = 8
 NEWER = 3
 """Behaviors that the record of one made user does not know."""
 Score = Callable[[Request], Tensor]
@@ -45,6 +42,8 @@ class GateResult:
         where: the comparison that had it.
         users: of the cache, and made ones.
         made: the users that were made, of lengths that no user has.
+        limit: of the comparison that had the largest error: `TOLERANCE`, or more where rounding the model's numbers to
+            float32 changes as much.
         skipped: candidates of which interest and logit were not compared, of `candidates`: the last behavior that the
             search finds and the next one match so equally well that float32 may find the other.
     """
@@ -56,6 +55,7 @@ class GateResult:
     candidates: int
     skipped: int
     made: int
+    limit: float = TOLERANCE
 
 
 def run_gate(
@@ -71,17 +71,17 @@ def run_gate(
         visitors: users of the cache, with the behaviors known when it was made.
 
     Raises:
-        GateFailed: an error above `TOLERANCE`, or one that is not a number; or too few searches could be compared.
+        GateFailed: an error above its limit, or one that is not a number; or too few searches could be compared.
     """
     chosen, made = _users(served, visitors)
-    check = _Check(served, pool, kernels)
+    check = Check(served, pool, kernels)
     errors = check(served, chosen)
     with _made(served, made) as made_up:
         errors += check(made_up, made)
-    worst, where = max(errors, key=lambda e: (np.isnan(e[0]), e[0]))
+    worst = max(errors, key=lambda e: (not e.passed, np.isnan(e.error), e.error))
     users = len(chosen) + len(made)
-    passed, candidates = bool(worst <= TOLERANCE), users * GATE_CANDIDATES
-    result = GateResult(passed, float(worst), users, where, candidates, check.skipped, len(made))
+    compared = users, worst.where, users * GATE_CANDIDATES, check.skipped, len(made)
+    result = GateResult(worst.passed, float(worst.error), *compared, limit=float(worst.limit))
     _require_passed(result, served.records.remedy)
     return result
 
@@ -99,10 +99,10 @@ def error_of_logits(
     def compare(of: Served, users: Sequence[Visitor]) -> None:
         score = scoring(of)
         for user in users:
-            ids = _asked_after(of.histories, user, pool.draw(GATE_CANDIDATES))
-            expected = loops(of.histories, user, ids, _stored(of, user))
+            ids = asked_after(of.histories, user, pool.draw(GATE_CANDIDATES))
+            expected = loops(of.histories, user, ids, stored_of(of, user))
             logit = score(user.request(of.histories, of.run.recipe.data, ids))
-            error = _error(logit[expected.compared], expected.logit, 1.0)
+            error = error_of(logit[expected.compared], expected.logit, 1.0)
             errors.append((error, f"logit of user {user.key} ({counted(user.length, 'behavior')})"))
 
     chosen, made = _users(served, visitors)
@@ -121,12 +121,6 @@ def _users(served: Served, visitors: Sequence[Visitor]) -> tuple[list[Visitor], 
     return chosen, [Visitor(key, *user) for key, user in enumerate([*needed, older])]
 
 
-def _stored(served: Served, user: Visitor) -> dict[str, np.ndarray]:
-    """The fields of the user's record as it is stored, the rows in use."""
-    summary = served.records.fetch([user.key]).summary
-    return {f.name: _used(summary, f).double().numpy() for f in served.records.layout.fields}
-
-
 @contextmanager
 def _made(served: Served, visitors: Sequence[Visitor]) -> Iterator[Served]:
     """Users 0, 1, 2, .. with histories of the visitors' lengths, and their records."""
@@ -140,7 +134,7 @@ def _require_passed(result: GateResult, remedy: str) -> None:
     """Refuse a result that says that something is wrong, or that says too little; `remedy` makes the cache anew."""
     if not result.passed:
         raise GateFailed(
-            f"The gate failed: relative error {result.max_relative_error:.2g} (limit {TOLERANCE:.0e}) in "
+            f"The gate failed: relative error {result.max_relative_error:.2g} (limit {result.limit:.2g}) in "
             f"{result.where}. No time is reported.",
             f"If a new cache does not help, this is a bug of lrea: please report it. {remedy}",
         )
@@ -150,53 +144,6 @@ def _require_passed(result: GateResult, remedy: str) -> None:
             f"search is too close to call, limit {MOST_SKIPPED:.0%}. No time is reported.",
             "Embeddings that barely differ do this: train the run longer, or with another k in the recipe's [model].",
         )
-
-
-class _Check:
-    """All comparisons of some users; `skipped` counts the candidates that a search is too close to call for."""
-
-    def __init__(self, served: Served, pool: CandidatePool, kernels: Sequence[KernelName]) -> None:
-        self.pool, self.kernels = pool, kernels
-        self.loops = Loops(served)
-        self.skipped = 0
-
-    def __call__(self, served: Served, visitors: Sequence[Visitor]) -> list[tuple[float, str]]:
-        errors = []
-        for user in visitors:
-            ids = _asked_after(served.histories, user, self.pool.draw(GATE_CANDIDATES))
-            data, expected = served.run.recipe.data, self.loops(served.histories, user, ids, _stored(served, user))
-            request = user.request(served.histories, data, ids).to(served.device)
-            long = user.newest(served.histories, data.short, data.long).to(served.device)
-            self.skipped += int((~expected.compared).sum())
-            for kernel in self.kernels:
-                of_user = f"of user {user.key} ({counted(user.length, 'behavior')}), {kernel}"
-                compared = self._compare(served.scorer(KERNELS[kernel]), request, long, expected)
-                errors += [(error, f"{part} {of_user}") for part, error in compared.items()]
-        return errors
-
-    def _compare(
-        self, scorer: RequestScorer, request: Request, long: HistoryIds, expected: Expected
-    ) -> dict[str, float]:
-        """The relative error of each part; `long` is what full attention reads besides."""
-        with torch.inference_mode():
-            records, candidates = scorer.fetch(request), scorer.candidates(request)
-            interest = scorer.cached_interest(records, candidates)
-            full = scorer.full_interest(long, candidates)
-            logit = scorer.logits(request, candidates, records.past, interest)
-        summary, past = records.summary, records.past
-        errors = {
-            "interest": _error(interest[0].cpu()[expected.compared], expected.interest, 0.0),
-            "full attention": _error(full[0].cpu(), expected.full, 0.0),
-            "logit": _error(logit.cpu()[expected.compared], expected.logit, 1.0),
-            "history length": _unless(int(past.length[0]) == expected.length),
-        }
-        for field in self.loops.fields:
-            errors[field.name] = _worst_row(_used(summary, field), expected.record[field.name])
-        for name, counter in expected.counters.items():
-            used = int((past.counts[name][0] > 0).sum())
-            values, counts = (part[name][0, :used].tolist() for part in (past.values, past.counts))
-            errors[f"match counter '{name}'"] = _unless(list(zip(values, counts, strict=True)) == counter)
-        return errors
 
 
 def _lengths_needed(run: Run, compression: Compression | None) -> set[int]:
@@ -222,35 +169,3 @@ def _made_histories(log: Histories, lengths: Sequence[int]) -> Histories:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = np.arange(offsets[-1]) % len(log.time)
     return Histories(offsets, log.time[index], {name: c[index] for name, c in log.columns.items()})
-
-
-def _asked_after(histories: Histories, user: Visitor, ids: CandidateIds) -> CandidateIds:
-    """The candidates at a time that is later than all that the user is known to have done: no age is below 0."""
-    start = int(histories.offsets[user.key])
-    latest = int(histories.time[start : start + user.length].max(initial=0))
-    return replace(ids, time=ids.time.clamp(min=latest + 1))
-
-
-def _used(summary: Summary, field: RecordField) -> Tensor:
-    """The rows of a field that the record of one user uses, on the CPU."""
-    used = int(summary.rows[0]) if field.rows == "rows" else field.rows
-    return getattr(summary, field.name)[0, :used].cpu()
-
-
-def _unless(right: bool) -> float:
-    """The error of what is right or wrong."""
-    return 0.0 if right else math.inf
-
-
-def _error(served: Tensor, expected: np.ndarray, least: float) -> float:
-    """Largest error, over the largest number or `least`; whole numbers are equal or infinitely wrong."""
-    if not served.is_floating_point():
-        return _unless(bool((served.numpy() == expected).all()))
-    difference = np.abs(served.double().numpy() - expected).max(initial=0.0)
-    return float(difference) / (float(max(least, np.abs(expected).max(initial=0.0))) or 1.0)
-
-
-def _worst_row(served: Tensor, expected: np.ndarray) -> float:
-    if served.shape != expected.shape:
-        return math.inf
-    return max((_error(row, twin, 0.0) for row, twin in zip(served, expected, strict=True)), default=0.0)

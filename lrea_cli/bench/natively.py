@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.bench.gate import TOLERANCE, Score, error_of_logits
+from lrea_cli.bench.compared import TOLERANCE
+from lrea_cli.bench.gate import Score, error_of_logits
 from lrea_cli.bench.peers import PeerGate
 from lrea_cli.bench.routes import Route, Workload
 from lrea_cli.bench.timing import Call, Mark

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrea_cli.bench.gate import TOLERANCE, Score, error_of_logits
+from lrea_cli.bench.compared import TOLERANCE
+from lrea_cli.bench.gate import Score, error_of_logits
 from lrea_cli.bench.load.choices import PeerName
 from lrea_cli.errors import UserError
 from lrea_cli.kernels import gemm

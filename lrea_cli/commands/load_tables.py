@@ -49,7 +49,7 @@ def show_load_bench(console: Console, bench: LoadBench) -> None:
 
 def show_peer_gates(console: Console, gates: Mapping[str, PeerGate] | Mapping[PeerName, PeerGate]) -> None:
     """What was compared of other runtimes; and which have no times, and why."""
-    from lrea_cli.bench.gate import TOLERANCE
+    from lrea_cli.bench.compared import TOLERANCE
 
     for name, gate in gates.items():
         if gate.passed:

@@ -17,8 +17,10 @@ import lrea_cli.methods.lrea
 import lrea_cli.methods.sim
 import lrea_cli.methods.twin
 from lrea_cli.bench import bench as bench_module
+from lrea_cli.bench import compared as compared_module
 from lrea_cli.bench import gate as gate_module
-from lrea_cli.bench.gate import TOLERANCE, GateResult, run_gate
+from lrea_cli.bench.compared import TOLERANCE, asked_after
+from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
 from lrea_cli.dataset.histories import Histories, open_histories
@@ -37,7 +39,7 @@ from lrea_cli.records.cache import Cache, CacheSettings, compress, open_cache
 from lrea_cli.records.format import CHECKSUM, Record
 from lrea_cli.records.past import NO_VALUE, Past
 from lrea_cli.records.store import INDEX, RecordStore, ResidentRecords
-from lrea_cli.runs.checkpoint import Run, open_run
+from lrea_cli.runs.checkpoint import Run, open_run, save_checkpoint
 from lrea_cli.sequence import Behaviors, CandidateIds, HistoryIds, Ids, PseudoItems
 from lrea_cli.serving import scorer as served_module
 from lrea_cli.serving.scorer import CandidatePool, RequestScorer, Served, Visitor
@@ -183,6 +185,40 @@ def test_records_in_memory_pass(lrea_run: Run, tmp_path: Path) -> None:
     assert gate(lrea_run, make_cache(lrea_run, tmp_path), resident=True).passed
 
 
+def nearly_cancelling(run: Run, by: float) -> Run:
+    """The run with a bias that puts all hidden values below 0: there a x + g |x| takes two large halves apart."""
+    with torch.no_grad():
+        run.model.long.attention.b.sub_(by)
+    save_checkpoint(run.model, run.checkpoint)
+    return run
+
+
+def test_numbers_that_nearly_cancel_pass_by_what_rounding_the_model_changes(make_run, tmp_path: Path) -> None:
+    found = gate(run := nearly_cancelling(make_run(method="din"), 50), make_cache(run, tmp_path))
+    assert found.passed
+    assert TOLERANCE < found.max_relative_error <= found.limit < compared_module.MOST_ROUNDED
+
+
+@pytest.mark.parametrize("by", [50, 1e6])
+def test_no_rounding_excuses_a_wrong_record(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    """With by = 1e6 rounding changes more than `MOST_ROUNDED`."""
+    run = nearly_cancelling(make_run(method="din"), by)
+    cache = make_cache(run, tmp_path)
+    fetch = RecordStore.fetch
+
+    def wrong(self: RecordStore, keys: Sequence[int]) -> Record:
+        record = fetch(self, keys)
+        values = record.summary.values.clone()
+        values[:, 0] *= 1.01
+        return replace(record, summary=replace(record.summary, values=values))
+
+    monkeypatch.setattr(RecordStore, "fetch", wrong)
+    with pytest.raises(GateFailed):
+        gate(run, cache)
+
+
 # who is compared
 
 
@@ -273,7 +309,7 @@ def test_candidates_are_asked_after_all_that_is_known(lrea_run: Run, histories: 
         start = int(histories.offsets[user])
         times = histories.time[start : start + length]
         ids = pool.draw(2)
-        asked = gate_module._asked_after(histories, Visitor(user, length), ids)
+        asked = asked_after(histories, Visitor(user, length), ids)
         assert int(asked.time) == max([int(ids.time), *(times + 1).tolist()])
         assert asked.ids is ids.ids
 

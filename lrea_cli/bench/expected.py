@@ -36,6 +36,8 @@ class Expected:
         record: its fields, as they are stored, but for the linear half, which the interest is made of.
         length: behaviors that the record knows. counters: of each counted field its values with their counts.
         full: (N, D), full attention.
+        half: the largest number of its linear half, if DIN's scorer reads: an interest is formed as a difference of two
+            such halves.
         compared: (N,) bool: the M candidates whose search is not too close to call; interest (M, D) and logit (M,) are
             of those.
     """
@@ -44,6 +46,7 @@ class Expected:
     length: int
     counters: Mapping[str, list[tuple[int, int]]]
     full: np.ndarray
+    half: float
     compared: np.ndarray
     interest: np.ndarray
     logit: np.ndarray
@@ -78,11 +81,12 @@ class Loops:
         exact = self.twin.record(long, user.key)
         record = {f.name: self._rounded(f, exact[f.name], stored) for f in self.fields}
         loss_of_linear = self._loss_of_linear(long, {**exact, **record}, stored)
-        full, interests, logits = [], [], []
+        full, halves, interests, logits = [], [0.0], [], []
         for position in range(ids.mask.shape[1]):
             row = _row(ids.ids, position)
             target = Target(ref.vector(row, ref.item_fields), int(ids.time), row.get("category"))
             full.append(self.twin.full(target.vector, asked.vectors))
+            halves.append(self._half(target.vector, asked.vectors))
             interest = self.twin.interest(target, long, {**exact, **record})
             if interest is not None:
                 interest = interest + np.append(target.vector, 1.0) @ loss_of_linear
@@ -94,7 +98,15 @@ class Loops:
         kept = np.array([interest for interest in interests if interest is not None])
         counters = {name: _counter(histories, recorded, name) for name in self.run.model.match_counters}
         known = record, recorded.length, counters
-        return Expected(*known, np.array(full), compared, kept.reshape(-1, short.shape[1]), np.array(logits))
+        return Expected(
+            *known, np.array(full), max(halves), compared, kept.reshape(-1, short.shape[1]), np.array(logits)
+        )
+
+    def _half(self, e_t: np.ndarray, E: np.ndarray) -> float:
+        if self.run.recipe.model.reader == "softmax":
+            return 0.0
+        half = reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.reference.scorer("long"))
+        return float(np.abs(half).max(initial=0.0))
 
     def _sequences(self, histories: Histories, user: Visitor) -> tuple[np.ndarray, Long]:
         """Vectors of the short sequence (n, D), and the long one; newest first."""

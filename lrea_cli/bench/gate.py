@@ -37,8 +37,8 @@ class GateResult:
 
     Args:
         max_relative_error: the largest of all comparisons; an interest's error is relative to the largest entry of
-            that user's interests, a record's row to that row's largest entry, a logit's to max(1, the largest logit);
-            a whole number that is another one is off by infinity.
+            that user's interests, or of the two halves whose difference it is, a record's row to that row's largest
+            entry, a logit's to max(1, the largest logit); a whole number that is another one is off by infinity.
         where: the comparison that had it.
         users: of the cache, and made ones.
         made: the users that were made, of lengths that no user has.

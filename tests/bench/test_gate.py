@@ -17,9 +17,9 @@ import lrea_cli.methods.lrea
 import lrea_cli.methods.sim
 import lrea_cli.methods.twin
 from lrea_cli.bench import bench as bench_module
-from lrea_cli.bench import compared as compared_module
 from lrea_cli.bench import gate as gate_module
 from lrea_cli.bench.compared import TOLERANCE, asked_after
+from lrea_cli.bench.expected import Loops
 from lrea_cli.bench.gate import GateResult, run_gate
 from lrea_cli.cli import main
 from lrea_cli.console.progress import Silent
@@ -193,17 +193,20 @@ def nearly_cancelling(run: Run, by: float) -> Run:
     return run
 
 
-def test_numbers_that_nearly_cancel_pass_by_what_rounding_the_model_changes(make_run, tmp_path: Path) -> None:
-    found = gate(run := nearly_cancelling(make_run(method="din"), 50), make_cache(run, tmp_path))
-    assert found.passed
-    assert TOLERANCE < found.max_relative_error <= found.limit < compared_module.MOST_ROUNDED
+def test_an_interest_is_compared_by_the_halves_whose_difference_it_is(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(run := nearly_cancelling(make_run(method="din"), 50), tmp_path)
+    assert 0 < gate(run, cache).max_relative_error <= TOLERANCE
+    monkeypatch.setattr(Loops, "_half", lambda *_: 0.0)
+    with pytest.raises(GateFailed, match=r"in (interest|full attention)"):
+        gate(run, cache)
 
 
 @pytest.mark.parametrize("by", [50, 1e6])
 def test_no_rounding_excuses_a_wrong_record(
     make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
 ) -> None:
-    """With by = 1e6 rounding changes more than `MOST_ROUNDED`."""
     run = nearly_cancelling(make_run(method="din"), by)
     cache = make_cache(run, tmp_path)
     fetch = RecordStore.fetch

@@ -94,18 +94,16 @@ def dataset_of(workspace: Workspace, name: str | None, methods: Sequence[str]) -
 def trained_recipes(workspace: Workspace, dataset: Artifact, methods: Sequence[str]) -> list[Trained]:
     """Every recipe of the methods that has a run on this version of the dataset; a UserError where none has.
 
-    Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone the latest one
-    counts, with those that differ from it in nothing but the seed.
+    Recipes are told apart by [data] and [model]: what is served. Of runs that differ in [train] alone, those count that
+    learnt from most of the users, of these the latest one, with those that differ from it in nothing but the seed.
     """
     here = [a for a in workspace.all(RUNS) if dataset.is_parent_of(a)]
-    latest_first = sorted(here, key=lambda a: a.order, reverse=True)
     trained: list[Trained] = []
     for method in methods:
         groups: dict[str, dict[str, Recipe]] = {}
-        for run in latest_first:
-            if run.manifest.method == method:
-                recipe = recipe_of(run)
-                groups.setdefault(str(_settings(recipe)), {})[run.name] = recipe
+        runs = [(run, recipe_of(run)) for run in here if run.manifest.method == method]
+        for run, recipe in sorted(runs, key=lambda pair: (pair[1].train.share, pair[0].order), reverse=True):
+            groups.setdefault(str(_settings(recipe)), {})[run.name] = recipe
         differences = _differences([next(iter(group.values())) for group in groups.values()])
         recipes = [Trained(method, *pair) for pair in zip(differences, map(_one_a_seed, groups.values()), strict=True)]
         trained += sorted(recipes, key=lambda t: t.difference)

@@ -97,6 +97,15 @@ def test_runs_that_differ_in_the_seed_alone_are_one_recipe(workspace_copy: Works
     assert found_in(home, "din") == [("din", "", ("slower",))]
 
 
+def test_runs_of_all_users_come_before_later_ones_of_a_share(workspace_copy: Workspace) -> None:
+    """As in the home of a sweep with a learning curve."""
+    home = workspace_copy
+    again(home, "tiny-din", "seed-1", {"train": {"seed": 1}}, created="2000")
+    again(home, "tiny-din", "a-tenth", {"train": {"seed": 1, "share": 0.1}}, created="3001")
+    again(home, "tiny-din", "half", {"train": {"share": 0.5}}, created="3002")
+    assert found_in(home, "din") == [("din", "", ("tiny-din", "seed-1"))]
+
+
 def test_recipes_of_one_method_are_told_apart_by_what_is_not_the_default(workspace_copy: Workspace) -> None:
     home = workspace_copy
     again(home, "tiny-din", "own", {"model": {"target_attention": "din"}})

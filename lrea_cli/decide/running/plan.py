@@ -20,6 +20,8 @@ SHARES = (0.25, 0.5, 1.0)
 """Of the training rows, at each stage of the search; the survivors' learning curve has the same."""
 MOST_POINTS = 4
 """Settings that each method may try, the recipe as it is among them."""
+FEW = 3
+"""Methods beside those that always go on: with fewer to the end, one noisy AUC of a quarter of the rows decides."""
 MARGIN = 0.85
 """Of the hours that a plan may fill: the speed of a small training is no promise."""
 AGES = (1, 3)
@@ -80,8 +82,8 @@ GATES, TIMES = "gates", "request times"
 def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
     """The best plan that takes at most so many seconds.
 
-    First as many of the seeds as fit, then half of the methods to the end, then learning curves and old records, then a
-    second setting for each method; after that as many methods and as many settings as fit.
+    First two seeds, so that an interval covers seeds at all, then `FEW` methods to the end, all seeds, half of the
+    methods, learning curves and old records, a second setting for each method; then what else fits.
 
     Raises:
         UserError: two contenders cannot be trained once; it says how many hours are needed.
@@ -111,7 +113,10 @@ def best_plan(costs: Costs, seeds: int, seconds: float, points: Iterable[int], a
     enough = math.ceil(others / 2)
     return max(
         fitting,
-        key=lambda p: (p.seeds, min(p.whole, enough), p.extras, min(p.points, 2), p.whole, p.points),
+        key=lambda p: (
+            *(min(p.seeds, 2), min(p.whole, FEW, enough), p.seeds, min(p.whole, enough), p.extras),
+            *(min(p.points, 2), p.whole, p.points),
+        ),
         default=None,
     )
 

@@ -91,15 +91,17 @@ def test_a_plan_fits_or_is_refused(seconds, seeds, workers):
     assert 1 <= plan.seeds <= seeds
 
 
-def test_more_hours_are_spent_on_seeds_then_methods_then_extras_then_settings():
-    plans = [plan_for(COSTS, 3, LEAST + (WHOLE - LEAST) * n / 20) for n in range(21)]
-    order = [(p.seeds, min(p.whole, 3), p.extras, min(p.points, 2), p.whole, p.points) for p in plans]
+def test_more_hours_are_spent_on_two_seeds_then_three_methods_then_the_other_seeds():
+    hours = [LEAST + 1.4 * (WHOLE - LEAST) * n / 40 for n in range(41)]
+    plans = [plan_for(COSTS, 4, seconds) for seconds in hours]
+    order = [(min(p.seeds, 2), min(p.whole, 3), p.seeds, p.extras, min(p.points, 2), p.whole, p.points) for p in plans]
     assert all(a <= b for a, b in pairwise(order))
-    assert order[0] == (1, 1, False, 1, 1, 1)
-    assert order[-1] == (3, 3, True, 2, 6, MOST_POINTS)
-    for n, plan in enumerate(plans):
-        seconds = LEAST + (WHOLE - LEAST) * n / 20
-        assert plan.seeds == 3 or make_plan(COSTS, plan.seeds + 1, 1, 1, extras=False).seconds > seconds
+    assert order[0] == (1, 1, 1, False, 1, 1, 1)
+    assert order[-1] == (2, 3, 4, True, 2, 6, MOST_POINTS)
+    assert {(2, 1), (2, 2), (2, 3), (3, 3), (4, 3)} <= {(p.seeds, p.whole) for p in plans}
+    for plan, seconds in zip(plans, hours, strict=True):
+        if plan.seeds > 2 and plan.whole < 3:
+            assert make_plan(COSTS, 2, plan.whole + 1, 1, extras=False).seconds > seconds
 
 
 def test_the_final_plan_fits_what_is_left_with_the_settings_that_were_tried():

@@ -158,8 +158,14 @@ def _contender(case: Case, name: str) -> Contender:
 
 
 def _dropped(case: Case) -> list[str]:
-    names = [each.name for each in case.measured.dropped]
-    if not names:
-        return []
-    word = "was" if len(names) == 1 else "were"
-    return [f"{named(names)} {word} dropped early, by less data than the others had; see what was dropped, and why."]
+    early = [each.name for each in case.measured.dropped if each.bar is not None]
+    others = [each.name for each in case.measured.dropped if each.bar is None]
+    see = "see what was dropped, and why."
+    return [
+        *([f"{named(early)} {_were(early)} dropped early, by less data than the others had; {see}"] if early else []),
+        *([f"{named(others)} {_were(others)} left out, so what they would give is not known; {see}"] if others else []),
+    ]
+
+
+def _were(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"

@@ -339,6 +339,11 @@ def test_what_was_dropped_is_said() -> None:
     assert unsure(CLEAR, "`a`, `b`, `c` and 2 more were dropped early", dropped=dropped)
     assert unsure(CLEAR, "`a` was dropped early", dropped=dropped[:1])
     assert not unsure(CLEAR, "dropped")
+    absent = [Dropped(name, "cached", "", "before the search", None, None, "It reads no category.") for name in "fg"]
+    both = [*dropped[:1], *absent]
+    assert unsure(CLEAR, "`a` was dropped early", dropped=both)
+    assert unsure(CLEAR, "`f` and `g` were left out, so what they would give is not known", dropped=both)
+    assert not unsure(CLEAR, "dropped early", dropped=absent)
 
 
 def test_names_stay_on_their_line() -> None:

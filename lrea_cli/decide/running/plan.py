@@ -111,14 +111,13 @@ def best_plan(costs: Costs, seeds: int, seconds: float, points: Iterable[int], a
     plans = [make_plan(costs, *one, asked_seeds=seeds) for one in wanted]
     fitting = [plan for plan in plans if (plan.after(after) if after else plan.seconds) <= seconds]
     enough = math.ceil(others / 2)
-    return max(
-        fitting,
-        key=lambda p: (
-            *(min(p.seeds, 2), min(p.whole, FEW, enough), p.seeds, min(p.whole, enough), p.extras),
-            *(min(p.points, 2), p.whole, p.points),
-        ),
-        default=None,
-    )
+
+    def worth(plan: Plan) -> tuple[int, ...]:
+        first = min(plan.seeds, 2), min(plan.whole, FEW, enough)
+        then = plan.seeds, min(plan.whole, enough), plan.extras, min(plan.points, 2)
+        return (*first, *then, plan.whole, plan.points)
+
+    return max(fitting, key=worth, default=None)
 
 
 def _fewest(costs: Costs) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,6 +26,8 @@ STYLES: dict[str, tuple[str, str, str]] = {
 """Marker, color, and what the legend says."""
 
 INCHES, DPI = (8.0, 5.4), 150
+CAPTION_WIDTH = 115
+"""Characters."""
 ROOM = 1.6
 """Factor from the outermost points to the ends of the x axis."""
 
@@ -53,8 +56,8 @@ def draw(path: Path, result: TradeOff) -> bool:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=7.5, frameon=False)
     busy = result.load is not None and result.load.reason_to_withhold is not None
     taken_on = f"{result.machine}{'; others needed the CPU: do not compare times' if busy else ''}"
-    caption = f"Bars: 95% interval of the {_mean(lines)}. Bytes: a user's record.\nTimes: {taken_on}."
-    figure.text(0.1, 0.02, caption, fontsize=7.5, color="#555555")
+    caption = f"Bars: 95% interval of the {_mean(lines)}. Bytes: a user's record. Times: {taken_on}."
+    figure.text(0.1, 0.02, fill(caption, CAPTION_WIDTH), fontsize=7.5, color="#555555")
     canvas.draw()
     write_labels(axes, labels)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lrea_cli.sweep.workers import Failure
 
 
-FOLDERS = ("chosen", "curves", "level", "large", "reader", "table2", "table3")
+FOLDERS = ("budget", "chosen", "curves", "large", "level", "reader", "repeats", "table2", "table3")
 """Of lrea; chosen has every method as the search chose it."""
 
 

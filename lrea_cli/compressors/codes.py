@@ -1,4 +1,4 @@
-"""Groups behaviors by the nearest of a few codes that all users share, so that a click changes one row of a record.
+"""Groups behaviors by the nearest of a few codes that all users share.
 
 It is VQL's quantization (arXiv 2508.17125) of a trained din's keys, after training; the rows are those of `clusters`
 without a k-means for each user and without fitted values.

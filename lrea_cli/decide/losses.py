@@ -37,7 +37,7 @@ def losses_of(scored: Sequence[Scored], clusters: UserClusters) -> dict[str, tup
         together = own.trained == rival.trained
         change = (paired_difference if together else method_difference)(own.runs, rival.runs, clusters)
         losses[own.name].append(Loss(rival.name, change))
-        losses[rival.name].append(turned(Loss(own.name, change)))
+        losses[rival.name].append(Loss(own.name, turned(change)))
     return {name: tuple(each) for name, each in losses.items()}
 
 

@@ -100,7 +100,7 @@ class Aged:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """AUC after training on the newest share of the training rows."""
+    """AUC of the first seed, trained on the rows of a share of the users."""
 
     share: float
     rows: int
@@ -164,7 +164,7 @@ class Dropped:
     """A method or a compression that was not measured to the end.
 
     Args:
-        stage: where it ended: `search, 1/4 of the rows`.
+        stage: where it ended: `search, 1/4 of the users`.
         auc: validation AUC there; None where it has none.
         bar: validation AUC of the worst one that went on; None where it did not end by its rank.
         reason: a sentence.

@@ -110,8 +110,9 @@ def test_a_result_is_read_as_it_was_measured(tmp_path: Path) -> None:
     assert (read.p50_ci_ms, read.length) == ((0.9, 1.1), "real")
     bench = read_bench(tmp_path / "x.json")
     assert bench.machine == Machine("x", 1, "cpu")
-    # a result from before there were peers and a native request is read, too
-    no_peers = {"native": "", "native_speedup": None, "peer_gates": {}, "peer_time": {}}
-    assert bench.to_dict(latencies=True) == {**result(row("cache", times)), **no_peers}
+    # a result from before there were peers, a native request and a limit of the gate is read, too
+    before = {"native": "", "native_speedup": None, "peer_gates": {}, "peer_time": {}}
+    was = result(row("cache", times))
+    assert bench.to_dict(latencies=True) == {**was, **before, "gate": {**was["gate"], "limit": 1e-5}}
     (peer,) = rows_of(tmp_path, {**row("cache", times), "kernel": "onnxruntime"})
     assert peer.kernel == "onnxruntime"

@@ -64,7 +64,7 @@ def test_names_of_what_the_home_holds_are_completed(complete: Complete, line: st
 def test_recipes_are_completed_by_names_that_load(complete: Complete) -> None:
     names = complete("lrea train --recipe taobao")
     assert names == ["taobao-din", "taobao-lrea"]
-    assert complete("lrea cost --recipe rank/mean") == ["rank/mean"]
+    assert complete("lrea cost --recipe chosen/mean") == ["chosen/mean"]
     for name in names:
         load_recipe(name)
 

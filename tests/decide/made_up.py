@@ -137,8 +137,8 @@ def made_up_ship() -> Decision:
         counter("popularity of the item", 0.6103, everyone, 0.001),
     )
     dropped = (
-        Dropped("mean", "cached", "one row: the mean", "search, 1/4 of the rows", 0.7512, 0.7701, "Below the bar."),
-        Dropped("eta", "cached", "nearest by hashes", "search, 1/2 of the rows", 0.7699, 0.7811, "Below the bar."),
+        Dropped("mean", "cached", "one row: the mean", "search, 1/4 of the users", 0.7512, 0.7701, "Below the bar."),
+        Dropped("eta", "cached", "nearest by hashes", "search, 1/2 of the users", 0.7699, 0.7811, "Below the bar."),
         Dropped("din, random 16", "compressed", "random rows", "compression", None, None, "Its training failed: NaN."),
     )
     question = replace(QUESTION, data=replace(DATA, best_auc=0.8369))

@@ -13,8 +13,8 @@ from lrea_cli.decide.running.asked import Asked
 from lrea_cli.decide.running.clock import Clock
 from lrea_cli.decide.running.entrants import Entrant, entrants
 from lrea_cli.decide.running.halving import Halved, halve
-from lrea_cli.decide.running.plan import ALL_ROWS, SHARES, TEST
-from lrea_cli.decide.running.planned import PROBES, always_on, planned
+from lrea_cli.decide.running.plan import ALL_USERS, PROBES, SHARES, TEST
+from lrea_cli.decide.running.planned import always_on, planned
 from lrea_cli.decide.running.stages import Contest, Out
 from lrea_cli.errors import LreaError, UserError
 from lrea_cli.recipe.recipe import Recipe
@@ -121,9 +121,9 @@ def _trained(contest: Contest, halved: Halved, seeds: int, out: list[Out]) -> Ru
         ]
         for name, point in halved.points.items()
     }
-    contest.work(ALL_ROWS, [run for turn in zip(*runs.values(), strict=True) for run in turn], "runs")
+    contest.work(ALL_USERS, [run for turn in zip(*runs.values(), strict=True) for run in turn], "runs")
     begun = {name: own for name, own in runs.items() if own[0].done()}
-    _drop(contest, ALL_ROWS, {name: own[:1] for name, own in runs.items() if name not in begun}, out)
+    _drop(contest, ALL_USERS, {name: own[:1] for name, own in runs.items() if name not in begun}, out)
     whole = [n for n in range(seeds) if all(own[n].done() for own in begun.values())]
     return {name: tuple(own[n] for n in whole) for name, own in begun.items()}
 

@@ -64,7 +64,7 @@ class Costs:
         return replace(self, methods=methods)
 
     def training(self, name: str, share: float) -> float:
-        """Seconds of training a method on a share of the rows."""
+        """Seconds of training a method on a share of the users."""
         one = self.methods[name]
         rows = one.epochs * (share * self.train_rows + SCORED * self.valid_rows)
         return one.start_seconds + rows * one.row_seconds

@@ -17,7 +17,7 @@ from lrea_cli.sweep.search_settings import Rung
 from lrea_cli.sweep.space import Point
 
 Curve = dict[float, TrainJob]
-"""By the share of the rows, the run of the first seed."""
+"""By the share of the users, the run of the first seed."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What fits the hours: how many settings each method may try, how many methods go on, with how many seeds.
 
-Successive halving (Jamieson and Talwalkar, 2016) over methods: all learn from a quarter of the rows, the best ones from
-half of them, the best of those from all. Full attention and the newest behaviors alone always go on: what they lose or
-win is the answer to "is full attention cheap enough?" and "does a long history help?".
+Successive halving (Jamieson and Talwalkar, 2016) over methods: all learn from the rows of a quarter of the users, the
+best ones from half of them, the best of those from all. Full attention and the newest behaviors alone always go on:
+what they lose or win is the answer to "is full attention cheap enough?" and "does a long history help?".
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 from lrea_cli.console.counts import counted
 from lrea_cli.decide.running.costs import Costs
 from lrea_cli.errors import UserError
 
 SHARES = (0.25, 0.5, 1.0)
-"""Of the training rows, at each stage of the search; the survivors' learning curve has the same."""
+"""Of the training users, at each stage of the search; the survivors' learning curve has the same."""
 MOST_POINTS = 4
 """Settings that each method may try, the recipe as it is among them."""
 FEW = 3
-"""Methods beside those that always go on: with fewer to the end, one noisy AUC of a quarter of the rows decides."""
+"""Methods beside those that always go on: with fewer to the end, one noisy AUC of a quarter of the users decides."""
 MARGIN = 0.85
 """Of the hours that a plan may fill: the speed of a small training is no promise."""
 AGES = (1, 3)
@@ -30,11 +31,38 @@ GATE_SECONDS = 15.0
 """Of the gate of a contender: its loops read as many histories on every log, of 64 users and some made ones."""
 
 
+StageName = Literal[
+    "probes of the speed",
+    "search, 1/4 of the users",
+    "search, 1/2 of the users",
+    "all users",
+    "test split",
+    "compressed",
+    "learning curve",
+    "old records",
+    "records of users",
+    "gates",
+    "request times",
+]
+"""As progress and page call them; a kept plan that has other names is made anew."""
+PROBES: StageName = "probes of the speed"
+SEARCH_QUARTER: StageName = "search, 1/4 of the users"
+SEARCH_HALF: StageName = "search, 1/2 of the users"
+ALL_USERS: StageName = "all users"
+TEST: StageName = "test split"
+COMPRESSED: StageName = "compressed"
+CURVE: StageName = "learning curve"
+OLD: StageName = "old records"
+RECORDS: StageName = "records of users"
+GATES: StageName = "gates"
+TIMES: StageName = "request times"
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of the plan, and the seconds that it takes with all workers."""
 
-    name: str
+    name: StageName
     seconds: float
 
 
@@ -43,8 +71,8 @@ class Plan:
     """What is done within the hours.
 
     Args:
-        points: settings that each method tries on a quarter of the rows.
-        half, whole: methods that learn from half of the rows, and from all; those that always go on are not counted.
+        points: settings that each method tries on a quarter of the users.
+        half, whole: methods that learn from half of the users, and from all; those that always go on are not counted.
         seeds: of training on all rows; `asked_seeds`: as many were asked for.
         extras: learning curves and old records are scored, too.
         stages: in their order.
@@ -63,20 +91,14 @@ class Plan:
         """Of all stages."""
         return sum(stage.seconds for stage in self.stages)
 
-    def of(self, name: str) -> float:
+    def of(self, name: StageName) -> float:
         """Seconds of a stage."""
         return next(stage.seconds for stage in self.stages if stage.name == name)
 
-    def after(self, name: str) -> float:
+    def after(self, name: StageName) -> float:
         """Seconds of the stages that follow."""
         names = [stage.name for stage in self.stages]
         return sum(stage.seconds for stage in self.stages[names.index(name) + 1 :])
-
-
-SEARCH_QUARTER, SEARCH_HALF = "search, 1/4 of the rows", "search, 1/2 of the rows"
-ALL_ROWS, TEST, COMPRESSED = "all rows", "test split", "compressed"
-CURVE, OLD, RECORDS = "learning curve", "old records", "records of users"
-GATES, TIMES = "gates", "request times"
 
 
 def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
@@ -95,11 +117,13 @@ def plan_for(costs: Costs, seeds: int, seconds: float) -> Plan:
 
 
 def refined(costs: Costs, plan: Plan, seconds: float) -> Plan:
-    """The best plan for what follows the search on a quarter of the rows; the old one where none fits the seconds."""
+    """The best plan for what follows the search on a quarter of the users; the old one where none fits the seconds."""
     return best_plan(costs, plan.asked_seeds, seconds, [plan.points], SEARCH_QUARTER) or plan
 
 
-def best_plan(costs: Costs, seeds: int, seconds: float, points: Iterable[int], after: str | None = None) -> Plan | None:
+def best_plan(
+    costs: Costs, seeds: int, seconds: float, points: Iterable[int], after: StageName | None = None
+) -> Plan | None:
     """See `plan_for`; None where none fits.
 
     Args:
@@ -129,15 +153,15 @@ def _fewest(costs: Costs) -> int:
 def make_plan(
     costs: Costs, seeds: int, whole: int, points: int, extras: bool = True, asked_seeds: int | None = None
 ) -> Plan:
-    """The plan of so many seeds, methods on all rows, and settings; the dearest methods are taken to go on."""
+    """The plan of so many seeds, methods on all users, and settings; the dearest methods are taken to go on."""
     half = min(sum(not one.always for one in costs.methods.values()), 2 * whole)
     everyone, at_half, to_end = list(costs.methods), _dearest(costs, half), _dearest(costs, whole)
     compressed = [costs.served(each) for each in costs.compressed]
     requests = [costs.methods[name].request_seconds for name in to_end] + list(costs.compressed)
-    jobs: dict[str, Iterable[float]] = {
+    jobs: dict[StageName, Iterable[float]] = {
         SEARCH_QUARTER: [costs.training(name, SHARES[0]) for name in everyone] * points,
         SEARCH_HALF: [costs.training(name, SHARES[1]) for name in at_half],
-        ALL_ROWS: [costs.training(name, SHARES[2]) for name in to_end] * seeds,
+        ALL_USERS: [costs.training(name, SHARES[2]) for name in to_end] * seeds,
         TEST: [costs.evaluation(name) for name in to_end] * seeds,
         COMPRESSED: compressed * seeds,
         CURVE: [costs.evaluation(name) for name in to_end] * (len(SHARES) - 1) * extras,
@@ -159,8 +183,8 @@ def words(plan: Plan, costs: Costs) -> list[str]:
     others = sum(not one.always for one in costs.methods.values())
     always = [name for name, one in costs.methods.items() if one.always]
     lines = [
-        f"{counted(len(costs.methods), 'method')} with {counted(plan.points, 'setting')} each learn from 1/4 of the "
-        f"rows.",
+        f"{counted(len(costs.methods), 'method')} with {counted(plan.points, 'setting')} each learn from the rows "
+        f"of 1/4 of the users.",
         f"The best {plan.half} learn from 1/2, the best {plan.whole} of these from all, with "
         f"{counted(plan.seeds, 'seed')}."
         + (f" {' and '.join(always)} always {'goes' if len(always) == 1 else 'go'} on." if always else ""),
@@ -171,7 +195,7 @@ def words(plan: Plan, costs: Costs) -> list[str]:
     if plan.points < MOST_POINTS:
         left_out.append(f"{MOST_POINTS - plan.points} of {MOST_POINTS} settings of each method")
     if plan.whole < others:
-        left_out.append(f"{others - plan.whole} of {others} methods on all rows")
+        left_out.append(f"{others - plan.whole} of {others} methods on all users")
     if not plan.extras:
         left_out.append("learning curves and old records")
     return [*lines, f"What does not fit the hours: {', '.join(left_out)}."] if left_out else lines

@@ -10,14 +10,14 @@ from lrea_cli.decide.running.asked import FULL, SHORT
 from lrea_cli.decide.running.costs import SCORED, Cost, Costs
 from lrea_cli.decide.running.jobs import MOST_USERS, ProbeJob, Speed, label
 from lrea_cli.decide.running.kept import REMEDY, kept
-from lrea_cli.decide.running.plan import MARGIN, SHARES, Plan, plan_for, refined, words
+from lrea_cli.decide.running.plan import MARGIN, PROBES, SHARES, Plan, plan_for, refined, words
 from lrea_cli.decide.running.stages import Contest
 from lrea_cli.errors import LreaError
 from lrea_cli.sweep.search import Trial, training
 from lrea_cli.sweep.search_settings import Rung
 from lrea_cli.workspace.sealed import write_json
 
-PLAN, PROBES = "plan.json", "probes of the speed"
+PLAN = "plan.json"
 PROBE_ROWS = 4000
 LARGEST_PROBE = 1 / 4
 """Of the training rows: a probe has about `PROBE_ROWS`, and no more than this."""
@@ -34,7 +34,7 @@ class Planned:
     Args:
         hours: that it was made for.
         failed: what ended the probe of a method, which takes no part.
-        final: it was made again after the search on a quarter of the rows.
+        final: it was made again after the search on a quarter of the users.
     """
 
     plan: Plan
@@ -77,7 +77,7 @@ def final_plan(contest: Contest, before: Planned, trials: Mapping[str, tuple[Tri
 
 
 def _over_planned(costs: Costs, name: str, trials: Sequence[Trial]) -> float:
-    """Time of the trainings of a method on a quarter of the rows over the time that was planned; 1 without any."""
+    """Time of the trainings of a method on a quarter of the users over the time that was planned; 1 without any."""
     runs = [run for trial in trials for job in trial.jobs if (run := job.result())]
     return sum(run.seconds for run in runs) / (len(runs) * costs.training(name, SHARES[0])) if runs else 1.0
 

@@ -11,7 +11,7 @@ from lrea_cli.console.progress import Reporter
 from lrea_cli.dataset.layout import DatasetInfo
 from lrea_cli.decide.running.asked import Asked
 from lrea_cli.decide.running.clock import Clock
-from lrea_cli.decide.running.plan import Plan, minutes
+from lrea_cli.decide.running.plan import Plan, StageName, minutes
 from lrea_cli.sweep.datasets import Dataset
 from lrea_cli.sweep.jobs import SweepJob
 from lrea_cli.sweep.run import doing_what_is_missing
@@ -61,7 +61,7 @@ class Contest:
         """Where the first seed trains."""
         return Ground(self.workspace.home, (self.dataset,), self.asked.sweep.seeds[0])
 
-    def work(self, title: str, jobs: Sequence[SweepJob[Any]], unit: str) -> None:
+    def work(self, title: StageName, jobs: Sequence[SweepJob[Any]], unit: str) -> None:
         """Do what is missing of a stage; no job starts once the stages after it need the rest of the hours."""
         reserve, limit = 0.0, 3600 * self.asked.hours
         if self.plan is not None:

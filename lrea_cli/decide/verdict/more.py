@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lrea_cli.decide.results import Contender, Counter, Loss, Question
 from lrea_cli.decide.verdict.answer import More, Way
@@ -38,7 +39,7 @@ def more_for(each: Contender | Counter, rivals: Sequence[str], question: Questio
         return More(each.name, "undecided", (), "The measured loss is the tolerance itself.")
     if _value(worst) < question.tolerance:
         return _more(More(each.name, "within", ()), losses, question.tolerance, question)
-    return _more(More(each.name, "beyond", ()), [turned(worst)], -question.tolerance, question)
+    return _more(More(each.name, "beyond", ()), [replace(worst, auc=turned(worst.auc))], -question.tolerance, question)
 
 
 def _more(more: More, losses: Sequence[Loss], bound: float, question: Question) -> More:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from lrea_cli.console import show
-from lrea_cli.decide.results import Contender, Counter
+from lrea_cli.decide.results import Contender, Counter, Question
 from lrea_cli.decide.verdict.answer import Answer, More
 from lrea_cli.decide.verdict.case import Case
 from lrea_cli.decide.verdict.order import as_fast, cheapest, cost
+from lrea_cli.decide.verdict.standing import turned
 from lrea_cli.decide.verdict.words import (
     MOST_NAMED,
     budget,
@@ -23,6 +24,7 @@ from lrea_cli.decide.verdict.words import (
     record_of,
     tolerance,
 )
+from lrea_cli.stats.methods import MethodEstimate
 
 
 def headline_of(case: Case) -> str:
@@ -32,7 +34,7 @@ def headline_of(case: Case) -> str:
     choice = code(case.choice or "")
     of_long = {
         Contender: f"No long history helps here: ship {choice}.",
-        Counter: f"No model of a long history helps here: the counter {choice} ranks as well.",
+        Counter: f"No model of a long history beats a count by {allowed} AUC here: rank by {choice}.",
     }
     sentences: dict[Answer, str] = {
         "ship": f"Ship {choice}.",
@@ -73,9 +75,10 @@ def _of_choice(case: Case, chosen: Contender | Counter) -> list[str]:
         first = f"Its AUC as served is {show.number(chosen.auc.value)}. {_against_best(case, chosen)}"
     lines += [f"{first}.", _bound(case, chosen)]
     if case.answer == "no-long-history":
-        lines.append("So what any model gains by the long history is less than the tolerance.")
+        over = "this count" if isinstance(chosen, Counter) else "the newest behaviors"
+        lines.append(f"So what any model gains over {over} is less than the tolerance.")
     if isinstance(chosen, Counter):
-        lines.append("A counter ranks candidates and gives no probability of a click; its time was not measured.")
+        lines.append("A count ranks candidates and gives no probability of a click; its time was not measured.")
     return lines
 
 
@@ -92,13 +95,22 @@ def _bound(case: Case, chosen: Contender | Counter) -> str:
 
 
 def _against_best(case: Case, each: Contender | Counter) -> str:
-    """`It loses 0.00012 (.. to ..) to `din`, whose AUC is the highest (0.8043; p99 26 ms)`."""
+    """`It loses 0.00012 (.. to ..) to `din`, the best contender (AUC 0.8043; p99 26 ms)`."""
     assert case.best is not None
     best = case.measured.named(case.best)
     own = next((one for one in each.losses if one.against == best.name), None)
     time = "" if best.p99_ms.value is None else f"; p99 {ms(best.p99_ms.value)}"
-    lost = "an amount that was not measured" if own is None else loss(own.auc, case.measured.question, "95% interval ")
-    return f"It loses {lost} to {code(best.name)}, whose AUC is the highest ({show.number(best.auc.value)}{time})"
+    against = _lost(None if own is None else own.auc, best.name, case.measured.question, "95% interval ")
+    return f"It {against}, the best contender (AUC {show.number(best.auc.value)}{time})"
+
+
+def _lost(of: MethodEstimate | None, rival: str, question: Question, kind: str = "") -> str:
+    """`loses 0.0094 (.. to ..) to `din`` or, where that is below 0, `is 0.0094 (.. to ..) above `din``."""
+    if of is None or of.value is None:
+        return f"loses an amount that was not measured to {code(rival)}"
+    if float(change(of.value, question)) < 0:
+        return f"is {loss(turned(of), question, kind)} above {code(rival)}"
+    return f"loses {loss(of, question, kind)} to {code(rival)}"
 
 
 def _cheaper(case: Case) -> list[str]:
@@ -131,7 +143,7 @@ def _shortfall(case: Case, each: Contender) -> str:
     own = each.loss_against(rival) if rival else None
     if rival is None or own is None or own.auc.value is None:
         return "has a loss that was not measured"
-    return f"loses {loss(own.auc, case.measured.question)} to {code(rival)}"
+    return _lost(own.auc, rival, case.measured.question)
 
 
 def _not_shown(case: Case, more: Sequence[More]) -> list[str]:
@@ -144,9 +156,16 @@ def _not_shown(case: Case, more: Sequence[More]) -> list[str]:
         return [*lines, "It is the only contender that was measured to the end: there is none to compare it with."]
     first = "It has the highest AUC" if guess.name == case.best else _against_best(case, guess)
     also = "" if case.standings[guess.name].rival == case.best else f", and it {_shortfall(case, guess)}"
-    allowed = tolerance(question)
-    lines.append(f"{first}{also}: not all of the interval lies below the tolerance of {allowed}.")
+    lines.append(f"{first}{also}{_may_lose(case, guess)}.")
     return [*lines, *(more_data(one, question) for one in more if one.name == guess.name)]
+
+
+def _may_lose(case: Case, guess: Contender | Counter) -> str:
+    """`: it may lose up to 0.0723, and the tolerance is 0.0005`."""
+    question, at_most = case.measured.question, case.standings[guess.name].at_most
+    if at_most is None:
+        return ""
+    return f": it may lose up to {change(at_most, question)}, and the tolerance is {tolerance(question)}"
 
 
 def _over_tolerance(case: Case) -> list[str]:

@@ -81,11 +81,10 @@ def upper_end(loss: Loss, seeds: int, level: float = LEVEL, users_by: float = 1.
     return loss.auc.value + measured * by
 
 
-def turned(loss: Loss) -> Loss:
+def turned(loss: MethodEstimate) -> MethodEstimate:
     """The same as a gain: what is below a bound for the one is above minus the bound for the other."""
-    value, ci = loss.auc.value, loss.auc.ci
-    gain = replace(loss.auc, value=None if value is None else -value, ci=None if ci is None else (-ci[1], -ci[0]))
-    return replace(loss, auc=gain)
+    value, ci = loss.value, loss.ci
+    return replace(loss, value=None if value is None else -value, ci=None if ci is None else (-ci[1], -ci[0]))
 
 
 def _reach(estimate: MethodEstimate, level: float, users_by: float, seeds_by: float, freedom_by: float) -> float:

@@ -24,7 +24,7 @@ def unsure_of(case: Case, more: Sequence[More]) -> list[str]:
     if case.choice is not None:
         lines += [*_one_of_many(case, case.named(case.choice)), *_undecided(case, more)]
     if shipped is not None and isinstance(each := case.named(shipped), Contender):
-        lines += [*_near_budget(case, each), *_aged(case, each), *_still_rising(case, each)]
+        lines += [*_near_budget(case, each), *_calibrated(each), *_aged(case, each), *_still_rising(case, each)]
     return [*lines, *_dropped(case)]
 
 
@@ -49,7 +49,8 @@ def _not_measured(case: Case) -> list[str]:
     if case.answer != "over-budget" and (
         no_p99 := [each.name for each in contenders if each.p99_ms.value is None and each.name in case.rivals]
     ):
-        lines.append(f"The p99 of a request is not known of {named(no_p99)}, which therefore could not be chosen.")
+        they = "it" if len(no_p99) == 1 else "they"
+        lines.append(f"No p99 of a request is known of {named(no_p99)}, so {they} could not be chosen.")
     return lines
 
 
@@ -61,13 +62,14 @@ def _busy(case: Case) -> list[str]:
 
 def _one_of_many(case: Case, chosen: Contender | Counter) -> list[str]:
     """Whether the choice stands when the intervals of all that could have been chosen hold together."""
-    question, k = case.measured.question, len(case.affordable) + len(case.measured.counters)
+    question, counters = case.measured.question, len(case.measured.counters)
+    k = len(case.affordable) + counters
     if k < 2 or passes_together(chosen, case.rivals, question.tolerance, k, len(question.seeds)):
         return []
     return [
-        f"Each interval is a 95% one by itself. {k} contenders and counters could have been chosen: with intervals "
-        f"wide enough to hold for all of them together (Bonferroni), {code(chosen.name)} is not shown to be within the "
-        f"tolerance."
+        f"Each interval is a 95% one by itself, and {counted(len(case.affordable), 'contender')} within the budget and "
+        f"{counted(counters, 'count')} without a model could have been chosen. With intervals wide enough to hold for "
+        f"all of them together (Bonferroni), {code(chosen.name)} is not shown to be within the tolerance."
     ]
 
 
@@ -91,6 +93,17 @@ def _near_budget(case: Case, shipped: Contender) -> list[str]:
         return []
     span = f"{show.milliseconds(ci[0])} to {show.milliseconds(ci[1])} ms"
     return [f"The interval of its p99 ({span}) reaches past the budget of {budget(case.measured.question)}."]
+
+
+def _calibrated(shipped: Contender) -> list[str]:
+    """Whether its probabilities are worse than the click rate alone."""
+    ne = shipped.ne.value
+    if ne is None or ne <= 1:
+        return []
+    return [
+        f"Its probabilities are worse than the click rate alone (NE {show.number(ne)}): it ranks, and must be "
+        f"calibrated before a probability is used."
+    ]
 
 
 def _aged(case: Case, shipped: Contender) -> list[str]:

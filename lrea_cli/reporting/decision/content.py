@@ -37,7 +37,7 @@ def _question(decision: Decision) -> str:
     return (
         f"Which is the cheapest way to serve {code(data.name)} that loses less than {tolerance(asked)} AUC to the best "
         f"one, with 99 of 100 requests of {counted(asked.candidates, 'candidate')} within {budget(asked)}? The log "
-        f"({data.source}) has {counted(data.users, 'user')} and {counted(data.items, 'item')}; "
+        f"(source: {data.source}) has {counted(data.users, 'user')} and {counted(data.items, 'item')}; "
         f"{data.train_rows:,} training rows; {data.test_rows:,} test rows of {counted(data.test_users, 'user')} over "
         f"{data.test_days:g} {'day' if data.test_days == 1 else 'days'}. Each contender was trained with "
         f"{counted(len(asked.seeds), 'seed')}, all in at most {asked.hours:g} hours."
@@ -70,13 +70,16 @@ def _contenders(decision: Decision) -> list[Block]:
         "AUC as served: of the test split, through the records, the mean over seeds.",
         "Loss to the highest: the highest AUC minus the own, paired; its 95% interval is for other users and other "
         "seeds. At most: the largest upper end of such intervals against every other contender, since it is not known "
-        f"which one is truly the best. A contender loses less than {tolerance(asked)} where that is below it; each "
-        "such claim is wrong in at most 2.5 of 100 decisions.",
-        "Record: bytes of a user. A new behavior: rows of the record that it changes, and the work.",
+        f"which one is truly the best. Yes: that is below {tolerance(asked)}; such a claim is wrong in at most 2.5 of "
+        f"100 decisions. No: it is shown to lose more than {tolerance(asked)} to one of them. Not shown: neither.",
+        "Record: what is stored of a user's history, in bytes. A new behavior: rows of the record that it changes, and "
+        "the work.",
         "No interval here is for other days than those of the test split.",
     )
+    aged = any(each.aged for each in decision.measured.contenders)
     others = (
-        "Loss at so many days: AUC of fresh records minus that of records so old.",
+        *(["Loss at so many days: AUC of fresh records minus that of records so old."] if aged else []),
+        "GAUC: AUC within each user, the mean over users by their test rows.",
         "ECE, NE: expected calibration error; normalized entropy, the log loss over that of the click rate alone.",
     )
     return [
@@ -90,7 +93,9 @@ def _curves(decision: Decision) -> list[Block]:
     table, picture = tables.curve_table(decision), curve_picture(decision)
     if table is None:
         return []
-    said = Text(f"AUC after training on a part of the rows. Bold: {named(_main(decision))}.")
+    said = Text(
+        f"AUC as served of the first seed, trained on the rows of a part of the users. Bold: {named(_main(decision))}."
+    )
     return [*([picture, said] if picture else []), table]
 
 

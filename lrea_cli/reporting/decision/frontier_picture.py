@@ -75,9 +75,9 @@ class Drawing:
     def __init__(self, decision: Decision, shown: Sequence[Contender], frame: Frame) -> None:
         self.decision, self.shown, self.frame = decision, shown, frame
         self.question, self.verdict = decision.measured.question, decision.verdict
-        self.best = max(_auc(each) for each in shown)
-        self.below = far_below([_auc(each) for each in shown])
-        self.x, self.y = self._scales()
+        self.best = max(c.auc.value for c in decision.measured.contenders if c.auc.value is not None)
+        self.count = _chosen_count(decision)
+        self.x, self.y, self.below = self._scales()
 
     def svg(self, class_: str, alt: str) -> str:
         """The picture as an element."""
@@ -86,16 +86,19 @@ class Drawing:
         height = self.frame.plot.y1 + 62 + lines * LEGEND_LINE
         return drawing(self.frame.width, height, class_, alt, [*parts, *legend])
 
-    def _scales(self) -> tuple[Scale, Scale]:
+    def _scales(self) -> tuple[Scale, Scale, float]:
+        """Of times, of AUCs, and the AUC below which contenders stand at the edge."""
         plot, limit = self.frame.plot, self.question.budget_ms
         times = [end for each in self.shown for end in (_p99(each), *(each.p99_ms.ci or ()))]
         near = [t for t in times if t > 0]
         x = Scale(min(*near, limit) / ROOM, max(*near, limit) * ROOM, plot.x0, plot.x1, log=True)
-        inside = [each for each in self.shown if _auc(each) >= self.below]
+        below = far_below([_auc(each) for each in self.shown])
+        inside = [each for each in self.shown if _auc(each) >= below]
         aucs = [end for each in inside for end in (_auc(each), *(each.auc.ci or ()))]
-        low, high = min(*aucs, self.best - self.question.tolerance), max(aucs)
-        margin = max(0.08 * (high - low), 1e-6)
-        return x, Scale(low - margin * (2.5 if self.below > -1 else 1), high + margin, plot.y1, plot.y0)
+        aucs += [self.best, self.best - self.question.tolerance, *([self.count] if self.count else [])]
+        low, high = min(aucs), max(aucs)
+        margin, some_below = max(0.08 * (high - low), 1e-6), any(_auc(each) < low for each in self.shown)
+        return x, Scale(low - margin * (2.5 if some_below else 1), high + margin, plot.y1, plot.y0), low
 
     def _at(self, each: Contender) -> tuple[float, float]:
         y = self.y.at(_auc(each)) if _auc(each) >= self.below else self.frame.plot.y1 - 14
@@ -108,6 +111,7 @@ class Drawing:
         return [
             box(limit, plot.y0, plot.x1 - limit, plot.y1 - plot.y0, "over"),
             box(plot.x0, top, plot.x1 - plot.x0, max(1.5, bottom - top), "band"),
+            *([line(plot.x0, y, plot.x1, y, "count")] if self.count and (y := self.y.at(self.count)) else []),
         ]
 
     def _axes(self) -> list[str]:
@@ -154,7 +158,8 @@ class Drawing:
             ends = [self.x.at(end) for end in each.p99_ms.ci if end > 0]
             bars.append(Box(min(ends, default=x) - 1, y - 1, max(ends, default=x) + 1, y + 1))
         if each.auc.ci and _auc(each) >= self.below:
-            bars.append(Box(x - 1, self.y.at(each.auc.ci[1]) - 1, x + 1, self.y.at(each.auc.ci[0]) + 1))
+            bottom = min(self.y.at(each.auc.ci[0]), self.frame.plot.y1)
+            bars.append(Box(x - 1, self.y.at(each.auc.ci[1]) - 1, x + 1, bottom + 1))
         return bars
 
     def _labels(self) -> list[str]:
@@ -192,7 +197,7 @@ class Drawing:
     def _name(self, each: Contender) -> str:
         bytes_ = f", {size(each.record_bytes)}" if self.frame.named_bytes and each.record_bytes else ""
         outside = f" (AUC {number(each.auc.value)})" if _auc(each) < self.below else ""
-        room = 0.5 * (self.frame.plot.x1 - self.frame.plot.x0) - CHARACTER * len(bytes_ + outside)
+        room = 0.6 * (self.frame.plot.x1 - self.frame.plot.x0) - CHARACTER * len(bytes_ + outside)
         return f"{shortened(_one_line(each.name), room)}{bytes_}{outside}"
 
     def _legend(self) -> tuple[list[str], int]:
@@ -203,6 +208,8 @@ class Drawing:
         band = f"within {self.question.tolerance:g} of the highest AUC"
         signs.append((lambda x, y: box(x - 10, y - 6, 20, 12, "band"), band))
         signs.append((lambda x, y: path([(x - 10, y), (x + 10, y)], "frontier"), "frontier: what AUC a time allows"))
+        if self.count:
+            signs.append((lambda x, y: line(x - 10, y, x + 10, y, "count"), "the choice: a count, which was not timed"))
         if {self.verdict.choice, self.verdict.guess} & {each.name for each in self.shown}:
             said = "the choice" if self.verdict.choice else "the best guess"
             signs.append((lambda x, y: element("circle", cx=float(x), cy=float(y), r=8.0, class_="ring"), said))
@@ -225,6 +232,12 @@ def far_below(aucs: Sequence[float]) -> float:
         if FAR_BELOW * (ordered[0] - ordered[low - 1]) < kept[0] - kept[-1]:
             kept = ordered[:low]
     return kept[-1] if len(kept) < len(ordered) else -1.0
+
+
+def _chosen_count(decision: Decision) -> float | None:
+    """The AUC of the choice where it is a count without a model."""
+    counters = decision.measured.counters
+    return next((each.auc.value for each in counters if each.name == decision.verdict.choice), None)
 
 
 def _alt(decision: Decision, shown: Sequence[Contender]) -> str:

@@ -24,9 +24,14 @@ h2{font-size:1.2rem;margin:2.4rem 0 .6rem}
 .verdict p{margin:.5rem 0 0}
 .verdict .said{font-size:1.5rem;line-height:1.3;font-weight:650;margin:0}
 code{font:.92em ui-monospace,monospace;background:var(--box);padding:0 .2em;border-radius:.2em}
-.said code,th code,td code{background:none;padding:0;font:inherit}
+th code,td code{background:none;padding:0;font:inherit}
 ul{padding-left:1.2rem}li{margin:.3rem 0}
-.scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.3rem;margin:.8rem 0}
+.scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.3rem;margin:.8rem 0;
+background:linear-gradient(90deg,var(--paper) 30%,transparent),
+linear-gradient(270deg,var(--paper) 30%,transparent) 100% 0,linear-gradient(90deg,#0004,transparent),
+linear-gradient(270deg,#0004,transparent) 100% 0;background-repeat:no-repeat;
+background-size:2.5rem 100%,2.5rem 100%,.7rem 100%,.7rem 100%;
+background-attachment:local,local,scroll,scroll}
 table{border-collapse:separate;border-spacing:0;font-size:.86rem;line-height:1.3;min-width:100%}
 th,td{padding:.35rem .7rem;text-align:right;white-space:nowrap;vertical-align:top;border-bottom:1px solid var(--line);
 font-variant-numeric:tabular-nums}
@@ -49,6 +54,7 @@ svg .grid{stroke:var(--line);stroke-width:1}svg .axis{stroke:var(--soft);stroke-
 svg .band{fill:var(--band)}svg .over{fill:var(--over)}
 svg .limit{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:6 4}
 svg .frontier{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:2 3}
+svg .count{stroke:var(--short);stroke-width:2.5;stroke-dasharray:9 5}
 svg .ring{fill:none;stroke:var(--ink);stroke-width:2}
 svg .lead{stroke:var(--soft);stroke-width:.8}
 svg .bar{stroke-width:1.5;opacity:.55}svg .line{stroke-width:1.5;opacity:.6}

@@ -99,7 +99,7 @@ class Scale:
         unless it is so short that it has hardly any."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            for of_ten in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1,)):
+            for of_ten in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
                 inside = [m * 10.0**p for p in powers for m in of_ten if self.low <= m * 10.0**p <= self.high]
                 if FEW_TICKS <= len(inside) <= most:
                     return inside

@@ -63,7 +63,7 @@ def about_table(decision: Decision) -> Table:
 
 
 def curve_table(decision: Decision) -> Table | None:
-    """AUC by the share of the training rows; None where no contender has a curve."""
+    """AUC by the share of the users; None where no contender has a curve."""
     rows = [each for each in _by_cost(decision) if each.curve]
     shares = sorted({(point.share, point.rows) for each in rows for point in each.curve})
     if not shares:
@@ -72,7 +72,7 @@ def curve_table(decision: Decision) -> Table | None:
     columns |= {f"{_share(share)}: {count:,} rows": _at(share) for share, count in shares}
     if len(shares) > 1:
         columns["last step"] = _last_step(decision, shares[-2][0], shares[-1][0])
-    return _table("AUC by the share of the training rows", columns, rows)
+    return _table("AUC by the share of the users", columns, rows)
 
 
 def counter_table(decision: Decision) -> Table | None:
@@ -171,7 +171,8 @@ def _aged(decision: Decision, days: float) -> Callable[[Contender], Cell]:
 
 
 def _share(share: float) -> str:
-    return {0.125: "1/8", 0.25: "1/4", 0.5: "1/2", 1.0: "all"}.get(share, f"{share:.0%}")
+    part = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2"}.get(share, f"{share:.0%}")
+    return "all users" if share == 1 else f"{part} of the users"
 
 
 def _at(share: float) -> Callable[[Contender], Cell]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lrea_cli.decide.running.costs import Cost, Costs
 from lrea_cli.decide.running.halving import going_on
 from lrea_cli.decide.running.plan import (
-    ALL_ROWS,
+    ALL_USERS,
     CURVE,
     MOST_POINTS,
     OLD,
@@ -55,7 +55,7 @@ def test_the_stages_of_a_plan_by_hand():
     assert plan.of(SEARCH_HALF) == pytest.approx(
         sum(one.training(name, 0.5) for name in ("din", "din-short", "method-6", "method-5"))
     )
-    assert plan.of(ALL_ROWS) == pytest.approx(
+    assert plan.of(ALL_USERS) == pytest.approx(
         2 * sum(one.training(name, 1.0) for name in ("din", "din-short", "method-6"))
     )
     assert plan.of(TIMES) == 30
@@ -139,7 +139,7 @@ def test_the_plan_says_what_it_leaves_out():
     assert "The best 6 learn from 1/2, the best 4 of these from all, with 2 seeds." in lines[1]
     assert lines[1].endswith("din and din-short always go on.")
     assert lines[2] == (
-        "What does not fit the hours: 1 of 3 seeds, 3 of 4 settings of each method, 2 of 6 methods on all rows, "
+        "What does not fit the hours: 1 of 3 seeds, 3 of 4 settings of each method, 2 of 6 methods on all users, "
         "learning curves and old records."
     )
     assert len(words(make_plan(COSTS, 3, 6, MOST_POINTS), COSTS)) == 2

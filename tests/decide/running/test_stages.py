@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,13 @@ from lrea_cli.console.progress import Silent
 from lrea_cli.decide.running.asked import RANKS, read_asked
 from lrea_cli.decide.running.entrants import kind_of
 from lrea_cli.decide.running.halving import halve
+from lrea_cli.decide.running.kept import kept
 from lrea_cli.decide.running.measure import about
 from lrea_cli.decide.running.plan import SEARCH_QUARTER, SHARES, TEST, make_plan
 from lrea_cli.decide.running.planned import Planned
 from lrea_cli.decide.running.stages import Contest, Out
 from lrea_cli.recipe.settings import DataSettings
+from lrea_cli.workspace.sealed import write_json
 from tests.decide.running.test_plan import COSTS
 from tests.sweep.conftest import Inline
 
@@ -54,6 +57,15 @@ class Takes:
         self.clock.now += self.seconds
         self.finished.add(self.name)
         return self.name
+
+
+def test_a_kept_plan_with_other_stages_is_none(tmp_path: Path) -> None:
+    """One of another version of lrea is made anew."""
+    whole = Planned(make_plan(COSTS, 2, 2, 1), COSTS, 1.0, {}, False, ("x",))
+    for name, found in ((SEARCH_QUARTER, whole), ("search, 1/4 of the rows", None)):
+        stages = tuple(replace(s, name=name if s.name == SEARCH_QUARTER else s.name) for s in whole.plan.stages)
+        write_json(tmp_path / "plan.json", asdict(replace(whole, plan=replace(whole.plan, stages=stages))))
+        assert kept(Planned, tmp_path / "plan.json") == found
 
 
 def contest(clock: Watched, hours: float, plan: Any = None) -> Contest:
@@ -145,7 +157,7 @@ def test_the_worst_are_dropped_with_their_numbers_and_the_bar(monkeypatch: pytes
     assert [(o.name, o.stage, o.auc, o.bar) for o in found.out] == [
         ("mean", SEARCH_QUARTER, None, None),
         ("lrea", SEARCH_QUARTER, 0.65, 0.66),
-        ("sdim", "search, 1/2 of the rows", pytest.approx(0.76), pytest.approx(0.8)),
+        ("sdim", "search, 1/2 of the users", pytest.approx(0.76), pytest.approx(0.8)),
     ]
     assert isinstance(found.out[0], Out)
 

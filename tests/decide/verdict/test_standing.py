@@ -138,8 +138,8 @@ def test_without_its_parts_all_of_an_interval_is_the_users() -> None:
 
 def test_a_gain_is_the_loss_turned() -> None:
     seeds = SeedVariance(1e-6, 4.0)
-    loss = turned(Loss("a", MethodEstimate(0.001, (-0.002, 0.005), 0.0015, 5.0, seeds)))
-    assert loss.auc == MethodEstimate(-0.001, (-0.005, 0.002), 0.0015, 5.0, seeds)
+    gain = turned(MethodEstimate(0.001, (-0.002, 0.005), 0.0015, 5.0, seeds))
+    assert gain == MethodEstimate(-0.001, (-0.005, 0.002), 0.0015, 5.0, seeds)
 
 
 def test_holding_together_is_harder_the_more_there_are() -> None:

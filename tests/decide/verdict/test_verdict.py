@@ -50,7 +50,7 @@ def test_the_cheapest_that_is_shown_to_be_within_is_shipped() -> None:
         "20 kB",
         "0.8041",
         "0.0002 (95% interval ",
-        "(0.8043; p99 9 ms)",
+        "the best contender (AUC 0.8043; p99 9 ms)",
         "0.001",
         "`poor` (3 ms) loses 0.0143",
     ):
@@ -93,9 +93,16 @@ def test_a_counter_that_ranks_as_well_is_enough() -> None:
     counters = [counter(n, auc, contenders) for n, auc in (("popularity", 0.61), ("seen before", 0.8041), ("x", 0.804))]
     answer = verdict(contenders, counters)
     assert (answer.answer, answer.choice) == ("no-long-history", "seen before")
-    assert "the counter `seen before` ranks as well" in answer.headline
+    assert "beats a count by 0.001 AUC here: rank by `seen before`" in answer.headline
     assert "no probability" in said(answer)
     assert "cheaper" not in said(answer)
+
+
+def test_a_counter_above_all_contenders_is_said_to_be_above() -> None:
+    contenders = compared([FULL, SMALL, SHORT])
+    answer = verdict(contenders, [counter("seen before", 0.81, contenders)])
+    assert "It is 0.0057 (95% interval 0.0055 to 0.0059) above `full attention`, the best contender" in said(answer)
+    assert "-0." not in said(answer)
 
 
 def test_a_counter_is_no_rival() -> None:
@@ -144,6 +151,15 @@ def test_intervals_wider_than_the_tolerance_show_nothing() -> None:
     assert (more.name, more.shows) == ("small", "within")
     assert f"{more.ways[0].users:,} test users instead of 20,000" in said(answer)
     assert "test days instead of 4" in said(answer)
+    at_most = answer.standing("small").at_most
+    assert at_most is not None
+    assert f"it may lose up to {at_most:.4f}, and the tolerance is 0.001." in said(answer)
+
+
+def test_the_best_that_is_not_shown_is_said_to_be_above_its_rival() -> None:
+    answer = verdict(compared([replace(FULL, p99_ms=around(3.0, 0.1)), SMALL], 0.002, 0.0))
+    assert answer.guess == answer.best == "full attention"
+    assert "It has the highest AUC, and it is 0.0002 (-0.0037 to 0.0041) above `small`: it may lose up" in said(answer)
 
 
 def test_the_best_one_too_must_be_shown_to_be_within() -> None:
@@ -252,6 +268,13 @@ def test_a_p99_whose_interval_passes_the_budget_is_said() -> None:
     assert end is not None
     for budget in (end[1], 4.2):
         assert not unsure(CLEAR, "reaches past the budget", question=replace(QUESTION, budget_ms=budget))
+
+
+@pytest.mark.parametrize(("ne", "told"), [(1.0, False), (1.0001, True), (0.9, False), (None, False)])
+def test_probabilities_that_are_worse_than_the_click_rate_are_said(ne: float | None, told: bool) -> None:
+    full, small, poor = CLEAR
+    shipped = replace(small, ne=Estimate(ne, None, None))
+    assert bool(unsure([full, shipped, poor], "must be calibrated")) == told
 
 
 def test_a_choice_that_does_not_hold_for_many_is_said() -> None:

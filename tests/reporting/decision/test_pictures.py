@@ -19,8 +19,10 @@ from lrea_cli.stats.estimates import Estimate
 from tests.decide.made_up import (
     DECISIONS,
     QUESTION,
+    around,
     compared,
     contender,
+    counter,
     made_up_not_shown,
     made_up_ship,
     measured,
@@ -116,6 +118,37 @@ def test_budget_band_frontier_and_ring(size: str) -> None:
     assert corners[0] == pytest.approx(at["d"], abs=0.1)
     assert corners[1] == pytest.approx((at["c"][0], at["d"][1]), abs=0.1), "first to the right, then up"
     assert corners[2] == pytest.approx(at["c"], abs=0.1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_band_hangs_from_the_highest_auc_timed_or_not(size: str) -> None:
+    untimed = replace(contender("untimed", 0.808, None), p99_ms=UNKNOWN)
+    picture = tree(decide(measured([*SIMPLE, untimed])), size)
+    at = {name: center(group)[1] for name, group in points(picture).items()}
+    per = (at["d"] - at["full attention"]) / 0.005
+    assert float(of_class(picture, "band")[0].attrib["y"]) == pytest.approx(at["full attention"] - 0.002 * per, abs=1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_count_that_is_chosen_is_a_line_and_no_other_is(size: str) -> None:
+    counters = [counter("seen before", 0.807, SIMPLE), counter("popularity", 0.6, SIMPLE)]
+    picture = tree(decide(measured(SIMPLE, counters)), size)
+    at = {name: center(group)[1] for name, group in points(picture).items()}
+    drawn, _ = of_class(picture, "count")
+    per = (at["d"] - at["full attention"]) / 0.005
+    assert float(drawn.attrib["y1"]) == pytest.approx(at["full attention"] - 0.001 * per, abs=1)
+    assert any("a count, which was not timed" in (text.text or "") for text in of_class(picture, "soft"))
+    assert not of_class(tree(decide(measured(SIMPLE, counters[1:])), size), "count")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_within_the_range_of_the_others_intervals_stands_in_scale(size: str) -> None:
+    wide = [replace(each, auc=around(each.auc.value or 0.0, 0.02)) for each in SIMPLE]
+    picture = tree(decide(measured([*wide, contender("low", 0.785, 2.0, "short")])), size)
+    at = {name: center(group)[1] for name, group in points(picture).items()}
+    per = (at["d"] - at["full attention"]) / 0.005
+    assert at["low"] == pytest.approx(at["d"] + 0.016 * per, abs=3)
+    assert not any("(AUC" in (text.text or "") for text in of_class(picture, "name"))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -49,7 +49,12 @@ def test_shares_of_the_rows_are_not_mixed_up() -> None:
     cells = [column(curves, title)["category"].text for title in curves.columns[1:]] if curves else []
     assert cells == ["0.7926", "0.7976", "0.8026", "0.0050"]
     assert curves is not None
-    assert curves.columns[1:] == ("1/4: 180,000 rows", "1/2: 360,000 rows", "all: 720,000 rows", "last step")
+    assert curves.columns[1:] == (
+        "1/4 of the users: 180,000 rows",
+        "1/2 of the users: 360,000 rows",
+        "all users: 720,000 rows",
+        "last step",
+    )
 
 
 def test_records_and_their_refreshing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lrea_cli.int8 import HIGHEST, LEAST_SCALE, dequantized, quantized, rounded_to
-from lrea_cli.oracle.model import as_int8
+from lrea_cli.oracle.model import as_float16, as_int8
 
 ROWS = arrays("float32", (3, 5), elements=st.floats(-8e6, 8e6, width=32) | st.floats(-(2.0**-10), 2.0**-10, width=32))
 
@@ -46,6 +46,18 @@ def test_the_twin_takes_only_ties_as_they_are_stored() -> None:
     step = np.abs(rows).max(1, keepdims=True) / HIGHEST
     for wrong in (found + step * (np.abs(found) < 0.5), found / step, found * 1.01):
         assert not np.allclose(as_int8(rows, wrong), wrong, rtol=1e-3, atol=0)
+
+
+def test_a_float16_tie_is_what_is_stored_and_nothing_else_is() -> None:
+    step = 2.0**-10  # of float16 in 1 .. 2; below 1 it is half as much
+    for exact, both in ((1 + 0.5 * step, (1.0, 1 + step)), (1 - 0.25 * step, (1 - 0.5 * step, 1.0))):
+        for off in (0.0, 2e-4 * step, -2e-4 * step):
+            rows = np.array([[exact + off, -exact - off]])
+            for stored in both:
+                assert as_float16(rows, np.array([[stored, -stored]])).tolist() == [[stored, -stored]]
+    nearest = np.array([[1 + step]])
+    for exact, wrong in ((1 + 0.502 * step, 1.0), (1 + step, 1 + 2 * step), (1 + step, 1.0), (1 + step, -1 - step)):
+        assert as_float16(np.array([[exact]]), np.array([[wrong]])).tolist() == nearest.tolist()
 
 
 def test_numbers_below_half_the_least_scale_become_zero_and_larger_ones_do_not() -> None:

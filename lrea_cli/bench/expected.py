@@ -15,7 +15,7 @@ from lrea_cli.methods import METHODS
 from lrea_cli.oracle import attention as reference
 from lrea_cli.oracle import compressors as reference_compressors
 from lrea_cli.oracle.compressors import Inputs, Rows
-from lrea_cli.oracle.model import Long, Record, ReferenceModel, SlowTwin, Target, as_int8
+from lrea_cli.oracle.model import Long, Record, ReferenceModel, SlowTwin, Target, as_float16, as_int8
 from lrea_cli.oracle.softmax import Softmax
 from lrea_cli.recipe.settings import CacheDtype, Compression
 from lrea_cli.records.items import clicked_ids
@@ -73,7 +73,7 @@ class Loops:
         """Score the candidates of one request.
 
         Args:
-            stored: the user's record; it says how ties were rounded, see `as_int8`.
+            stored: the user's record; it says how ties were rounded, see `as_int8` and `as_float16`.
         """
         ref, recorded = self.reference, Visitor(user.key, user.length - user.newer)
         short, asked = self._sequences(histories, user)
@@ -122,11 +122,11 @@ class Loops:
         return vectors[: settings.short], Long(vectors[settings.short :], time[settings.short :], category)
 
     def _rounded(self, field: RecordField, rows: np.ndarray, stored: Record) -> np.ndarray:
-        """To the cache's dtype by way of float32, as a record is sealed: rounding once differs where it meets a tie."""
+        """To the cache's dtype, as a record is sealed; ties as they are stored."""
         dtype = field.stored(self.dtype)
-        if dtype == "int8":
-            return as_int8(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
-        return rows.astype(np.float32).astype(dtype).astype(float) if field.dtype == "cache" else rows
+        if (rounded := {"int8": as_int8, "float16": as_float16}.get(dtype)) is not None:
+            return rounded(rows, stored[field.name]) if rows.shape == stored[field.name].shape else rows
+        return rows.astype(np.float32).astype(float) if field.dtype == "cache" else rows
 
     def _loss_of_linear(self, long: Long, record: Record, stored: Record) -> np.ndarray:
         """(D + 1, D): what rounding to int8 adds to the linear half of the attention, if the record has one."""

@@ -116,6 +116,18 @@ class SlowTwin(ABC):
         return din(e_t, E, self.model.scorer("long"))
 
 
+def as_float16(rows: Array, stored: Array) -> Array:
+    """Rows (X, D) as a float16 record keeps them: rounded to float32, then to float16.
+
+    Args:
+        stored: (X, D) what a record has. Where a number is so near a tie that float32 may round either way, the stored
+            one is right.
+    """
+    nearest = rows.astype(np.float32).astype(np.float16)
+    step = np.spacing(np.minimum(np.abs(nearest), np.abs(stored).astype(np.float16))).astype(float)
+    return np.where(np.abs(stored - rows) <= (0.5 + TIE) * step, stored, nearest.astype(float))
+
+
 def as_int8(rows: Array, stored: Array) -> Array:
     """Rows (X, D) as an int8 record keeps them: whole numbers times max |row| / 127, a float16 of at least 2^-14.
 

@@ -21,9 +21,8 @@ from lrea_cli.serving.scorer import CandidatePool, Request, RequestScorer, Serve
 
 TOLERANCE = 1e-5
 """Relative error that needs no reason."""
-ROUNDINGS = 100.0
-"""Times what one rounding of the model's numbers, up or down by chance, changes: so far off may float32 be, where
-`TOLERANCE` is less; 53 was measured."""
+ROUNDINGS = 20.0
+"""Times what one rounding of the model's numbers changes: so far off may float32 be, where `TOLERANCE` is less."""
 MOST_ROUNDED = 1e-3
 """Relative error that no rounding excuses."""
 GATE_CANDIDATES = 8

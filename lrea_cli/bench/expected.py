@@ -105,7 +105,7 @@ class Loops:
     def _half(self, e_t: np.ndarray, E: np.ndarray) -> float:
         if self.run.recipe.model.reader == "softmax":
             return 0.0
-        half = reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.reference.scorer("long"))
+        half = reference.din_linear_half(e_t, E, self.reference.scorer("long"))
         return float(np.abs(half).max(initial=0.0))
 
     def _sequences(self, histories: Histories, user: Visitor) -> tuple[np.ndarray, Long]:
@@ -178,7 +178,7 @@ class SlowCompressor(SlowTwin):
 
     def linear(self, e_t: np.ndarray, long: Long, record: Record) -> np.ndarray:
         E = long.vectors
-        half = reference.linear_half(e_t, E, reference.history_scale(len(E)) * E, self.model.scorer("long"))
+        half = reference.din_linear_half(e_t, E, self.model.scorer("long"))
         correction = record["correction"]
         return half if correction is None else half + e_t @ correction[:-1] + correction[-1]
 

@@ -120,8 +120,18 @@ class NewBehavior:
     flops: float | None
 
 
+class HasLosses:
+    """What is compared with contenders."""
+
+    losses: tuple[Loss, ...]
+
+    def loss_against(self, rival: str) -> Loss | None:
+        """The loss against a contender; None where it was not measured."""
+        return next((loss for loss in self.losses if loss.against == rival), None)
+
+
 @dataclass(frozen=True)
-class Contender:
+class Contender(HasLosses):
     """A method or a compression that was measured to the end.
 
     Args:
@@ -154,10 +164,6 @@ class Contender:
     aged: tuple[Aged, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
 
-    def loss_against(self, rival: str) -> Loss | None:
-        """The loss against a contender; None where it was not measured."""
-        return next((loss for loss in self.losses if loss.against == rival), None)
-
 
 @dataclass(frozen=True)
 class Dropped:
@@ -180,7 +186,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Counter:
+class Counter(HasLosses):
     """A trivial baseline: a count that ranks the candidates without a model.
 
     Args:

@@ -77,6 +77,11 @@ def din(e_t: Array, E: Array, scorer: Scorer) -> Array:
     return history_scale(len(E)) * attention(e_t, E, E, scorer)
 
 
+def din_linear_half(e_t: Array, E: Array, scorer: Scorer) -> Array:
+    """The linear half of `din`; (D,)."""
+    return linear_half(e_t, E, history_scale(len(E)) * E, scorer)
+
+
 def affine_map(function: Callable[[Array], Array], width: int) -> Array:
     """[A; a0] (D + 1, D) of function(e) = e A + a0."""
     a0 = function(np.zeros(width))

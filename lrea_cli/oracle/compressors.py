@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrea_cli.oracle.attention import Array, Scorer, absolute_half, hidden, history_scale, linear_half
+from lrea_cli.oracle.attention import Array, Scorer, absolute_half, din_linear_half, hidden, history_scale
 from lrea_cli.oracle.softmax import Softmax
 
 LLOYD_STEPS = 3
@@ -39,7 +39,7 @@ def interest(e_t: Array, E: Array, rows: Rows, scorer: Scorer | Softmax) -> Arra
     """
     if isinstance(scorer, Softmax):
         return scorer.read(e_t, rows.keys, rows.values, np.zeros(0) if rows.mass is None else rows.mass)
-    total = linear_half(e_t, E, history_scale(len(E)) * E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
+    total = din_linear_half(e_t, E, scorer) + absolute_half(e_t, rows.keys, rows.values, scorer)
     if rows.correction is not None:
         total += e_t @ rows.correction[:-1] + rows.correction[-1]
     return total

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lrea_cli.oracle.attention import SLOPE, Array, absolute_half, history_scale, linear_half
+from lrea_cli.oracle.attention import SLOPE, Array, absolute_half, din_linear_half, history_scale, linear_half
 from lrea_cli.oracle.model import Long, Record, ReferenceModel, Target
 from lrea_cli.oracle.pseudo_items import SlowPseudoItems
 
@@ -54,7 +54,7 @@ class SlowSketch(SlowPseudoItems):
         scorer = self.model.scorer("long")
         if self.model.settings.layers == 2:
             return linear_half(e_t, record["keys"], record["values"], scorer)
-        return linear_half(e_t, long.vectors, history_scale(len(long.vectors)) * long.vectors, scorer)
+        return din_linear_half(e_t, long.vectors, scorer)
 
     def _of_sums(self, e_t: Array, record: Record) -> Array:
         """The interest (D,) of one layer over prototypes."""

@@ -73,7 +73,7 @@ class Plan:
     Args:
         points: settings that each method tries on a quarter of the users.
         half, whole: methods that learn from half of the users, and from all; those that always go on are not counted.
-        seeds: of training on all rows; `asked_seeds`: as many were asked for.
+        seeds: of training on all users; `asked_seeds`: as many were asked for.
         extras: learning curves and old records are scored, too.
         stages: in their order.
     """

@@ -98,7 +98,7 @@ def _against_best(case: Case, each: Contender | Counter) -> str:
     """`It loses 0.00012 (.. to ..) to `din`, the best contender (AUC 0.8043; p99 26 ms)`."""
     assert case.best is not None
     best = case.measured.named(case.best)
-    own = next((one for one in each.losses if one.against == best.name), None)
+    own = each.loss_against(best.name)
     time = "" if best.p99_ms.value is None else f"; p99 {ms(best.p99_ms.value)}"
     against = _lost(None if own is None else own.auc, best.name, case.measured.question, "95% interval ")
     return f"It {against}, the best contender (AUC {show.number(best.auc.value)}{time})"

@@ -100,7 +100,7 @@ _quantile = cache(t_quantile)
 
 
 def _interval(each: Contender | Counter, rival: str) -> tuple[float, float] | None:
-    loss = next((loss for loss in each.losses if loss.against == rival), None)
+    loss = each.loss_against(rival)
     return None if loss is None or loss.auc.value is None else loss.auc.ci
 
 

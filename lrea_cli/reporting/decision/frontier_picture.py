@@ -75,7 +75,8 @@ class Drawing:
     def __init__(self, decision: Decision, shown: Sequence[Contender], frame: Frame) -> None:
         self.decision, self.shown, self.frame = decision, shown, frame
         self.question, self.verdict = decision.measured.question, decision.verdict
-        self.best = max(c.auc.value for c in decision.measured.contenders if c.auc.value is not None)
+        assert self.verdict.best is not None
+        self.best = _auc(decision.measured.named(self.verdict.best))
         self.count = _chosen_count(decision)
         self.x, self.y, self.below = self._scales()
 
@@ -95,7 +96,7 @@ class Drawing:
         below = far_below([_auc(each) for each in self.shown])
         inside = [each for each in self.shown if _auc(each) >= below]
         aucs = [end for each in inside for end in (_auc(each), *(each.auc.ci or ()))]
-        aucs += [self.best, self.best - self.question.tolerance, *([self.count] if self.count else [])]
+        aucs += [self.best, self.best - self.question.tolerance, *([] if self.count is None else [self.count])]
         low, high = min(aucs), max(aucs)
         margin, some_below = max(0.08 * (high - low), 1e-6), any(_auc(each) < low for each in self.shown)
         return x, Scale(low - margin * (2.5 if some_below else 1), high + margin, plot.y1, plot.y0), low
@@ -105,14 +106,17 @@ class Drawing:
         return self.x.at(_p99(each)), y
 
     def _ground(self) -> list[str]:
-        """What is over the budget, and the band of the tolerance."""
+        """What is over the budget, the band of the tolerance, and the count that is chosen."""
         plot, limit = self.frame.plot, self.x.at(self.question.budget_ms)
         top, bottom = self.y.at(self.best), self.y.at(self.best - self.question.tolerance)
-        return [
+        parts = [
             box(limit, plot.y0, plot.x1 - limit, plot.y1 - plot.y0, "over"),
             box(plot.x0, top, plot.x1 - plot.x0, max(1.5, bottom - top), "band"),
-            *([line(plot.x0, y, plot.x1, y, "count")] if self.count and (y := self.y.at(self.count)) else []),
         ]
+        if self.count is not None:
+            y = self.y.at(self.count)
+            parts.append(line(plot.x0, y, plot.x1, y, "count"))
+        return parts
 
     def _axes(self) -> list[str]:
         plot, parts = self.frame.plot, []
@@ -208,7 +212,7 @@ class Drawing:
         band = f"within {self.question.tolerance:g} of the highest AUC"
         signs.append((lambda x, y: box(x - 10, y - 6, 20, 12, "band"), band))
         signs.append((lambda x, y: path([(x - 10, y), (x + 10, y)], "frontier"), "frontier: what AUC a time allows"))
-        if self.count:
+        if self.count is not None:
             signs.append((lambda x, y: line(x - 10, y, x + 10, y, "count"), "the choice: a count, which was not timed"))
         if {self.verdict.choice, self.verdict.guess} & {each.name for each in self.shown}:
             said = "the choice" if self.verdict.choice else "the best guess"

@@ -138,8 +138,8 @@ def _loss(decision: Decision, each: Contender | Counter) -> Cell:
     """Against the contender with the highest AUC."""
     if each.name == decision.verdict.best:
         return Cell("0", "the highest")
-    own = next((loss.auc for loss in each.losses if loss.against == decision.verdict.best), UNKNOWN)
-    return _estimate(own, lambda value: change(value, decision.measured.question))
+    own = each.loss_against(decision.verdict.best) if decision.verdict.best else None
+    return _estimate(UNKNOWN if own is None else own.auc, lambda value: change(value, decision.measured.question))
 
 
 def _yes(value: bool | None) -> str:
